@@ -1,0 +1,8 @@
+//! The rules of turted: who receives which event, and what it looks like on the wire.
+//!
+//! Nothing here performs I/O, reads a clock, draws random numbers, takes a lock or starts a
+//! thread; time and randomness are passed in. The crate `turted` is the world around it.
+
+pub mod limits;
+pub mod name;
+pub mod wire;

@@ -1,0 +1,116 @@
+//! Every limit of the server in one place: its unit, its default and the reason for it.
+//!
+//! Those an operator may change are fields of the configuration with these values as defaults;
+//! `docs/configuration.md` carries the same table.
+
+use std::time::Duration;
+
+/// Bytes of one inbound message. Clients send IDENT, JOIN, LEAVE and ECHO; a token of 8 KiB is large.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Fragments of one WebSocket message. Browsers do not fragment below 64 KiB; libraries use 16 KiB.
+pub const MESSAGE_FRAGMENTS_MAX: usize = 64;
+/// Binary attachments one Socket.IO packet may announce (`socket.io-parser` allows 10 as well).
+pub const ATTACHMENTS_MAX: usize = 10;
+/// Packets in one Engine.IO polling body. A client sends what it queued during one round trip.
+pub const POLLING_PACKETS_MAX: usize = 256;
+/// Bytes of one Engine.IO polling body: `maxPayload` as socket.io announces it.
+pub const POLLING_BODY_BYTES_MAX: usize = 1_000_000;
+
+/// Bytes of one push body: a batch of many dispatches fits, a runaway upload does not.
+pub const PUSH_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Users and channels of one dispatch together. Each costs one encoded frame per wire.
+pub const TARGETS_MAX: usize = 1_000;
+/// Dispatches of one push body; half an inbox, so that a batch never has to be split.
+pub const BATCH_DISPATCHES_MAX: usize = 1_000;
+
+/// Bytes of a user, channel or event name.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Channels one connection may have joined.
+pub const CHANNELS_PER_CONNECTION_MAX: usize = 128;
+/// Users one connection may be at once under `ident = "add"`, the way of the node server.
+pub const USERS_PER_CONNECTION_MAX: usize = 8;
+
+/// Messages per second one connection may send in the long run.
+pub const MESSAGE_RATE_PER_SECOND: u32 = 50;
+/// Messages one connection may send at once: a page that joins every channel it is allowed to,
+/// twice, after a reconnect.
+pub const MESSAGE_BURST: u32 = 256;
+
+/// Bytes waiting for one connection that does not read.
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// Frames waiting for one connection that does not read.
+pub const OUTBOX_FRAMES_MAX: usize = 1_000;
+/// How long a blocked connection may take none of its waiting bytes before it is cut.
+pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Dispatches waiting for one worker before pushes are answered 503.
+pub const INBOX_DISPATCHES_MAX: usize = 4_096;
+
+/// Bytes of an HTTP request head.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Headers of an HTTP request.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Bytes of an HTTP request target.
+pub const REQUEST_URI_BYTES_MAX: usize = 8 * 1024;
+/// How long a request head may take, also the first one of a silent connection.
+pub const REQUEST_HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a request body may take. The largest, 1 MiB, passes in it at 35 kB/s.
+pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long a session may stay without its first Socket.IO packet.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long an upgrade from polling to WebSocket may take from probe to completion.
+pub const UPGRADE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time between two heartbeats.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// How long the answer to a heartbeat may take.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Wrong push passwords one address may send in [`PASSWORD_WINDOW`] before it is answered 429.
+pub const WRONG_PASSWORDS_MAX: u32 = 10;
+/// The window of [`WRONG_PASSWORDS_MAX`].
+pub const PASSWORD_WINDOW: Duration = Duration::from_secs(60);
+/// Addresses remembered for [`WRONG_PASSWORDS_MAX`]: 100,000 take about 5 MB.
+pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
+
+/// How long the answer to an `Idempotency-Key` is kept.
+pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(300);
+/// Idempotency keys kept at once.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+/// Bytes of one `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// How long a session that lost its connection can be recovered.
+pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(120);
+/// Sessions kept for recovery at once: a whole node's worth of reconnecting clients.
+pub const RECOVERY_SESSIONS_MAX: usize = 100_000;
+/// Dispatches kept in the log for recovery.
+pub const LOG_DISPATCHES_MAX: usize = 100_000;
+/// Bytes of event names and payloads kept in the log for recovery.
+pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Dispatches replayed to one recovered connection; more is a gap, and the client starts anew.
+pub const REPLAY_DISPATCHES_MAX: usize = 300;
+
+/// How long a server that was told to stop takes to close its connections.
+pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// File descriptors kept back from connections: listeners, log files, brokers, admin.
+pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// First pause after a failed `accept`.
+pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// Longest pause after failed `accept`s.
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Connections the kernel may hold for us before they are accepted.
+pub const LISTEN_BACKLOG: u32 = 4_096;
+/// Kernel send buffer of a connection. With Linux's own sizing the kernel swallows 4 MB for a
+/// stalled reader before anyone notices.
+pub const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// How long sent bytes may stay unacknowledged before the kernel ends the connection.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+const _: () = {
+    assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
+    assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
+    assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
+    assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
+    assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
+};

@@ -1,0 +1,3 @@
+//! The wires: decoders for what clients send and encoders for what they receive.
+//!
+//! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
