@@ -1,9 +1,12 @@
 //! The rules of turted: who receives which event, and what it looks like on the wire.
 //!
-//! Nothing here performs I/O, reads a clock, draws random numbers, takes a lock or starts a
-//! thread; time and randomness are passed in. The crate `turted` is the world around it.
+//! Nothing here performs I/O, reads a clock, takes a lock or starts a thread; time and randomness
+//! are passed in. The crate `turted` is the world around it.
 
 pub mod dispatch;
 pub mod limits;
+pub mod membership;
 pub mod name;
+pub mod rate;
+pub mod registry;
 pub mod wire;

@@ -1,0 +1,123 @@
+//! Who belongs to which user or channel, and since when. The book-keeping under the registry.
+
+use std::collections::HashMap;
+
+use crate::dispatch::{Targets, Via};
+use crate::name::Name;
+
+/// The sequence number of the last dispatch that a membership came too late for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Since(pub u64);
+
+impl Since {
+    /// Before the first dispatch.
+    pub const START: Self = Self(0);
+}
+
+/// What one connection is and has joined, kept while it is away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memberships {
+    /// The users it is identified as.
+    pub users: Vec<(Name, Since)>,
+    /// The channels it has joined.
+    pub channels: Vec<(Name, Since)>,
+}
+
+impl Memberships {
+    /// Why a connection with these memberships receives the dispatch numbered `sequence`, with
+    /// the number of the reason within [`Targets::vias`]; `None` if it does not.
+    ///
+    /// A membership younger than the dispatch does not count: nobody receives what was said in a
+    /// channel before they joined it.
+    #[must_use]
+    pub fn via<'d>(&self, targets: &'d Targets, sequence: u64) -> Option<(usize, Via<'d>)> {
+        let holds = |held: &[(Name, Since)], name: &Name| {
+            held.iter().any(|(own, since)| own == name && since.0 < sequence)
+        };
+        targets.vias().enumerate().find(|(_, via)| match via {
+            Via::User(name) => holds(&self.users, name),
+            Via::Channel(name) => holds(&self.channels, name),
+            Via::Broadcast => true,
+        })
+    }
+}
+
+/// A connection's side of a membership.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Membership {
+    pub(crate) group: u32,
+    /// Where the connection stands in [`Group::members`], so that leaving costs no search.
+    pub(crate) position: u32,
+    pub(crate) since: Since,
+}
+
+/// A group's side of a membership.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) slot: u32,
+}
+
+/// The connections of one user or one channel.
+#[derive(Debug)]
+pub(crate) struct Group {
+    name: Name,
+    pub(crate) members: Vec<Member>,
+}
+
+impl Group {
+    pub(crate) fn add(&mut self, member: Member) -> u32 {
+        self.members.push(member);
+        u32::try_from(self.members.len() - 1).expect("fewer members than slots")
+    }
+}
+
+/// All users or all channels of a shard. A group exists while it has members.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    by_name: HashMap<Name, u32>,
+    groups: Vec<Option<Group>>,
+    free: Vec<u32>,
+}
+
+impl Groups {
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(crate) fn find(&self, name: &Name) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn get(&self, name: &Name) -> Option<&Group> {
+        self.groups[self.find(name)? as usize].as_ref()
+    }
+
+    pub(crate) fn find_or_add(&mut self, name: &Name) -> u32 {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.groups.push(None);
+            u32::try_from(self.groups.len() - 1).expect("fewer groups than memberships")
+        });
+        self.groups[id as usize] = Some(Group { name: name.clone(), members: Vec::new() });
+        self.by_name.insert(name.clone(), id);
+        id
+    }
+
+    pub(crate) fn group_mut(&mut self, id: u32) -> &mut Group {
+        self.groups[id as usize].as_mut().expect("a membership keeps its group alive")
+    }
+
+    pub(crate) fn remove(&mut self, id: u32) {
+        if let Some(group) = self.groups[id as usize].take() {
+            self.by_name.remove(&group.name);
+            self.free.push(id);
+        }
+    }
+
+    pub(crate) fn named(&self, memberships: &[Membership]) -> Vec<(Name, Since)> {
+        let name = |id: u32| self.groups[id as usize].as_ref().map(|group| group.name.clone());
+        memberships.iter().filter_map(|held| Some((name(held.group)?, held.since))).collect()
+    }
+}

@@ -1,0 +1,369 @@
+//! One shard of the registry: its connections, the users they are and the channels they joined.
+//!
+//! It decides who receives a dispatch, and nothing else: what a connection is (`T`) and how bytes
+//! reach it is not its business. A shard belongs to one worker, so there is no lock.
+
+use crate::dispatch::{Targets, Via};
+use crate::limits::{CHANNELS_PER_CONNECTION_MAX, USERS_PER_CONNECTION_MAX};
+use crate::membership::{Group, Groups, Member, Membership, Memberships, Since};
+use crate::name::Name;
+
+/// Names one connection for as long as the server runs. Keys are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey {
+    slot: u32,
+    generation: u32,
+}
+
+impl ConnectionKey {
+    /// The key as eight bytes, for session ids.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        ((u64::from(self.slot) << 32) | u64::from(self.generation)).to_be_bytes()
+    }
+
+    /// The key that [`to_bytes`](Self::to_bytes) wrote. Any bytes give a key; an invented one
+    /// names no connection.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        Self { slot: u32::from_be_bytes([a, b, c, d]), generation: u32::from_be_bytes([e, f, g, h]) }
+    }
+}
+
+/// How a second IDENT on one connection counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentMode {
+    /// It replaces the first: a connection is one user.
+    #[default]
+    Replace,
+    /// It adds a user, the way of the node server, up to [`USERS_PER_CONNECTION_MAX`].
+    Add,
+}
+
+/// Why a membership is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipRefusal {
+    /// The connection has joined as many channels as it may.
+    #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
+    TooManyChannels(usize),
+    /// The connection is as many users as it may be under [`IdentMode::Add`].
+    #[error("a connection may be at most {USERS_PER_CONNECTION_MAX} users")]
+    TooManyUsers,
+}
+
+/// One shard of the registry.
+///
+/// ```
+/// use turted_core::{dispatch::{Targets, Via}, membership::Since, name::Name, registry::Registry};
+/// let mut registry = Registry::new();
+/// let key = registry.insert("connection 1");
+/// registry.admit(key);
+/// let chat = Name::new("chat").unwrap();
+/// registry.join(key, &chat, Since::START).unwrap();
+/// let mut reached = Vec::new();
+/// registry.resolve(&Targets::channel(chat.clone()), |value, _, via| reached.push((*value, via == Via::Channel(&chat))));
+/// assert_eq!(reached, [("connection 1", true)]);
+/// ```
+#[derive(Debug)]
+pub struct Registry<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    connections: usize,
+    users: Groups,
+    channels: Groups,
+    channels_per_connection: usize,
+    /// Marks the connections the current dispatch has reached.
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    entry: Option<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    admitted: bool,
+    reached_in: u64,
+    users: Vec<Membership>,
+    channels: Vec<Membership>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Users,
+    Channels,
+}
+
+impl<T> Entry<T> {
+    fn memberships(&mut self, kind: Kind) -> &mut Vec<Membership> {
+        match kind {
+            Kind::Users => &mut self.users,
+            Kind::Channels => &mut self.channels,
+        }
+    }
+}
+
+impl<T> Default for Registry<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Registry<T> {
+    /// An empty shard with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_channels_per_connection(CHANNELS_PER_CONNECTION_MAX)
+    }
+
+    /// An empty shard whose connections may join at most `limit` channels each.
+    #[must_use]
+    pub fn with_channels_per_connection(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            connections: 0,
+            users: Groups::default(),
+            channels: Groups::default(),
+            channels_per_connection: limit,
+            round: 0,
+        }
+    }
+
+    /// Adds a connection. It can be found by its key and receives nothing until it is admitted.
+    ///
+    /// # Panics
+    /// After 2^32 connections at once.
+    pub fn insert(&mut self, value: T) -> ConnectionKey {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, entry: None });
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 descriptors exist")
+        });
+        let place = &mut self.slots[slot as usize];
+        let entry = Entry { value, admitted: false, reached_in: 0, users: Vec::new(), channels: Vec::new() };
+        place.entry = Some(entry);
+        self.connections += 1;
+        ConnectionKey { slot, generation: place.generation }
+    }
+
+    /// From now on `key` receives what concerns it.
+    pub fn admit(&mut self, key: ConnectionKey) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.admitted = true;
+        }
+    }
+
+    /// The connection behind `key`, unless it is gone.
+    #[must_use]
+    pub fn get(&self, key: ConnectionKey) -> Option<&T> {
+        let place = self.slots.get(key.slot as usize)?;
+        let entry = place.entry.as_ref()?;
+        (place.generation == key.generation).then_some(&entry.value)
+    }
+
+    /// Every connection, admitted or not.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| Some(&slot.entry.as_ref()?.value))
+    }
+
+    /// Takes a connection out of everything it was in.
+    pub fn remove(&mut self, key: ConnectionKey) -> Option<T> {
+        self.entry_mut(key)?;
+        self.clear(key, Kind::Users);
+        self.clear(key, Kind::Channels);
+        let place = &mut self.slots[key.slot as usize];
+        let entry = place.entry.take()?;
+        self.connections -= 1;
+        // A slot whose generations are used up is never given out again.
+        if let Some(next) = place.generation.checked_add(1) {
+            place.generation = next;
+            self.free.push(key.slot);
+        }
+        Some(entry.value)
+    }
+
+    /// Makes `key` a connection of `user`.
+    ///
+    /// # Errors
+    /// [`MembershipRefusal::TooManyUsers`] under [`IdentMode::Add`].
+    pub fn identify(
+        &mut self,
+        key: ConnectionKey,
+        user: &Name,
+        mode: IdentMode,
+        since: Since,
+    ) -> Result<(), MembershipRefusal> {
+        let Some(entry) = self.entry_mut(key) else { return Ok(()) };
+        let held = entry.users.len();
+        if self.is_member(key, Kind::Users, user) && (mode == IdentMode::Add || held == 1) {
+            return Ok(());
+        }
+        match mode {
+            IdentMode::Replace => self.clear(key, Kind::Users),
+            IdentMode::Add if held >= USERS_PER_CONNECTION_MAX => {
+                return Err(MembershipRefusal::TooManyUsers);
+            }
+            IdentMode::Add => {}
+        }
+        self.enter(key, Kind::Users, user, since);
+        Ok(())
+    }
+
+    /// Joins `key` to `channel`. Joining twice is joining once.
+    ///
+    /// # Errors
+    /// [`MembershipRefusal::TooManyChannels`].
+    pub fn join(
+        &mut self,
+        key: ConnectionKey,
+        channel: &Name,
+        since: Since,
+    ) -> Result<(), MembershipRefusal> {
+        if self.is_member(key, Kind::Channels, channel) {
+            return Ok(());
+        }
+        let limit = self.channels_per_connection;
+        let Some(entry) = self.entry_mut(key) else { return Ok(()) };
+        if entry.channels.len() >= limit {
+            return Err(MembershipRefusal::TooManyChannels(limit));
+        }
+        self.enter(key, Kind::Channels, channel, since);
+        Ok(())
+    }
+
+    /// Takes `key` out of `channel`, if it was in it.
+    pub fn leave(&mut self, key: ConnectionKey, channel: &Name) {
+        let Some(id) = self.channels.find(channel) else { return };
+        let Some(entry) = self.entry_mut(key) else { return };
+        if let Some(index) = entry.channels.iter().position(|membership| membership.group == id) {
+            let membership = entry.channels.swap_remove(index);
+            self.exit(Kind::Channels, membership);
+        }
+    }
+
+    /// What `key` is and has joined, and since when.
+    #[must_use]
+    pub fn memberships(&self, key: ConnectionKey) -> Memberships {
+        let entry = self.slots.get(key.slot as usize).and_then(|slot| slot.entry.as_ref());
+        let Some(entry) = entry.filter(|_| self.get(key).is_some()) else {
+            return Memberships::default();
+        };
+        Memberships { users: self.users.named(&entry.users), channels: self.channels.named(&entry.channels) }
+    }
+
+    /// Gives `key` the memberships it had before it lost its connection.
+    pub fn restore(&mut self, key: ConnectionKey, memberships: &Memberships) {
+        for (user, since) in &memberships.users {
+            self.enter(key, Kind::Users, user, *since);
+        }
+        for (channel, since) in &memberships.channels {
+            self.enter(key, Kind::Channels, channel, *since);
+        }
+    }
+
+    /// Calls `receive` once for each connection that `targets` reach, with the number of the
+    /// reason within [`Targets::vias`] and the reason.
+    pub fn resolve<'d>(&mut self, targets: &'d Targets, mut receive: impl FnMut(&T, usize, Via<'d>)) {
+        self.round += 1;
+        let Self { slots, users, channels, round, .. } = self;
+        let mut reach = |slot: &mut Slot<T>, number: usize, via: Via<'d>| {
+            if let Some(entry) =
+                slot.entry.as_mut().filter(|entry| entry.admitted && entry.reached_in != *round)
+            {
+                entry.reached_in = *round;
+                receive(&entry.value, number, via);
+            }
+        };
+        for (number, via) in targets.vias().enumerate() {
+            let group = match via {
+                Via::User(name) => users.get(name),
+                Via::Channel(name) => channels.get(name),
+                Via::Broadcast => {
+                    slots.iter_mut().for_each(|slot| reach(slot, number, via));
+                    continue;
+                }
+            };
+            for member in group.map_or(&[][..], |group| &group.members) {
+                reach(&mut slots[member.slot as usize], number, via);
+            }
+        }
+    }
+
+    /// Connections in this shard.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections
+    }
+
+    /// Users with at least one connection in this shard.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Channels with at least one connection in this shard.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    fn entry_mut(&mut self, key: ConnectionKey) -> Option<&mut Entry<T>> {
+        let place = self.slots.get_mut(key.slot as usize)?;
+        place.entry.as_mut().filter(|_| place.generation == key.generation)
+    }
+
+    fn groups(&mut self, kind: Kind) -> &mut Groups {
+        match kind {
+            Kind::Users => &mut self.users,
+            Kind::Channels => &mut self.channels,
+        }
+    }
+
+    fn is_member(&mut self, key: ConnectionKey, kind: Kind, name: &Name) -> bool {
+        let Some(id) = self.groups(kind).find(name) else { return false };
+        let Some(entry) = self.entry_mut(key) else { return false };
+        entry.memberships(kind).iter().any(|membership| membership.group == id)
+    }
+
+    /// Adds a membership that does not exist yet.
+    fn enter(&mut self, key: ConnectionKey, kind: Kind, name: &Name, since: Since) {
+        if self.entry_mut(key).is_none() {
+            return;
+        }
+        let groups = self.groups(kind);
+        let id = groups.find_or_add(name);
+        let position = groups.group_mut(id).add(Member { slot: key.slot });
+        if let Some(entry) = self.entry_mut(key) {
+            entry.memberships(kind).push(Membership { group: id, position, since });
+        }
+    }
+
+    /// Ends all memberships of one kind.
+    fn clear(&mut self, key: ConnectionKey, kind: Kind) {
+        let Some(entry) = self.entry_mut(key) else { return };
+        for membership in std::mem::take(entry.memberships(kind)) {
+            self.exit(kind, membership);
+        }
+    }
+
+    /// Takes a member, whose own entry forgot it already, out of its group. The last member of
+    /// the group moves into its place and is told so.
+    fn exit(&mut self, kind: Kind, membership: Membership) {
+        let groups = self.groups(kind);
+        let group: &mut Group = groups.group_mut(membership.group);
+        group.members.swap_remove(membership.position as usize);
+        let moved = group.members.get(membership.position as usize).map(|member| member.slot);
+        if group.members.is_empty() {
+            groups.remove(membership.group);
+        }
+        let Some(entry) = moved.and_then(|slot| self.slots[slot as usize].entry.as_mut()) else { return };
+        let held = entry.memberships(kind).iter_mut().find(|held| held.group == membership.group);
+        if let Some(held) = held {
+            held.position = membership.position;
+        }
+    }
+}
