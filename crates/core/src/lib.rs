@@ -3,6 +3,7 @@
 //! Nothing here performs I/O, reads a clock, takes a lock or starts a thread; time and randomness
 //! are passed in. The crate `turted` is the world around it.
 
+pub mod close;
 pub mod dispatch;
 pub mod limits;
 pub mod membership;

@@ -16,18 +16,10 @@ pub struct ConnectionKey {
 }
 
 impl ConnectionKey {
-    /// The key as eight bytes, for session ids.
+    /// The place of the connection in its shard. Places are reused, keys are not.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; 8] {
-        ((u64::from(self.slot) << 32) | u64::from(self.generation)).to_be_bytes()
-    }
-
-    /// The key that [`to_bytes`](Self::to_bytes) wrote. Any bytes give a key; an invented one
-    /// names no connection.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 8]) -> Self {
-        let [a, b, c, d, e, f, g, h] = bytes;
-        Self { slot: u32::from_be_bytes([a, b, c, d]), generation: u32::from_be_bytes([e, f, g, h]) }
+    pub fn slot(self) -> u32 {
+        self.slot
     }
 }
 
@@ -139,15 +131,25 @@ impl<T> Registry<T> {
     /// # Panics
     /// After 2^32 connections at once.
     pub fn insert(&mut self, value: T) -> ConnectionKey {
+        self.insert_with(|_| value)
+    }
+
+    /// As [`insert`](Self::insert), for a connection that carries its own key.
+    ///
+    /// # Panics
+    /// After 2^32 connections at once.
+    pub fn insert_with(&mut self, value: impl FnOnce(ConnectionKey) -> T) -> ConnectionKey {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 descriptors exist")
         });
         let place = &mut self.slots[slot as usize];
+        let key = ConnectionKey { slot, generation: place.generation };
+        let value = value(key);
         let entry = Entry { value, admitted: false, reached_in: 0, users: Vec::new(), channels: Vec::new() };
         place.entry = Some(entry);
         self.connections += 1;
-        ConnectionKey { slot, generation: place.generation }
+        key
     }
 
     /// From now on `key` receives what concerns it.
@@ -163,6 +165,12 @@ impl<T> Registry<T> {
         let place = self.slots.get(key.slot as usize)?;
         let entry = place.entry.as_ref()?;
         (place.generation == key.generation).then_some(&entry.value)
+    }
+
+    /// The connection that has this place now.
+    #[must_use]
+    pub fn at(&self, slot: u32) -> Option<&T> {
+        self.slots.get(slot as usize)?.entry.as_ref().map(|entry| &entry.value)
     }
 
     /// Every connection, admitted or not.
