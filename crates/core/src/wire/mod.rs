@@ -1,3 +1,5 @@
 //! The wires: decoders for what clients send and encoders for what they receive.
 //!
 //! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
+
+pub mod websocket;
