@@ -2,4 +2,6 @@
 //!
 //! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
 
+pub mod engineio;
+mod json;
 pub mod websocket;

@@ -1,0 +1,78 @@
+//! Polling with script elements and forms, for pages that may not use XMLHttpRequest.
+
+use super::Malformed;
+use crate::wire::json;
+
+/// A payload as a script that hands it to callback `index`, the value of `j=`.
+///
+/// The payload is a JavaScript string, in which JSON's U+2028 and U+2029 would end the line
+/// (engine.io 3.6.2, `polling-jsonp.js`, `doWrite`).
+#[must_use]
+pub fn encode_jsonp(index: u32, payload: &str) -> String {
+    let mut script = format!("___eio[{index}](");
+    json::push_string(&mut script, payload);
+    script.push_str(");");
+    if script.contains(['\u{2028}', '\u{2029}']) {
+        script = script
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029");
+    }
+    script
+}
+
+/// The payload in the body of a JSONP POST: the form field `d`.
+///
+/// # Errors
+/// The rule that `body` breaks.
+pub fn decode_jsonp_form(body: &[u8]) -> Result<String, Malformed> {
+    let mut fields = body.split(|&byte| byte == b'&');
+    let field = fields
+        .find_map(|field| field.strip_prefix(b"d="))
+        .ok_or(Malformed::MissingField)?;
+    let text = String::from_utf8(decode_form(field)?).map_err(|_| Malformed::InvalidText)?;
+    Ok(restore_newlines(&text))
+}
+
+/// `application/x-www-form-urlencoded` (WHATWG URL 5.1), but broken escapes are refused.
+fn decode_form(field: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut decoded = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let (digits, tail) = tail.split_first_chunk().ok_or(Malformed::InvalidEscape)?;
+                rest = tail;
+                decode_hex(*digits).ok_or(Malformed::InvalidEscape)?
+            }
+            byte => byte,
+        });
+    }
+    Ok(decoded)
+}
+
+fn decode_hex(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? << 4 | low?).ok()
+}
+
+/// Undoes what the client does to newlines, which browsers change in forms: it sends a newline
+/// as `\n` and the two characters `\n` as `\\n` (engine.io 3.6.2, `polling-jsonp.js`, `onData`).
+fn restore_newlines(text: &str) -> String {
+    let mut restored = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        restored.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (original, bytes) = match rest.as_bytes() {
+            [b'\\', b'\\', b'n', ..] => ("\\n", 3),
+            [b'\\', b'n', ..] => ("\n", 2),
+            _ => ("\\", 1),
+        };
+        restored.push_str(original);
+        rest = &rest[bytes..];
+    }
+    restored.push_str(rest);
+    restored
+}

@@ -1,0 +1,69 @@
+//! The Engine.IO protocol, versions 3 and 4: packets and polling payloads. What a session does
+//! with them is not decided here.
+
+mod handshake;
+mod jsonp;
+mod packet;
+mod payload;
+#[cfg(test)]
+mod tests;
+mod v3;
+mod v4;
+
+pub use handshake::{Handshake, Upgrades};
+pub use jsonp::{decode_jsonp_form, encode_jsonp};
+pub use packet::{Packet, PacketType, encode_binary};
+pub use payload::{PayloadEncoder, decode_payload};
+pub use v3::{decode_binary_payload, encode_binary_payload};
+
+use crate::limits::POLLING_PACKETS_MAX;
+
+/// The version of the protocol a client asked for with `EIO=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `EIO=3`, socket.io 1 and 2.
+    V3,
+    /// `EIO=4`, socket.io 3 and 4.
+    V4,
+}
+
+/// The rule that a packet, a payload or a form breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// No type, or a payload without packets.
+    #[error("a packet must not be empty")]
+    Empty,
+    /// Neither `0` to `6` nor a binary packet.
+    #[error("a packet type is a digit from 0 to 6")]
+    UnknownType,
+    /// Data on open, close, upgrade or noop.
+    #[error("only ping, pong and message packets carry data")]
+    UnexpectedData,
+    /// Also without padding, or with bits behind the last byte.
+    #[error("a binary packet in a text must be base64")]
+    InvalidBase64,
+    /// A version 3 binary packet that is not a message.
+    #[error("a binary packet must be a message")]
+    BinaryType,
+    /// Missing, negative, padded with zeros, of ten digits or more, or not a number.
+    #[error("a packet needs its length before it")]
+    InvalidLength,
+    /// The length reaches beyond the payload.
+    #[error("a packet must have the length that stands before it")]
+    Truncated,
+    /// The length ends between the two code units of one character.
+    #[error("a packet must not end inside a character")]
+    SplitCharacter,
+    /// Text of a binary payload or a form.
+    #[error("text must be utf-8")]
+    InvalidText,
+    /// [`POLLING_PACKETS_MAX`].
+    #[error("a payload has at most {POLLING_PACKETS_MAX} packets")]
+    TooManyPackets,
+    /// A form without the field `d`.
+    #[error("a jsonp form needs the field d")]
+    MissingField,
+    /// A percent sign without two hexadecimal digits.
+    #[error("a form must be percent-encoded")]
+    InvalidEscape,
+}

@@ -1,0 +1,159 @@
+//! Payloads of version 3: every packet has its length before it.
+//!
+//! In text the length counts UTF-16 code units, as it is JavaScript's `length`; in binary
+//! payloads it counts bytes.
+
+use super::{Malformed, Packet, Version, encode_binary};
+use crate::limits::POLLING_PACKETS_MAX;
+
+/// Digits of a length: 999,999,999 is far above every body that is read.
+const LENGTH_DIGITS_MAX: usize = 9;
+/// Before a text packet in a binary payload.
+const TEXT_MARK: u8 = 0;
+/// Before a binary packet in a binary payload.
+const BINARY_MARK: u8 = 1;
+/// Ends the length in a binary payload.
+const LENGTH_END: u8 = 0xFF;
+
+pub(super) fn decode_payload(body: &str) -> Result<Vec<Packet<'_>>, Malformed> {
+    if body.is_empty() {
+        return Err(Malformed::Empty);
+    }
+    let mut packets = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        if packets.len() == POLLING_PACKETS_MAX {
+            return Err(Malformed::TooManyPackets);
+        }
+        let (length, tail) = split_length(rest)?;
+        let (packet, tail) = split_code_units(tail, length)?;
+        packets.push(Packet::decode_text(Version::V3, packet)?);
+        rest = tail;
+    }
+    Ok(packets)
+}
+
+pub(super) fn push_packet(body: &mut String, packet: &str) {
+    let code_units = if packet.is_ascii() {
+        packet.len()
+    } else {
+        packet.encode_utf16().count()
+    };
+    body.push_str(&code_units.to_string());
+    body.push(':');
+    body.push_str(packet);
+}
+
+/// Decodes a body of type `application/octet-stream`, which browsers send when a packet is
+/// binary (engine.io protocol v3, "Payload").
+///
+/// # Errors
+/// The rule that `body` breaks; nothing of such a body counts.
+pub fn decode_binary_payload(body: &[u8]) -> Result<Vec<Packet<'_>>, Malformed> {
+    if body.is_empty() {
+        return Err(Malformed::Empty);
+    }
+    let mut packets = Vec::new();
+    let mut rest = body;
+    while let Some((&mark, tail)) = rest.split_first() {
+        if packets.len() == POLLING_PACKETS_MAX {
+            return Err(Malformed::TooManyPackets);
+        }
+        let (length, tail) = split_binary_length(tail)?;
+        let (data, tail) = tail.split_at_checked(length).ok_or(Malformed::Truncated)?;
+        packets.push(decode_marked(mark, data)?);
+        rest = tail;
+    }
+    Ok(packets)
+}
+
+/// Builds a body of type `application/octet-stream`.
+#[must_use]
+pub fn encode_binary_payload(packets: &[Packet<'_>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for packet in packets {
+        let (mark, data) = match packet {
+            Packet::Binary(data) => (BINARY_MARK, encode_binary(Version::V3, data)),
+            packet => (TEXT_MARK, packet.encode_text(Version::V3).into_bytes()),
+        };
+        body.push(mark);
+        body.extend(data.len().to_string().bytes().map(|digit| digit - b'0'));
+        body.push(LENGTH_END);
+        body.extend_from_slice(&data);
+    }
+    body
+}
+
+/// `12:rest` to 12 and `rest`.
+fn split_length(text: &str) -> Result<(usize, &str), Malformed> {
+    let prefix = &text.as_bytes()[..text.len().min(LENGTH_DIGITS_MAX + 1)];
+    let colon = prefix
+        .iter()
+        .position(|&byte| byte == b':')
+        .ok_or(Malformed::InvalidLength)?;
+    let digits = prefix[..colon].iter().map(|byte| byte.wrapping_sub(b'0'));
+    Ok((decode_length(digits)?, &text[colon + 1..]))
+}
+
+/// Digits as bytes 0 to 9 and [`LENGTH_END`], to a number and what follows.
+fn split_binary_length(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
+    let prefix = &bytes[..bytes.len().min(LENGTH_DIGITS_MAX + 1)];
+    let end = prefix
+        .iter()
+        .position(|&byte| byte == LENGTH_END)
+        .ok_or(Malformed::InvalidLength)?;
+    Ok((
+        decode_length(prefix[..end].iter().copied())?,
+        &bytes[end + 1..],
+    ))
+}
+
+/// At most [`LENGTH_DIGITS_MAX`] digits to a number. Packets are never empty, so a zero in front
+/// is padding.
+fn decode_length(digits: impl Iterator<Item = u8>) -> Result<usize, Malformed> {
+    let mut length = 0;
+    for digit in digits {
+        if digit > 9 || (digit == 0 && length == 0) {
+            return Err(Malformed::InvalidLength);
+        }
+        length = length * 10 + usize::from(digit);
+    }
+    if length == 0 {
+        Err(Malformed::InvalidLength)
+    } else {
+        Ok(length)
+    }
+}
+
+/// Splits `text` behind `length` UTF-16 code units.
+fn split_code_units(text: &str, length: usize) -> Result<(&str, &str), Malformed> {
+    // ASCII, the usual case, has one byte per code unit.
+    if text.as_bytes().get(..length).is_some_and(<[u8]>::is_ascii) {
+        return Ok(text.split_at(length));
+    }
+    let mut missing = length;
+    for (at, character) in text.char_indices() {
+        if missing == 0 {
+            return Ok(text.split_at(at));
+        }
+        missing = missing
+            .checked_sub(character.len_utf16())
+            .ok_or(Malformed::SplitCharacter)?;
+    }
+    if missing == 0 {
+        Ok((text, ""))
+    } else {
+        Err(Malformed::Truncated)
+    }
+}
+
+fn decode_marked(mark: u8, data: &[u8]) -> Result<Packet<'_>, Malformed> {
+    match mark {
+        TEXT_MARK => {
+            let text = simdutf8::basic::from_utf8(data).map_err(|_| Malformed::InvalidText)?;
+            Packet::decode_text(Version::V3, text)
+        }
+        BINARY_MARK => Packet::decode_binary(Version::V3, data),
+        _ => Err(Malformed::UnknownType),
+    }
+}

@@ -1,0 +1,35 @@
+//! JSON strings, appended to a packet that is being built. Not a JSON encoder.
+
+/// Appends `text` as a JSON string, quotes included.
+///
+/// Most names and session ids need no escape and are copied; the rest is left to `serde_json`.
+pub(super) fn push_string(out: &mut String, text: &str) {
+    if text.bytes().any(needs_escape) {
+        out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+}
+
+/// RFC 8259 7: quotation mark, reverse solidus and the control characters below U+0020.
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::push_string;
+
+    proptest! {
+        #[test]
+        fn a_string_looks_as_serde_json_writes_it(text in any::<String>()) {
+            let mut out = String::new();
+            push_string(&mut out, &text);
+            prop_assert_eq!(out, serde_json::to_string(&text).unwrap());
+        }
+    }
+}
