@@ -4,4 +4,5 @@
 
 pub mod engineio;
 mod json;
+pub mod socketio;
 pub mod websocket;

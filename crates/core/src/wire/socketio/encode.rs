@@ -1,0 +1,113 @@
+//! Packets for clients, as Engine.IO message packets: the leading `4` is theirs.
+
+use super::ROOT;
+use crate::dispatch::{Dispatch, Via};
+use crate::wire::engineio::Version;
+use crate::wire::json;
+
+/// Bytes of a dispatch packet beside event, payload, via and offset, rounded up.
+const DISPATCH_OVERHEAD_BYTES: usize = 80;
+
+/// An event with arguments that are JSON texts already: `42["OK",{"channel":"news"}]`.
+///
+/// ```
+/// use turted_core::wire::socketio::encode_event;
+/// assert_eq!(encode_event("ECHO", &["null"]), r#"42["ECHO",null]"#);
+/// ```
+#[must_use]
+pub fn encode_event(name: &str, args: &[&str]) -> String {
+    let mut packet = String::from("42[");
+    json::push_string(&mut packet, name);
+    for arg in args {
+        packet.push(',');
+        packet.push_str(arg);
+    }
+    packet.push(']');
+    packet
+}
+
+/// The answer to an event that asked for one: `437[{"ok":true}]`, with one argument of JSON text.
+#[must_use]
+pub fn encode_ack(id: u64, arg: &str) -> String {
+    format!("43{id}[{arg}]")
+}
+
+/// The acceptance of a connection to the root namespace.
+///
+/// Version 3 carries nothing. In version 4 `pid` names the state that a later connection may
+/// recover (socket.io protocol v5, "Connection to a namespace").
+#[must_use]
+pub fn encode_connect(version: Version, sid: &str, pid: Option<&str>) -> String {
+    let mut packet = String::from("40");
+    if version == Version::V3 {
+        return packet;
+    }
+    packet.push_str(r#"{"sid":"#);
+    json::push_string(&mut packet, sid);
+    if let Some(pid) = pid {
+        packet.push_str(r#","pid":"#);
+        json::push_string(&mut packet, pid);
+    }
+    packet.push('}');
+    packet
+}
+
+/// The refusal of a connection to `namespace`: in version 3 the message alone, in version 4 an
+/// object with it.
+#[must_use]
+pub fn encode_connect_error(version: Version, namespace: &str, message: &str) -> String {
+    let mut packet = String::from("44");
+    if namespace != ROOT {
+        packet.push_str(namespace);
+        packet.push(',');
+    }
+    match version {
+        Version::V3 => json::push_string(&mut packet, message),
+        Version::V4 => {
+            packet.push_str(r#"{"message":"#);
+            json::push_string(&mut packet, message);
+            packet.push('}');
+        }
+    }
+    packet
+}
+
+/// A dispatch for the connections that receive it for one reason. The payload goes out byte for
+/// byte.
+///
+/// `offset` becomes the last argument: a client that reconnects sends the last one it saw
+/// (socket.io, "Connection state recovery"), and listeners that do not know it ignore it.
+#[must_use]
+pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) -> String {
+    let (event, payload) = (dispatch.event.as_str(), dispatch.payload.get());
+    let via_bytes = match via {
+        Via::User(name) | Via::Channel(name) => name.as_str().len(),
+        Via::Broadcast => 0,
+    };
+    let bytes = event.len() + payload.len() + via_bytes + offset.map_or(0, str::len);
+    let mut packet = String::with_capacity(bytes + DISPATCH_OVERHEAD_BYTES);
+    packet.push_str(r#"42["EVENT",{"event":"#);
+    json::push_string(&mut packet, event);
+    packet.push_str(r#","payload":"#);
+    packet.push_str(payload);
+    packet.push_str(r#","via":"#);
+    push_via(&mut packet, via);
+    packet.push('}');
+    if let Some(offset) = offset {
+        packet.push(',');
+        json::push_string(&mut packet, offset);
+    }
+    packet.push(']');
+    packet
+}
+
+fn push_via(packet: &mut String, via: Via<'_>) {
+    let (key, name) = match via {
+        Via::User(name) => (r#"{"user":"#, name),
+        Via::Channel(name) => (r#"{"channel":"#, name),
+        Via::Broadcast => return packet.push_str(r#"{"broadcast":true}"#),
+    };
+    packet.push_str(key);
+    json::push_string(packet, name.as_str());
+    packet.push('}');
+}

@@ -1,0 +1,28 @@
+//! The Socket.IO protocol, versions 4 (over Engine.IO 3) and 5 (over Engine.IO 4): the packets
+//! inside Engine.IO messages. JSON arguments stay text.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Malformed, Packet, decode};
+pub use encode::{encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event};
+
+/// The namespace of a packet that names none.
+const ROOT: &str = "/";
+
+/// Whether a client must not send an event of this name: these are the local events of a socket
+/// (socket.io-parser 4, `RESERVED_EVENTS`).
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "connect"
+            | "connect_error"
+            | "disconnect"
+            | "disconnecting"
+            | "newListener"
+            | "removeListener"
+    )
+}
