@@ -5,6 +5,7 @@
 
 pub mod close;
 pub mod dispatch;
+mod json;
 pub mod limits;
 pub mod membership;
 pub mod name;
