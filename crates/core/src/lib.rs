@@ -3,7 +3,9 @@
 //! Nothing here performs I/O, reads a clock, takes a lock or starts a thread; time and randomness
 //! are passed in. The crate `turted` is the world around it.
 
+pub mod auth;
 pub mod close;
+pub mod command;
 pub mod dispatch;
 mod json;
 pub mod limits;

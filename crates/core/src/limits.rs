@@ -25,6 +25,8 @@ pub const BATCH_DISPATCHES_MAX: usize = 1_000;
 
 /// Bytes of a user, channel or event name.
 pub const NAME_BYTES_MAX: usize = 255;
+/// Depth of the data of an IDENT. They are handed to authenticators, whose JSON readers may recurse.
+pub const IDENT_DEPTH_MAX: usize = 128;
 /// Channels one connection may have joined.
 pub const CHANNELS_PER_CONNECTION_MAX: usize = 128;
 /// Users one connection may be at once under `ident = "add"`, the way of the node server.

@@ -1,0 +1,245 @@
+//! Who a client is: secrets, tokens, and the authenticators that need no I/O.
+//!
+//! An authenticator that asks somebody else gets [`Ident::data`](crate::command::Ident) as it was
+//! sent and answers with an [`Identity`] as well.
+
+use std::fmt;
+use std::str::FromStr;
+
+use md5::Md5;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+
+use crate::command::{Ident, UserField};
+use crate::json;
+use crate::name::Name;
+
+/// A password or a part of a token that must not be shown: its `Debug` prints `***`.
+///
+/// ```
+/// use turted_core::auth::Secret;
+/// let secret = Secret::from("tiger");
+/// assert!(secret.matches("tiger"));
+/// assert_eq!(format!("{secret:?}"), "***");
+/// ```
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Whether `candidate` is this secret. An empty secret is matched by nothing, so that a
+    /// forgotten setting lets nobody in.
+    ///
+    /// The time it takes tells the length of `candidate` at most: digests of equal length are
+    /// compared, in constant time.
+    #[must_use]
+    pub fn matches(&self, candidate: &str) -> bool {
+        let equal = Sha256::digest(&self.0).ct_eq(&Sha256::digest(candidate));
+        bool::from(equal) && !self.0.is_empty()
+    }
+
+    /// The secret in a JSON string; `None` for other values.
+    pub(crate) fn read(raw: &RawValue) -> Option<Self> {
+        json::text(raw).map(|text| Self(text.into_owned()))
+    }
+
+    /// The secret itself, for those who must send or hash it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// The hash function of a token.
+///
+/// ```
+/// use turted_core::auth::Hash;
+/// assert_eq!("sha256".parse(), Ok(Hash::Sha256));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// MD5, for tokens of existing backends only.
+    Md5,
+    /// SHA-1, for tokens of existing backends only.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Hash {
+    fn digest(self, parts: [&str; 3]) -> Vec<u8> {
+        match self {
+            Self::Md5 => digest::<Md5>(parts),
+            Self::Sha1 => digest::<Sha1>(parts),
+            Self::Sha256 => digest::<Sha256>(parts),
+            Self::Sha512 => digest::<Sha512>(parts),
+        }
+    }
+}
+
+fn digest<D: Digest>(parts: [&str; 3]) -> Vec<u8> {
+    parts
+        .iter()
+        .fold(D::new(), D::chain_update)
+        .finalize()
+        .to_vec()
+}
+
+impl FromStr for Hash {
+    type Err = UnknownHash;
+
+    fn from_str(text: &str) -> Result<Self, UnknownHash> {
+        match text {
+            "md5" => Ok(Self::Md5),
+            "sha1" => Ok(Self::Sha1),
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            _ => Err(UnknownHash),
+        }
+    }
+}
+
+/// A text names none of the hash functions of [`Hash`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a hash is one of md5, sha1, sha256, sha512")]
+pub struct UnknownHash;
+
+/// How a backend proves to us that a browser belongs to a user: `hex(hash(prefix + username + suffix))`.
+///
+/// ```
+/// use turted_core::auth::{Hash, TokenRule};
+/// let rule = TokenRule { hash: Hash::Sha256, prefix: "salt".into(), suffix: "pepper".into() };
+/// assert!(rule.verify("alice", &rule.sign("alice")));
+/// assert!(!rule.verify("bob", &rule.sign("alice")));
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenRule {
+    /// The hash function.
+    pub hash: Hash,
+    /// What stands before the user name.
+    pub prefix: Secret,
+    /// What stands after the user name.
+    pub suffix: Secret,
+}
+
+impl TokenRule {
+    /// The token of `username`, in lower-case hexadecimal.
+    #[must_use]
+    pub fn sign(&self, username: &str) -> String {
+        hex::encode(self.digest(username))
+    }
+
+    /// Whether `token`, hexadecimal in either case, proves `username`. Compares in constant time.
+    #[must_use]
+    pub fn verify(&self, username: &str, token: &str) -> bool {
+        let expected = self.digest(username);
+        hex::decode(token).is_ok_and(|given| expected.ct_eq(&given).into())
+    }
+
+    fn digest(&self, username: &str) -> Vec<u8> {
+        self.hash
+            .digest([self.prefix.reveal(), username, self.suffix.reveal()])
+    }
+}
+
+/// Who a connection turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub name: Name,
+    /// The user name as JSON for the reply: a client that sent a number gets the number back.
+    pub username_json: String,
+}
+
+impl From<&UserField> for Identity {
+    fn from(user: &UserField) -> Self {
+        Self {
+            name: user.name.clone(),
+            username_json: user.json.clone(),
+        }
+    }
+}
+
+/// Decides whether an IDENT is genuine.
+///
+/// ```
+/// use turted_core::auth::ClientAuthenticator;
+/// use turted_core::command::Command;
+/// let data: Box<serde_json::value::RawValue> = serde_json::from_str(r#"{"username":"alice","password":"tiger"}"#)?;
+/// let Ok(Command::Ident(ident)) = Command::decode("IDENT", &[&data]) else { panic!() };
+/// let identity = ClientAuthenticator::Password("tiger".into()).verify(&ident).unwrap();
+/// assert_eq!(identity.name.as_str(), "alice");
+/// assert!(ClientAuthenticator::Password("lion".into()).verify(&ident).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum ClientAuthenticator {
+    /// Everyone is who they say they are.
+    Accept,
+    /// All users share one password: `{"username":U,"password":P}`.
+    Password(Secret),
+    /// The backend signed the user name: `{"username":U,"token":T}`.
+    Token(TokenRule),
+}
+
+impl ClientAuthenticator {
+    /// Decides who sent `ident`.
+    ///
+    /// # Errors
+    /// No user is named, or the proof for the one named is missing or wrong.
+    pub fn verify(&self, ident: &Ident<'_>) -> Result<Identity, IdentRefusal> {
+        let user = ident.user.as_ref().ok_or(IdentRefusal::UserMissing)?;
+        let genuine = match self {
+            Self::Accept => true,
+            Self::Password(secret) => {
+                matches(ident.password.as_ref(), |given| secret.matches(given))
+            }
+            Self::Token(rule) => matches(ident.token.as_ref(), |given| {
+                rule.verify(user.name.as_str(), given)
+            }),
+        };
+        if genuine {
+            Ok(user.into())
+        } else {
+            Err(IdentRefusal::NotVerified)
+        }
+    }
+}
+
+fn matches(given: Option<&Secret>, rule: impl FnOnce(&str) -> bool) -> bool {
+    given.is_some_and(|given| rule(given.reveal()))
+}
+
+/// Why an IDENT names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentRefusal {
+    /// It has no user name, and the authenticator cannot supply one.
+    #[error("user name missing")]
+    UserMissing,
+    /// The proof is missing or wrong. The node server answered with the same text.
+    #[error("IDENT not verified")]
+    NotVerified,
+}

@@ -1,0 +1,213 @@
+//! What a client asks for: IDENT, JOIN, LEAVE, ECHO and PING, decoded and checked.
+//!
+//! Whether an IDENT is genuine is decided in [`crate::auth`].
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use crate::auth::Secret;
+use crate::json::{self, Kind, Members};
+use crate::limits::IDENT_DEPTH_MAX;
+use crate::name::{Name, NameRefusal};
+
+/// One command of a client.
+///
+/// ```
+/// use turted_core::command::Command;
+/// let data: Box<serde_json::value::RawValue> = serde_json::from_str(r#"{"channel":"chat"}"#)?;
+/// assert!(matches!(Command::decode("JOIN", &[&data]), Ok(Command::Join(name)) if name.as_str() == "chat"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum Command<'a> {
+    /// Says who the client is.
+    Ident(Ident<'a>),
+    /// Wants the events of a channel.
+    Join(Name),
+    /// Wants the events of a channel no longer.
+    Leave(Name),
+    /// Wants the argument back.
+    Echo(Option<&'a RawValue>),
+    /// Wants a sign of life, and the argument back.
+    Ping(Option<&'a RawValue>),
+}
+
+/// What an IDENT says. `Debug` shows the user alone.
+#[derive(Clone)]
+pub struct Ident<'a> {
+    /// Whom the client says it is: `username`, else `user`. An authenticator may know better.
+    pub user: Option<UserField>,
+    /// The member `password`, if it is a string.
+    pub password: Option<Secret>,
+    /// The member `token`, if it is a string.
+    pub token: Option<Secret>,
+    /// The whole object as it was sent, nested at most [`IDENT_DEPTH_MAX`] deep. It may hold
+    /// secrets: neither log nor return it.
+    pub data: &'a RawValue,
+}
+
+impl fmt::Debug for Ident<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Ident")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A user name and how to repeat it in the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserField {
+    /// The name; a number is its decimal text, as in the node server.
+    pub name: Name,
+    /// The name as JSON: the number, if it was one.
+    pub json: String,
+}
+
+impl<'a> Command<'a> {
+    /// Decodes the event `event` with its arguments, of which the first counts.
+    ///
+    /// `message` with a command's name is that command without data.
+    ///
+    /// # Errors
+    /// The rule that the command breaks.
+    pub fn decode(event: &'a str, args: &[&'a RawValue]) -> Result<Command<'a>, CommandRefusal> {
+        let data = args.first().copied();
+        if event != "message" {
+            return Self::named(event, data);
+        }
+        let name = data
+            .and_then(json::text)
+            .ok_or(CommandRefusal::MessageNotAString)?;
+        Self::named(&name, None)
+    }
+
+    fn named(name: &str, data: Option<&'a RawValue>) -> Result<Self, CommandRefusal> {
+        match name {
+            "IDENT" => Ident::decode(object(data)?).map(Self::Ident),
+            "JOIN" => channel(object(data)?).map(Self::Join),
+            "LEAVE" => channel(object(data)?).map(Self::Leave),
+            "ECHO" => Ok(Self::Echo(data)),
+            "PING" => Ok(Self::Ping(data)),
+            _ => Err(CommandRefusal::Unknown),
+        }
+    }
+}
+
+fn object(data: Option<&RawValue>) -> Result<&RawValue, CommandRefusal> {
+    let data = data
+        .filter(|data| Kind::of(data) != Kind::Null)
+        .ok_or(CommandRefusal::DataMissing)?;
+    if Kind::of(data) == Kind::Object {
+        Ok(data)
+    } else {
+        Err(CommandRefusal::DataNotAnObject)
+    }
+}
+
+/// The values of `names` in `data`.
+fn members<'a, const N: usize>(
+    data: &'a RawValue,
+    names: [&'static str; N],
+) -> Result<[Option<&'a RawValue>; N], CommandRefusal> {
+    let members = Members::read(data.get(), names).map_err(|_| CommandRefusal::DataNotAnObject)?;
+    match members.duplicate {
+        Some(name) => Err(CommandRefusal::DuplicateKey(name)),
+        None => Ok(members.values),
+    }
+}
+
+fn channel(data: &RawValue) -> Result<Name, CommandRefusal> {
+    let [channel] = members(data, ["channel"])?;
+    let channel = channel
+        .filter(|raw| !is_falsy(raw))
+        .ok_or(CommandRefusal::ChannelMissing)?;
+    let channel = json::text(channel).ok_or(CommandRefusal::ChannelNotAString)?;
+    Name::new(&channel).map_err(CommandRefusal::Channel)
+}
+
+/// Whether JavaScript takes `raw` for false: the node server treated such names as missing.
+fn is_falsy(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "false" | "0" | "-0" | r#""""#)
+}
+
+impl<'a> Ident<'a> {
+    fn decode(data: &'a RawValue) -> Result<Self, CommandRefusal> {
+        if json::is_deeper_than(data.get(), IDENT_DEPTH_MAX) {
+            return Err(CommandRefusal::TooDeep);
+        }
+        let [username, user, password, token] =
+            members(data, ["username", "user", "password", "token"])?;
+        let named = username
+            .filter(|raw| !is_falsy(raw))
+            .or(user.filter(|raw| !is_falsy(raw)));
+        Ok(Self {
+            user: named.map(UserField::decode).transpose()?,
+            password: password.and_then(Secret::read),
+            token: token.and_then(Secret::read),
+            data,
+        })
+    }
+}
+
+impl UserField {
+    /// The user `name` as a string.
+    #[must_use]
+    pub fn from_name(name: Name) -> Self {
+        let json = serde_json::Value::from(name.as_str()).to_string();
+        Self { name, json }
+    }
+
+    fn decode(raw: &RawValue) -> Result<Self, CommandRefusal> {
+        if let Some(digits) = json::integer(raw) {
+            let name = Name::new(digits).map_err(CommandRefusal::User)?;
+            return Ok(Self {
+                name,
+                json: digits.to_owned(),
+            });
+        }
+        let text = json::text(raw).ok_or(CommandRefusal::UserNotAString)?;
+        Name::new(&text)
+            .map(Self::from_name)
+            .map_err(CommandRefusal::User)
+    }
+}
+
+/// Why a command is refused. The texts go to the client and are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefusal {
+    /// No command has this name.
+    #[error("unknown command")]
+    Unknown,
+    /// `message` without the name of a command.
+    #[error("message must be the name of a command")]
+    MessageNotAString,
+    /// IDENT, JOIN or LEAVE without an argument, or with null.
+    #[error("data missing")]
+    DataMissing,
+    /// The argument of IDENT, JOIN or LEAVE is something else than an object.
+    #[error("data must be an object")]
+    DataNotAnObject,
+    /// The data of an IDENT are nested deeper than [`IDENT_DEPTH_MAX`].
+    #[error("data must not be nested deeper than {IDENT_DEPTH_MAX}")]
+    TooDeep,
+    /// The object has a member twice, and readers disagree which one counts.
+    #[error("duplicate key {0}")]
+    DuplicateKey(&'static str),
+    /// `channel` is missing, or empty in the sense of JavaScript.
+    #[error("channel missing")]
+    ChannelMissing,
+    /// `channel` is no string.
+    #[error("channel must be a string")]
+    ChannelNotAString,
+    /// `channel` is no name.
+    #[error("channel: {0}")]
+    Channel(#[source] NameRefusal),
+    /// `username` or `user` is neither a string nor an integer.
+    #[error("user name must be a string or an integer")]
+    UserNotAString,
+    /// `username` or `user` is no name.
+    #[error("user name: {0}")]
+    User(#[source] NameRefusal),
+}
