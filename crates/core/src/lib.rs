@@ -13,4 +13,5 @@ pub mod membership;
 pub mod name;
 pub mod rate;
 pub mod registry;
+pub mod reply;
 pub mod wire;

@@ -1,0 +1,149 @@
+//! What a client is answered, as JSON: an event with one argument, or an acknowledgement.
+//!
+//! Events and arguments are those of the node server, byte for byte; acknowledgements are new.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::auth::Identity;
+use crate::name::Name;
+
+/// The answer to one command.
+///
+/// ```
+/// use turted_core::{name::Name, reply::Reply};
+/// let name = Name::new("chat").unwrap();
+/// let reply = Reply::Joined(&name);
+/// assert_eq!((reply.event(), reply.argument().as_str()), ("OK", r#"{"channel":"chat"}"#));
+/// assert_eq!(reply.ack(), r#"{"ok":true,"channel":"chat"}"#);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Reply<'a> {
+    /// The IDENT was genuine.
+    Identified(&'a Identity),
+    /// The channel is joined.
+    Joined(&'a Name),
+    /// The channel is left.
+    Left(&'a Name),
+    /// What was to be echoed.
+    Echo(Option<&'a RawValue>),
+    /// What came with a PING.
+    Pong(Option<&'a RawValue>),
+    /// The command was refused, with the reason.
+    Refused(&'a str),
+}
+
+impl Reply<'_> {
+    /// The name of the event that carries the answer.
+    #[must_use]
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Identified(_) | Self::Joined(_) | Self::Left(_) => "OK",
+            Self::Echo(_) => "ECHO",
+            Self::Pong(_) => "PONG",
+            Self::Refused(_) => "ERROR",
+        }
+    }
+
+    /// The argument of the event, JSON. Echoed values are repeated byte for byte; none is `null`.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        match self {
+            Self::Echo(data) | Self::Pong(data) => data.map_or("null", RawValue::get).to_owned(),
+            Self::Refused(reason) => quoted(reason),
+            _ => format!("{{{}}}", self.members()),
+        }
+    }
+
+    /// The answer to a client that asked for an acknowledgement, a JSON object.
+    #[must_use]
+    pub fn ack(&self) -> String {
+        match self {
+            Self::Pong(None) => r#"{"ok":true}"#.to_owned(),
+            Self::Refused(_) => format!(r#"{{"ok":false,{}}}"#, self.members()),
+            _ => format!(r#"{{"ok":true,{}}}"#, self.members()),
+        }
+    }
+
+    /// The members of the acknowledgement beside `ok`.
+    fn members(&self) -> String {
+        match self {
+            Self::Identified(identity) => format!(r#""username":{}"#, identity.username_json),
+            Self::Joined(name) | Self::Left(name) => {
+                format!(r#""channel":{}"#, quoted(name.as_str()))
+            }
+            Self::Echo(_) | Self::Pong(_) => format!(r#""data":{}"#, self.argument()),
+            Self::Refused(reason) => format!(r#""error":{}"#, quoted(reason)),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_is_the_same_bytes_as_in_the_node_server() {
+        let number = Identity {
+            name: Name::new("7").unwrap(),
+            username_json: "7".to_owned(),
+        };
+        let name = Name::new("a\"\u{e9}\u{2028}").unwrap();
+        let data: Box<RawValue> = serde_json::from_str(r#"{"b" : 1e400}"#).unwrap();
+        let cases = [
+            (
+                Reply::Identified(&number),
+                "OK",
+                r#"{"username":7}"#,
+                r#"{"ok":true,"username":7}"#,
+            ),
+            (
+                Reply::Joined(&name),
+                "OK",
+                "{\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
+                "{\"ok\":true,\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
+            ),
+            (
+                Reply::Left(&number.name),
+                "OK",
+                r#"{"channel":"7"}"#,
+                r#"{"ok":true,"channel":"7"}"#,
+            ),
+            (
+                Reply::Echo(Some(&data)),
+                "ECHO",
+                r#"{"b" : 1e400}"#,
+                r#"{"ok":true,"data":{"b" : 1e400}}"#,
+            ),
+            (
+                Reply::Echo(None),
+                "ECHO",
+                "null",
+                r#"{"ok":true,"data":null}"#,
+            ),
+            (
+                Reply::Pong(Some(&data)),
+                "PONG",
+                r#"{"b" : 1e400}"#,
+                r#"{"ok":true,"data":{"b" : 1e400}}"#,
+            ),
+            (Reply::Pong(None), "PONG", "null", r#"{"ok":true}"#),
+            (
+                Reply::Refused("no \"x\""),
+                "ERROR",
+                r#""no \"x\"""#,
+                r#"{"ok":false,"error":"no \"x\""}"#,
+            ),
+        ];
+        for (reply, event, argument, ack) in cases {
+            assert_eq!(
+                (reply.event(), &*reply.argument(), &*reply.ack()),
+                (event, argument, ack)
+            );
+        }
+    }
+}
