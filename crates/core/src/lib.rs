@@ -11,6 +11,7 @@ mod json;
 pub mod limits;
 pub mod membership;
 pub mod name;
+pub mod push;
 pub mod rate;
 pub mod registry;
 pub mod reply;

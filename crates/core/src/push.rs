@@ -1,0 +1,151 @@
+//! A push body, decoded in two steps: syntax and credentials, then every field by its rule.
+//!
+//! The steps keep the order of answers of the node server, which looked at nothing before the
+//! credentials: 400 for what is no JSON, 401 for wrong credentials, then 400 for broken rules.
+//! Bodies are an object of the current form, an object of the form before 3.3.3 (it has a `cmd`),
+//! or a batch: an array of such objects. Checking the credentials is the caller's.
+
+mod form;
+mod refusal;
+mod targets;
+
+use serde_json::value::RawValue;
+
+pub use refusal::{Refusal, RefusalKind};
+
+use crate::auth::Secret;
+use crate::dispatch::Dispatch;
+use crate::json::{self, Kind};
+use crate::limits::BATCH_DISPATCHES_MAX;
+use form::Item;
+
+/// Whether a body was one item or an array of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One item by itself.
+    Single,
+    /// An array, of one item perhaps.
+    Batch,
+}
+
+/// Checks the syntax of `body` and finds the credentials in it.
+///
+/// ```
+/// use turted_core::push;
+/// let body = br#"{"event":"MESSAGE:NEW","targets":{"users":["alice"]},"payload":{"id":7},"auth":{"password":"tiger"}}"#;
+/// let parsed = push::parse(body).unwrap();
+/// assert!(parsed.credentials().all(|given| given.is_some_and(|given| given.matches("tiger"))));
+/// let dispatches = parsed.into_dispatches().unwrap();
+/// assert_eq!(dispatches[0].payload.get(), r#"{"id":7}"#);
+/// ```
+///
+/// # Errors
+/// [`RefusalKind::NotJson`] for what is no JSON text in UTF-8 and for `null`,
+/// [`RefusalKind::DataMissing`] for the form before 3.3.3 without `data`.
+///
+/// # Limits
+/// The caller limits the bytes of `body`. Depth does not matter: values are not recursed into.
+pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Refusal> {
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::not_json())?;
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let items = vec![Item::read(text)?];
+            Ok(Parsed {
+                shape: Shape::Single,
+                items,
+                length: 1,
+            })
+        }
+        Some(b'[') => Parsed::batch(text),
+        _ => Parsed::scalar(text),
+    }
+}
+
+/// A push body of correct syntax, whose fields have not been looked at.
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    shape: Shape,
+    /// At most [`BATCH_DISPATCHES_MAX`].
+    items: Vec<Item<'a>>,
+    /// How many items the body has, kept or not.
+    length: usize,
+}
+
+impl<'a> Parsed<'a> {
+    fn batch(text: &'a str) -> Result<Self, Refusal> {
+        let (mut raws, mut length) = (Vec::new(), 0);
+        let syntax = json::each(text, |_, raw| {
+            length += 1;
+            if length <= BATCH_DISPATCHES_MAX {
+                raws.push(raw);
+            }
+        });
+        syntax.map_err(|_| Refusal::not_json())?;
+        let read = |(index, raw)| Item::read_any(raw).map_err(|refusal| refusal.in_item(index));
+        let items = raws
+            .into_iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            shape: Shape::Batch,
+            items,
+            length,
+        })
+    }
+
+    fn scalar(text: &'a str) -> Result<Self, Refusal> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|_| Refusal::not_json())?;
+        if Kind::of(raw) == Kind::Null {
+            return Err(Refusal::not_json());
+        }
+        Ok(Self {
+            shape: Shape::Single,
+            items: vec![Item::read_any(raw)?],
+            length: 1,
+        })
+    }
+
+    /// Whether the body was one item or an array of them.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The credentials of each item in their order; at least one entry, `None`, so that an empty
+    /// batch does not pass for one whose credentials are all correct.
+    pub fn credentials(&self) -> impl Iterator<Item = Option<&Secret>> {
+        let none = self.items.is_empty().then_some(None);
+        self.items.iter().map(Item::credentials).chain(none)
+    }
+
+    /// Checks every field. To be called once the credentials are known to be correct.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with its field and the index in a batch.
+    pub fn into_dispatches(self) -> Result<Vec<Dispatch>, Refusal> {
+        if self.length == 0 {
+            return Err(Refusal::rule(
+                "batch-empty",
+                "",
+                "a batch must not be empty",
+            ));
+        }
+        if self.length > BATCH_DISPATCHES_MAX {
+            return Err(Refusal::rule(
+                "batch-too-long",
+                "",
+                "a batch has too many items",
+            ));
+        }
+        let shape = self.shape;
+        let check = |(index, item): (usize, Item<'_>)| match shape {
+            Shape::Single => item.into_dispatch(),
+            Shape::Batch => item
+                .into_dispatch()
+                .map_err(|refusal| refusal.in_item(index)),
+        };
+        self.items.into_iter().enumerate().map(check).collect()
+    }
+}

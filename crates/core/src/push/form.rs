@@ -1,0 +1,161 @@
+//! One item of a push body in either of its forms.
+//!
+//! Until 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, and old backends send it still;
+//! since 3.3.3 it takes `{"event":E,"targets":T,"payload":P,"auth":..}`.
+
+use serde_json::value::RawValue;
+
+use super::refusal::Refusal;
+use super::targets;
+use crate::auth::Secret;
+use crate::dispatch::{Dispatch, Targets};
+use crate::json::{self, Kind, Members};
+use crate::name::Name;
+
+/// One item: its credentials, and the rest unparsed.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    credentials: Option<Secret>,
+    form: Form<'a>,
+}
+
+#[derive(Debug)]
+enum Form<'a> {
+    Current {
+        event: Option<&'a RawValue>,
+        targets: Option<&'a RawValue>,
+        payload: Option<&'a RawValue>,
+    },
+    Legacy {
+        cmd: &'a RawValue,
+        data: &'a RawValue,
+    },
+    /// Known to be wrong, but not to be said before the credentials are checked.
+    Wrong(Refusal),
+}
+
+impl<'a> Item<'a> {
+    /// The item in any JSON value.
+    pub(super) fn read_any(raw: &'a RawValue) -> Result<Self, Refusal> {
+        if Kind::of(raw) == Kind::Object {
+            return Self::read(raw.get());
+        }
+        let wrong = Refusal::rule("item-not-an-object", "", "a push is an object");
+        Ok(Self {
+            credentials: None,
+            form: Form::Wrong(wrong),
+        })
+    }
+
+    /// The item in the text of an object.
+    pub(super) fn read(json: &'a str) -> Result<Self, Refusal> {
+        let names = [
+            "event", "targets", "payload", "auth", "password", "cmd", "data",
+        ];
+        let members = Members::read(json, names).map_err(|_| Refusal::not_json())?;
+        let [event, targets, payload, auth, password, cmd, data] = members.values;
+        let data = data.filter(|raw| Kind::of(raw) != Kind::Null);
+        if cmd.is_some() && data.is_none() {
+            return Err(Refusal::data_missing());
+        }
+        let form = match (members.duplicate, cmd.zip(data)) {
+            (Some(key), _) => Form::Wrong(Refusal::duplicate_key("", key)),
+            (None, Some((cmd, data))) => Form::Legacy { cmd, data },
+            (None, None) => Form::Current {
+                event,
+                targets,
+                payload,
+            },
+        };
+        let credentials = auth
+            .and_then(auth_secret)
+            .or_else(|| password.and_then(Secret::read));
+        Ok(Self { credentials, form })
+    }
+
+    pub(super) fn credentials(&self) -> Option<&Secret> {
+        self.credentials.as_ref()
+    }
+
+    pub(super) fn into_dispatch(self) -> Result<Dispatch, Refusal> {
+        match self.form {
+            Form::Current {
+                event,
+                targets,
+                payload,
+            } => Ok(Dispatch {
+                event: read_event(event, "/event")?,
+                targets: targets::read(targets)?,
+                payload: read_payload(payload),
+            }),
+            Form::Legacy { cmd, data } => read_legacy(cmd, data),
+            Form::Wrong(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// `{"password":P}` or `P`.
+fn auth_secret(raw: &RawValue) -> Option<Secret> {
+    if Kind::of(raw) != Kind::Object {
+        return Secret::read(raw);
+    }
+    let members = Members::read(raw.get(), ["password"]).ok()?;
+    let [password] = members.values;
+    if members.duplicate.is_some() {
+        None
+    } else {
+        Secret::read(password?)
+    }
+}
+
+fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, Refusal> {
+    let raw = raw.ok_or_else(|| Refusal::rule("event-missing", field, "event is missing"))?;
+    if Kind::of(raw) != Kind::Text {
+        return Err(Refusal::rule(
+            "event-not-a-string",
+            field,
+            "event must be a string",
+        ));
+    }
+    let text = json::text(raw).ok_or_else(|| targets::lone_surrogate(field))?;
+    Name::new(&text).map_err(|refusal| targets::no_name(refusal, field))
+}
+
+fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
+    match raw {
+        Some(raw) => raw.to_owned(),
+        None => RawValue::from_string("{}".to_owned()).expect("an empty object is JSON"),
+    }
+}
+
+fn read_legacy(cmd: &RawValue, data: &RawValue) -> Result<Dispatch, Refusal> {
+    let broadcast = is_broadcast(cmd)?;
+    let names = ["event", "user", "users", "channel", "channels", "payload"];
+    let not_an_object = |_| Refusal::rule("data-not-an-object", "/data", "data must be an object");
+    let members = Members::read(data.get(), names).map_err(not_an_object)?;
+    if let Some(key) = members.duplicate {
+        return Err(Refusal::duplicate_key("/data", key));
+    }
+    let [event, user, users, channel, channels, payload] = members.values;
+    let targets = match broadcast {
+        true => Targets::broadcast(),
+        false => targets::union("/data", [user, users], [channel, channels])?,
+    };
+    Ok(Dispatch {
+        event: read_event(event, "/data/event")?,
+        targets,
+        payload: read_payload(payload),
+    })
+}
+
+/// Whether the command is the one that reaches everyone; the others are told apart by nobody.
+fn is_broadcast(cmd: &RawValue) -> Result<bool, Refusal> {
+    match json::text(cmd).as_deref() {
+        Some("notifyAll") => Ok(true),
+        Some("notifyUser" | "notifyChannel" | "notify") => Ok(false),
+        _ => {
+            let detail = "cmd is one of notifyUser, notifyChannel, notify, notifyAll";
+            Err(Refusal::rule("cmd-unknown", "/cmd", detail))
+        }
+    }
+}

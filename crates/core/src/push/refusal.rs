@@ -1,0 +1,95 @@
+//! Why a push is refused, in words that hold nothing of the pushed data but the path of a field.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Which answer a refused push gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The body is no JSON: REST answers 400 `Data was not json`, as the node server did.
+    NotJson,
+    /// The form before 3.3.3 without `data`: REST answers 401 `data missing`, as the node server did.
+    DataMissing,
+    /// A field breaks a rule: REST answers 400 with the rule.
+    Invalid,
+}
+
+/// Why a push is refused.
+///
+/// `Display` is one line for the caller: `/targets/users/3: a name must not be empty (name-empty)`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// Which answer it gets.
+    pub kind: RefusalKind,
+    /// The rule in kebab case, for programs. It does not change.
+    pub rule: &'static str,
+    /// The rule in words.
+    pub detail: Cow<'static, str>,
+    /// The field that breaks the rule as a JSON pointer into the item, `/targets/users/3` say.
+    pub field: Option<String>,
+    /// The position in a batch, from 0.
+    pub index: Option<usize>,
+}
+
+impl Refusal {
+    pub(super) fn not_json() -> Self {
+        Self::new(RefusalKind::NotJson, "not-json", "Data was not json")
+    }
+
+    pub(super) fn data_missing() -> Self {
+        Self::new(RefusalKind::DataMissing, "data-missing", "data missing")
+    }
+
+    /// `field` breaks `rule`; an empty `field` is the whole item.
+    pub(super) fn rule(
+        rule: &'static str,
+        field: &str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let field = (!field.is_empty()).then(|| field.to_owned());
+        Self {
+            field,
+            ..Self::new(RefusalKind::Invalid, rule, detail)
+        }
+    }
+
+    fn new(kind: RefusalKind, rule: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            rule,
+            detail: detail.into(),
+            field: None,
+            index: None,
+        }
+    }
+
+    pub(super) fn duplicate_key(parent: &str, key: &str) -> Self {
+        Self::rule(
+            "duplicate-key",
+            &format!("{parent}/{key}"),
+            "a key must not occur twice",
+        )
+    }
+
+    pub(super) fn in_item(self, index: usize) -> Self {
+        Self {
+            index: Some(index),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind != RefusalKind::Invalid {
+            return formatter.write_str(&self.detail);
+        }
+        if let Some(index) = self.index {
+            write!(formatter, "item {index}: ")?;
+        }
+        if let Some(field) = &self.field {
+            write!(formatter, "{field}: ")?;
+        }
+        write!(formatter, "{} ({})", self.detail, self.rule)
+    }
+}

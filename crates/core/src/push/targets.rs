@@ -1,0 +1,213 @@
+//! The targets of a push: lists of names in the shapes that backends send, PHP's among them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde_json::value::RawValue;
+
+use super::refusal::Refusal;
+use crate::dispatch::Targets;
+use crate::json::{self, Key, Kind, Members};
+use crate::limits::TARGETS_MAX;
+use crate::name::{Name, NameRefusal};
+
+/// One list under its two names: `user` and `users`, or `channel` and `channels`.
+type Lists<'a> = [Option<&'a RawValue>; 2];
+
+/// The targets in the field `targets` of the current form.
+pub(super) fn read(raw: Option<&RawValue>) -> Result<Targets, Refusal> {
+    let Some(raw) = raw.filter(|raw| !is_empty(raw)) else {
+        return Ok(Targets::default());
+    };
+    let not_an_object = |_| {
+        Refusal::rule(
+            "targets-not-an-object",
+            "/targets",
+            "targets must be an object",
+        )
+    };
+    if Kind::of(raw) != Kind::Object {
+        return Err(not_an_object(()));
+    }
+    let names = ["user", "users", "channel", "channels", "broadcast"];
+    let members = Members::read(raw.get(), names).map_err(|_| not_an_object(()))?;
+    if let Some(key) = members.duplicate {
+        return Err(Refusal::duplicate_key("/targets", key));
+    }
+    if let Some(key) = members.unknown {
+        let detail = "targets has the keys users, channels and broadcast";
+        return Err(Refusal::rule(
+            "targets-unknown-key",
+            &below("/targets", Key::Member(key)),
+            detail,
+        ));
+    }
+    let [user, users, channel, channels, broadcast] = members.values;
+    let targets = union("/targets", [user, users], [channel, channels])?;
+    Ok(Targets {
+        broadcast: broadcast.map_or(Ok(false), is_broadcast)?,
+        ..targets
+    })
+}
+
+/// The union of lists that stand in the object at `parent`.
+pub(super) fn union(
+    parent: &str,
+    users: Lists<'_>,
+    channels: Lists<'_>,
+) -> Result<Targets, Refusal> {
+    let users = names(parent, ["user", "users"], users)?;
+    let channels = names(parent, ["channel", "channels"], channels)?;
+    if users.len() + channels.len() > TARGETS_MAX {
+        return Err(too_many(parent));
+    }
+    Ok(Targets {
+        users,
+        channels,
+        broadcast: false,
+    })
+}
+
+pub(super) fn lone_surrogate(field: &str) -> Refusal {
+    Refusal::rule(
+        "lone-surrogate",
+        field,
+        "a name must not contain half a surrogate pair",
+    )
+}
+
+pub(super) fn no_name(refusal: NameRefusal, field: &str) -> Refusal {
+    let rule = match refusal {
+        NameRefusal::Empty => "name-empty",
+        NameRefusal::TooLong => "name-too-long",
+        NameRefusal::ControlCharacter => "name-control-character",
+    };
+    Refusal::rule(rule, field, refusal.to_string())
+}
+
+fn too_many(field: &str) -> Refusal {
+    Refusal::rule(
+        "targets-too-many",
+        field,
+        format!("a push has at most {TARGETS_MAX} users and channels"),
+    )
+}
+
+/// Whether `raw` is null or `[]`, which is what PHP makes of an empty array of targets.
+fn is_empty(raw: &RawValue) -> bool {
+    let inner = raw
+        .get()
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    raw.get() == "null" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
+fn is_broadcast(raw: &RawValue) -> Result<bool, Refusal> {
+    match (raw.get(), json::text(raw).as_deref()) {
+        ("true" | "1", _) | (_, Some("1")) => Ok(true),
+        ("false" | "0" | "null", _) | (_, Some("" | "0")) => Ok(false),
+        _ => {
+            let detail = "broadcast must be true or false (or 1 or 0)";
+            Err(Refusal::rule(
+                "broadcast-not-a-boolean",
+                "/targets/broadcast",
+                detail,
+            ))
+        }
+    }
+}
+
+fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>) -> Result<Vec<Name>, Refusal> {
+    let mut names = Names::default();
+    for (key, raw) in keys.into_iter().zip(lists) {
+        if let Some(raw) = raw {
+            names.add_list(raw, &format!("{parent}/{key}"))?;
+        }
+    }
+    Ok(names.list)
+}
+
+/// Names, each once, in the order in which they were listed.
+#[derive(Default)]
+struct Names {
+    list: Vec<Name>,
+    known: BTreeSet<Name>,
+}
+
+impl Names {
+    /// Adds one name or several: a string, an array, an object's values (PHP writes arrays with
+    /// gaps as objects), or null for none.
+    fn add_list(&mut self, raw: &RawValue, field: &str) -> Result<(), Refusal> {
+        match Kind::of(raw) {
+            Kind::Null => Ok(()),
+            Kind::Text => self.add(raw, || field.to_owned()),
+            Kind::Array | Kind::Object => self.add_each(raw, field),
+            Kind::Bool | Kind::Number => {
+                let detail = "users and channels are a name or an array of names";
+                Err(Refusal::rule("names-not-a-list", field, detail))
+            }
+        }
+    }
+
+    fn add_each(&mut self, raw: &RawValue, field: &str) -> Result<(), Refusal> {
+        let mut added = Ok(());
+        let syntax = json::each(raw.get(), |key, value| {
+            if added.is_ok() {
+                added = self.add(value, || below(field, key));
+            }
+        });
+        syntax.map_err(|_| Refusal::not_json())?;
+        added
+    }
+
+    fn add(&mut self, raw: &RawValue, field: impl Fn() -> String) -> Result<(), Refusal> {
+        let text = read_text(raw).map_err(|refuse| refuse(&field()))?;
+        if self.known.contains(&*text) {
+            return Ok(());
+        }
+        if self.list.len() == TARGETS_MAX {
+            return Err(too_many(&field()));
+        }
+        let name = Name::new(&text).map_err(|refusal| no_name(refusal, &field()))?;
+        self.known.insert(name.clone());
+        self.list.push(name);
+        Ok(())
+    }
+}
+
+/// The text of a name: a string, or an integer, which PHP sends for ids and node looked up by its
+/// decimal text.
+fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> Refusal> {
+    if let Some(digits) = json::integer(raw) {
+        return Ok(Cow::Borrowed(digits));
+    }
+    if Kind::of(raw) != Kind::Text {
+        return Err(|field| {
+            Refusal::rule(
+                "name-not-a-string",
+                field,
+                "a name must be a string or an integer",
+            )
+        });
+    }
+    json::text(raw).ok_or(lone_surrogate as fn(&str) -> Refusal)
+}
+
+/// The path of a value inside `field`. A key is repeated only if it is short and plain: the path
+/// goes into answers and logs.
+fn below(field: &str, key: Key<'_>) -> String {
+    let member = match key {
+        Key::Position(position) => return format!("{field}/{position}"),
+        Key::Member(raw) => json::text(raw),
+    };
+    let plain = |key: &str| {
+        key.len() <= 32
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    match member.as_deref() {
+        Some(key) if plain(key) => format!("{field}/{key}"),
+        _ => field.to_owned(),
+    }
+}
