@@ -1,1 +1,3 @@
-//! turted.
+//! turted: the universal real-time event dispatcher.
+
+pub mod config;

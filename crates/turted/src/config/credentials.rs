@@ -1,0 +1,212 @@
+//! `[auth]` and `[push]`: reads secret files and decides which authenticator the keys describe.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::collect::Collected;
+use super::error::{Origin, Problem};
+use super::model::ClientAuth;
+use super::secret::{Secret, TokenRule};
+use super::settings::{ClientMethod, PushMethod, SecretSetting};
+
+/// Bytes of a secret file. A file this large is not a secret but a mistake.
+const SECRET_BYTES_MAX: u64 = 8 * 1024;
+
+/// Fills `auth.method` and `push.password` of the configuration.
+pub(super) fn resolve(collected: &mut Collected) {
+    infer_methods(collected);
+    let auth = collected.settings.auth.clone();
+    let password = secret(collected, "auth.password", &auth.password);
+    let prefix = secret(collected, "auth.prefix", &auth.prefix);
+    let suffix = secret(collected, "auth.suffix", &auth.suffix);
+    let method = match auth_method(collected) {
+        ClientMethod::Accept => Some(ClientAuth::Accept),
+        ClientMethod::Password => password.map(ClientAuth::Password),
+        ClientMethod::Token if prefix.is_none() && suffix.is_none() => None,
+        ClientMethod::Token => Some(ClientAuth::Token(TokenRule {
+            hash: auth.hash,
+            prefix: prefix.unwrap_or_else(|| Secret::new(String::new())),
+            suffix: suffix.unwrap_or_else(|| Secret::new(String::new())),
+        })),
+    };
+    if let Some(method) = method {
+        collected.settings.config.auth.method = method;
+    }
+    let password = collected.settings.push.password.clone();
+    collected.settings.config.push.password = secret(collected, "push.password", &password);
+    check_methods(collected);
+    warn_about_file(collected);
+}
+
+fn auth_method(collected: &Collected) -> ClientMethod {
+    collected.settings.auth.method
+}
+
+const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
+const AUTH_TOKEN_KEYS: [&str; 5] = [
+    "auth.prefix",
+    "auth.prefix_file",
+    "auth.suffix",
+    "auth.suffix_file",
+    "auth.hash",
+];
+const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
+
+/// A secret without a method means the method that uses it, so that setting
+/// `TURTED_PUSH_PASSWORD` alone protects pushes.
+fn infer_methods(collected: &mut Collected) {
+    let given = |keys: &[&str]| keys.iter().any(|key| collected.is_given(key));
+    let (password, token, push) = (
+        given(&AUTH_PASSWORD_KEYS),
+        given(&AUTH_TOKEN_KEYS),
+        given(&PUSH_PASSWORD_KEYS),
+    );
+    if !collected.is_given("auth.method") {
+        collected.settings.auth.method = match (password, token) {
+            (true, _) => ClientMethod::Password,
+            (false, true) => ClientMethod::Token,
+            (false, false) => ClientMethod::Accept,
+        };
+    }
+    if !collected.is_given("push.method") && push {
+        collected.settings.push.method = PushMethod::Password;
+    }
+}
+
+/// Every method has the keys it needs, and no key is there in vain.
+fn check_methods(collected: &mut Collected) {
+    let (needed, idle): (&[&str], Vec<&str>) = match auth_method(collected) {
+        ClientMethod::Accept => (&[], [&AUTH_PASSWORD_KEYS[..], &AUTH_TOKEN_KEYS].concat()),
+        ClientMethod::Password => (&AUTH_PASSWORD_KEYS, AUTH_TOKEN_KEYS.to_vec()),
+        ClientMethod::Token => (&AUTH_TOKEN_KEYS[..4], AUTH_PASSWORD_KEYS.to_vec()),
+    };
+    check_keys(collected, "auth.method", needed, &idle);
+    match collected.settings.push.method {
+        PushMethod::None => check_keys(collected, "push.method", &[], &PUSH_PASSWORD_KEYS),
+        PushMethod::Password => check_keys(collected, "push.method", &PUSH_PASSWORD_KEYS, &[]),
+    }
+}
+
+fn check_keys(collected: &mut Collected, method: &str, needed: &[&str], idle: &[&str]) {
+    if !needed.is_empty() && !needed.iter().any(|key| collected.is_given(key)) {
+        let keys: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
+        let what = format!(
+            "{} needs {}",
+            show_method(collected, method),
+            keys.join(" or ")
+        );
+        // Only the hash of a token was given: blame it for the inferred method.
+        let origin = Some(collected.origin(method)).filter(|origin| *origin != Origin::Default);
+        let origin = origin.unwrap_or_else(|| collected.origin("auth.hash"));
+        collected.problem(Problem::at(origin, what));
+    }
+    for key in idle
+        .iter()
+        .filter(|key| collected.is_given(key))
+        .copied()
+        .collect::<Vec<_>>()
+    {
+        let what = format!(
+            "`{key}` has no effect with {}",
+            show_method(collected, method)
+        );
+        collected.problem(Problem::at(collected.origin(key), what));
+    }
+}
+
+fn show_method(collected: &Collected, method: &str) -> String {
+    let setting = super::settings::find(method).expect("methods are keys");
+    let value = setting.field.show(&mut collected.settings.clone());
+    format!("`{method}` = {}", value.unwrap_or_default())
+}
+
+/// The secret that `key` or `key_file` holds: of two, the one from the stronger source.
+fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Option<Secret> {
+    let file_key = format!("{key}_file");
+    let (origin, file_origin) = (collected.origin(key), collected.origin(&file_key));
+    let secret = match (&setting.text, &setting.file) {
+        (Some(_), Some(_)) if origin.rank() == file_origin.rank() => {
+            let what = format!("`{key}` and `{file_key}` are both set; keep one of the two");
+            collected.problem(Problem::at(file_origin, what));
+            return None;
+        }
+        (text, Some(path)) if text.is_none() || file_origin.rank() > origin.rank() => {
+            warn_if_readable(collected, path);
+            match read_secret(path) {
+                Ok(secret) => secret,
+                Err(error) => {
+                    let what = format!("`{file_key}`: cannot read {}: {error}", path.display());
+                    collected.problem(Problem::at(file_origin, what));
+                    return None;
+                }
+            }
+        }
+        (text, _) => text.clone()?,
+    };
+    if secret.expose().is_empty() {
+        let (name, origin) = if setting.text.is_some() {
+            (key, origin)
+        } else {
+            (&*file_key, file_origin)
+        };
+        collected.problem(Problem::at(
+            origin,
+            format!("`{name}`: the secret is empty"),
+        ));
+        return None;
+    }
+    Some(secret)
+}
+
+/// The content of a secret file without the newline that editors and `echo` put at its end.
+fn read_secret(path: &Path) -> io::Result<Secret> {
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(SECRET_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > SECRET_BYTES_MAX {
+        let reason = format!("a secret has at most {SECRET_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(
+        line.strip_suffix('\r').unwrap_or(line).to_owned(),
+    ))
+}
+
+/// A configuration file that holds a secret is a secret file.
+fn warn_about_file(collected: &mut Collected) {
+    let keys = [
+        "auth.password",
+        "auth.prefix",
+        "auth.suffix",
+        "push.password",
+    ];
+    let origin = keys
+        .iter()
+        .map(|key| collected.origin(key))
+        .find(|origin| matches!(origin, Origin::File { .. }));
+    if let Some(Origin::File { path, .. }) = origin {
+        warn_if_readable(collected, &path);
+    }
+}
+
+#[cfg(unix)]
+fn warn_if_readable(collected: &mut Collected, path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path
+        .metadata()
+        .map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        let warning = format!(
+            "{path} holds a secret and is open to other users (mode {:04o}): chmod 600 {path}",
+            mode & 0o7777
+        );
+        collected.warnings.push(warning);
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_readable(_collected: &mut Collected, _path: &Path) {}

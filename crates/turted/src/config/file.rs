@@ -1,0 +1,147 @@
+//! `turted.toml`: every key with its line and column.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigFile;
+use super::collect::Collected;
+use super::error::{Origin, Problem};
+use super::settings::{SETTINGS, find};
+use super::suggest::{nearest_key, nearest_section};
+use super::value::Input;
+
+/// Bytes of a configuration file: a thousand times a full one.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Reads the file into `collected`.
+///
+/// # Errors
+/// The file cannot be read or is no TOML; then its keys say nothing.
+pub(super) fn read(collected: &mut Collected, file: &ConfigFile) -> Result<(), Problem> {
+    let (path, text) = match file {
+        ConfigFile::IfPresent(path) => match read_text(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            text => (path, text),
+        },
+        ConfigFile::Named(path) => (path, read_text(path)),
+    };
+    let text =
+        text.map_err(|error| Problem::general(format!("cannot read {}: {error}", path.display())))?;
+    let source = Source { path, text: &text };
+    let table = DeTable::parse(&text).map_err(|error| {
+        // The error's `Display` quotes the line, which may hold a secret.
+        let start = error.span().map_or(0, |span| span.start);
+        Problem::at(
+            source.origin(start),
+            format!("not valid TOML: {}", error.message()),
+        )
+    })?;
+    source.read_top(collected, table.get_ref());
+    Ok(())
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("more than {FILE_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(text)
+}
+
+/// A file that is being read.
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn read_top(&self, collected: &mut Collected, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let origin = self.origin(key.span().start);
+            match value.get_ref() {
+                DeValue::Table(section) if is_section(name) => {
+                    self.read_section(collected, name, section)
+                }
+                _ if is_section(name) => {
+                    let what = format!("`{name}` is a section: write [{name}] and its keys below");
+                    collected.problem(Problem::at(origin, what));
+                }
+                DeValue::Table(_) if find(name).is_none() => {
+                    let what = format!("unknown section [{name}]{}", nearest_section(name));
+                    collected.problem(Problem::at(origin, what));
+                }
+                _ => self.read_key(collected, name, (key.span().start, value)),
+            }
+        }
+    }
+
+    fn read_section(&self, collected: &mut Collected, section: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let full = format!("{section}.{}", key.get_ref());
+            self.read_key(collected, &full, (key.span().start, value));
+        }
+    }
+
+    fn read_key(
+        &self,
+        collected: &mut Collected,
+        key: &str,
+        entry: (usize, &Spanned<DeValue<'_>>),
+    ) {
+        let (key_start, value) = entry;
+        let Some(setting) = find(key) else {
+            let what = format!("unknown key `{key}`{}", nearest_key(key));
+            return collected.problem(Problem::at(self.origin(key_start), what));
+        };
+        let base = self.path.parent().unwrap_or(Path::new(""));
+        collected.set(
+            setting,
+            self.origin(value.span().start),
+            &input(value.get_ref()),
+            base,
+        );
+    }
+
+    /// The place of a byte, counted as editors count.
+    fn origin(&self, start: usize) -> Origin {
+        let before = self.text.get(..start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Origin::File {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+fn is_section(name: &str) -> bool {
+    SETTINGS
+        .iter()
+        .any(|setting| setting.parts().0 == name && !name.is_empty())
+}
+
+fn input<'a>(value: &'a DeValue<'_>) -> Input<'a> {
+    match value {
+        DeValue::String(text) => Input::Text(text),
+        DeValue::Boolean(flag) => Input::Flag(*flag),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+            .map_or(Input::Other("integer"), Input::Integer),
+        DeValue::Array(array) => array
+            .iter()
+            .map(|item| item.get_ref().as_str())
+            .collect::<Option<Vec<_>>>()
+            .map_or(Input::Other("array"), Input::List),
+        other => Input::Other(other.type_str()),
+    }
+}

@@ -1,0 +1,112 @@
+//! The configuration: defaults < `turted.toml` < `TURTED_*` variables < flags, validated as a
+//! whole before anything starts.
+//!
+//! Not here: the meaning of each key for operators (`docs/configuration.md`) and the flags
+//! themselves (`cli`).
+
+mod collect;
+mod credentials;
+mod env;
+mod error;
+mod file;
+mod model;
+mod resolve;
+mod secret;
+mod settings;
+mod show;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod units;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use collect::Collected;
+pub use error::{ConfigError, Origin, Problem};
+pub use model::{
+    AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
+    SocketIo,
+};
+pub use secret::{Secret, TokenHash, TokenRule};
+
+/// Where a configuration comes from. Nothing else is read, so that a test can pass all of it.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The configuration file.
+    pub file: ConfigFile,
+    /// The environment; variables that do not start with `TURTED_` are ignored.
+    pub variables: Vec<(OsString, OsString)>,
+    /// What the command line says.
+    pub flags: Vec<Flag>,
+}
+
+/// Which configuration file is read.
+#[derive(Clone, Debug)]
+pub enum ConfigFile {
+    /// This one, if it exists: `turted.toml` in the working directory.
+    IfPresent(PathBuf),
+    /// This one, which somebody named.
+    Named(PathBuf),
+}
+
+/// One flag of the command line that sets a key.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// The key it sets.
+    pub key: &'static str,
+    /// Its name, as in `--listen`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// A configuration and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What was asked for, complete and valid.
+    pub config: Config,
+    /// What an operator should know although it prevents nothing.
+    pub warnings: Vec<String>,
+    collected: Collected,
+}
+
+impl Loaded {
+    /// The effective configuration as TOML: each value with its origin, secrets masked.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        show::effective(&self.collected)
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// Every problem that was found, if there is one.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        load(sources).map(|loaded| loaded.config)
+    }
+}
+
+/// Reads all sources and remembers where each value came from.
+///
+/// # Errors
+/// Every problem that was found, if there is one: first those of single keys, and only when each
+/// key is valid those of their combination.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let mut collected = Collected::default();
+    file::read(&mut collected, &sources.file)?;
+    env::read(&mut collected, &sources.variables);
+    for flag in &sources.flags {
+        collected.set_bare(flag.key, Origin::Flag(flag.name), &flag.value);
+    }
+    collected.refuse_problems()?;
+    resolve::resolve(&mut collected)?;
+    Ok(Loaded {
+        config: collected.settings.config.clone(),
+        warnings: std::mem::take(&mut collected.warnings),
+        collected,
+    })
+}

@@ -1,0 +1,307 @@
+//! The validated configuration as the rest of the program reads it, and its defaults.
+//!
+//! `docs/configuration.md` says for each key what it means and why the default is what it is; a
+//! test keeps the two equal.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use turted_core::limits;
+
+use super::secret::{Secret, TokenRule};
+
+/// Everything an operator may decide, validated: no later check is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients and backends connect; port 0 takes any free one. Default: 127.0.0.1:7117.
+    pub listen: SocketAddr,
+    /// Worker threads. Default: the number of cores.
+    pub workers: usize,
+    /// Whether other machines may connect without credentials. Default: no.
+    pub insecure: bool,
+    /// The origins whose pages may connect. Default: any.
+    pub allow_origins: AllowOrigins,
+    /// The least important level that is logged. Default: warn.
+    pub log_level: LogLevel,
+    /// How log lines are written. Default: text.
+    pub log_format: LogFormat,
+    /// The directory from which the browser client is served. Default: none.
+    pub assets_dir: Option<PathBuf>,
+    /// How long connections are closed over after a signal. Default: 30 s.
+    pub drain_timeout: Duration,
+    /// The Socket.IO transport.
+    pub socketio: SocketIo,
+    /// Who clients are.
+    pub auth: Auth,
+    /// How backends push.
+    pub push: Push,
+    /// What one peer may take of the server.
+    pub limits: Limits,
+    /// What is kept for clients that lost their connection.
+    pub recovery: Recovery,
+}
+
+/// `[socketio]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketIo {
+    /// The path, with a slash at both ends. Default: `/socket.io/`.
+    pub path: String,
+    /// Time between two heartbeats. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long the answer to a heartbeat may take. Default: 20 s.
+    pub ping_timeout: Duration,
+    /// Bytes of one polling body. Default: 1,000,000.
+    pub max_payload: usize,
+    /// How long a session may stay without its first packet. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// How long the upgrade to WebSocket may take. Default: 10 s.
+    pub upgrade_timeout: Duration,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// What a client must show to be a user. Default: nothing.
+    pub method: ClientAuth,
+    /// What a second IDENT does. Default: replace.
+    pub ident: IdentMode,
+}
+
+/// How an IDENT is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Everyone is whom they say they are.
+    Accept,
+    /// Everyone who knows this password is whom they say they are.
+    Password(Secret),
+    /// The name that the token proves is the user.
+    Token(TokenRule),
+}
+
+/// `[push]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The path, with a slash in front and none behind; both forms are served. Default: `/push`.
+    pub path: String,
+    /// What a push must carry; `None` lets everyone push. Default: none.
+    pub password: Option<Secret>,
+    /// The origins whose pages may push. Default: none, no CORS at all.
+    pub allow_origins: AllowOrigins,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message of a client. Default: 64 KiB.
+    pub message_bytes: usize,
+    /// Messages per second of one connection in the long run. Default: 50.
+    pub message_rate: u32,
+    /// Messages one connection may send at once. Default: 256.
+    pub message_burst: u32,
+    /// Channels one connection may have joined. Default: 128.
+    pub channels_per_connection: usize,
+    /// Users one connection may be at once under `auth.ident = "add"`. Default: 8.
+    pub users_per_connection: usize,
+    /// Bytes waiting for one connection that does not read. Default: 1 MiB.
+    pub outbox_bytes: usize,
+    /// Frames waiting for one connection that does not read. Default: 1,000.
+    pub outbox_frames: usize,
+    /// How long a blocked connection may take none of its bytes. Default: 10 s.
+    pub outbox_stall: Duration,
+    /// Bytes of one push body. Default: 1 MiB.
+    pub push_body_bytes: usize,
+    /// Users and channels of one dispatch together. Default: 1,000.
+    pub targets: usize,
+    /// Dispatches of one push body. Default: 1,000.
+    pub batch_dispatches: usize,
+    /// Dispatches waiting for one worker. Default: 4,096.
+    pub inbox_dispatches: usize,
+    /// Open connections; `None` is the number of file descriptors minus 256. Default: `None`.
+    pub connections: Option<usize>,
+    /// Bytes of an HTTP request head. Default: 16 KiB.
+    pub request_head_bytes: usize,
+    /// Headers of an HTTP request. Default: 100.
+    pub request_headers: usize,
+    /// Bytes of an HTTP request target. Default: 8 KiB.
+    pub request_uri_bytes: usize,
+    /// How long a request head may take. Default: 10 s.
+    pub request_head_wait: Duration,
+    /// How long a request body may take. Default: 30 s.
+    pub request_body_wait: Duration,
+    /// Wrong push passwords of one address within `password_window`. Default: 10.
+    pub wrong_passwords: u32,
+    /// The window of `wrong_passwords`. Default: 60 s.
+    pub password_window: Duration,
+    /// Addresses remembered for `wrong_passwords`. Default: 100,000.
+    pub password_addresses: usize,
+    /// How long the answer to an `Idempotency-Key` is kept. Default: 300 s.
+    pub idempotency_age: Duration,
+    /// Idempotency keys kept at once. Default: 100,000.
+    pub idempotency_keys: usize,
+    /// Connections the kernel holds before they are accepted. Default: 4,096.
+    pub listen_backlog: u32,
+    /// Bytes of the kernel's send buffer of a connection. Default: 32 KiB.
+    pub send_buffer_bytes: usize,
+    /// How long sent bytes may stay unacknowledged. Default: 30 s.
+    pub tcp_user_timeout: Duration,
+}
+
+/// `[recovery]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whether clients resume after a lost connection. Default: yes.
+    pub enabled: bool,
+    /// How long a lost session is kept. Default: 120 s.
+    pub max_age: Duration,
+    /// Lost sessions kept at once. Default: 100,000.
+    pub sessions: usize,
+    /// Dispatches kept. Default: 100,000.
+    pub log_dispatches: usize,
+    /// Bytes of event names and payloads kept. Default: 64 MiB.
+    pub log_bytes: usize,
+    /// Dispatches replayed to one connection. Default: 300.
+    pub replay: usize,
+}
+
+/// Which origins may do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowOrigins {
+    /// Any origin, also pages without one.
+    Any,
+    /// These, in lower case as browsers send them. None of them if empty.
+    Only(Vec<String>),
+}
+
+impl AllowOrigins {
+    /// Whether the page that sent this `Origin` header is let in.
+    #[must_use]
+    pub fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(origins) => origins
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+        }
+    }
+}
+
+/// What a second IDENT on one connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentMode {
+    /// It replaces the first.
+    Replace,
+    /// The connection is both users: the way of the node server.
+    Add,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Somebody must act.
+    Error,
+    /// Somebody may wonder.
+    Warn,
+    /// Life cycle.
+    Info,
+    /// Per connection.
+    Debug,
+    /// Per event.
+    Trace,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7117)),
+            workers: available_parallelism().map_or(1, usize::from),
+            insecure: false,
+            allow_origins: AllowOrigins::Any,
+            log_level: LogLevel::Warn,
+            log_format: LogFormat::Text,
+            assets_dir: None,
+            drain_timeout: limits::DRAIN_WAIT_MAX,
+            socketio: SocketIo::default(),
+            auth: Auth {
+                method: ClientAuth::Accept,
+                ident: IdentMode::Replace,
+            },
+            push: Push {
+                path: "/push".into(),
+                password: None,
+                allow_origins: AllowOrigins::Only(Vec::new()),
+            },
+            limits: Limits::default(),
+            recovery: Recovery::default(),
+        }
+    }
+}
+
+impl Default for SocketIo {
+    fn default() -> Self {
+        Self {
+            path: "/socket.io/".into(),
+            ping_interval: limits::PING_INTERVAL,
+            ping_timeout: limits::PING_TIMEOUT,
+            max_payload: limits::POLLING_BODY_BYTES_MAX,
+            connect_timeout: limits::CONNECT_WAIT_MAX,
+            upgrade_timeout: limits::UPGRADE_WAIT_MAX,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: limits::MESSAGE_BYTES_MAX,
+            message_rate: limits::MESSAGE_RATE_PER_SECOND,
+            message_burst: limits::MESSAGE_BURST,
+            channels_per_connection: limits::CHANNELS_PER_CONNECTION_MAX,
+            users_per_connection: limits::USERS_PER_CONNECTION_MAX,
+            outbox_bytes: limits::OUTBOX_BYTES_MAX,
+            outbox_frames: limits::OUTBOX_FRAMES_MAX,
+            outbox_stall: limits::OUTBOX_STALL_MAX,
+            push_body_bytes: limits::PUSH_BODY_BYTES_MAX,
+            targets: limits::TARGETS_MAX,
+            batch_dispatches: limits::BATCH_DISPATCHES_MAX,
+            inbox_dispatches: limits::INBOX_DISPATCHES_MAX,
+            connections: None,
+            request_head_bytes: limits::REQUEST_HEAD_BYTES_MAX,
+            request_headers: limits::REQUEST_HEADERS_MAX,
+            request_uri_bytes: limits::REQUEST_URI_BYTES_MAX,
+            request_head_wait: limits::REQUEST_HEAD_WAIT_MAX,
+            request_body_wait: limits::REQUEST_BODY_WAIT_MAX,
+            wrong_passwords: limits::WRONG_PASSWORDS_MAX,
+            password_window: limits::PASSWORD_WINDOW,
+            password_addresses: limits::PASSWORD_ADDRESSES_MAX,
+            idempotency_age: limits::IDEMPOTENCY_AGE_MAX,
+            idempotency_keys: limits::IDEMPOTENCY_KEYS_MAX,
+            listen_backlog: limits::LISTEN_BACKLOG,
+            send_buffer_bytes: limits::SEND_BUFFER_BYTES,
+            tcp_user_timeout: limits::TCP_USER_TIMEOUT,
+        }
+    }
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_age: limits::RECOVERY_AGE_MAX,
+            sessions: limits::RECOVERY_SESSIONS_MAX,
+            log_dispatches: limits::LOG_DISPATCHES_MAX,
+            log_bytes: limits::LOG_BYTES_MAX,
+            replay: limits::REPLAY_DISPATCHES_MAX,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From keys that are valid one by one to a configuration that is valid as a whole.
+
+use super::collect::Collected;
+use super::credentials;
+use super::error::{ConfigError, Origin, Problem};
+use super::model::{ClientAuth, Config};
+
+/// Reads credentials and completes `collected.settings.config`.
+///
+/// # Errors
+/// Credentials that are incomplete, or else everything that does not fit together.
+pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
+    credentials::resolve(collected);
+    collected.refuse_problems()?;
+    normalize_paths(&mut collected.settings.config);
+    check_paths(collected);
+    check_assets(collected);
+    check_relations(collected);
+    check_exposure(collected);
+    collected.refuse_problems()
+}
+
+fn normalize_paths(config: &mut Config) {
+    if !config.socketio.path.ends_with('/') {
+        config.socketio.path.push('/');
+    }
+    if config.push.path.ends_with('/') {
+        config.push.path.pop();
+    }
+}
+
+fn check_paths(collected: &mut Collected) {
+    let config = &collected.settings.config;
+    let (socketio, push) = (&config.socketio.path, format!("{}/", config.push.path));
+    if socketio.starts_with(&push) || push.starts_with(socketio) {
+        let what = format!("`push.path` = {push:?} and `socketio.path` = {socketio:?} overlap");
+        blame(collected, &["push.path", "socketio.path"], what);
+    }
+}
+
+fn check_assets(collected: &mut Collected) {
+    if let Some(directory) = &collected.settings.config.assets_dir
+        && !directory.is_dir()
+    {
+        let what = format!("`assets_dir`: {} is not a directory", directory.display());
+        blame(collected, &["assets_dir"], what);
+    }
+}
+
+/// One value that must not be above another.
+struct Relation {
+    small: (&'static str, fn(&Config) -> usize),
+    large: (&'static str, fn(&Config) -> usize),
+    reason: &'static str,
+}
+
+/// The relations that `turted_core::limits` asserts for the defaults.
+const RELATIONS: [Relation; 6] = [
+    Relation {
+        small: ("limits.message_bytes", |config| config.limits.message_bytes),
+        large: ("socketio.max_payload", |config| config.socketio.max_payload),
+        reason: "a message must fit into a polling body",
+    },
+    Relation {
+        small: ("limits.message_bytes", |config| config.limits.message_bytes),
+        large: ("limits.outbox_bytes", |config| config.limits.outbox_bytes),
+        reason: "an echo must fit into an outbox",
+    },
+    Relation {
+        small: ("limits.channels_per_connection", |config| {
+            config.limits.channels_per_connection
+        }),
+        large: ("limits.message_burst", |config| {
+            config.limits.message_burst as usize
+        }),
+        reason: "joining all channels must not be a flood",
+    },
+    Relation {
+        small: ("limits.batch_dispatches", |config| {
+            config.limits.batch_dispatches
+        }),
+        large: ("limits.inbox_dispatches", |config| {
+            config.limits.inbox_dispatches
+        }),
+        reason: "a batch must fit into an inbox",
+    },
+    Relation {
+        small: ("recovery.replay", |config| config.recovery.replay),
+        large: ("limits.outbox_frames", |config| config.limits.outbox_frames),
+        reason: "a replay must fit into an outbox",
+    },
+    Relation {
+        small: ("limits.request_uri_bytes", |config| {
+            config.limits.request_uri_bytes
+        }),
+        large: ("limits.request_head_bytes", |config| {
+            config.limits.request_head_bytes
+        }),
+        reason: "a request target is part of the head",
+    },
+];
+
+fn check_relations(collected: &mut Collected) {
+    for Relation {
+        small,
+        large,
+        reason,
+    } in &RELATIONS
+    {
+        let config = &collected.settings.config;
+        let (below, above) = (small.1(config), large.1(config));
+        if below > above {
+            let what = format!(
+                "`{}` = {below} is above `{}` = {above}: {reason}",
+                small.0, large.0
+            );
+            blame(collected, &[small.0, large.0], what);
+        }
+    }
+}
+
+/// Other machines may connect only with credentials, unless the operator says otherwise.
+fn check_exposure(collected: &mut Collected) {
+    let config = &collected.settings.config;
+    if config.insecure || config.listen.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let (mut open, mut remedies) = (Vec::new(), Vec::new());
+    if config.auth.method == ClientAuth::Accept {
+        open.push(r#"be any user (`auth.method` = "accept")"#);
+        remedies.push(r#"`auth.method` to "password" or "token" and its secret"#);
+    }
+    if config.push.password.is_none() {
+        open.push(r#"push (`push.method` = "none")"#);
+        remedies.push("`push.password_file` or TURTED_PUSH_PASSWORD");
+    }
+    if !open.is_empty() {
+        let what = format!(
+            "`listen` = \"{}\" lets other machines in, and everyone may {}; set {}, or accept it with --insecure",
+            config.listen,
+            open.join(" and "),
+            remedies.join(", and "),
+        );
+        blame(collected, &["listen"], what);
+    }
+}
+
+/// Notes a problem at the first of `keys` that somebody set.
+fn blame(collected: &mut Collected, keys: &[&str], what: String) {
+    let origins = keys.iter().map(|key| collected.origin(key));
+    let origin = origins
+        .into_iter()
+        .find(|origin| *origin != Origin::Default);
+    collected.problem(Problem { origin, what });
+}

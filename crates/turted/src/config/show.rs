@@ -1,0 +1,30 @@
+//! The effective configuration as TOML, for `turted check`.
+
+use std::fmt::Write as _;
+
+use super::collect::Collected;
+use super::error::Origin;
+use super::settings::SETTINGS;
+
+/// Every key with its value, and behind it where a value that is no default came from.
+pub(super) fn effective(collected: &Collected) -> String {
+    let mut settings = collected.settings.clone();
+    let mut text = String::new();
+    let mut open = "";
+    for setting in SETTINGS {
+        let (section, key) = setting.parts();
+        if section != open {
+            let _infallible = writeln!(text, "\n[{section}]");
+            open = section;
+        }
+        let line = match setting.field.show(&mut settings) {
+            Some(value) => format!("{key} = {value}"),
+            None => format!("# {key} is not set"),
+        };
+        let _infallible = match collected.origin(setting.key) {
+            Origin::Default => writeln!(text, "{line}"),
+            origin => writeln!(text, "{line:<40} # from {origin}"),
+        };
+    }
+    text
+}

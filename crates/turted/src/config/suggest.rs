@@ -1,0 +1,45 @@
+//! "did you mean": the known name nearest to an unknown one.
+
+use strsim::damerau_levenshtein;
+
+use super::settings::SETTINGS;
+
+/// `; did you mean ..?`, or nothing if no key is near. A key in the wrong section is near.
+pub(super) fn nearest_key(unknown: &str) -> String {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |key: &str| {
+        let moved = damerau_levenshtein(&last(unknown), &last(key)).saturating_add(1);
+        damerau_levenshtein(unknown, key).min(moved)
+    };
+    let keys = SETTINGS
+        .iter()
+        .map(|setting| (distance(setting.key), setting.key.to_owned()));
+    hint(nearest(last(unknown).len(), keys).map(|key| format!("`{key}`")))
+}
+
+/// The same for a section.
+pub(super) fn nearest_section(unknown: &str) -> String {
+    let sections = SETTINGS.iter().map(|setting| setting.parts().0);
+    let near = sections.map(|name| (damerau_levenshtein(unknown, name), name.to_owned()));
+    hint(nearest(unknown.len(), near).map(|name| format!("[{name}]")))
+}
+
+/// The same for an environment variable.
+pub(super) fn nearest_variable(unknown: &str) -> String {
+    let names = SETTINGS.iter().map(super::settings::Setting::variable);
+    hint(nearest(
+        unknown.len(),
+        names.map(|name| (damerau_levenshtein(unknown, &name), name)),
+    ))
+}
+
+/// The candidate with the least distance, unless more than a third of the name would change.
+fn nearest(length: usize, candidates: impl Iterator<Item = (usize, String)>) -> Option<String> {
+    let allowed = (length / 3).clamp(1, 4);
+    let (distance, name) = candidates.min_by_key(|(distance, _)| *distance)?;
+    (distance <= allowed).then_some(name)
+}
+
+fn hint(name: Option<String>) -> String {
+    name.map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}

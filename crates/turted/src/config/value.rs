@@ -1,0 +1,358 @@
+//! The kinds of values a key can have: reading them from any source and showing them as TOML.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel};
+use super::secret::{Secret, TokenHash};
+use super::settings::{ClientMethod, PushMethod, Settings};
+use super::units::{parse_duration, parse_size, show_duration};
+
+/// The way to one field of the settings.
+type Of<T> = fn(&mut Settings) -> &mut T;
+
+/// The kind of a key's value and the field it fills. A leading number is the least value.
+pub(super) enum Field {
+    Address(Of<SocketAddr>),
+    Bytes(usize, Of<usize>),
+    Count(usize, Of<usize>),
+    OptionalCount(Of<Option<usize>>),
+    Number(Of<u32>),
+    Duration(Of<Duration>),
+    Flag(Of<bool>),
+    Origins(Of<AllowOrigins>),
+    Path(Of<Option<PathBuf>>),
+    UrlPath(Of<String>),
+    Secret(Of<Option<Secret>>),
+    LogLevel(Of<LogLevel>),
+    LogFormat(Of<LogFormat>),
+    ClientMethod(Of<ClientMethod>),
+    PushMethod(Of<PushMethod>),
+    Hash(Of<TokenHash>),
+    Ident(Of<IdentMode>),
+}
+
+/// A value as its source has it.
+pub(super) enum Input<'a> {
+    /// From a variable or a flag: text, whatever the key's kind.
+    Bare(&'a str),
+    /// A TOML string.
+    Text(&'a str),
+    /// A TOML integer.
+    Integer(i64),
+    /// A TOML boolean.
+    Flag(bool),
+    /// A TOML array of strings.
+    List(Vec<&'a str>),
+    /// Any other TOML value, by the name of its type.
+    Other(&'static str),
+}
+
+/// What should have stood where something else was found.
+pub(super) struct Mismatch {
+    pub(super) expected: String,
+    /// `None` where the value must not be repeated.
+    pub(super) found: Option<String>,
+}
+
+impl Field {
+    /// Reads `input` into the field; relative paths start at `base`.
+    pub(super) fn set(
+        &self,
+        settings: &mut Settings,
+        input: &Input<'_>,
+        base: &Path,
+    ) -> Result<(), Mismatch> {
+        let read = match self {
+            Self::Address(of) => put(
+                of(settings),
+                input.text().and_then(|text| text.parse().ok()),
+            ),
+            Self::Bytes(least, of) => {
+                put(of(settings), input.bytes().filter(|bytes| bytes >= least))
+            }
+            Self::Count(least, of) => {
+                put(of(settings), input.count().filter(|count| count >= least))
+            }
+            Self::OptionalCount(of) => put(
+                of(settings),
+                input.count().filter(|count| *count >= 1).map(Some),
+            ),
+            Self::Number(of) => put(of(settings), input.number()),
+            Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
+            Self::Flag(of) => put(of(settings), input.flag()),
+            Self::Origins(of) => put(
+                of(settings),
+                input.list().and_then(|list| parse_origins(&list)),
+            ),
+            Self::Path(of) => put(
+                of(settings),
+                input.filled().map(|text| Some(base.join(text))),
+            ),
+            Self::UrlPath(of) => put(of(settings), input.text().and_then(parse_url_path)),
+            Self::Secret(of) => put(
+                of(settings),
+                input.text().map(|text| Some(Secret::new(text.into()))),
+            ),
+            Self::LogLevel(of) => put(of(settings), input.choice()),
+            Self::LogFormat(of) => put(of(settings), input.choice()),
+            Self::ClientMethod(of) => put(of(settings), input.choice()),
+            Self::PushMethod(of) => put(of(settings), input.choice()),
+            Self::Hash(of) => put(of(settings), input.choice()),
+            Self::Ident(of) => put(of(settings), input.choice()),
+        };
+        read.ok_or_else(|| Mismatch {
+            expected: self.expected(),
+            found: self.found(input),
+        })
+    }
+
+    /// The value as TOML, secrets masked; `None` if there is none.
+    pub(super) fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some(match self {
+            Self::Address(of) => quote(&of(settings).to_string()),
+            Self::Bytes(_, of) | Self::Count(_, of) => of(settings).to_string(),
+            Self::OptionalCount(of) => of(settings).as_ref()?.to_string(),
+            Self::Number(of) => of(settings).to_string(),
+            Self::Duration(of) => quote(&show_duration(*of(settings))),
+            Self::Flag(of) => of(settings).to_string(),
+            Self::Origins(of) => show_origins(of(settings)),
+            Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
+            Self::UrlPath(of) => quote(of(settings)),
+            Self::Secret(of) => of(settings).as_ref().map(|_| quote("***"))?,
+            Self::LogLevel(of) => show_choice(*of(settings)),
+            Self::LogFormat(of) => show_choice(*of(settings)),
+            Self::ClientMethod(of) => show_choice(*of(settings)),
+            Self::PushMethod(of) => show_choice(*of(settings)),
+            Self::Hash(of) => show_choice(*of(settings)),
+            Self::Ident(of) => show_choice(*of(settings)),
+        })
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Self::Address(_) => {
+                r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into()
+            }
+            Self::Bytes(least, _) => {
+                format!("a number of bytes, {least} or more, such as 65536 or \"64KiB\"")
+            }
+            Self::Count(least, _) => format!("a whole number, {least} or more"),
+            Self::OptionalCount(_) => "a whole number, 1 or more".into(),
+            Self::Number(_) => format!("a whole number from 1 to {}", i32::MAX),
+            Self::Duration(_) => {
+                r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into()
+            }
+            Self::Flag(_) => "true or false".into(),
+            Self::Origins(_) => {
+                r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()
+            }
+            Self::Path(_) => "the path of a file or directory".into(),
+            Self::UrlPath(_) => {
+                r#"a path such as "/push/", of letters, digits, "-", ".", "_" and "~""#.into()
+            }
+            Self::Secret(_) => "a string".into(),
+            Self::LogLevel(_) => names::<LogLevel>(),
+            Self::LogFormat(_) => names::<LogFormat>(),
+            Self::ClientMethod(_) => names::<ClientMethod>(),
+            Self::PushMethod(_) => names::<PushMethod>(),
+            Self::Hash(_) => names::<TokenHash>(),
+            Self::Ident(_) => names::<IdentMode>(),
+        }
+    }
+
+    fn found(&self, input: &Input<'_>) -> Option<String> {
+        if matches!(self, Self::Secret(_)) {
+            return None;
+        }
+        Some(match input {
+            Input::Bare(text) | Input::Text(text) => format!("{text:?}"),
+            Input::Integer(number) => number.to_string(),
+            Input::Flag(flag) => flag.to_string(),
+            Input::List(list) => format!("{list:?}"),
+            Input::Other(name) => format!("a value of type {name}"),
+        })
+    }
+}
+
+impl<'a> Input<'a> {
+    fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Bare(text) | Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn filled(&self) -> Option<&'a str> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
+    fn count(&self) -> Option<usize> {
+        match self {
+            Self::Bare(text) => text.parse().ok(),
+            Self::Integer(number) => usize::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    fn number(&self) -> Option<u32> {
+        let number = i32::try_from(self.count()?).ok()?;
+        u32::try_from(number).ok().filter(|number| *number >= 1)
+    }
+
+    fn bytes(&self) -> Option<usize> {
+        self.text().map_or_else(|| self.count(), parse_size)
+    }
+
+    fn flag(&self) -> Option<bool> {
+        match self {
+            Self::Bare(text) => text.parse().ok(),
+            Self::Flag(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn list(&self) -> Option<Vec<&'a str>> {
+        match self {
+            Self::Bare("") => Some(Vec::new()),
+            Self::Bare(text) => Some(text.split(',').map(str::trim).collect()),
+            Self::List(list) => Some(list.clone()),
+            _ => None,
+        }
+    }
+
+    fn choice<T: Choice>(&self) -> Option<T> {
+        let text = self.text()?;
+        T::NAMES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, choice)| *choice)
+    }
+}
+
+/// A closed set of values, each with the name an operator writes.
+trait Choice: Copy + PartialEq + 'static {
+    const NAMES: &'static [(&'static str, Self)];
+}
+
+impl Choice for LogLevel {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+impl Choice for LogFormat {
+    const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Choice for ClientMethod {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("accept", Self::Accept),
+        ("password", Self::Password),
+        ("token", Self::Token),
+    ];
+}
+
+impl Choice for PushMethod {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("password", Self::Password)];
+}
+
+impl Choice for TokenHash {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("md5", Self::Md5),
+        ("sha1", Self::Sha1),
+        ("sha256", Self::Sha256),
+        ("sha512", Self::Sha512),
+    ];
+}
+
+impl Choice for IdentMode {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("replace", Self::Replace), ("add", Self::Add)];
+}
+
+fn names<T: Choice>() -> String {
+    let names: Vec<String> = T::NAMES.iter().map(|(name, _)| quote(name)).collect();
+    let (last, rest) = names.split_last().expect("a closed set has members");
+    format!("{} or {last}", rest.join(", "))
+}
+
+fn show_choice<T: Choice>(choice: T) -> String {
+    let named = T::NAMES.iter().find(|(_, other)| *other == choice);
+    quote(named.expect("every member has a name").0)
+}
+
+fn put<T>(field: &mut T, value: Option<T>) -> Option<()> {
+    *field = value?;
+    Some(())
+}
+
+/// `*` alone, or origins as browsers send them: scheme, host and port, without a path.
+fn parse_origins(list: &[&str]) -> Option<AllowOrigins> {
+    if list == ["*"] {
+        return Some(AllowOrigins::Any);
+    }
+    list.iter()
+        .map(|text| parse_origin(text))
+        .collect::<Option<_>>()
+        .map(AllowOrigins::Only)
+}
+
+fn parse_origin(text: &str) -> Option<String> {
+    let visible = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b",*?#@\\\"".contains(&byte));
+    let (scheme, authority) = text.split_once("://").filter(|_| visible)?;
+    (!scheme.is_empty() && !authority.is_empty() && !authority.contains('/'))
+        .then(|| text.to_ascii_lowercase())
+}
+
+fn show_origins(origins: &AllowOrigins) -> String {
+    match origins {
+        AllowOrigins::Any => r#"["*"]"#.into(),
+        AllowOrigins::Only(list) => {
+            format!(
+                "[{}]",
+                list.iter()
+                    .map(|origin| quote(origin))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        }
+    }
+}
+
+/// A path of at least one segment; whether a slash ends it is decided by its reader.
+fn parse_url_path(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('/')?;
+    let segments: Vec<&str> = inner
+        .strip_suffix('/')
+        .unwrap_or(inner)
+        .split('/')
+        .collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = |part: &&str| !matches!(*part, "" | "." | "..") && part.bytes().all(plain);
+    segments.iter().all(segment).then(|| text.to_owned())
+}
+
+/// `text` as a TOML basic string.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            _ if character.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(character)))
+            }
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
