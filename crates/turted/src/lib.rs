@@ -1,3 +1,4 @@
 //! turted: the universal real-time event dispatcher.
 
 pub mod config;
+pub mod logging;

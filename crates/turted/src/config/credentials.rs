@@ -160,7 +160,10 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
 }
 
 /// The content of a secret file without the newline that editors and `echo` put at its end.
-fn read_secret(path: &Path) -> io::Result<Secret> {
+///
+/// # Errors
+/// The file cannot be read, is not UTF-8 or has more than 8 KiB.
+pub fn read_secret(path: &Path) -> io::Result<Secret> {
     let mut text = String::new();
     let read = File::open(path)?
         .take(SECRET_BYTES_MAX + 1)

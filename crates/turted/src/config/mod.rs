@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use collect::Collected;
+pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
     AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
