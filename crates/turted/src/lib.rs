@@ -1,4 +1,5 @@
 //! turted: the universal real-time event dispatcher.
 
+pub mod banner;
 pub mod config;
 pub mod logging;

@@ -1,0 +1,118 @@
+//! What the operator sees at start: every endpoint, who may use it, and loudly what is open.
+
+use std::net::SocketAddr;
+
+use crate::config::{ClientAuth, Config};
+
+/// The banner of a server that listens on `bound`; `config.listen` may have asked for port 0.
+#[must_use]
+pub fn banner(config: &Config, bound: SocketAddr) -> String {
+    let mut lines = vec![
+        format!(
+            "turted {}, workers: {}",
+            env!("CARGO_PKG_VERSION"),
+            config.workers
+        ),
+        format!("listening on http://{bound}"),
+        endpoint(
+            &config.socketio.path,
+            "Socket.IO clients",
+            client_credentials(config),
+        ),
+        endpoint(
+            &format!("{}/", config.push.path),
+            "REST push",
+            push_credentials(config),
+        ),
+    ];
+    lines.extend(warning(config, bound));
+    lines.join("\n") + "\n"
+}
+
+fn endpoint(path: &str, what: &str, credentials: &str) -> String {
+    format!("  {path:<14} {what:<18} {credentials}")
+}
+
+fn client_credentials(config: &Config) -> &'static str {
+    match config.auth.method {
+        ClientAuth::Accept => "OPEN: everyone may IDENT as any user",
+        ClientAuth::Password(_) => "IDENT needs the password",
+        ClientAuth::Token(_) => "IDENT needs a token",
+    }
+}
+
+fn push_credentials(config: &Config) -> &'static str {
+    match config.push.password {
+        None => "OPEN: everyone may push",
+        Some(_) => "needs the password",
+    }
+}
+
+fn warning(config: &Config, bound: SocketAddr) -> Option<String> {
+    let mut remedies = Vec::new();
+    if config.auth.method == ClientAuth::Accept {
+        remedies.push("auth.method");
+    }
+    if config.push.password.is_none() {
+        remedies.push("push.password_file");
+    }
+    if remedies.is_empty() {
+        return None;
+    }
+    let reach = if bound.ip().to_canonical().is_loopback() {
+        "on this machine"
+    } else {
+        "ON ANY MACHINE THAT REACHES IT"
+    };
+    Some(format!(
+        "WARNING: no credentials needed {reach}; to change that set {}",
+        remedies.join(" and ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn an_open_server_says_so_loudly() {
+        let config = Config {
+            workers: 2,
+            ..Config::default()
+        };
+        assert_eq!(
+            banner(&config, "127.0.0.1:40000".parse().unwrap()),
+            format!(
+                "turted {}, workers: 2\n\
+                 listening on http://127.0.0.1:40000\n  \
+                 /socket.io/    Socket.IO clients  OPEN: everyone may IDENT as any user\n  \
+                 /push/         REST push          OPEN: everyone may push\n\
+                 WARNING: no credentials needed on this machine; to change that set auth.method and push.password_file\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn a_server_open_to_the_network_shouts() {
+        let banner = banner(&Config::default(), "[::]:7117".parse().unwrap());
+        assert!(
+            banner.contains("listening on http://[::]:7117\n"),
+            "{banner}"
+        );
+        assert!(banner.contains("ON ANY MACHINE"), "{banner}");
+    }
+
+    #[test]
+    fn a_protected_server_is_quiet_and_shows_no_secret() {
+        let mut config = Config::default();
+        config.auth.method = ClientAuth::Password(Secret::new("canary".into()));
+        config.push.password = Some(Secret::new("canary".into()));
+        let banner = banner(&config, "127.0.0.1:7117".parse().unwrap());
+        assert!(
+            !banner.contains("WARNING") && !banner.contains("canary"),
+            "{banner}"
+        );
+    }
+}
