@@ -1,0 +1,140 @@
+//! The command line: what each command takes, and which module answers it.
+
+mod check;
+mod output;
+mod serve;
+mod token;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{ConfigFile, Flag, Sources};
+use output::{complain, print};
+
+/// Wrong usage or a configuration that does not hold; `clap` uses the same code.
+const EXIT_USAGE: u8 = 2;
+
+type Variables = Vec<(OsString, OsString)>;
+
+#[derive(Debug, Parser)]
+#[command(name = "turted", version, about, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  turted                                     serve on 127.0.0.1:7117
+  TURTED_PUSH_PASSWORD=s3cret turted         the same, pushes need the password
+  turted --config /etc/turted/turted.toml    serve what the file says
+  turted check                               show the effective configuration
+
+Configuration: defaults < turted.toml < TURTED_* variables < flags; see docs/configuration.md.
+Without a command, turted serves.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server; the default command
+    Serve(ServeArgs),
+    /// Validate the configuration and print the effective one, secrets masked
+    Check(ServeArgs),
+    /// Print the token of a user, for auth.method = "token"
+    Token(token::TokenArgs),
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  turted completions bash > /etc/bash_completion.d/turted")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What overrides the configuration.
+#[derive(Clone, Debug, Args)]
+struct ServeArgs {
+    /// Read this file instead of turted.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here; port 0 takes any free one [default: 127.0.0.1:7117]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Worker threads [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+    /// Let other machines in although no credentials are needed
+    #[arg(long)]
+    insecure: bool,
+    /// error, warn, info, debug or trace [default: warn]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl ServeArgs {
+    fn sources(self, variables: Variables) -> Sources {
+        let flag = |key, name, value: Option<String>| value.map(|value| Flag { key, name, value });
+        let flags = [
+            flag("listen", "--listen", self.listen),
+            flag("workers", "--workers", self.workers),
+            flag(
+                "insecure",
+                "--insecure",
+                self.insecure.then(|| "true".to_owned()),
+            ),
+            flag("log_level", "--log-level", self.log_level),
+        ];
+        Sources {
+            file: self.config.map_or_else(
+                || ConfigFile::IfPresent("turted.toml".into()),
+                ConfigFile::Named,
+            ),
+            variables,
+            flags: flags.into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// Runs the command that `arguments` name; `variables` is the environment.
+///
+/// Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration.
+pub fn run<A, V>(arguments: A, variables: V) -> ExitCode
+where
+    A: IntoIterator<Item = OsString>,
+    V: IntoIterator<Item = (OsString, OsString)>,
+{
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(message) => return show_message(&message),
+    };
+    let variables = variables.into_iter().collect();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(&args.sources(variables)),
+        Command::Check(args) => check::run(&args.sources(variables)),
+        Command::Token(args) => token::run(args, variables),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// Help and version go to standard output, wrong usage to standard error.
+fn show_message(message: &clap::Error) -> ExitCode {
+    // Nobody is left to hear that they do not listen.
+    let _closed = message.print();
+    if message.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "turted", &mut script);
+    print(&script)
+}
+
+#[cfg(test)]
+mod tests;

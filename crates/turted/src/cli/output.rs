@@ -1,0 +1,27 @@
+//! Results on standard output, complaints on standard error.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Writes a result. A reader that has seen enough (`turted check | head`) is no failure.
+pub(super) fn print(result: &[u8]) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(result).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells what went wrong, one line per problem.
+pub(super) fn complain(message: impl Display) {
+    let mut err = io::stderr().lock();
+    for line in message.to_string().lines() {
+        // Nobody is left to hear that they do not listen.
+        let _closed = writeln!(err, "turted: {line}");
+    }
+}
