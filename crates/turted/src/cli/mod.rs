@@ -2,6 +2,7 @@
 
 mod check;
 mod output;
+mod push;
 mod serve;
 mod token;
 
@@ -33,6 +34,7 @@ Examples:
   turted                                     serve on 127.0.0.1:7117
   TURTED_PUSH_PASSWORD=s3cret turted         the same, pushes need the password
   turted --config /etc/turted/turted.toml    serve what the file says
+  turted push --channel chat MESSAGE:NEW '{\"text\":\"hello\"}'
   turted check                               show the effective configuration
 
 Configuration: defaults < turted.toml < TURTED_* variables < flags; see docs/configuration.md.
@@ -42,6 +44,8 @@ Without a command, turted serves.";
 enum Command {
     /// Run the server; the default command
     Serve(ServeArgs),
+    /// Push an event to a running server
+    Push(push::PushArgs),
     /// Validate the configuration and print the effective one, secrets masked
     Check(ServeArgs),
     /// Print the token of a user, for auth.method = "token"
@@ -100,7 +104,7 @@ impl ServeArgs {
 
 /// Runs the command that `arguments` name; `variables` is the environment.
 ///
-/// Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration.
+/// Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration, 3 no server reached.
 pub fn run<A, V>(arguments: A, variables: V) -> ExitCode
 where
     A: IntoIterator<Item = OsString>,
@@ -113,6 +117,7 @@ where
     let variables = variables.into_iter().collect();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args.sources(variables)),
+        Command::Push(args) => push::run(args, &variables),
         Command::Check(args) => check::run(&args.sources(variables)),
         Command::Token(args) => token::run(args, variables),
         Command::Completions { shell } => completions(shell),

@@ -1,0 +1,248 @@
+//! `turted push`: one event to a running server, over its REST push.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpStream;
+
+use super::{EXIT_USAGE, Variables, complain, print};
+use crate::config::{Secret, read_secret};
+
+/// The server refused the push.
+const EXIT_REFUSED: u8 = 1;
+/// No server answered.
+const EXIT_UNREACHED: u8 = 3;
+/// How long the whole exchange may take: the server's own patience with a request body.
+const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
+/// Bytes of an answer; the server's are far below.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a payload from standard input, above any sensible `limits.push_body_bytes`.
+const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Arguments of `turted push`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group(clap::ArgGroup::new("target").required(true).multiple(true)))]
+pub(super) struct PushArgs {
+    /// The push endpoint of the server
+    #[arg(long, default_value = "http://127.0.0.1:7117/push/")]
+    url: Uri,
+    /// Push to this user; may be repeated
+    #[arg(long = "user", value_name = "NAME", group = "target")]
+    users: Vec<String>,
+    /// Push to this channel; may be repeated
+    #[arg(long = "channel", value_name = "NAME", group = "target")]
+    channels: Vec<String>,
+    /// Push to everyone
+    #[arg(long, group = "target")]
+    broadcast: bool,
+    /// Read the password from this file instead of TURTED_PUSH_PASSWORD
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The name of the event
+    event: String,
+    /// The payload as JSON, - for standard input; without one the event carries {}
+    payload: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  turted push --broadcast NEWS '{\"text\":\"hello\"}'
+  turted push --user adam --user eve --channel chat MESSAGE:NEW '\"hello\"'
+  date +%s | TURTED_PUSH_PASSWORD=s3cret turted push --channel clock TICK -
+
+Exit codes: 0 accepted, 1 refused, 2 wrong usage, 3 no server reached.";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    event: &'a str,
+    targets: Targets<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Targets<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    users: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    channels: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broadcast: Option<bool>,
+}
+
+pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
+    let request = match request(&args, variables) {
+        Ok(request) => request,
+        Err(message) => {
+            complain(message);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match exchange(&args.url, request) {
+        Ok(answer) => report(&answer),
+        Err(error) => {
+            complain(format_args!("no answer from {}: {error}", args.url));
+            ExitCode::from(EXIT_UNREACHED)
+        }
+    }
+}
+
+fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>>, String> {
+    let authority = authority(&args.url)?;
+    let body = Body {
+        event: &args.event,
+        targets: Targets {
+            users: &args.users,
+            channels: &args.channels,
+            broadcast: args.broadcast.then_some(true),
+        },
+        payload: args.payload.as_deref().map(payload).transpose()?,
+    };
+    let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
+    let path = args.url.path_and_query().map_or("/", |path| path.as_str());
+    let mut builder = Request::post(path)
+        .header(HOST, authority)
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/json");
+    if let Some(password) = password(args, variables)? {
+        builder = builder.header(AUTHORIZATION, bearer(&password)?);
+    }
+    builder
+        .body(Full::new(body.into()))
+        .map_err(|error| format!("--url: {error}"))
+}
+
+/// Host and port of a URL this client can speak to.
+fn authority(url: &Uri) -> Result<&str, String> {
+    let authority = url.authority().filter(|_| url.scheme_str() == Some("http"));
+    let authority = authority.ok_or("--url: expected http://HOST:PORT/PATH")?;
+    if authority.as_str().contains('@') {
+        return Err(
+            "--url: credentials in a URL are visible to others; use TURTED_PUSH_PASSWORD".into(),
+        );
+    }
+    Ok(authority.as_str())
+}
+
+/// The payload as it was written: validated, never changed.
+fn payload(argument: &str) -> Result<Box<RawValue>, String> {
+    let text = if argument == "-" {
+        read_stdin()?
+    } else {
+        argument.to_owned()
+    };
+    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
+        format!("PAYLOAD: not JSON ({error}); a text needs its own quotes: '\"hello\"'")
+    })
+}
+
+fn read_stdin() -> Result<String, String> {
+    let mut text = String::new();
+    let read = io::stdin()
+        .lock()
+        .take(PAYLOAD_BYTES_MAX + 1)
+        .read_to_string(&mut text);
+    match read {
+        Err(error) => Err(format!("cannot read standard input: {error}")),
+        Ok(bytes) if bytes as u64 > PAYLOAD_BYTES_MAX => {
+            Err(format!("PAYLOAD: more than {PAYLOAD_BYTES_MAX} bytes"))
+        }
+        Ok(_) => Ok(text),
+    }
+}
+
+fn password(args: &PushArgs, variables: &Variables) -> Result<Option<Secret>, String> {
+    if let Some(path) = &args.password_file {
+        let secret = read_secret(path)
+            .map_err(|error| format!("--password-file: {}: {error}", path.display()))?;
+        return Ok(Some(secret));
+    }
+    let variable = variables
+        .iter()
+        .find(|(name, _)| name == OsStr::new("TURTED_PUSH_PASSWORD"));
+    let Some((_, value)) = variable else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
+    Ok(Some(Secret::new(text.to_owned())))
+}
+
+fn bearer(password: &Secret) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", password.expose()))
+        .map_err(|_| "the password has characters that no HTTP header can carry".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn exchange(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime.block_on(async {
+        tokio::time::timeout(EXCHANGE_WAIT_MAX, send(url, request))
+            .await
+            .map_err(|_| format!("nothing within {} s", EXCHANGE_WAIT_MAX.as_secs()))?
+    });
+    // A name look-up that hangs in the resolver must not keep the process.
+    runtime.shutdown_background();
+    answer
+}
+
+async fn send(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    let host = url.host().unwrap_or_default();
+    let stream = TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(80))).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async move {
+        // Owned here: its end is what ends the connection.
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await?
+            .to_bytes();
+        Ok(Answer { status, body })
+    };
+    // What breaks the connection also breaks the answer, or comes too late to matter.
+    let (answer, _connection) = tokio::join!(answer, connection);
+    answer
+}
+
+fn report(answer: &Answer) -> ExitCode {
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status == StatusCode::OK {
+        return print(format!("{}\n", text.trim_end()).as_bytes());
+    }
+    let problem = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
+    let detail = problem
+        .get("detail")
+        .or(problem.get("title"))
+        .and_then(|detail| detail.as_str());
+    complain(format_args!(
+        "refused, {}: {}",
+        answer.status,
+        detail.unwrap_or(text.trim_end())
+    ));
+    ExitCode::from(EXIT_REFUSED)
+}
