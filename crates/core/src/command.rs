@@ -111,7 +111,7 @@ fn members<'a, const N: usize>(
     data: &'a RawValue,
     names: [&'static str; N],
 ) -> Result<[Option<&'a RawValue>; N], CommandRefusal> {
-    let members = Members::read(data.get(), names).map_err(|_| CommandRefusal::DataNotAnObject)?;
+    let members = Members::read(data.get(), names).ok_or(CommandRefusal::DataNotAnObject)?;
     match members.duplicate {
         Some(name) => Err(CommandRefusal::DuplicateKey(name)),
         None => Ok(members.values),

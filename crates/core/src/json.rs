@@ -131,18 +131,18 @@ pub(crate) struct Members<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Members<'a, N> {
-    /// Looks for `names` in `json`.
-    ///
-    /// # Errors
-    /// `json` is no object, or its syntax is wrong.
-    pub(crate) fn read(json: &'a str, names: [&'static str; N]) -> Result<Self, serde_json::Error> {
+    /// Looks for `names` in `json`; `None` if it is no object or its syntax is wrong.
+    pub(crate) fn read(json: &'a str, names: [&'static str; N]) -> Option<Self> {
+        if !json.starts_with('{') {
+            return None;
+        }
         let mut members = Self {
             values: [None; N],
             duplicate: None,
             unknown: None,
         };
-        each(json, |key, value| members.note(&names, key, value))?;
-        Ok(members)
+        each(json, |key, value| members.note(&names, key, value)).ok()?;
+        Some(members)
     }
 
     fn note(&mut self, names: &[&'static str; N], key: Key<'a>, value: &'a RawValue) {
@@ -213,6 +213,13 @@ mod tests {
 
     #[test]
     fn control_characters_in_names_are_no_json() {
-        assert!(Members::read("{\"a\nb\":1}", ["a"]).is_err());
+        assert!(Members::read("{\"a\nb\":1}", ["a"]).is_none());
+    }
+
+    #[test]
+    fn only_an_object_has_members() {
+        for json in ["[]", r#"["a"]"#, "null", "1", r#""a""#, "", "{", "{}}"] {
+            assert!(Members::read(json, ["a"]).is_none(), "{json}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Item<'a> {
         let names = [
             "event", "targets", "payload", "auth", "password", "cmd", "data",
         ];
-        let members = Members::read(json, names).map_err(|_| Refusal::not_json())?;
+        let members = Members::read(json, names).ok_or_else(Refusal::not_json)?;
         let [event, targets, payload, auth, password, cmd, data] = members.values;
         let data = data.filter(|raw| Kind::of(raw) != Kind::Null);
         if cmd.is_some() && data.is_none() {
@@ -99,7 +99,7 @@ fn auth_secret(raw: &RawValue) -> Option<Secret> {
     if Kind::of(raw) != Kind::Object {
         return Secret::read(raw);
     }
-    let members = Members::read(raw.get(), ["password"]).ok()?;
+    let members = Members::read(raw.get(), ["password"])?;
     let [password] = members.values;
     if members.duplicate.is_some() {
         None
@@ -131,8 +131,8 @@ fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
 fn read_legacy(cmd: &RawValue, data: &RawValue) -> Result<Dispatch, Refusal> {
     let broadcast = is_broadcast(cmd)?;
     let names = ["event", "user", "users", "channel", "channels", "payload"];
-    let not_an_object = |_| Refusal::rule("data-not-an-object", "/data", "data must be an object");
-    let members = Members::read(data.get(), names).map_err(not_an_object)?;
+    let not_an_object = || Refusal::rule("data-not-an-object", "/data", "data must be an object");
+    let members = Members::read(data.get(), names).ok_or_else(not_an_object)?;
     if let Some(key) = members.duplicate {
         return Err(Refusal::duplicate_key("/data", key));
     }

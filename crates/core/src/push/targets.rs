@@ -19,18 +19,15 @@ pub(super) fn read(raw: Option<&RawValue>) -> Result<Targets, Refusal> {
     let Some(raw) = raw.filter(|raw| !is_empty(raw)) else {
         return Ok(Targets::default());
     };
-    let not_an_object = |_| {
+    let names = ["user", "users", "channel", "channels", "broadcast"];
+    let not_an_object = || {
         Refusal::rule(
             "targets-not-an-object",
             "/targets",
             "targets must be an object",
         )
     };
-    if Kind::of(raw) != Kind::Object {
-        return Err(not_an_object(()));
-    }
-    let names = ["user", "users", "channel", "channels", "broadcast"];
-    let members = Members::read(raw.get(), names).map_err(|_| not_an_object(()))?;
+    let members = Members::read(raw.get(), names).ok_or_else(not_an_object)?;
     if let Some(key) = members.duplicate {
         return Err(Refusal::duplicate_key("/targets", key));
     }
