@@ -122,7 +122,7 @@ impl FromStr for Hash {
     }
 }
 
-/// A text names none of the hash functions of [`Hash`].
+/// A text names none of the hash functions of [`enum@Hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is one of md5, sha1, sha256, sha512")]
 pub struct UnknownHash;

@@ -125,20 +125,7 @@ impl<'a> Parsed<'a> {
     /// # Errors
     /// The first rule that is broken, with its field and the index in a batch.
     pub fn into_dispatches(self) -> Result<Vec<Dispatch>, Refusal> {
-        if self.length == 0 {
-            return Err(Refusal::rule(
-                "batch-empty",
-                "",
-                "a batch must not be empty",
-            ));
-        }
-        if self.length > BATCH_DISPATCHES_MAX {
-            return Err(Refusal::rule(
-                "batch-too-long",
-                "",
-                "a batch has too many items",
-            ));
-        }
+        self.check_length()?;
         let shape = self.shape;
         let check = |(index, item): (usize, Item<'_>)| match shape {
             Shape::Single => item.into_dispatch(),
@@ -147,5 +134,20 @@ impl<'a> Parsed<'a> {
                 .map_err(|refusal| refusal.in_item(index)),
         };
         self.items.into_iter().enumerate().map(check).collect()
+    }
+
+    fn check_length(&self) -> Result<(), Refusal> {
+        match self.length {
+            0 => Err(Refusal::rule(
+                "batch-empty",
+                "",
+                "a batch must not be empty",
+            )),
+            1..=BATCH_DISPATCHES_MAX => Ok(()),
+            _ => {
+                let detail = format!("a batch has at most {BATCH_DISPATCHES_MAX} items");
+                Err(Refusal::rule("batch-too-long", "", detail))
+            }
+        }
     }
 }
