@@ -1,5 +1,7 @@
 //! In which order push bodies are answered: syntax, credentials, then the rules of the fields.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use turted_core::push::{self, Refusal, RefusalKind, Shape};
 
 fn refused(body: &str) -> Refusal {
