@@ -9,11 +9,18 @@ use turted_core::push::{self, Refusal, RefusalKind};
 fuzz_target!(|body: &[u8]| {
     match push::parse(body) {
         Err(refusal) => {
-            assert_ne!(refusal.kind, RefusalKind::Invalid, "a field was judged before the credentials");
+            assert_ne!(
+                refusal.kind,
+                RefusalKind::Invalid,
+                "a field was judged before the credentials"
+            );
             check_refusal(&refusal);
         }
         Ok(parsed) => {
-            assert!(parsed.credentials().next().is_some(), "no credentials pass for correct ones");
+            assert!(
+                parsed.credentials().next().is_some(),
+                "no credentials pass for correct ones"
+            );
             check_dispatches(body, parsed.into_dispatches());
         }
     }
@@ -28,14 +35,19 @@ fn check_dispatches(body: &[u8], dispatches: Result<Vec<Dispatch>, Refusal>) {
         Ok(dispatches) => {
             assert!((1..=BATCH_DISPATCHES_MAX).contains(&dispatches.len()));
             let text = std::str::from_utf8(body).expect("invalid UTF-8 is refused");
-            dispatches.iter().for_each(|dispatch| check_dispatch(text, dispatch));
+            dispatches
+                .iter()
+                .for_each(|dispatch| check_dispatch(text, dispatch));
         }
     }
 }
 
 fn check_dispatch(body: &str, dispatch: &Dispatch) {
     let payload = dispatch.payload.get();
-    assert!(payload == "{}" || body.contains(payload), "the payload is not as it was pushed");
+    assert!(
+        payload == "{}" || body.contains(payload),
+        "the payload is not as it was pushed"
+    );
     let targets = &dispatch.targets;
     assert!(targets.users.len() + targets.channels.len() <= TARGETS_MAX);
     for mut names in [targets.users.clone(), targets.channels.clone()] {
