@@ -261,3 +261,11 @@ fn a_delivered_message_is_released_by_the_next_call() {
     assert_eq!(decoder.decode(&mut []), Ok(None));
     assert!(format!("{decoder:?}").contains("collected: None"));
 }
+
+#[test]
+fn an_idle_decoder_is_its_limits_and_a_pointer() {
+    assert_eq!(
+        size_of::<Decoder>(),
+        size_of::<DecoderLimits>() + size_of::<usize>()
+    );
+}
