@@ -25,7 +25,7 @@ use crate::name::Name;
 /// assert!(secret.matches("tiger"));
 /// assert_eq!(format!("{secret:?}"), "***");
 /// ```
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -101,11 +101,7 @@ impl Hash {
 }
 
 fn digest<D: Digest>(parts: [&str; 3]) -> Vec<u8> {
-    parts
-        .iter()
-        .fold(D::new(), D::chain_update)
-        .finalize()
-        .to_vec()
+    parts.iter().fold(D::new(), D::chain_update).finalize().to_vec()
 }
 
 impl FromStr for Hash {
@@ -135,7 +131,7 @@ pub struct UnknownHash;
 /// assert!(rule.verify("alice", &rule.sign("alice")));
 /// assert!(!rule.verify("bob", &rule.sign("alice")));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRule {
     /// The hash function.
     pub hash: Hash,
@@ -160,8 +156,7 @@ impl TokenRule {
     }
 
     fn digest(&self, username: &str) -> Vec<u8> {
-        self.hash
-            .digest([self.prefix.reveal(), username, self.suffix.reveal()])
+        self.hash.digest([self.prefix.reveal(), username, self.suffix.reveal()])
     }
 }
 
@@ -176,10 +171,7 @@ pub struct Identity {
 
 impl From<&UserField> for Identity {
     fn from(user: &UserField) -> Self {
-        Self {
-            name: user.name.clone(),
-            username_json: user.json.clone(),
-        }
+        Self { name: user.name.clone(), username_json: user.json.clone() }
     }
 }
 
@@ -195,7 +187,7 @@ impl From<&UserField> for Identity {
 /// assert!(ClientAuthenticator::Password("lion".into()).verify(&ident).is_err());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuthenticator {
     /// Everyone is who they say they are.
     Accept,
@@ -214,18 +206,12 @@ impl ClientAuthenticator {
         let user = ident.user.as_ref().ok_or(IdentRefusal::UserMissing)?;
         let genuine = match self {
             Self::Accept => true,
-            Self::Password(secret) => {
-                matches(ident.password.as_ref(), |given| secret.matches(given))
+            Self::Password(secret) => matches(ident.password.as_ref(), |given| secret.matches(given)),
+            Self::Token(rule) => {
+                matches(ident.token.as_ref(), |given| rule.verify(user.name.as_str(), given))
             }
-            Self::Token(rule) => matches(ident.token.as_ref(), |given| {
-                rule.verify(user.name.as_str(), given)
-            }),
         };
-        if genuine {
-            Ok(user.into())
-        } else {
-            Err(IdentRefusal::NotVerified)
-        }
+        if genuine { Ok(user.into()) } else { Err(IdentRefusal::NotVerified) }
     }
 }
 

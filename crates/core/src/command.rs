@@ -49,10 +49,7 @@ pub struct Ident<'a> {
 
 impl fmt::Debug for Ident<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Ident")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Ident").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -77,9 +74,7 @@ impl<'a> Command<'a> {
         if event != "message" {
             return Self::named(event, data);
         }
-        let name = data
-            .and_then(json::text)
-            .ok_or(CommandRefusal::MessageNotAString)?;
+        let name = data.and_then(json::text).ok_or(CommandRefusal::MessageNotAString)?;
         Self::named(&name, None)
     }
 
@@ -96,14 +91,8 @@ impl<'a> Command<'a> {
 }
 
 fn object(data: Option<&RawValue>) -> Result<&RawValue, CommandRefusal> {
-    let data = data
-        .filter(|data| Kind::of(data) != Kind::Null)
-        .ok_or(CommandRefusal::DataMissing)?;
-    if Kind::of(data) == Kind::Object {
-        Ok(data)
-    } else {
-        Err(CommandRefusal::DataNotAnObject)
-    }
+    let data = data.filter(|data| Kind::of(data) != Kind::Null).ok_or(CommandRefusal::DataMissing)?;
+    if Kind::of(data) == Kind::Object { Ok(data) } else { Err(CommandRefusal::DataNotAnObject) }
 }
 
 /// The values of `names` in `data`.
@@ -120,9 +109,7 @@ fn members<'a, const N: usize>(
 
 fn channel(data: &RawValue) -> Result<Name, CommandRefusal> {
     let [channel] = members(data, ["channel"])?;
-    let channel = channel
-        .filter(|raw| !is_falsy(raw))
-        .ok_or(CommandRefusal::ChannelMissing)?;
+    let channel = channel.filter(|raw| !is_falsy(raw)).ok_or(CommandRefusal::ChannelMissing)?;
     let channel = json::text(channel).ok_or(CommandRefusal::ChannelNotAString)?;
     Name::new(&channel).map_err(CommandRefusal::Channel)
 }
@@ -137,11 +124,8 @@ impl<'a> Ident<'a> {
         if json::is_deeper_than(data.get(), IDENT_DEPTH_MAX) {
             return Err(CommandRefusal::TooDeep);
         }
-        let [username, user, password, token] =
-            members(data, ["username", "user", "password", "token"])?;
-        let named = username
-            .filter(|raw| !is_falsy(raw))
-            .or(user.filter(|raw| !is_falsy(raw)));
+        let [username, user, password, token] = members(data, ["username", "user", "password", "token"])?;
+        let named = username.filter(|raw| !is_falsy(raw)).or(user.filter(|raw| !is_falsy(raw)));
         Ok(Self {
             user: named.map(UserField::decode).transpose()?,
             password: password.and_then(Secret::read),
@@ -162,15 +146,10 @@ impl UserField {
     fn decode(raw: &RawValue) -> Result<Self, CommandRefusal> {
         if let Some(digits) = json::integer(raw) {
             let name = Name::new(digits).map_err(CommandRefusal::User)?;
-            return Ok(Self {
-                name,
-                json: digits.to_owned(),
-            });
+            return Ok(Self { name, json: digits.to_owned() });
         }
         let text = json::text(raw).ok_or(CommandRefusal::UserNotAString)?;
-        Name::new(&text)
-            .map(Self::from_name)
-            .map_err(CommandRefusal::User)
+        Name::new(&text).map(Self::from_name).map_err(CommandRefusal::User)
     }
 }
 

@@ -35,37 +35,26 @@ impl Targets {
     /// All connections of one user.
     #[must_use]
     pub fn user(name: Name) -> Self {
-        Self {
-            users: vec![name],
-            ..Self::default()
-        }
+        Self { users: vec![name], ..Self::default() }
     }
 
     /// All connections in one channel.
     #[must_use]
     pub fn channel(name: Name) -> Self {
-        Self {
-            channels: vec![name],
-            ..Self::default()
-        }
+        Self { channels: vec![name], ..Self::default() }
     }
 
     /// Every connection.
     #[must_use]
     pub fn broadcast() -> Self {
-        Self {
-            broadcast: true,
-            ..Self::default()
-        }
+        Self { broadcast: true, ..Self::default() }
     }
 
     /// The reasons to receive this dispatch, in the order in which they count.
     pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
         let users = self.users.iter().map(Via::User);
         let channels = self.channels.iter().map(Via::Channel);
-        users
-            .chain(channels)
-            .chain(self.broadcast.then_some(Via::Broadcast))
+        users.chain(channels).chain(self.broadcast.then_some(Via::Broadcast))
     }
 }
 

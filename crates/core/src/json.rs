@@ -136,11 +136,7 @@ impl<'a, const N: usize> Members<'a, N> {
         if !json.starts_with('{') {
             return None;
         }
-        let mut members = Self {
-            values: [None; N],
-            duplicate: None,
-            unknown: None,
-        };
+        let mut members = Self { values: [None; N], duplicate: None, unknown: None };
         each(json, |key, value| members.note(&names, key, value)).ok()?;
         Some(members)
     }
@@ -148,14 +144,9 @@ impl<'a, const N: usize> Members<'a, N> {
     fn note(&mut self, names: &[&'static str; N], key: Key<'a>, value: &'a RawValue) {
         let Key::Member(key) = key else { return };
         let name = text(key);
-        match names
-            .iter()
-            .position(|known| Some(*known) == name.as_deref())
-        {
+        match names.iter().position(|known| Some(*known) == name.as_deref()) {
             None => self.unknown = self.unknown.or(Some(key)),
-            Some(at) if self.values[at].is_some() => {
-                self.duplicate = self.duplicate.or(Some(names[at]))
-            }
+            Some(at) if self.values[at].is_some() => self.duplicate = self.duplicate.or(Some(names[at])),
             Some(at) => self.values[at] = Some(value),
         }
     }
@@ -190,13 +181,9 @@ mod tests {
 
     #[test]
     fn depth_counts_brackets_outside_of_strings() {
-        for (json, depth) in [
-            ("1", 0),
-            ("[]", 1),
-            (r#"[{"a":[]}]"#, 3),
-            (r#"["[[[[\"[["]"#, 1),
-            ("[[],[],[]]", 2),
-        ] {
+        for (json, depth) in
+            [("1", 0), ("[]", 1), (r#"[{"a":[]}]"#, 3), (r#"["[[[[\"[["]"#, 1), ("[[],[],[]]", 2)]
+        {
             assert!(!is_deeper_than(json, depth), "{json}");
             assert!(depth == 0 || is_deeper_than(json, depth - 1), "{json}");
         }

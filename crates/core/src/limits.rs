@@ -110,24 +110,9 @@ pub const SEND_BUFFER_BYTES: usize = 32 * 1024;
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 const _: () = {
-    assert!(
-        BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX,
-        "a batch fits beside other pushes"
-    );
-    assert!(
-        REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX,
-        "a replay fits into one outbox"
-    );
-    assert!(
-        MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX,
-        "a message fits into a polling body"
-    );
-    assert!(
-        CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize,
-        "joining all channels is no flood"
-    );
-    assert!(
-        MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX,
-        "an echo fits into an outbox"
-    );
+    assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
+    assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
+    assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
+    assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
+    assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
 };

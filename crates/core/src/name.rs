@@ -70,20 +70,13 @@ mod tests {
     #[test]
     fn a_name_may_have_the_most_bytes_and_not_one_more() {
         assert!(Name::new(&"x".repeat(NAME_BYTES_MAX)).is_ok());
-        assert_eq!(
-            Name::new(&"x".repeat(NAME_BYTES_MAX + 1)),
-            Err(NameRefusal::TooLong)
-        );
+        assert_eq!(Name::new(&"x".repeat(NAME_BYTES_MAX + 1)), Err(NameRefusal::TooLong));
     }
 
     #[test]
     fn control_characters_are_refused_in_every_range() {
         for text in ["a\0", "\r", "a\nb", "\u{7f}", "\u{85}"] {
-            assert_eq!(
-                Name::new(text),
-                Err(NameRefusal::ControlCharacter),
-                "{text:?}"
-            );
+            assert_eq!(Name::new(text), Err(NameRefusal::ControlCharacter), "{text:?}");
         }
     }
 

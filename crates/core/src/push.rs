@@ -51,11 +51,7 @@ pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Refusal> {
     match text.as_bytes().first() {
         Some(b'{') => {
             let items = vec![Item::read(text)?];
-            Ok(Parsed {
-                shape: Shape::Single,
-                items,
-                length: 1,
-            })
+            Ok(Parsed { shape: Shape::Single, items, length: 1 })
         }
         Some(b'[') => Parsed::batch(text),
         _ => Parsed::scalar(text),
@@ -83,16 +79,8 @@ impl<'a> Parsed<'a> {
         });
         syntax.map_err(|_| Refusal::not_json())?;
         let read = |(index, raw)| Item::read_any(raw).map_err(|refusal| refusal.in_item(index));
-        let items = raws
-            .into_iter()
-            .enumerate()
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            shape: Shape::Batch,
-            items,
-            length,
-        })
+        let items = raws.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { shape: Shape::Batch, items, length })
     }
 
     fn scalar(text: &'a str) -> Result<Self, Refusal> {
@@ -100,11 +88,7 @@ impl<'a> Parsed<'a> {
         if Kind::of(raw) == Kind::Null {
             return Err(Refusal::not_json());
         }
-        Ok(Self {
-            shape: Shape::Single,
-            items: vec![Item::read_any(raw)?],
-            length: 1,
-        })
+        Ok(Self { shape: Shape::Single, items: vec![Item::read_any(raw)?], length: 1 })
     }
 
     /// Whether the body was one item or an array of them.
@@ -129,20 +113,14 @@ impl<'a> Parsed<'a> {
         let shape = self.shape;
         let check = |(index, item): (usize, Item<'_>)| match shape {
             Shape::Single => item.into_dispatch(),
-            Shape::Batch => item
-                .into_dispatch()
-                .map_err(|refusal| refusal.in_item(index)),
+            Shape::Batch => item.into_dispatch().map_err(|refusal| refusal.in_item(index)),
         };
         self.items.into_iter().enumerate().map(check).collect()
     }
 
     fn check_length(&self) -> Result<(), Refusal> {
         match self.length {
-            0 => Err(Refusal::rule(
-                "batch-empty",
-                "",
-                "a batch must not be empty",
-            )),
+            0 => Err(Refusal::rule("batch-empty", "", "a batch must not be empty")),
             1..=BATCH_DISPATCHES_MAX => Ok(()),
             _ => {
                 let detail = format!("a batch has at most {BATCH_DISPATCHES_MAX} items");

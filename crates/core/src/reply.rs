@@ -88,62 +88,26 @@ mod tests {
 
     #[test]
     fn every_reply_is_the_same_bytes_as_in_the_node_server() {
-        let number = Identity {
-            name: Name::new("7").unwrap(),
-            username_json: "7".to_owned(),
-        };
+        let number = Identity { name: Name::new("7").unwrap(), username_json: "7".to_owned() };
         let name = Name::new("a\"\u{e9}\u{2028}").unwrap();
         let data: Box<RawValue> = serde_json::from_str(r#"{"b" : 1e400}"#).unwrap();
         let cases = [
-            (
-                Reply::Identified(&number),
-                "OK",
-                r#"{"username":7}"#,
-                r#"{"ok":true,"username":7}"#,
-            ),
+            (Reply::Identified(&number), "OK", r#"{"username":7}"#, r#"{"ok":true,"username":7}"#),
             (
                 Reply::Joined(&name),
                 "OK",
                 "{\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
                 "{\"ok\":true,\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
             ),
-            (
-                Reply::Left(&number.name),
-                "OK",
-                r#"{"channel":"7"}"#,
-                r#"{"ok":true,"channel":"7"}"#,
-            ),
-            (
-                Reply::Echo(Some(&data)),
-                "ECHO",
-                r#"{"b" : 1e400}"#,
-                r#"{"ok":true,"data":{"b" : 1e400}}"#,
-            ),
-            (
-                Reply::Echo(None),
-                "ECHO",
-                "null",
-                r#"{"ok":true,"data":null}"#,
-            ),
-            (
-                Reply::Pong(Some(&data)),
-                "PONG",
-                r#"{"b" : 1e400}"#,
-                r#"{"ok":true,"data":{"b" : 1e400}}"#,
-            ),
+            (Reply::Left(&number.name), "OK", r#"{"channel":"7"}"#, r#"{"ok":true,"channel":"7"}"#),
+            (Reply::Echo(Some(&data)), "ECHO", r#"{"b" : 1e400}"#, r#"{"ok":true,"data":{"b" : 1e400}}"#),
+            (Reply::Echo(None), "ECHO", "null", r#"{"ok":true,"data":null}"#),
+            (Reply::Pong(Some(&data)), "PONG", r#"{"b" : 1e400}"#, r#"{"ok":true,"data":{"b" : 1e400}}"#),
             (Reply::Pong(None), "PONG", "null", r#"{"ok":true}"#),
-            (
-                Reply::Refused("no \"x\""),
-                "ERROR",
-                r#""no \"x\"""#,
-                r#"{"ok":false,"error":"no \"x\""}"#,
-            ),
+            (Reply::Refused("no \"x\""), "ERROR", r#""no \"x\"""#, r#"{"ok":false,"error":"no \"x\""}"#),
         ];
         for (reply, event, argument, ack) in cases {
-            assert_eq!(
-                (reply.event(), &*reply.argument(), &*reply.ack()),
-                (event, argument, ack)
-            );
+            assert_eq!((reply.event(), &*reply.argument(), &*reply.ack()), (event, argument, ack));
         }
     }
 }

@@ -10,10 +10,7 @@ use turted_core::command::Command;
 const TOKENS: [(&str, &str); 4] = [
     ("md5", "60194062ce7ff1e75b005c03266e8a9a"),
     ("sha1", "af66a3e1bcec1fdc13b3ab525b439ae4f1cfef56"),
-    (
-        "sha256",
-        "f8d3df62e008c244c8da7049a0ae8dc7f156e2bb9c275c3ab5d3154ab90becf5",
-    ),
+    ("sha256", "f8d3df62e008c244c8da7049a0ae8dc7f156e2bb9c275c3ab5d3154ab90becf5"),
     (
         "sha512",
         "4ebc528e25e49816943c0c6da73bea67dae3cdbbfad48c600df5d01f85936b746b9a61fed833832442e5234aee3f71a737aa1115da0542e7dd22984b4bb2a0e0",
@@ -21,22 +18,14 @@ const TOKENS: [(&str, &str); 4] = [
 ];
 
 fn rule(hash: &str) -> TokenRule {
-    TokenRule {
-        hash: hash.parse().unwrap(),
-        prefix: "salté".into(),
-        suffix: "pepper".into(),
-    }
+    TokenRule { hash: hash.parse().unwrap(), prefix: "salté".into(), suffix: "pepper".into() }
 }
 
 /// The user name of the reply, or the text of the refusal.
 fn verify(authenticator: &ClientAuthenticator, json: &str) -> Result<String, IdentRefusal> {
     let data: Box<RawValue> = serde_json::from_str(json).unwrap();
-    let Ok(Command::Ident(ident)) = Command::decode("IDENT", &[&data]) else {
-        panic!("{json}")
-    };
-    authenticator
-        .verify(&ident)
-        .map(|identity| identity.username_json)
+    let Ok(Command::Ident(ident)) = Command::decode("IDENT", &[&data]) else { panic!("{json}") };
+    authenticator.verify(&ident).map(|identity| identity.username_json)
 }
 
 #[test]
@@ -55,16 +44,7 @@ fn a_token_proves_nobody_else_and_nothing_less() {
     for (hash, token) in TOKENS {
         let longer = format!("{token}00");
         let other = rule(hash).sign("bob");
-        for wrong in [
-            "",
-            "h57dlot8",
-            "zz",
-            &token[1..],
-            &token[2..],
-            &longer,
-            &other,
-            &format!(" {token}"),
-        ] {
+        for wrong in ["", "h57dlot8", "zz", &token[1..], &token[2..], &longer, &other, &format!(" {token}")] {
             assert!(!rule(hash).verify("alice", wrong), "{hash} {wrong}");
         }
         assert!(!rule(hash).verify("bob", token), "{hash}");
@@ -78,54 +58,18 @@ fn an_authenticator_names_the_user_it_proved() {
     let token = ClientAuthenticator::Token(rule("sha256"));
     let good = TOKENS[2].1;
     let number = rule("sha256").sign("7");
-    let with_token =
-        |user: &str, token: &str| format!(r#"{{"username":{user},"token":"{token}"}}"#);
-    let (missing, wrong) = (
-        Err(IdentRefusal::UserMissing),
-        Err(IdentRefusal::NotVerified),
-    );
+    let with_token = |user: &str, token: &str| format!(r#"{{"username":{user},"token":"{token}"}}"#);
+    let (missing, wrong) = (Err(IdentRefusal::UserMissing), Err(IdentRefusal::NotVerified));
     let alice = || Ok(r#""alice""#.to_owned());
     let cases = [
-        (
-            &ClientAuthenticator::Accept,
-            r#"{"user":"alice"}"#.to_owned(),
-            alice(),
-        ),
-        (
-            &ClientAuthenticator::Accept,
-            r#"{"username":7}"#.to_owned(),
-            Ok("7".to_owned()),
-        ),
-        (
-            &ClientAuthenticator::Accept,
-            "{}".to_owned(),
-            missing.clone(),
-        ),
-        (
-            &password,
-            r#"{"username":"alice","password":"tiger"}"#.to_owned(),
-            alice(),
-        ),
-        (
-            &password,
-            r#"{"username":"alice","password":"lion"}"#.to_owned(),
-            wrong.clone(),
-        ),
-        (
-            &password,
-            r#"{"username":"alice","password":["tiger"]}"#.to_owned(),
-            wrong.clone(),
-        ),
-        (
-            &password,
-            r#"{"username":"alice"}"#.to_owned(),
-            wrong.clone(),
-        ),
-        (
-            &password,
-            r#"{"password":"tiger"}"#.to_owned(),
-            missing.clone(),
-        ),
+        (&ClientAuthenticator::Accept, r#"{"user":"alice"}"#.to_owned(), alice()),
+        (&ClientAuthenticator::Accept, r#"{"username":7}"#.to_owned(), Ok("7".to_owned())),
+        (&ClientAuthenticator::Accept, "{}".to_owned(), missing.clone()),
+        (&password, r#"{"username":"alice","password":"tiger"}"#.to_owned(), alice()),
+        (&password, r#"{"username":"alice","password":"lion"}"#.to_owned(), wrong.clone()),
+        (&password, r#"{"username":"alice","password":["tiger"]}"#.to_owned(), wrong.clone()),
+        (&password, r#"{"username":"alice"}"#.to_owned(), wrong.clone()),
+        (&password, r#"{"password":"tiger"}"#.to_owned(), missing.clone()),
         (&token, with_token(r#""alice""#, good), alice()),
         (&token, with_token(r#""bob""#, good), wrong.clone()),
         (&token, with_token("7", &number), Ok("7".to_owned())),
@@ -146,17 +90,7 @@ fn a_secret_is_matched_by_itself_alone_and_never_shown() {
     for wrong in ["", "tige", "tiger ", "Tiger", "tigertiger"] {
         assert!(!secret.matches(wrong), "{wrong}");
     }
-    assert!(
-        !Secret::from("").matches(""),
-        "a forgotten setting lets nobody in"
-    );
-    let shown = format!(
-        "{:?} {:?}",
-        ClientAuthenticator::Password(secret),
-        rule("md5")
-    );
-    assert!(
-        !shown.contains("tiger") && !shown.contains("pepper") && shown.contains("***"),
-        "{shown}"
-    );
+    assert!(!Secret::from("").matches(""), "a forgotten setting lets nobody in");
+    let shown = format!("{:?} {:?}", ClientAuthenticator::Password(secret), rule("md5"));
+    assert!(!shown.contains("tiger") && !shown.contains("pepper") && shown.contains("***"), "{shown}");
 }

@@ -10,10 +10,7 @@ use turted_core::limits::{IDENT_DEPTH_MAX, NAME_BYTES_MAX};
 
 /// The command in short, or the text of its refusal.
 fn decode(event: &str, json: &[&str]) -> String {
-    let args: Vec<Box<RawValue>> = json
-        .iter()
-        .map(|json| serde_json::from_str(json).unwrap())
-        .collect();
+    let args: Vec<Box<RawValue>> = json.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
     let args: Vec<&RawValue> = args.iter().map(|raw| &**raw).collect();
     let short = |data: Option<&RawValue>| data.map_or("-", RawValue::get).to_owned();
     match Command::decode(event, &args) {
@@ -32,43 +29,19 @@ fn decode(event: &str, json: &[&str]) -> String {
 #[test]
 fn commands_are_decoded() {
     let cases: [(&str, &[&str], &str); 26] = [
-        (
-            "IDENT",
-            &[r#"{"username":"alice"}"#],
-            r#"ident alice "alice""#,
-        ),
+        ("IDENT", &[r#"{"username":"alice"}"#], r#"ident alice "alice""#),
         ("IDENT", &[r#"{"user":"alice"}"#], r#"ident alice "alice""#),
-        (
-            "IDENT",
-            &[r#"{"username":"a","user":"b"}"#],
-            r#"ident a "a""#,
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":"","user":"b"}"#],
-            r#"ident b "b""#,
-        ),
+        ("IDENT", &[r#"{"username":"a","user":"b"}"#], r#"ident a "a""#),
+        ("IDENT", &[r#"{"username":"","user":"b"}"#], r#"ident b "b""#),
         ("IDENT", &[r#"{"username":0,"user":"b"}"#], r#"ident b "b""#),
         ("IDENT", &[r#"{"username":7}"#], "ident 7 7"),
-        (
-            "IDENT",
-            &[r#"{"username":"\u00e9\"\/"}"#],
-            r#"ident é"/ "é\"/""#,
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":"__proto__"}"#],
-            r#"ident __proto__ "__proto__""#,
-        ),
+        ("IDENT", &[r#"{"username":"\u00e9\"\/"}"#], r#"ident é"/ "é\"/""#),
+        ("IDENT", &[r#"{"username":"__proto__"}"#], r#"ident __proto__ "__proto__""#),
         ("IDENT", &[r#"{"token":"abc"}"#], "ident"),
         ("IDENT", &[r#"{"hasOwnProperty":1}"#], "ident"),
         ("IDENT", &["{}"], "ident"),
         ("JOIN", &[r#"{"channel":"chat","x":1}"#], "join chat"),
-        (
-            "JOIN",
-            &[r#"{"channel":"constructor"}"#, "7"],
-            "join constructor",
-        ),
+        ("JOIN", &[r#"{"channel":"constructor"}"#, "7"], "join constructor"),
         ("LEAVE", &[r#"{"channel":"chat"}"#], "leave chat"),
         ("ECHO", &[r#"{"a" : 1e400}"#], r#"echo {"a" : 1e400}"#),
         ("ECHO", &["1", "2"], "echo 1"),
@@ -90,22 +63,8 @@ fn commands_are_decoded() {
 
 #[test]
 fn other_names_are_no_commands() {
-    for event in [
-        "",
-        "ident",
-        "Join",
-        "OK",
-        "EVENT",
-        "CLOSE",
-        "disconnect",
-        "__proto__",
-        "ECHO ",
-    ] {
-        assert_eq!(
-            decode(event, &["{}"]),
-            CommandRefusal::Unknown.to_string(),
-            "{event}"
-        );
+    for event in ["", "ident", "Join", "OK", "EVENT", "CLOSE", "disconnect", "__proto__", "ECHO "] {
+        assert_eq!(decode(event, &["{}"]), CommandRefusal::Unknown.to_string(), "{event}");
     }
 }
 
@@ -118,89 +77,40 @@ fn broken_commands_are_refused_by_a_rule_each() {
         ("IDENT", &["5"], "data must be an object"),
         ("IDENT", &["[]"], "data must be an object"),
         ("IDENT", &[r#""alice""#], "data must be an object"),
-        (
-            "IDENT",
-            &[r#"{"username":true}"#],
-            "user name must be a string or an integer",
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":1.5}"#],
-            "user name must be a string or an integer",
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":{},"user":"a"}"#],
-            "user name must be a string or an integer",
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":"\ud800"}"#],
-            "user name must be a string or an integer",
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":"a\n"}"#],
-            "user name: a name must not contain control characters",
-        ),
-        (
-            "IDENT",
-            &[r#"{"username":"a","username":"b"}"#],
-            "duplicate key username",
-        ),
+        ("IDENT", &[r#"{"username":true}"#], "user name must be a string or an integer"),
+        ("IDENT", &[r#"{"username":1.5}"#], "user name must be a string or an integer"),
+        ("IDENT", &[r#"{"username":{},"user":"a"}"#], "user name must be a string or an integer"),
+        ("IDENT", &[r#"{"username":"\ud800"}"#], "user name must be a string or an integer"),
+        ("IDENT", &[r#"{"username":"a\n"}"#], "user name: a name must not contain control characters"),
+        ("IDENT", &[r#"{"username":"a","username":"b"}"#], "duplicate key username"),
         ("JOIN", &[], "data missing"),
         ("JOIN", &["{}"], "channel missing"),
         ("JOIN", &[r#"{"channel":null}"#], "channel missing"),
         ("JOIN", &[r#"{"channel":""}"#], "channel missing"),
         ("JOIN", &[r#"{"channel":7}"#], "channel must be a string"),
-        (
-            "JOIN",
-            &[r#"{"channel":["a"]}"#],
-            "channel must be a string",
-        ),
+        ("JOIN", &[r#"{"channel":["a"]}"#], "channel must be a string"),
         ("JOIN", &[&long], "channel: a name has at most 255 bytes"),
-        (
-            "LEAVE",
-            &[r#"{"channel":"a","channel":"a"}"#],
-            "duplicate key channel",
-        ),
+        ("LEAVE", &[r#"{"channel":"a","channel":"a"}"#], "duplicate key channel"),
         ("message", &["5"], "message must be the name of a command"),
     ];
     for (event, args, expected) in cases {
         assert_eq!(decode(event, args), expected, "{event} {args:?}");
     }
-    assert_eq!(
-        decode("message", &[]),
-        "message must be the name of a command"
-    );
+    assert_eq!(decode("message", &[]), "message must be the name of a command");
 }
 
 #[test]
 fn every_type_in_every_place_is_taken_or_refused() {
-    let values = [
-        "null",
-        "true",
-        "false",
-        "0",
-        "7",
-        "1.5",
-        "1e400",
-        r#""""#,
-        r#""a""#,
-        r#""\ud800""#,
-        "[]",
-        "{}",
-    ];
+    let values =
+        ["null", "true", "false", "0", "7", "1.5", "1e400", r#""""#, r#""a""#, r#""\ud800""#, "[]", "{}"];
     for event in ["IDENT", "JOIN", "LEAVE", "ECHO", "PING", "message", "other"] {
         for value in values {
             decode(event, &[value]);
             let object = |key: &str| decode(event, &[&format!(r#"{{"{key}":{value}}}"#)]);
             match event {
-                "JOIN" | "LEAVE" => assert_eq!(
-                    object("channel").ends_with(" a"),
-                    value == r#""a""#,
-                    "{value}"
-                ),
+                "JOIN" | "LEAVE" => {
+                    assert_eq!(object("channel").ends_with(" a"), value == r#""a""#, "{value}")
+                }
                 "IDENT" => {
                     let named = [r#""a""#, "7"].contains(&value);
                     assert_eq!(object("username").starts_with("ident "), named, "{value}");
@@ -217,28 +127,14 @@ fn every_type_in_every_place_is_taken_or_refused() {
 #[test]
 fn depth_of_ident_data_is_limited_and_elsewhere_no_danger() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    let ident = |depth: usize| {
-        decode(
-            "IDENT",
-            &[&format!(r#"{{"user":"a","x":{}}}"#, nested(depth - 1))],
-        )
-    };
+    let ident = |depth: usize| decode("IDENT", &[&format!(r#"{{"user":"a","x":{}}}"#, nested(depth - 1))]);
     assert_eq!(ident(IDENT_DEPTH_MAX), r#"ident a "a""#);
     for depth in [IDENT_DEPTH_MAX + 1, 8_000, 100_000] {
         assert_eq!(ident(depth), "data must not be nested deeper than 128");
     }
-    assert_eq!(
-        decode("ECHO", &[&nested(8_000)]),
-        format!("echo {}", nested(8_000))
-    );
-    assert_eq!(
-        decode("JOIN", &[&nested(100_000)]),
-        "data must be an object"
-    );
-    let joined = decode(
-        "JOIN",
-        &[&format!(r#"{{"channel":"a","x":{}}}"#, nested(100_000))],
-    );
+    assert_eq!(decode("ECHO", &[&nested(8_000)]), format!("echo {}", nested(8_000)));
+    assert_eq!(decode("JOIN", &[&nested(100_000)]), "data must be an object");
+    let joined = decode("JOIN", &[&format!(r#"{{"channel":"a","x":{}}}"#, nested(100_000))]);
     assert_eq!(joined, "join a");
 }
 
@@ -247,10 +143,7 @@ fn debug_shows_no_secret() {
     let json = r#"{"username":"alice","password":"tiger","token":"tiger","x":"tiger"}"#;
     let data: Box<RawValue> = serde_json::from_str(json).unwrap();
     let shown = format!("{:?}", Command::decode("IDENT", &[&data]).unwrap());
-    assert!(
-        shown.contains("alice") && !shown.contains("tiger"),
-        "{shown}"
-    );
+    assert!(shown.contains("alice") && !shown.contains("tiger"), "{shown}");
 }
 
 proptest! {

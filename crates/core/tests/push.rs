@@ -32,16 +32,8 @@ fn check_targets(targets: &str, expected: &str) {
 #[track_caller]
 fn check_refused(body: &str, expected: &str) {
     let refusal = dispatches(body).expect_err(body);
-    let found = format!(
-        "{} {}",
-        refusal.rule,
-        refusal.field.as_deref().unwrap_or_default()
-    );
-    assert_eq!(
-        (found.trim_end(), refusal.kind),
-        (expected, RefusalKind::Invalid),
-        "{body}"
-    );
+    let found = format!("{} {}", refusal.rule, refusal.field.as_deref().unwrap_or_default());
+    assert_eq!((found.trim_end(), refusal.kind), (expected, RefusalKind::Invalid), "{body}");
 }
 
 #[test]
@@ -84,19 +76,7 @@ fn broadcast_counts_only_if_it_is_true() {
     for json in ["false", "0", "null", r#""""#, r#""0""#] {
         check_targets(&format!(r#"{{"broadcast":{json}}}"#), ";");
     }
-    for json in [
-        "2",
-        "-1",
-        "-0",
-        "1.0",
-        "1e400",
-        "[]",
-        "{}",
-        "[1]",
-        r#""true""#,
-        r#""yes""#,
-        r#""\ud800""#,
-    ] {
+    for json in ["2", "-1", "-0", "1.0", "1e400", "[]", "{}", "[1]", r#""true""#, r#""yes""#, r#""\ud800""#] {
         let body = format!(r#"{{"event":"E","targets":{{"broadcast":{json}}}}}"#);
         check_refused(&body, "broadcast-not-a-boolean /targets/broadcast");
     }
@@ -128,41 +108,22 @@ fn payloads_are_forwarded_byte_for_byte() {
         assert_eq!(only(&legacy).payload.get(), payload);
     }
     assert_eq!(only(r#"{"event":"E"}"#).payload.get(), "{}");
-    assert_eq!(
-        only(r#"{"cmd":"notify","data":{"event":"E"}}"#)
-            .payload
-            .get(),
-        "{}"
-    );
+    assert_eq!(only(r#"{"cmd":"notify","data":{"event":"E"}}"#).payload.get(), "{}");
 }
 
 #[test]
 fn depth_is_no_danger_in_any_field() {
     for depth in [12_000, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(
-            only(&format!(r#"{{"event":"E","payload":{deep}}}"#))
-                .payload
-                .get(),
-            deep
-        );
+        assert_eq!(only(&format!(r#"{{"event":"E","payload":{deep}}}"#)).payload.get(), deep);
         assert!(dispatches(&format!(r#"{{"event":"E","other":{deep}}}"#)).is_ok());
         assert!(dispatches(&format!(r#"{{"event":"E","auth":{deep}}}"#)).is_ok());
-        check_refused(
-            &format!(r#"{{"event":{deep}}}"#),
-            "event-not-a-string /event",
-        );
-        check_refused(
-            &format!(r#"{{"event":"E","targets":{deep}}}"#),
-            "targets-not-an-object /targets",
-        );
+        check_refused(&format!(r#"{{"event":{deep}}}"#), "event-not-a-string /event");
+        check_refused(&format!(r#"{{"event":"E","targets":{deep}}}"#), "targets-not-an-object /targets");
         let users = format!(r#"{{"event":"E","targets":{{"users":{deep}}}}}"#);
         check_refused(&users, "name-not-a-string /targets/users/0");
         check_refused(&deep, "item-not-an-object");
-        assert_eq!(
-            dispatches(&deep[..depth]).unwrap_err().kind,
-            RefusalKind::NotJson
-        );
+        assert_eq!(dispatches(&deep[..depth]).unwrap_err().kind, RefusalKind::NotJson);
         let objects = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
         check_refused(&objects, "event-missing /event");
     }
@@ -176,65 +137,29 @@ fn a_broken_rule_is_named_with_its_field() {
     let cases = [
         ("{}".to_owned(), "event-missing /event"),
         (r#"{"event":""}"#.to_owned(), "name-empty /event"),
-        (
-            r#"{"event":"a\nb"}"#.to_owned(),
-            "name-control-character /event",
-        ),
+        (r#"{"event":"a\nb"}"#.to_owned(), "name-control-character /event"),
         (r#"{"event":"\udc00"}"#.to_owned(), "lone-surrogate /event"),
         (long, "name-too-long /event"),
         (r#""text""#.to_owned(), "item-not-an-object"),
         (targets(r#""users""#), "targets-not-an-object /targets"),
         (targets(r#"["a"]"#), "targets-not-an-object /targets"),
         (targets("false"), "targets-not-an-object /targets"),
-        (
-            targets(r#"{"hasOwnProperty":1}"#),
-            "targets-unknown-key /targets/hasOwnProperty",
-        ),
+        (targets(r#"{"hasOwnProperty":1}"#), "targets-unknown-key /targets/hasOwnProperty"),
         (targets(r#"{"a\nb":1}"#), "targets-unknown-key /targets"),
         (targets(r#"{"\ud800":1}"#), "targets-unknown-key /targets"),
-        (
-            targets(&format!(r#"{{"{}":1}}"#, "k".repeat(33))),
-            "targets-unknown-key /targets",
-        ),
-        (
-            targets(r#"{"users":[["a"]]}"#),
-            "name-not-a-string /targets/users/0",
-        ),
-        (
-            targets(r#"{"users":{"x":"a","y":1.5}}"#),
-            "name-not-a-string /targets/users/y",
-        ),
-        (
-            targets(r#"{"users":["a","","c"]}"#),
-            "name-empty /targets/users/1",
-        ),
-        (
-            targets(r#"{"channel":"\u0000"}"#),
-            "name-control-character /targets/channel",
-        ),
-        (
-            targets(r#"{"channels":["\ud800"]}"#),
-            "lone-surrogate /targets/channels/0",
-        ),
-        (
-            targets(r#"{"users":true}"#),
-            "names-not-a-list /targets/users",
-        ),
+        (targets(&format!(r#"{{"{}":1}}"#, "k".repeat(33))), "targets-unknown-key /targets"),
+        (targets(r#"{"users":[["a"]]}"#), "name-not-a-string /targets/users/0"),
+        (targets(r#"{"users":{"x":"a","y":1.5}}"#), "name-not-a-string /targets/users/y"),
+        (targets(r#"{"users":["a","","c"]}"#), "name-empty /targets/users/1"),
+        (targets(r#"{"channel":"\u0000"}"#), "name-control-character /targets/channel"),
+        (targets(r#"{"channels":["\ud800"]}"#), "lone-surrogate /targets/channels/0"),
+        (targets(r#"{"users":true}"#), "names-not-a-list /targets/users"),
         (targets(r#"{"users":7}"#), "names-not-a-list /targets/users"),
         (legacy("[]"), "data-not-an-object /data"),
         (legacy("{}"), "event-missing /data/event"),
-        (
-            legacy(r#"{"event":"E","users":[null]}"#),
-            "name-not-a-string /data/users/0",
-        ),
-        (
-            r#"{"cmd":"notifyall","data":{"event":"E"}}"#.to_owned(),
-            "cmd-unknown /cmd",
-        ),
-        (
-            r#"{"cmd":null,"data":{"event":"E"}}"#.to_owned(),
-            "cmd-unknown /cmd",
-        ),
+        (legacy(r#"{"event":"E","users":[null]}"#), "name-not-a-string /data/users/0"),
+        (r#"{"cmd":"notifyall","data":{"event":"E"}}"#.to_owned(), "cmd-unknown /cmd"),
+        (r#"{"cmd":null,"data":{"event":"E"}}"#.to_owned(), "cmd-unknown /cmd"),
     ];
     for (body, expected) in cases {
         check_refused(&body, expected);
@@ -256,40 +181,22 @@ fn a_duplicate_key_is_refused_wherever_readers_could_disagree() {
         check_refused(&body, &format!("duplicate-key /data/{key}"));
     }
     check_refused(r#"{"event":"a","\u0065vent":"b"}"#, "duplicate-key /event");
-    check_refused(
-        r#"{"cmd":"notify","cmd":"notifyAll","data":{}}"#,
-        "duplicate-key /cmd",
-    );
+    check_refused(r#"{"cmd":"notify","cmd":"notifyAll","data":{}}"#, "duplicate-key /cmd");
     assert!(dispatches(r#"{"event":"a","other":1,"other":2}"#).is_ok());
 }
 
 #[test]
 fn the_form_before_3_3_3_reaches_the_same_targets() {
     let cases = [
-        (
-            r#"{"cmd":"notifyUser","password":"P","data":{"event":"E","user":"u"}}"#,
-            "u;",
-        ),
-        (
-            r#"{"cmd":"notifyUser","auth":"P","data":{"event":"E","users":["u","v"],"user":"w"}}"#,
-            "w,u,v;",
-        ),
+        (r#"{"cmd":"notifyUser","password":"P","data":{"event":"E","user":"u"}}"#, "u;"),
+        (r#"{"cmd":"notifyUser","auth":"P","data":{"event":"E","users":["u","v"],"user":"w"}}"#, "w,u,v;"),
         (
             r#"{"cmd":"notifyChannel","auth":"P","data":{"event":"E","channel":"c","channels":{"1":"d"}}}"#,
             ";c,d",
         ),
-        (
-            r#"{"cmd":"notify","data":{"event":"E","user":["u"],"channels":["c"],"x":1}}"#,
-            "u;c",
-        ),
-        (
-            r#"{"cmd":"notifyAll","data":{"event":"E","user":["u"],"channels":["c"]}}"#,
-            ";*",
-        ),
-        (
-            r#"{"cmd":"notifyAll","data":{"event":"E","user":1.5}}"#,
-            ";*",
-        ),
+        (r#"{"cmd":"notify","data":{"event":"E","user":["u"],"channels":["c"],"x":1}}"#, "u;c"),
+        (r#"{"cmd":"notifyAll","data":{"event":"E","user":["u"],"channels":["c"]}}"#, ";*"),
+        (r#"{"cmd":"notifyAll","data":{"event":"E","user":1.5}}"#, ";*"),
     ];
     for (body, expected) in cases {
         assert_eq!(summary(&only(body).targets), expected, "{body}");
@@ -299,10 +206,7 @@ fn the_form_before_3_3_3_reaches_the_same_targets() {
 #[test]
 fn a_batch_has_the_most_items_and_not_one_more() {
     let batch = |length: usize| format!("[{}]", vec![r#"{"event":"E"}"#; length].join(","));
-    assert_eq!(
-        dispatches(&batch(BATCH_DISPATCHES_MAX)).unwrap().len(),
-        BATCH_DISPATCHES_MAX
-    );
+    assert_eq!(dispatches(&batch(BATCH_DISPATCHES_MAX)).unwrap().len(), BATCH_DISPATCHES_MAX);
     check_refused(&batch(BATCH_DISPATCHES_MAX + 1), "batch-too-long");
     check_refused("[]", "batch-empty");
 }
@@ -315,38 +219,19 @@ fn a_dispatch_has_the_most_targets_and_not_one_more() {
     };
     let targets = only(&body(&list(0, TARGETS_MAX), "[]")).targets;
     assert_eq!(targets.users.len(), TARGETS_MAX);
-    assert_eq!(
-        only(&body(&list(0, TARGETS_MAX - 1), "[0]"))
-            .targets
-            .channels
-            .len(),
-        1
-    );
+    assert_eq!(only(&body(&list(0, TARGETS_MAX - 1), "[0]")).targets.channels.len(), 1);
     check_refused(
         &body(&list(0, TARGETS_MAX + 1), "[]"),
         &format!("targets-too-many /targets/users/{TARGETS_MAX}"),
     );
-    check_refused(
-        &body(&list(0, TARGETS_MAX), "[0]"),
-        "targets-too-many /targets",
-    );
-    let twice = format!(
-        "{:?}",
-        (0..TARGETS_MAX).chain(0..TARGETS_MAX).collect::<Vec<_>>()
-    );
-    assert_eq!(
-        only(&body(&twice, "[]")).targets,
-        targets,
-        "duplicates do not count"
-    );
+    check_refused(&body(&list(0, TARGETS_MAX), "[0]"), "targets-too-many /targets");
+    let twice = format!("{:?}", (0..TARGETS_MAX).chain(0..TARGETS_MAX).collect::<Vec<_>>());
+    assert_eq!(only(&body(&twice, "[]")).targets, targets, "duplicates do not count");
 }
 
 #[test]
 fn an_event_called_error_is_an_ordinary_event() {
     for event in ["error", "__proto__", "constructor", "connect"] {
-        assert_eq!(
-            only(&format!(r#"{{"event":"{event}"}}"#)).event.as_str(),
-            event
-        );
+        assert_eq!(only(&format!(r#"{{"event":"{event}"}}"#)).event.as_str(), event);
     }
 }

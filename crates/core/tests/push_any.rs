@@ -44,10 +44,7 @@ const CURRENT_FIELDS: [(&str, &[&str]); 11] = [
     ("/targets/channels", LIST),
     ("/targets/users/0", ELEMENT),
     ("/targets/channels/0", ELEMENT),
-    (
-        "/targets/broadcast",
-        &["null", "true", "false", "0", r#""""#],
-    ),
+    ("/targets/broadcast", &["null", "true", "false", "0", r#""""#]),
 ];
 const LEGACY: &str = r#"{"cmd":"notify","password":"P","data":{"event":"E","user":"a","users":["b"],"channel":"c","channels":["d"],"payload":{}}}"#;
 const LEGACY_FIELDS: [(&str, &[&str]); 11] = [
@@ -109,12 +106,7 @@ fn every_type_as_a_whole_body_or_item_is_refused() {
 
 fn without(template: &str, parent: &str, key: &str) -> String {
     let mut body: Value = serde_json::from_str(template).unwrap();
-    body.pointer_mut(parent)
-        .unwrap()
-        .as_object_mut()
-        .unwrap()
-        .remove(key)
-        .unwrap();
+    body.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
     body.to_string()
 }
 
@@ -124,10 +116,7 @@ fn every_missing_key_has_its_meaning() {
         assert!(dispatches(&without(CURRENT, "", key)).is_ok(), "{key}");
     }
     for key in ["user", "users", "channel", "channels", "broadcast"] {
-        assert!(
-            dispatches(&without(CURRENT, "/targets", key)).is_ok(),
-            "{key}"
-        );
+        assert!(dispatches(&without(CURRENT, "/targets", key)).is_ok(), "{key}");
     }
     for key in ["user", "users", "channel", "channels", "payload"] {
         assert!(dispatches(&without(LEGACY, "/data", key)).is_ok(), "{key}");
@@ -144,10 +133,7 @@ fn every_missing_key_has_its_meaning() {
 fn every_prefix_of_a_body_is_no_json() {
     for body in [CURRENT, LEGACY] {
         for end in 0..body.len() {
-            assert_eq!(
-                push::parse(&body.as_bytes()[..end]).unwrap_err().kind,
-                RefusalKind::NotJson
-            );
+            assert_eq!(push::parse(&body.as_bytes()[..end]).unwrap_err().kind, RefusalKind::NotJson);
         }
     }
 }
@@ -156,9 +142,7 @@ fn every_prefix_of_a_body_is_no_json() {
 fn payload() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         prop::sample::select(&VALUES[..]).prop_map(str::to_owned),
-        any::<f64>()
-            .prop_filter("finite", |number| number.is_finite())
-            .prop_map(|number| number.to_string()),
+        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| number.to_string()),
         any::<String>().prop_map(|text| json!(text).to_string()),
     ];
     leaf.prop_recursive(6, 32, 4, |inner| {
@@ -167,10 +151,8 @@ fn payload() -> impl Strategy<Value = String> {
             (space.clone(), vec(inner.clone(), 0..4))
                 .prop_map(|(space, values)| format!("[{}]", values.join(&format!(",{space}")))),
             (space, vec((any::<String>(), inner), 0..4)).prop_map(|(space, members)| {
-                let members: Vec<_> = members
-                    .iter()
-                    .map(|(key, value)| format!("{}:{space}{value}", json!(key)))
-                    .collect();
+                let members: Vec<_> =
+                    members.iter().map(|(key, value)| format!("{}:{space}{value}", json!(key))).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]

@@ -5,10 +5,7 @@
 use turted_core::push::{self, Refusal, RefusalKind, Shape};
 
 fn refused(body: &str) -> Refusal {
-    push::parse(body.as_bytes())
-        .unwrap()
-        .into_dispatches()
-        .expect_err(body)
+    push::parse(body.as_bytes()).unwrap().into_dispatches().expect_err(body)
 }
 
 #[test]
@@ -35,35 +32,20 @@ fn a_body_that_is_no_json_is_refused_before_anything_else() {
     ];
     for body in bodies {
         let refusal = push::parse(body).expect_err("not JSON");
-        assert_eq!(
-            refusal.kind,
-            RefusalKind::NotJson,
-            "{}",
-            body.escape_ascii()
-        );
+        assert_eq!(refusal.kind, RefusalKind::NotJson, "{}", body.escape_ascii());
         assert_eq!(refusal.to_string(), "Data was not json");
     }
 }
 
 #[test]
 fn missing_data_of_the_old_form_is_refused_before_the_credentials() {
-    for body in [
-        r#"{"cmd":1}"#,
-        r#"{"cmd":"notify","data":null,"auth":"P"}"#,
-        r#"{"cmd":null,"cmd":1}"#,
-    ] {
+    for body in [r#"{"cmd":1}"#, r#"{"cmd":"notify","data":null,"auth":"P"}"#, r#"{"cmd":null,"cmd":1}"#] {
         let refusal = push::parse(body.as_bytes()).expect_err(body);
-        assert_eq!(
-            (refusal.kind, refusal.index),
-            (RefusalKind::DataMissing, None)
-        );
+        assert_eq!((refusal.kind, refusal.index), (RefusalKind::DataMissing, None));
         assert_eq!(refusal.to_string(), "data missing");
     }
     let refusal = push::parse(br#"[{"event":"E"},{"cmd":"notify"}]"#).unwrap_err();
-    assert_eq!(
-        (refusal.kind, refusal.index),
-        (RefusalKind::DataMissing, Some(1))
-    );
+    assert_eq!((refusal.kind, refusal.index), (RefusalKind::DataMissing, Some(1)));
 }
 
 #[test]
@@ -72,10 +54,7 @@ fn credentials_are_found_in_every_place_they_were_sent_in() {
         (r#"{"auth":{"password":"P"}}"#, Some("P")),
         (r#"{"auth":"P"}"#, Some("P")),
         (r#"{"password":"P"}"#, Some("P")),
-        (
-            r#"{"password":"Q","auth":{"password":"P","x":[]}}"#,
-            Some("P"),
-        ),
+        (r#"{"password":"Q","auth":{"password":"P","x":[]}}"#, Some("P")),
         (r#"{"password":"Q","auth":7}"#, Some("Q")),
         (r#"{"auth":"\u00e9"}"#, Some("é")),
         (r#"{"cmd":1,"data":1,"auth":{"password":"P"}}"#, Some("P")),
@@ -97,10 +76,7 @@ fn credentials_are_found_in_every_place_they_were_sent_in() {
     ];
     for (body, expected) in cases {
         let parsed = push::parse(body.as_bytes()).unwrap();
-        let found: Vec<_> = parsed
-            .credentials()
-            .map(|given| given.map(|given| given.reveal()))
-            .collect();
+        let found: Vec<_> = parsed.credentials().map(|given| given.map(|given| given.reveal())).collect();
         assert_eq!(found, [expected], "{body}");
     }
 }
@@ -114,12 +90,7 @@ fn a_broken_rule_does_not_hide_the_credentials() {
     ];
     for body in bodies {
         let parsed = push::parse(body.as_bytes()).unwrap();
-        assert!(
-            parsed
-                .credentials()
-                .all(|given| given.is_some_and(|given| given.matches("P"))),
-            "{body}"
-        );
+        assert!(parsed.credentials().all(|given| given.is_some_and(|given| given.matches("P"))), "{body}");
         assert!(parsed.into_dispatches().is_err(), "{body}");
     }
 }
@@ -131,36 +102,27 @@ fn no_secret_is_shown_by_debug() {
         r#"[{"auth":"tiger"}]"#,
         r#"{"cmd":1,"data":1,"password":"tiger"}"#,
     ] {
-        assert!(
-            !format!("{:?}", push::parse(body.as_bytes())).contains("tiger"),
-            "{body}"
-        );
+        assert!(!format!("{:?}", push::parse(body.as_bytes())).contains("tiger"), "{body}");
     }
 }
 
 #[test]
 fn a_batch_is_read_in_order_and_a_refusal_names_the_item() {
-    let body = r#"[{"event":"A","auth":"P"},{"cmd":"notifyAll","data":{"event":"B"},"password":"Q"},{"event":"C"}]"#;
+    let body =
+        r#"[{"event":"A","auth":"P"},{"cmd":"notifyAll","data":{"event":"B"},"password":"Q"},{"event":"C"}]"#;
     let parsed = push::parse(body.as_bytes()).unwrap();
     assert_eq!(parsed.shape(), Shape::Batch);
-    let found: Vec<_> = parsed
-        .credentials()
-        .map(|given| given.map(|given| given.reveal()))
-        .collect();
+    let found: Vec<_> = parsed.credentials().map(|given| given.map(|given| given.reveal())).collect();
     assert_eq!(found, [Some("P"), Some("Q"), None]);
     let dispatches = parsed.into_dispatches().unwrap();
-    let events: Vec<_> = dispatches
-        .iter()
-        .map(|dispatch| dispatch.event.as_str())
-        .collect();
+    let events: Vec<_> = dispatches.iter().map(|dispatch| dispatch.event.as_str()).collect();
     assert_eq!(events, ["A", "B", "C"]);
     for wrong in ["null", "7", "[]", "{}"] {
         let refusal = refused(&format!(r#"[{{"event":"A"}},{wrong}]"#));
         assert_eq!(refusal.index, Some(1), "{wrong}");
     }
     let refusal = refused(r#"[{"event":"A","targets":{"users":[[]]}}]"#);
-    let text =
-        "item 0: /targets/users/0: a name must be a string or an integer (name-not-a-string)";
+    let text = "item 0: /targets/users/0: a name must be a string or an integer (name-not-a-string)";
     assert_eq!(refusal.to_string(), text);
     assert_eq!(push::parse(b"{}").unwrap().shape(), Shape::Single);
 }

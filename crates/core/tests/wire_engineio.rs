@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use turted_core::limits::POLLING_PACKETS_MAX;
 use turted_core::wire::engineio::{
-    Packet, PacketType, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form,
-    decode_payload, encode_binary, encode_binary_payload, encode_jsonp,
+    Packet, PacketType, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload,
+    encode_binary, encode_binary_payload, encode_jsonp,
 };
 
 fn version() -> impl Strategy<Value = Version> {
@@ -53,10 +53,7 @@ fn encode(version: Version, packets: &[Packet<'_>]) -> String {
 #[test]
 fn every_packet_type_has_its_digit() {
     for digit in '0'..='6' {
-        assert_eq!(
-            PacketType::from_digit(digit).map(PacketType::digit),
-            Some(digit)
-        );
+        assert_eq!(PacketType::from_digit(digit).map(PacketType::digit), Some(digit));
     }
     assert_eq!(PacketType::from_digit('7'), None);
 }

@@ -7,10 +7,7 @@ use turted_core::wire::websocket::{
     encode_header, is_valid_key,
 };
 
-const LIMITS: DecoderLimits = DecoderLimits {
-    message_bytes: 70_000,
-    fragments: 8,
-};
+const LIMITS: DecoderLimits = DecoderLimits { message_bytes: 70_000, fragments: 8 };
 
 /// A server frame as a client sends it: the first byte changed, the payload masked.
 fn mask(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
@@ -19,12 +16,7 @@ fn mask(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     frame[0] = first;
     frame[1] |= 0x80;
     frame.extend_from_slice(&key);
-    frame.extend(
-        payload
-            .iter()
-            .zip(key.into_iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    frame.extend(payload.iter().zip(key.into_iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
 }
 

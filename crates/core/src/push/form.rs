@@ -41,17 +41,12 @@ impl<'a> Item<'a> {
             return Self::read(raw.get());
         }
         let wrong = Refusal::rule("item-not-an-object", "", "a push is an object");
-        Ok(Self {
-            credentials: None,
-            form: Form::Wrong(wrong),
-        })
+        Ok(Self { credentials: None, form: Form::Wrong(wrong) })
     }
 
     /// The item in the text of an object.
     pub(super) fn read(json: &'a str) -> Result<Self, Refusal> {
-        let names = [
-            "event", "targets", "payload", "auth", "password", "cmd", "data",
-        ];
+        let names = ["event", "targets", "payload", "auth", "password", "cmd", "data"];
         let members = Members::read(json, names).ok_or_else(Refusal::not_json)?;
         let [event, targets, payload, auth, password, cmd, data] = members.values;
         let data = data.filter(|raw| Kind::of(raw) != Kind::Null);
@@ -61,15 +56,9 @@ impl<'a> Item<'a> {
         let form = match (members.duplicate, cmd.zip(data)) {
             (Some(key), _) => Form::Wrong(Refusal::duplicate_key("", key)),
             (None, Some((cmd, data))) => Form::Legacy { cmd, data },
-            (None, None) => Form::Current {
-                event,
-                targets,
-                payload,
-            },
+            (None, None) => Form::Current { event, targets, payload },
         };
-        let credentials = auth
-            .and_then(auth_secret)
-            .or_else(|| password.and_then(Secret::read));
+        let credentials = auth.and_then(auth_secret).or_else(|| password.and_then(Secret::read));
         Ok(Self { credentials, form })
     }
 
@@ -79,11 +68,7 @@ impl<'a> Item<'a> {
 
     pub(super) fn into_dispatch(self) -> Result<Dispatch, Refusal> {
         match self.form {
-            Form::Current {
-                event,
-                targets,
-                payload,
-            } => Ok(Dispatch {
+            Form::Current { event, targets, payload } => Ok(Dispatch {
                 event: read_event(event, "/event")?,
                 targets: targets::read(targets)?,
                 payload: read_payload(payload),
@@ -101,21 +86,13 @@ fn auth_secret(raw: &RawValue) -> Option<Secret> {
     }
     let members = Members::read(raw.get(), ["password"])?;
     let [password] = members.values;
-    if members.duplicate.is_some() {
-        None
-    } else {
-        Secret::read(password?)
-    }
+    if members.duplicate.is_some() { None } else { Secret::read(password?) }
 }
 
 fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, Refusal> {
     let raw = raw.ok_or_else(|| Refusal::rule("event-missing", field, "event is missing"))?;
     if Kind::of(raw) != Kind::Text {
-        return Err(Refusal::rule(
-            "event-not-a-string",
-            field,
-            "event must be a string",
-        ));
+        return Err(Refusal::rule("event-not-a-string", field, "event must be a string"));
     }
     let text = json::text(raw).ok_or_else(|| targets::lone_surrogate(field))?;
     Name::new(&text).map_err(|refusal| targets::no_name(refusal, field))
@@ -141,11 +118,7 @@ fn read_legacy(cmd: &RawValue, data: &RawValue) -> Result<Dispatch, Refusal> {
         true => Targets::broadcast(),
         false => targets::union("/data", [user, users], [channel, channels])?,
     };
-    Ok(Dispatch {
-        event: read_event(event, "/data/event")?,
-        targets,
-        payload: read_payload(payload),
-    })
+    Ok(Dispatch { event: read_event(event, "/data/event")?, targets, payload: read_payload(payload) })
 }
 
 /// Whether the command is the one that reaches everyone; the others are told apart by nobody.

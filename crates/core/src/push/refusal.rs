@@ -41,41 +41,21 @@ impl Refusal {
     }
 
     /// `field` breaks `rule`; an empty `field` is the whole item.
-    pub(super) fn rule(
-        rule: &'static str,
-        field: &str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(super) fn rule(rule: &'static str, field: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         let field = (!field.is_empty()).then(|| field.to_owned());
-        Self {
-            field,
-            ..Self::new(RefusalKind::Invalid, rule, detail)
-        }
+        Self { field, ..Self::new(RefusalKind::Invalid, rule, detail) }
     }
 
     fn new(kind: RefusalKind, rule: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            rule,
-            detail: detail.into(),
-            field: None,
-            index: None,
-        }
+        Self { kind, rule, detail: detail.into(), field: None, index: None }
     }
 
     pub(super) fn duplicate_key(parent: &str, key: &str) -> Self {
-        Self::rule(
-            "duplicate-key",
-            &format!("{parent}/{key}"),
-            "a key must not occur twice",
-        )
+        Self::rule("duplicate-key", &format!("{parent}/{key}"), "a key must not occur twice")
     }
 
     pub(super) fn in_item(self, index: usize) -> Self {
-        Self {
-            index: Some(index),
-            ..self
-        }
+        Self { index: Some(index), ..self }
     }
 }
 

@@ -20,57 +20,32 @@ pub(super) fn read(raw: Option<&RawValue>) -> Result<Targets, Refusal> {
         return Ok(Targets::default());
     };
     let names = ["user", "users", "channel", "channels", "broadcast"];
-    let not_an_object = || {
-        Refusal::rule(
-            "targets-not-an-object",
-            "/targets",
-            "targets must be an object",
-        )
-    };
+    let not_an_object = || Refusal::rule("targets-not-an-object", "/targets", "targets must be an object");
     let members = Members::read(raw.get(), names).ok_or_else(not_an_object)?;
     if let Some(key) = members.duplicate {
         return Err(Refusal::duplicate_key("/targets", key));
     }
     if let Some(key) = members.unknown {
         let detail = "targets has the keys users, channels and broadcast";
-        return Err(Refusal::rule(
-            "targets-unknown-key",
-            &below("/targets", Key::Member(key)),
-            detail,
-        ));
+        return Err(Refusal::rule("targets-unknown-key", &below("/targets", Key::Member(key)), detail));
     }
     let [user, users, channel, channels, broadcast] = members.values;
     let targets = union("/targets", [user, users], [channel, channels])?;
-    Ok(Targets {
-        broadcast: broadcast.map_or(Ok(false), is_broadcast)?,
-        ..targets
-    })
+    Ok(Targets { broadcast: broadcast.map_or(Ok(false), is_broadcast)?, ..targets })
 }
 
 /// The union of lists that stand in the object at `parent`.
-pub(super) fn union(
-    parent: &str,
-    users: Lists<'_>,
-    channels: Lists<'_>,
-) -> Result<Targets, Refusal> {
+pub(super) fn union(parent: &str, users: Lists<'_>, channels: Lists<'_>) -> Result<Targets, Refusal> {
     let users = names(parent, ["user", "users"], users)?;
     let channels = names(parent, ["channel", "channels"], channels)?;
     if users.len() + channels.len() > TARGETS_MAX {
         return Err(too_many(parent));
     }
-    Ok(Targets {
-        users,
-        channels,
-        broadcast: false,
-    })
+    Ok(Targets { users, channels, broadcast: false })
 }
 
 pub(super) fn lone_surrogate(field: &str) -> Refusal {
-    Refusal::rule(
-        "lone-surrogate",
-        field,
-        "a name must not contain half a surrogate pair",
-    )
+    Refusal::rule("lone-surrogate", field, "a name must not contain half a surrogate pair")
 }
 
 pub(super) fn no_name(refusal: NameRefusal, field: &str) -> Refusal {
@@ -83,19 +58,12 @@ pub(super) fn no_name(refusal: NameRefusal, field: &str) -> Refusal {
 }
 
 fn too_many(field: &str) -> Refusal {
-    Refusal::rule(
-        "targets-too-many",
-        field,
-        format!("a push has at most {TARGETS_MAX} users and channels"),
-    )
+    Refusal::rule("targets-too-many", field, format!("a push has at most {TARGETS_MAX} users and channels"))
 }
 
 /// Whether `raw` is null or `[]`, which is what PHP makes of an empty array of targets.
 fn is_empty(raw: &RawValue) -> bool {
-    let inner = raw
-        .get()
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let inner = raw.get().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     raw.get() == "null" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
@@ -105,11 +73,7 @@ fn is_broadcast(raw: &RawValue) -> Result<bool, Refusal> {
         ("false" | "0" | "null", _) | (_, Some("" | "0")) => Ok(false),
         _ => {
             let detail = "broadcast must be true or false (or 1 or 0)";
-            Err(Refusal::rule(
-                "broadcast-not-a-boolean",
-                "/targets/broadcast",
-                detail,
-            ))
+            Err(Refusal::rule("broadcast-not-a-boolean", "/targets/broadcast", detail))
         }
     }
 }
@@ -180,11 +144,7 @@ fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> Refusal> {
     }
     if Kind::of(raw) != Kind::Text {
         return Err(|field| {
-            Refusal::rule(
-                "name-not-a-string",
-                field,
-                "a name must be a string or an integer",
-            )
+            Refusal::rule("name-not-a-string", field, "a name must be a string or an integer")
         });
     }
     json::text(raw).ok_or(lone_surrogate as fn(&str) -> Refusal)
@@ -198,10 +158,7 @@ fn below(field: &str, key: Key<'_>) -> String {
         Key::Member(raw) => json::text(raw),
     };
     let plain = |key: &str| {
-        key.len() <= 32
-            && key
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
     match member.as_deref() {
         Some(key) if plain(key) => format!("{field}/{key}"),

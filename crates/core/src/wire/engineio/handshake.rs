@@ -55,13 +55,8 @@ impl Handshake<'_> {
             Upgrades::WebSocket => r#","upgrades":["websocket"]"#,
             Upgrades::None => r#","upgrades":[]"#,
         });
-        let (interval, timeout) = (
-            self.ping_interval.as_millis(),
-            self.ping_timeout.as_millis(),
-        );
-        packet.push_str(&format!(
-            r#","pingInterval":{interval},"pingTimeout":{timeout}"#
-        ));
+        let (interval, timeout) = (self.ping_interval.as_millis(), self.ping_timeout.as_millis());
+        packet.push_str(&format!(r#","pingInterval":{interval},"pingTimeout":{timeout}"#));
         if let Some(bytes) = self.max_payload {
             packet.push_str(&format!(r#","maxPayload":{bytes}"#));
         }

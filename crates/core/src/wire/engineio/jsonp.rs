@@ -13,9 +13,7 @@ pub fn encode_jsonp(index: u32, payload: &str) -> String {
     json::push_string(&mut script, payload);
     script.push_str(");");
     if script.contains(['\u{2028}', '\u{2029}']) {
-        script = script
-            .replace('\u{2028}', "\\u2028")
-            .replace('\u{2029}', "\\u2029");
+        script = script.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     }
     script
 }
@@ -26,9 +24,7 @@ pub fn encode_jsonp(index: u32, payload: &str) -> String {
 /// The rule that `body` breaks.
 pub fn decode_jsonp_form(body: &[u8]) -> Result<String, Malformed> {
     let mut fields = body.split(|&byte| byte == b'&');
-    let field = fields
-        .find_map(|field| field.strip_prefix(b"d="))
-        .ok_or(Malformed::MissingField)?;
+    let field = fields.find_map(|field| field.strip_prefix(b"d=")).ok_or(Malformed::MissingField)?;
     let text = String::from_utf8(decode_form(field)?).map_err(|_| Malformed::InvalidText)?;
     Ok(restore_newlines(&text))
 }

@@ -100,11 +100,7 @@ impl<'a> Packet<'a> {
         let packet_type = PacketType::from_digit(digit).ok_or(Malformed::UnknownType)?;
         let data = rest.as_str();
         let bare = |packet| {
-            if data.is_empty() {
-                Ok(packet)
-            } else {
-                Err(Malformed::UnexpectedData)
-            }
+            if data.is_empty() { Ok(packet) } else { Err(Malformed::UnexpectedData) }
         };
         match packet_type {
             PacketType::Open => bare(Self::Open),
@@ -133,8 +129,7 @@ impl<'a> Packet<'a> {
     /// The packet as text; binary data as base64, `b4...` in version 3 and `b...` in version 4.
     #[must_use]
     pub fn encode_text(&self, version: Version) -> String {
-        let with_data =
-            |packet_type: PacketType, data: &str| format!("{}{data}", packet_type.digit());
+        let with_data = |packet_type: PacketType, data: &str| format!("{}{data}", packet_type.digit());
         match self {
             Self::Open => with_data(PacketType::Open, ""),
             Self::Close => with_data(PacketType::Close, ""),
@@ -174,8 +169,6 @@ fn decode_base64<'a>(version: Version, base64: &str) -> Result<Packet<'a>, Malfo
         Version::V3 => base64.strip_prefix('4').ok_or(Malformed::BinaryType)?,
         Version::V4 => base64,
     };
-    let data = STANDARD
-        .decode(digits)
-        .map_err(|_| Malformed::InvalidBase64)?;
+    let data = STANDARD.decode(digits).map_err(|_| Malformed::InvalidBase64)?;
     Ok(Packet::Binary(Cow::Owned(data)))
 }

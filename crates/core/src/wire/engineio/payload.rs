@@ -33,10 +33,7 @@ impl PayloadEncoder {
     /// An empty payload.
     #[must_use]
     pub const fn new(version: Version) -> Self {
-        Self {
-            version,
-            body: String::new(),
-        }
+        Self { version, body: String::new() }
     }
 
     /// Appends a packet that is encoded as text, `42["EVENT",{}]` or `b4AQID` say.

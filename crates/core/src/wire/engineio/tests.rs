@@ -22,11 +22,7 @@ fn text_packets_are_decoded() {
         (V3, "2probe", Ok(Packet::Ping("probe"))),
         (V4, "3", Ok(Packet::Pong(""))),
         (V4, "4", Ok(Packet::Message(""))),
-        (
-            V4,
-            "42[\"ECHO\",\"é\"]",
-            Ok(Packet::Message("2[\"ECHO\",\"é\"]")),
-        ),
+        (V4, "42[\"ECHO\",\"é\"]", Ok(Packet::Message("2[\"ECHO\",\"é\"]"))),
         (V4, "5", Ok(Packet::Upgrade)),
         (V4, "6", Ok(Packet::Noop)),
         (V3, "b4AQIDBA==", Ok(binary(&[1, 2, 3, 4]))),
@@ -45,21 +41,14 @@ fn text_packets_are_decoded() {
         (V4, "0{}", Err(Malformed::UnexpectedData)),
     ];
     for (version, text, packet) in table {
-        assert_eq!(
-            Packet::decode_text(version, text),
-            packet,
-            "{version:?} {text}"
-        );
+        assert_eq!(Packet::decode_text(version, text), packet, "{version:?} {text}");
     }
 }
 
 #[test]
 fn binary_frames_have_a_type_in_version_3_only() {
     assert_eq!(Packet::decode_binary(V3, &[4, 4, 1]), Ok(binary(&[4, 1])));
-    assert_eq!(
-        Packet::decode_binary(V4, &[4, 4, 1]),
-        Ok(binary(&[4, 4, 1]))
-    );
+    assert_eq!(Packet::decode_binary(V4, &[4, 4, 1]), Ok(binary(&[4, 4, 1])));
     assert_eq!(Packet::decode_binary(V4, &[]), Ok(binary(&[])));
     assert_eq!(Packet::decode_binary(V3, &[]), Err(Malformed::Empty));
     assert_eq!(Packet::decode_binary(V3, &[2]), Err(Malformed::BinaryType));
@@ -72,17 +61,9 @@ fn payloads_are_decoded() {
     let recorded = "30:42[\"ECHO\",\"é€😀 \\\"q\\\" \\\\ end\"]";
     let message = Packet::Message(&recorded[4..]);
     let table = [
-        (
-            V3,
-            "2:401:2",
-            Ok(vec![Packet::Message("0"), Packet::Ping("")]),
-        ),
+        (V3, "2:401:2", Ok(vec![Packet::Message("0"), Packet::Ping("")])),
         (V3, recorded, Ok(vec![message])),
-        (
-            V3,
-            "10:b4AQIDBA==1:6",
-            Ok(vec![binary(&[1, 2, 3, 4]), Packet::Noop]),
-        ),
+        (V3, "10:b4AQIDBA==1:6", Ok(vec![binary(&[1, 2, 3, 4]), Packet::Noop])),
         (V3, "3:4😀", Ok(vec![Packet::Message("😀")])),
         (V3, "2:4😀", Err(Malformed::SplitCharacter)),
         (V3, "2:4😀1:6", Err(Malformed::SplitCharacter)),
@@ -103,22 +84,14 @@ fn payloads_are_decoded() {
         (V3, "1000000000:2", Err(Malformed::InvalidLength)),
         (V3, "18446744073709551617:2", Err(Malformed::InvalidLength)),
         (V4, "40", Ok(vec![Packet::Message("0")])),
-        (
-            V4,
-            "40\x1ebAQ==\x1e3",
-            Ok(vec![Packet::Message("0"), binary(&[1]), Packet::Pong("")]),
-        ),
+        (V4, "40\x1ebAQ==\x1e3", Ok(vec![Packet::Message("0"), binary(&[1]), Packet::Pong("")])),
         (V4, "", Err(Malformed::Empty)),
         (V4, "\x1e", Err(Malformed::Empty)),
         (V4, "3\x1e", Err(Malformed::Empty)),
         (V4, "2:40", Ok(vec![Packet::Ping(":40")])),
     ];
     for (version, body, packets) in table {
-        assert_eq!(
-            decode_payload(version, body),
-            packets,
-            "{version:?} {body:?}"
-        );
+        assert_eq!(decode_payload(version, body), packets, "{version:?} {body:?}");
     }
 }
 
@@ -131,15 +104,9 @@ fn a_payload_may_have_the_most_packets_and_not_one_more() {
             String::from_utf8(payload.finish()).unwrap()
         };
         let most = payload(POLLING_PACKETS_MAX);
-        assert_eq!(
-            decode_payload(version, &most).unwrap().len(),
-            POLLING_PACKETS_MAX
-        );
+        assert_eq!(decode_payload(version, &most).unwrap().len(), POLLING_PACKETS_MAX);
         let more = payload(POLLING_PACKETS_MAX + 1);
-        assert_eq!(
-            decode_payload(version, &more),
-            Err(Malformed::TooManyPackets)
-        );
+        assert_eq!(decode_payload(version, &more), Err(Malformed::TooManyPackets));
     }
     let most = encode_binary_payload(&vec![Packet::Noop; POLLING_PACKETS_MAX]);
     assert!(decode_binary_payload(&most).is_ok());
@@ -151,22 +118,13 @@ fn a_payload_may_have_the_most_packets_and_not_one_more() {
 fn binary_payloads_count_bytes() {
     let table: [(&[u8], Packets); 11] = [
         (b"\x00\x03\xff4\xc3\xa9", Ok(vec![Packet::Message("é")])),
-        (
-            b"\x01\x03\xff\x04\x01\x02\x00\x01\xff6",
-            Ok(vec![binary(&[1, 2]), Packet::Noop]),
-        ),
-        (
-            b"\x00\x01\x00\xff4123456789",
-            Ok(vec![Packet::Message("123456789")]),
-        ),
+        (b"\x01\x03\xff\x04\x01\x02\x00\x01\xff6", Ok(vec![binary(&[1, 2]), Packet::Noop])),
+        (b"\x00\x01\x00\xff4123456789", Ok(vec![Packet::Message("123456789")])),
         (b"", Err(Malformed::Empty)),
         (b"\x00\xff", Err(Malformed::InvalidLength)),
         (b"\x00\x00\x01\xff6", Err(Malformed::InvalidLength)),
         (b"\x00\x0a\xff6", Err(Malformed::InvalidLength)),
-        (
-            b"\x00\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff6",
-            Err(Malformed::InvalidLength),
-        ),
+        (b"\x00\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff6", Err(Malformed::InvalidLength)),
         (b"\x00\x02\xff6", Err(Malformed::Truncated)),
         (b"\x00\x02\xff4\xff", Err(Malformed::InvalidText)),
         (b"\x02\x01\xff6", Err(Malformed::UnknownType)),

@@ -34,11 +34,7 @@ pub(super) fn decode_payload(body: &str) -> Result<Vec<Packet<'_>>, Malformed> {
 }
 
 pub(super) fn push_packet(body: &mut String, packet: &str) {
-    let code_units = if packet.is_ascii() {
-        packet.len()
-    } else {
-        packet.encode_utf16().count()
-    };
+    let code_units = if packet.is_ascii() { packet.len() } else { packet.encode_utf16().count() };
     body.push_str(&code_units.to_string());
     body.push(':');
     body.push_str(packet);
@@ -87,10 +83,7 @@ pub fn encode_binary_payload(packets: &[Packet<'_>]) -> Vec<u8> {
 /// `12:rest` to 12 and `rest`.
 fn split_length(text: &str) -> Result<(usize, &str), Malformed> {
     let prefix = &text.as_bytes()[..text.len().min(LENGTH_DIGITS_MAX + 1)];
-    let colon = prefix
-        .iter()
-        .position(|&byte| byte == b':')
-        .ok_or(Malformed::InvalidLength)?;
+    let colon = prefix.iter().position(|&byte| byte == b':').ok_or(Malformed::InvalidLength)?;
     let digits = prefix[..colon].iter().map(|byte| byte.wrapping_sub(b'0'));
     Ok((decode_length(digits)?, &text[colon + 1..]))
 }
@@ -98,14 +91,8 @@ fn split_length(text: &str) -> Result<(usize, &str), Malformed> {
 /// Digits as bytes 0 to 9 and [`LENGTH_END`], to a number and what follows.
 fn split_binary_length(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
     let prefix = &bytes[..bytes.len().min(LENGTH_DIGITS_MAX + 1)];
-    let end = prefix
-        .iter()
-        .position(|&byte| byte == LENGTH_END)
-        .ok_or(Malformed::InvalidLength)?;
-    Ok((
-        decode_length(prefix[..end].iter().copied())?,
-        &bytes[end + 1..],
-    ))
+    let end = prefix.iter().position(|&byte| byte == LENGTH_END).ok_or(Malformed::InvalidLength)?;
+    Ok((decode_length(prefix[..end].iter().copied())?, &bytes[end + 1..]))
 }
 
 /// At most [`LENGTH_DIGITS_MAX`] digits to a number. Packets are never empty, so a zero in front
@@ -118,11 +105,7 @@ fn decode_length(digits: impl Iterator<Item = u8>) -> Result<usize, Malformed> {
         }
         length = length * 10 + usize::from(digit);
     }
-    if length == 0 {
-        Err(Malformed::InvalidLength)
-    } else {
-        Ok(length)
-    }
+    if length == 0 { Err(Malformed::InvalidLength) } else { Ok(length) }
 }
 
 /// Splits `text` behind `length` UTF-16 code units.
@@ -136,15 +119,9 @@ fn split_code_units(text: &str, length: usize) -> Result<(&str, &str), Malformed
         if missing == 0 {
             return Ok(text.split_at(at));
         }
-        missing = missing
-            .checked_sub(character.len_utf16())
-            .ok_or(Malformed::SplitCharacter)?;
+        missing = missing.checked_sub(character.len_utf16()).ok_or(Malformed::SplitCharacter)?;
     }
-    if missing == 0 {
-        Ok((text, ""))
-    } else {
-        Err(Malformed::Truncated)
-    }
+    if missing == 0 { Ok((text, "")) } else { Err(Malformed::Truncated) }
 }
 
 fn decode_marked(mark: u8, data: &[u8]) -> Result<Packet<'_>, Malformed> {

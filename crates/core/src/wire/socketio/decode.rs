@@ -135,11 +135,7 @@ fn decode_connect(rest: &str) -> Result<Packet<'_>, Malformed> {
         "" => None,
         json => Some(decode_object(json)?),
     };
-    Ok(Packet::Connect {
-        namespace,
-        query,
-        data,
-    })
+    Ok(Packet::Connect { namespace, query, data })
 }
 
 fn decode_disconnect(rest: &str) -> Result<Packet<'_>, Malformed> {
@@ -154,13 +150,7 @@ fn decode_event(rest: &str, attachments: usize) -> Result<Packet<'_>, Malformed>
     let (ack, json) = split_ack_id(rest)?;
     let Array { first, rest } = decode_array(json)?;
     let name = decode_name(first.ok_or(Malformed::NameNotString)?)?;
-    Ok(Packet::Event {
-        namespace,
-        ack,
-        name,
-        args: rest,
-        attachments,
-    })
+    Ok(Packet::Event { namespace, ack, name, args: rest, attachments })
 }
 
 fn decode_ack(rest: &str, attachments: usize) -> Result<Packet<'_>, Malformed> {
@@ -169,12 +159,7 @@ fn decode_ack(rest: &str, attachments: usize) -> Result<Packet<'_>, Malformed> {
     let id = id.ok_or(Malformed::MissingAckId)?;
     let Array { first, rest } = decode_array(json)?;
     let args = first.into_iter().chain(rest).take(ARGS_MAX).collect();
-    Ok(Packet::Ack {
-        namespace,
-        id,
-        args,
-        attachments,
-    })
+    Ok(Packet::Ack { namespace, id, args, attachments })
 }
 
 fn decode_error(rest: &str) -> Result<Packet<'_>, Malformed> {
@@ -186,9 +171,7 @@ fn decode_error(rest: &str) -> Result<Packet<'_>, Malformed> {
 /// `2-rest` to 2 and `rest`.
 fn split_attachments(text: &str) -> Result<(usize, &str), Malformed> {
     let (digits, rest) = split_digits(text);
-    let rest = rest
-        .strip_prefix('-')
-        .ok_or(Malformed::InvalidAttachments)?;
+    let rest = rest.strip_prefix('-').ok_or(Malformed::InvalidAttachments)?;
     if digits.is_empty() {
         return Err(Malformed::InvalidAttachments);
     }
@@ -224,10 +207,7 @@ fn split_ack_id(text: &str) -> Result<(Option<u64>, &str), Malformed> {
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
-    let end = text
-        .bytes()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -239,14 +219,11 @@ fn decode_object(json: &str) -> Result<&RawValue, Malformed> {
 }
 
 fn decode_name(raw: &RawValue) -> Result<Cow<'_, str>, Malformed> {
-    let quoted = raw
-        .get()
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let quoted = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match quoted.ok_or(Malformed::NameNotString)? {
-        escaped if escaped.contains('\\') => serde_json::from_str(raw.get())
-            .map(Cow::Owned)
-            .map_err(|_| Malformed::NameNotString),
+        escaped if escaped.contains('\\') => {
+            serde_json::from_str(raw.get()).map(Cow::Owned).map_err(|_| Malformed::NameNotString)
+        }
         plain => Ok(Cow::Borrowed(plain)),
     }
 }

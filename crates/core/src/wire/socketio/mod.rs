@@ -18,11 +18,6 @@ const ROOT: &str = "/";
 pub fn is_reserved(name: &str) -> bool {
     matches!(
         name,
-        "connect"
-            | "connect_error"
-            | "disconnect"
-            | "disconnecting"
-            | "newListener"
-            | "removeListener"
+        "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener"
     )
 }

@@ -138,10 +138,7 @@ impl Decoder {
     /// A decoder at the start of a connection.
     #[must_use]
     pub fn new(limits: DecoderLimits) -> Self {
-        Self {
-            limits,
-            collected: None,
-        }
+        Self { limits, collected: None }
     }
 
     /// Decodes one frame at the start of `input`, unmasking it in place.
@@ -178,9 +175,7 @@ impl Decoder {
         match (kind, &self.collected) {
             (Kind::Continuation, None) => Err(Violation::UnexpectedContinuation),
             (Kind::Text | Kind::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
-            (Kind::Continuation, Some(collected))
-                if collected.fragments >= self.limits.fragments =>
-            {
+            (Kind::Continuation, Some(collected)) if collected.fragments >= self.limits.fragments => {
                 Err(Violation::TooManyFragments(self.limits.fragments))
             }
             _ => Ok(()),
@@ -191,10 +186,7 @@ impl Decoder {
     fn check_size(&self, header: &Header) -> Result<usize, Violation> {
         let limit = self.limits.message_bytes;
         let payload_bytes = usize::try_from(header.payload_bytes);
-        let collected = self
-            .collected
-            .as_ref()
-            .map_or(0, |collected| collected.bytes.len());
+        let collected = self.collected.as_ref().map_or(0, |collected| collected.bytes.len());
         match payload_bytes {
             // At most 125: the header has been checked.
             Ok(bytes) if header.first.kind.is_control() => Ok(bytes),
@@ -221,25 +213,13 @@ impl Decoder {
             return decode_data(kind, payload).map(Some);
         }
         let bytes = payload.to_vec();
-        self.collected = Some(Box::new(Collected {
-            kind,
-            bytes,
-            fragments: 1,
-            is_delivered: false,
-        }));
+        self.collected = Some(Box::new(Collected { kind, bytes, fragments: 1, is_delivered: false }));
         Ok(None)
     }
 
     /// Appends a continuation, and delivers the message if it was the last.
-    fn collect(
-        &mut self,
-        first: FirstByte,
-        payload: &[u8],
-    ) -> Result<Option<Message<'_>>, Violation> {
-        let collected = self
-            .collected
-            .as_mut()
-            .ok_or(Violation::UnexpectedContinuation)?;
+    fn collect(&mut self, first: FirstByte, payload: &[u8]) -> Result<Option<Message<'_>>, Violation> {
+        let collected = self.collected.as_mut().ok_or(Violation::UnexpectedContinuation)?;
         collected.bytes.extend_from_slice(payload);
         collected.fragments += 1;
         if !first.is_final {
@@ -253,19 +233,15 @@ impl Decoder {
 fn decode_data(kind: DataKind, payload: &[u8]) -> Result<Message<'_>, Violation> {
     match kind {
         DataKind::Binary => Ok(Message::Binary(payload)),
-        DataKind::Text => simdutf8::basic::from_utf8(payload)
-            .map(Message::Text)
-            .map_err(|_| Violation::InvalidText),
+        DataKind::Text => {
+            simdutf8::basic::from_utf8(payload).map(Message::Text).map_err(|_| Violation::InvalidText)
+        }
     }
 }
 
 fn decode_close(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() {
-            Ok(None)
-        } else {
-            Err(Violation::ShortClose)
-        };
+        return if payload.is_empty() { Ok(None) } else { Err(Violation::ShortClose) };
     };
     let code = u16::from_be_bytes(*code);
     if !is_close_code(code) {

@@ -89,39 +89,20 @@ impl Header {
             // The length is known before the mask: let the caller judge it now.
             return Ok(Some(Self::without_mask(first, payload_bytes)));
         };
-        Ok(Some(Self {
-            first,
-            bytes: mask_at + MASK_BYTES,
-            payload_bytes,
-            mask: *mask,
-        }))
+        Ok(Some(Self { first, bytes: mask_at + MASK_BYTES, payload_bytes, mask: *mask }))
     }
 
     /// A header whose payload cannot have arrived, as its mask has not.
     fn without_mask(first: FirstByte, payload_bytes: u64) -> Self {
-        Self {
-            first,
-            bytes: usize::MAX,
-            payload_bytes,
-            mask: [0; MASK_BYTES],
-        }
+        Self { first, bytes: usize::MAX, payload_bytes, mask: [0; MASK_BYTES] }
     }
 }
 
 /// The payload length, and where the mask starts. `None`: more bytes are needed.
 fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
     let (length, least, bytes) = match short {
-        126 => (
-            rest.first_chunk()
-                .map(|&b| u64::from(u16::from_be_bytes(b))),
-            126,
-            2,
-        ),
-        127 => (
-            rest.first_chunk().map(|&b| u64::from_be_bytes(b)),
-            0x1_0000,
-            8,
-        ),
+        126 => (rest.first_chunk().map(|&b| u64::from(u16::from_be_bytes(b))), 126, 2),
+        127 => (rest.first_chunk().map(|&b| u64::from_be_bytes(b)), 0x1_0000, 8),
         short => (Some(u64::from(short)), 0, 0),
     };
     let Some(length) = length else {

@@ -42,10 +42,7 @@ pub enum Opcode {
 /// ```
 #[must_use]
 pub fn accept_key(key: &str) -> String {
-    let digest = Sha1::new()
-        .chain_update(key)
-        .chain_update(ACCEPT_GUID)
-        .finalize();
+    let digest = Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize();
     STANDARD.encode(digest)
 }
 
@@ -56,6 +53,5 @@ pub fn accept_key(key: &str) -> String {
 #[must_use]
 pub fn is_valid_key(key: &str) -> bool {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    key.strip_suffix("==")
-        .is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_base64))
+    key.strip_suffix("==").is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_base64))
 }
