@@ -1,0 +1,254 @@
+//! The dispatcher: takes an event from anywhere, numbers it, hands it to every worker.
+//!
+//! ```no_run
+//! # fn example(dispatcher: &turted::dispatcher::Dispatcher) -> Result<(), turted::dispatcher::DispatchRefusal> {
+//! dispatcher.notify_user("xosofox", "MESSAGE:NEW", &serde_json::json!({"from": "Bridgekeeper"}))?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use tokio::sync::mpsc;
+use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::name::{Name, NameRefusal};
+
+use crate::handlers::{HandlerId, Handlers};
+use crate::log::{Accepted, Epoch, Log, LogLimits, Position};
+
+/// One dispatch on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) accepted: Arc<Accepted>,
+    /// Where the worker reports how many connections it reached, if somebody asked.
+    pub(crate) reached: Option<mpsc::Sender<usize>>,
+}
+
+/// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.
+///
+/// Every connection sees events in the order in which this dispatcher accepted them.
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    epoch: Epoch,
+    /// Held while a dispatch is numbered and put into the inboxes, so that the order of the
+    /// inboxes is the order of the log. Once per dispatch, never per delivery, never across await.
+    order: Mutex<Order>,
+    handlers: Handlers,
+}
+
+#[derive(Debug)]
+struct Order {
+    log: Log,
+    inboxes: Vec<mpsc::Sender<Delivery>>,
+    stopped: bool,
+}
+
+/// Why an event was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DispatchRefusal {
+    /// A name breaks a rule.
+    #[error("{0}")]
+    Name(#[from] NameRefusal),
+    /// The payload cannot be written as JSON.
+    #[error("the payload cannot be written as JSON")]
+    Payload,
+    /// A worker is too far behind; try again shortly.
+    #[error("too many dispatches are waiting to be delivered")]
+    Overload,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// How many connections a dispatch reaches, once every worker has answered.
+#[derive(Debug)]
+pub struct Reached(mpsc::Receiver<usize>);
+
+impl Reached {
+    /// Waits for the workers and adds up their answers.
+    pub async fn count(mut self) -> usize {
+        let mut count = 0;
+        while let Some(more) = self.0.recv().await {
+            count += more;
+        }
+        count
+    }
+}
+
+impl Dispatcher {
+    pub(crate) fn new(epoch: Epoch, limits: LogLimits, inboxes: Vec<mpsc::Sender<Delivery>>) -> Self {
+        let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false });
+        Self { inner: Arc::new(Inner { epoch, order, handlers: Handlers::default() }) }
+    }
+
+    /// Sends `event` to all connections of `user`.
+    ///
+    /// # Errors
+    /// As [`notify`](Self::notify).
+    pub fn notify_user(
+        &self,
+        user: &str,
+        event: &str,
+        payload: &impl Serialize,
+    ) -> Result<Position, DispatchRefusal> {
+        self.notify(Targets::user(Name::new(user)?), event, payload)
+    }
+
+    /// Sends `event` to all connections in `channel`.
+    ///
+    /// # Errors
+    /// As [`notify`](Self::notify).
+    pub fn notify_channel(
+        &self,
+        channel: &str,
+        event: &str,
+        payload: &impl Serialize,
+    ) -> Result<Position, DispatchRefusal> {
+        self.notify(Targets::channel(Name::new(channel)?), event, payload)
+    }
+
+    /// Sends `event` to every connection.
+    ///
+    /// # Errors
+    /// As [`notify`](Self::notify).
+    pub fn broadcast(&self, event: &str, payload: &impl Serialize) -> Result<Position, DispatchRefusal> {
+        self.notify(Targets::broadcast(), event, payload)
+    }
+
+    /// Sends `event` to `targets`: one delivery per connection, however many targets match.
+    ///
+    /// # Errors
+    /// A name or the payload breaks a rule, or the server takes no dispatch at the moment.
+    pub fn notify(
+        &self,
+        targets: Targets,
+        event: &str,
+        payload: &impl Serialize,
+    ) -> Result<Position, DispatchRefusal> {
+        let payload = to_raw_value(payload).map_err(|_| DispatchRefusal::Payload)?;
+        self.dispatch(Dispatch { event: Name::new(event)?, payload, targets })
+    }
+
+    /// Sends a dispatch that is already typed.
+    ///
+    /// # Errors
+    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Position, DispatchRefusal> {
+        self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
+    }
+
+    /// Sends several dispatches, all or none, with nothing in between.
+    ///
+    /// # Errors
+    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    pub fn dispatch_all(&self, dispatches: Vec<Dispatch>) -> Result<Vec<Position>, DispatchRefusal> {
+        self.accept(dispatches, |_| None)
+    }
+
+    /// As [`dispatch_all`](Self::dispatch_all), and tells how many connections of this node each
+    /// dispatch reaches.
+    ///
+    /// # Errors
+    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    pub fn dispatch_counted(
+        &self,
+        dispatches: Vec<Dispatch>,
+    ) -> Result<Vec<(Position, Reached)>, DispatchRefusal> {
+        let mut receivers = Vec::with_capacity(dispatches.len());
+        let positions = self.accept(dispatches, |workers| {
+            let (sender, receiver) = mpsc::channel(workers.max(1));
+            receivers.push(Reached(receiver));
+            Some(sender)
+        })?;
+        Ok(positions.into_iter().zip(receivers).collect())
+    }
+
+    /// Calls `handler` with every accepted event of this name, or with all of them for `"*"`.
+    ///
+    /// The handler runs on the thread that dispatches, after the event was accepted: it must be
+    /// short. Events that several threads dispatch at once may reach it in another order than
+    /// clients see.
+    pub fn on(&self, event: &str, handler: impl Fn(&Dispatch) + Send + Sync + 'static) -> HandlerId {
+        self.inner.handlers.add(event, Box::new(handler))
+    }
+
+    /// Takes a handler away.
+    pub fn off(&self, handler: HandlerId) {
+        self.inner.handlers.remove(handler);
+    }
+
+    /// The life of the log that positions belong to.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.inner.epoch
+    }
+
+    /// See [`Log::between`].
+    pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<Accepted>>> {
+        self.order().log.between(sequence, last)
+    }
+
+    /// Accepts nothing from now on; the workers end when their inboxes are empty.
+    pub(crate) fn stop(&self) {
+        let mut order = self.order();
+        order.stopped = true;
+        order.inboxes.clear();
+    }
+
+    fn accept(
+        &self,
+        dispatches: Vec<Dispatch>,
+        mut reached: impl FnMut(usize) -> Option<mpsc::Sender<usize>>,
+    ) -> Result<Vec<Position>, DispatchRefusal> {
+        let now = Instant::now();
+        let mut accepted = Vec::with_capacity(dispatches.len());
+        {
+            let mut order = self.order();
+            if order.stopped {
+                return Err(DispatchRefusal::Stopped);
+            }
+            // Senders exist only under this lock, so room that is seen here stays.
+            if order.inboxes.iter().any(|inbox| inbox.capacity() < dispatches.len()) {
+                return Err(DispatchRefusal::Overload);
+            }
+            for dispatch in dispatches {
+                let entry = order.log.append(dispatch, now);
+                order.hand_over(&entry, reached(order.inboxes.len()).as_ref());
+                accepted.push(entry);
+            }
+        }
+        for entry in &accepted {
+            self.inner.handlers.call(&entry.dispatch);
+        }
+        Ok(accepted.iter().map(|entry| self.position(entry.sequence)).collect())
+    }
+
+    /// The position of a sequence number in this epoch.
+    pub(crate) fn position(&self, sequence: u64) -> Position {
+        Position { epoch: self.inner.epoch, sequence }
+    }
+
+    fn order(&self) -> MutexGuard<'_, Order> {
+        // Nothing under the lock can panic half-way; a poisoned order is still an order.
+        self.inner.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Order {
+    fn hand_over(&self, entry: &Arc<Accepted>, reached: Option<&mpsc::Sender<usize>>) {
+        for inbox in &self.inboxes {
+            let delivery = Delivery { accepted: Arc::clone(entry), reached: reached.cloned() };
+            if inbox.try_send(delivery).is_err() {
+                // Only a worker that ended in a panic closes its inbox; the server then stops.
+                tracing::error!(sequence = entry.sequence, "a worker is gone");
+            }
+        }
+    }
+}
