@@ -1,0 +1,187 @@
+//! One HTTP connection: requests in, answers out, until a transport takes the socket over.
+//!
+//! hyper parses and answers. A request that turns the connection into a stream leaves a
+//! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::push::rest;
+use crate::shared::Permit;
+use crate::socket::Socket;
+use crate::transport::socketio;
+use crate::worker::Worker;
+
+/// The answer to a request.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// What goes on with a socket that left HTTP, given the bytes that were read of it already.
+pub(crate) type Takeover = Box<dyn FnOnce(Socket, Bytes)>;
+
+/// A request and where it came from.
+pub(crate) struct Call {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) peer: IpAddr,
+    pub(crate) request: Request<Incoming>,
+}
+
+/// What becomes of a request.
+pub(crate) enum Outcome {
+    /// It is answered.
+    Answer(Answer),
+    /// Its connection becomes something else.
+    Takeover(Takeover),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// Serves one connection until it ends or is taken over.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    let taken = Rc::new(RefCell::new(None));
+    let handler =
+        Handler { worker: Rc::clone(&worker), peer: peer.ip().to_canonical(), taken: Rc::clone(&taken) };
+    let mut connection = builder(&worker).serve_connection(TokioIo::new(stream), handler);
+    {
+        let mut served = pin!(poll_fn(|context| connection.poll_without_shutdown(context)));
+        if worker.stopping.run_until_cancelled(&mut served).await.is_none() {
+            // The server stops: the request that is under way is still answered.
+            let _ = timeout(crate::worker::GOOD_BYE, served).await;
+        }
+    }
+    let parts = connection.into_parts();
+    let socket = Socket::new(parts.io.into_inner(), permit);
+    let takeover = taken.take();
+    drop(parts.service);
+    match takeover {
+        Some(takeover) => takeover(socket, parts.read_buf),
+        None => socket.linger().await,
+    }
+}
+
+fn builder(worker: &Worker) -> http1::Builder {
+    let limits = &worker.config.limits;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request_head_wait)
+        .max_headers(limits.request_headers)
+        .max_buf_size(limits.request_head_bytes);
+    builder
+}
+
+/// The hyper service of one connection.
+struct Handler {
+    worker: Rc<Worker>,
+    peer: IpAddr,
+    taken: Rc<RefCell<Option<Takeover>>>,
+}
+
+/// Makes hyper stop: the socket has another use from now on.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was taken over")]
+struct TakenOver;
+
+impl Service<Request<Incoming>> for Handler {
+    type Response = Answer;
+    type Error = TakenOver;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let call = Call { worker: Rc::clone(&self.worker), peer: self.peer, request };
+        let taken = Rc::clone(&self.taken);
+        Box::pin(async move {
+            match route(call).await {
+                Outcome::Answer(answer) => Ok(answer),
+                Outcome::Takeover(takeover) => {
+                    taken.replace(Some(takeover));
+                    Err(TakenOver)
+                }
+            }
+        })
+    }
+}
+
+/// Which part of the server a request is for.
+async fn route(call: Call) -> Outcome {
+    let config = &call.worker.config;
+    let uri = call.request.uri();
+    if uri.to_string().len() > config.limits.request_uri_bytes {
+        return text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)")
+            .into();
+    }
+    let path = uri.path();
+    let socketio = config.socketio.path.as_str();
+    if path.starts_with(socketio) || path == socketio.trim_end_matches('/') {
+        return socketio::answer(call).await;
+    }
+    if path.strip_prefix(config.push.path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/") {
+        return rest::answer(call).await.into();
+    }
+    text(StatusCode::NOT_FOUND, "nothing is served under this path").into()
+}
+
+/// An answer of plain text.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    answer(status, "text/plain; charset=UTF-8", body)
+}
+
+/// An answer with a body of some type.
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = bare(status, body);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// An answer without a content type.
+pub(crate) fn bare(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyRefusal {
+    /// It is longer than it may be.
+    TooLong,
+    /// It took longer than it may take.
+    TooSlow,
+    /// The connection broke.
+    Broken,
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// It is longer, too slow, or the client is gone.
+pub(crate) async fn read_body(worker: &Worker, body: Incoming, limit: usize) -> Result<Bytes, BodyRefusal> {
+    use hyper::body::Body;
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BodyRefusal::TooLong);
+    }
+    let read = timeout(worker.config.limits.request_body_wait, Limited::new(body, limit).collect());
+    match read.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(BodyRefusal::TooLong),
+        Ok(Err(_)) => Err(BodyRefusal::Broken),
+        Err(_) => Err(BodyRefusal::TooSlow),
+    }
+}

@@ -1,0 +1,72 @@
+//! Opens the listening sockets and accepts connections, also when file descriptors run out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use turted_core::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
+
+use crate::config::Limits;
+use crate::http;
+use crate::worker::Worker;
+
+/// What a client reads that comes when all connections are taken.
+const OVERLOAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
+Content-Type: text/plain\r\nContent-Length: 50\r\n\r\nthe server has no connection left, try again later";
+
+/// Opens one listening socket; several may be open on one address, and the kernel spreads
+/// connections over them (`SO_REUSEPORT`).
+///
+/// # Errors
+/// The address is taken or not ours.
+pub(crate) fn open(address: SocketAddr, limits: &Limits) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    // Accepted connections inherit these from the listener: no system call per connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(limits.listen_backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until the server stops. When none can be accepted it waits longer and
+/// longer instead of spinning, and recovers by itself.
+pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+    let stopping = worker.stopping.clone();
+    let mut backoff = ACCEPT_BACKOFF_MIN;
+    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                backoff = ACCEPT_BACKOFF_MIN;
+                admit(&worker, stream, peer);
+            }
+            Err(error) => {
+                tracing::warn!(%error, ?backoff, "cannot accept connections");
+                stopping.run_until_cancelled(sleep(backoff)).await;
+                backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    match worker.shared.permits.take() {
+        Some(permit) => worker.spawn(http::serve(Rc::clone(worker), stream, peer, permit)),
+        None => worker.spawn(refuse(stream)),
+    }
+}
+
+/// Says why there is no service. The request is not read: reading is what we have no room for.
+async fn refuse(stream: TcpStream) {
+    if stream.writable().await.is_ok() {
+        // Whether it arrives is up to the client's timing; the connection ends either way.
+        let _ = stream.try_write(OVERLOAD);
+    }
+}

@@ -1,0 +1,295 @@
+//! The way out of a connection: a stream that takes bytes now, or a polling session that collects
+//! them for its next request.
+//!
+//! A queue exists only while a client does not take its bytes, and it is bounded.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+
+use turted_core::wire::engineio::{PayloadEncoder, Version};
+
+use crate::frame::Frame;
+use crate::socket::Socket;
+use crate::transport::socketio::{self, EngineRefusal};
+
+/// The Engine.IO packet that answers a polling request with nothing.
+const NOOP: &str = "6";
+
+/// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
+const WRITE_FRAMES_MAX: usize = 64;
+
+/// How much may wait for one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboxLimits {
+    pub(crate) bytes: usize,
+    pub(crate) frames: usize,
+}
+
+/// What became of frames that were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// They are in the kernel, in a polling answer, or wait behind others.
+    Yes,
+    /// They wait, and nobody watches the socket yet: somebody must flush it.
+    Blocked,
+    /// More waits than may.
+    Full,
+    /// The socket is broken or the connection closed.
+    Gone,
+}
+
+/// The way out of a connection.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    /// A socket that is written to as frames come.
+    Stream(Stream),
+    /// Frames wait for the next polling request.
+    Polling(Polling),
+    /// The connection has ended.
+    Closed,
+}
+
+impl Outlet {
+    pub(crate) fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+        match self {
+            Self::Stream(stream) => stream.send(frames, limits),
+            Self::Polling(polling) => polling.send(frames, limits),
+            Self::Closed => Sent::Gone,
+        }
+    }
+}
+
+/// A socket and what it did not take yet.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) socket: Rc<Socket>,
+    backlog: Option<Box<Backlog>>,
+}
+
+#[derive(Debug, Default)]
+struct Backlog {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    /// Bytes of the first frame that are sent already.
+    sent: usize,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: Rc<Socket>) -> Self {
+        Self { socket, backlog: None }
+    }
+
+    /// Whether frames wait for the socket.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+        if let Some(backlog) = &mut self.backlog {
+            return backlog.add(frames, limits);
+        }
+        let (done, sent) = match write_frames(&self.socket, frames) {
+            Ok(written) => written,
+            Err(_) => return Sent::Gone,
+        };
+        if done == frames.len() {
+            return Sent::Yes;
+        }
+        let mut backlog = Box::new(Backlog { sent, ..Backlog::default() });
+        let added = backlog.add(&frames[done..], limits);
+        self.backlog = Some(backlog);
+        if added == Sent::Yes { Sent::Blocked } else { added }
+    }
+
+    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again.
+    pub(crate) fn flush(&mut self) -> Sent {
+        let Some(backlog) = &mut self.backlog else { return Sent::Yes };
+        match backlog.write(&self.socket) {
+            Ok(true) => {
+                self.backlog = None;
+                Sent::Yes
+            }
+            Ok(false) => Sent::Blocked,
+            Err(_) => Sent::Gone,
+        }
+    }
+}
+
+impl Backlog {
+    fn add(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+        self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        self.frames.extend(frames.iter().cloned());
+        let full = self.bytes - self.sent > limits.bytes || self.frames.len() > limits.frames;
+        if full { Sent::Full } else { Sent::Yes }
+    }
+
+    fn write(&mut self, socket: &Socket) -> io::Result<bool> {
+        while !self.frames.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+            let mut skip = self.sent;
+            let count = self.frames.len().min(WRITE_FRAMES_MAX);
+            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(&frame.bytes()[skip..]);
+                skip = 0;
+            }
+            match socket.try_write_vectored(&slices[..count]) {
+                Ok(written) => self.forget(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn forget(&mut self, written: usize) {
+        self.sent += written;
+        while let Some(first) = self.frames.front()
+            && self.sent >= first.bytes().len()
+        {
+            let bytes = first.bytes().len();
+            self.sent -= bytes;
+            self.bytes -= bytes;
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// Writes frames until all are written or the socket is full: how many are written whole, and how
+/// many bytes of the next one.
+fn write_frames(socket: &Socket, frames: &[Frame]) -> io::Result<(usize, usize)> {
+    let mut done = 0;
+    while done < frames.len() {
+        let batch = &frames[done..frames.len().min(done + WRITE_FRAMES_MAX)];
+        let mut written = match write_batch(socket, batch) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((done, 0)),
+            Err(error) => return Err(error),
+        };
+        for frame in batch {
+            if written < frame.bytes().len() {
+                return Ok((done, written));
+            }
+            written -= frame.bytes().len();
+            done += 1;
+        }
+    }
+    Ok((done, 0))
+}
+
+fn write_batch(socket: &Socket, frames: &[Frame]) -> io::Result<usize> {
+    if let [frame] = frames {
+        return socket.try_write(frame.bytes());
+    }
+    let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+    for (slice, frame) in slices.iter_mut().zip(frames) {
+        *slice = IoSlice::new(frame.bytes());
+    }
+    socket.try_write_vectored(&slices[..frames.len()])
+}
+
+/// The body of a polling answer, or why there is none.
+pub(crate) type PollingAnswer = Result<Vec<u8>, EngineRefusal>;
+
+/// What waits for the next polling request, or the request that waits for it.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    version: Version,
+    jsonp: Option<u32>,
+    waiting: Vec<Frame>,
+    bytes: usize,
+    request: Option<oneshot::Sender<PollingAnswer>>,
+    /// The client is about to move to a stream: frames wait for that, requests get a NOOP.
+    held: bool,
+}
+
+impl Polling {
+    pub(crate) fn new(version: Version, jsonp: Option<u32>) -> Self {
+        Self { version, jsonp, waiting: Vec::new(), bytes: 0, request: None, held: false }
+    }
+
+    fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+        self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        self.waiting.extend(frames.iter().cloned());
+        if self.bytes > limits.bytes || self.waiting.len() > limits.frames {
+            return Sent::Full;
+        }
+        self.answer()
+    }
+
+    /// Answers the request that waits, if there is one and something to answer.
+    fn answer(&mut self) -> Sent {
+        if self.waiting.is_empty() || self.held {
+            return Sent::Yes;
+        }
+        let Some(request) = self.request.take() else { return Sent::Yes };
+        if request.is_closed() {
+            return Sent::Gone;
+        }
+        let waiting = self.take();
+        let body = self.encode(waiting.iter().map(Frame::packet));
+        if request.send(Ok(body)).is_err() { Sent::Gone } else { Sent::Yes }
+    }
+
+    /// Parks a request until there is something to answer.
+    ///
+    /// # Errors
+    /// Gives `request` back if another one waits already.
+    pub(crate) fn park(
+        &mut self,
+        request: oneshot::Sender<PollingAnswer>,
+    ) -> Result<Sent, oneshot::Sender<PollingAnswer>> {
+        if self.request.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+            return Err(request);
+        }
+        self.request = Some(request);
+        if self.held {
+            self.answer_alone(NOOP);
+        }
+        Ok(self.answer())
+    }
+
+    /// Answers the request that waits, if any, with one packet out of turn.
+    pub(crate) fn answer_alone(&mut self, packet: &str) {
+        if let Some(request) = self.request.take() {
+            // The client may have given up waiting; the packet is of no use to it then.
+            let _ = request.send(Ok(self.encode([packet].into_iter())));
+        }
+    }
+
+    /// The client is about to move: holds frames back and sends its waiting request home.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+        self.answer_alone(NOOP);
+    }
+
+    /// The client did not move after all: its next request gets what waits.
+    pub(crate) fn release(&mut self) -> Sent {
+        self.held = false;
+        self.answer()
+    }
+
+    /// Whether the request that waited is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.request.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// The client has moved: everything that waits goes with it.
+    pub(crate) fn leave(&mut self) -> Vec<Frame> {
+        self.answer_alone(NOOP);
+        self.take()
+    }
+
+    fn take(&mut self) -> Vec<Frame> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    fn encode<'a>(&self, packets: impl Iterator<Item = &'a str>) -> Vec<u8> {
+        let mut payload = PayloadEncoder::new(self.version);
+        packets.for_each(|packet| payload.push(packet));
+        socketio::wrap(self.jsonp, payload.finish())
+    }
+}

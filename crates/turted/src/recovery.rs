@@ -1,0 +1,140 @@
+//! What is kept of sessions that lost their connection, for the clients that come back.
+//!
+//! Shared by all workers behind a lock that is taken when a client disconnects or resumes, never
+//! when an event is delivered.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use turted_core::membership::Memberships;
+use turted_core::registry::ConnectionKey;
+
+use crate::session_id::SessionId;
+
+/// A session while its client is away.
+#[derive(Clone, Debug)]
+pub(crate) struct LostSession {
+    pub(crate) memberships: Memberships,
+    /// The number of the last dispatch before the session began. Nothing older concerns it.
+    pub(crate) began_after: u64,
+}
+
+/// Where a session is that was recovered: its id names the worker it began on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    pub(crate) worker: u8,
+    pub(crate) key: ConnectionKey,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecoveryLimits {
+    pub(crate) sessions: usize,
+    pub(crate) age: Duration,
+}
+
+/// The sessions of one node that can be recovered.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    limits: RecoveryLimits,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lost: HashMap<SessionId, (Instant, LostSession)>,
+    /// In the order in which they were lost; may name sessions that are back.
+    order: VecDeque<(Instant, SessionId)>,
+    homes: HashMap<SessionId, Home>,
+}
+
+impl Recovery {
+    pub(crate) fn new(limits: RecoveryLimits) -> Self {
+        Self { limits, kept: Mutex::default() }
+    }
+
+    /// Keeps a session whose client may come back.
+    pub(crate) fn keep(&self, id: SessionId, session: LostSession) {
+        let now = Instant::now();
+        let mut kept = self.kept();
+        kept.homes.remove(&id);
+        kept.lost.insert(id, (now, session));
+        kept.order.push_back((now, id));
+        kept.evict(now, self.limits);
+    }
+
+    /// Gives up a session that ended for good.
+    pub(crate) fn forget(&self, id: SessionId) {
+        self.kept().homes.remove(&id);
+    }
+
+    /// Takes a lost session out, if it is still kept.
+    pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
+        let mut kept = self.kept();
+        kept.evict(Instant::now(), self.limits);
+        kept.lost.remove(&id).map(|(_, session)| session)
+    }
+
+    /// Remembers where a recovered session lives now.
+    pub(crate) fn moved(&self, id: SessionId, home: Home) {
+        self.kept().homes.insert(id, home);
+    }
+
+    /// Where a recovered session lives; `None` for one that is where it began, or nowhere.
+    pub(crate) fn home(&self, id: SessionId) -> Option<Home> {
+        self.kept().homes.get(&id).copied()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn evict(&mut self, now: Instant, limits: RecoveryLimits) {
+        while let Some(&(lost_at, id)) = self.order.front() {
+            if self.order.len() <= limits.sessions && now.duration_since(lost_at) <= limits.age {
+                break;
+            }
+            self.order.pop_front();
+            // The session may be back, or have been lost again since.
+            if self.lost.get(&id).is_some_and(|(at, _)| *at == lost_at) {
+                self.lost.remove(&id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> LostSession {
+        LostSession { memberships: Memberships::default(), began_after: 0 }
+    }
+
+    #[test]
+    fn a_lost_session_is_taken_once_and_the_oldest_gives_way() {
+        let recovery = Recovery::new(RecoveryLimits { sessions: 2, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..3).map(|slot| SessionId::new(0, slot)).collect();
+        for id in &ids {
+            recovery.keep(*id, session());
+        }
+        assert!(recovery.take(ids[0]).is_none(), "the oldest gave way");
+        assert!(recovery.take(ids[1]).is_some());
+        assert!(recovery.take(ids[1]).is_none(), "taken once");
+        assert!(recovery.take(ids[2]).is_some());
+    }
+
+    #[test]
+    fn a_lost_session_is_kept_no_longer_than_its_age() {
+        let recovery = Recovery::new(RecoveryLimits { sessions: 2, age: Duration::ZERO });
+        let id = SessionId::new(0, 0);
+        recovery.keep(id, session());
+        while recovery.kept().lost.contains_key(&id) {
+            let _ = recovery.take(SessionId::new(0, 1));
+        }
+        assert!(recovery.take(id).is_none());
+    }
+}

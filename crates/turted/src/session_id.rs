@@ -1,0 +1,85 @@
+//! Session ids: who owns the session, where it is, and a secret.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha1::{Digest, Sha1};
+
+/// A secret that names one session: 80 random bits behind the worker and the place in its
+/// registry. As text it has 20 characters, as the ids of engine.io have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionId {
+    worker: u8,
+    slot: u32,
+    nonce: [u8; 10],
+}
+
+impl SessionId {
+    /// A new id.
+    ///
+    /// # Panics
+    /// If the operating system has no random numbers; a server must not run then.
+    pub(crate) fn new(worker: u8, slot: u32) -> Self {
+        let mut nonce = [0; 10];
+        getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
+        Self { worker, slot, nonce }
+    }
+
+    /// The worker that owns the session.
+    pub(crate) fn worker(self) -> u8 {
+        self.worker
+    }
+
+    /// The place in the registry of that worker.
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+
+    /// Reads an id; anything that is none is an unknown session.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 15] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let [worker, a, b, c, d, nonce @ ..] = bytes;
+        Some(Self { worker, slot: u32::from_be_bytes([a, b, c, d]), nonce })
+    }
+
+    /// A name for the session that may be shown to others: it does not give the id away.
+    pub(crate) fn public(self) -> String {
+        let digest = Sha1::new().chain_update(b"public").chain_update(self.bytes()).finalize();
+        URL_SAFE_NO_PAD.encode(&digest[..15])
+    }
+
+    fn bytes(self) -> [u8; 15] {
+        let mut bytes = [0; 15];
+        bytes[0] = self.worker;
+        bytes[1..5].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[5..].copy_from_slice(&self.nonce);
+        bytes
+    }
+}
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text_and_other_texts_are_no_ids() {
+        let id = SessionId::new(3, 70_000);
+        let text = id.to_string();
+        assert_eq!((text.len(), SessionId::parse(&text)), (20, Some(id)));
+        for text in ["", "x", "constructor", &text[1..], &format!("{text}A"), "!!!!!!!!!!!!!!!!!!!!"] {
+            assert_eq!(SessionId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_public_name_differs_from_the_id_and_stays() {
+        let id = SessionId::new(0, 0);
+        assert_ne!(id.public(), id.to_string());
+        assert_eq!(id.public(), id.public());
+    }
+}

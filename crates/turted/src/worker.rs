@@ -1,0 +1,220 @@
+//! A worker: one thread with its own runtime, listener, shard of the registry and fan-out.
+//!
+//! Workers share no mutable state on the way of an event. What they ask of each other comes as
+//! [`Mail`]; dispatches come through the inbox, in log order.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use turted_core::close::Close;
+use turted_core::rate::Rate;
+use turted_core::registry::Registry;
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::dispatcher::{Delivery, Dispatcher};
+use crate::fanout::Fanout;
+use crate::listener;
+use crate::mail::Mail;
+use crate::outlet::OutboxLimits;
+use crate::shared::Shared;
+use crate::timers::Timers;
+use crate::transport::socketio;
+use crate::wire::WireContext;
+
+/// Bytes one read takes at most: whole bursts of small messages, a whole large one.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Letters waiting for one worker. A full box makes the other worker's request wait.
+pub(crate) const MAIL_MAX: usize = 1_024;
+/// Timers handled, or connections closed, before others get their turn.
+const TURN: usize = 256;
+/// How long good-byes may take once every connection was told.
+pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
+
+/// What one worker listens to.
+#[derive(Debug)]
+pub(crate) struct Inlets {
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) inbox: mpsc::Receiver<Delivery>,
+    pub(crate) mail: mpsc::Receiver<Mail>,
+}
+
+/// The state of one worker, shared by its tasks. All of them run on one thread: a `RefCell` is
+/// borrowed within one call, never across an await.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) index: u8,
+    pub(crate) config: Arc<Config>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: RefCell<Registry<Rc<Connection>>>,
+    pub(crate) timers: Timers,
+    /// What reads go into. No connection has a buffer of its own unless it sent half a message.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    pub(crate) stopping: CancellationToken,
+    fanout: RefCell<Fanout>,
+    context: WireContext,
+    tasks: TaskTracker,
+    started: Instant,
+    draining: Cell<bool>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: u8,
+        config: Arc<Config>,
+        dispatcher: Dispatcher,
+        shared: Arc<Shared>,
+        stopping: CancellationToken,
+    ) -> Rc<Self> {
+        let registry = Registry::with_channels_per_connection(config.limits.channels_per_connection);
+        Rc::new(Self {
+            index,
+            context: WireContext { epoch: dispatcher.epoch() },
+            config,
+            dispatcher,
+            shared,
+            registry: RefCell::new(registry),
+            timers: Timers::default(),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            stopping,
+            fanout: RefCell::default(),
+            tasks: TaskTracker::new(),
+            started: Instant::now(),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Runs until the server stops and everyone was told.
+    ///
+    /// # Errors
+    /// The listener cannot be registered with the runtime.
+    pub(crate) async fn run(self: &Rc<Self>, inlets: Inlets) -> io::Result<()> {
+        let listener = TcpListener::from_std(inlets.listener)?;
+        self.spawn(listener::accept(Rc::clone(self), listener));
+        self.spawn(Rc::clone(self).read_mail(inlets.mail));
+        self.spawn(Rc::clone(self).watch_timers());
+        // Ends when the dispatcher stops and the inbox is empty.
+        Rc::clone(self).deliver(inlets.inbox).await;
+        self.stopping.cancel();
+        self.drain().await;
+        Ok(())
+    }
+
+    /// Runs a task of this worker; the worker waits for it before it ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn_local(task);
+    }
+
+    /// The time since this worker started, for rates.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How much may wait for one connection.
+    pub(crate) fn outbox_limits(&self) -> OutboxLimits {
+        let limits = &self.config.limits;
+        OutboxLimits { bytes: limits.outbox_bytes, frames: limits.outbox_frames }
+    }
+
+    /// How many messages one connection may send.
+    pub(crate) fn message_rate(&self) -> Rate {
+        let limits = &self.config.limits;
+        Rate { per_second: limits.message_rate, burst: limits.message_burst }
+    }
+
+    /// What dispatches are encoded with.
+    pub(crate) fn context(&self) -> &WireContext {
+        &self.context
+    }
+
+    /// The number of the last dispatch that was resolved against this worker's registry.
+    pub(crate) fn seen(&self) -> u64 {
+        self.fanout.borrow().seen()
+    }
+
+    /// Puts a letter into another worker's box. Waits while the box is full.
+    pub(crate) async fn send_mail(&self, to: u8, mail: Mail) {
+        if let Some(peer) = self.shared.peers.get(usize::from(to)) {
+            // A worker that is gone drops the letter, and with it the answer somebody waits for.
+            let _ = peer.send(mail).await;
+        }
+    }
+
+    /// Takes dispatches out of the inbox and writes them to connections, in slices.
+    async fn deliver(self: Rc<Self>, mut inbox: mpsc::Receiver<Delivery>) {
+        loop {
+            if self.fanout.borrow().is_idle() {
+                match inbox.recv().await {
+                    Some(delivery) => self.accept(&delivery),
+                    None => return,
+                }
+            }
+            while self.fanout.borrow().has_room()
+                && let Ok(delivery) = inbox.try_recv()
+            {
+                self.accept(&delivery);
+            }
+            self.fanout.borrow_mut().write_slice(|connection, frames| connection.send(&self, frames));
+            if !self.fanout.borrow().is_idle() {
+                yield_now().await;
+            }
+        }
+    }
+
+    fn accept(&self, delivery: &Delivery) {
+        self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut(), &self.context);
+    }
+
+    async fn read_mail(self: Rc<Self>, mut mail: mpsc::Receiver<Mail>) {
+        let stopping = self.stopping.clone();
+        while let Some(Some(letter)) = stopping.run_until_cancelled(mail.recv()).await {
+            match letter {
+                Mail::Engine(id, request) => socketio::receive(&self, id, request),
+                Mail::Supersede(hint, id, done) => {
+                    socketio::supersede(&self, hint, id);
+                    // The other worker may have stopped waiting.
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    async fn watch_timers(self: Rc<Self>) {
+        let stopping = self.stopping.clone();
+        while stopping.run_until_cancelled(self.timers.wait()).await.is_some() {
+            let now = Instant::now();
+            for _ in 0..TURN {
+                let Some((key, due)) = self.timers.pop(now) else { break };
+                let connection = self.registry.borrow().get(key).cloned();
+                if let Some(connection) = connection {
+                    socketio::timer(&self, &connection, due);
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Tells every connection that the server stops and waits for their tasks to end.
+    async fn drain(&self) {
+        self.draining.set(true);
+        let open: Vec<_> = self.registry.borrow().iter().cloned().collect();
+        for turn in open.chunks(TURN) {
+            turn.iter().for_each(|connection| connection.close(self, Close::Drain));
+            yield_now().await;
+        }
+        self.tasks.close();
+        if timeout(GOOD_BYE, self.tasks.wait()).await.is_err() {
+            tracing::warn!(worker = self.index, tasks = self.tasks.len(), "tasks cut off at the end");
+        }
+    }
+}
