@@ -1,0 +1,4 @@
+//! Transports: how clients connect.
+
+pub(crate) mod socketio;
+pub(crate) mod websocket;

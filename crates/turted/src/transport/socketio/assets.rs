@@ -1,0 +1,55 @@
+//! The browser client, which pages load from the server: `/socket.io/socket.io.js`.
+
+use std::io;
+use std::path::Path;
+
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+
+use crate::http::{Answer, answer as with_type, text};
+use crate::worker::Worker;
+
+/// What an operator reads who did not name a directory.
+const NO_DIRECTORY: &str = "this server has no copy of the Socket.IO client: set assets_dir to the \
+directory dist of the npm package socket.io-client (2.x for old pages, 4.x for new ones), or load the \
+client from elsewhere";
+
+/// The file a request asks for, if it asks for one of the client's files.
+pub(super) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let name = path.strip_prefix(prefix)?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let known = name.ends_with(".js") || name.ends_with(".js.map");
+    (plain && known && !name.starts_with('.')).then_some(name)
+}
+
+/// Answers with a file of `assets_dir`.
+pub(super) async fn answer(worker: &Worker, name: &str) -> Answer {
+    let Some(directory) = &worker.config.assets_dir else {
+        return text(StatusCode::NOT_FOUND, NO_DIRECTORY);
+    };
+    match read(directory, name).await {
+        Ok(bytes) => {
+            let kind = if name.ends_with(".map") {
+                "application/json"
+            } else {
+                "application/javascript; charset=utf-8"
+            };
+            let mut answer = with_type(StatusCode::OK, kind, bytes);
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+            answer
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            text(StatusCode::NOT_FOUND, "assets_dir has no such file")
+        }
+        Err(error) => {
+            tracing::warn!(%error, name, "cannot read a file of assets_dir");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file")
+        }
+    }
+}
+
+/// Reads a file on a thread for such things: a disk must not hold up a worker.
+async fn read(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let path = directory.join(name);
+    tokio::task::spawn_blocking(move || std::fs::read(path)).await?
+}

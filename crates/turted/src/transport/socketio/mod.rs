@@ -1,0 +1,23 @@
+//! The Socket.IO transport: Engine.IO v3 and v4 over polling and WebSocket, socket.io-client 2 to 4.
+//!
+//! | file | what |
+//! |---|---|
+//! | `request` | an HTTP request: its query, the rules it must keep, its answer |
+//! | `engine` | what a request does to its session, on the worker that owns it |
+//! | `stream` | a WebSocket, from the start or by upgrade |
+//! | `session` | the state of a session, its heartbeats and its end |
+//! | `packets` | packets of clients: commands and replies |
+//! | `resume` | a client connects, or comes back |
+
+mod assets;
+mod engine;
+mod packets;
+mod request;
+mod resume;
+mod session;
+mod stream;
+
+pub(crate) use engine::{receive, wrap};
+pub(crate) use request::{EngineRefusal, PostBody, answer};
+pub(crate) use resume::supersede;
+pub(crate) use session::{Session, timer};

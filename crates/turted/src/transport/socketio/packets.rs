@@ -1,0 +1,195 @@
+//! Packets of clients: heartbeats, Socket.IO packets, and the commands in them.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+use turted_core::close::Close;
+use turted_core::command::{Command, Ident};
+use turted_core::membership::Since;
+use turted_core::name::Name;
+use turted_core::reply::Reply;
+use turted_core::wire::engineio::{self, Version};
+use turted_core::wire::socketio::{self, encode_ack, encode_connect_error, encode_event, is_reserved};
+
+use super::resume;
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::transport::websocket::Step;
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// What tells a client of version 4 of the Socket.IO protocol that it is connected.
+pub(super) const CONNECTED_V3: &str = "40";
+/// The only namespace there is.
+const ROOT: &str = "/";
+
+const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
+const BINARY: &str = "binary data is not supported";
+
+/// Receives one packet of a client.
+pub(super) fn receive(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    packet: &engineio::Packet<'_>,
+) -> Step {
+    let session = &connection.session;
+    session.heard();
+    if !session.may_send(worker) {
+        send_reply(worker, connection, &Reply::Refused(RATE_LIMITED), None);
+        connection.close(worker, Close::RateLimited);
+        return Step::Stop;
+    }
+    match (packet, session.version) {
+        (engineio::Packet::Message(text), _) => message(worker, connection, text),
+        (engineio::Packet::Binary(_), _) => attachment(worker, connection),
+        (engineio::Packet::Ping(_), Version::V3) => {
+            connection.send_packet(worker, "3");
+            Step::Continue
+        }
+        (engineio::Packet::Pong(_), Version::V4) => {
+            session.ponged();
+            Step::Continue
+        }
+        (engineio::Packet::Close, _) => end(worker, connection, Close::TransportLost),
+        (engineio::Packet::Noop, _) => Step::Continue,
+        _ => end(worker, connection, Close::Violation(1002)),
+    }
+}
+
+fn end(worker: &Rc<Worker>, connection: &Rc<Connection>, close: Close) -> Step {
+    connection.close(worker, close);
+    Step::Stop
+}
+
+/// A binary message: it must belong to a packet that announced it, and was refused then.
+fn attachment(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Step {
+    match connection.session.attachments.get().checked_sub(1) {
+        Some(left) => {
+            connection.session.attachments.set(left);
+            Step::Continue
+        }
+        None => end(worker, connection, Close::Violation(1003)),
+    }
+}
+
+fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+    let session = &connection.session;
+    if session.attachments.get() > 0 || text.len() > worker.config.limits.message_bytes {
+        let code = if session.attachments.get() > 0 { 1002 } else { 1009 };
+        return end(worker, connection, Close::Violation(code));
+    }
+    let packet = match socketio::decode(text) {
+        Ok(packet) => packet,
+        Err(malformed) => {
+            tracing::debug!(key = ?connection.key, %malformed, "malformed packet");
+            return end(worker, connection, Close::Violation(1002));
+        }
+    };
+    match packet {
+        socketio::Packet::Connect { namespace: ROOT, data, .. } if !session.connected.get() => {
+            resume::connect(worker, connection, data)
+        }
+        socketio::Packet::Connect { namespace, .. } if namespace != ROOT => {
+            let refusal = encode_connect_error(session.version, namespace, "Invalid namespace");
+            connection.send_packet(worker, &refusal);
+            Step::Continue
+        }
+        socketio::Packet::Disconnect { namespace: ROOT } => end(worker, connection, Close::ByClient),
+        socketio::Packet::Event { namespace: ROOT, ack, name, args, attachments }
+            if session.connected.get() =>
+        {
+            if is_reserved(&name) {
+                return end(worker, connection, Close::Violation(1002));
+            }
+            if attachments > 0 {
+                session.attachments.set(u8::try_from(attachments).unwrap_or(u8::MAX));
+                send_reply(worker, connection, &Reply::Refused(BINARY), ack);
+            } else {
+                command(worker, connection, (&name, &args), ack);
+            }
+            Step::Continue
+        }
+        // We ask for no acks; what a late one carries concerns nobody.
+        socketio::Packet::Ack { namespace: ROOT, attachments, .. } => {
+            session.attachments.set(u8::try_from(attachments).unwrap_or(u8::MAX));
+            Step::Continue
+        }
+        _ => end(worker, connection, Close::Violation(1002)),
+    }
+}
+
+/// Does what a client asks and answers: a reply as the node server sent it, and an ack if one is
+/// wanted.
+fn command(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (name, args): (&str, &[&RawValue]),
+    ack: Option<u64>,
+) {
+    let reply = |reply: &Reply<'_>| send_reply(worker, connection, reply, ack);
+    match Command::decode(name, args) {
+        Ok(Command::Ident(ident)) => identify(worker, connection, &ident, ack),
+        Ok(Command::Join(channel)) => match join(worker, connection, &channel) {
+            Ok(()) => reply(&Reply::Joined(&channel)),
+            Err(reason) => reply(&Reply::Refused(&reason)),
+        },
+        Ok(Command::Leave(channel)) => {
+            worker.registry.borrow_mut().leave(connection.key, &channel);
+            reply(&Reply::Left(&channel));
+        }
+        Ok(Command::Echo(data)) => reply(&Reply::Echo(data)),
+        Ok(Command::Ping(data)) => reply(&Reply::Pong(data)),
+        Err(refusal) => reply(&Reply::Refused(&refusal.to_string())),
+    }
+}
+
+fn join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), String> {
+    let since = Since(worker.seen());
+    let joined = worker.registry.borrow_mut().join(connection.key, channel, since);
+    joined.map_err(|refusal| refusal.to_string())
+}
+
+/// Verifies who the client is, and makes it so.
+pub(super) fn identify(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    ident: &Ident<'_>,
+    ack: Option<u64>,
+) {
+    let identity = match worker.shared.authenticator.verify(ident) {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            tracing::debug!(key = ?connection.key, %refusal, "ident refused");
+            return send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack);
+        }
+    };
+    let since = Since(worker.seen());
+    let mode = worker.config.auth.ident;
+    let done = worker.registry.borrow_mut().identify(connection.key, &identity.name, mode, since);
+    match done {
+        Ok(()) => send_reply(worker, connection, &Reply::Identified(&identity), ack),
+        Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
+    }
+}
+
+/// Sends a reply, and the ack if one is wanted, in one write.
+pub(super) fn send_reply(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    reply: &Reply<'_>,
+    ack: Option<u64>,
+) {
+    let argument = reply.argument();
+    let offset = resume::offset(worker, connection);
+    // A client that resumes takes a string at the end of any event for its position. So where the
+    // reply ends in a string, the real position has to follow.
+    let hides_offset = connection.wire() == Wire::SocketIoWithOffset && argument.starts_with('"');
+    let packet = if hides_offset {
+        encode_event(reply.event(), &[&argument, &format!("\"{offset}\"")])
+    } else {
+        encode_event(reply.event(), &[&argument])
+    };
+    let mut frames = vec![Frame::text(&packet, 0)];
+    frames.extend(ack.map(|id| Frame::text(&encode_ack(id, &reply.ack()), 0)));
+    connection.send(worker, &frames);
+}

@@ -1,0 +1,276 @@
+//! HTTP requests of Engine.IO: the query, the rules a request must keep, and its answer.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use tokio::sync::oneshot;
+use turted_core::wire::engineio::Version;
+
+use super::{assets, engine, stream};
+use crate::cors;
+use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, read_body};
+use crate::mail::EngineRequest;
+use crate::session_id::SessionId;
+use crate::transport::websocket;
+use crate::worker::Worker;
+
+/// Why a request is refused (engine.io `Server.errors`, with their numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineRefusal {
+    UnknownTransport,
+    UnknownSession,
+    BadHandshakeMethod,
+    BadRequest,
+    Forbidden,
+    UnsupportedVersion,
+    /// The body is longer than `socketio.max_payload`.
+    TooLong,
+    /// The body took longer than `limits.request_body_wait`.
+    TooSlow,
+}
+
+impl EngineRefusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn body(self) -> &'static str {
+        match self {
+            Self::UnknownTransport => r#"{"code":0,"message":"Transport unknown"}"#,
+            Self::UnknownSession => r#"{"code":1,"message":"Session ID unknown"}"#,
+            Self::BadHandshakeMethod => r#"{"code":2,"message":"Bad handshake method"}"#,
+            Self::BadRequest => r#"{"code":3,"message":"Bad request"}"#,
+            Self::Forbidden => r#"{"code":4,"message":"Forbidden"}"#,
+            Self::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
+            Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
+            Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
+        }
+    }
+}
+
+impl From<EngineRefusal> for Answer {
+    fn from(refusal: EngineRefusal) -> Self {
+        with_type(refusal.status(), "application/json", refusal.body())
+    }
+}
+
+impl From<BodyRefusal> for EngineRefusal {
+    fn from(refusal: BodyRefusal) -> Self {
+        match refusal {
+            BodyRefusal::TooLong => Self::TooLong,
+            BodyRefusal::TooSlow => Self::TooSlow,
+            BodyRefusal::Broken => Self::BadRequest,
+        }
+    }
+}
+
+/// The body of a POST, and whether it is a binary payload.
+#[derive(Debug)]
+pub(crate) struct PostBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) is_binary: bool,
+}
+
+/// The query of a request, decoded. Of a parameter given twice the first counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes a query string; `None` if it is not UTF-8.
+    pub(crate) fn parse(query: &str) -> Option<Self> {
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
+        };
+        let pair = |part: &str| {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            Some((decode(key)?, decode(value)?))
+        };
+        query.split('&').filter(|part| !part.is_empty()).map(pair).collect::<Option<_>>().map(Self)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// How a request wants to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TransportName {
+    Polling,
+    WebSocket,
+}
+
+impl TransportName {
+    fn of<B>(query: &Query, request: &Request<B>) -> Result<Self, EngineRefusal> {
+        match query.get("transport") {
+            Some("polling") if websocket::wants_upgrade(request) => Err(EngineRefusal::BadRequest),
+            Some("polling") => Ok(Self::Polling),
+            Some("websocket") => Ok(Self::WebSocket),
+            _ => Err(EngineRefusal::UnknownTransport),
+        }
+    }
+}
+
+/// Answers a request under the Socket.IO path.
+pub(crate) async fn answer(call: Call) -> Outcome {
+    let Call { worker, request, .. } = call;
+    let origin = request.headers().get(ORIGIN).cloned();
+    if let Some(file) = assets::file_name(request.uri().path(), &worker.config.socketio.path) {
+        return assets::answer(&worker, file).await.into();
+    }
+    if request.method() == Method::OPTIONS {
+        return cors::preflight(&request, &worker.config.allow_origins).into();
+    }
+    let allowed = cors::allows(&worker.config.allow_origins, origin.as_ref());
+    let outcome = if allowed { serve(&worker, request).await } else { Err(EngineRefusal::Forbidden) };
+    match outcome {
+        Ok(Outcome::Takeover(takeover)) => Outcome::Takeover(takeover),
+        Ok(Outcome::Answer(mut answer)) => {
+            cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
+            answer.into()
+        }
+        Err(refusal) => {
+            let mut answer = Answer::from(refusal);
+            cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
+            answer.into()
+        }
+    }
+}
+
+async fn serve(
+    worker: &Rc<Worker>,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Outcome, EngineRefusal> {
+    let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
+    let transport = TransportName::of(&query, &request)?;
+    let Some(sid) = query.get("sid") else {
+        return open(worker, &request, &query, transport);
+    };
+    let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
+    match (transport, request.method()) {
+        (TransportName::WebSocket, _) => {
+            let key = websocket::upgrade_key(&request).ok_or(EngineRefusal::BadRequest)?.to_owned();
+            ask(worker, id, EngineRequest::BeginUpgrade).await?;
+            Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), id, key)))
+        }
+        (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
+        (TransportName::Polling, &Method::POST) => post(worker, id, request).await.map(Outcome::Answer),
+        (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
+    }
+}
+
+/// A request without a session id opens a session.
+fn open<B>(
+    worker: &Rc<Worker>,
+    request: &Request<B>,
+    query: &Query,
+    transport: TransportName,
+) -> Result<Outcome, EngineRefusal> {
+    let version = match query.get("EIO") {
+        Some("3") => Version::V3,
+        Some("4") => Version::V4,
+        _ => return Err(EngineRefusal::UnsupportedVersion),
+    };
+    if request.method() != Method::GET {
+        return Err(EngineRefusal::BadHandshakeMethod);
+    }
+    match transport {
+        TransportName::Polling => {
+            let (id, body) = engine::open_polling(worker, version, query)?;
+            Ok(polling_answer(id, version, body).into())
+        }
+        TransportName::WebSocket => {
+            let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
+            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), version, query.clone(), key)))
+        }
+    }
+}
+
+async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answer, EngineRefusal> {
+    let (sender, answer) = oneshot::channel();
+    let mut aborted = AbortGuard::new(worker, id, || EngineRequest::PollAborted);
+    engine::request(worker, id, EngineRequest::Poll(sender)).await;
+    let answer = answer.await;
+    aborted.disarm();
+    let version = if query.get("EIO") == Some("3") { Version::V3 } else { Version::V4 };
+    Ok(polling_answer(id, version, answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
+}
+
+async fn post(
+    worker: &Rc<Worker>,
+    id: SessionId,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Answer, EngineRefusal> {
+    ask(worker, id, EngineRequest::BeginPost).await?;
+    let mut aborted = AbortGuard::new(worker, id, || EngineRequest::PostAborted);
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let is_binary = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
+    let bytes = read_body(worker, request.into_body(), worker.config.socketio.max_payload).await?;
+    aborted.disarm();
+    ask(worker, id, |sender| EngineRequest::Post(PostBody { bytes, is_binary }, sender)).await?;
+    // 3.3.6 and 4.0.2 both say so, to keep old Internet Explorers from asking for a download.
+    Ok(with_type(StatusCode::OK, "text/html", "ok"))
+}
+
+/// Asks the owner of a session and waits for the answer.
+async fn ask(
+    worker: &Rc<Worker>,
+    id: SessionId,
+    request: impl FnOnce(crate::mail::Answer<()>) -> EngineRequest,
+) -> Result<(), EngineRefusal> {
+    let (sender, answer) = oneshot::channel();
+    engine::request(worker, id, request(sender)).await;
+    answer.await.unwrap_or(Err(EngineRefusal::UnknownSession))
+}
+
+/// The answer to a GET, with the cookie that 3.3.6 set and balancers may know a session by.
+fn polling_answer(id: SessionId, version: Version, body: Vec<u8>) -> Answer {
+    let mut answer = with_type(StatusCode::OK, "text/plain; charset=UTF-8", body);
+    let headers = answer.headers_mut();
+    match version {
+        Version::V3 => {
+            let cookie = format!("io={id}; Path=/; HttpOnly; SameSite=Strict");
+            headers.insert(SET_COOKIE, HeaderValue::from_str(&cookie).expect("ids are base64"));
+        }
+        Version::V4 => {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+    answer
+}
+
+/// Tells the owner of a session that a request went away before it was through.
+struct AbortGuard {
+    worker: Rc<Worker>,
+    id: SessionId,
+    request: Option<fn() -> EngineRequest>,
+}
+
+impl AbortGuard {
+    fn new(worker: &Rc<Worker>, id: SessionId, request: fn() -> EngineRequest) -> Self {
+        Self { worker: Rc::clone(worker), id, request: Some(request) }
+    }
+
+    fn disarm(&mut self) {
+        self.request = None;
+    }
+}
+
+impl Drop for AbortGuard {
+    fn drop(&mut self) {
+        let Some(request) = self.request else { return };
+        let (worker, id) = (Rc::clone(&self.worker), self.id);
+        // Dropping cannot wait for a mail box, a task can.
+        self.worker.spawn(async move { engine::request(&worker, id, request()).await });
+    }
+}

@@ -1,0 +1,235 @@
+//! A client connects, or comes back: connection state recovery as socket.io-client >= 4.6 carries it.
+//!
+//! The client shows the private id of its session and the position of the last event it has
+//! seen. If both are still known it gets its users and channels back, then what it missed, then
+//! what is new: all of it, or a new session. A client that shows an id nobody knows is sent the
+//! event `reconnect`, which the TURTED client takes as the sign to identify itself again.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
+use turted_core::close::Close;
+use turted_core::command::Command;
+use turted_core::reply::Reply;
+use turted_core::wire::engineio::Version;
+use turted_core::wire::socketio::{encode_connect, encode_event};
+
+use super::packets;
+use super::request::Query;
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::log::{Accepted, Position};
+use crate::mail::{ConnectionHint, Mail};
+use crate::recovery::{Home, LostSession};
+use crate::session_id::SessionId;
+use crate::transport::websocket::Step;
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// The event that makes the TURTED client identify itself again.
+const RECONNECT: &str = "reconnect";
+
+/// What a client shows that was connected before. Anything else a client may put under these
+/// names makes it a new client.
+#[derive(Debug, Default, Deserialize)]
+struct Shown<'a> {
+    #[serde(borrow)]
+    pid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    offset: Option<&'a RawValue>,
+}
+
+/// What a client shows, understood.
+#[derive(Debug)]
+struct Resumption {
+    id: SessionId,
+    /// Absent if the client has seen no event yet.
+    offset: Option<String>,
+}
+
+impl Resumption {
+    fn read(data: Option<&RawValue>) -> Option<Self> {
+        let shown: Shown<'_> = serde_json::from_str(data?.get()).ok()?;
+        let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+        let id = SessionId::parse(&text(shown.pid?)?)?;
+        Some(Self { id, offset: shown.offset.and_then(text) })
+    }
+
+    /// The number of the last dispatch the client has seen.
+    fn seen(&self, worker: &Worker, lost: &LostSession) -> Option<u64> {
+        let Some(offset) = &self.offset else { return Some(lost.began_after) };
+        let position: Position = offset.parse().ok()?;
+        let known = position.epoch == worker.dispatcher.epoch() && position.sequence >= lost.began_after;
+        known.then_some(position.sequence)
+    }
+}
+
+/// The position up to which a connection has been sent everything.
+pub(super) fn offset(worker: &Worker, connection: &Connection) -> Position {
+    worker.dispatcher.position(connection.sent())
+}
+
+/// A client of the Socket.IO protocol 4 is connected with its handshake. Its query may say who it is.
+pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
+    admit(worker, connection);
+    let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
+    let shown: std::collections::BTreeMap<_, _> =
+        ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
+    if let Ok(data) = to_raw_value(&shown) {
+        identify(worker, connection, &data);
+    }
+}
+
+/// A client of the Socket.IO protocol 5 asks to be connected.
+pub(super) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
+    if connection.session.version == Version::V3 {
+        connection.close(worker, Close::Violation(1002));
+        return Step::Stop;
+    }
+    connection.session.connected.set(true);
+    let resumption = Resumption::read(data).filter(|_| worker.config.recovery.enabled);
+    let Some(resumption) = resumption else {
+        begin(worker, connection);
+        if let Some(data) = data {
+            identify(worker, connection, data);
+        }
+        return Step::Continue;
+    };
+    let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    let data = data.map(ToOwned::to_owned);
+    Step::Wait(Box::pin(async move {
+        resume(&worker, &connection, &resumption).await;
+        if let Some(data) = data {
+            identify(&worker, &connection, &data);
+        }
+    }))
+}
+
+/// Identifies a client by what it sent along with its handshake, if it names a user there.
+fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) {
+    match Command::decode("IDENT", &[data]) {
+        Ok(Command::Ident(ident)) if ident.user.is_some() => {
+            packets::identify(worker, connection, &ident, None);
+        }
+        // Without a user it is meant for something else.
+        Ok(_) => {}
+        Err(refusal) => {
+            packets::send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), None);
+        }
+    }
+}
+
+/// From now on the connection receives what concerns it.
+fn admit(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    connection.session.connected.set(true);
+    connection.session.began_after.set(worker.seen());
+    connection.set_sent(worker.seen());
+    worker.registry.borrow_mut().admit(connection.key);
+}
+
+/// Begins a new session.
+fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    let id = connection.session.id();
+    let sid = id.public();
+    let packet = if worker.config.recovery.enabled {
+        connection.session.recovery_id.set(Some(id));
+        connection.set_wire(Wire::SocketIoWithOffset);
+        encode_connect(Version::V4, &sid, Some(&id.to_string()))
+    } else {
+        encode_connect(Version::V4, &sid, None)
+    };
+    admit(worker, connection);
+    connection.send_packet(worker, &packet);
+}
+
+/// Gives a client its session back, or a new one.
+async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &Resumption) {
+    let lost = reclaim(worker, resumption.id).await;
+    if connection.is_closed() {
+        // The client is gone again; it may come back once more.
+        if let Some(lost) = lost {
+            worker.shared.recovery.keep(resumption.id, lost);
+        }
+        return;
+    }
+    let missed = lost.as_ref().and_then(|lost| Some((lost, missed(worker, resumption, lost)?)));
+    match missed {
+        Some((lost, missed)) => restore(worker, connection, resumption.id, lost, &missed),
+        None => {
+            begin(worker, connection);
+            connection.send_packet(worker, &encode_event(RECONNECT, &[]));
+        }
+    }
+}
+
+/// The lost session, taken from a connection that is not known to be dead if need be.
+async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
+    let recovery = &worker.shared.recovery;
+    if let Some(lost) = recovery.take(id) {
+        return Some(lost);
+    }
+    let (owner, hint) = match recovery.home(id) {
+        Some(home) => (home.worker, ConnectionHint::Key(home.key)),
+        None => (id.worker(), ConnectionHint::Slot(id.slot())),
+    };
+    if owner == worker.index {
+        supersede(worker, hint, id);
+    } else {
+        let (done, superseded) = oneshot::channel();
+        worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
+        // Without an answer there is nothing to take, which the next line finds out.
+        let _ = superseded.await;
+    }
+    recovery.take(id)
+}
+
+/// Ends the connection of a session whose client is back, so that it can be recovered.
+pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
+    let connection = {
+        let registry = worker.registry.borrow();
+        match hint {
+            ConnectionHint::Slot(slot) => registry.at(slot).cloned(),
+            ConnectionHint::Key(key) => registry.get(key).cloned(),
+        }
+    };
+    if let Some(connection) = connection.filter(|found| found.session.recovery_id.get() == Some(id)) {
+        connection.close(worker, Close::Superseded);
+    }
+}
+
+/// What a client missed: every dispatch for it between its position and what this worker has
+/// resolved. `None` if that cannot be told in full any more.
+fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession) -> Option<Vec<Frame>> {
+    let seen = resumption.seen(worker, lost)?;
+    let dispatches = worker.dispatcher.between(seen, worker.seen().max(seen))?;
+    let frame = |accepted: &std::sync::Arc<Accepted>| {
+        let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
+        Some(Wire::SocketIoWithOffset.encode(accepted, via, worker.context()))
+    };
+    let most = worker.config.recovery.replay;
+    let frames: Vec<_> = dispatches.iter().filter_map(frame).take(most + 1).collect();
+    (frames.len() <= most).then_some(frames)
+}
+
+/// Gives the connection everything the session had, and what it missed, in one go: no dispatch can
+/// come between the last one that was missed and the first one that is new.
+fn restore(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    id: SessionId,
+    lost: &LostSession,
+    missed: &[Frame],
+) {
+    connection.session.recovery_id.set(Some(id));
+    connection.set_wire(Wire::SocketIoWithOffset);
+    worker.registry.borrow_mut().restore(connection.key, &lost.memberships);
+    admit(worker, connection);
+    connection.session.began_after.set(lost.began_after);
+    worker.shared.recovery.moved(id, Home { worker: worker.index, key: connection.key });
+    let packet = encode_connect(Version::V4, &id.public(), Some(&id.to_string()));
+    let mut frames = vec![Frame::text(&packet, 0)];
+    frames.extend_from_slice(missed);
+    connection.send(worker, &frames);
+}

@@ -1,0 +1,199 @@
+//! Sessions on a WebSocket: from the start, or by upgrade from polling.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::task::yield_now;
+use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::wire::engineio::{Packet, Version};
+use turted_core::wire::websocket::{Message, Opcode, encode_close, encode_frame};
+
+use super::request::Query;
+use super::session::{self, Opening, Session};
+use super::{engine, packets, resume};
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::http::Takeover;
+use crate::outlet::{Outlet, Stream};
+use crate::session_id::SessionId;
+use crate::socket::Socket;
+use crate::timers::Due;
+use crate::transport::websocket::{Progress, Reader, Step, accept_response};
+use crate::worker::Worker;
+
+/// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
+/// "Upgrade").
+const PROBE: &str = "probe";
+const PROBE_ANSWER: &str = "3probe";
+
+/// Opens a session on a WebSocket. The handshakes of WebSocket and Engine.IO go out in one write.
+pub(super) fn open(worker: Rc<Worker>, version: Version, query: Query, key: String) -> Takeover {
+    Box::new(move |socket, leftover| {
+        let socket = Rc::new(socket);
+        let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket)));
+        let connection = session::open(&worker, Session::new(version, None), outlet);
+        let mut greeting = accept_response(&key);
+        let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
+        greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
+        if version == Version::V3 {
+            greeting.extend_from_slice(Frame::text(packets::CONNECTED_V3, 0).bytes());
+        }
+        if !write_whole(&socket, &greeting) {
+            return connection.close(&worker, Close::TransportLost);
+        }
+        if version == Version::V3 {
+            resume::admit_v3(&worker, &connection, &query);
+        }
+        let reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+        worker.clone().spawn(run(worker, connection, socket, reader));
+    })
+}
+
+/// Lets a WebSocket take over a session, wherever that lives.
+pub(super) fn upgrade(worker: Rc<Worker>, id: SessionId, key: String) -> Takeover {
+    Box::new(move |socket, leftover| {
+        worker.clone().spawn(async move {
+            // A client that does not even take the handshake has no use for the rest.
+            let _ = write_whole(&socket, &accept_response(&key));
+            engine::hand_over(&worker, id, socket, leftover).await;
+        });
+    })
+}
+
+/// Writes a few hundred bytes to a socket that has been written little or nothing.
+fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
+    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len())
+}
+
+/// How far an upgrade came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    /// The client tries the WebSocket.
+    Running,
+    /// The client has moved.
+    Done,
+    /// The client gave up, or broke a rule.
+    Failed,
+}
+
+/// A WebSocket that wants to take a session over: answers its probe, then waits for the client to
+/// move. Until then frames wait; if it never moves they go out by polling.
+pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket: Socket, leftover: Bytes) {
+    let socket = Rc::new(socket);
+    connection.session.probe.replace(Some(Rc::clone(&socket)));
+    let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
+    worker.timers.add(deadline, connection.key, Due::Upgrade);
+    let mut reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+    let mut state = Probe::Running;
+    while state == Probe::Running {
+        let read = reader.read(&worker, &socket, |message| {
+            state = probed(&connection, &socket, &message);
+            if state == Probe::Running { Step::Continue } else { Step::Stop }
+        });
+        match read {
+            Progress::Drained if reader.ready(&socket).await.is_ok() => {}
+            Progress::Stopped => {}
+            Progress::Violated(violation) => {
+                refuse(&socket, violation.close_code()).await;
+                state = Probe::Failed;
+            }
+            _ => state = Probe::Failed,
+        }
+    }
+    connection.session.probe.take();
+    if state == Probe::Done && move_over(&worker, &connection, &socket) {
+        run(worker, connection, socket, reader).await;
+    } else {
+        engine::give_up_upgrade(&worker, &connection);
+    }
+}
+
+/// One message on a WebSocket that has not taken over yet.
+fn probed(connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
+    let Message::Text(text) = message else {
+        return if matches!(message, Message::Pong(_)) { Probe::Running } else { Probe::Failed };
+    };
+    match Packet::decode_text(connection.session.version, text) {
+        Ok(Packet::Ping(PROBE)) => {
+            if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
+                polling.hold();
+            }
+            let answered = write_whole(socket, &encode_frame(Opcode::Text, PROBE_ANSWER.as_bytes()));
+            if answered { Probe::Running } else { Probe::Failed }
+        }
+        Ok(Packet::Upgrade) => Probe::Done,
+        _ => Probe::Failed,
+    }
+}
+
+/// Makes the WebSocket the way out and sends what waited for it.
+fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
+    let waiting = match &mut *connection.outlet().borrow_mut() {
+        Outlet::Polling(polling) => polling.leave(),
+        Outlet::Stream(_) | Outlet::Closed => return false,
+    };
+    connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket))));
+    connection.send(worker, &waiting);
+    true
+}
+
+/// Reads a WebSocket until it ends.
+async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, mut reader: Reader) {
+    while !connection.is_closed() {
+        let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
+        match progress {
+            Progress::Drained => {
+                // Gives way to others; a client that never stops sending must not hold the worker.
+                yield_now().await;
+                if reader.ready(&socket).await.is_err() {
+                    connection.close(&worker, Close::TransportLost);
+                }
+            }
+            Progress::Wait(event) => event.await,
+            Progress::Stopped => {}
+            Progress::Ended => connection.close(&worker, Close::TransportLost),
+            Progress::Violated(violation) => {
+                tracing::debug!(key = ?connection.key, %violation, "websocket violation");
+                connection.close(&worker, Close::Violation(violation.close_code()));
+            }
+        }
+    }
+    drop(connection);
+    socket.linger().await;
+}
+
+/// One message of a client.
+fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    let session = &connection.session;
+    let packet = match message {
+        Message::Text(text) => Packet::decode_text(session.version, text),
+        Message::Binary(bytes) => Packet::decode_binary(session.version, bytes),
+        Message::Ping(data) => {
+            connection.send(worker, &[Frame::pong(data)]);
+            return Step::Continue;
+        }
+        Message::Pong(_) => return Step::Continue,
+        Message::Close(code) => {
+            connection.say_good_bye(code.unwrap_or(1000));
+            connection.close(worker, Close::TransportLost);
+            return Step::Stop;
+        }
+    };
+    let step = match packet {
+        Ok(packet) => packets::receive(worker, connection, &packet),
+        Err(malformed) => {
+            tracing::debug!(key = ?connection.key, %malformed, "malformed packet");
+            connection.close(worker, Close::Violation(1002));
+            Step::Stop
+        }
+    };
+    if connection.is_closed() { Step::Stop } else { step }
+}
+
+/// Ends a WebSocket that belongs to no session yet.
+async fn refuse(socket: &Socket, code: u16) {
+    // It may be gone already.
+    let _ = socket.try_write(&encode_close(code, ""));
+    socket.linger().await;
+}
