@@ -1,0 +1,195 @@
+//! What a push is answered: the words of the node server, or JSON for those who ask for it.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::ext::ReasonPhrase;
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::{Serialize, Serializer};
+use serde_json::to_vec;
+use turted_core::push::{Refusal, RefusalKind, Shape};
+
+use super::idempotency::StoredAnswer;
+use crate::dispatcher::DispatchRefusal;
+use crate::http::{Answer, BodyRefusal, answer as with_type, bare, text};
+use crate::log::Position;
+
+/// What the caller reads best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// What the node server said.
+    Plain,
+    /// JSON: results, and problems as RFC 9457 has them.
+    Json,
+}
+
+impl Form {
+    /// The form a request asks for. `*/*` asks for nothing in particular.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut kinds = values.flat_map(|value| value.split(',')).map(|range| range.split(';').next());
+        let json = ["application/json", "application/problem+json"];
+        let asked = kinds.any(|kind| json.contains(&kind.unwrap_or("").trim()));
+        if asked { Self::Json } else { Self::Plain }
+    }
+}
+
+/// One accepted dispatch, for callers that read JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    /// Connections reached on this node.
+    pub(super) delivered: usize,
+    #[serde(serialize_with = "as_text")]
+    pub(super) id: Position,
+}
+
+fn as_text<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(position)
+}
+
+/// The answer to an accepted push as the node server gave it.
+pub(super) fn ok() -> StoredAnswer {
+    StoredAnswer { content_type: None, body: Bytes::from_static(b"OK") }
+}
+
+/// The answer to an accepted push for callers that read JSON.
+pub(super) fn accepted(shape: Shape, results: &[Accepted]) -> StoredAnswer {
+    let body = match (shape, results) {
+        (Shape::Single, [result]) => to_vec(result),
+        _ => to_vec(results),
+    };
+    let body = body.expect("numbers and texts can be written as JSON").into();
+    StoredAnswer { content_type: Some("application/json"), body }
+}
+
+impl From<StoredAnswer> for Answer {
+    fn from(stored: StoredAnswer) -> Self {
+        match stored.content_type {
+            Some(content_type) => with_type(StatusCode::OK, content_type, stored.body),
+            None => bare(StatusCode::OK, stored.body),
+        }
+    }
+}
+
+/// Why a push was not accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// For programs.
+    rule: &'static str,
+    /// For people. In the plain form it is the whole body.
+    detail: String,
+    field: Option<String>,
+    index: Option<usize>,
+    /// Seconds after which it makes sense to try again.
+    retry_after: Option<u64>,
+}
+
+/// A problem as RFC 9457 has it, with the rule, the field and the index as extensions.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, rule: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, rule, detail: detail.into(), field: None, index: None, retry_after: None }
+    }
+
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The password is missing or wrong.
+    pub(super) fn wrong_password() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "wrong-password", "Wrong auth data")
+    }
+
+    /// The answer in the form the caller reads.
+    pub(super) fn answer(&self, form: Form) -> Answer {
+        let mut answer = match form {
+            // What the node server said carried no content type.
+            Form::Plain if self.is_old() => bare(self.status, self.detail.clone()),
+            Form::Plain => text(self.status, self.detail.clone()),
+            Form::Json => with_type(self.status, "application/problem+json", self.body()),
+        };
+        let headers = answer.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+
+    fn is_old(&self) -> bool {
+        matches!(self.rule, "not-json" | "data-missing" | "wrong-password")
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let body = ProblemBody {
+            r#type: format!("urn:turted:problem:{}", self.rule),
+            title: self.status.canonical_reason().unwrap_or("refused"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            rule: self.rule,
+            field: self.field.as_deref(),
+            index: self.index,
+        };
+        to_vec(&body).expect("numbers and texts can be written as JSON")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind {
+            RefusalKind::DataMissing => StatusCode::UNAUTHORIZED,
+            RefusalKind::NotJson | RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+        };
+        let detail = refusal.to_string();
+        Self { field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }
+    }
+}
+
+impl From<BodyRefusal> for Problem {
+    fn from(refusal: BodyRefusal) -> Self {
+        let (status, rule, detail) = match refusal {
+            BodyRefusal::TooLong => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-long",
+                "the body is too long (limits.push_body_bytes)",
+            ),
+            BodyRefusal::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "body-too-slow",
+                "the body took too long (limits.request_body_wait)",
+            ),
+            BodyRefusal::Broken => (StatusCode::BAD_REQUEST, "body-broken", "the body is incomplete"),
+        };
+        Self::new(status, rule, detail)
+    }
+}
+
+impl From<DispatchRefusal> for Problem {
+    fn from(refusal: DispatchRefusal) -> Self {
+        let rule = if refusal == DispatchRefusal::Overload { "overload" } else { "stopping" };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, refusal.to_string()).retry_after(1)
+    }
+}
+
+/// The node server's answer to methods other than POST and OPTIONS, reason phrase included.
+pub(super) fn method_not_supported() -> Answer {
+    const BODY: &str = "<html><head><title>405 - Method not supported</title></head>\
+<body><h1>Method not supported.</h1></body></html>";
+    let mut answer = with_type(StatusCode::METHOD_NOT_ALLOWED, "text/html", BODY);
+    answer.extensions_mut().insert(ReasonPhrase::from_static(b"Method not supported"));
+    answer
+}

@@ -1,0 +1,6 @@
+//! Push connectors: how backends push.
+
+mod answer;
+mod attempts;
+mod idempotency;
+pub(crate) mod rest;

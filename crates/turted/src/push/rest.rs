@@ -1,0 +1,215 @@
+//! The REST push connector: `POST /push/`.
+//!
+//! The order of its answers is the node server's: what is no JSON, then wrong credentials, then
+//! broken rules. Nothing is dispatched unless all of a body is valid.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::header::{AUTHORIZATION, HeaderMap, ORIGIN};
+use hyper::{Method, StatusCode};
+use tokio::sync::oneshot;
+use turted_core::auth::Secret;
+use turted_core::dispatch::Dispatch;
+use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use turted_core::push::{self, Shape};
+
+use super::answer::{self, Accepted, Form, Problem};
+use super::attempts::{AttemptLimits, Attempts};
+use super::idempotency::{Claim, Idempotency, IdempotencyLimits, StoredAnswer};
+use crate::config::Config;
+use crate::cors;
+use crate::dispatcher::{DispatchRefusal, Reached};
+use crate::http::{Answer, Call, bare, read_body};
+use crate::log::Position;
+use crate::worker::Worker;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What all pushes of a node have to pass.
+#[derive(Debug)]
+pub(crate) struct PushGate {
+    password: Option<Secret>,
+    attempts: Attempts,
+    idempotency: Idempotency,
+}
+
+impl PushGate {
+    pub(crate) fn new(config: &Config) -> Self {
+        let limits = &config.limits;
+        Self {
+            password: config.push.password.clone(),
+            attempts: Attempts::new(AttemptLimits {
+                attempts: limits.wrong_passwords,
+                window: limits.password_window,
+                addresses: limits.password_addresses,
+            }),
+            idempotency: Idempotency::new(IdempotencyLimits {
+                keys: limits.idempotency_keys,
+                age: limits.idempotency_age,
+            }),
+        }
+    }
+
+    /// Refuses an address that guessed too often.
+    fn check_address(&self, peer: IpAddr) -> Result<(), Problem> {
+        if self.password.is_none() {
+            return Ok(());
+        }
+        let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
+        let detail = "too many wrong passwords from this address (limits.wrong_passwords)";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-wrong-passwords", detail);
+        Err(problem.retry_after(wait.as_secs() + 1))
+    }
+
+    /// Checks the password: the header if there is one, else that of every item.
+    fn check_password<'a>(
+        &self,
+        peer: IpAddr,
+        bearer: Option<&str>,
+        mut given: impl Iterator<Item = Option<&'a Secret>>,
+    ) -> Result<(), Problem> {
+        let Some(password) = &self.password else { return Ok(()) };
+        let mut guessed = bearer.is_some();
+        let correct = match bearer {
+            Some(bearer) => password.matches(bearer),
+            None => given.all(|given| {
+                guessed |= given.is_some();
+                given.is_some_and(|given| password.matches(given.reveal()))
+            }),
+        };
+        if correct {
+            return Ok(());
+        }
+        // A push without any password is no guess.
+        if guessed {
+            tracing::warn!(%peer, "wrong push password");
+            self.attempts.count(peer, Instant::now());
+        }
+        Err(Problem::wrong_password())
+    }
+}
+
+/// Answers a request to the push path.
+pub(crate) async fn answer(call: Call) -> Answer {
+    let worker = Rc::clone(&call.worker);
+    let origins = &worker.config.push.allow_origins;
+    let form = Form::of(call.request.headers());
+    let origin = call.request.headers().get(ORIGIN).cloned();
+    let mut answer = match *call.request.method() {
+        Method::POST => push(call).await.unwrap_or_else(|problem| problem.answer(form)),
+        Method::OPTIONS if origins.is_none() => return bare(StatusCode::OK, ""),
+        Method::OPTIONS => return cors::preflight(&call.request, origins),
+        _ => return answer::method_not_supported(),
+    };
+    if !origins.is_none() {
+        cors::mark(&mut answer, origins, origin.as_ref());
+    }
+    answer
+}
+
+async fn push(call: Call) -> Result<Answer, Problem> {
+    let Call { worker, peer, request } = call;
+    let gate = &worker.shared.push;
+    gate.check_address(peer)?;
+    let (head, body) = request.into_parts();
+    let body = read_body(&worker, body, worker.config.limits.push_body_bytes).await?;
+    let parsed = push::parse(&body)?;
+    gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
+    let shape = parsed.shape();
+    let dispatches = parsed.into_dispatches()?;
+    let form = Form::of(&head.headers);
+    let Some(key) = idempotency_key(&head.headers)? else {
+        return Ok(dispatch(&worker, form, dispatches)?.answer(shape).await.into());
+    };
+    match gate.idempotency.claim(&key, &body, Instant::now()) {
+        Claim::Granted => match dispatch(&worker, form, dispatches) {
+            Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
+            Err(refusal) => {
+                gate.idempotency.release(&key);
+                Err(refusal.into())
+            }
+        },
+        Claim::Answered(answer) => Ok(answer.into()),
+        Claim::UnderWay => Err(under_way()),
+        Claim::OtherBody => Err(other_body()),
+        Claim::Full => Err(keys_full()),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency-key-invalid",
+            format!("an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+        )),
+    }
+}
+
+fn under_way() -> Problem {
+    let detail = "a push with this Idempotency-Key is under way";
+    Problem::new(StatusCode::CONFLICT, "idempotency-key-under-way", detail).retry_after(1)
+}
+
+fn other_body() -> Problem {
+    let detail = "this Idempotency-Key was used for another body";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail)
+}
+
+fn keys_full() -> Problem {
+    let detail = "no room for another Idempotency-Key (limits.idempotency_keys)";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency-keys-full", detail).retry_after(5)
+}
+
+/// Dispatches that were accepted, and what is still to be counted for the answer.
+enum Dispatched {
+    Plain,
+    Counted(Vec<(Position, Reached)>),
+}
+
+impl Dispatched {
+    async fn answer(self, shape: Shape) -> StoredAnswer {
+        let Self::Counted(dispatches) = self else { return answer::ok() };
+        let mut results = Vec::with_capacity(dispatches.len());
+        for (id, reached) in dispatches {
+            results.push(Accepted { delivered: reached.count().await, id });
+        }
+        answer::accepted(shape, &results)
+    }
+}
+
+fn dispatch(worker: &Worker, form: Form, dispatches: Vec<Dispatch>) -> Result<Dispatched, DispatchRefusal> {
+    match form {
+        Form::Plain => worker.dispatcher.dispatch_all(dispatches).map(|_| Dispatched::Plain),
+        Form::Json => worker.dispatcher.dispatch_counted(dispatches).map(Dispatched::Counted),
+    }
+}
+
+/// Answers a push under its key. The answer is kept even if the caller is gone before it: that is
+/// the caller who asks again.
+async fn answer_once(
+    worker: &Worker,
+    dispatched: Dispatched,
+    shape: Shape,
+    key: String,
+) -> Result<Answer, Problem> {
+    let (sender, receiver) = oneshot::channel();
+    let shared = Arc::clone(&worker.shared);
+    worker.spawn(async move {
+        let answer = dispatched.answer(shape).await;
+        shared.push.idempotency.answer(&key, answer.clone());
+        // The caller may be gone.
+        let _ = sender.send(answer);
+    });
+    receiver.await.map(Answer::from).map_err(|_| DispatchRefusal::Stopped.into())
+}
