@@ -8,22 +8,10 @@ use crate::config::{ClientAuth, Config};
 #[must_use]
 pub fn banner(config: &Config, bound: SocketAddr) -> String {
     let mut lines = vec![
-        format!(
-            "turted {}, workers: {}",
-            env!("CARGO_PKG_VERSION"),
-            config.workers
-        ),
+        format!("turted {}, workers: {}", env!("CARGO_PKG_VERSION"), config.workers),
         format!("listening on http://{bound}"),
-        endpoint(
-            &config.socketio.path,
-            "Socket.IO clients",
-            client_credentials(config),
-        ),
-        endpoint(
-            &format!("{}/", config.push.path),
-            "REST push",
-            push_credentials(config),
-        ),
+        endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
+        endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
     lines.extend(warning(config, bound));
     lines.join("\n") + "\n"
@@ -64,10 +52,7 @@ fn warning(config: &Config, bound: SocketAddr) -> Option<String> {
     } else {
         "ON ANY MACHINE THAT REACHES IT"
     };
-    Some(format!(
-        "WARNING: no credentials needed {reach}; to change that set {}",
-        remedies.join(" and ")
-    ))
+    Some(format!("WARNING: no credentials needed {reach}; to change that set {}", remedies.join(" and ")))
 }
 
 #[cfg(test)]
@@ -77,10 +62,7 @@ mod tests {
 
     #[test]
     fn an_open_server_says_so_loudly() {
-        let config = Config {
-            workers: 2,
-            ..Config::default()
-        };
+        let config = Config { workers: 2, ..Config::default() };
         assert_eq!(
             banner(&config, "127.0.0.1:40000".parse().unwrap()),
             format!(
@@ -97,22 +79,16 @@ mod tests {
     #[test]
     fn a_server_open_to_the_network_shouts() {
         let banner = banner(&Config::default(), "[::]:7117".parse().unwrap());
-        assert!(
-            banner.contains("listening on http://[::]:7117\n"),
-            "{banner}"
-        );
+        assert!(banner.contains("listening on http://[::]:7117\n"), "{banner}");
         assert!(banner.contains("ON ANY MACHINE"), "{banner}");
     }
 
     #[test]
     fn a_protected_server_is_quiet_and_shows_no_secret() {
         let mut config = Config::default();
-        config.auth.method = ClientAuth::Password(Secret::new("canary".into()));
-        config.push.password = Some(Secret::new("canary".into()));
+        config.auth.method = ClientAuth::Password(Secret::from("canary".into()));
+        config.push.password = Some(Secret::from("canary".into()));
         let banner = banner(&config, "127.0.0.1:7117".parse().unwrap());
-        assert!(
-            !banner.contains("WARNING") && !banner.contains("canary"),
-            "{banner}"
-        );
+        assert!(!banner.contains("WARNING") && !banner.contains("canary"), "{banner}");
     }
 }

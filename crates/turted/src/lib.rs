@@ -1,6 +1,33 @@
 //! turted: the universal real-time event dispatcher.
+//!
+//! A backend pushes one named event; turted delivers it to users, channels or everyone, over
+//! whatever connection each client already has. This library is what the program `turted` is made
+//! of; to embed a server in a program of your own start with [`server::Server`].
 
 pub mod banner;
 pub mod cli;
 pub mod config;
+mod connection;
+mod cors;
+pub mod dispatcher;
+mod fanout;
+mod frame;
+mod handlers;
+mod http;
+mod listener;
+pub mod log;
 pub mod logging;
+mod mail;
+mod outlet;
+mod push;
+mod recovery;
+pub mod server;
+mod session_id;
+mod shared;
+mod socket;
+mod timers;
+mod transport;
+mod wire;
+mod worker;
+
+pub use handlers::HandlerId;

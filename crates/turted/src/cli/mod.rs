@@ -84,18 +84,11 @@ impl ServeArgs {
         let flags = [
             flag("listen", "--listen", self.listen),
             flag("workers", "--workers", self.workers),
-            flag(
-                "insecure",
-                "--insecure",
-                self.insecure.then(|| "true".to_owned()),
-            ),
+            flag("insecure", "--insecure", self.insecure.then(|| "true".to_owned())),
             flag("log_level", "--log-level", self.log_level),
         ];
         Sources {
-            file: self.config.map_or_else(
-                || ConfigFile::IfPresent("turted.toml".into()),
-                ConfigFile::Named,
-            ),
+            file: self.config.map_or_else(|| ConfigFile::IfPresent("turted.toml".into()), ConfigFile::Named),
             variables,
             flags: flags.into_iter().flatten().collect(),
         }
@@ -128,11 +121,7 @@ where
 fn show_message(message: &clap::Error) -> ExitCode {
     // Nobody is left to hear that they do not listen.
     let _closed = message.print();
-    if message.use_stderr() {
-        ExitCode::from(EXIT_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if message.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
 fn completions(shell: clap_complete::Shell) -> ExitCode {

@@ -119,9 +119,7 @@ fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>
     if let Some(password) = password(args, variables)? {
         builder = builder.header(AUTHORIZATION, bearer(&password)?);
     }
-    builder
-        .body(Full::new(body.into()))
-        .map_err(|error| format!("--url: {error}"))
+    builder.body(Full::new(body.into())).map_err(|error| format!("--url: {error}"))
 }
 
 /// Host and port of a URL this client can speak to.
@@ -129,31 +127,21 @@ fn authority(url: &Uri) -> Result<&str, String> {
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http"));
     let authority = authority.ok_or("--url: expected http://HOST:PORT/PATH")?;
     if authority.as_str().contains('@') {
-        return Err(
-            "--url: credentials in a URL are visible to others; use TURTED_PUSH_PASSWORD".into(),
-        );
+        return Err("--url: credentials in a URL are visible to others; use TURTED_PUSH_PASSWORD".into());
     }
     Ok(authority.as_str())
 }
 
 /// The payload as it was written: validated, never changed.
 fn payload(argument: &str) -> Result<Box<RawValue>, String> {
-    let text = if argument == "-" {
-        read_stdin()?
-    } else {
-        argument.to_owned()
-    };
-    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
-        format!("PAYLOAD: not JSON ({error}); a text needs its own quotes: '\"hello\"'")
-    })
+    let text = if argument == "-" { read_stdin()? } else { argument.to_owned() };
+    RawValue::from_string(text.trim().to_owned())
+        .map_err(|error| format!("PAYLOAD: not JSON ({error}); a text needs its own quotes: '\"hello\"'"))
 }
 
 fn read_stdin() -> Result<String, String> {
     let mut text = String::new();
-    let read = io::stdin()
-        .lock()
-        .take(PAYLOAD_BYTES_MAX + 1)
-        .read_to_string(&mut text);
+    let read = io::stdin().lock().take(PAYLOAD_BYTES_MAX + 1).read_to_string(&mut text);
     match read {
         Err(error) => Err(format!("cannot read standard input: {error}")),
         Ok(bytes) if bytes as u64 > PAYLOAD_BYTES_MAX => {
@@ -165,24 +153,20 @@ fn read_stdin() -> Result<String, String> {
 
 fn password(args: &PushArgs, variables: &Variables) -> Result<Option<Secret>, String> {
     if let Some(path) = &args.password_file {
-        let secret = read_secret(path)
-            .map_err(|error| format!("--password-file: {}: {error}", path.display()))?;
+        let secret =
+            read_secret(path).map_err(|error| format!("--password-file: {}: {error}", path.display()))?;
         return Ok(Some(secret));
     }
-    let variable = variables
-        .iter()
-        .find(|(name, _)| name == OsStr::new("TURTED_PUSH_PASSWORD"));
+    let variable = variables.iter().find(|(name, _)| name == OsStr::new("TURTED_PUSH_PASSWORD"));
     let Some((_, value)) = variable else {
         return Ok(None);
     };
-    let text = value
-        .to_str()
-        .ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
-    Ok(Some(Secret::new(text.to_owned())))
+    let text = value.to_str().ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
+    Ok(Some(Secret::from(text.to_owned())))
 }
 
 fn bearer(password: &Secret) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", password.expose()))
+    let mut value = HeaderValue::try_from(format!("Bearer {}", password.reveal()))
         .map_err(|_| "the password has characters that no HTTP header can carry".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
@@ -196,9 +180,7 @@ struct Answer {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn exchange(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
         tokio::time::timeout(EXCHANGE_WAIT_MAX, send(url, request))
             .await
@@ -212,16 +194,12 @@ fn exchange(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 async fn send(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
     let host = url.host().unwrap_or_default();
     let stream = TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answer = async move {
         // Owned here: its end is what ends the connection.
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await?
-            .to_bytes();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
         Ok(Answer { status, body })
     };
     // What breaks the connection also breaks the answer, or comes too late to matter.
@@ -235,14 +213,7 @@ fn report(answer: &Answer) -> ExitCode {
         return print(format!("{}\n", text.trim_end()).as_bytes());
     }
     let problem = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
-    let detail = problem
-        .get("detail")
-        .or(problem.get("title"))
-        .and_then(|detail| detail.as_str());
-    complain(format_args!(
-        "refused, {}: {}",
-        answer.status,
-        detail.unwrap_or(text.trim_end())
-    ));
+    let detail = problem.get("detail").or(problem.get("title")).and_then(|detail| detail.as_str());
+    complain(format_args!("refused, {}: {}", answer.status, detail.unwrap_or(text.trim_end())));
     ExitCode::from(EXIT_REFUSED)
 }

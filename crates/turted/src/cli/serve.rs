@@ -1,12 +1,17 @@
 //! `turted serve`: loads the configuration, starts logging and hands over to the server.
 
+use std::io;
 use std::process::ExitCode;
 
-use tracing::warn;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
 
-use super::{EXIT_USAGE, complain};
+use super::{EXIT_USAGE, complain, print};
+use crate::banner::banner;
 use crate::config::{self, Config, Sources};
 use crate::logging;
+use crate::server::{Server, ServerError};
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     let loaded = match config::load(sources) {
@@ -32,6 +37,32 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(_config: Config) -> Result<(), &'static str> {
-    Err("not wired yet") // The server's start goes here.
+fn serve(config: Config) -> Result<(), ServeError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
+        let server = Server::bind(config.clone())?;
+        print(banner(&config, server.address()).as_bytes());
+        server.run(stop(&mut terminate, &mut interrupt)).await?;
+        Ok(())
+    })
+}
+
+/// Waits for the first signal. The second one ends the process at once.
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(signal = name, "stopping");
+}
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }

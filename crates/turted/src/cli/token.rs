@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use sha2::Digest;
 use turted_core::name::Name;
 
 use super::{EXIT_USAGE, ServeArgs, Variables, complain, print};
-use crate::config::{self, ClientAuth, TokenHash, TokenRule};
+use crate::config::{self, ClientAuth};
 
 /// Arguments of `turted token`.
 #[derive(Debug, Args)]
@@ -33,19 +32,7 @@ fn token(args: TokenArgs, variables: Variables) -> Result<String, String> {
     let name = Name::new(&args.name).map_err(|refusal| format!("NAME: {refusal}"))?;
     let loaded = config::load(&args.serve.sources(variables)).map_err(|error| error.to_string())?;
     match &loaded.config.auth.method {
-        ClientAuth::Token(rule) => Ok(compute(rule, &name)),
-        _ => Err(
-            r#"tokens are for `auth.method` = "token" with `auth.prefix` or `auth.suffix`"#.into(),
-        ),
-    }
-}
-
-fn compute(rule: &TokenRule, name: &Name) -> String {
-    let text = [rule.prefix.expose(), name.as_str(), rule.suffix.expose()].concat();
-    match rule.hash {
-        TokenHash::Md5 => hex::encode(md5::Md5::digest(text)),
-        TokenHash::Sha1 => hex::encode(sha1::Sha1::digest(text)),
-        TokenHash::Sha256 => hex::encode(sha2::Sha256::digest(text)),
-        TokenHash::Sha512 => hex::encode(sha2::Sha512::digest(text)),
+        ClientAuth::Token(rule) => Ok(rule.sign(name.as_str())),
+        _ => Err(r#"tokens are for `auth.method` = "token" with `auth.prefix` or `auth.suffix`"#.into()),
     }
 }

@@ -18,21 +18,13 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Reads the value of a key that `origin` has; relative paths start at `base`.
-    pub(super) fn set(
-        &mut self,
-        setting: &Setting,
-        origin: Origin,
-        input: &Input<'_>,
-        base: &Path,
-    ) {
+    pub(super) fn set(&mut self, setting: &Setting, origin: Origin, input: &Input<'_>, base: &Path) {
         match setting.field.set(&mut self.settings, input, base) {
             Ok(()) => {
                 self.origins.insert(setting.key, origin);
             }
             Err(mismatch) => {
-                let found = mismatch
-                    .found
-                    .map_or_else(String::new, |found| format!(", found {found}"));
+                let found = mismatch.found.map_or_else(String::new, |found| format!(", found {found}"));
                 let what = format!("`{}`: expected {}{found}", setting.key, mismatch.expected);
                 self.problem(Problem::at(origin, what));
             }

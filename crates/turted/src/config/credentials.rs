@@ -7,8 +7,8 @@ use std::path::Path;
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::model::ClientAuth;
-use super::secret::{Secret, TokenRule};
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
+use turted_core::auth::{Secret, TokenRule};
 
 /// Bytes of a secret file. A file this large is not a secret but a mistake.
 const SECRET_BYTES_MAX: u64 = 8 * 1024;
@@ -26,8 +26,8 @@ pub(super) fn resolve(collected: &mut Collected) {
         ClientMethod::Token if prefix.is_none() && suffix.is_none() => None,
         ClientMethod::Token => Some(ClientAuth::Token(TokenRule {
             hash: auth.hash,
-            prefix: prefix.unwrap_or_else(|| Secret::new(String::new())),
-            suffix: suffix.unwrap_or_else(|| Secret::new(String::new())),
+            prefix: prefix.unwrap_or_else(|| Secret::from(String::new())),
+            suffix: suffix.unwrap_or_else(|| Secret::from(String::new())),
         })),
     };
     if let Some(method) = method {
@@ -44,24 +44,16 @@ fn auth_method(collected: &Collected) -> ClientMethod {
 }
 
 const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
-const AUTH_TOKEN_KEYS: [&str; 5] = [
-    "auth.prefix",
-    "auth.prefix_file",
-    "auth.suffix",
-    "auth.suffix_file",
-    "auth.hash",
-];
+const AUTH_TOKEN_KEYS: [&str; 5] =
+    ["auth.prefix", "auth.prefix_file", "auth.suffix", "auth.suffix_file", "auth.hash"];
 const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
 
 /// A secret without a method means the method that uses it, so that setting
 /// `TURTED_PUSH_PASSWORD` alone protects pushes.
 fn infer_methods(collected: &mut Collected) {
     let given = |keys: &[&str]| keys.iter().any(|key| collected.is_given(key));
-    let (password, token, push) = (
-        given(&AUTH_PASSWORD_KEYS),
-        given(&AUTH_TOKEN_KEYS),
-        given(&PUSH_PASSWORD_KEYS),
-    );
+    let (password, token, push) =
+        (given(&AUTH_PASSWORD_KEYS), given(&AUTH_TOKEN_KEYS), given(&PUSH_PASSWORD_KEYS));
     if !collected.is_given("auth.method") {
         collected.settings.auth.method = match (password, token) {
             (true, _) => ClientMethod::Password,
@@ -91,26 +83,14 @@ fn check_methods(collected: &mut Collected) {
 fn check_keys(collected: &mut Collected, method: &str, needed: &[&str], idle: &[&str]) {
     if !needed.is_empty() && !needed.iter().any(|key| collected.is_given(key)) {
         let keys: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
-        let what = format!(
-            "{} needs {}",
-            show_method(collected, method),
-            keys.join(" or ")
-        );
+        let what = format!("{} needs {}", show_method(collected, method), keys.join(" or "));
         // Only the hash of a token was given: blame it for the inferred method.
         let origin = Some(collected.origin(method)).filter(|origin| *origin != Origin::Default);
         let origin = origin.unwrap_or_else(|| collected.origin("auth.hash"));
         collected.problem(Problem::at(origin, what));
     }
-    for key in idle
-        .iter()
-        .filter(|key| collected.is_given(key))
-        .copied()
-        .collect::<Vec<_>>()
-    {
-        let what = format!(
-            "`{key}` has no effect with {}",
-            show_method(collected, method)
-        );
+    for key in idle.iter().filter(|key| collected.is_given(key)).copied().collect::<Vec<_>>() {
+        let what = format!("`{key}` has no effect with {}", show_method(collected, method));
         collected.problem(Problem::at(collected.origin(key), what));
     }
 }
@@ -144,16 +124,9 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
         }
         (text, _) => text.clone()?,
     };
-    if secret.expose().is_empty() {
-        let (name, origin) = if setting.text.is_some() {
-            (key, origin)
-        } else {
-            (&*file_key, file_origin)
-        };
-        collected.problem(Problem::at(
-            origin,
-            format!("`{name}`: the secret is empty"),
-        ));
+    if secret.reveal().is_empty() {
+        let (name, origin) = if setting.text.is_some() { (key, origin) } else { (&*file_key, file_origin) };
+        collected.problem(Problem::at(origin, format!("`{name}`: the secret is empty")));
         return None;
     }
     Some(secret)
@@ -165,31 +138,20 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
 /// The file cannot be read, is not UTF-8 or has more than 8 KiB.
 pub fn read_secret(path: &Path) -> io::Result<Secret> {
     let mut text = String::new();
-    let read = File::open(path)?
-        .take(SECRET_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
+    let read = File::open(path)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
     if read as u64 > SECRET_BYTES_MAX {
         let reason = format!("a secret has at most {SECRET_BYTES_MAX} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(
-        line.strip_suffix('\r').unwrap_or(line).to_owned(),
-    ))
+    Ok(Secret::from(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }
 
 /// A configuration file that holds a secret is a secret file.
 fn warn_about_file(collected: &mut Collected) {
-    let keys = [
-        "auth.password",
-        "auth.prefix",
-        "auth.suffix",
-        "push.password",
-    ];
-    let origin = keys
-        .iter()
-        .map(|key| collected.origin(key))
-        .find(|origin| matches!(origin, Origin::File { .. }));
+    let keys = ["auth.password", "auth.prefix", "auth.suffix", "push.password"];
+    let origin =
+        keys.iter().map(|key| collected.origin(key)).find(|origin| matches!(origin, Origin::File { .. }));
     if let Some(Origin::File { path, .. }) = origin {
         warn_if_readable(collected, &path);
     }
@@ -198,9 +160,7 @@ fn warn_about_file(collected: &mut Collected) {
 #[cfg(unix)]
 fn warn_if_readable(collected: &mut Collected, path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    let mode = path
-        .metadata()
-        .map_or(0, |metadata| metadata.permissions().mode());
+    let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
         let warning = format!(

@@ -44,28 +44,20 @@ fn key_of(name: &str) -> Option<&'static str> {
     if name == LOG_LEVEL_ALIAS {
         return Some("log_level");
     }
-    SETTINGS
-        .iter()
-        .find(|setting| setting.variable() == name)
-        .map(|setting| setting.key)
+    SETTINGS.iter().find(|setting| setting.variable() == name).map(|setting| setting.key)
 }
 
 /// Variables with our prefix that are meant for others: our own tests, and those Kubernetes
 /// injects for every service whose name starts with `turted` (`TURTED_SERVICE_HOST`,
 /// `TURTED_PORT=tcp://..`, `TURTED_PORT_7117_TCP_ADDR`).
 fn is_foreign(name: &str, value: &OsStr) -> bool {
-    let link = value.to_str().is_some_and(|text| {
-        ["tcp://", "udp://", "sctp://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-    });
+    let link = value
+        .to_str()
+        .is_some_and(|text| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme)));
     name == "TURTED_BIN"
         || name.starts_with("TURTED_TEST_")
         || name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || (name.contains("_PORT")
-            && (link
-                || ["_TCP", "_UDP", "_SCTP"]
-                    .iter()
-                    .any(|part| name.contains(part))))
+            && (link || ["_TCP", "_UDP", "_SCTP"].iter().any(|part| name.contains(part))))
 }

@@ -59,17 +59,11 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn at(origin: Origin, what: impl Into<String>) -> Self {
-        Self {
-            origin: Some(origin),
-            what: what.into(),
-        }
+        Self { origin: Some(origin), what: what.into() }
     }
 
     pub(super) fn general(what: impl Into<String>) -> Self {
-        Self {
-            origin: None,
-            what: what.into(),
-        }
+        Self { origin: None, what: what.into() }
     }
 }
 
@@ -92,16 +86,10 @@ pub struct ConfigError {
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -29,16 +29,12 @@ pub(super) fn read(collected: &mut Collected, file: &ConfigFile) -> Result<(), P
         },
         ConfigFile::Named(path) => (path, read_text(path)),
     };
-    let text =
-        text.map_err(|error| Problem::general(format!("cannot read {}: {error}", path.display())))?;
+    let text = text.map_err(|error| Problem::general(format!("cannot read {}: {error}", path.display())))?;
     let source = Source { path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| {
         // The error's `Display` quotes the line, which may hold a secret.
         let start = error.span().map_or(0, |span| span.start);
-        Problem::at(
-            source.origin(start),
-            format!("not valid TOML: {}", error.message()),
-        )
+        Problem::at(source.origin(start), format!("not valid TOML: {}", error.message()))
     })?;
     source.read_top(collected, table.get_ref());
     Ok(())
@@ -46,14 +42,9 @@ pub(super) fn read(collected: &mut Collected, file: &ConfigFile) -> Result<(), P
 
 fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
+    let read = File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if read as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::new(
-            ErrorKind::FileTooLarge,
-            format!("more than {FILE_BYTES_MAX} bytes"),
-        ));
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("more than {FILE_BYTES_MAX} bytes")));
     }
     Ok(text)
 }
@@ -70,9 +61,7 @@ impl Source<'_> {
             let name = key.get_ref().as_ref();
             let origin = self.origin(key.span().start);
             match value.get_ref() {
-                DeValue::Table(section) if is_section(name) => {
-                    self.read_section(collected, name, section)
-                }
+                DeValue::Table(section) if is_section(name) => self.read_section(collected, name, section),
                 _ if is_section(name) => {
                     let what = format!("`{name}` is a section: write [{name}] and its keys below");
                     collected.problem(Problem::at(origin, what));
@@ -93,24 +82,14 @@ impl Source<'_> {
         }
     }
 
-    fn read_key(
-        &self,
-        collected: &mut Collected,
-        key: &str,
-        entry: (usize, &Spanned<DeValue<'_>>),
-    ) {
+    fn read_key(&self, collected: &mut Collected, key: &str, entry: (usize, &Spanned<DeValue<'_>>)) {
         let (key_start, value) = entry;
         let Some(setting) = find(key) else {
             let what = format!("unknown key `{key}`{}", nearest_key(key));
             return collected.problem(Problem::at(self.origin(key_start), what));
         };
         let base = self.path.parent().unwrap_or(Path::new(""));
-        collected.set(
-            setting,
-            self.origin(value.span().start),
-            &input(value.get_ref()),
-            base,
-        );
+        collected.set(setting, self.origin(value.span().start), &input(value.get_ref()), base);
     }
 
     /// The place of a byte, counted as editors count.
@@ -126,9 +105,7 @@ impl Source<'_> {
 }
 
 fn is_section(name: &str) -> bool {
-    SETTINGS
-        .iter()
-        .any(|setting| setting.parts().0 == name && !name.is_empty())
+    SETTINGS.iter().any(|setting| setting.parts().0 == name && !name.is_empty())
 }
 
 fn input<'a>(value: &'a DeValue<'_>) -> Input<'a> {

@@ -11,7 +11,6 @@ mod error;
 mod file;
 mod model;
 mod resolve;
-mod secret;
 mod settings;
 mod show;
 mod suggest;
@@ -27,10 +26,9 @@ use collect::Collected;
 pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
-    AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
-    SocketIo,
+    AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery, SocketIo,
 };
-pub use secret::{Secret, TokenHash, TokenRule};
+pub use turted_core::auth::{Hash, Secret, TokenRule};
 
 /// Where a configuration comes from. Nothing else is read, so that a test can pass all of it.
 #[derive(Clone, Debug)]

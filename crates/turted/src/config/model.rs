@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use turted_core::limits;
 
-use super::secret::{Secret, TokenRule};
+pub use turted_core::auth::ClientAuthenticator as ClientAuth;
+use turted_core::auth::Secret;
+pub use turted_core::registry::IdentMode;
 
 /// Everything an operator may decide, validated: no later check is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,17 +69,6 @@ pub struct Auth {
     pub method: ClientAuth,
     /// What a second IDENT does. Default: replace.
     pub ident: IdentMode,
-}
-
-/// How an IDENT is verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// Everyone is whom they say they are.
-    Accept,
-    /// Everyone who knows this password is whom they say they are.
-    Password(Secret),
-    /// The name that the token proves is the user.
-    Token(TokenRule),
 }
 
 /// `[push]`
@@ -175,25 +166,20 @@ pub enum AllowOrigins {
 }
 
 impl AllowOrigins {
+    /// Whether no origin at all is let in.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Only(origins) if origins.is_empty())
+    }
+
     /// Whether the page that sent this `Origin` header is let in.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(origins) => origins
-                .iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(origin)),
+            Self::Only(origins) => origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
         }
     }
-}
-
-/// What a second IDENT on one connection does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentMode {
-    /// It replaces the first.
-    Replace,
-    /// The connection is both users: the way of the node server.
-    Add,
 }
 
 /// How much is logged.
@@ -232,10 +218,7 @@ impl Default for Config {
             assets_dir: None,
             drain_timeout: limits::DRAIN_WAIT_MAX,
             socketio: SocketIo::default(),
-            auth: Auth {
-                method: ClientAuth::Accept,
-                ident: IdentMode::Replace,
-            },
+            auth: Auth { method: ClientAuth::Accept, ident: IdentMode::Replace },
             push: Push {
                 path: "/push".into(),
                 password: None,

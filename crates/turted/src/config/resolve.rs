@@ -67,21 +67,13 @@ const RELATIONS: [Relation; 6] = [
         reason: "an echo must fit into an outbox",
     },
     Relation {
-        small: ("limits.channels_per_connection", |config| {
-            config.limits.channels_per_connection
-        }),
-        large: ("limits.message_burst", |config| {
-            config.limits.message_burst as usize
-        }),
+        small: ("limits.channels_per_connection", |config| config.limits.channels_per_connection),
+        large: ("limits.message_burst", |config| config.limits.message_burst as usize),
         reason: "joining all channels must not be a flood",
     },
     Relation {
-        small: ("limits.batch_dispatches", |config| {
-            config.limits.batch_dispatches
-        }),
-        large: ("limits.inbox_dispatches", |config| {
-            config.limits.inbox_dispatches
-        }),
+        small: ("limits.batch_dispatches", |config| config.limits.batch_dispatches),
+        large: ("limits.inbox_dispatches", |config| config.limits.inbox_dispatches),
         reason: "a batch must fit into an inbox",
     },
     Relation {
@@ -90,30 +82,18 @@ const RELATIONS: [Relation; 6] = [
         reason: "a replay must fit into an outbox",
     },
     Relation {
-        small: ("limits.request_uri_bytes", |config| {
-            config.limits.request_uri_bytes
-        }),
-        large: ("limits.request_head_bytes", |config| {
-            config.limits.request_head_bytes
-        }),
+        small: ("limits.request_uri_bytes", |config| config.limits.request_uri_bytes),
+        large: ("limits.request_head_bytes", |config| config.limits.request_head_bytes),
         reason: "a request target is part of the head",
     },
 ];
 
 fn check_relations(collected: &mut Collected) {
-    for Relation {
-        small,
-        large,
-        reason,
-    } in &RELATIONS
-    {
+    for Relation { small, large, reason } in &RELATIONS {
         let config = &collected.settings.config;
         let (below, above) = (small.1(config), large.1(config));
         if below > above {
-            let what = format!(
-                "`{}` = {below} is above `{}` = {above}: {reason}",
-                small.0, large.0
-            );
+            let what = format!("`{}` = {below} is above `{}` = {above}: {reason}", small.0, large.0);
             blame(collected, &[small.0, large.0], what);
         }
     }
@@ -148,8 +128,6 @@ fn check_exposure(collected: &mut Collected) {
 /// Notes a problem at the first of `keys` that somebody set.
 fn blame(collected: &mut Collected, keys: &[&str], what: String) {
     let origins = keys.iter().map(|key| collected.origin(key));
-    let origin = origins
-        .into_iter()
-        .find(|origin| *origin != Origin::Default);
+    let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
     collected.problem(Problem { origin, what });
 }

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::model::Config;
-use super::secret::{Secret, TokenHash};
 use super::value::Field;
+use turted_core::auth::{Hash, Secret};
 
 /// The configuration while it is being collected: what is valid key by key, with credentials
 /// not yet read and combinations not yet checked.
@@ -23,7 +23,7 @@ pub(super) struct Settings {
 pub(super) struct AuthSettings {
     pub(super) method: ClientMethod,
     pub(super) password: SecretSetting,
-    pub(super) hash: TokenHash,
+    pub(super) hash: Hash,
     pub(super) prefix: SecretSetting,
     pub(super) suffix: SecretSetting,
 }
@@ -64,14 +64,11 @@ impl Default for Settings {
             auth: AuthSettings {
                 method: ClientMethod::Accept,
                 password: SecretSetting::default(),
-                hash: TokenHash::Sha256,
+                hash: Hash::Sha256,
                 prefix: SecretSetting::default(),
                 suffix: SecretSetting::default(),
             },
-            push: PushSettings {
-                method: PushMethod::None,
-                password: SecretSetting::default(),
-            },
+            push: PushSettings { method: PushMethod::None, password: SecretSetting::default() },
         }
     }
 }
@@ -112,50 +109,20 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("listen", Field::Address(|s| &mut s.config.listen)),
     Setting::new("workers", Field::Count(1, |s| &mut s.config.workers)),
     Setting::new("insecure", Field::Flag(|s| &mut s.config.insecure)),
-    Setting::new(
-        "allow_origins",
-        Field::Origins(|s| &mut s.config.allow_origins),
-    ),
+    Setting::new("allow_origins", Field::Origins(|s| &mut s.config.allow_origins)),
     Setting::new("log_level", Field::LogLevel(|s| &mut s.config.log_level)),
     Setting::new("log_format", Field::LogFormat(|s| &mut s.config.log_format)),
     Setting::new("assets_dir", Field::Path(|s| &mut s.config.assets_dir)),
-    Setting::new(
-        "drain_timeout",
-        Field::Duration(|s| &mut s.config.drain_timeout),
-    ),
-    Setting::new(
-        "socketio.path",
-        Field::UrlPath(|s| &mut s.config.socketio.path),
-    ),
-    Setting::new(
-        "socketio.ping_interval",
-        Field::Duration(|s| &mut s.config.socketio.ping_interval),
-    ),
-    Setting::new(
-        "socketio.ping_timeout",
-        Field::Duration(|s| &mut s.config.socketio.ping_timeout),
-    ),
-    Setting::new(
-        "socketio.max_payload",
-        Field::Bytes(1, |s| &mut s.config.socketio.max_payload),
-    ),
-    Setting::new(
-        "socketio.connect_timeout",
-        Field::Duration(|s| &mut s.config.socketio.connect_timeout),
-    ),
-    Setting::new(
-        "socketio.upgrade_timeout",
-        Field::Duration(|s| &mut s.config.socketio.upgrade_timeout),
-    ),
+    Setting::new("drain_timeout", Field::Duration(|s| &mut s.config.drain_timeout)),
+    Setting::new("socketio.path", Field::UrlPath(|s| &mut s.config.socketio.path)),
+    Setting::new("socketio.ping_interval", Field::Duration(|s| &mut s.config.socketio.ping_interval)),
+    Setting::new("socketio.ping_timeout", Field::Duration(|s| &mut s.config.socketio.ping_timeout)),
+    Setting::new("socketio.max_payload", Field::Bytes(1, |s| &mut s.config.socketio.max_payload)),
+    Setting::new("socketio.connect_timeout", Field::Duration(|s| &mut s.config.socketio.connect_timeout)),
+    Setting::new("socketio.upgrade_timeout", Field::Duration(|s| &mut s.config.socketio.upgrade_timeout)),
     Setting::new("auth.method", Field::ClientMethod(|s| &mut s.auth.method)),
-    Setting::new(
-        "auth.password",
-        Field::Secret(|s| &mut s.auth.password.text),
-    ),
-    Setting::new(
-        "auth.password_file",
-        Field::Path(|s| &mut s.auth.password.file),
-    ),
+    Setting::new("auth.password", Field::Secret(|s| &mut s.auth.password.text)),
+    Setting::new("auth.password_file", Field::Path(|s| &mut s.auth.password.file)),
     Setting::new("auth.hash", Field::Hash(|s| &mut s.auth.hash)),
     Setting::new("auth.prefix", Field::Secret(|s| &mut s.auth.prefix.text)),
     Setting::new("auth.prefix_file", Field::Path(|s| &mut s.auth.prefix.file)),
@@ -164,30 +131,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("auth.ident", Field::Ident(|s| &mut s.config.auth.ident)),
     Setting::new("push.path", Field::UrlPath(|s| &mut s.config.push.path)),
     Setting::new("push.method", Field::PushMethod(|s| &mut s.push.method)),
-    Setting::new(
-        "push.password",
-        Field::Secret(|s| &mut s.push.password.text),
-    ),
-    Setting::new(
-        "push.password_file",
-        Field::Path(|s| &mut s.push.password.file),
-    ),
-    Setting::new(
-        "push.allow_origins",
-        Field::Origins(|s| &mut s.config.push.allow_origins),
-    ),
-    Setting::new(
-        "limits.message_bytes",
-        Field::Bytes(1, |s| &mut s.config.limits.message_bytes),
-    ),
-    Setting::new(
-        "limits.message_rate",
-        Field::Number(|s| &mut s.config.limits.message_rate),
-    ),
-    Setting::new(
-        "limits.message_burst",
-        Field::Number(|s| &mut s.config.limits.message_burst),
-    ),
+    Setting::new("push.password", Field::Secret(|s| &mut s.push.password.text)),
+    Setting::new("push.password_file", Field::Path(|s| &mut s.push.password.file)),
+    Setting::new("push.allow_origins", Field::Origins(|s| &mut s.config.push.allow_origins)),
+    Setting::new("limits.message_bytes", Field::Bytes(1, |s| &mut s.config.limits.message_bytes)),
+    Setting::new("limits.message_rate", Field::Number(|s| &mut s.config.limits.message_rate)),
+    Setting::new("limits.message_burst", Field::Number(|s| &mut s.config.limits.message_burst)),
     Setting::new(
         "limits.channels_per_connection",
         Field::Count(1, |s| &mut s.config.limits.channels_per_connection),
@@ -196,114 +145,34 @@ pub(super) static SETTINGS: &[Setting] = &[
         "limits.users_per_connection",
         Field::Count(1, |s| &mut s.config.limits.users_per_connection),
     ),
-    Setting::new(
-        "limits.outbox_bytes",
-        Field::Bytes(1, |s| &mut s.config.limits.outbox_bytes),
-    ),
-    Setting::new(
-        "limits.outbox_frames",
-        Field::Count(1, |s| &mut s.config.limits.outbox_frames),
-    ),
-    Setting::new(
-        "limits.outbox_stall",
-        Field::Duration(|s| &mut s.config.limits.outbox_stall),
-    ),
-    Setting::new(
-        "limits.push_body_bytes",
-        Field::Bytes(1, |s| &mut s.config.limits.push_body_bytes),
-    ),
-    Setting::new(
-        "limits.targets",
-        Field::Count(1, |s| &mut s.config.limits.targets),
-    ),
-    Setting::new(
-        "limits.batch_dispatches",
-        Field::Count(1, |s| &mut s.config.limits.batch_dispatches),
-    ),
-    Setting::new(
-        "limits.inbox_dispatches",
-        Field::Count(1, |s| &mut s.config.limits.inbox_dispatches),
-    ),
-    Setting::new(
-        "limits.connections",
-        Field::OptionalCount(|s| &mut s.config.limits.connections),
-    ),
+    Setting::new("limits.outbox_bytes", Field::Bytes(1, |s| &mut s.config.limits.outbox_bytes)),
+    Setting::new("limits.outbox_frames", Field::Count(1, |s| &mut s.config.limits.outbox_frames)),
+    Setting::new("limits.outbox_stall", Field::Duration(|s| &mut s.config.limits.outbox_stall)),
+    Setting::new("limits.push_body_bytes", Field::Bytes(1, |s| &mut s.config.limits.push_body_bytes)),
+    Setting::new("limits.targets", Field::Count(1, |s| &mut s.config.limits.targets)),
+    Setting::new("limits.batch_dispatches", Field::Count(1, |s| &mut s.config.limits.batch_dispatches)),
+    Setting::new("limits.inbox_dispatches", Field::Count(1, |s| &mut s.config.limits.inbox_dispatches)),
+    Setting::new("limits.connections", Field::OptionalCount(|s| &mut s.config.limits.connections)),
     Setting::new(
         "limits.request_head_bytes",
-        Field::Bytes(REQUEST_HEAD_BYTES_MIN, |s| {
-            &mut s.config.limits.request_head_bytes
-        }),
+        Field::Bytes(REQUEST_HEAD_BYTES_MIN, |s| &mut s.config.limits.request_head_bytes),
     ),
-    Setting::new(
-        "limits.request_headers",
-        Field::Count(1, |s| &mut s.config.limits.request_headers),
-    ),
-    Setting::new(
-        "limits.request_uri_bytes",
-        Field::Bytes(1, |s| &mut s.config.limits.request_uri_bytes),
-    ),
-    Setting::new(
-        "limits.request_head_wait",
-        Field::Duration(|s| &mut s.config.limits.request_head_wait),
-    ),
-    Setting::new(
-        "limits.request_body_wait",
-        Field::Duration(|s| &mut s.config.limits.request_body_wait),
-    ),
-    Setting::new(
-        "limits.wrong_passwords",
-        Field::Number(|s| &mut s.config.limits.wrong_passwords),
-    ),
-    Setting::new(
-        "limits.password_window",
-        Field::Duration(|s| &mut s.config.limits.password_window),
-    ),
-    Setting::new(
-        "limits.password_addresses",
-        Field::Count(1, |s| &mut s.config.limits.password_addresses),
-    ),
-    Setting::new(
-        "limits.idempotency_age",
-        Field::Duration(|s| &mut s.config.limits.idempotency_age),
-    ),
-    Setting::new(
-        "limits.idempotency_keys",
-        Field::Count(1, |s| &mut s.config.limits.idempotency_keys),
-    ),
-    Setting::new(
-        "limits.listen_backlog",
-        Field::Number(|s| &mut s.config.limits.listen_backlog),
-    ),
-    Setting::new(
-        "limits.send_buffer_bytes",
-        Field::Bytes(1, |s| &mut s.config.limits.send_buffer_bytes),
-    ),
-    Setting::new(
-        "limits.tcp_user_timeout",
-        Field::Duration(|s| &mut s.config.limits.tcp_user_timeout),
-    ),
-    Setting::new(
-        "recovery.enabled",
-        Field::Flag(|s| &mut s.config.recovery.enabled),
-    ),
-    Setting::new(
-        "recovery.max_age",
-        Field::Duration(|s| &mut s.config.recovery.max_age),
-    ),
-    Setting::new(
-        "recovery.sessions",
-        Field::Count(1, |s| &mut s.config.recovery.sessions),
-    ),
-    Setting::new(
-        "recovery.log_dispatches",
-        Field::Count(1, |s| &mut s.config.recovery.log_dispatches),
-    ),
-    Setting::new(
-        "recovery.log_bytes",
-        Field::Bytes(1, |s| &mut s.config.recovery.log_bytes),
-    ),
-    Setting::new(
-        "recovery.replay",
-        Field::Count(1, |s| &mut s.config.recovery.replay),
-    ),
+    Setting::new("limits.request_headers", Field::Count(1, |s| &mut s.config.limits.request_headers)),
+    Setting::new("limits.request_uri_bytes", Field::Bytes(1, |s| &mut s.config.limits.request_uri_bytes)),
+    Setting::new("limits.request_head_wait", Field::Duration(|s| &mut s.config.limits.request_head_wait)),
+    Setting::new("limits.request_body_wait", Field::Duration(|s| &mut s.config.limits.request_body_wait)),
+    Setting::new("limits.wrong_passwords", Field::Number(|s| &mut s.config.limits.wrong_passwords)),
+    Setting::new("limits.password_window", Field::Duration(|s| &mut s.config.limits.password_window)),
+    Setting::new("limits.password_addresses", Field::Count(1, |s| &mut s.config.limits.password_addresses)),
+    Setting::new("limits.idempotency_age", Field::Duration(|s| &mut s.config.limits.idempotency_age)),
+    Setting::new("limits.idempotency_keys", Field::Count(1, |s| &mut s.config.limits.idempotency_keys)),
+    Setting::new("limits.listen_backlog", Field::Number(|s| &mut s.config.limits.listen_backlog)),
+    Setting::new("limits.send_buffer_bytes", Field::Bytes(1, |s| &mut s.config.limits.send_buffer_bytes)),
+    Setting::new("limits.tcp_user_timeout", Field::Duration(|s| &mut s.config.limits.tcp_user_timeout)),
+    Setting::new("recovery.enabled", Field::Flag(|s| &mut s.config.recovery.enabled)),
+    Setting::new("recovery.max_age", Field::Duration(|s| &mut s.config.recovery.max_age)),
+    Setting::new("recovery.sessions", Field::Count(1, |s| &mut s.config.recovery.sessions)),
+    Setting::new("recovery.log_dispatches", Field::Count(1, |s| &mut s.config.recovery.log_dispatches)),
+    Setting::new("recovery.log_bytes", Field::Bytes(1, |s| &mut s.config.recovery.log_bytes)),
+    Setting::new("recovery.replay", Field::Count(1, |s| &mut s.config.recovery.replay)),
 ];

@@ -11,9 +11,7 @@ pub(super) fn nearest_key(unknown: &str) -> String {
         let moved = damerau_levenshtein(&last(unknown), &last(key)).saturating_add(1);
         damerau_levenshtein(unknown, key).min(moved)
     };
-    let keys = SETTINGS
-        .iter()
-        .map(|setting| (distance(setting.key), setting.key.to_owned()));
+    let keys = SETTINGS.iter().map(|setting| (distance(setting.key), setting.key.to_owned()));
     hint(nearest(last(unknown).len(), keys).map(|key| format!("`{key}`")))
 }
 
@@ -27,10 +25,7 @@ pub(super) fn nearest_section(unknown: &str) -> String {
 /// The same for an environment variable.
 pub(super) fn nearest_variable(unknown: &str) -> String {
     let names = SETTINGS.iter().map(super::settings::Setting::variable);
-    hint(nearest(
-        unknown.len(),
-        names.map(|name| (damerau_levenshtein(unknown, &name), name)),
-    ))
+    hint(nearest(unknown.len(), names.map(|name| (damerau_levenshtein(unknown, &name), name))))
 }
 
 /// The candidate with the least distance, unless more than a third of the name would change.

@@ -6,18 +6,8 @@ use std::time::Duration;
 /// browser's timer (2^31 ms, 24.8 days); beyond it timers fire at once.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-const DURATION_UNITS: [(&str, u64); 4] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60 * 1_000),
-    ("h", 60 * 60 * 1_000),
-];
-const SIZE_UNITS: [(&str, usize); 4] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("B", 1),
-];
+const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60 * 1_000), ("h", 60 * 60 * 1_000)];
+const SIZE_UNITS: [(&str, usize); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// A duration of 1 ms to [`DURATION_MAX`]; the unit is mandatory.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
@@ -60,32 +50,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_are_positive() {
-        for (text, millis) in [
-            ("300ms", 300),
-            ("25s", 25_000),
-            ("2m", 120_000),
-            ("1h", 3_600_000),
-            ("25 s", 25_000),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+        for (text, millis) in
+            [("300ms", 300), ("25s", 25_000), ("2m", 120_000), ("1h", 3_600_000), ("25 s", 25_000)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in [
-            "",
-            "25",
-            "s",
-            "-1s",
-            "+1s",
-            "1.5s",
-            "0s",
-            "25S",
-            "169h",
-            "99999999999999999999s",
-            "25s ",
-        ] {
+        for text in
+            ["", "25", "s", "-1s", "+1s", "1.5s", "0s", "25S", "169h", "99999999999999999999s", "25s "]
+        {
             assert_eq!(parse_duration(text), None, "{text}");
         }
         assert_eq!(parse_duration("168h"), Some(DURATION_MAX));
@@ -104,15 +76,7 @@ mod tests {
         for (text, bytes) in [("17", 17), ("64KiB", 65_536), ("1 MiB", 1 << 20), ("8B", 8)] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
-        for text in [
-            "",
-            "KiB",
-            "-1",
-            "64kb",
-            "64KB",
-            "1.5MiB",
-            "99999999999999999999GiB",
-        ] {
+        for text in ["", "KiB", "-1", "64kb", "64KB", "1.5MiB", "99999999999999999999GiB"] {
             assert_eq!(parse_size(text), None, "{text}");
         }
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel};
-use super::secret::{Secret, TokenHash};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_duration, parse_size, show_duration};
+use turted_core::auth::{Hash, Secret};
 
 /// The way to one field of the settings.
 type Of<T> = fn(&mut Settings) -> &mut T;
@@ -29,7 +29,7 @@ pub(super) enum Field {
     LogFormat(Of<LogFormat>),
     ClientMethod(Of<ClientMethod>),
     PushMethod(Of<PushMethod>),
-    Hash(Of<TokenHash>),
+    Hash(Of<Hash>),
     Ident(Of<IdentMode>),
 }
 
@@ -65,36 +65,17 @@ impl Field {
         base: &Path,
     ) -> Result<(), Mismatch> {
         let read = match self {
-            Self::Address(of) => put(
-                of(settings),
-                input.text().and_then(|text| text.parse().ok()),
-            ),
-            Self::Bytes(least, of) => {
-                put(of(settings), input.bytes().filter(|bytes| bytes >= least))
-            }
-            Self::Count(least, of) => {
-                put(of(settings), input.count().filter(|count| count >= least))
-            }
-            Self::OptionalCount(of) => put(
-                of(settings),
-                input.count().filter(|count| *count >= 1).map(Some),
-            ),
+            Self::Address(of) => put(of(settings), input.text().and_then(|text| text.parse().ok())),
+            Self::Bytes(least, of) => put(of(settings), input.bytes().filter(|bytes| bytes >= least)),
+            Self::Count(least, of) => put(of(settings), input.count().filter(|count| count >= least)),
+            Self::OptionalCount(of) => put(of(settings), input.count().filter(|count| *count >= 1).map(Some)),
             Self::Number(of) => put(of(settings), input.number()),
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
             Self::Flag(of) => put(of(settings), input.flag()),
-            Self::Origins(of) => put(
-                of(settings),
-                input.list().and_then(|list| parse_origins(&list)),
-            ),
-            Self::Path(of) => put(
-                of(settings),
-                input.filled().map(|text| Some(base.join(text))),
-            ),
+            Self::Origins(of) => put(of(settings), input.list().and_then(|list| parse_origins(&list))),
+            Self::Path(of) => put(of(settings), input.filled().map(|text| Some(base.join(text)))),
             Self::UrlPath(of) => put(of(settings), input.text().and_then(parse_url_path)),
-            Self::Secret(of) => put(
-                of(settings),
-                input.text().map(|text| Some(Secret::new(text.into()))),
-            ),
+            Self::Secret(of) => put(of(settings), input.text().map(|text| Some(Secret::from(text)))),
             Self::LogLevel(of) => put(of(settings), input.choice()),
             Self::LogFormat(of) => put(of(settings), input.choice()),
             Self::ClientMethod(of) => put(of(settings), input.choice()),
@@ -102,10 +83,7 @@ impl Field {
             Self::Hash(of) => put(of(settings), input.choice()),
             Self::Ident(of) => put(of(settings), input.choice()),
         };
-        read.ok_or_else(|| Mismatch {
-            expected: self.expected(),
-            found: self.found(input),
-        })
+        read.ok_or_else(|| Mismatch { expected: self.expected(), found: self.found(input) })
     }
 
     /// The value as TOML, secrets masked; `None` if there is none.
@@ -132,18 +110,14 @@ impl Field {
 
     fn expected(&self) -> String {
         match self {
-            Self::Address(_) => {
-                r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into()
-            }
+            Self::Address(_) => r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into(),
             Self::Bytes(least, _) => {
                 format!("a number of bytes, {least} or more, such as 65536 or \"64KiB\"")
             }
             Self::Count(least, _) => format!("a whole number, {least} or more"),
             Self::OptionalCount(_) => "a whole number, 1 or more".into(),
             Self::Number(_) => format!("a whole number from 1 to {}", i32::MAX),
-            Self::Duration(_) => {
-                r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into()
-            }
+            Self::Duration(_) => r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into(),
             Self::Flag(_) => "true or false".into(),
             Self::Origins(_) => {
                 r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()
@@ -157,7 +131,7 @@ impl Field {
             Self::LogFormat(_) => names::<LogFormat>(),
             Self::ClientMethod(_) => names::<ClientMethod>(),
             Self::PushMethod(_) => names::<PushMethod>(),
-            Self::Hash(_) => names::<TokenHash>(),
+            Self::Hash(_) => names::<Hash>(),
             Self::Ident(_) => names::<IdentMode>(),
         }
     }
@@ -224,10 +198,7 @@ impl<'a> Input<'a> {
 
     fn choice<T: Choice>(&self) -> Option<T> {
         let text = self.text()?;
-        T::NAMES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, choice)| *choice)
+        T::NAMES.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
     }
 }
 
@@ -251,30 +222,21 @@ impl Choice for LogFormat {
 }
 
 impl Choice for ClientMethod {
-    const NAMES: &'static [(&'static str, Self)] = &[
-        ("accept", Self::Accept),
-        ("password", Self::Password),
-        ("token", Self::Token),
-    ];
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("accept", Self::Accept), ("password", Self::Password), ("token", Self::Token)];
 }
 
 impl Choice for PushMethod {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("none", Self::None), ("password", Self::Password)];
+    const NAMES: &'static [(&'static str, Self)] = &[("none", Self::None), ("password", Self::Password)];
 }
 
-impl Choice for TokenHash {
-    const NAMES: &'static [(&'static str, Self)] = &[
-        ("md5", Self::Md5),
-        ("sha1", Self::Sha1),
-        ("sha256", Self::Sha256),
-        ("sha512", Self::Sha512),
-    ];
+impl Choice for Hash {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("md5", Self::Md5), ("sha1", Self::Sha1), ("sha256", Self::Sha256), ("sha512", Self::Sha512)];
 }
 
 impl Choice for IdentMode {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("replace", Self::Replace), ("add", Self::Add)];
+    const NAMES: &'static [(&'static str, Self)] = &[("replace", Self::Replace), ("add", Self::Add)];
 }
 
 fn names<T: Choice>() -> String {
@@ -298,16 +260,11 @@ fn parse_origins(list: &[&str]) -> Option<AllowOrigins> {
     if list == ["*"] {
         return Some(AllowOrigins::Any);
     }
-    list.iter()
-        .map(|text| parse_origin(text))
-        .collect::<Option<_>>()
-        .map(AllowOrigins::Only)
+    list.iter().map(|text| parse_origin(text)).collect::<Option<_>>().map(AllowOrigins::Only)
 }
 
 fn parse_origin(text: &str) -> Option<String> {
-    let visible = text
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b",*?#@\\\"".contains(&byte));
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() && !b",*?#@\\\"".contains(&byte));
     let (scheme, authority) = text.split_once("://").filter(|_| visible)?;
     (!scheme.is_empty() && !authority.is_empty() && !authority.contains('/'))
         .then(|| text.to_ascii_lowercase())
@@ -317,13 +274,7 @@ fn show_origins(origins: &AllowOrigins) -> String {
     match origins {
         AllowOrigins::Any => r#"["*"]"#.into(),
         AllowOrigins::Only(list) => {
-            format!(
-                "[{}]",
-                list.iter()
-                    .map(|origin| quote(origin))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
+            format!("[{}]", list.iter().map(|origin| quote(origin)).collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -331,11 +282,7 @@ fn show_origins(origins: &AllowOrigins) -> String {
 /// A path of at least one segment; whether a slash ends it is decided by its reader.
 fn parse_url_path(text: &str) -> Option<String> {
     let inner = text.strip_prefix('/')?;
-    let segments: Vec<&str> = inner
-        .strip_suffix('/')
-        .unwrap_or(inner)
-        .split('/')
-        .collect();
+    let segments: Vec<&str> = inner.strip_suffix('/').unwrap_or(inner).split('/').collect();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let segment = |part: &&str| !matches!(*part, "" | "." | "..") && part.bytes().all(plain);
     segments.iter().all(segment).then(|| text.to_owned())
@@ -347,9 +294,7 @@ pub(super) fn quote(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            _ if character.is_control() => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(character)))
-            }
+            _ if character.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(character))),
             _ => quoted.push(character),
         }
     }

@@ -1,0 +1,228 @@
+//! The server: composes workers, dispatcher and listeners; runs and stops them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), turted::server::ServerError> {
+//! use turted::{config::Config, server::Server};
+//! let server = Server::bind(Config::default())?;
+//! let dispatcher = server.dispatcher();
+//! dispatcher.on("MESSAGE:NEW", |dispatch| println!("{}", dispatch.payload));
+//! server.run(async { let _ = tokio::signal::ctrl_c().await; }).await
+//! # }
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use turted_core::limits::DESCRIPTORS_RESERVED;
+
+use crate::config::Config;
+use crate::dispatcher::Dispatcher;
+use crate::listener;
+use crate::log::{Epoch, LogLimits};
+use crate::push::rest::PushGate;
+use crate::recovery::{Recovery, RecoveryLimits};
+use crate::shared::{Permits, Shared};
+use crate::worker::{Inlets, MAIL_MAX, Worker};
+
+/// Why a server does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A worker cannot be started.
+    #[error("cannot start a worker")]
+    Start(#[source] io::Error),
+    /// The operating system has no random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// A worker ended before it was told to.
+    #[error("a worker ended unexpectedly")]
+    WorkerLost,
+}
+
+/// A server that listens. It serves from the moment it is bound; dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    dispatcher: Dispatcher,
+    stopping: CancellationToken,
+    workers: Vec<RunningWorker>,
+}
+
+#[derive(Debug)]
+struct RunningWorker {
+    thread: Option<JoinHandle<()>>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Server {
+    /// Listens and starts the workers.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the operating system refuses a thread.
+    pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let config = Arc::new(config);
+        let (listeners, address) = listen(&config)?;
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
+        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) =
+            listeners.iter().map(|_| mpsc::channel(config.limits.inbox_dispatches)).unzip();
+        let (mail_senders, mails): (Vec<_>, Vec<_>) =
+            listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
+        let log = LogLimits {
+            dispatches: config.recovery.log_dispatches,
+            bytes: config.recovery.log_bytes,
+            age: config.recovery.max_age,
+        };
+        let dispatcher = Dispatcher::new(Epoch::from_random(random), log, inbox_senders);
+        let shared = Arc::new(Shared {
+            peers: mail_senders,
+            authenticator: config.auth.method.clone(),
+            recovery: Recovery::new(RecoveryLimits {
+                sessions: config.recovery.sessions,
+                age: config.recovery.max_age,
+            }),
+            push: PushGate::new(&config),
+            permits: Permits::new(connection_limit(&config)),
+        });
+        let node = Node { config, dispatcher, shared, stopping: CancellationToken::new() };
+        let inlets = listeners.into_iter().zip(inboxes).zip(mails);
+        let workers = inlets
+            .zip(0..=u8::MAX)
+            .map(|(((listener, inbox), mail), index)| node.start(index, Inlets { listener, inbox, mail }))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { address, dispatcher: node.dispatcher, stopping: node.stopping, workers })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its dispatcher, to push from the same program and to listen to events.
+    #[must_use]
+    pub fn dispatcher(&self) -> Dispatcher {
+        self.dispatcher.clone()
+    }
+
+    /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was
+    /// accepted, closes connections so that their clients come back elsewhere.
+    ///
+    /// # Errors
+    /// A worker ended by itself.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let mut ended = Vec::new();
+        let mut threads = Vec::new();
+        for worker in self.workers.drain(..) {
+            ended.push(worker.ended);
+            threads.extend(worker.thread);
+        }
+        let lost = tokio::select! {
+            () = stop => false,
+            () = any_ended(&mut ended) => true,
+        };
+        self.dispatcher.stop();
+        self.stopping.cancel();
+        for worker in ended {
+            // The sender is dropped at the end of the worker in any case.
+            let _ = worker.await;
+        }
+        let panicked = threads.into_iter().any(|thread| thread.join().is_err());
+        if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.dispatcher.stop();
+        self.stopping.cancel();
+    }
+}
+
+/// Waits until one worker has ended.
+async fn any_ended(workers: &mut [oneshot::Receiver<()>]) {
+    std::future::poll_fn(|context| {
+        let ended = workers.iter_mut().any(|worker| std::pin::Pin::new(worker).poll(context).is_ready());
+        if ended { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+/// What every worker of a node is given.
+struct Node {
+    config: Arc<Config>,
+    dispatcher: Dispatcher,
+    shared: Arc<Shared>,
+    stopping: CancellationToken,
+}
+
+impl Node {
+    fn start(&self, index: u8, inlets: Inlets) -> Result<RunningWorker, ServerError> {
+        let (config, dispatcher) = (Arc::clone(&self.config), self.dispatcher.clone());
+        let (shared, stopping) = (Arc::clone(&self.shared), self.stopping.clone());
+        let (end, ended) = oneshot::channel();
+        let work = move || {
+            let _end = end;
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return tracing::error!(%error, index, "cannot start a runtime"),
+            };
+            let worker = runtime.block_on(async {
+                let worker = Worker::new(index, config, dispatcher, shared, stopping);
+                if let Err(error) = worker.run(inlets).await {
+                    tracing::error!(%error, index, "a worker ended");
+                }
+                worker
+            });
+            drop(runtime);
+            drop(worker);
+        };
+        let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
+        Ok(RunningWorker { thread: Some(thread.map_err(ServerError::Start)?), ended })
+    }
+}
+
+/// One listener per worker, all on one address.
+fn listen(config: &Config) -> Result<(Vec<std::net::TcpListener>, SocketAddr), ServerError> {
+    let refused = |address| move |source| ServerError::Listen { address, source };
+    let first = listener::open(config.listen, &config.limits).map_err(refused(config.listen))?;
+    let address = first.local_addr().map_err(refused(config.listen))?;
+    let mut listeners = vec![first];
+    for _ in 1..config.workers {
+        listeners.push(listener::open(address, &config.limits).map_err(refused(address))?);
+    }
+    Ok((listeners, address))
+}
+
+/// How many connections may be open: what the operator said, or what the descriptors allow. The
+/// soft limit of descriptors is raised to the hard one first, as servers do.
+fn connection_limit(config: &Config) -> usize {
+    if let Some(limit) = config.limits.connections {
+        return limit;
+    }
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit.current = limit.maximum;
+        }
+    }
+    let descriptors = limit.current.unwrap_or(u64::MAX);
+    let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED.min(descriptors / 2));
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
