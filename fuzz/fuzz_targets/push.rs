@@ -7,7 +7,7 @@ use turted_core::limits::{BATCH_DISPATCHES_MAX, TARGETS_MAX};
 use turted_core::push::{self, Refusal, RefusalKind};
 
 fuzz_target!(|body: &[u8]| {
-    match push::parse(body) {
+    match push::parse(body, push::PushLimits::default()) {
         Err(refusal) => {
             assert_ne!(
                 refusal.kind,

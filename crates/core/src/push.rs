@@ -16,7 +16,7 @@ pub use refusal::{Refusal, RefusalKind};
 use crate::auth::Secret;
 use crate::dispatch::Dispatch;
 use crate::json::{self, Kind};
-use crate::limits::BATCH_DISPATCHES_MAX;
+use crate::limits::{BATCH_DISPATCHES_MAX, TARGETS_MAX};
 use form::Item;
 
 /// Whether a body was one item or an array of them.
@@ -28,12 +28,27 @@ pub enum Shape {
     Batch,
 }
 
+/// How much one push body may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushLimits {
+    /// Users and channels of one dispatch together.
+    pub targets: usize,
+    /// Dispatches of one body.
+    pub dispatches: usize,
+}
+
+impl Default for PushLimits {
+    fn default() -> Self {
+        Self { targets: TARGETS_MAX, dispatches: BATCH_DISPATCHES_MAX }
+    }
+}
+
 /// Checks the syntax of `body` and finds the credentials in it.
 ///
 /// ```
-/// use turted_core::push;
+/// use turted_core::push::{self, PushLimits};
 /// let body = br#"{"event":"MESSAGE:NEW","targets":{"users":["alice"]},"payload":{"id":7},"auth":{"password":"tiger"}}"#;
-/// let parsed = push::parse(body).unwrap();
+/// let parsed = push::parse(body, PushLimits::default()).unwrap();
 /// assert!(parsed.credentials().all(|given| given.is_some_and(|given| given.matches("tiger"))));
 /// let dispatches = parsed.into_dispatches().unwrap();
 /// assert_eq!(dispatches[0].payload.get(), r#"{"id":7}"#);
@@ -45,16 +60,16 @@ pub enum Shape {
 ///
 /// # Limits
 /// The caller limits the bytes of `body`. Depth does not matter: values are not recursed into.
-pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Refusal> {
+pub fn parse(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, Refusal> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::not_json())?;
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     match text.as_bytes().first() {
         Some(b'{') => {
             let items = vec![Item::read(text)?];
-            Ok(Parsed { shape: Shape::Single, items, length: 1 })
+            Ok(Parsed { shape: Shape::Single, limits, items, length: 1 })
         }
-        Some(b'[') => Parsed::batch(text),
-        _ => Parsed::scalar(text),
+        Some(b'[') => Parsed::batch(text, limits),
+        _ => Parsed::scalar(text, limits),
     }
 }
 
@@ -62,33 +77,34 @@ pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Refusal> {
 #[derive(Debug)]
 pub struct Parsed<'a> {
     shape: Shape,
-    /// At most [`BATCH_DISPATCHES_MAX`].
+    limits: PushLimits,
+    /// At most [`PushLimits::dispatches`].
     items: Vec<Item<'a>>,
     /// How many items the body has, kept or not.
     length: usize,
 }
 
 impl<'a> Parsed<'a> {
-    fn batch(text: &'a str) -> Result<Self, Refusal> {
+    fn batch(text: &'a str, limits: PushLimits) -> Result<Self, Refusal> {
         let (mut raws, mut length) = (Vec::new(), 0);
         let syntax = json::each(text, |_, raw| {
             length += 1;
-            if length <= BATCH_DISPATCHES_MAX {
+            if length <= limits.dispatches {
                 raws.push(raw);
             }
         });
         syntax.map_err(|_| Refusal::not_json())?;
         let read = |(index, raw)| Item::read_any(raw).map_err(|refusal| refusal.in_item(index));
         let items = raws.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { shape: Shape::Batch, items, length })
+        Ok(Self { shape: Shape::Batch, limits, items, length })
     }
 
-    fn scalar(text: &'a str) -> Result<Self, Refusal> {
+    fn scalar(text: &'a str, limits: PushLimits) -> Result<Self, Refusal> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|_| Refusal::not_json())?;
         if Kind::of(raw) == Kind::Null {
             return Err(Refusal::not_json());
         }
-        Ok(Self { shape: Shape::Single, items: vec![Item::read_any(raw)?], length: 1 })
+        Ok(Self { shape: Shape::Single, limits, items: vec![Item::read_any(raw)?], length: 1 })
     }
 
     /// Whether the body was one item or an array of them.
@@ -110,10 +126,10 @@ impl<'a> Parsed<'a> {
     /// The first rule that is broken, with its field and the index in a batch.
     pub fn into_dispatches(self) -> Result<Vec<Dispatch>, Refusal> {
         self.check_length()?;
-        let shape = self.shape;
+        let (shape, most) = (self.shape, self.limits.targets);
         let check = |(index, item): (usize, Item<'_>)| match shape {
-            Shape::Single => item.into_dispatch(),
-            Shape::Batch => item.into_dispatch().map_err(|refusal| refusal.in_item(index)),
+            Shape::Single => item.into_dispatch(most),
+            Shape::Batch => item.into_dispatch(most).map_err(|refusal| refusal.in_item(index)),
         };
         self.items.into_iter().enumerate().map(check).collect()
     }
@@ -121,9 +137,10 @@ impl<'a> Parsed<'a> {
     fn check_length(&self) -> Result<(), Refusal> {
         match self.length {
             0 => Err(Refusal::rule("batch-empty", "", "a batch must not be empty")),
-            1..=BATCH_DISPATCHES_MAX => Ok(()),
+            length if length <= self.limits.dispatches => Ok(()),
             _ => {
-                let detail = format!("a batch has at most {BATCH_DISPATCHES_MAX} items");
+                let most = self.limits.dispatches;
+                let detail = format!("a batch has at most {most} items (limits.batch_dispatches)");
                 Err(Refusal::rule("batch-too-long", "", detail))
             }
         }

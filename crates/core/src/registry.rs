@@ -29,8 +29,23 @@ pub enum IdentMode {
     /// It replaces the first: a connection is one user.
     #[default]
     Replace,
-    /// It adds a user, the way of the node server, up to [`USERS_PER_CONNECTION_MAX`].
+    /// It adds a user, the way of the node server, up to [`MembershipLimits::users`].
     Add,
+}
+
+/// How much one connection may be and join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MembershipLimits {
+    /// Channels it may have joined.
+    pub channels: usize,
+    /// Users it may be at once under [`IdentMode::Add`].
+    pub users: usize,
+}
+
+impl Default for MembershipLimits {
+    fn default() -> Self {
+        Self { channels: CHANNELS_PER_CONNECTION_MAX, users: USERS_PER_CONNECTION_MAX }
+    }
 }
 
 /// Why a membership is refused.
@@ -40,8 +55,8 @@ pub enum MembershipRefusal {
     #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
     TooManyChannels(usize),
     /// The connection is as many users as it may be under [`IdentMode::Add`].
-    #[error("a connection may be at most {USERS_PER_CONNECTION_MAX} users")]
-    TooManyUsers,
+    #[error("a connection may be at most {0} users (limits.users_per_connection)")]
+    TooManyUsers(usize),
 }
 
 /// One shard of the registry.
@@ -64,7 +79,7 @@ pub struct Registry<T> {
     connections: usize,
     users: Groups,
     channels: Groups,
-    channels_per_connection: usize,
+    limits: MembershipLimits,
     /// Marks the connections the current dispatch has reached.
     round: u64,
 }
@@ -109,19 +124,19 @@ impl<T> Registry<T> {
     /// An empty shard with the default limits.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_channels_per_connection(CHANNELS_PER_CONNECTION_MAX)
+        Self::with_limits(MembershipLimits::default())
     }
 
-    /// An empty shard whose connections may join at most `limit` channels each.
+    /// An empty shard with these limits.
     #[must_use]
-    pub fn with_channels_per_connection(limit: usize) -> Self {
+    pub fn with_limits(limits: MembershipLimits) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             connections: 0,
             users: Groups::default(),
             channels: Groups::default(),
-            channels_per_connection: limit,
+            limits,
             round: 0,
         }
     }
@@ -205,6 +220,7 @@ impl<T> Registry<T> {
         mode: IdentMode,
         since: Since,
     ) -> Result<(), MembershipRefusal> {
+        let limit = self.limits.users;
         let Some(entry) = self.entry_mut(key) else { return Ok(()) };
         let held = entry.users.len();
         if self.is_member(key, Kind::Users, user) && (mode == IdentMode::Add || held == 1) {
@@ -212,9 +228,7 @@ impl<T> Registry<T> {
         }
         match mode {
             IdentMode::Replace => self.clear(key, Kind::Users),
-            IdentMode::Add if held >= USERS_PER_CONNECTION_MAX => {
-                return Err(MembershipRefusal::TooManyUsers);
-            }
+            IdentMode::Add if held >= limit => return Err(MembershipRefusal::TooManyUsers(limit)),
             IdentMode::Add => {}
         }
         self.enter(key, Kind::Users, user, since);
@@ -234,7 +248,7 @@ impl<T> Registry<T> {
         if self.is_member(key, Kind::Channels, channel) {
             return Ok(());
         }
-        let limit = self.channels_per_connection;
+        let limit = self.limits.channels;
         let Some(entry) = self.entry_mut(key) else { return Ok(()) };
         if entry.channels.len() >= limit {
             return Err(MembershipRefusal::TooManyChannels(limit));

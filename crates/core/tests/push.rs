@@ -6,7 +6,7 @@ use turted_core::name::Name;
 use turted_core::push::{self, Refusal, RefusalKind};
 
 fn dispatches(body: &str) -> Result<Vec<Dispatch>, Refusal> {
-    push::parse(body.as_bytes())?.into_dispatches()
+    push::parse(body.as_bytes(), push::PushLimits::default())?.into_dispatches()
 }
 
 fn only(body: &str) -> Dispatch {

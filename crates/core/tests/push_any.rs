@@ -10,7 +10,7 @@ use turted_core::dispatch::Dispatch;
 use turted_core::push::{self, Refusal, RefusalKind};
 
 fn dispatches(body: &str) -> Result<Vec<Dispatch>, Refusal> {
-    push::parse(body.as_bytes())?.into_dispatches()
+    push::parse(body.as_bytes(), push::PushLimits::default())?.into_dispatches()
 }
 
 /// One value of each type, and those that some language takes for false.
@@ -133,7 +133,10 @@ fn every_missing_key_has_its_meaning() {
 fn every_prefix_of_a_body_is_no_json() {
     for body in [CURRENT, LEGACY] {
         for end in 0..body.len() {
-            assert_eq!(push::parse(&body.as_bytes()[..end]).unwrap_err().kind, RefusalKind::NotJson);
+            assert_eq!(
+                push::parse(&body.as_bytes()[..end], push::PushLimits::default()).unwrap_err().kind,
+                RefusalKind::NotJson
+            );
         }
     }
 }
@@ -174,7 +177,7 @@ fn texts(names: &[turted_core::name::Name]) -> Vec<&str> {
 proptest! {
     #[test]
     fn any_bytes_are_refused_or_read_without_panic(body in vec(any::<u8>(), 0..256)) {
-        let _ = push::parse(&body).and_then(push::Parsed::into_dispatches);
+        let _ = push::parse(&body, push::PushLimits::default()).and_then(push::Parsed::into_dispatches);
     }
 
     #[test]
@@ -182,12 +185,12 @@ proptest! {
         let mut body = (if legacy { LEGACY } else { CURRENT }).as_bytes().to_vec();
         let at = at % body.len();
         body[at] = byte;
-        let _ = push::parse(&body).and_then(push::Parsed::into_dispatches);
+        let _ = push::parse(&body, push::PushLimits::default()).and_then(push::Parsed::into_dispatches);
     }
 
     #[test]
     fn any_json_text_is_json(body in payload()) {
-        let parsed = push::parse(body.as_bytes());
+        let parsed = push::parse(body.as_bytes(), push::PushLimits::default());
         prop_assert_eq!(parsed.is_ok(), body != "null");
         if let Err(refusal) = parsed.map(push::Parsed::into_dispatches).unwrap_or(Ok(Vec::new())) {
             let text = refusal.to_string();
@@ -209,7 +212,7 @@ proptest! {
             json!(event), Value::from(targets), json!({ "password": secret }),
         );
         for body in [item.clone(), format!("[{item}]")] {
-            let parsed = push::parse(body.as_bytes()).unwrap();
+            let parsed = push::parse(body.as_bytes(), push::PushLimits::default()).unwrap();
             prop_assert!(parsed.credentials().all(|given| given.is_some_and(|given| given.reveal() == secret)));
             let dispatches = parsed.into_dispatches().unwrap();
             prop_assert_eq!(dispatches.len(), 1);

@@ -5,7 +5,7 @@
 use turted_core::push::{self, Refusal, RefusalKind, Shape};
 
 fn refused(body: &str) -> Refusal {
-    push::parse(body.as_bytes()).unwrap().into_dispatches().expect_err(body)
+    push::parse(body.as_bytes(), push::PushLimits::default()).unwrap().into_dispatches().expect_err(body)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_body_that_is_no_json_is_refused_before_anything_else() {
         b"NaN",
     ];
     for body in bodies {
-        let refusal = push::parse(body).expect_err("not JSON");
+        let refusal = push::parse(body, push::PushLimits::default()).expect_err("not JSON");
         assert_eq!(refusal.kind, RefusalKind::NotJson, "{}", body.escape_ascii());
         assert_eq!(refusal.to_string(), "Data was not json");
     }
@@ -40,11 +40,12 @@ fn a_body_that_is_no_json_is_refused_before_anything_else() {
 #[test]
 fn missing_data_of_the_old_form_is_refused_before_the_credentials() {
     for body in [r#"{"cmd":1}"#, r#"{"cmd":"notify","data":null,"auth":"P"}"#, r#"{"cmd":null,"cmd":1}"#] {
-        let refusal = push::parse(body.as_bytes()).expect_err(body);
+        let refusal = push::parse(body.as_bytes(), push::PushLimits::default()).expect_err(body);
         assert_eq!((refusal.kind, refusal.index), (RefusalKind::DataMissing, None));
         assert_eq!(refusal.to_string(), "data missing");
     }
-    let refusal = push::parse(br#"[{"event":"E"},{"cmd":"notify"}]"#).unwrap_err();
+    let refusal =
+        push::parse(br#"[{"event":"E"},{"cmd":"notify"}]"#, push::PushLimits::default()).unwrap_err();
     assert_eq!((refusal.kind, refusal.index), (RefusalKind::DataMissing, Some(1)));
 }
 
@@ -75,7 +76,7 @@ fn credentials_are_found_in_every_place_they_were_sent_in() {
         ("[null]", None),
     ];
     for (body, expected) in cases {
-        let parsed = push::parse(body.as_bytes()).unwrap();
+        let parsed = push::parse(body.as_bytes(), push::PushLimits::default()).unwrap();
         let found: Vec<_> = parsed.credentials().map(|given| given.map(|given| given.reveal())).collect();
         assert_eq!(found, [expected], "{body}");
     }
@@ -89,7 +90,7 @@ fn a_broken_rule_does_not_hide_the_credentials() {
         r#"[{"auth":"P"},{"auth":"P","cmd":1,"data":1}]"#,
     ];
     for body in bodies {
-        let parsed = push::parse(body.as_bytes()).unwrap();
+        let parsed = push::parse(body.as_bytes(), push::PushLimits::default()).unwrap();
         assert!(parsed.credentials().all(|given| given.is_some_and(|given| given.matches("P"))), "{body}");
         assert!(parsed.into_dispatches().is_err(), "{body}");
     }
@@ -102,7 +103,10 @@ fn no_secret_is_shown_by_debug() {
         r#"[{"auth":"tiger"}]"#,
         r#"{"cmd":1,"data":1,"password":"tiger"}"#,
     ] {
-        assert!(!format!("{:?}", push::parse(body.as_bytes())).contains("tiger"), "{body}");
+        assert!(
+            !format!("{:?}", push::parse(body.as_bytes(), push::PushLimits::default())).contains("tiger"),
+            "{body}"
+        );
     }
 }
 
@@ -110,7 +114,7 @@ fn no_secret_is_shown_by_debug() {
 fn a_batch_is_read_in_order_and_a_refusal_names_the_item() {
     let body =
         r#"[{"event":"A","auth":"P"},{"cmd":"notifyAll","data":{"event":"B"},"password":"Q"},{"event":"C"}]"#;
-    let parsed = push::parse(body.as_bytes()).unwrap();
+    let parsed = push::parse(body.as_bytes(), push::PushLimits::default()).unwrap();
     assert_eq!(parsed.shape(), Shape::Batch);
     let found: Vec<_> = parsed.credentials().map(|given| given.map(|given| given.reveal())).collect();
     assert_eq!(found, [Some("P"), Some("Q"), None]);
@@ -124,5 +128,5 @@ fn a_batch_is_read_in_order_and_a_refusal_names_the_item() {
     let refusal = refused(r#"[{"event":"A","targets":{"users":[[]]}}]"#);
     let text = "item 0: /targets/users/0: a name must be a string or an integer (name-not-a-string)";
     assert_eq!(refusal.to_string(), text);
-    assert_eq!(push::parse(b"{}").unwrap().shape(), Shape::Single);
+    assert_eq!(push::parse(b"{}", push::PushLimits::default()).unwrap().shape(), Shape::Single);
 }

@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn a_protected_server_is_quiet_and_shows_no_secret() {
         let mut config = Config::default();
-        config.auth.method = ClientAuth::Password(Secret::from("canary".into()));
-        config.push.password = Some(Secret::from("canary".into()));
+        config.auth.method = ClientAuth::Password(Secret::from("canary"));
+        config.push.password = Some(Secret::from("canary"));
         let banner = banner(&config, "127.0.0.1:7117".parse().unwrap());
         assert!(!banner.contains("WARNING") && !banner.contains("canary"), "{banner}");
     }

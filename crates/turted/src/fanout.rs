@@ -53,7 +53,6 @@ pub(crate) struct Fanout {
     waiting: VecDeque<Rc<Connection>>,
     batch: Vec<Frame>,
     few: Vec<Rc<Connection>>,
-    seen: u64,
 }
 
 impl Fanout {
@@ -65,11 +64,6 @@ impl Fanout {
     /// Whether another dispatch may be taken out of the inbox.
     pub(crate) fn has_room(&self) -> bool {
         self.links.len() < LINKS_MAX
-    }
-
-    /// The number of the last dispatch that was resolved here.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
     }
 
     /// Chains one dispatch to the connections it concerns.
@@ -99,7 +93,6 @@ impl Fanout {
                 self.few.push(Rc::clone(connection));
             }
         });
-        self.seen = accepted.sequence;
         if reached <= FRONT_CONNECTIONS_MAX {
             self.bring_forward();
         }

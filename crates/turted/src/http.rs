@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use crate::push::rest;
 use crate::shared::Permit;
 use crate::socket::Socket;
 use crate::transport::socketio;
-use crate::worker::Worker;
+use crate::worker::{GOOD_BYE, Worker};
 
 /// The answer to a request.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -59,12 +59,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     let handler =
         Handler { worker: Rc::clone(&worker), peer: peer.ip().to_canonical(), taken: Rc::clone(&taken) };
     let mut connection = builder(&worker).serve_connection(TokioIo::new(stream), handler);
-    {
-        let mut served = pin!(poll_fn(|context| connection.poll_without_shutdown(context)));
-        if worker.stopping.run_until_cancelled(&mut served).await.is_none() {
-            // The server stops: the request that is under way is still answered.
-            let _ = timeout(crate::worker::GOOD_BYE, served).await;
-        }
+    let served = poll_fn(|context| connection.poll_without_shutdown(context));
+    if worker.stopping.run_until_cancelled(served).await.is_none() {
+        // The server stops: the request that is under way is still answered, then no other.
+        Pin::new(&mut connection).graceful_shutdown();
+        let served = poll_fn(|context| connection.poll_without_shutdown(context));
+        let _ = timeout(GOOD_BYE, served).await;
     }
     let parts = connection.into_parts();
     let socket = Socket::new(parts.io.into_inner(), permit);
@@ -123,7 +123,8 @@ impl Service<Request<Incoming>> for Handler {
 async fn route(call: Call) -> Outcome {
     let config = &call.worker.config;
     let uri = call.request.uri();
-    if uri.to_string().len() > config.limits.request_uri_bytes {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    if target.len() > config.limits.request_uri_bytes {
         return text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)")
             .into();
     }

@@ -42,7 +42,7 @@ pub(crate) enum EngineRequest {
     BeginPost(Answer<()>),
     /// The body of that POST.
     Post(PostBody, Answer<()>),
-    /// That POST is gone before its body.
+    /// That POST is gone, or refused, before the end of its body.
     PostAborted,
     /// A WebSocket wants to take the session over: may it?
     BeginUpgrade(Answer<()>),

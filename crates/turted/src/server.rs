@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use turted_core::limits::DESCRIPTORS_RESERVED;
 
@@ -59,13 +59,9 @@ pub struct Server {
     address: SocketAddr,
     dispatcher: Dispatcher,
     stopping: CancellationToken,
-    workers: Vec<RunningWorker>,
-}
-
-#[derive(Debug)]
-struct RunningWorker {
-    thread: Option<JoinHandle<()>>,
-    ended: oneshot::Receiver<()>,
+    workers: Vec<JoinHandle<()>>,
+    /// Hears of every worker that ends.
+    ended: mpsc::Receiver<()>,
 }
 
 impl Server {
@@ -99,12 +95,15 @@ impl Server {
             permits: Permits::new(connection_limit(&config)),
         });
         let node = Node { config, dispatcher, shared, stopping: CancellationToken::new() };
+        let (end, ended) = mpsc::channel(1);
         let inlets = listeners.into_iter().zip(inboxes).zip(mails);
         let workers = inlets
             .zip(0..=u8::MAX)
-            .map(|(((listener, inbox), mail), index)| node.start(index, Inlets { listener, inbox, mail }))
+            .map(|(((listener, inbox), mail), index)| {
+                node.start(index, Inlets { listener, inbox, mail }, End(end.clone()))
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Self { address, dispatcher: node.dispatcher, stopping: node.stopping, workers })
+        Ok(Self { address, dispatcher: node.dispatcher, stopping: node.stopping, workers, ended })
     }
 
     /// The address it listens on.
@@ -125,23 +124,15 @@ impl Server {
     /// # Errors
     /// A worker ended by itself.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let mut ended = Vec::new();
-        let mut threads = Vec::new();
-        for worker in self.workers.drain(..) {
-            ended.push(worker.ended);
-            threads.extend(worker.thread);
-        }
         let lost = tokio::select! {
             () = stop => false,
-            () = any_ended(&mut ended) => true,
+            _ = self.ended.recv() => true,
         };
         self.dispatcher.stop();
         self.stopping.cancel();
-        for worker in ended {
-            // The sender is dropped at the end of the worker in any case.
-            let _ = worker.await;
-        }
-        let panicked = threads.into_iter().any(|thread| thread.join().is_err());
+        // Closed once every worker has dropped its sender; then joining does not wait.
+        while self.ended.recv().await.is_some() {}
+        let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
     }
 }
@@ -153,13 +144,14 @@ impl Drop for Server {
     }
 }
 
-/// Waits until one worker has ended.
-async fn any_ended(workers: &mut [oneshot::Receiver<()>]) {
-    std::future::poll_fn(|context| {
-        let ended = workers.iter_mut().any(|worker| std::pin::Pin::new(worker).poll(context).is_ready());
-        if ended { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
+/// Tells the server that a worker has ended, by panic too.
+struct End(mpsc::Sender<()>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // The first news is all the server needs; a full channel holds it.
+        let _ = self.0.try_send(());
+    }
 }
 
 /// What every worker of a node is given.
@@ -171,10 +163,9 @@ struct Node {
 }
 
 impl Node {
-    fn start(&self, index: u8, inlets: Inlets) -> Result<RunningWorker, ServerError> {
+    fn start(&self, index: u8, inlets: Inlets, end: End) -> Result<JoinHandle<()>, ServerError> {
         let (config, dispatcher) = (Arc::clone(&self.config), self.dispatcher.clone());
         let (shared, stopping) = (Arc::clone(&self.shared), self.stopping.clone());
-        let (end, ended) = oneshot::channel();
         let work = move || {
             let _end = end;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -193,7 +184,7 @@ impl Node {
             drop(worker);
         };
         let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
-        Ok(RunningWorker { thread: Some(thread.map_err(ServerError::Start)?), ended })
+        thread.map_err(ServerError::Start)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use turted_core::close::Close;
 use turted_core::rate::Rate;
-use turted_core::registry::Registry;
+use turted_core::registry::{MembershipLimits, Registry};
 
 use crate::config::Config;
 use crate::connection::Connection;
@@ -62,10 +62,11 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) stopping: CancellationToken,
     fanout: RefCell<Fanout>,
+    /// The number of the last dispatch that was resolved against this worker's registry.
+    seen: Cell<u64>,
     context: WireContext,
     tasks: TaskTracker,
     started: Instant,
-    draining: Cell<bool>,
 }
 
 impl Worker {
@@ -76,21 +77,24 @@ impl Worker {
         shared: Arc<Shared>,
         stopping: CancellationToken,
     ) -> Rc<Self> {
-        let registry = Registry::with_channels_per_connection(config.limits.channels_per_connection);
+        let memberships = MembershipLimits {
+            channels: config.limits.channels_per_connection,
+            users: config.limits.users_per_connection,
+        };
         Rc::new(Self {
             index,
             context: WireContext { epoch: dispatcher.epoch() },
             config,
             dispatcher,
             shared,
-            registry: RefCell::new(registry),
+            registry: RefCell::new(Registry::with_limits(memberships)),
             timers: Timers::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             stopping,
             fanout: RefCell::default(),
+            seen: Cell::new(0),
             tasks: TaskTracker::new(),
             started: Instant::now(),
-            draining: Cell::new(false),
         })
     }
 
@@ -139,7 +143,7 @@ impl Worker {
 
     /// The number of the last dispatch that was resolved against this worker's registry.
     pub(crate) fn seen(&self) -> u64 {
-        self.fanout.borrow().seen()
+        self.seen.get()
     }
 
     /// Puts a letter into another worker's box. Waits while the box is full.
@@ -173,6 +177,7 @@ impl Worker {
 
     fn accept(&self, delivery: &Delivery) {
         self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut(), &self.context);
+        self.seen.set(delivery.accepted.sequence);
     }
 
     async fn read_mail(self: Rc<Self>, mut mail: mpsc::Receiver<Mail>) {
@@ -206,7 +211,6 @@ impl Worker {
 
     /// Tells every connection that the server stops and waits for their tasks to end.
     async fn drain(&self) {
-        self.draining.set(true);
         let open: Vec<_> = self.registry.borrow().iter().cloned().collect();
         for turn in open.chunks(TURN) {
             turn.iter().for_each(|connection| connection.close(self, Close::Drain));

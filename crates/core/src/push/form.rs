@@ -66,14 +66,14 @@ impl<'a> Item<'a> {
         self.credentials.as_ref()
     }
 
-    pub(super) fn into_dispatch(self) -> Result<Dispatch, Refusal> {
+    pub(super) fn into_dispatch(self, targets_max: usize) -> Result<Dispatch, Refusal> {
         match self.form {
             Form::Current { event, targets, payload } => Ok(Dispatch {
                 event: read_event(event, "/event")?,
-                targets: targets::read(targets)?,
+                targets: targets::read(targets, targets_max)?,
                 payload: read_payload(payload),
             }),
-            Form::Legacy { cmd, data } => read_legacy(cmd, data),
+            Form::Legacy { cmd, data } => read_legacy(cmd, data, targets_max),
             Form::Wrong(refusal) => Err(refusal),
         }
     }
@@ -105,7 +105,7 @@ fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
     }
 }
 
-fn read_legacy(cmd: &RawValue, data: &RawValue) -> Result<Dispatch, Refusal> {
+fn read_legacy(cmd: &RawValue, data: &RawValue, targets_max: usize) -> Result<Dispatch, Refusal> {
     let broadcast = is_broadcast(cmd)?;
     let names = ["event", "user", "users", "channel", "channels", "payload"];
     let not_an_object = || Refusal::rule("data-not-an-object", "/data", "data must be an object");
@@ -116,7 +116,7 @@ fn read_legacy(cmd: &RawValue, data: &RawValue) -> Result<Dispatch, Refusal> {
     let [event, user, users, channel, channels, payload] = members.values;
     let targets = match broadcast {
         true => Targets::broadcast(),
-        false => targets::union("/data", [user, users], [channel, channels])?,
+        false => targets::union("/data", [user, users], [channel, channels], targets_max)?,
     };
     Ok(Dispatch { event: read_event(event, "/data/event")?, targets, payload: read_payload(payload) })
 }

@@ -8,14 +8,13 @@ use serde_json::value::RawValue;
 use super::refusal::Refusal;
 use crate::dispatch::Targets;
 use crate::json::{self, Key, Kind, Members};
-use crate::limits::TARGETS_MAX;
 use crate::name::{Name, NameRefusal};
 
 /// One list under its two names: `user` and `users`, or `channel` and `channels`.
 type Lists<'a> = [Option<&'a RawValue>; 2];
 
 /// The targets in the field `targets` of the current form.
-pub(super) fn read(raw: Option<&RawValue>) -> Result<Targets, Refusal> {
+pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, Refusal> {
     let Some(raw) = raw.filter(|raw| !is_empty(raw)) else {
         return Ok(Targets::default());
     };
@@ -30,16 +29,21 @@ pub(super) fn read(raw: Option<&RawValue>) -> Result<Targets, Refusal> {
         return Err(Refusal::rule("targets-unknown-key", &below("/targets", Key::Member(key)), detail));
     }
     let [user, users, channel, channels, broadcast] = members.values;
-    let targets = union("/targets", [user, users], [channel, channels])?;
+    let targets = union("/targets", [user, users], [channel, channels], most)?;
     Ok(Targets { broadcast: broadcast.map_or(Ok(false), is_broadcast)?, ..targets })
 }
 
-/// The union of lists that stand in the object at `parent`.
-pub(super) fn union(parent: &str, users: Lists<'_>, channels: Lists<'_>) -> Result<Targets, Refusal> {
-    let users = names(parent, ["user", "users"], users)?;
-    let channels = names(parent, ["channel", "channels"], channels)?;
-    if users.len() + channels.len() > TARGETS_MAX {
-        return Err(too_many(parent));
+/// The union of lists that stand in the object at `parent`, of `most` names together.
+pub(super) fn union(
+    parent: &str,
+    users: Lists<'_>,
+    channels: Lists<'_>,
+    most: usize,
+) -> Result<Targets, Refusal> {
+    let users = names(parent, ["user", "users"], users, most)?;
+    let channels = names(parent, ["channel", "channels"], channels, most)?;
+    if users.len() + channels.len() > most {
+        return Err(too_many(parent, most));
     }
     Ok(Targets { users, channels, broadcast: false })
 }
@@ -57,8 +61,9 @@ pub(super) fn no_name(refusal: NameRefusal, field: &str) -> Refusal {
     Refusal::rule(rule, field, refusal.to_string())
 }
 
-fn too_many(field: &str) -> Refusal {
-    Refusal::rule("targets-too-many", field, format!("a push has at most {TARGETS_MAX} users and channels"))
+fn too_many(field: &str, most: usize) -> Refusal {
+    let detail = format!("a push has at most {most} users and channels (limits.targets)");
+    Refusal::rule("targets-too-many", field, detail)
 }
 
 /// Whether `raw` is null or `[]`, which is what PHP makes of an empty array of targets.
@@ -78,8 +83,8 @@ fn is_broadcast(raw: &RawValue) -> Result<bool, Refusal> {
     }
 }
 
-fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>) -> Result<Vec<Name>, Refusal> {
-    let mut names = Names::default();
+fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>, most: usize) -> Result<Vec<Name>, Refusal> {
+    let mut names = Names { list: Vec::new(), known: BTreeSet::new(), most };
     for (key, raw) in keys.into_iter().zip(lists) {
         if let Some(raw) = raw {
             names.add_list(raw, &format!("{parent}/{key}"))?;
@@ -89,10 +94,10 @@ fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>) -> Result<Vec<Name>, R
 }
 
 /// Names, each once, in the order in which they were listed.
-#[derive(Default)]
 struct Names {
     list: Vec<Name>,
     known: BTreeSet<Name>,
+    most: usize,
 }
 
 impl Names {
@@ -126,8 +131,8 @@ impl Names {
         if self.known.contains(&*text) {
             return Ok(());
         }
-        if self.list.len() == TARGETS_MAX {
-            return Err(too_many(&field()));
+        if self.list.len() == self.most {
+            return Err(too_many(&field(), self.most));
         }
         let name = Name::new(&text).map_err(|refusal| no_name(refusal, &field()))?;
         self.known.insert(name.clone());

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use turted_core::auth::Secret;
 use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use turted_core::push::{self, Shape};
+use turted_core::push::{self, PushLimits, Shape};
 
 use super::answer::{self, Accepted, Form, Problem};
 use super::attempts::{AttemptLimits, Attempts};
@@ -31,6 +31,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// What all pushes of a node have to pass.
 #[derive(Debug)]
 pub(crate) struct PushGate {
+    limits: PushLimits,
     password: Option<Secret>,
     attempts: Attempts,
     idempotency: Idempotency,
@@ -40,6 +41,7 @@ impl PushGate {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         Self {
+            limits: PushLimits { targets: limits.targets, dispatches: limits.batch_dispatches },
             password: config.push.password.clone(),
             attempts: Attempts::new(AttemptLimits {
                 attempts: limits.wrong_passwords,
@@ -116,7 +118,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     gate.check_address(peer)?;
     let (head, body) = request.into_parts();
     let body = read_body(&worker, body, worker.config.limits.push_body_bytes).await?;
-    let parsed = push::parse(&body)?;
+    let parsed = push::parse(&body, gate.limits)?;
     gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
     let shape = parsed.shape();
     let dispatches = parsed.into_dispatches()?;

@@ -70,18 +70,20 @@ pub(crate) enum Progress {
 }
 
 /// Reads messages from a socket through the worker's scratch buffer. Holds bytes only while the
-/// client has sent part of a frame.
+/// client has sent part of a frame, or while a message is waited for.
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
     rest: Vec<u8>,
+    /// Whether `rest` may hold whole frames: those behind a message that is waited for.
+    unfinished: bool,
 }
 
 impl Reader {
     /// A reader of messages up to `message_bytes`, that begins with what HTTP read already.
     pub(crate) fn new(message_bytes: usize, leftover: &Bytes) -> Self {
         let limits = DecoderLimits { message_bytes, fragments: MESSAGE_FRAGMENTS_MAX };
-        Self { decoder: Decoder::new(limits), rest: leftover.to_vec() }
+        Self { decoder: Decoder::new(limits), rest: leftover.to_vec(), unfinished: !leftover.is_empty() }
     }
 
     /// Waits until there may be something to read. Cancel safe.
@@ -96,9 +98,8 @@ impl Reader {
         socket: &Socket,
         mut receive: impl FnMut(Message<'_>) -> Step,
     ) -> Progress {
-        if !self.rest.is_empty() {
-            let mut rest = std::mem::take(&mut self.rest);
-            let progress = self.decode(&mut rest, &mut receive);
+        if self.unfinished {
+            let progress = self.decode_rest(&mut receive);
             if !matches!(progress, Progress::Drained) {
                 return progress;
             }
@@ -106,37 +107,55 @@ impl Reader {
         let mut scratch = worker.scratch.borrow_mut();
         let read = match socket.try_read(&mut scratch) {
             Ok(0) => return Progress::Ended,
-            Ok(read) => read,
+            Ok(read) => &mut scratch[..read],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Drained,
             Err(_) => return Progress::Ended,
         };
-        if self.rest.is_empty() {
-            return self.decode(&mut scratch[..read], &mut receive);
+        if !self.rest.is_empty() {
+            self.rest.extend_from_slice(read);
+            return self.decode_rest(&mut receive);
         }
-        let mut joined = std::mem::take(&mut self.rest);
-        joined.extend_from_slice(&scratch[..read]);
-        drop(scratch);
-        self.decode(&mut joined, &mut receive)
+        let (done, progress) = decode(&mut self.decoder, read, &mut receive);
+        self.rest.extend_from_slice(&read[done..]);
+        self.unfinished = may_hold_frames(&progress);
+        progress
     }
 
-    /// Decodes frames until the input is used up; what is left over goes to `rest`.
-    fn decode(&mut self, input: &mut [u8], receive: &mut impl FnMut(Message<'_>) -> Step) -> Progress {
-        let mut done = 0;
-        let progress = loop {
-            match self.decoder.decode(&mut input[done..]) {
-                Ok(Some(decoded)) => {
-                    done += decoded.consumed;
-                    match decoded.message.map_or(Step::Continue, &mut *receive) {
-                        Step::Continue => {}
-                        Step::Wait(event) => break Progress::Wait(event),
-                        Step::Stop => break Progress::Stopped,
-                    }
-                }
-                Ok(None) => break Progress::Drained,
-                Err(violation) => break Progress::Violated(violation),
-            }
-        };
-        self.rest.extend_from_slice(&input[done..]);
+    fn decode_rest(&mut self, receive: &mut impl FnMut(Message<'_>) -> Step) -> Progress {
+        let (done, progress) = decode(&mut self.decoder, &mut self.rest, receive);
+        self.rest.drain(..done);
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
+        }
+        self.unfinished = may_hold_frames(&progress);
         progress
+    }
+}
+
+/// Whether what is left may hold more than part of a frame: the receiver stopped before the end.
+fn may_hold_frames(progress: &Progress) -> bool {
+    matches!(progress, Progress::Wait(_) | Progress::Stopped)
+}
+
+/// Decodes frames until the input is used up or the receiver wants something else: how many bytes
+/// are done with.
+fn decode(
+    decoder: &mut Decoder,
+    input: &mut [u8],
+    receive: &mut impl FnMut(Message<'_>) -> Step,
+) -> (usize, Progress) {
+    let mut done = 0;
+    loop {
+        let decoded = match decoder.decode(&mut input[done..]) {
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => return (done, Progress::Drained),
+            Err(violation) => return (done, Progress::Violated(violation)),
+        };
+        done += decoded.consumed;
+        match decoded.message.map_or(Step::Continue, &mut *receive) {
+            Step::Continue => {}
+            Step::Wait(event) => return (done, Progress::Wait(event)),
+            Step::Stop => return (done, Progress::Stopped),
+        }
     }
 }

@@ -74,8 +74,9 @@ pub(crate) fn receive(worker: &Rc<Worker>, id: SessionId, request: EngineRequest
         EngineRequest::BeginPost(answer) => reply(answer, begin_post(worker, found)),
         EngineRequest::Post(body, answer) => post(worker, found, body, answer),
         EngineRequest::PostAborted => {
+            // What it would have carried is lost, and the client may not know.
             if let Some(connection) = found {
-                connection.session.posting.set(false);
+                connection.close(worker, Close::TransportLost);
             }
         }
         EngineRequest::BeginUpgrade(answer) => reply(answer, begin_upgrade(found)),
