@@ -44,16 +44,23 @@ fn auth_method(collected: &Collected) -> ClientMethod {
 }
 
 const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
-const AUTH_TOKEN_KEYS: [&str; 5] =
-    ["auth.prefix", "auth.prefix_file", "auth.suffix", "auth.suffix_file", "auth.hash"];
+const AUTH_TOKEN_KEYS: [&str; 4] = [
+    "auth.prefix",
+    "auth.prefix_file",
+    "auth.suffix",
+    "auth.suffix_file",
+];
 const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
 
 /// A secret without a method means the method that uses it, so that setting
 /// `TURTED_PUSH_PASSWORD` alone protects pushes.
 fn infer_methods(collected: &mut Collected) {
     let given = |keys: &[&str]| keys.iter().any(|key| collected.is_given(key));
-    let (password, token, push) =
-        (given(&AUTH_PASSWORD_KEYS), given(&AUTH_TOKEN_KEYS), given(&PUSH_PASSWORD_KEYS));
+    let (password, token, push) = (
+        given(&AUTH_PASSWORD_KEYS),
+        given(&AUTH_TOKEN_KEYS) || given(&["auth.hash"]),
+        given(&PUSH_PASSWORD_KEYS),
+    );
     if !collected.is_given("auth.method") {
         collected.settings.auth.method = match (password, token) {
             (true, _) => ClientMethod::Password,
@@ -71,7 +78,7 @@ fn check_methods(collected: &mut Collected) {
     let (needed, idle): (&[&str], Vec<&str>) = match auth_method(collected) {
         ClientMethod::Accept => (&[], [&AUTH_PASSWORD_KEYS[..], &AUTH_TOKEN_KEYS].concat()),
         ClientMethod::Password => (&AUTH_PASSWORD_KEYS, AUTH_TOKEN_KEYS.to_vec()),
-        ClientMethod::Token => (&AUTH_TOKEN_KEYS[..4], AUTH_PASSWORD_KEYS.to_vec()),
+        ClientMethod::Token => (&AUTH_TOKEN_KEYS, AUTH_PASSWORD_KEYS.to_vec()),
     };
     check_keys(collected, "auth.method", needed, &idle);
     match collected.settings.push.method {
