@@ -53,6 +53,7 @@ pub(super) struct PushArgs {
     /// The name of the event
     event: String,
     /// The payload as JSON, - for standard input; without one the event carries {}
+    #[arg(allow_negative_numbers = true)]
     payload: Option<String>,
 }
 
