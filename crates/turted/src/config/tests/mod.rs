@@ -1,6 +1,7 @@
 //! A configuration as an operator writes it, and what becomes of it.
 
 mod credentials;
+mod docs;
 mod messages;
 mod sources;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-
+use super::settings::{SETTINGS, Settings};
 use super::*;
 
 /// A working directory with the file, and whatever else a case needs.
