@@ -12,12 +12,7 @@ use super::*;
 /// Runs `turted` with these arguments and variables.
 fn turted(arguments: &[&str], variables: &[(&str, &str)]) -> ExitCode {
     let arguments = ["turted"].iter().chain(arguments).map(OsString::from);
-    run(
-        arguments,
-        variables
-            .iter()
-            .map(|(name, value)| (name.into(), value.into())),
-    )
+    run(arguments, variables.iter().map(|(name, value)| (name.into(), value.into())))
 }
 
 /// A server that answers one request with `answer` and returns the request.
@@ -63,10 +58,7 @@ fn a_push_carries_targets_password_and_the_payload_byte_for_byte() {
         "MESSAGE:NEW",
         payload,
     ];
-    assert_eq!(
-        turted(&arguments, &[("TURTED_PUSH_PASSWORD", "s3cret")]),
-        ExitCode::SUCCESS
-    );
+    assert_eq!(turted(&arguments, &[("TURTED_PUSH_PASSWORD", "s3cret")]), ExitCode::SUCCESS);
     let request = request.join().unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /push/ HTTP/1.1\r\n"), "{head}");
@@ -75,10 +67,7 @@ fn a_push_carries_targets_password_and_the_payload_byte_for_byte() {
         "{head}"
     );
     let targets = r#"{"users":["adam","eve"],"channels":["chat"]}"#;
-    assert_eq!(
-        body,
-        format!(r#"{{"event":"MESSAGE:NEW","targets":{targets},"payload":{payload}}}"#)
-    );
+    assert_eq!(body, format!(r#"{{"event":"MESSAGE:NEW","targets":{targets},"payload":{payload}}}"#));
 }
 
 #[test]
@@ -87,56 +76,27 @@ fn a_password_file_goes_before_the_variable_and_a_payload_may_be_missing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("password");
     fs::write(&file, "from file\n").unwrap();
-    let arguments = [
-        "push",
-        "--url",
-        &url,
-        "--password-file",
-        file.to_str().unwrap(),
-        "--broadcast",
-        "TICK",
-    ];
-    assert_eq!(
-        turted(&arguments, &[("TURTED_PUSH_PASSWORD", "s3cret")]),
-        ExitCode::SUCCESS
-    );
+    let arguments = ["push", "--url", &url, "--password-file", file.to_str().unwrap(), "--broadcast", "TICK"];
+    assert_eq!(turted(&arguments, &[("TURTED_PUSH_PASSWORD", "s3cret")]), ExitCode::SUCCESS);
     let request = request.join().unwrap();
-    assert!(
-        request.contains("authorization: Bearer from file\r\n"),
-        "{request}"
-    );
-    assert!(
-        request.ends_with(r#"{"event":"TICK","targets":{"broadcast":true}}"#),
-        "{request}"
-    );
+    assert!(request.contains("authorization: Bearer from file\r\n"), "{request}");
+    assert!(request.ends_with(r#"{"event":"TICK","targets":{"broadcast":true}}"#), "{request}");
 }
 
 #[test]
 fn a_refused_push_is_1_and_an_unreachable_server_3() {
     let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 15\r\n\r\nWrong auth data";
     let (url, request) = server(refused);
-    assert_eq!(
-        turted(&["push", "--url", &url, "--broadcast", "E", "-1"], &[]),
-        ExitCode::from(1)
-    );
+    assert_eq!(turted(&["push", "--url", &url, "--broadcast", "E", "-1"], &[]), ExitCode::from(1));
     assert!(request.join().unwrap().contains(r#""payload":-1"#));
 
     let (url, request) = server("HTTP/1.1 20");
-    assert_eq!(
-        turted(&["push", "--url", &url, "--broadcast", "E"], &[]),
-        ExitCode::from(3)
-    );
+    assert_eq!(turted(&["push", "--url", &url, "--broadcast", "E"], &[]), ExitCode::from(3));
     request.join().unwrap();
 
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}/push/");
-    assert_eq!(
-        turted(&["push", "--url", &url, "--broadcast", "E"], &[]),
-        ExitCode::from(3)
-    );
+    assert_eq!(turted(&["push", "--url", &url, "--broadcast", "E"], &[]), ExitCode::from(3));
 }
 
 #[test]
@@ -145,28 +105,10 @@ fn wrong_usage_is_2() {
         &["push", "E"][..],
         &["push", "--broadcast"],
         &["push", "--broadcast", "E", "hello"],
-        &[
-            "push",
-            "--broadcast",
-            "--url",
-            "https://localhost/push/",
-            "E",
-        ],
-        &[
-            "push",
-            "--broadcast",
-            "--url",
-            "http://a:b@localhost/push/",
-            "E",
-        ],
+        &["push", "--broadcast", "--url", "https://localhost/push/", "E"],
+        &["push", "--broadcast", "--url", "http://a:b@localhost/push/", "E"],
         &["push", "--broadcast", "--password", "secret", "E"],
-        &[
-            "push",
-            "--broadcast",
-            "--password-file",
-            "/nowhere/at/all",
-            "E",
-        ],
+        &["push", "--broadcast", "--password-file", "/nowhere/at/all", "E"],
         &["serve", "--listen", "here"],
         &["--workers", "0"],
         &["check", "--config", "/nowhere/at/all"],
@@ -175,29 +117,15 @@ fn wrong_usage_is_2() {
     ] {
         assert_eq!(turted(arguments, &[]), ExitCode::from(2), "{arguments:?}");
     }
-    assert_eq!(
-        turted(
-            &["push", "--broadcast", "E"],
-            &[("TURTED_PUSH_PASSWORD", "a\nb")]
-        ),
-        ExitCode::from(2)
-    );
+    assert_eq!(turted(&["push", "--broadcast", "E"], &[("TURTED_PUSH_PASSWORD", "a\nb")]), ExitCode::from(2));
 }
 
 #[test]
 fn help_version_check_token_and_completions_are_0() {
-    for arguments in [
-        &["--help"][..],
-        &["--version"],
-        &["check"],
-        &["token", "alice"],
-        &["completions", "bash"],
-    ] {
+    for arguments in
+        [&["--help"][..], &["--version"], &["check"], &["token", "alice"], &["completions", "bash"]]
+    {
         let variables = [("TURTED_AUTH_PREFIX", "s3cret")];
-        assert_eq!(
-            turted(arguments, &variables),
-            ExitCode::SUCCESS,
-            "{arguments:?}"
-        );
+        assert_eq!(turted(arguments, &variables), ExitCode::SUCCESS, "{arguments:?}");
     }
 }

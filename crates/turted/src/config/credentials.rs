@@ -44,12 +44,7 @@ fn auth_method(collected: &Collected) -> ClientMethod {
 }
 
 const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
-const AUTH_TOKEN_KEYS: [&str; 4] = [
-    "auth.prefix",
-    "auth.prefix_file",
-    "auth.suffix",
-    "auth.suffix_file",
-];
+const AUTH_TOKEN_KEYS: [&str; 4] = ["auth.prefix", "auth.prefix_file", "auth.suffix", "auth.suffix_file"];
 const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
 
 /// A secret without a method means the method that uses it, so that setting

@@ -9,38 +9,22 @@ fn every_authenticator_is_built_from_its_keys() {
     );
     place.write("p", "b\n");
     let config = place.load(&[], &[]).unwrap().config;
-    assert_eq!(
-        config.auth.method,
-        ClientAuth::Password(Secret::new("a".into()))
-    );
-    assert_eq!(config.push.password, Some(Secret::new("b".into())));
+    assert_eq!(config.auth.method, ClientAuth::Password(Secret::from("a")));
+    assert_eq!(config.push.password, Some(Secret::from("b")));
 
     let token = Place::new("[auth]\nmethod = \"token\"\nhash = \"md5\"\nprefix = \"x\"")
         .load(&[], &[])
         .unwrap()
         .config;
-    let (prefix, suffix) = (Secret::new("x".into()), Secret::new(String::new()));
-    assert_eq!(
-        token.auth.method,
-        ClientAuth::Token(TokenRule {
-            hash: TokenHash::Md5,
-            prefix,
-            suffix
-        })
-    );
+    let (prefix, suffix) = (Secret::from("x"), Secret::from(String::new()));
+    assert_eq!(token.auth.method, ClientAuth::Token(TokenRule { hash: Hash::Md5, prefix, suffix }));
 }
 
 #[test]
 fn a_secret_alone_chooses_its_method() {
-    let config = Place::new("")
-        .load(&[("TURTED_PUSH_PASSWORD", "b")], &[])
-        .unwrap()
-        .config;
-    assert_eq!(config.push.password, Some(Secret::new("b".into())));
-    let config = Place::new("")
-        .load(&[("TURTED_AUTH_SUFFIX", "b")], &[])
-        .unwrap()
-        .config;
+    let config = Place::new("").load(&[("TURTED_PUSH_PASSWORD", "b")], &[]).unwrap().config;
+    assert_eq!(config.push.password, Some(Secret::from("b")));
+    let config = Place::new("").load(&[("TURTED_AUTH_SUFFIX", "b")], &[]).unwrap().config;
     assert!(matches!(config.auth.method, ClientAuth::Token(_)));
 }
 
@@ -49,14 +33,8 @@ fn the_secret_of_the_stronger_source_wins() {
     let place = Place::new("[push]\npassword = \"file\"");
     place.write("p", "variable");
     let path = place.0.path().join("p");
-    let config = place
-        .load(
-            &[("TURTED_PUSH_PASSWORD_FILE", path.to_str().unwrap())],
-            &[],
-        )
-        .unwrap()
-        .config;
-    assert_eq!(config.push.password, Some(Secret::new("variable".into())));
+    let config = place.load(&[("TURTED_PUSH_PASSWORD_FILE", path.to_str().unwrap())], &[]).unwrap().config;
+    assert_eq!(config.push.password, Some(Secret::from("variable")));
     check(
         "[push]\npassword = \"a\"\npassword_file = \"b\"",
         &[],
@@ -96,16 +74,8 @@ fn incomplete_and_idle_credentials_are_refused() {
         &[],
         "turted.toml:2:8: `auth.method` = \"token\" needs `auth.prefix` or `auth.prefix_file` or `auth.suffix` or `auth.suffix_file`",
     );
-    check(
-        "[push]\npassword = \"\"",
-        &[],
-        "turted.toml:2:12: `push.password`: the secret is empty",
-    );
-    check(
-        "",
-        &[("TURTED_AUTH_PASSWORD", "")],
-        "TURTED_AUTH_PASSWORD: `auth.password`: the secret is empty",
-    );
+    check("[push]\npassword = \"\"", &[], "turted.toml:2:12: `push.password`: the secret is empty");
+    check("", &[("TURTED_AUTH_PASSWORD", "")], "TURTED_AUTH_PASSWORD: `auth.password`: the secret is empty");
     check(
         "[push]\npassword_file = \"p\"",
         &[],
@@ -116,10 +86,9 @@ fn incomplete_and_idle_credentials_are_refused() {
 #[test]
 fn a_secret_file_is_neither_empty_nor_large() {
     let place = Place::new("[push]\npassword_file = \"p\"");
-    for (content, reason) in [
-        ("\n".to_owned(), "the secret is empty"),
-        ("x".repeat(8193), "at most 8192 bytes"),
-    ] {
+    for (content, reason) in
+        [("\n".to_owned(), "the secret is empty"), ("x".repeat(8193), "at most 8192 bytes")]
+    {
         place.write("p", &content);
         let error = place.load(&[], &[]).map(|_| ()).unwrap_err();
         assert!(error.contains(reason), "{error}");
@@ -135,10 +104,7 @@ fn secrets_that_others_can_read_are_a_warning() {
     set_mode(&place.0.path().join("p"), 0o640);
     set_mode(&place.0.path().join("turted.toml"), 0o604);
     let warnings = place.load(&[], &[]).unwrap().warnings;
-    let warnings: Vec<String> = warnings
-        .iter()
-        .map(|warning| place.strip(warning))
-        .collect();
+    let warnings: Vec<String> = warnings.iter().map(|warning| place.strip(warning)).collect();
     assert_eq!(
         warnings,
         [
@@ -152,9 +118,7 @@ fn secrets_that_others_can_read_are_a_warning() {
 fn no_secret_reaches_debug_output_or_the_effective_configuration() {
     let place = Place::new("[auth]\nmethod = \"token\"\nprefix = \"canary\"\nsuffix_file = \"s\"");
     place.write("s", "canary");
-    let loaded = place
-        .load(&[("TURTED_PUSH_PASSWORD", "canary")], &[])
-        .unwrap();
+    let loaded = place.load(&[("TURTED_PUSH_PASSWORD", "canary")], &[]).unwrap();
     let text = format!("{loaded:?}\n{:?}\n{}", loaded.config, loaded.effective());
     assert!(!text.contains("canary"), "{text}");
     assert!(
@@ -176,10 +140,7 @@ fn no_secret_reaches_an_error() {
         "[push]\npasswort = \"canary\"",
     ];
     for toml in broken {
-        let error = Place::new(toml)
-            .load(&[("TURTED_CANARY", "canary")], &[])
-            .map(|_| ())
-            .unwrap_err();
+        let error = Place::new(toml).load(&[("TURTED_CANARY", "canary")], &[]).map(|_| ()).unwrap_err();
         assert!(!error.contains("canary"), "{error}");
     }
 }

@@ -7,16 +7,9 @@ fn a_setting_is_listed_once_and_sections_are_not_split() {
     let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
     let mut sections: Vec<&str> = SETTINGS.iter().map(|setting| setting.parts().0).collect();
     sections.dedup();
-    assert_eq!(
-        sections,
-        ["", "socketio", "auth", "push", "limits", "recovery"]
-    );
+    assert_eq!(sections, ["", "socketio", "auth", "push", "limits", "recovery"]);
     for key in &keys {
-        assert_eq!(
-            keys.iter().filter(|other| *other == key).count(),
-            1,
-            "{key}"
-        );
+        assert_eq!(keys.iter().filter(|other| *other == key).count(), 1, "{key}");
     }
 }
 
@@ -41,11 +34,7 @@ fn the_documentation_has_every_key_with_its_variable_and_default() {
         match setting.field.show(&mut settings) {
             _ if setting.key == "workers" => assert_eq!(row[3], "number of cores"),
             Some(default) => assert_eq!(row[3], format!("`{default}`"), "{}", setting.key),
-            None => assert!(
-                !row[3].is_empty() && !row[3].contains('`'),
-                "{}",
-                setting.key
-            ),
+            None => assert!(!row[3].is_empty() && !row[3].contains('`'), "{}", setting.key),
         }
     }
 }
@@ -53,9 +42,7 @@ fn the_documentation_has_every_key_with_its_variable_and_default() {
 #[test]
 fn the_documentation_has_no_key_that_does_not_exist() {
     let docs = include_str!("../../../../../docs/configuration.md");
-    let rows = docs
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     for (key, _) in rows.filter(|(_, rest)| rest.contains("TURTED_")) {
         assert!(settings::find(key).is_some(), "{key} does not exist");
     }

@@ -4,11 +4,7 @@ use super::*;
 
 #[test]
 fn unknown_names_are_told_with_their_place_and_the_nearest_name() {
-    check(
-        "wrokers = 3",
-        &[],
-        "turted.toml:1:1: unknown key `wrokers`; did you mean `workers`?",
-    );
+    check("wrokers = 3", &[], "turted.toml:1:1: unknown key `wrokers`; did you mean `workers`?");
     check(
         "# a\n[socketio]\n  pth = 1",
         &[],
@@ -19,32 +15,20 @@ fn unknown_names_are_told_with_their_place_and_the_nearest_name() {
         &[],
         "turted.toml:1:1: unknown key `ping_interval`; did you mean `socketio.ping_interval`?",
     );
-    check(
-        "[push]\nlisten = 1",
-        &[],
-        "turted.toml:2:1: unknown key `push.listen`; did you mean `listen`?",
-    );
+    check("[push]\nlisten = 1", &[], "turted.toml:2:1: unknown key `push.listen`; did you mean `listen`?");
     check("colour = 1", &[], "turted.toml:1:1: unknown key `colour`");
     check(
         "[socket-io]\na = 1",
         &[],
         "turted.toml:1:2: unknown section [socket-io]; did you mean [socketio]?",
     );
-    check(
-        "push = 1",
-        &[],
-        "turted.toml:1:1: `push` is a section: write [push] and its keys below",
-    );
+    check("push = 1", &[], "turted.toml:1:1: `push` is a section: write [push] and its keys below");
     check(
         "",
         &[("TURTED_PSUH_PATH", "")],
         "TURTED_PSUH_PATH: unknown variable; did you mean TURTED_PUSH_PATH?",
     );
-    check(
-        "",
-        &[("TURTED_CHEESE", "")],
-        "TURTED_CHEESE: unknown variable",
-    );
+    check("", &[("TURTED_CHEESE", "")], "TURTED_CHEESE: unknown variable");
 }
 
 #[test]
@@ -59,21 +43,13 @@ fn wrong_types_are_told_with_what_was_expected_and_found() {
         &[],
         "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found \"two\"",
     );
-    check(
-        "workers = 0",
-        &[],
-        "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found 0",
-    );
+    check("workers = 0", &[], "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found 0");
     check(
         "workers = 99999999999999999999",
         &[],
         "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found a value of type integer",
     );
-    check(
-        "insecure = \"yes\"",
-        &[],
-        "turted.toml:1:12: `insecure`: expected true or false, found \"yes\"",
-    );
+    check("insecure = \"yes\"", &[], "turted.toml:1:12: `insecure`: expected true or false, found \"yes\"");
     check(
         "log_level = \"loud\"",
         &[],
@@ -109,23 +85,9 @@ fn wrong_types_are_told_with_what_was_expected_and_found() {
 #[test]
 fn all_problems_are_told_in_the_order_of_the_sources() {
     let place = Place::new("b = 1\na = 1");
-    let error = place
-        .load(&[("TURTED_WORKERS", "x")], &[("listen", "here")])
-        .map(|_| ())
-        .unwrap_err();
-    let places: Vec<&str> = error
-        .lines()
-        .map(|line| line.split_once(": ").unwrap().0)
-        .collect();
-    assert_eq!(
-        places,
-        [
-            "turted.toml:1:1",
-            "turted.toml:2:1",
-            "TURTED_WORKERS",
-            "--flag"
-        ]
-    );
+    let error = place.load(&[("TURTED_WORKERS", "x")], &[("listen", "here")]).map(|_| ()).unwrap_err();
+    let places: Vec<&str> = error.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+    assert_eq!(places, ["turted.toml:1:1", "turted.toml:2:1", "TURTED_WORKERS", "--flag"]);
 }
 
 #[test]
@@ -135,11 +97,7 @@ fn a_file_that_is_no_toml_is_told_without_quoting_it() {
         &[],
         "turted.toml:2:12: not valid TOML: missing opening quote, expected `\"`",
     );
-    check(
-        "workers = 1\nworkers = 2",
-        &[],
-        "turted.toml:2:1: not valid TOML: duplicate key",
-    );
+    check("workers = 1\nworkers = 2", &[], "turted.toml:2:1: not valid TOML: duplicate key");
 }
 
 #[test]
@@ -159,11 +117,7 @@ fn values_that_do_not_fit_together_are_refused() {
         &[],
         "turted.toml:2:8: `push.path` = \"/socket.io/push/\" and `socketio.path` = \"/socket.io/\" overlap",
     );
-    check(
-        "assets_dir = \"gone\"",
-        &[],
-        "turted.toml:1:14: `assets_dir`: gone is not a directory",
-    );
+    check("assets_dir = \"gone\"", &[], "turted.toml:1:14: `assets_dir`: gone is not a directory");
     let place = Place::new("[limits]\noutbox_frames = 300\n[push]\npath = \"/socket.iox\"");
     assert!(place.load(&[], &[]).is_ok());
 }
@@ -182,10 +136,7 @@ fn other_machines_are_refused_without_credentials() {
     );
     check(
         "",
-        &[
-            ("TURTED_LISTEN", "10.0.0.1:1"),
-            ("TURTED_AUTH_PASSWORD", "a"),
-        ],
+        &[("TURTED_LISTEN", "10.0.0.1:1"), ("TURTED_AUTH_PASSWORD", "a")],
         "TURTED_LISTEN: `listen` = \"10.0.0.1:1\" lets other machines in, and everyone may push (`push.method` = \"none\"); set `push.password_file` or TURTED_PUSH_PASSWORD, or accept it with --insecure",
     );
 }

@@ -30,17 +30,10 @@ impl Place {
         set_mode(&self.0.path().join(name), 0o600);
     }
 
-    fn load(
-        &self,
-        variables: &[(&str, &str)],
-        flags: &[(&'static str, &str)],
-    ) -> Result<Loaded, String> {
+    fn load(&self, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Loaded, String> {
         let owned = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
-        let flag = |(key, value): &(&'static str, &str)| Flag {
-            key,
-            name: "--flag",
-            value: (*value).to_owned(),
-        };
+        let flag =
+            |(key, value): &(&'static str, &str)| Flag { key, name: "--flag", value: (*value).to_owned() };
         let sources = Sources {
             file: ConfigFile::Named(self.0.path().join("turted.toml")),
             variables: variables.iter().map(owned).collect(),
@@ -64,9 +57,6 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn check(toml: &str, variables: &[(&str, &str)], message: &str) {
-    let error = Place::new(toml)
-        .load(variables, &[])
-        .map(|loaded| loaded.config)
-        .unwrap_err();
+    let error = Place::new(toml).load(variables, &[]).map(|loaded| loaded.config).unwrap_err();
     assert_eq!(error, message, "{toml}");
 }

@@ -6,51 +6,27 @@ use super::*;
 fn a_named_file_must_exist_and_the_usual_one_need_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("turted.toml");
-    let sources = |file| Sources {
-        file,
-        variables: Vec::new(),
-        flags: Vec::new(),
-    };
-    assert_eq!(
-        Config::load(&sources(ConfigFile::IfPresent(path.clone()))),
-        Ok(Config::default())
-    );
-    let error = Config::load(&sources(ConfigFile::Named(path.clone())))
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        format!(
-            "cannot read {}: No such file or directory (os error 2)",
-            path.display()
-        )
-    );
+    let sources = |file| Sources { file, variables: Vec::new(), flags: Vec::new() };
+    assert_eq!(Config::load(&sources(ConfigFile::IfPresent(path.clone()))), Ok(Config::default()));
+    let error = Config::load(&sources(ConfigFile::Named(path.clone()))).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot read {}: No such file or directory (os error 2)", path.display()));
 }
 
 #[test]
 fn flags_override_variables_override_the_file_overrides_defaults() {
-    let place =
-        Place::new("workers = 3\n[socketio]\nping_interval = \"3s\"\nping_timeout = \"4s\"\n");
-    let variables = [
-        ("TURTED_SOCKETIO_PING_INTERVAL", "5s"),
-        ("TURTED_WORKERS", "4"),
-    ];
+    let place = Place::new("workers = 3\n[socketio]\nping_interval = \"3s\"\nping_timeout = \"4s\"\n");
+    let variables = [("TURTED_SOCKETIO_PING_INTERVAL", "5s"), ("TURTED_WORKERS", "4")];
     let config = place.load(&variables, &[("workers", "5")]).unwrap().config;
     assert_eq!(config.workers, 5);
     assert_eq!(config.socketio.ping_interval, Duration::from_secs(5));
     assert_eq!(config.socketio.ping_timeout, Duration::from_secs(4));
-    assert_eq!(
-        config.socketio.connect_timeout,
-        Config::default().socketio.connect_timeout
-    );
+    assert_eq!(config.socketio.connect_timeout, Config::default().socketio.connect_timeout);
 }
 
 #[test]
 fn the_old_variable_sets_the_log_level_but_not_beside_the_new_one() {
-    let config = Place::new("log_level = \"error\"")
-        .load(&[("TURTED_LOGLEVEL", "trace")], &[])
-        .unwrap()
-        .config;
+    let config =
+        Place::new("log_level = \"error\"").load(&[("TURTED_LOGLEVEL", "trace")], &[]).unwrap().config;
     assert_eq!(config.log_level, LogLevel::Trace);
     check(
         "",
@@ -70,37 +46,18 @@ fn variables_of_others_are_left_alone() {
         ("TURTED_PORT", "tcp://10.0.0.1:7117"),
         ("TURTED_PORT_7117_TCP_ADDR", "10.0.0.1"),
     ];
-    assert_eq!(
-        Place::new("").load(&variables, &[]).unwrap().config,
-        Config::default()
-    );
-    check(
-        "",
-        &[("TURTED_PORT", "80")],
-        "TURTED_PORT: unknown variable",
-    );
+    assert_eq!(Place::new("").load(&variables, &[]).unwrap().config, Config::default());
+    check("", &[("TURTED_PORT", "80")], "TURTED_PORT: unknown variable");
 }
 
 #[test]
 fn loopback_credentials_or_insecure_open_the_door() {
     for listen in ["127.0.0.2:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
-        assert!(
-            Place::new("")
-                .load(&[("TURTED_LISTEN", listen)], &[])
-                .is_ok(),
-            "{listen}"
-        );
+        assert!(Place::new("").load(&[("TURTED_LISTEN", listen)], &[]).is_ok(), "{listen}");
     }
     let place = Place::new("listen = \"0.0.0.0:0\"");
     assert!(place.load(&[], &[("insecure", "true")]).is_ok());
-    assert!(
-        place
-            .load(
-                &[("TURTED_AUTH_PASSWORD", "a"), ("TURTED_PUSH_PASSWORD", "b")],
-                &[]
-            )
-            .is_ok()
-    );
+    assert!(place.load(&[("TURTED_AUTH_PASSWORD", "a"), ("TURTED_PUSH_PASSWORD", "b")], &[]).is_ok());
 }
 
 #[test]
