@@ -83,7 +83,8 @@ impl Socket {
     }
 
     async fn discard(&self) {
-        let mut buffer = [0; 4096];
+        // On the heap, and only now: an array would make the task of every open connection as large.
+        let mut buffer = vec![0; 4096];
         let mut left = LINGER_BYTES;
         while left > 0 && self.readable().await.is_ok() {
             match self.try_read(&mut buffer) {

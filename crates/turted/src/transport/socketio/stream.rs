@@ -197,3 +197,20 @@ async fn refuse(socket: &Socket, code: u16) {
     let _ = socket.try_write(&encode_close(code, ""));
     socket.linger().await;
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open connection holds one of these: an array that lives across an await would show in
+    /// the memory of the whole server.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(returned(run) <= 640, "{} bytes", returned(run));
+        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
+    }
+}
