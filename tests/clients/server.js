@@ -1,0 +1,137 @@
+'use strict';
+// The turted server as a child process on a port of its own.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { afterwards } = require('./afterwards');
+const { request } = require('./http');
+const { until } = require('./waiting');
+
+const BINARY = path.resolve(__dirname, process.env.TURTED_BIN || '../../target/debug/turted');
+const LISTENING = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
+// Stopping a server whose clients have gone takes milliseconds; this is for a busy machine.
+const STOP_MS_MAX = 15_000;
+
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** `{ section: { key: value } }` as TOML. */
+function toml(config) {
+  const line = ([key, value]) => `${key} = ${JSON.stringify(value)}\n`;
+  return Object.entries(config)
+    .map(([section, keys]) => `[${section}]\n${Object.entries(keys).map(line).join('')}`)
+    .join('\n');
+}
+
+class Server {
+  constructor(config, env) {
+    this.config = config;
+    this.env = env;
+    this.port = 0;
+    this.output = '';
+    this.agent = new http.Agent({ keepAlive: true });
+    this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-clients-'));
+    this.configFile = path.join(this.directory, 'turted.toml');
+    fs.writeFileSync(this.configFile, toml(config));
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get alive() {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Starts the process: on a free port the first time, on the same port after that. */
+  async run() {
+    const before = this.output.length;
+    const args = ['serve', '--listen', `127.0.0.1:${this.port}`, '--config', this.configFile];
+    const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
+    let failure = null;
+    this.child = child;
+    running.add(child);
+    this.exited = new Promise((resolve) => {
+      child.once('error', (error) => resolve({ error: (failure = error) }));
+      child.once('exit', (code, signal) => resolve({ code, signal }));
+    }).finally(() => running.delete(child));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => (this.output += text));
+    }
+    const announced = () => {
+      if (failure) throw new Error(`${BINARY} did not start: ${failure.message}`);
+      if (!this.alive) throw new Error(`the server ended at its start:\n${this.output}`);
+      return LISTENING.exec(this.output.slice(before));
+    };
+    this.port = Number((await until(announced, () => `an address in: ${this.output}`))[1]);
+  }
+
+  /** POST /push/: `{ status, reason, headers, body }`. */
+  push(body, headers = {}) {
+    const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+    return request(`${this.url}/push/`, {
+      method: 'POST',
+      body: text,
+      agent: this.agent,
+      headers: { 'Content-Type': 'application/json', ...headers },
+    });
+  }
+
+  /** Pushes one event and checks that it was accepted. */
+  async emit(event, targets, payload = {}) {
+    const { password } = this.config.push || {};
+    const auth = password === undefined ? undefined : { password };
+    const answer = await this.push({ event, targets, payload, auth });
+    assert.deepEqual([answer.status, answer.body], [200, 'OK']);
+  }
+
+  /** Ends the server as an operator does. Gives the exit code. */
+  async stop(ms = STOP_MS_MAX) {
+    this.agent.destroy();
+    this.child.kill('SIGTERM');
+    const late = setTimeout(() => this.child.kill('SIGKILL'), ms);
+    const { code, signal, error } = await this.exited;
+    clearTimeout(late);
+    if (error) throw error;
+    if (signal === 'SIGKILL') throw new Error(`the server did not end ${ms} ms after SIGTERM`);
+    return code;
+  }
+
+  /** Ends the server as a power cut does. */
+  async kill() {
+    this.agent.destroy();
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** A crash and a new start on the same port. */
+  async restart() {
+    await this.kill();
+    await this.run();
+  }
+
+  async putAway() {
+    try {
+      if (!this.alive) return;
+      const code = await this.stop();
+      assert.equal(code, 0, `the server ended with ${code}:\n${this.output}`);
+    } finally {
+      this.agent.destroy();
+      fs.rmSync(this.directory, { recursive: true, force: true });
+    }
+  }
+}
+
+/** A running server that ends with the test `t`. */
+async function start(t, config = {}, env = {}) {
+  const server = new Server({ push: { method: 'none' }, ...config }, env);
+  afterwards(t, () => server.putAway());
+  await server.run();
+  return server;
+}
+
+module.exports = { start };

@@ -1,0 +1,101 @@
+'use strict';
+// One page of a user: the unmodified TURTED client on one of three generations of socket.io-client.
+
+const { isDeepStrictEqual } = require('node:util');
+const TURTED = require('turted-client');
+const { afterwards } = require('./afterwards');
+const { until } = require('./waiting');
+
+const VERSIONS = [
+  { name: 'socket.io-client 2.5', io: require('socket.io-client-2'), major: 2 },
+  { name: 'socket.io-client 3.1', io: require('socket.io-client-3'), major: 3 },
+  { name: 'socket.io-client 4.x', io: require('socket.io-client-4'), major: 4 },
+];
+const TRANSPORTS = [
+  { over: 'polling', transports: ['polling'] },
+  { over: 'websocket', transports: ['websocket'] },
+  { over: 'polling, then websocket', transports: ['polling', 'websocket'] },
+];
+
+/** Every client over every transport: the rows of the table-driven suites. */
+const CELLS = VERSIONS.flatMap((version) =>
+  TRANSPORTS.map((transport) => ({ ...version, ...transport, title: `${version.name} over ${transport.over}` })),
+);
+
+/** Reconnects at once, so that the tests of reconnection are quick. */
+const EAGER = { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, randomizationFactor: 0 };
+
+class Tab {
+  constructor(turted) {
+    this.turted = turted;
+    this.native = turted.nativeConnection;
+    this.events = [];
+    this.answers = [];
+    this.native.on('EVENT', (event) => this.events.push(event));
+    for (const name of ['OK', 'ERROR', 'ECHO']) {
+      this.native.on(name, (data) => this.answers.push([name, data]));
+    }
+  }
+
+  /** Waits for this answer and takes it from the list. */
+  async answer(name, data) {
+    const wanted = [name, data];
+    const index = () => this.answers.findIndex((answer) => isDeepStrictEqual(answer, wanted));
+    await until(() => index() >= 0, () => `${JSON.stringify(wanted)} among ${JSON.stringify(this.answers)}`);
+    this.answers.splice(index(), 1);
+  }
+
+  /** Waits for an ERROR, takes it from the list and gives its text. */
+  async refusal() {
+    const index = () => this.answers.findIndex(([name]) => name === 'ERROR');
+    await until(() => index() >= 0, () => `an ERROR among ${JSON.stringify(this.answers)}`);
+    return this.answers.splice(index(), 1)[0][1];
+  }
+
+  async ident(username, secrets = {}) {
+    this.turted.ident({ username, ...secrets });
+    await this.answer('OK', { username });
+  }
+
+  async join(channel) {
+    this.turted.join(channel);
+    await this.answer('OK', { channel });
+  }
+
+  /** Shows that the connection lives and that all answers before this one are in. */
+  async echo(data = 'still here') {
+    this.turted.echo(data);
+    await this.answer('ECHO', data);
+  }
+
+  /** Waits for the event `name` and gives it. */
+  event(name) {
+    const found = () => this.events.find((event) => event.event === name);
+    return until(found, () => `the event ${name} among ${JSON.stringify(this.events).slice(0, 2000)}`);
+  }
+
+  /** The names of all events so far. */
+  get heard() {
+    return this.events.map((event) => event.event);
+  }
+
+  get transport() {
+    return this.native.io.engine.transport.name;
+  }
+}
+
+/** A page on `url` that closes with the test `t`. */
+function open(t, cell, url, options = {}) {
+  const native = cell.io(url, { ...EAGER, transports: cell.transports, ...options });
+  afterwards(t, () => native.close());
+  return new Tab(new TURTED(url, native));
+}
+
+/** A page exactly as the README of turted-client opens it: no option at all. */
+function openPlain(t, url) {
+  const turted = new TURTED(url);
+  afterwards(t, () => turted.nativeConnection.close());
+  return new Tab(turted);
+}
+
+module.exports = { CELLS, VERSIONS, open, openPlain };

@@ -1,0 +1,44 @@
+'use strict';
+// Waiting for something to happen, with an end: no test sleeps for a fixed time.
+
+const WAIT_MS_MAX = 10_000;
+const LOOK_EVERY_MS = 4;
+
+/** Resolves as soon as `condition()` is truthy, with its value. */
+async function until(condition, what = condition.toString(), ms = WAIT_MS_MAX) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain for: ${typeof what === 'function' ? what() : what}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** The first argument of the next `event` of `emitter`. */
+function next(emitter, event, ms = WAIT_MS_MAX) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      emitter.off(event, arrived);
+      reject(new Error(`waited ${ms} ms in vain for the event ${event}`));
+    }, ms);
+    function arrived(value) {
+      clearTimeout(timer);
+      resolve(value);
+    }
+    emitter.once(event, arrived);
+  });
+}
+
+/** What the server passes to the acknowledgement of `socket.emit(event, ...args, ack)`. */
+function acknowledged(socket, event, ...args) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no acknowledgement of ${event}`)), WAIT_MS_MAX);
+    socket.emit(event, ...args, (answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+  });
+}
+
+module.exports = { until, next, acknowledged };
