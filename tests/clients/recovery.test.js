@@ -1,0 +1,180 @@
+'use strict';
+// What a page notices of a failing network and of a server that starts anew.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { proxyTo } = require('./proxy');
+const { start } = require('./server');
+const { CELLS, open } = require('./tab');
+const { next, until } = require('./waiting');
+
+const LIMITS = { timeout: 30_000 };
+
+/** Waits until `tab` has connected again after `failure()`, which cuts its connection. */
+async function reconnected(tab, failure) {
+  const gone = next(tab.native, 'disconnect');
+  await failure();
+  await gone;
+  return next(tab.native, 'connect');
+}
+
+/** Shows that the tab is its user again: a push to the user arrives. */
+async function reachable(server, tab) {
+  await server.emit('AGAIN', { users: ['adam'] });
+  assert.deepEqual((await tab.event('AGAIN')).via, { user: 'adam' });
+}
+
+async function broadcastArrives(server, tab) {
+  await server.emit('EVERYONE', { broadcast: true });
+  await tab.event('EVERYONE');
+}
+
+/** Pushes what belongs to adam in `chat`, mixed with what does not; gives the payloads that are due. */
+async function pushMixed(server, count) {
+  for (let number = 0; number < count; number++) {
+    await server.emit('MISSED', number % 2 ? { users: ['adam'] } : { channels: ['chat'] }, number);
+    await server.emit('OTHER', { users: ['eve'], channels: ['elsewhere'] }, number);
+  }
+  return Array.from({ length: count }, (_, number) => number);
+}
+
+/** A tab of adam in `chat` behind a proxy, after its first event. */
+async function settled(t, cell) {
+  const server = await start(t);
+  const proxy = await proxyTo(t, server);
+  const tab = open(t, cell, proxy.url);
+  await tab.ident('adam');
+  await tab.join('chat');
+  await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
+  await server.emit('FIRST', { users: ['adam'] });
+  await tab.event('FIRST');
+  return { server, proxy, tab };
+}
+
+async function recovers(t, cell, drop) {
+  const { server, proxy, tab } = await settled(t, cell);
+  const { id } = tab.native;
+  const gone = next(tab.native, 'disconnect');
+  const back = next(tab.native, 'connect');
+  drop(proxy);
+  await gone;
+  const due = await pushMixed(server, 20);
+  proxy.restore();
+  await back;
+  assert.equal(tab.native.recovered, true);
+  assert.equal(tab.native.id, id);
+  await server.emit('LAST', { channels: ['chat'] });
+  await tab.event('LAST');
+  assert.deepEqual(tab.heard, ['FIRST', ...due.map(() => 'MISSED'), 'LAST']);
+  assert.deepEqual(tab.events.slice(1, -1).map((event) => event.payload), due);
+}
+
+for (const cell of CELLS) {
+  describe(cell.title, { concurrency: true }, () => {
+    if (cell.major === 2) {
+      test('identifies itself again after a drop', LIMITS, async (t) => {
+        const { server, proxy, tab } = await settled(t, cell);
+        const back = reconnected(tab, () => proxy.drop());
+        await until(() => !tab.native.connected, 'the drop');
+        proxy.restore();
+        await back;
+        await tab.answer('OK', { username: 'adam' });
+        await reachable(server, tab);
+      });
+    }
+
+    if (cell.major === 3) {
+      test('connects again after a drop and hears broadcasts', LIMITS, async (t) => {
+        const { server, proxy, tab } = await settled(t, cell);
+        const back = reconnected(tab, () => proxy.drop());
+        await until(() => !tab.native.connected, 'the drop');
+        proxy.restore();
+        await back;
+        await broadcastArrives(server, tab);
+      });
+    }
+
+    if (cell.major === 4) {
+      test('recovers from a drop without loss, duplicate or reorder', LIMITS, (t) =>
+        recovers(t, cell, (proxy) => proxy.drop()));
+
+      test('recovers though the server has not noticed the drop', LIMITS, (t) =>
+        recovers(t, cell, (proxy) => proxy.dropUnnoticed()));
+
+      test('recovers from five drops in the midst of events', LIMITS, async (t) => {
+        const { server, proxy, tab } = await settled(t, cell);
+        let pushed = 0;
+        for (let drop = 0; drop < 5; drop++) {
+          const back = next(tab.native, 'connect');
+          const gone = next(tab.native, 'disconnect');
+          const burst = Array.from({ length: 10 }, () => pushed++);
+          for (const number of burst.slice(0, 5)) await server.emit('N', { users: ['adam'] }, number);
+          proxy.drop();
+          for (const number of burst.slice(5)) await server.emit('N', { channels: ['chat'] }, number);
+          await gone;
+          proxy.restore();
+          await back;
+          assert.equal(tab.native.recovered, true, `drop ${drop}`);
+        }
+        await server.emit('LAST', { users: ['adam'] });
+        await tab.event('LAST');
+        const numbers = tab.events.filter((event) => event.event === 'N').map((event) => event.payload);
+        assert.deepEqual(numbers, Array.from({ length: pushed }, (_, number) => number));
+      });
+
+      test('is its user again after a drop before its first event', LIMITS, async (t) => {
+        const server = await start(t);
+        const proxy = await proxyTo(t, server);
+        const tab = open(t, cell, proxy.url);
+        await tab.ident('adam');
+        const back = reconnected(tab, () => proxy.drop());
+        await until(() => !tab.native.connected, 'the drop');
+        proxy.restore();
+        await back;
+        if (!tab.native.recovered) await tab.answer('OK', { username: 'adam' });
+        await reachable(server, tab);
+      });
+
+      test('does not recover what it has left', LIMITS, async (t) => {
+        const { server, proxy, tab } = await settled(t, cell);
+        tab.native.emit('LEAVE', { channel: 'chat' });
+        await tab.answer('OK', { channel: 'chat' });
+        const back = reconnected(tab, () => proxy.drop());
+        await until(() => !tab.native.connected, 'the drop');
+        await server.emit('LEFT', { channels: ['chat'] });
+        proxy.restore();
+        await back;
+        await server.emit('LEFT', { channels: ['chat'] });
+        await reachable(server, tab);
+        assert.deepEqual(tab.heard, ['FIRST', 'AGAIN']);
+      });
+    }
+
+    test('connects again after the server has started anew on its port', LIMITS, async (t) => {
+      const server = await start(t);
+      const tab = open(t, cell, server.url);
+      await tab.ident('adam');
+      await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
+      await reconnected(tab, () => server.restart());
+      if (cell.major === 3) return broadcastArrives(server, tab);
+      await tab.answer('OK', { username: 'adam' });
+      return reachable(server, tab);
+    });
+  });
+}
+
+test('a stopped server ends with code 0 though clients are connected, and they come back', { timeout: 60_000 }, async (t) => {
+  const server = await start(t);
+  const tabs = CELLS.map((cell) => open(t, cell, server.url));
+  await Promise.all(tabs.map((tab) => tab.ident('adam')));
+  const reasons = [];
+  for (const tab of tabs) tab.native.on('disconnect', (reason) => reasons.push(reason));
+  assert.equal(await server.stop(35_000), 0);
+  await until(() => reasons.length === tabs.length, 'every client to notice');
+  assert.ok(!reasons.includes('io server disconnect'), 'a client that is told so never comes back');
+  const back = tabs.map((tab) => next(tab.native, 'connect'));
+  await server.run();
+  await Promise.all(back);
+  await server.emit('EVERYONE', { broadcast: true });
+  await Promise.all(tabs.map((tab) => tab.event('EVERYONE')));
+});
