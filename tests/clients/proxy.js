@@ -30,18 +30,23 @@ class Proxy {
     this.forward(client, upstream);
     this.forward(upstream, client);
     upstream.on('close', () => {
-      client.destroy();
+      this.later(() => client.destroySoon());
       this.pairs.delete(pair);
     });
-    client.on('close', () => pair.halfOpen || upstream.destroy());
+    client.on('close', () => pair.halfOpen || this.later(() => upstream.destroySoon()));
   }
 
   forward(from, to) {
-    const later = (action) => (this.latencyMs > 0 ? setTimeout(action, this.latencyMs) : action());
     from.setNoDelay(true);
     from.on('error', () => {});
-    from.on('data', (chunk) => later(() => to.destroyed || to.write(chunk)));
-    from.on('end', () => later(() => to.destroyed || to.end()));
+    from.on('data', (chunk) => this.later(() => to.destroyed || to.write(chunk)));
+    from.on('end', () => this.later(() => to.destroyed || to.end()));
+  }
+
+  /** Runs `action` after the latency, behind everything that was delayed before it. */
+  later(action) {
+    if (this.latencyMs > 0) setTimeout(action, this.latencyMs);
+    else action();
   }
 
   /** Cuts every connection; new ones are refused until `restore()`. */

@@ -10,12 +10,15 @@ const { next, until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
 
-/** Waits until `tab` has connected again after `failure()`, which cuts its connection. */
-async function reconnected(tab, failure) {
+/** Cuts the connection of `tab`, does `meanwhile` while it is away, and waits until it is back. */
+async function away(tab, proxy, meanwhile = async () => {}) {
   const gone = next(tab.native, 'disconnect');
-  await failure();
+  const back = next(tab.native, 'connect');
+  proxy.drop();
   await gone;
-  return next(tab.native, 'connect');
+  await meanwhile();
+  proxy.restore();
+  await back;
 }
 
 /** Shows that the tab is its user again: a push to the user arrives. */
@@ -74,10 +77,7 @@ for (const cell of CELLS) {
     if (cell.major === 2) {
       test('identifies itself again after a drop', LIMITS, async (t) => {
         const { server, proxy, tab } = await settled(t, cell);
-        const back = reconnected(tab, () => proxy.drop());
-        await until(() => !tab.native.connected, 'the drop');
-        proxy.restore();
-        await back;
+        await away(tab, proxy);
         await tab.answer('OK', { username: 'adam' });
         await reachable(server, tab);
       });
@@ -86,10 +86,7 @@ for (const cell of CELLS) {
     if (cell.major === 3) {
       test('connects again after a drop and hears broadcasts', LIMITS, async (t) => {
         const { server, proxy, tab } = await settled(t, cell);
-        const back = reconnected(tab, () => proxy.drop());
-        await until(() => !tab.native.connected, 'the drop');
-        proxy.restore();
-        await back;
+        await away(tab, proxy);
         await broadcastArrives(server, tab);
       });
     }
@@ -127,10 +124,7 @@ for (const cell of CELLS) {
         const proxy = await proxyTo(t, server);
         const tab = open(t, cell, proxy.url);
         await tab.ident('adam');
-        const back = reconnected(tab, () => proxy.drop());
-        await until(() => !tab.native.connected, 'the drop');
-        proxy.restore();
-        await back;
+        await away(tab, proxy);
         if (!tab.native.recovered) await tab.answer('OK', { username: 'adam' });
         await reachable(server, tab);
       });
@@ -139,11 +133,8 @@ for (const cell of CELLS) {
         const { server, proxy, tab } = await settled(t, cell);
         tab.native.emit('LEAVE', { channel: 'chat' });
         await tab.answer('OK', { channel: 'chat' });
-        const back = reconnected(tab, () => proxy.drop());
-        await until(() => !tab.native.connected, 'the drop');
-        await server.emit('LEFT', { channels: ['chat'] });
-        proxy.restore();
-        await back;
+        await away(tab, proxy, () => server.emit('LEFT', { channels: ['chat'] }));
+        assert.equal(tab.native.recovered, true);
         await server.emit('LEFT', { channels: ['chat'] });
         await reachable(server, tab);
         assert.deepEqual(tab.heard, ['FIRST', 'AGAIN']);
@@ -155,7 +146,9 @@ for (const cell of CELLS) {
       const tab = open(t, cell, server.url);
       await tab.ident('adam');
       await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
-      await reconnected(tab, () => server.restart());
+      const back = next(tab.native, 'connect');
+      await server.restart();
+      await back;
       if (cell.major === 3) return broadcastArrives(server, tab);
       await tab.answer('OK', { username: 'adam' });
       return reachable(server, tab);
