@@ -26,7 +26,6 @@ const REFUSED = [
   '42["IDENT","adam"]',
   '42["IDENT",["adam"]]',
   '42["IDENT",{"username":""}]',
-  '42["IDENT",{"username":7}]',
   '42["IDENT",{"username":{"toString":1}}]',
   '42["IDENT",{"username":["adam"]}]',
   '42["IDENT",{"hasOwnProperty":1}]',

@@ -23,6 +23,12 @@ function assertConnect4(packet, engineSid) {
   assert.notEqual(connect[1], engineSid, 'the id of the socket is not that of the engine');
 }
 
+/** A packet without the position that follows a string: where a client of Engine.IO 4 can recover, it would take the
+ * string for its position. */
+function withoutOffset(packet) {
+  return packet.replace(/,"[0-9a-f]+-\d+"\]$/, ']');
+}
+
 describe('Engine.IO 3 over polling', { concurrency: true }, () => {
   test('opens and connects in one payload, unasked', LIMITS, async (t) => {
     const polling = new Polling(await start(t), 3);
@@ -135,7 +141,7 @@ describe('Engine.IO 4 over polling', { concurrency: true }, () => {
     const due = ['42["ECHO","a\\u001eb"]', ECHO_OF_OLD, '42["ECHO",null]'];
     const packets = [];
     while (packets.length < due.length) packets.push(...(await polling.get()).body.split(SEPARATOR));
-    assert.deepEqual(packets, due);
+    assert.deepEqual(packets.map(withoutOffset), due);
   });
 });
 
@@ -202,17 +208,16 @@ for (const eio of [3, 4]) {
     test('refuse an IDENT in the words of old', LIMITS, async (t) => {
       const server = await start(t, { auth: { method: 'password', password: 'right' } });
       const raw = await connectSocket(t, server, eio);
-      assert.equal(await raw.ask('42["IDENT",{"username":"adam","password":"wrong"}]'), '42["ERROR","IDENT not verified"]');
+      const refused = await raw.ask('42["IDENT",{"username":"adam","password":"wrong"}]');
+      assert.equal(eio === 4 ? withoutOffset(refused) : refused, '42["ERROR","IDENT not verified"]');
       assert.equal(await raw.ask('42["IDENT",{"username":"adam","password":"right"}]'), '42["OK",{"username":"adam"}]');
     });
 
-    test('say nothing to events nobody listens for', LIMITS, async (t) => {
+    test('answer what the node server was silent to', LIMITS, async (t) => {
       const raw = await connectSocket(t, await start(t), eio);
-      raw.send('42["PING",1]');
-      raw.send('42["message","LEAVE-NOT"]');
-      const answers = [await raw.ask('42["ECHO","end"]')];
-      while (answers.at(-1) !== '42["ECHO","end"]') answers.push(await raw.frame());
-      for (const answer of answers.slice(0, -1)) assert.match(answer, /^42\["ERROR","[^"]+/);
+      assert.equal(await raw.ask('42["PING",1]'), '42["PONG",1]');
+      assert.match(await raw.ask('42["message","LEAVE-NOT"]'), /^42\["ERROR","unknown command"/);
+      assert.match(await raw.ask('42["whatever"]'), /^42\["ERROR","unknown command"/);
     });
 
     test('carry an event with its via, and an offset where the client can recover', LIMITS, async (t) => {
@@ -230,8 +235,8 @@ for (const eio of [3, 4]) {
     test('answer an acknowledgement id', LIMITS, async (t) => {
       const raw = await connectSocket(t, await start(t), eio);
       const answers = [await raw.ask('427["JOIN",{"channel":"chat"}]')];
-      raw.send('42["ECHO","end"]');
-      while (answers.at(-1) !== '42["ECHO","end"]') answers.push(await raw.frame());
+      raw.send('42["ECHO",0]');
+      while (answers.at(-1) !== '42["ECHO",0]') answers.push(await raw.frame());
       assert.ok(answers.includes('437[{"ok":true,"channel":"chat"}]'), answers.join(' '));
     });
 
@@ -287,8 +292,8 @@ for (const eio of [3, 4]) {
 }
 
 test('the configured heartbeat and limit are announced', LIMITS, async (t) => {
-  const server = await start(t, { socketio: { ping_interval: '300ms', ping_timeout: '7s', max_payload: 4321, path: '/io/' } });
+  const server = await start(t, { socketio: { ping_interval: '300ms', ping_timeout: '7s', max_payload: 123456, path: '/io/' } });
   const { body } = await request(`${server.url}/io/?EIO=4&transport=polling`);
   const { pingInterval, pingTimeout, maxPayload } = JSON.parse(body.slice(1));
-  assert.deepEqual([pingInterval, pingTimeout, maxPayload], [300, 7000, 4321]);
+  assert.deepEqual([pingInterval, pingTimeout, maxPayload], [300, 7000, 123456]);
 });

@@ -101,6 +101,15 @@ impl Query {
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
     }
+
+    /// The version of Engine.IO a request is made in.
+    fn version(&self) -> Option<Version> {
+        match self.get("EIO")? {
+            "3" => Some(Version::V3),
+            "4" => Some(Version::V4),
+            _ => None,
+        }
+    }
 }
 
 /// How a request wants to be served.
@@ -164,7 +173,10 @@ async fn serve(
             Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), id, key)))
         }
         (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
-        (TransportName::Polling, &Method::POST) => post(worker, id, request).await.map(Outcome::Answer),
+        (TransportName::Polling, &Method::POST) => {
+            let answer = post(worker, id, request).await?;
+            Ok(mark_polling(answer, id, query.version()).into())
+        }
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
     }
 }
@@ -176,18 +188,14 @@ fn open<B>(
     query: &Query,
     transport: TransportName,
 ) -> Result<Outcome, EngineRefusal> {
-    let version = match query.get("EIO") {
-        Some("3") => Version::V3,
-        Some("4") => Version::V4,
-        _ => return Err(EngineRefusal::UnsupportedVersion),
-    };
+    let version = query.version().ok_or(EngineRefusal::UnsupportedVersion)?;
     if request.method() != Method::GET {
         return Err(EngineRefusal::BadHandshakeMethod);
     }
     match transport {
         TransportName::Polling => {
             let (id, body) = engine::open_polling(worker, version, query)?;
-            Ok(polling_answer(id, version, body).into())
+            Ok(polling_answer(id, Some(version), body).into())
         }
         TransportName::WebSocket => {
             let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
@@ -202,8 +210,7 @@ async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answe
     engine::request(worker, id, EngineRequest::Poll(sender)).await;
     let answer = answer.await;
     aborted.disarm();
-    let version = if query.get("EIO") == Some("3") { Version::V3 } else { Version::V4 };
-    Ok(polling_answer(id, version, answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
+    Ok(polling_answer(id, query.version(), answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
 }
 
 async fn post(
@@ -233,16 +240,20 @@ async fn ask(
     answer.await.unwrap_or(Err(EngineRefusal::UnknownSession))
 }
 
-/// The answer to a GET, with the cookie that 3.3.6 set and balancers may know a session by.
-fn polling_answer(id: SessionId, version: Version, body: Vec<u8>) -> Answer {
-    let mut answer = with_type(StatusCode::OK, "text/plain; charset=UTF-8", body);
+/// The answer to a GET.
+fn polling_answer(id: SessionId, version: Option<Version>, body: Vec<u8>) -> Answer {
+    mark_polling(with_type(StatusCode::OK, "text/plain; charset=UTF-8", body), id, version)
+}
+
+/// Adds the cookie that 3.3.6 set and balancers may know a session by, or what 4.x said instead.
+fn mark_polling(mut answer: Answer, id: SessionId, version: Option<Version>) -> Answer {
     let headers = answer.headers_mut();
     match version {
-        Version::V3 => {
+        Some(Version::V3) => {
             let cookie = format!("io={id}; Path=/; HttpOnly; SameSite=Strict");
             headers.insert(SET_COOKIE, HeaderValue::from_str(&cookie).expect("ids are base64"));
         }
-        Version::V4 => {
+        _ => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
