@@ -50,6 +50,7 @@ class Server {
   /** Starts the process: on a free port the first time, on the same port after that. */
   async run() {
     const before = this.output.length;
+    this.ended = false;
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, '--config', this.configFile];
     const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
     let failure = null;
@@ -92,6 +93,7 @@ class Server {
   /** Ends the server as an operator does. Gives the exit code. */
   async stop(ms = STOP_MS_MAX) {
     this.agent.destroy();
+    this.ended = true;
     this.child.kill('SIGTERM');
     const late = setTimeout(() => this.child.kill('SIGKILL'), ms);
     const { code, signal, error } = await this.exited;
@@ -104,6 +106,7 @@ class Server {
   /** Ends the server as a power cut does. */
   async kill() {
     this.agent.destroy();
+    this.ended = true;
     this.child.kill('SIGKILL');
     await this.exited;
   }
@@ -116,7 +119,8 @@ class Server {
 
   async putAway() {
     try {
-      if (!this.alive) return;
+      if (this.ended) return;
+      assert.ok(this.alive, `the server died in the midst of the test:\n${this.output}`);
       const code = await this.stop();
       assert.equal(code, 0, `the server ended with ${code}:\n${this.output}`);
     } finally {
