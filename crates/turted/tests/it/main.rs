@@ -1,0 +1,9 @@
+//! The server as its clients and backends see it: one binary of tests over real sockets.
+//!
+//! Clients from the package registries are tested elsewhere (`tests/clients`); these say what no
+//! library would say, are many, or are at a limit.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
+
+mod model;
+mod support;

@@ -1,0 +1,105 @@
+//! A server in this process, on a free port, which stops at the end of the test and must have run well.
+
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+use turted::config::Config;
+use turted::dispatcher::Dispatcher;
+use turted::server::{Server, ServerError};
+
+use super::{Client, Http, Kind, Response};
+
+/// The defaults, with two workers on a free port.
+pub(crate) fn config() -> Config {
+    Config { listen: ([127, 0, 0, 1], 0).into(), workers: 2, ..Config::default() }
+}
+
+pub(crate) struct TestServer {
+    address: SocketAddr,
+    dispatcher: Dispatcher,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+}
+
+impl TestServer {
+    pub(crate) fn new() -> Self {
+        Self::start(config())
+    }
+
+    /// A server with the defaults but for what `change` changes.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self::start(config)
+    }
+
+    pub(crate) fn start(config: Config) -> Self {
+        let server = Server::bind(config).unwrap();
+        let (address, dispatcher) = (server.address(), server.dispatcher());
+        let (stop, stopped) = oneshot::channel();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(server.run(async {
+                let _ = stopped.await;
+            }))
+        };
+        Self { address, dispatcher, stop: Some(stop), thread: Some(thread::spawn(run)) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    pub(crate) fn http(&self) -> Http {
+        Http::connect(self.address)
+    }
+
+    pub(crate) fn client(&self, kind: Kind) -> Client {
+        Client::connect(self.address, kind)
+    }
+
+    /// One push on a connection of its own.
+    pub(crate) fn push(&self, body: impl AsRef<[u8]>) -> Response {
+        self.http().post("/push/", &[("Connection", "close")], body)
+    }
+
+    /// The server still takes a push, delivers it and answers an ECHO.
+    pub(crate) fn assert_alive(&self) {
+        for kind in [Kind::V4_WEBSOCKET, Kind::V3_POLLING] {
+            let mut client = self.client(kind);
+            assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#, "{kind:?}");
+            client.ask("IDENT", r#"{"username":"alive"}"#);
+            let push = r#"{"event":"alive?","targets":{"users":["alive"]},"payload":[1]}"#;
+            assert_eq!(self.push(push).text(), "OK");
+            assert_eq!(client.event().name, "alive?");
+            client.leave();
+        }
+    }
+
+    /// Stops the server; it must end well.
+    pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let ended = thread.join();
+        if !thread::panicking() {
+            ended.expect("the server does not panic").expect("the server ends well");
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
