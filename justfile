@@ -1,0 +1,22 @@
+# Commands for people who work on turted. `./test` needs no just.
+
+# Everything CI checks: format, lints, tests, documentation, clients.
+check:
+    ./test
+
+# Runs one fuzz target for some seconds; what it finds goes to fuzz/artifacts.
+fuzz TARGET SECONDS="60":
+    mkdir -p fuzz/corpus/{{TARGET}}
+    cargo +nightly fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Measures this server alone.
+bench *ARGS:
+    cargo run --release --locked --package turted -- bench {{ARGS}}
+
+# Measures this server beside others.
+compare *ARGS:
+    bench/compare {{ARGS}}
+
+# Checks licences and sources of the dependencies (needs cargo-deny).
+deny:
+    cargo deny --offline check bans licenses sources
