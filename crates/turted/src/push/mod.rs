@@ -4,3 +4,5 @@ mod answer;
 mod attempts;
 mod idempotency;
 pub(crate) mod rest;
+#[cfg(test)]
+mod tests;
