@@ -13,9 +13,11 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
+use crate::channel::Grants;
 use crate::command::{Ident, UserField};
 use crate::json;
 use crate::name::Name;
+use crate::standing::UnixTime;
 
 /// A password or a part of a token that must not be shown: its `Debug` prints `***`.
 ///
@@ -175,6 +177,40 @@ impl From<&UserField> for Identity {
     }
 }
 
+impl Identity {
+    /// The user `name`, as the client wrote it if it named the same.
+    #[must_use]
+    pub fn proved(name: Name, named: Option<&UserField>) -> Self {
+        let named = named.filter(|user| user.name == name).cloned();
+        Self::from(&named.unwrap_or_else(|| UserField::from_name(name)))
+    }
+}
+
+/// What an IDENT proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Who it is.
+    pub identity: Identity,
+    /// The channels with `join = "claim"` that it may join.
+    pub channels: Grants,
+    /// When that ends; `None` if it lasts as long as the connection.
+    pub expires: Option<UnixTime>,
+}
+
+impl Verified {
+    /// The user `name`, without any channel and for as long as the connection lasts.
+    #[must_use]
+    pub fn user(name: Name) -> Self {
+        Self::from(Identity::proved(name, None))
+    }
+}
+
+impl From<Identity> for Verified {
+    fn from(identity: Identity) -> Self {
+        Self { identity, channels: Grants::default(), expires: None }
+    }
+}
+
 /// Decides whether an IDENT is genuine.
 ///
 /// ```
@@ -228,4 +264,10 @@ pub enum IdentRefusal {
     /// The proof is missing or wrong. The node server answered with the same text.
     #[error("IDENT not verified")]
     NotVerified,
+    /// The token was good, but is no more: the client should get a new one.
+    #[error("token expired")]
+    Expired,
+    /// Whoever verifies could not be asked: the client may try again later.
+    #[error("IDENT cannot be verified now")]
+    Unavailable,
 }

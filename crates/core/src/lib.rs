@@ -4,6 +4,8 @@
 //! are passed in. The crate `turted` is the world around it.
 
 pub mod auth;
+pub mod channel;
+pub mod claims;
 pub mod close;
 pub mod command;
 pub mod dispatch;
@@ -15,4 +17,5 @@ pub mod push;
 pub mod rate;
 pub mod registry;
 pub mod reply;
+pub mod standing;
 pub mod wire;

@@ -29,6 +29,21 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const IDENT_DEPTH_MAX: usize = 128;
 /// Channels one connection may have joined.
 pub const CHANNELS_PER_CONNECTION_MAX: usize = 128;
+/// Channels and prefixes one token may grant: beside the bytes of a token, what a JOIN searches.
+pub const CHANNEL_GRANTS_MAX: usize = 1_000;
+/// Bytes of one JSON Web Token. Those of identity providers have 1 to 4 KiB; web servers take
+/// headers of 8 to 16 KiB, so a larger one reaches no backend either.
+pub const JWT_BYTES_MAX: usize = 16 * 1024;
+/// How far the clocks of whoever signs tokens and of this server may differ. With NTP they differ
+/// by milliseconds; half a minute forgives a machine whose NTP has been down for weeks.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
+/// How long the verification of an IDENT may take, its wait for a free place included. Below the
+/// time for the answer to a heartbeat, which waits behind the IDENT.
+pub const VERIFICATION_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Verifications under way at once: as many requests as a small pool of PHP workers bears.
+pub const VERIFICATIONS_MAX: usize = 64;
+/// Bytes of the answer of a backend to an IDENT: a thousand channels fit.
+pub const VERDICT_BYTES_MAX: usize = 64 * 1024;
 /// Users one connection may be at once under `ident = "add"`, the way of the node server.
 pub const USERS_PER_CONNECTION_MAX: usize = 8;
 
@@ -115,4 +130,6 @@ const _: () = {
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
+    assert!(JWT_BYTES_MAX < MESSAGE_BYTES_MAX, "a token fits into a message");
+    assert!(VERIFICATION_WAIT_MAX.as_secs() < PING_TIMEOUT.as_secs(), "a heartbeat outlives an IDENT");
 };

@@ -14,6 +14,17 @@ impl Since {
     pub const START: Self = Self(0);
 }
 
+/// Why a membership is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipRefusal {
+    /// The connection has joined as many channels as it may.
+    #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
+    TooManyChannels(usize),
+    /// The connection is as many users as it may be under [`IdentMode::Add`](crate::registry::IdentMode::Add).
+    #[error("a connection may be at most {0} users (limits.users_per_connection)")]
+    TooManyUsers(usize),
+}
+
 /// What one connection is and has joined, kept while it is away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memberships {

@@ -8,6 +8,8 @@ use crate::limits::{CHANNELS_PER_CONNECTION_MAX, USERS_PER_CONNECTION_MAX};
 use crate::membership::{Group, Groups, Member, Membership, Memberships, Since};
 use crate::name::Name;
 
+pub use crate::membership::MembershipRefusal;
+
 /// Names one connection for as long as the server runs. Keys are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionKey {
@@ -46,17 +48,6 @@ impl Default for MembershipLimits {
     fn default() -> Self {
         Self { channels: CHANNELS_PER_CONNECTION_MAX, users: USERS_PER_CONNECTION_MAX }
     }
-}
-
-/// Why a membership is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MembershipRefusal {
-    /// The connection has joined as many channels as it may.
-    #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
-    TooManyChannels(usize),
-    /// The connection is as many users as it may be under [`IdentMode::Add`].
-    #[error("a connection may be at most {0} users (limits.users_per_connection)")]
-    TooManyUsers(usize),
 }
 
 /// One shard of the registry.
@@ -177,9 +168,7 @@ impl<T> Registry<T> {
     /// The connection behind `key`, unless it is gone.
     #[must_use]
     pub fn get(&self, key: ConnectionKey) -> Option<&T> {
-        let place = self.slots.get(key.slot as usize)?;
-        let entry = place.entry.as_ref()?;
-        (place.generation == key.generation).then_some(&entry.value)
+        self.entry(key).map(|entry| &entry.value)
     }
 
     /// The connection that has this place now.
@@ -259,21 +248,24 @@ impl<T> Registry<T> {
 
     /// Takes `key` out of `channel`, if it was in it.
     pub fn leave(&mut self, key: ConnectionKey, channel: &Name) {
-        let Some(id) = self.channels.find(channel) else { return };
-        let Some(entry) = self.entry_mut(key) else { return };
-        if let Some(index) = entry.channels.iter().position(|membership| membership.group == id) {
-            let membership = entry.channels.swap_remove(index);
-            self.exit(Kind::Channels, membership);
-        }
+        self.end(key, Kind::Channels, channel);
+    }
+
+    /// Makes `key` no connection of `user` any more, if it was one.
+    pub fn forget_user(&mut self, key: ConnectionKey, user: &Name) {
+        self.end(key, Kind::Users, user);
+    }
+
+    /// Whether `key` is a connection of a user.
+    #[must_use]
+    pub fn is_identified(&self, key: ConnectionKey) -> bool {
+        self.entry(key).is_some_and(|entry| !entry.users.is_empty())
     }
 
     /// What `key` is and has joined, and since when.
     #[must_use]
     pub fn memberships(&self, key: ConnectionKey) -> Memberships {
-        let entry = self.slots.get(key.slot as usize).and_then(|slot| slot.entry.as_ref());
-        let Some(entry) = entry.filter(|_| self.get(key).is_some()) else {
-            return Memberships::default();
-        };
+        let Some(entry) = self.entry(key) else { return Memberships::default() };
         Memberships { users: self.users.named(&entry.users), channels: self.channels.named(&entry.channels) }
     }
 
@@ -333,6 +325,11 @@ impl<T> Registry<T> {
         self.channels.len()
     }
 
+    fn entry(&self, key: ConnectionKey) -> Option<&Entry<T>> {
+        let place = self.slots.get(key.slot as usize)?;
+        place.entry.as_ref().filter(|_| place.generation == key.generation)
+    }
+
     fn entry_mut(&mut self, key: ConnectionKey) -> Option<&mut Entry<T>> {
         let place = self.slots.get_mut(key.slot as usize)?;
         place.entry.as_mut().filter(|_| place.generation == key.generation)
@@ -361,6 +358,17 @@ impl<T> Registry<T> {
         let position = groups.group_mut(id).add(Member { slot: key.slot });
         if let Some(entry) = self.entry_mut(key) {
             entry.memberships(kind).push(Membership { group: id, position, since });
+        }
+    }
+
+    /// Ends one membership.
+    fn end(&mut self, key: ConnectionKey, kind: Kind, name: &Name) {
+        let Some(id) = self.groups(kind).find(name) else { return };
+        let Some(entry) = self.entry_mut(key) else { return };
+        let held = entry.memberships(kind);
+        if let Some(index) = held.iter().position(|membership| membership.group == id) {
+            let membership = held.swap_remove(index);
+            self.exit(kind, membership);
         }
     }
 

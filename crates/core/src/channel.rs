@@ -1,0 +1,263 @@
+//! Who may join which channel: the rules of the operator, and what a proof of identity grants.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limits::CHANNEL_GRANTS_MAX;
+use crate::name::{Name, NameRefusal};
+
+/// A channel, or all channels whose names begin alike: `news`, `news.*`, `*`.
+///
+/// ```
+/// use turted_core::{channel::ChannelPattern, name::Name};
+/// let pattern = ChannelPattern::parse("news.*").unwrap();
+/// assert!(pattern.covers(&Name::new("news.sport").unwrap()));
+/// assert!(!pattern.covers(&Name::new("news").unwrap()));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum ChannelPattern {
+    /// The channel of this name.
+    Name(Name),
+    /// Every channel whose name begins with this; empty for all channels.
+    Prefix(Arc<str>),
+}
+
+impl ChannelPattern {
+    /// Reads a pattern as a token lists it: a star at the end stands for any rest.
+    ///
+    /// # Errors
+    /// What is left without the star is no name, and not empty either.
+    pub fn parse(text: &str) -> Result<Self, NameRefusal> {
+        match text.strip_suffix('*') {
+            None => Name::new(text).map(Self::Name),
+            Some(prefix) => Self::prefix(prefix),
+        }
+    }
+
+    /// The channels whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// No channel can begin so.
+    pub fn prefix(prefix: &str) -> Result<Self, NameRefusal> {
+        match Name::new(prefix) {
+            Ok(_) | Err(NameRefusal::Empty) => Ok(Self::Prefix(prefix.into())),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Whether `channel` is meant.
+    #[must_use]
+    pub fn covers(&self, channel: &Name) -> bool {
+        match self {
+            Self::Name(name) => name == channel,
+            Self::Prefix(prefix) => channel.as_str().starts_with(&**prefix),
+        }
+    }
+}
+
+impl fmt::Display for ChannelPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => formatter.write_str(name.as_str()),
+            Self::Prefix(prefix) => write!(formatter, "{prefix}*"),
+        }
+    }
+}
+
+impl fmt::Debug for ChannelPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{self}\"")
+    }
+}
+
+/// The channels that the proof of a user grants. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants(Option<Arc<[ChannelPattern]>>);
+
+impl Grants {
+    /// Reads patterns as a token or a backend lists them.
+    ///
+    /// # Errors
+    /// One of them is no pattern, or there are more than [`CHANNEL_GRANTS_MAX`].
+    pub fn parse<T: AsRef<str>>(patterns: &[T]) -> Result<Self, GrantRefusal> {
+        if patterns.len() > CHANNEL_GRANTS_MAX {
+            return Err(GrantRefusal::TooMany);
+        }
+        let parse = |text: &T| ChannelPattern::parse(text.as_ref()).map_err(GrantRefusal::Pattern);
+        let patterns: Arc<[_]> = patterns.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self(Some(patterns).filter(|patterns| !patterns.is_empty())))
+    }
+
+    /// Whether `channel` is granted.
+    #[must_use]
+    pub fn cover(&self, channel: &Name) -> bool {
+        self.0.iter().flat_map(|patterns| patterns.iter()).any(|pattern| pattern.covers(channel))
+    }
+
+    /// Whether no channel is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// Why a list of channels grants nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantRefusal {
+    /// There are more than [`CHANNEL_GRANTS_MAX`].
+    #[error("more than {CHANNEL_GRANTS_MAX} channels")]
+    TooMany,
+    /// One of them is neither a channel nor the beginning of one.
+    #[error("a channel of the list: {0}")]
+    Pattern(#[source] NameRefusal),
+}
+
+/// What joining a channel needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// Nothing.
+    #[default]
+    Open,
+    /// A connection that is a user.
+    Identified,
+    /// A connection whose proof of being a user lists the channel.
+    Claim,
+}
+
+/// Which channels need what; those without a rule are open.
+///
+/// ```
+/// use turted_core::{channel::{ChannelPattern, ChannelRules, Join}, name::Name};
+/// let rules = ChannelRules::new([
+///     (ChannelPattern::parse("private.*").unwrap(), Join::Claim),
+///     (ChannelPattern::parse("private.lobby").unwrap(), Join::Identified),
+/// ]);
+/// let need = |channel: &str| rules.need(&Name::new(channel).unwrap());
+/// assert_eq!(need("private.7"), Join::Claim);
+/// assert_eq!(need("private.lobby"), Join::Identified);
+/// assert_eq!(need("news"), Join::Open);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelRules {
+    names: HashMap<Name, Join>,
+    /// The longest first.
+    prefixes: Vec<(Arc<str>, Join)>,
+}
+
+impl ChannelRules {
+    /// Rules of which the longest match wins, a name before a prefix of equal length. Of several
+    /// rules for one pattern the last counts.
+    pub fn new(rules: impl IntoIterator<Item = (ChannelPattern, Join)>) -> Self {
+        let (mut names, mut prefixes) = (HashMap::new(), HashMap::new());
+        for (pattern, join) in rules {
+            match pattern {
+                ChannelPattern::Name(name) => names.insert(name, join),
+                ChannelPattern::Prefix(prefix) => prefixes.insert(prefix, join),
+            };
+        }
+        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
+        prefixes.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        Self { names, prefixes }
+    }
+
+    /// What joining `channel` needs.
+    #[must_use]
+    pub fn need(&self, channel: &Name) -> Join {
+        let prefix = || self.prefixes.iter().find(|(prefix, _)| channel.as_str().starts_with(&**prefix));
+        self.names.get(channel).copied().or_else(|| prefix().map(|(_, join)| *join)).unwrap_or_default()
+    }
+
+    /// Whether every channel is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.prefixes.is_empty()
+    }
+
+    /// The rules, names first and long prefixes before short ones.
+    pub fn iter(&self) -> impl Iterator<Item = (ChannelPattern, Join)> {
+        let mut names: Vec<_> = self.names.iter().map(|(name, join)| (name.clone(), *join)).collect();
+        names.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let names = names.into_iter().map(|(name, join)| (ChannelPattern::Name(name), join));
+        let prefixes = self.prefixes.iter().cloned();
+        names.chain(prefixes.map(|(prefix, join)| (ChannelPattern::Prefix(prefix), join)))
+    }
+}
+
+/// Why a channel may not be joined. The texts go to the client and are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefusal {
+    /// The connection is no user.
+    #[error("channel needs identification")]
+    NotIdentified,
+    /// No proof of the connection lists the channel.
+    #[error("channel not granted")]
+    NotGranted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_longest_match_wins_whatever_the_order() {
+        let rules = [("", "*", Join::Identified), ("a", "a.*", Join::Claim), ("b", "a.b.*", Join::Open)];
+        let forward = rules.iter().map(|(_, text, join)| (ChannelPattern::parse(text).unwrap(), *join));
+        let exact = (ChannelPattern::parse("a.b.c").unwrap(), Join::Claim);
+        let backward: Vec<_> = forward.clone().rev().collect();
+        for rules in [
+            ChannelRules::new(forward.chain([exact.clone()])),
+            ChannelRules::new([exact].into_iter().chain(backward)),
+        ] {
+            for (channel, need) in [
+                ("x", Join::Identified),
+                ("a", Join::Identified),
+                ("a.x", Join::Claim),
+                ("a.b.x", Join::Open),
+                ("a.b.c", Join::Claim),
+                ("a.b.cd", Join::Open),
+                ("__proto__", Join::Identified),
+            ] {
+                assert_eq!(rules.need(&name(channel)), need, "{channel}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_comes_before_a_prefix_of_equal_length() {
+        let rules = ChannelRules::new([
+            (ChannelPattern::prefix("news").unwrap(), Join::Open),
+            (ChannelPattern::parse("news").unwrap(), Join::Claim),
+        ]);
+        assert_eq!(rules.need(&name("news")), Join::Claim);
+        assert_eq!(rules.need(&name("newsletter")), Join::Open);
+        assert_eq!(rules.iter().count(), 2);
+    }
+
+    #[test]
+    fn grants_are_names_and_prefixes() {
+        let grants = Grants::parse(&["chat", "news.*"]).unwrap();
+        for (channel, granted) in
+            [("chat", true), ("chat2", false), ("news.a", true), ("news.", true), ("news", false)]
+        {
+            assert_eq!(grants.cover(&name(channel)), granted, "{channel}");
+        }
+        assert!(Grants::parse(&["*"]).unwrap().cover(&name("anything")));
+        assert!(Grants::parse::<&str>(&[]).unwrap().is_empty());
+        assert!(!Grants::default().cover(&name("chat")));
+    }
+
+    #[test]
+    fn a_list_with_anything_else_grants_nothing() {
+        for text in ["", "a\nb", "a\n*", &"x".repeat(256)] {
+            assert!(matches!(Grants::parse(&[text]), Err(GrantRefusal::Pattern(_))), "{text:?}");
+        }
+        let most = vec!["a"; CHANNEL_GRANTS_MAX];
+        assert!(Grants::parse(&most).is_ok());
+        assert_eq!(Grants::parse(&[&most[..], &["a"]].concat()), Err(GrantRefusal::TooMany));
+    }
+}

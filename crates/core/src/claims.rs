@@ -1,0 +1,352 @@
+//! What the claims of a JSON Web Token say, once its signature is verified (RFC 7519).
+//!
+//! Not here: the signature. The time is passed in.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::auth::{IdentRefusal, Identity, Verified};
+use crate::channel::{GrantRefusal, Grants};
+use crate::command::UserField;
+use crate::json::{self, Key, Kind};
+use crate::limits::TOKEN_LEEWAY;
+use crate::name::{Name, NameRefusal};
+use crate::standing::UnixTime;
+
+/// The last second of the year 9999. A later `exp` is a mistake: milliseconds.
+const SECONDS_MAX: f64 = 253_402_300_799.0;
+
+/// Which claims count, and what they must be.
+///
+/// ```
+/// use std::time::Duration;
+/// use turted_core::{claims::ClaimRules, standing::UnixTime};
+/// let now = UnixTime(Duration::from_secs(1_000));
+/// let verified = ClaimRules::default().read(r#"{"sub":"alice","exp":1001}"#, None, now)?;
+/// assert_eq!(verified.identity.name.as_str(), "alice");
+/// assert!(ClaimRules::default().read(r#"{"sub":"alice"}"#, None, now).is_err(), "no exp");
+/// # Ok::<(), turted_core::claims::ClaimRefusal>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRules {
+    /// The claim that is the user: a string, or an integer.
+    pub user: String,
+    /// The claim that lists channels, if there is one.
+    pub channels: Option<String>,
+    /// What `iss` must be.
+    pub issuer: Option<String>,
+    /// What `aud` must be or contain. Without it a token with an `aud` is for somebody else
+    /// (RFC 7519 4.1.3).
+    pub audience: Option<String>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+}
+
+impl Default for ClaimRules {
+    fn default() -> Self {
+        Self { user: "sub".to_owned(), channels: None, issuer: None, audience: None, leeway: TOKEN_LEEWAY }
+    }
+}
+
+type Claims<'a> = HashMap<String, &'a RawValue>;
+
+impl ClaimRules {
+    /// Reads the payload of a verified token at `now`. `named` is the user the client says it is.
+    ///
+    /// # Errors
+    /// The first claim that is not what it must be.
+    pub fn read(
+        &self,
+        payload: &str,
+        named: Option<&UserField>,
+        now: UnixTime,
+    ) -> Result<Verified, ClaimRefusal> {
+        let claims = collect(payload)?;
+        let expires = self.check_time(&claims, now)?;
+        self.check_parties(&claims)?;
+        let name = user(claims.get(&self.user).copied().ok_or(ClaimRefusal::UserMissing)?)?;
+        if named.is_some_and(|named| named.name != name) {
+            return Err(ClaimRefusal::OtherUser);
+        }
+        Ok(Verified {
+            identity: Identity::proved(name, named),
+            channels: self.grants(&claims)?,
+            expires: Some(expires),
+        })
+    }
+
+    /// Until when the token is good, the leeway included.
+    fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, ClaimRefusal> {
+        let exp = seconds(claims, "exp")?.ok_or(ClaimRefusal::ExpMissing)?;
+        let expires = UnixTime(exp + self.leeway);
+        if expires < now {
+            return Err(ClaimRefusal::Expired);
+        }
+        if seconds(claims, "nbf")?.is_some_and(|begin| begin > now.0 + self.leeway) {
+            return Err(ClaimRefusal::NotYet);
+        }
+        Ok(expires)
+    }
+
+    fn check_parties(&self, claims: &Claims<'_>) -> Result<(), ClaimRefusal> {
+        if let Some(issuer) = &self.issuer {
+            let given = claims.get("iss").and_then(|raw| json::text(raw));
+            if given.as_deref() != Some(issuer) {
+                return Err(ClaimRefusal::Issuer);
+            }
+        }
+        match (&self.audience, claims.get("aud")) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(ClaimRefusal::AudienceUnset),
+            (Some(audience), given) if given.is_some_and(|raw| is_among(audience, raw)) => Ok(()),
+            (Some(_), _) => Err(ClaimRefusal::Audience),
+        }
+    }
+
+    fn grants(&self, claims: &Claims<'_>) -> Result<Grants, ClaimRefusal> {
+        let Some(listed) = self.channels.as_ref().and_then(|claim| claims.get(claim)) else {
+            return Ok(Grants::default());
+        };
+        let listed = texts(listed).ok_or(ClaimRefusal::ChannelsNoList)?;
+        Grants::parse(&listed).map_err(ClaimRefusal::Channels)
+    }
+}
+
+/// The members of the payload. A claim that is there twice is read differently by different
+/// readers, so that no reading can be trusted (RFC 7519 4).
+fn collect(payload: &str) -> Result<Claims<'_>, ClaimRefusal> {
+    let mut claims = Claims::new();
+    let mut sound = payload.starts_with('{');
+    let read = json::each(payload, |key, value| {
+        let Key::Member(key) = key else { return };
+        let name = json::text(key);
+        sound &= name.is_some_and(|name| claims.insert(name.into_owned(), value).is_none());
+    });
+    if read.is_ok() && sound { Ok(claims) } else { Err(ClaimRefusal::NotAnObject) }
+}
+
+/// A NumericDate (RFC 7519 2): seconds since 1970, fractions allowed.
+fn seconds(claims: &Claims<'_>, claim: &'static str) -> Result<Option<Duration>, ClaimRefusal> {
+    let Some(raw) = claims.get(claim) else { return Ok(None) };
+    let number: f64 = serde_json::from_str(raw.get()).map_err(|_| ClaimRefusal::NoDate(claim))?;
+    if (0.0..=SECONDS_MAX).contains(&number) {
+        Ok(Some(Duration::from_secs_f64(number)))
+    } else {
+        Err(ClaimRefusal::NoDate(claim))
+    }
+}
+
+fn user(raw: &RawValue) -> Result<Name, ClaimRefusal> {
+    let text = json::integer(raw).map(Into::into).or_else(|| json::text(raw));
+    Name::new(&text.ok_or(ClaimRefusal::UserNotAString)?).map_err(ClaimRefusal::User)
+}
+
+/// The strings of an array; `None` for everything else.
+pub(crate) fn texts(raw: &RawValue) -> Option<Vec<String>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn is_among(audience: &str, given: &RawValue) -> bool {
+    match Kind::of(given) {
+        Kind::Array => texts(given).is_some_and(|list| list.iter().any(|one| one == audience)),
+        _ => json::text(given).as_deref() == Some(audience),
+    }
+}
+
+/// Why a token proves nothing. For the log: the client is told less, see [`IdentRefusal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimRefusal {
+    /// The payload is no JSON object, or has a claim twice.
+    #[error("the payload is no object with each claim once")]
+    NotAnObject,
+    /// There is no `exp`.
+    #[error("exp missing")]
+    ExpMissing,
+    /// A claim is no number of seconds since 1970 before the year 10000.
+    #[error("{0} is no number of seconds since 1970")]
+    NoDate(&'static str),
+    /// The token was good until `exp`.
+    #[error("token expired")]
+    Expired,
+    /// The token is not good before `nbf`.
+    #[error("nbf is in the future")]
+    NotYet,
+    /// `iss` is not `auth.issuer`.
+    #[error("iss is not auth.issuer")]
+    Issuer,
+    /// `aud` is or has not `auth.audience`.
+    #[error("aud is not auth.audience")]
+    Audience,
+    /// The token is for an audience, and nobody said that this is us.
+    #[error("token has an aud, but auth.audience is not set")]
+    AudienceUnset,
+    /// The claim `auth.user_claim` is missing.
+    #[error("auth.user_claim: no such claim")]
+    UserMissing,
+    /// The claim `auth.user_claim` is neither a string nor an integer.
+    #[error("auth.user_claim: neither a string nor an integer")]
+    UserNotAString,
+    /// The claim `auth.user_claim` is no name.
+    #[error("auth.user_claim: {0}")]
+    User(#[source] NameRefusal),
+    /// The client says it is somebody else than the token says.
+    #[error("the token is for another user")]
+    OtherUser,
+    /// The claim `auth.channels_claim` is no list of strings.
+    #[error("auth.channels_claim: no list of strings")]
+    ChannelsNoList,
+    /// The claim `auth.channels_claim` lists something else than channels.
+    #[error("auth.channels_claim: {0}")]
+    Channels(#[source] GrantRefusal),
+}
+
+impl From<ClaimRefusal> for IdentRefusal {
+    /// What the client may know.
+    fn from(refusal: ClaimRefusal) -> Self {
+        match refusal {
+            ClaimRefusal::Expired => Self::Expired,
+            _ => Self::NotVerified,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(Duration::from_secs(1_800_000_000));
+
+    fn rules() -> ClaimRules {
+        ClaimRules { channels: Some("channels".to_owned()), ..ClaimRules::default() }
+    }
+
+    /// The user that `claims` prove besides a good `exp`.
+    fn read(rules: &ClaimRules, claims: &str) -> Result<String, ClaimRefusal> {
+        let payload = format!(r#"{{"exp":1800000060{claims}}}"#);
+        rules.read(&payload, None, NOW).map(|verified| verified.identity.name.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_token_is_good_from_nbf_to_exp_with_leeway_on_both_sides() {
+        let check = |claims: &str, expected: Result<(), ClaimRefusal>| {
+            let payload = format!(r#"{{"sub":"alice",{claims}}}"#);
+            assert_eq!(rules().read(&payload, None, NOW).map(|_| ()), expected, "{claims}");
+        };
+        check(r#""exp":1799999970"#, Ok(()));
+        check(r#""exp":1799999969"#, Err(ClaimRefusal::Expired));
+        check(r#""exp":1799999970.5"#, Ok(()));
+        check(r#""exp":1.8e9"#, Ok(()));
+        check(r#""exp":253402300799"#, Ok(()));
+        check(r#""exp":0"#, Err(ClaimRefusal::Expired));
+        check(r#""exp":1800000001,"nbf":1800000030"#, Ok(()));
+        check(r#""exp":1800000001,"nbf":1800000031"#, Err(ClaimRefusal::NotYet));
+        for exp in ["253402300800", "1800000001000", "1e400", "-1", r#""1800000060""#, "null", "true", "[]"] {
+            check(&format!(r#""exp":{exp}"#), Err(ClaimRefusal::NoDate("exp")));
+            check(&format!(r#""exp":1800000060,"nbf":{exp}"#), Err(ClaimRefusal::NoDate("nbf")));
+        }
+        check(r#""nbf":1"#, Err(ClaimRefusal::ExpMissing));
+    }
+
+    #[test]
+    fn the_proof_ends_when_the_token_would_be_refused() {
+        let verified = rules().read(r#"{"sub":"a","exp":1800000060}"#, None, NOW).unwrap();
+        assert_eq!(verified.expires, Some(UnixTime(NOW.0 + Duration::from_secs(90))));
+    }
+
+    #[test]
+    fn the_user_is_a_name() {
+        let rules = rules();
+        for (claim, name) in [
+            (r#""alice""#, "alice"),
+            ("7", "7"),
+            (r#""__proto__""#, "__proto__"),
+            (r#""\u00e9\u05d0\ud83d\ude00""#, "\u{e9}\u{5d0}\u{1f600}"),
+        ] {
+            assert_eq!(read(&rules, &format!(r#","sub":{claim}"#)).as_deref(), Ok(name));
+        }
+        for claim in ["null", "true", "1.5", "{}", r#"["alice"]"#, r#""\ud800""#] {
+            let refused = Err(ClaimRefusal::UserNotAString);
+            assert_eq!(read(&rules, &format!(r#","sub":{claim}"#)), refused, "{claim}");
+        }
+        for claim in [String::new(), "a\\n".to_owned(), "\\u0000".to_owned(), "x".repeat(256)] {
+            let refused = read(&rules, &format!(r#","sub":"{claim}""#));
+            assert!(matches!(refused, Err(ClaimRefusal::User(_))), "{claim}");
+        }
+        assert_eq!(read(&rules, ""), Err(ClaimRefusal::UserMissing));
+        let other = ClaimRules { user: "preferred name".to_owned(), ..rules };
+        assert_eq!(read(&other, r#","sub":"a","preferred name":"b""#).as_deref(), Ok("b"));
+    }
+
+    #[test]
+    fn issuer_and_audience_are_those_that_were_asked_for() {
+        let asked = ClaimRules {
+            issuer: Some("https://id".to_owned()),
+            audience: Some("turted".to_owned()),
+            ..rules()
+        };
+        let check = |rules: &ClaimRules, claims: &str, refused: Option<ClaimRefusal>| {
+            assert_eq!(read(rules, &format!(r#","sub":"a"{claims}"#)).err(), refused, "{claims}");
+        };
+        check(&asked, r#","iss":"https://id","aud":"turted""#, None);
+        check(&asked, r#","iss":"https://id","aud":["other","turted"]"#, None);
+        for iss in [r#""https://id/""#, r#"["https://id"]"#, "null", "1"] {
+            check(&asked, &format!(r#","iss":{iss},"aud":"turted""#), Some(ClaimRefusal::Issuer));
+        }
+        check(&asked, r#","aud":"turted""#, Some(ClaimRefusal::Issuer));
+        for aud in [r#""other""#, "[]", r#"["turted",1]"#, r#"{"turted":1}"#, "null", r#"[["turted"]]"#] {
+            check(&asked, &format!(r#","iss":"https://id","aud":{aud}"#), Some(ClaimRefusal::Audience));
+        }
+        check(&asked, r#","iss":"https://id""#, Some(ClaimRefusal::Audience));
+        check(&rules(), r#","iss":"anyone""#, None);
+        check(&rules(), r#","aud":"turted""#, Some(ClaimRefusal::AudienceUnset));
+    }
+
+    #[test]
+    fn channels_are_a_list_of_patterns_or_the_token_proves_nothing() {
+        let channel = |text: &str| Name::new(text).unwrap();
+        let payload = r#"{"sub":"a","exp":1800000060,"channels":["chat","news.*"]}"#;
+        let verified = rules().read(payload, None, NOW).unwrap();
+        assert!(verified.channels.cover(&channel("news.1")) && !verified.channels.cover(&channel("x")));
+        let unread = ClaimRules::default().read(payload, None, NOW).unwrap();
+        assert!(unread.channels.is_empty(), "no claim was named for channels");
+        for (list, refusal) in [
+            (r#""chat""#, ClaimRefusal::ChannelsNoList),
+            (r#"["chat",1]"#, ClaimRefusal::ChannelsNoList),
+            (r#"{"0":"chat"}"#, ClaimRefusal::ChannelsNoList),
+            (r#"[""]"#, ClaimRefusal::Channels(GrantRefusal::Pattern(NameRefusal::Empty))),
+        ] {
+            assert_eq!(read(&rules(), &format!(r#","sub":"a","channels":{list}"#)), Err(refusal));
+        }
+        assert!(read(&rules(), r#","sub":"a","channels":[]"#).is_ok());
+    }
+
+    #[test]
+    fn a_payload_is_an_object_with_each_claim_once() {
+        for payload in [
+            "",
+            "null",
+            "[]",
+            r#""eyJhbGciOiJub25lIn0.e30.""#,
+            r#"{"sub":"a","exp":1800000060"#,
+            r#"{"sub":"a","exp":1800000060}{}"#,
+            r#"{"sub":"a","exp":1,"exp":1800000060}"#,
+            r#"{"sub":"a","\u0073ub":"b","exp":1800000060}"#,
+            r#" {"sub":"a","exp":1800000060}"#,
+        ] {
+            assert_eq!(rules().read(payload, None, NOW), Err(ClaimRefusal::NotAnObject), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_names_itself_names_the_user_of_the_token() {
+        let named =
+            |text: &str, json: &str| UserField { name: Name::new(text).unwrap(), json: json.to_owned() };
+        let payload = r#"{"sub":"7","exp":1800000060}"#;
+        let read = |user: &UserField| rules().read(payload, Some(user), NOW);
+        let same = read(&named("7", "7")).unwrap();
+        assert_eq!(same.identity.username_json, "7", "repeated as the client wrote it");
+        assert_eq!(read(&named("8", "8")), Err(ClaimRefusal::OtherUser));
+    }
+}
