@@ -143,7 +143,11 @@ impl UserField {
         Self { name, json }
     }
 
-    fn decode(raw: &RawValue) -> Result<Self, CommandRefusal> {
+    /// The user that a JSON string or integer names.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn decode(raw: &RawValue) -> Result<Self, CommandRefusal> {
         if let Some(digits) = json::integer(raw) {
             let name = Name::new(digits).map_err(CommandRefusal::User)?;
             return Ok(Self { name, json: digits.to_owned() });

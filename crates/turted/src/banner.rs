@@ -26,6 +26,8 @@ fn client_credentials(config: &Config) -> &'static str {
         ClientAuth::Accept => "OPEN: everyone may IDENT as any user",
         ClientAuth::Password(_) => "IDENT needs the password",
         ClientAuth::Token(_) => "IDENT needs a token",
+        ClientAuth::Jwt(_) => "IDENT needs a JSON Web Token",
+        ClientAuth::Http(_) => "IDENT is decided by the backend",
     }
 }
 

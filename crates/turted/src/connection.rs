@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use turted_core::close::Close;
 use turted_core::registry::ConnectionKey;
+use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
 
 use crate::fanout::Chain;
@@ -22,6 +23,10 @@ pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
     /// What it speaks above its transport.
     pub(crate) session: Session,
+    /// What it has proved beyond the users it is.
+    pub(crate) standing: RefCell<Standing>,
+    /// When the proofs are looked at next.
+    pub(crate) expiry_due: Cell<Option<Instant>>,
     /// What waits in the fan-out.
     pub(crate) chain: Cell<Chain>,
     wire: Cell<Wire>,
@@ -35,6 +40,8 @@ impl Connection {
         Self {
             key,
             session,
+            standing: RefCell::default(),
+            expiry_due: Cell::new(None),
             chain: Cell::new(Chain::EMPTY),
             wire: Cell::new(Wire::SocketIo),
             outlet: RefCell::new(outlet),

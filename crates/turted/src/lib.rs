@@ -4,6 +4,7 @@
 //! whatever connection each client already has. This library is what the program `turted` is made
 //! of; to embed a server in a program of your own start with [`server::Server`].
 
+pub mod authenticator;
 pub mod banner;
 pub mod cli;
 pub mod config;
@@ -14,6 +15,7 @@ mod fanout;
 mod frame;
 mod handlers;
 mod http;
+mod identity;
 mod listener;
 pub mod log;
 pub mod logging;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use turted_core::membership::Memberships;
 use turted_core::registry::ConnectionKey;
+use turted_core::standing::Standing;
 
 use crate::session_id::SessionId;
 
@@ -16,6 +17,7 @@ use crate::session_id::SessionId;
 #[derive(Clone, Debug)]
 pub(crate) struct LostSession {
     pub(crate) memberships: Memberships,
+    pub(crate) standing: Standing,
     /// The number of the last dispatch before the session began. Nothing older concerns it.
     pub(crate) began_after: u64,
 }
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     fn session() -> LostSession {
-        LostSession { memberships: Memberships::default(), began_after: 0 }
+        LostSession { memberships: Memberships::default(), standing: Standing::default(), began_after: 0 }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use turted_core::limits::DESCRIPTORS_RESERVED;
 
+use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
 use crate::dispatcher::Dispatcher;
 use crate::listener;
@@ -70,6 +72,17 @@ impl Server {
     /// # Errors
     /// The address cannot be listened on, or the operating system refuses a thread.
     pub fn bind(config: Config) -> Result<Self, ServerError> {
+        Self::builder(config).bind()
+    }
+
+    /// A server with parts of the embedding program in it.
+    #[must_use]
+    pub fn builder(config: Config) -> ServerBuilder {
+        ServerBuilder { config, authenticator: None }
+    }
+
+    fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
+        let ServerBuilder { config, authenticator } = builder;
         let config = Arc::new(config);
         let (listeners, address) = listen(&config)?;
         let mut random = [0; 4];
@@ -86,7 +99,7 @@ impl Server {
         let dispatcher = Dispatcher::new(Epoch::from_random(random), log, inbox_senders);
         let shared = Arc::new(Shared {
             peers: mail_senders,
-            authenticator: config.auth.method.clone(),
+            gate: Gate::new(&config.auth, authenticator),
             recovery: Recovery::new(RecoveryLimits {
                 sessions: config.recovery.sessions,
                 age: config.recovery.max_age,
@@ -134,6 +147,49 @@ impl Server {
         while self.ended.recv().await.is_some() {}
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
+    }
+}
+
+/// A server that does not listen yet.
+///
+/// ```no_run
+/// # fn example() -> Result<(), turted::server::ServerError> {
+/// use turted::authenticator::{IdentRefusal, IdentRequest, Verified};
+/// use turted::{config::Config, server::Server};
+/// let server = Server::builder(Config::default())
+///     .authenticator(|request: IdentRequest| async move {
+///         request.user.map(|user| Verified::user(user.name)).ok_or(IdentRefusal::UserMissing)
+///     })
+///     .bind()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerBuilder {
+    config: Config,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ServerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Lets a part of the program verify IDENTs, instead of `auth.method`.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Listens and starts the workers.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the operating system refuses a thread.
+    pub fn bind(self) -> Result<Server, ServerError> {
+        Server::start(self)
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
-use turted_core::auth::ClientAuthenticator;
 
+use crate::authenticator::Gate;
 use crate::mail::Mail;
 use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
@@ -15,7 +15,7 @@ use crate::recovery::Recovery;
 pub(crate) struct Shared {
     /// The mail boxes of all workers, by index.
     pub(crate) peers: Vec<mpsc::Sender<Mail>>,
-    pub(crate) authenticator: ClientAuthenticator,
+    pub(crate) gate: Gate,
     pub(crate) recovery: Recovery,
     pub(crate) push: PushGate,
     pub(crate) permits: Arc<Permits>,

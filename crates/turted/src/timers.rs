@@ -24,6 +24,8 @@ pub(crate) enum Due {
     Silence,
     /// The upgrade that began must have ended.
     Upgrade,
+    /// A proof of who it is may have expired.
+    Expiry,
 }
 
 type Entry = (Instant, ConnectionKey, Due);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::collect::Collected;
 use super::error::{Origin, Problem};
+use super::jwt;
 use super::model::ClientAuth;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
 use turted_core::auth::{Secret, TokenRule};
@@ -20,6 +21,7 @@ pub(super) fn resolve(collected: &mut Collected) {
     let password = secret(collected, "auth.password", &auth.password);
     let prefix = secret(collected, "auth.prefix", &auth.prefix);
     let suffix = secret(collected, "auth.suffix", &auth.suffix);
+    let key = secret(collected, "auth.key", &auth.key);
     let method = match auth_method(collected) {
         ClientMethod::Accept => Some(ClientAuth::Accept),
         ClientMethod::Password => password.map(ClientAuth::Password),
@@ -29,6 +31,8 @@ pub(super) fn resolve(collected: &mut Collected) {
             prefix: prefix.unwrap_or_else(|| Secret::from(String::new())),
             suffix: suffix.unwrap_or_else(|| Secret::from(String::new())),
         })),
+        ClientMethod::Jwt => key.and_then(|key| jwt::rule(collected, key)),
+        ClientMethod::Http => auth.url.map(ClientAuth::Http),
     };
     if let Some(method) = method {
         collected.settings.config.auth.method = method;
@@ -45,23 +49,27 @@ fn auth_method(collected: &Collected) -> ClientMethod {
 
 const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
 const AUTH_TOKEN_KEYS: [&str; 4] = ["auth.prefix", "auth.prefix_file", "auth.suffix", "auth.suffix_file"];
+const AUTH_KEY_KEYS: [&str; 2] = ["auth.key", "auth.key_file"];
+/// Without those that have a default: an effective configuration names them all.
+const AUTH_JWT_KEYS: [&str; 6] =
+    ["auth.algorithm", "auth.key", "auth.key_file", "auth.channels_claim", "auth.issuer", "auth.audience"];
+const AUTH_HTTP_KEYS: [&str; 1] = ["auth.url"];
 const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
 
 /// A secret without a method means the method that uses it, so that setting
 /// `TURTED_PUSH_PASSWORD` alone protects pushes.
 fn infer_methods(collected: &mut Collected) {
     let given = |keys: &[&str]| keys.iter().any(|key| collected.is_given(key));
-    let (password, token, push) = (
-        given(&AUTH_PASSWORD_KEYS),
-        given(&AUTH_TOKEN_KEYS) || given(&["auth.hash"]),
-        given(&PUSH_PASSWORD_KEYS),
-    );
+    let push = given(&PUSH_PASSWORD_KEYS);
+    let inferred = [
+        (given(&AUTH_PASSWORD_KEYS), ClientMethod::Password),
+        (given(&AUTH_TOKEN_KEYS) || given(&["auth.hash"]), ClientMethod::Token),
+        (given(&AUTH_JWT_KEYS), ClientMethod::Jwt),
+        (given(&AUTH_HTTP_KEYS), ClientMethod::Http),
+    ];
     if !collected.is_given("auth.method") {
-        collected.settings.auth.method = match (password, token) {
-            (true, _) => ClientMethod::Password,
-            (false, true) => ClientMethod::Token,
-            (false, false) => ClientMethod::Accept,
-        };
+        let method = inferred.iter().find(|(is_given, _)| *is_given).map(|(_, method)| *method);
+        collected.settings.auth.method = method.unwrap_or(ClientMethod::Accept);
     }
     if !collected.is_given("push.method") && push {
         collected.settings.push.method = PushMethod::Password;
@@ -70,12 +78,20 @@ fn infer_methods(collected: &mut Collected) {
 
 /// Every method has the keys it needs, and no key is there in vain.
 fn check_methods(collected: &mut Collected) {
-    let (needed, idle): (&[&str], Vec<&str>) = match auth_method(collected) {
-        ClientMethod::Accept => (&[], [&AUTH_PASSWORD_KEYS[..], &AUTH_TOKEN_KEYS].concat()),
-        ClientMethod::Password => (&AUTH_PASSWORD_KEYS, AUTH_TOKEN_KEYS.to_vec()),
-        ClientMethod::Token => (&AUTH_TOKEN_KEYS, AUTH_PASSWORD_KEYS.to_vec()),
+    let method = auth_method(collected);
+    let own: (&[&str], &[&str]) = match method {
+        ClientMethod::Accept => (&[], &[]),
+        ClientMethod::Password => (&AUTH_PASSWORD_KEYS, &AUTH_PASSWORD_KEYS),
+        ClientMethod::Token => (&AUTH_TOKEN_KEYS, &AUTH_TOKEN_KEYS),
+        ClientMethod::Jwt => (&AUTH_KEY_KEYS, &AUTH_JWT_KEYS),
+        ClientMethod::Http => (&AUTH_HTTP_KEYS, &AUTH_HTTP_KEYS),
     };
-    check_keys(collected, "auth.method", needed, &idle);
+    let all = [&AUTH_PASSWORD_KEYS[..], &AUTH_TOKEN_KEYS, &AUTH_JWT_KEYS, &AUTH_HTTP_KEYS].concat();
+    let idle: Vec<&str> = all.into_iter().filter(|key| !own.1.contains(key)).collect();
+    check_keys(collected, "auth.method", own.0, &idle);
+    if method == ClientMethod::Jwt {
+        check_keys(collected, "auth.method", &["auth.algorithm"], &[]);
+    }
     match collected.settings.push.method {
         PushMethod::None => check_keys(collected, "push.method", &[], &PUSH_PASSWORD_KEYS),
         PushMethod::Password => check_keys(collected, "push.method", &PUSH_PASSWORD_KEYS, &[]),
@@ -86,9 +102,11 @@ fn check_keys(collected: &mut Collected, method: &str, needed: &[&str], idle: &[
     if !needed.is_empty() && !needed.iter().any(|key| collected.is_given(key)) {
         let keys: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
         let what = format!("{} needs {}", show_method(collected, method), keys.join(" or "));
-        // Only the hash of a token was given: blame it for the inferred method.
-        let origin = Some(collected.origin(method)).filter(|origin| *origin != Origin::Default);
-        let origin = origin.unwrap_or_else(|| collected.origin("auth.hash"));
+        // The method was inferred from a key that does not do alone: blame that.
+        let alone = ["auth.hash"].into_iter().chain(AUTH_JWT_KEYS).chain(AUTH_HTTP_KEYS);
+        let origins = [method].into_iter().chain(alone).map(|key| collected.origin(key));
+        let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
+        let origin = origin.unwrap_or(Origin::Default);
         collected.problem(Problem::at(origin, what));
     }
     for key in idle.iter().filter(|key| collected.is_given(key)).copied().collect::<Vec<_>>() {
@@ -114,7 +132,9 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
             return None;
         }
         (text, Some(path)) if text.is_none() || file_origin.rank() > origin.rank() => {
-            warn_if_readable(collected, path);
+            if key != "auth.key" || jwt::is_key_secret(collected) {
+                warn_if_readable(collected, path);
+            }
             match read_secret(path) {
                 Ok(secret) => secret,
                 Err(error) => {
@@ -152,8 +172,10 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
 /// A configuration file that holds a secret is a secret file.
 fn warn_about_file(collected: &mut Collected) {
     let keys = ["auth.password", "auth.prefix", "auth.suffix", "push.password"];
-    let origin =
-        keys.iter().map(|key| collected.origin(key)).find(|origin| matches!(origin, Origin::File { .. }));
+    let key = Some("auth.key").filter(|_| jwt::is_key_secret(collected));
+    let mut origins = keys.into_iter().chain(key).map(|key| collected.origin(key));
+    let origin = origins.find(|origin| matches!(origin, Origin::File { .. }));
+    drop(origins);
     if let Some(Origin::File { path, .. }) = origin {
         warn_if_readable(collected, &path);
     }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigFile;
+use super::channels;
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::settings::{SETTINGS, find};
@@ -50,7 +51,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// A file that is being read.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     path: &'a Path,
     text: &'a str,
 }
@@ -61,6 +62,7 @@ impl Source<'_> {
             let name = key.get_ref().as_ref();
             let origin = self.origin(key.span().start);
             match value.get_ref() {
+                _ if name == "channels" => channels::read(self, collected, value),
                 DeValue::Table(section) if is_section(name) => self.read_section(collected, name, section),
                 _ if is_section(name) => {
                     let what = format!("`{name}` is a section: write [{name}] and its keys below");
@@ -93,7 +95,7 @@ impl Source<'_> {
     }
 
     /// The place of a byte, counted as editors count.
-    fn origin(&self, start: usize) -> Origin {
+    pub(super) fn origin(&self, start: usize) -> Origin {
         let before = self.text.get(..start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         Origin::File {
@@ -108,7 +110,7 @@ fn is_section(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.parts().0 == name && !name.is_empty())
 }
 
-fn input<'a>(value: &'a DeValue<'_>) -> Input<'a> {
+pub(super) fn input<'a>(value: &'a DeValue<'_>) -> Input<'a> {
     match value {
         DeValue::String(text) => Input::Text(text),
         DeValue::Boolean(flag) => Input::Flag(*flag),

@@ -4,11 +4,13 @@
 //! Not here: the meaning of each key for operators (`docs/configuration.md`) and the flags
 //! themselves (`cli`).
 
+mod channels;
 mod collect;
 mod credentials;
 mod env;
 mod error;
 mod file;
+mod jwt;
 mod model;
 mod resolve;
 mod settings;
@@ -28,7 +30,10 @@ pub use error::{ConfigError, Origin, Problem};
 pub use model::{
     AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery, SocketIo,
 };
+pub(crate) use units::parse_duration;
+
 pub use turted_core::auth::{Hash, Secret, TokenRule};
+pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 
 /// Where a configuration comes from. Nothing else is read, so that a test can pass all of it.
 #[derive(Clone, Debug)]

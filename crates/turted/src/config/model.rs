@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use turted_core::limits;
 
-pub use turted_core::auth::ClientAuthenticator as ClientAuth;
-use turted_core::auth::Secret;
+use crate::authenticator::{HttpUrl, JwtRule};
+use turted_core::auth::{Secret, TokenRule};
+use turted_core::channel::ChannelRules;
 pub use turted_core::registry::IdentMode;
 
 /// Everything an operator may decide, validated: no later check is needed.
@@ -37,6 +38,8 @@ pub struct Config {
     pub socketio: SocketIo,
     /// Who clients are.
     pub auth: Auth,
+    /// Which channels a client may join. Default: all.
+    pub channels: ChannelRules,
     /// How backends push.
     pub push: Push,
     /// What one peer may take of the server.
@@ -69,6 +72,25 @@ pub struct Auth {
     pub method: ClientAuth,
     /// What a second IDENT does. Default: replace.
     pub ident: IdentMode,
+    /// How long whoever is asked may take to verify an IDENT. Default: 5 s.
+    pub timeout: Duration,
+    /// IDENTs that somebody is asked about at once. Default: 64.
+    pub concurrency: usize,
+}
+
+/// `auth.method` and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Everyone is who they say they are.
+    Accept,
+    /// All users share one password.
+    Password(Secret),
+    /// The backend signed the user name, as for the node server.
+    Token(TokenRule),
+    /// The backend, or an identity provider, signed a JSON Web Token.
+    Jwt(Box<JwtRule>),
+    /// The backend is asked.
+    Http(HttpUrl),
 }
 
 /// `[push]`
@@ -218,7 +240,8 @@ impl Default for Config {
             assets_dir: None,
             drain_timeout: limits::DRAIN_WAIT_MAX,
             socketio: SocketIo::default(),
-            auth: Auth { method: ClientAuth::Accept, ident: IdentMode::Replace },
+            auth: Auth::default(),
+            channels: ChannelRules::default(),
             push: Push {
                 path: "/push".into(),
                 password: None,
@@ -226,6 +249,17 @@ impl Default for Config {
             },
             limits: Limits::default(),
             recovery: Recovery::default(),
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            method: ClientAuth::Accept,
+            ident: IdentMode::Replace,
+            timeout: limits::VERIFICATION_WAIT_MAX,
+            concurrency: limits::VERIFICATIONS_MAX,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! From keys that are valid one by one to a configuration that is valid as a whole.
 
+use std::time::Duration;
+
+use super::channels;
 use super::collect::Collected;
 use super::credentials;
 use super::error::{ConfigError, Origin, Problem};
@@ -12,6 +15,7 @@ use super::model::{ClientAuth, Config};
 pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
     credentials::resolve(collected);
     collected.refuse_problems()?;
+    channels::resolve(collected);
     normalize_paths(&mut collected.settings.config);
     check_paths(collected);
     check_assets(collected);
@@ -55,7 +59,15 @@ struct Relation {
 }
 
 /// The relations that `turted_core::limits` asserts for the defaults.
-const RELATIONS: [Relation; 6] = [
+const RELATIONS: [Relation; 7] = [
+    Relation {
+        small: ("auth.timeout", |config| match config.auth.method {
+            ClientAuth::Http(_) => millis(config.auth.timeout),
+            _ => 0,
+        }),
+        large: ("socketio.ping_timeout", |config| millis(config.socketio.ping_timeout)),
+        reason: "the answer to a heartbeat waits behind an IDENT (both in milliseconds)",
+    },
     Relation {
         small: ("limits.message_bytes", |config| config.limits.message_bytes),
         large: ("socketio.max_payload", |config| config.socketio.max_payload),
@@ -88,6 +100,10 @@ const RELATIONS: [Relation; 6] = [
     },
 ];
 
+fn millis(duration: Duration) -> usize {
+    usize::try_from(duration.as_millis()).unwrap_or(usize::MAX)
+}
+
 fn check_relations(collected: &mut Collected) {
     for Relation { small, large, reason } in &RELATIONS {
         let config = &collected.settings.config;
@@ -108,7 +124,7 @@ fn check_exposure(collected: &mut Collected) {
     let (mut open, mut remedies) = (Vec::new(), Vec::new());
     if config.auth.method == ClientAuth::Accept {
         open.push(r#"be any user (`auth.method` = "accept")"#);
-        remedies.push(r#"`auth.method` to "password" or "token" and its secret"#);
+        remedies.push(r#"`auth.method` to "password", "token", "jwt" or "http" and what it needs"#);
     }
     if config.push.password.is_none() {
         open.push(r#"push (`push.method` = "none")"#);

@@ -5,8 +5,10 @@
 
 use std::path::PathBuf;
 
+use super::channels::ChannelSetting;
 use super::model::Config;
 use super::value::Field;
+use crate::authenticator::{Algorithm, ClaimRules, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 
 /// The configuration while it is being collected: what is valid key by key, with credentials
@@ -16,6 +18,8 @@ pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
+    /// `[[channels]]`, which file alone can hold.
+    pub(super) channels: Vec<ChannelSetting>,
 }
 
 /// The keys of `[auth]` as they were written.
@@ -26,6 +30,10 @@ pub(super) struct AuthSettings {
     pub(super) hash: Hash,
     pub(super) prefix: SecretSetting,
     pub(super) suffix: SecretSetting,
+    pub(super) algorithm: Option<Algorithm>,
+    pub(super) key: SecretSetting,
+    pub(super) claims: ClaimRules,
+    pub(super) url: Option<HttpUrl>,
 }
 
 /// The keys of `[push]` as they were written.
@@ -48,6 +56,8 @@ pub(super) enum ClientMethod {
     Accept,
     Password,
     Token,
+    Jwt,
+    Http,
 }
 
 /// `push.method`
@@ -67,8 +77,13 @@ impl Default for Settings {
                 hash: Hash::Sha256,
                 prefix: SecretSetting::default(),
                 suffix: SecretSetting::default(),
+                algorithm: None,
+                key: SecretSetting::default(),
+                claims: ClaimRules::default(),
+                url: None,
             },
             push: PushSettings { method: PushMethod::None, password: SecretSetting::default() },
+            channels: Vec::new(),
         }
     }
 }
@@ -128,6 +143,17 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("auth.prefix_file", Field::Path(|s| &mut s.auth.prefix.file)),
     Setting::new("auth.suffix", Field::Secret(|s| &mut s.auth.suffix.text)),
     Setting::new("auth.suffix_file", Field::Path(|s| &mut s.auth.suffix.file)),
+    Setting::new("auth.algorithm", Field::Algorithm(|s| &mut s.auth.algorithm)),
+    Setting::new("auth.key", Field::Secret(|s| &mut s.auth.key.text)),
+    Setting::new("auth.key_file", Field::Path(|s| &mut s.auth.key.file)),
+    Setting::new("auth.user_claim", Field::Text(|s| &mut s.auth.claims.user)),
+    Setting::new("auth.channels_claim", Field::OptionalText(|s| &mut s.auth.claims.channels)),
+    Setting::new("auth.issuer", Field::OptionalText(|s| &mut s.auth.claims.issuer)),
+    Setting::new("auth.audience", Field::OptionalText(|s| &mut s.auth.claims.audience)),
+    Setting::new("auth.leeway", Field::Duration(|s| &mut s.auth.claims.leeway)),
+    Setting::new("auth.url", Field::HttpUrl(|s| &mut s.auth.url)),
+    Setting::new("auth.timeout", Field::Duration(|s| &mut s.config.auth.timeout)),
+    Setting::new("auth.concurrency", Field::Count(1, |s| &mut s.config.auth.concurrency)),
     Setting::new("auth.ident", Field::Ident(|s| &mut s.config.auth.ident)),
     Setting::new("push.path", Field::UrlPath(|s| &mut s.config.push.path)),
     Setting::new("push.method", Field::PushMethod(|s| &mut s.push.method)),

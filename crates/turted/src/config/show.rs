@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::channels;
 use super::collect::Collected;
 use super::error::Origin;
 use super::settings::SETTINGS;
@@ -26,5 +27,6 @@ pub(super) fn effective(collected: &Collected) -> String {
             origin => writeln!(text, "{line:<40} # from {origin}"),
         };
     }
+    channels::show(&mut text, &collected.settings.channels);
     text
 }

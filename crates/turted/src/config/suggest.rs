@@ -18,8 +18,9 @@ pub(super) fn nearest_key(unknown: &str) -> String {
 /// The same for a section.
 pub(super) fn nearest_section(unknown: &str) -> String {
     let sections = SETTINGS.iter().map(|setting| setting.parts().0);
-    let near = sections.map(|name| (damerau_levenshtein(unknown, name), name.to_owned()));
-    hint(nearest(unknown.len(), near).map(|name| format!("[{name}]")))
+    let near = sections.map(|name| (damerau_levenshtein(unknown, name), format!("[{name}]")));
+    let channels = (damerau_levenshtein(unknown, "channels"), "[[channels]]".to_owned());
+    hint(nearest(unknown.len(), near.chain([channels])))
 }
 
 /// The same for an environment variable.

@@ -10,7 +10,7 @@ const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60 * 1_
 const SIZE_UNITS: [(&str, usize); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// A duration of 1 ms to [`DURATION_MAX`]; the unit is mandatory.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let factor = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?.1;
     let duration = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(factor)?);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_duration, parse_size, show_duration};
+use crate::authenticator::{Algorithm, HttpUrl};
 use turted_core::auth::{Hash, Secret};
+use turted_core::channel::Join;
 
 /// The way to one field of the settings.
 type Of<T> = fn(&mut Settings) -> &mut T;
@@ -23,13 +25,17 @@ pub(super) enum Field {
     Flag(Of<bool>),
     Origins(Of<AllowOrigins>),
     Path(Of<Option<PathBuf>>),
+    Text(Of<String>),
+    OptionalText(Of<Option<String>>),
     UrlPath(Of<String>),
+    HttpUrl(Of<Option<HttpUrl>>),
     Secret(Of<Option<Secret>>),
     LogLevel(Of<LogLevel>),
     LogFormat(Of<LogFormat>),
     ClientMethod(Of<ClientMethod>),
     PushMethod(Of<PushMethod>),
     Hash(Of<Hash>),
+    Algorithm(Of<Option<Algorithm>>),
     Ident(Of<IdentMode>),
 }
 
@@ -74,13 +80,17 @@ impl Field {
             Self::Flag(of) => put(of(settings), input.flag()),
             Self::Origins(of) => put(of(settings), input.list().and_then(|list| parse_origins(&list))),
             Self::Path(of) => put(of(settings), input.filled().map(|text| Some(base.join(text)))),
+            Self::Text(of) => put(of(settings), input.filled().map(str::to_owned)),
+            Self::OptionalText(of) => put(of(settings), input.filled().map(|text| Some(text.to_owned()))),
             Self::UrlPath(of) => put(of(settings), input.text().and_then(parse_url_path)),
+            Self::HttpUrl(of) => put(of(settings), input.text().and_then(|text| text.parse().ok()).map(Some)),
             Self::Secret(of) => put(of(settings), input.text().map(|text| Some(Secret::from(text)))),
             Self::LogLevel(of) => put(of(settings), input.choice()),
             Self::LogFormat(of) => put(of(settings), input.choice()),
             Self::ClientMethod(of) => put(of(settings), input.choice()),
             Self::PushMethod(of) => put(of(settings), input.choice()),
             Self::Hash(of) => put(of(settings), input.choice()),
+            Self::Algorithm(of) => put(of(settings), input.choice().map(Some)),
             Self::Ident(of) => put(of(settings), input.choice()),
         };
         read.ok_or_else(|| Mismatch { expected: self.expected(), found: self.found(input) })
@@ -97,13 +107,16 @@ impl Field {
             Self::Flag(of) => of(settings).to_string(),
             Self::Origins(of) => show_origins(of(settings)),
             Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
-            Self::UrlPath(of) => quote(of(settings)),
+            Self::Text(of) | Self::UrlPath(of) => quote(of(settings)),
+            Self::OptionalText(of) => quote(of(settings).as_ref()?),
+            Self::HttpUrl(of) => quote(&of(settings).as_ref()?.to_string()),
             Self::Secret(of) => of(settings).as_ref().map(|_| quote("***"))?,
             Self::LogLevel(of) => show_choice(*of(settings)),
             Self::LogFormat(of) => show_choice(*of(settings)),
             Self::ClientMethod(of) => show_choice(*of(settings)),
             Self::PushMethod(of) => show_choice(*of(settings)),
             Self::Hash(of) => show_choice(*of(settings)),
+            Self::Algorithm(of) => show_choice((*of(settings))?),
             Self::Ident(of) => show_choice(*of(settings)),
         })
     }
@@ -126,18 +139,22 @@ impl Field {
             Self::UrlPath(_) => {
                 r#"a path such as "/push/", of letters, digits, "-", ".", "_" and "~""#.into()
             }
+            Self::Text(_) | Self::OptionalText(_) => "a string that is not empty".into(),
+            Self::HttpUrl(_) => r#"a URL without credentials such as "http://127.0.0.1:8080/auth""#.into(),
             Self::Secret(_) => "a string".into(),
             Self::LogLevel(_) => names::<LogLevel>(),
             Self::LogFormat(_) => names::<LogFormat>(),
             Self::ClientMethod(_) => names::<ClientMethod>(),
             Self::PushMethod(_) => names::<PushMethod>(),
             Self::Hash(_) => names::<Hash>(),
+            Self::Algorithm(_) => names::<Algorithm>(),
             Self::Ident(_) => names::<IdentMode>(),
         }
     }
 
     fn found(&self, input: &Input<'_>) -> Option<String> {
-        if matches!(self, Self::Secret(_)) {
+        // A URL that is refused may carry credentials.
+        if matches!(self, Self::Secret(_) | Self::HttpUrl(_)) {
             return None;
         }
         Some(match input {
@@ -151,7 +168,7 @@ impl Field {
 }
 
 impl<'a> Input<'a> {
-    fn text(&self) -> Option<&'a str> {
+    pub(super) fn text(&self) -> Option<&'a str> {
         match self {
             Self::Bare(text) | Self::Text(text) => Some(text),
             _ => None,
@@ -196,14 +213,14 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn choice<T: Choice>(&self) -> Option<T> {
+    pub(super) fn choice<T: Choice>(&self) -> Option<T> {
         let text = self.text()?;
         T::NAMES.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
     }
 }
 
 /// A closed set of values, each with the name an operator writes.
-trait Choice: Copy + PartialEq + 'static {
+pub(super) trait Choice: Copy + PartialEq + 'static {
     const NAMES: &'static [(&'static str, Self)];
 }
 
@@ -222,8 +239,13 @@ impl Choice for LogFormat {
 }
 
 impl Choice for ClientMethod {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("accept", Self::Accept), ("password", Self::Password), ("token", Self::Token)];
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("accept", Self::Accept),
+        ("password", Self::Password),
+        ("token", Self::Token),
+        ("jwt", Self::Jwt),
+        ("http", Self::Http),
+    ];
 }
 
 impl Choice for PushMethod {
@@ -235,17 +257,39 @@ impl Choice for Hash {
         &[("md5", Self::Md5), ("sha1", Self::Sha1), ("sha256", Self::Sha256), ("sha512", Self::Sha512)];
 }
 
+impl Choice for Algorithm {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("HS256", Self::HS256),
+        ("HS384", Self::HS384),
+        ("HS512", Self::HS512),
+        ("RS256", Self::RS256),
+        ("RS384", Self::RS384),
+        ("RS512", Self::RS512),
+        ("PS256", Self::PS256),
+        ("PS384", Self::PS384),
+        ("PS512", Self::PS512),
+        ("ES256", Self::ES256),
+        ("ES384", Self::ES384),
+        ("EdDSA", Self::EdDSA),
+    ];
+}
+
+impl Choice for Join {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("open", Self::Open), ("identified", Self::Identified), ("claim", Self::Claim)];
+}
+
 impl Choice for IdentMode {
     const NAMES: &'static [(&'static str, Self)] = &[("replace", Self::Replace), ("add", Self::Add)];
 }
 
-fn names<T: Choice>() -> String {
+pub(super) fn names<T: Choice>() -> String {
     let names: Vec<String> = T::NAMES.iter().map(|(name, _)| quote(name)).collect();
     let (last, rest) = names.split_last().expect("a closed set has members");
     format!("{} or {last}", rest.join(", "))
 }
 
-fn show_choice<T: Choice>(choice: T) -> String {
+pub(super) fn show_choice<T: Choice>(choice: T) -> String {
     let named = T::NAMES.iter().find(|(_, other)| *other == choice);
     quote(named.expect("every member has a name").0)
 }

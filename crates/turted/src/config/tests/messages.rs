@@ -127,12 +127,12 @@ fn other_machines_are_refused_without_credentials() {
     check(
         "listen = \"0.0.0.0:7117\"",
         &[],
-        "turted.toml:1:10: `listen` = \"0.0.0.0:7117\" lets other machines in, and everyone may be any user (`auth.method` = \"accept\") and push (`push.method` = \"none\"); set `auth.method` to \"password\" or \"token\" and its secret, and `push.password_file` or TURTED_PUSH_PASSWORD, or accept it with --insecure",
+        "turted.toml:1:10: `listen` = \"0.0.0.0:7117\" lets other machines in, and everyone may be any user (`auth.method` = \"accept\") and push (`push.method` = \"none\"); set `auth.method` to \"password\", \"token\", \"jwt\" or \"http\" and what it needs, and `push.password_file` or TURTED_PUSH_PASSWORD, or accept it with --insecure",
     );
     check(
         "",
         &[("TURTED_LISTEN", "[::]:1"), ("TURTED_PUSH_PASSWORD", "a")],
-        "TURTED_LISTEN: `listen` = \"[::]:1\" lets other machines in, and everyone may be any user (`auth.method` = \"accept\"); set `auth.method` to \"password\" or \"token\" and its secret, or accept it with --insecure",
+        "TURTED_LISTEN: `listen` = \"[::]:1\" lets other machines in, and everyone may be any user (`auth.method` = \"accept\"); set `auth.method` to \"password\", \"token\", \"jwt\" or \"http\" and what it needs, or accept it with --insecure",
     );
     check(
         "",

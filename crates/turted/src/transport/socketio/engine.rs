@@ -1,5 +1,6 @@
 //! What a request does to its session, on the worker that owns it.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ pub(crate) async fn request(worker: &Rc<Worker>, id: SessionId, request: EngineR
 /// Opens a session over polling: its id, and the body of the answer.
 pub(super) fn open_polling(
     worker: &Rc<Worker>,
-    version: Version,
+    (version, peer): (Version, IpAddr),
     query: &Query,
 ) -> Result<(SessionId, Vec<u8>), EngineRefusal> {
     let jsonp = match query.get("j") {
@@ -41,7 +42,7 @@ pub(super) fn open_polling(
         None => None,
     };
     let outlet = Outlet::Polling(Polling::new(version, jsonp));
-    let connection = session::open(worker, Session::new(version, jsonp), outlet);
+    let connection = session::open(worker, Session::new(version, peer, jsonp), outlet);
     let mut payload = PayloadEncoder::new(version);
     payload.push(&session::handshake(worker, &connection, session::Opening::Polling));
     let id = connection.session.id();
@@ -169,6 +170,7 @@ async fn process(
             unwrapped.as_bytes()
         }
     };
+    connection.session.handshake_verified().await;
     for packet in decode(connection.session.version, bytes, body.is_binary)? {
         if let Step::Wait(event) = packets::receive(worker, connection, &packet) {
             event.await;

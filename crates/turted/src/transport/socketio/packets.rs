@@ -3,17 +3,18 @@
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
+use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::close::Close;
 use turted_core::command::{Command, Ident};
-use turted_core::membership::Since;
-use turted_core::name::Name;
 use turted_core::reply::Reply;
 use turted_core::wire::engineio::{self, Version};
 use turted_core::wire::socketio::{self, encode_ack, encode_connect_error, encode_event, is_reserved};
 
 use super::resume;
+use crate::authenticator::Verdict;
 use crate::connection::Connection;
 use crate::frame::Frame;
+use crate::identity;
 use crate::transport::websocket::Step;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -104,10 +105,10 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
             if attachments > 0 {
                 session.attachments.set(u8::try_from(attachments).unwrap_or(u8::MAX));
                 send_reply(worker, connection, &Reply::Refused(BINARY), ack);
+                Step::Continue
             } else {
-                command(worker, connection, (&name, &args), ack);
+                command(worker, connection, (&name, &args), ack)
             }
-            Step::Continue
         }
         // We ask for no acks; what a late one carries concerns nobody.
         socketio::Packet::Ack { namespace: ROOT, attachments, .. } => {
@@ -125,13 +126,13 @@ fn command(
     connection: &Rc<Connection>,
     (name, args): (&str, &[&RawValue]),
     ack: Option<u64>,
-) {
+) -> Step {
     let reply = |reply: &Reply<'_>| send_reply(worker, connection, reply, ack);
     match Command::decode(name, args) {
-        Ok(Command::Ident(ident)) => identify(worker, connection, &ident, ack),
-        Ok(Command::Join(channel)) => match join(worker, connection, &channel) {
+        Ok(Command::Ident(ident)) => return identify(worker, connection, &ident, ack),
+        Ok(Command::Join(channel)) => match identity::join(worker, connection, &channel) {
             Ok(()) => reply(&Reply::Joined(&channel)),
-            Err(reason) => reply(&Reply::Refused(&reason)),
+            Err(refusal) => reply(&Reply::Refused(&refusal.to_string())),
         },
         Ok(Command::Leave(channel)) => {
             worker.registry.borrow_mut().leave(connection.key, &channel);
@@ -141,34 +142,58 @@ fn command(
         Ok(Command::Ping(data)) => reply(&Reply::Pong(data)),
         Err(refusal) => reply(&Reply::Refused(&refusal.to_string())),
     }
+    Step::Continue
 }
 
-fn join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), String> {
-    let since = Since(worker.seen());
-    let joined = worker.registry.borrow_mut().join(connection.key, channel, since);
-    joined.map_err(|refusal| refusal.to_string())
-}
-
-/// Verifies who the client is, and makes it so.
+/// Verifies who the client is, and makes it so. Where somebody has to be asked, later packets wait.
 pub(super) fn identify(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     ident: &Ident<'_>,
     ack: Option<u64>,
+) -> Step {
+    match worker.shared.gate.verify(worker, connection.session.peer, ident) {
+        Verdict::Now(result) => {
+            identified(worker, connection, result, ack);
+            Step::Continue
+        }
+        Verdict::Later(verification) => {
+            let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+            Step::Wait(Box::pin(async move {
+                let result = verification.await;
+                // A client that is gone meanwhile must not come back as a member of anything.
+                if !connection.is_closed() {
+                    identified(&worker, &connection, result, ack);
+                }
+            }))
+        }
+    }
+}
+
+/// Does what a verified IDENT asks for, and answers.
+fn identified(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    result: Result<Verified, IdentRefusal>,
+    ack: Option<u64>,
 ) {
-    let identity = match worker.shared.authenticator.verify(ident) {
-        Ok(identity) => identity,
+    let verified = match result {
+        Ok(verified) => verified,
         Err(refusal) => {
             tracing::debug!(key = ?connection.key, %refusal, "ident refused");
             return send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack);
         }
     };
-    let since = Since(worker.seen());
-    let mode = worker.config.auth.ident;
-    let done = worker.registry.borrow_mut().identify(connection.key, &identity.name, mode, since);
-    match done {
-        Ok(()) => send_reply(worker, connection, &Reply::Identified(&identity), ack),
+    match identity::admit(worker, connection, &verified) {
+        Ok(()) => send_reply(worker, connection, &Reply::Identified(&verified.identity), ack),
         Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
+    }
+}
+
+/// A proof of who the client is may have expired: it is told, and stays, without what it had.
+pub(super) fn expire(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    if identity::expire(worker, connection) {
+        send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP requests of Engine.IO: the query, the rules a request must keep, and its answer.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -132,7 +133,7 @@ impl TransportName {
 
 /// Answers a request under the Socket.IO path.
 pub(crate) async fn answer(call: Call) -> Outcome {
-    let Call { worker, request, .. } = call;
+    let Call { worker, request, peer } = call;
     let origin = request.headers().get(ORIGIN).cloned();
     if let Some(file) = assets::file_name(request.uri().path(), &worker.config.socketio.path) {
         return assets::answer(&worker, file).await.into();
@@ -141,7 +142,7 @@ pub(crate) async fn answer(call: Call) -> Outcome {
         return cors::preflight(&request, &worker.config.allow_origins).into();
     }
     let allowed = cors::allows(&worker.config.allow_origins, origin.as_ref());
-    let outcome = if allowed { serve(&worker, request).await } else { Err(EngineRefusal::Forbidden) };
+    let outcome = if allowed { serve(&worker, peer, request).await } else { Err(EngineRefusal::Forbidden) };
     match outcome {
         Ok(Outcome::Takeover(takeover)) => Outcome::Takeover(takeover),
         Ok(Outcome::Answer(mut answer)) => {
@@ -158,12 +159,13 @@ pub(crate) async fn answer(call: Call) -> Outcome {
 
 async fn serve(
     worker: &Rc<Worker>,
+    peer: IpAddr,
     request: Request<hyper::body::Incoming>,
 ) -> Result<Outcome, EngineRefusal> {
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
     let Some(sid) = query.get("sid") else {
-        return open(worker, &request, &query, transport);
+        return open(worker, (peer, &request), &query, transport);
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
@@ -184,7 +186,7 @@ async fn serve(
 /// A request without a session id opens a session.
 fn open<B>(
     worker: &Rc<Worker>,
-    request: &Request<B>,
+    (peer, request): (IpAddr, &Request<B>),
     query: &Query,
     transport: TransportName,
 ) -> Result<Outcome, EngineRefusal> {
@@ -194,12 +196,12 @@ fn open<B>(
     }
     match transport {
         TransportName::Polling => {
-            let (id, body) = engine::open_polling(worker, version, query)?;
+            let (id, body) = engine::open_polling(worker, (version, peer), query)?;
             Ok(polling_answer(id, Some(version), body).into())
         }
         TransportName::WebSocket => {
             let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), version, query.clone(), key)))
+            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), (version, peer), query.clone(), key)))
         }
     }
 }

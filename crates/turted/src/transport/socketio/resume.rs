@@ -18,8 +18,10 @@ use turted_core::wire::socketio::{encode_connect, encode_event};
 
 use super::packets;
 use super::request::Query;
+use crate::authenticator::unix_now;
 use crate::connection::Connection;
 use crate::frame::Frame;
+use crate::identity;
 use crate::log::{Accepted, Position};
 use crate::mail::{ConnectionHint, Mail};
 use crate::recovery::{Home, LostSession};
@@ -77,8 +79,16 @@ pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: 
     let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
     let shown: std::collections::BTreeMap<_, _> =
         ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
-    if let Ok(data) = to_raw_value(&shown) {
-        identify(worker, connection, &data);
+    let Ok(data) = to_raw_value(&shown) else { return };
+    if let Step::Wait(verification) = identify(worker, connection, &data) {
+        // The handshake is answered now; what the client sends then waits.
+        let (done, verified) = oneshot::channel();
+        connection.session.begin_verification(verified);
+        worker.spawn(async move {
+            verification.await;
+            // Nobody waits yet, or ever.
+            let _ = done.send(());
+        });
     }
 }
 
@@ -92,31 +102,32 @@ pub(super) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Op
     let resumption = Resumption::read(data).filter(|_| worker.config.recovery.enabled);
     let Some(resumption) = resumption else {
         begin(worker, connection);
-        if let Some(data) = data {
-            identify(worker, connection, data);
-        }
-        return Step::Continue;
+        return data.map_or(Step::Continue, |data| identify(worker, connection, data));
     };
     let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
     let data = data.map(ToOwned::to_owned);
     Step::Wait(Box::pin(async move {
         resume(&worker, &connection, &resumption).await;
-        if let Some(data) = data {
-            identify(&worker, &connection, &data);
+        let step = data.map_or(Step::Continue, |data| identify(&worker, &connection, &data));
+        if let Step::Wait(verification) = step {
+            verification.await;
         }
     }))
 }
 
-/// Identifies a client by what it sent along with its handshake, if it names a user there.
-fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) {
+/// Identifies a client by what it sent along with its handshake, if it names a user there, or
+/// shows a token that names one.
+fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -> Step {
+    let by_token = worker.shared.gate.names_users();
     match Command::decode("IDENT", &[data]) {
-        Ok(Command::Ident(ident)) if ident.user.is_some() => {
-            packets::identify(worker, connection, &ident, None);
+        Ok(Command::Ident(ident)) if ident.user.is_some() || (by_token && ident.token.is_some()) => {
+            packets::identify(worker, connection, &ident, None)
         }
-        // Without a user it is meant for something else.
-        Ok(_) => {}
+        // Without either it is meant for something else.
+        Ok(_) => Step::Continue,
         Err(refusal) => {
             packets::send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), None);
+            Step::Continue
         }
     }
 }
@@ -202,6 +213,10 @@ pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId
 /// What a client missed: every dispatch for it between its position and what this worker has
 /// resolved. `None` if that cannot be told in full any more.
 fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession) -> Option<Vec<Frame>> {
+    // What came after the token expired was not for this client any more.
+    if lost.standing.has_expired(unix_now()) {
+        return None;
+    }
     let seen = resumption.seen(worker, lost)?;
     let dispatches = worker.dispatcher.between(seen, worker.seen().max(seen))?;
     let frame = |accepted: &std::sync::Arc<Accepted>| {
@@ -225,6 +240,8 @@ fn restore(
     connection.session.recovery_id.set(Some(id));
     connection.set_wire(Wire::SocketIoWithOffset);
     worker.registry.borrow_mut().restore(connection.key, &lost.memberships);
+    connection.standing.replace(lost.standing.clone());
+    identity::watch_expiry(worker, connection);
     admit(worker, connection);
     connection.session.began_after.set(lost.began_after);
     worker.shared.recovery.moved(id, Home { worker: worker.index, key: connection.key });

@@ -1,13 +1,16 @@
 //! The state of one Engine.IO session, its heartbeats and its end.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::rate::TokenBucket;
 use turted_core::wire::engineio::{Handshake, Upgrades, Version};
 
+use super::packets;
 use crate::connection::Connection;
 use crate::outlet::Outlet;
 use crate::recovery::LostSession;
@@ -23,8 +26,12 @@ const PING: &str = "2";
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) version: Version,
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
     /// The number of the script callback, for clients that poll with scripts.
     pub(crate) jsonp: Option<u32>,
+    /// Comes when the IDENT of the handshake is verified, which packets wait for.
+    verifying: RefCell<Option<oneshot::Receiver<()>>>,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// A WebSocket is about to take the session over.
@@ -59,9 +66,11 @@ impl Session {
     /// The packet that ends a session.
     pub(crate) const CLOSE_PACKET: &str = "1";
 
-    pub(super) fn new(version: Version, jsonp: Option<u32>) -> Self {
+    pub(super) fn new(version: Version, peer: IpAddr, jsonp: Option<u32>) -> Self {
         Self {
             version,
+            peer,
+            verifying: RefCell::default(),
             jsonp,
             posting: Cell::new(false),
             upgrading: Cell::new(false),
@@ -92,6 +101,20 @@ impl Session {
         self.pinged.set(None);
     }
 
+    /// Lets packets wait until `verified` comes, or its sender is gone.
+    pub(super) fn begin_verification(&self, verified: oneshot::Receiver<()>) {
+        self.verifying.replace(Some(verified));
+    }
+
+    /// Waits until the IDENT of the handshake is verified. Whoever comes first waits: the packets
+    /// of a client come one way at a time.
+    pub(super) async fn handshake_verified(&self) {
+        if let Some(verified) = self.verifying.take() {
+            // Its end is news enough.
+            let _ = verified.await;
+        }
+    }
+
     /// Whether the client may send one more message now.
     pub(super) fn may_send(&self, worker: &Worker) -> bool {
         let (rate, now) = (worker.message_rate(), worker.uptime());
@@ -111,7 +134,8 @@ impl Session {
             return worker.shared.recovery.forget(id);
         }
         let memberships = worker.registry.borrow().memberships(connection.key);
-        let lost = LostSession { memberships, began_after: self.began_after.get() };
+        let standing = connection.standing.take();
+        let lost = LostSession { memberships, standing, began_after: self.began_after.get() };
         worker.shared.recovery.keep(id, lost);
     }
 }
@@ -193,6 +217,7 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) 
                 worker.timers.add(deadline, connection.key, Due::Silence);
             }
         }
+        Due::Expiry => packets::expire(worker, connection),
         Due::Upgrade => {
             if let Some(probe) = session.probe.take() {
                 probe.shutdown();

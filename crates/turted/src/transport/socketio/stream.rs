@@ -1,5 +1,6 @@
 //! Sessions on a WebSocket: from the start, or by upgrade from polling.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -28,11 +29,16 @@ const PROBE: &str = "probe";
 const PROBE_ANSWER: &str = "3probe";
 
 /// Opens a session on a WebSocket. The handshakes of WebSocket and Engine.IO go out in one write.
-pub(super) fn open(worker: Rc<Worker>, version: Version, query: Query, key: String) -> Takeover {
+pub(super) fn open(
+    worker: Rc<Worker>,
+    (version, peer): (Version, IpAddr),
+    query: Query,
+    key: String,
+) -> Takeover {
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket)));
-        let connection = session::open(&worker, Session::new(version, None), outlet);
+        let connection = session::open(&worker, Session::new(version, peer, None), outlet);
         let mut greeting = accept_response(&key);
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
@@ -140,6 +146,7 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
 
 /// Reads a WebSocket until it ends.
 async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, mut reader: Reader) {
+    connection.session.handshake_verified().await;
     while !connection.is_closed() {
         let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
         match progress {

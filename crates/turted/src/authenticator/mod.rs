@@ -1,0 +1,238 @@
+//! Who decides whether an IDENT is genuine: the rules of the core, a JSON Web Token, the backend
+//! over HTTP, or a part of the program that embeds the server.
+//!
+//! The first two answer at once. The others are asked: within a time, a bounded number of them at
+//! once, and while one connection waits no other does.
+
+mod http;
+mod jwt;
+mod url;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_core::future::LocalBoxFuture;
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use turted_core::auth::ClientAuthenticator;
+use turted_core::command::Ident;
+
+use crate::config::{Auth, ClientAuth};
+use crate::worker::Worker;
+use http::HttpAuthenticator;
+
+pub use jwt::{Algorithm, JwtKey, JwtKeyRefusal, JwtRefusal, JwtRule, SignFailure, sign};
+pub use turted_core::auth::{IdentRefusal, Identity, Verified};
+pub use turted_core::channel::Grants;
+pub use turted_core::claims::ClaimRules;
+pub use turted_core::command::UserField;
+pub use turted_core::standing::UnixTime;
+pub use url::{HttpUrl, UrlRefusal};
+
+/// An IDENT that somebody else than the core verifies. `Debug` shows no part of what was sent.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct IdentRequest {
+    /// The object that the client sent, as it was sent. It may hold secrets.
+    pub ident: Box<RawValue>,
+    /// Whom the client says it is: `username`, else `user`.
+    pub user: Option<UserField>,
+    /// How the client connects: `socketio`.
+    pub transport: &'static str,
+    /// Where the client connects from.
+    pub address: IpAddr,
+}
+
+impl fmt::Debug for IdentRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("IdentRequest");
+        shown.field("user", &self.user).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What an [`Authenticator`] is at work on.
+pub type Verification<'a> = Pin<Box<dyn Future<Output = Result<Verified, IdentRefusal>> + 'a>>;
+
+/// Verifies IDENTs for a program that embeds the server; a closure will do as well.
+///
+/// It is called on the worker of the connection, so it must not block. The connection's later
+/// packets wait for the answer, at most `auth.timeout`; after that the future is dropped and the
+/// client is told [`IdentRefusal::Unavailable`]. At most `auth.concurrency` are at work at once.
+///
+/// ```no_run
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use turted::authenticator::{Grants, IdentRefusal, IdentRequest, Verified};
+/// use turted::{config::Config, server::Server};
+/// let server = Server::builder(Config::default())
+///     .authenticator(|request: IdentRequest| async move {
+///         let user = request.user.ok_or(IdentRefusal::UserMissing)?;
+///         // Look the user up here, `.await` as you like.
+///         let channels = Grants::parse(&["news.*"]).map_err(|_| IdentRefusal::NotVerified)?;
+///         Ok(Verified { channels, ..Verified::user(user.name) })
+///     })
+///     .bind()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Authenticator: Send + Sync + 'static {
+    /// Decides who sent `request`.
+    ///
+    /// # Cancel safety
+    /// The future is dropped when the time is over or the server stops.
+    fn verify(&self, request: IdentRequest) -> Verification<'_>;
+}
+
+impl<F, V> Authenticator for F
+where
+    F: Fn(IdentRequest) -> V + Send + Sync + 'static,
+    V: Future<Output = Result<Verified, IdentRefusal>> + 'static,
+{
+    fn verify(&self, request: IdentRequest) -> Verification<'_> {
+        Box::pin(self(request))
+    }
+}
+
+/// The time, for what expires.
+pub(crate) fn unix_now() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// What comes of verifying.
+pub(crate) enum Verdict {
+    /// It is decided.
+    Now(Result<Verified, IdentRefusal>),
+    /// Somebody is asked.
+    Later(LocalBoxFuture<'static, Result<Verified, IdentRefusal>>),
+}
+
+/// Who is asked.
+enum Verifier {
+    Core(ClientAuthenticator),
+    Jwt(Box<JwtRule>),
+    Http(HttpAuthenticator),
+    Custom(Arc<dyn Authenticator>),
+}
+
+/// Verifies every IDENT of a node.
+pub(crate) struct Gate {
+    verifier: Verifier,
+    timeout: Duration,
+    /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
+    /// queue is no longer than there are connections.
+    places: Semaphore,
+    /// Whether the last one asked gave no verdict, so that the log tells it once.
+    failing: AtomicBool,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// The gate that the configuration describes, or one with the embedder's own authenticator.
+    pub(crate) fn new(auth: &Auth, custom: Option<Arc<dyn Authenticator>>) -> Self {
+        let verifier = match (custom, &auth.method) {
+            (Some(custom), _) => Verifier::Custom(custom),
+            (None, ClientAuth::Accept) => Verifier::Core(ClientAuthenticator::Accept),
+            (None, ClientAuth::Password(secret)) => {
+                Verifier::Core(ClientAuthenticator::Password(secret.clone()))
+            }
+            (None, ClientAuth::Token(rule)) => Verifier::Core(ClientAuthenticator::Token(rule.clone())),
+            (None, ClientAuth::Jwt(rule)) => Verifier::Jwt(rule.clone()),
+            (None, ClientAuth::Http(url)) => {
+                Verifier::Http(HttpAuthenticator::new(url.clone(), auth.concurrency))
+            }
+        };
+        Self {
+            verifier,
+            timeout: auth.timeout,
+            places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether an IDENT without a user name may prove one.
+    pub(crate) fn names_users(&self) -> bool {
+        !matches!(self.verifier, Verifier::Core(_))
+    }
+
+    /// Decides who sent `ident` from `address`.
+    pub(crate) fn verify(&self, worker: &Rc<Worker>, address: IpAddr, ident: &Ident<'_>) -> Verdict {
+        match &self.verifier {
+            Verifier::Core(core) => Verdict::Now(core.verify(ident).map(Verified::from)),
+            Verifier::Jwt(rule) => Verdict::Now(rule.verify(ident, unix_now()).map_err(|refusal| {
+                tracing::debug!(%refusal, "token refused");
+                refusal.into()
+            })),
+            Verifier::Http(_) | Verifier::Custom(_) => {
+                let request = IdentRequest {
+                    ident: ident.data.to_owned(),
+                    user: ident.user.clone(),
+                    transport: "socketio",
+                    address,
+                };
+                let worker = Rc::clone(worker);
+                Verdict::Later(Box::pin(async move { worker.shared.gate.ask(&worker, request).await }))
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer no longer than it may take or the server runs.
+    async fn ask(&self, worker: &Rc<Worker>, request: IdentRequest) -> Result<Verified, IdentRefusal> {
+        let asking = async {
+            // The semaphore is never closed.
+            let _place = self.places.acquire().await.map_err(|_| IdentRefusal::Unavailable)?;
+            match &self.verifier {
+                Verifier::Core(_) | Verifier::Jwt(_) => Err(IdentRefusal::NotVerified),
+                Verifier::Http(http) => http.verify(worker, &request).await.map_err(|failure| {
+                    failure.unless_refused(|failure| self.note_failure(failure));
+                    failure.into()
+                }),
+                Verifier::Custom(custom) => until_panic(custom.verify(request)).await,
+            }
+        };
+        let Some(answer) = worker.stopping.run_until_cancelled(timeout(self.timeout, asking)).await else {
+            return Err(IdentRefusal::Unavailable);
+        };
+        let Ok(answer) = answer else {
+            self.note_failure(&"no answer within auth.timeout");
+            return Err(IdentRefusal::Unavailable);
+        };
+        if answer != Err(IdentRefusal::Unavailable) && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the authenticator answers again");
+        }
+        answer
+    }
+
+    /// Tells the operator, once until it works again.
+    fn note_failure(&self, failure: &dyn fmt::Display) {
+        if self.failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%failure, "the authenticator gives no verdict");
+        } else {
+            tracing::warn!(%failure, "the authenticator gives no verdict: every IDENT is refused until it does");
+        }
+    }
+}
+
+/// A verification that panics refuses; it must not take its connection with it unclosed.
+async fn until_panic(mut verification: Verification<'_>) -> Result<Verified, IdentRefusal> {
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| verification.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            tracing::error!("an authenticator panicked");
+            Poll::Ready(Err(IdentRefusal::Unavailable))
+        })
+    })
+    .await
+}

@@ -1,0 +1,150 @@
+//! `[[channels]]`: rules for who may join which channel, a list that only a file can hold.
+
+use std::fmt::Write as _;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::collect::Collected;
+use super::error::{Origin, Problem};
+use super::file::{Source, input};
+use super::settings::ClientMethod;
+use super::value::{names, quote, show_choice};
+use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+use turted_core::name::{Name, NameRefusal};
+
+/// One rule as it was written.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelSetting {
+    pattern: ChannelPattern,
+    join: Join,
+    origin: Origin,
+}
+
+/// What has been read of a rule.
+#[derive(Default)]
+struct Draft {
+    name: Option<ChannelPattern>,
+    prefix: Option<ChannelPattern>,
+    join: Option<Join>,
+}
+
+/// Reads the value of `channels`.
+pub(super) fn read(source: &Source<'_>, collected: &mut Collected, value: &Spanned<DeValue<'_>>) {
+    let list = value.get_ref().as_array();
+    let tables: Option<Vec<_>> =
+        list.and_then(|list| list.iter().map(|item| Some((item.span().start, table(item)?))).collect());
+    let Some(tables) = tables else {
+        let what = "`channels` is a list of rules: write [[channels]] and the keys of one rule below";
+        return collected.problem(Problem::at(source.origin(value.span().start), what));
+    };
+    for (start, table) in tables {
+        read_rule(source, collected, (source.origin(start), table));
+    }
+}
+
+fn table<'a, 'b>(item: &'a Spanned<DeValue<'b>>) -> Option<&'a DeTable<'b>> {
+    match item.get_ref() {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn read_rule(source: &Source<'_>, collected: &mut Collected, (origin, table): (Origin, &DeTable<'_>)) {
+    let mut draft = Draft::default();
+    let mut sound = true;
+    for (key, value) in table {
+        let (name, value_start) = (key.get_ref().as_ref(), value.span().start);
+        if let Err((start, what)) = read_key(&mut draft, name, value.get_ref()) {
+            let start = if start == Blame::Key { key.span().start } else { value_start };
+            collected.problem(Problem::at(source.origin(start), what));
+            sound = false;
+        }
+    }
+    if !sound {
+        return;
+    }
+    let (pattern, join) = match draft {
+        Draft { name: Some(pattern), prefix: None, join: Some(join) }
+        | Draft { name: None, prefix: Some(pattern), join: Some(join) } => (pattern, join),
+        Draft { join: None, .. } => {
+            return collected.problem(Problem::at(origin, "a rule of `channels` needs `join`"));
+        }
+        _ => {
+            let what = "a rule of `channels` needs either `name` or `prefix`";
+            return collected.problem(Problem::at(origin, what));
+        }
+    };
+    if let Some(first) = collected.settings.channels.iter().find(|rule| rule.pattern == pattern) {
+        let what = format!("there is a rule for the same channels at {}; keep one of the two", first.origin);
+        return collected.problem(Problem::at(origin, what));
+    }
+    collected.settings.channels.push(ChannelSetting { pattern, join, origin });
+}
+
+/// Which part of a key a problem is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    Key,
+    Value,
+}
+
+fn read_key(draft: &mut Draft, key: &str, value: &DeValue<'_>) -> Result<(), (Blame, String)> {
+    let wrong = |what: String| (Blame::Value, format!("`channels.{key}`: {what}"));
+    let value = input(value);
+    let text = || value.text().ok_or_else(|| wrong("expected a string".to_owned()));
+    match key {
+        "name" => draft.name = Some(pattern(text()?).map_err(|refusal| wrong(refusal.to_string()))?),
+        "prefix" => {
+            let prefix = ChannelPattern::prefix(text()?).map_err(|refusal| wrong(refusal.to_string()))?;
+            draft.prefix = Some(prefix);
+        }
+        "join" => {
+            let text = text()?;
+            let join = value.choice();
+            draft.join =
+                Some(join.ok_or_else(|| wrong(format!("expected {}, found {text:?}", names::<Join>())))?);
+        }
+        _ => {
+            let what = format!("unknown key `channels.{key}`; a rule has `name` or `prefix`, and `join`");
+            return Err((Blame::Key, what));
+        }
+    }
+    Ok(())
+}
+
+fn pattern(name: &str) -> Result<ChannelPattern, NameRefusal> {
+    Name::new(name).map(ChannelPattern::Name)
+}
+
+/// Makes the rules of what was read. A channel that nobody can be granted is a mistake.
+pub(super) fn resolve(collected: &mut Collected) {
+    let rules = std::mem::take(&mut collected.settings.channels);
+    let auth = &collected.settings.auth;
+    let granting = match auth.method {
+        ClientMethod::Jwt => auth.claims.channels.is_some(),
+        ClientMethod::Http => true,
+        ClientMethod::Accept | ClientMethod::Password | ClientMethod::Token => false,
+    };
+    if let Some(rule) = rules.iter().find(|rule| rule.join == Join::Claim && !granting) {
+        let what = "`join` = \"claim\" needs somebody who grants channels: `auth.method` = \"jwt\" with \
+                    `auth.channels_claim`, or \"http\"";
+        collected.problem(Problem::at(rule.origin.clone(), what));
+    }
+    let pairs = rules.iter().map(|rule| (rule.pattern.clone(), rule.join));
+    collected.settings.config.channels = ChannelRules::new(pairs);
+    collected.settings.channels = rules;
+}
+
+/// The rules as TOML.
+pub(super) fn show(text: &mut String, rules: &[ChannelSetting]) {
+    for ChannelSetting { pattern, join, origin } in rules {
+        let channels = match pattern {
+            ChannelPattern::Name(name) => format!("name = {}", quote(name.as_str())),
+            ChannelPattern::Prefix(prefix) => format!("prefix = {}", quote(prefix)),
+        };
+        let join = show_choice(*join);
+        let _infallible =
+            write!(text, "\n{:<40} # from {origin}\n{channels}\njoin = {join}\n", "[[channels]]");
+    }
+}
