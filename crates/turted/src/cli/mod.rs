@@ -48,7 +48,7 @@ enum Command {
     Push(push::PushArgs),
     /// Validate the configuration and print the effective one, secrets masked
     Check(ServeArgs),
-    /// Print the token of a user, for auth.method = "token"
+    /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the completions for a shell
     #[command(after_help = "Example:\n  turted completions bash > /etc/bash_completion.d/turted")]
