@@ -5,5 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 
+mod hostile;
 mod model;
 mod support;

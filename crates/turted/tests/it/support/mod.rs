@@ -1,12 +1,14 @@
 //! What the tests talk with: a server in this process, and clients made of bare sockets, which can
 //! say what no well-behaved library would.
 
+mod child;
 mod client;
 mod http;
 mod random;
 mod server;
 mod websocket;
 
+pub(crate) use child::Child;
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use http::{Http, Response};
 pub(crate) use random::Random;

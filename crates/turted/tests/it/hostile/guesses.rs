@@ -1,0 +1,133 @@
+//! Guessing: session ids, and passwords.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{Http, Kind, TestServer};
+
+#[test]
+fn a_session_id_that_is_nearly_right_is_unknown() {
+    let server = TestServer::new();
+    let mut http = server.http();
+    for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
+        let mut client = server.client(kind);
+        for at in 0..client.sid.len() {
+            let mut sid = client.sid.clone().into_bytes();
+            sid[at] = if sid[at] == b'A' { b'B' } else { b'A' };
+            let response = http.get(&kind.target("polling", &String::from_utf8(sid).unwrap()));
+            assert_eq!((response.status, response.json()["code"].as_u64()), (400, Some(1)), "character {at}");
+        }
+        assert!(client.ask("ECHO", "1").contains("ECHO"), "the session itself is unharmed");
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_session_id_is_worth_nothing_after_the_end() {
+    let server = TestServer::new();
+    for kind in Kind::ALL {
+        let client = server.client(kind);
+        let sid = client.sid.clone();
+        client.leave();
+        // Its place is given to somebody else.
+        let mut heir = server.client(kind);
+        for transport in ["polling", "websocket"] {
+            let upgrade = [
+                ("Connection", "Upgrade"),
+                ("Upgrade", "websocket"),
+                ("Sec-WebSocket-Version", "13"),
+                ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ];
+            let headers = if transport == "websocket" { &upgrade[..] } else { &[] };
+            let response = server.http().request("GET", &kind.target(transport, &sid), headers, b"");
+            assert_eq!(
+                (response.status, response.json()["code"].as_u64()),
+                (400, Some(1)),
+                "{kind:?} {transport}"
+            );
+        }
+        assert_eq!(heir.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn the_public_id_of_a_connection_does_not_open_its_session() {
+    let server = TestServer::new();
+    let client = server.client(Kind::V4_POLLING);
+    let connected: serde_json::Value = serde_json::from_str(&client.connected[2..]).unwrap();
+    let public = connected["sid"].as_str().unwrap();
+    let response = server.http().get(&client.kind.target("polling", public));
+    assert_eq!((response.status, response.json()["code"].as_u64()), (400, Some(1)));
+}
+
+/// A connection from another address of this machine.
+fn from(source: [u8; 4], server: SocketAddr) -> Http {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    Http::over(socket.into())
+}
+
+#[test]
+fn after_ten_wrong_passwords_an_address_has_to_wait_and_others_do_not() {
+    let server = TestServer::with(|config| config.push.password = Some("tiger".into()));
+    let push = |http: &mut Http, password: &str| {
+        let body = format!(r#"{{"event":"e","targets":{{}},"auth":{{"password":"{password}"}}}}"#);
+        http.post("/push/", &[], body)
+    };
+    let mut guesser = from([127, 0, 0, 2], server.address());
+    for _ in 0..9 {
+        assert_eq!((push(&mut guesser, "lion").status, push(&mut guesser, "tiger").status), (401, 200));
+    }
+    assert_eq!(guesser.post("/push/", &[], r#"{"event":"e"}"#).status, 401, "no password is no guess");
+    assert_eq!(guesser.post("/push/", &[("Authorization", "Bearer lion")], r#"{"event":"e"}"#).status, 401);
+    let eleventh = push(&mut guesser, "tiger");
+    assert_eq!(eleventh.status, 429, "a right password does not help meanwhile");
+    let wait: u32 = eleventh.header("retry-after").unwrap().parse().unwrap();
+    assert!((50..=61).contains(&wait), "{wait}");
+    assert_eq!(
+        push(&mut from([127, 0, 0, 2], server.address()), "tiger").status,
+        429,
+        "nor another connection"
+    );
+    assert_eq!(push(&mut from([127, 0, 0, 3], server.address()), "tiger").status, 200);
+}
+
+#[test]
+fn a_header_that_claims_another_address_is_not_believed() {
+    let server = TestServer::with(|config| {
+        config.push.password = Some("tiger".into());
+        config.limits.wrong_passwords = 2;
+    });
+    let mut http = from([127, 0, 0, 4], server.address());
+    let claim = |number: u8| format!("10.0.0.{number}");
+    for (number, status) in [(1, 401), (2, 401), (3, 429)] {
+        let headers = [("X-Forwarded-For", &*claim(number)), ("X-Real-IP", &claim(number))];
+        assert_eq!(http.post("/push/", &headers, r#"{"event":"e","auth":"lion"}"#).status, status);
+    }
+}
+
+#[test]
+fn a_batch_needs_the_password_in_every_item_and_an_empty_one_does_not_pass() {
+    let server = TestServer::with(|config| config.push.password = Some("tiger".into()));
+    let cases = [
+        (r#"[{"event":"e","auth":"tiger"},{"event":"e","auth":"tiger"}]"#, 200),
+        (r#"[{"event":"e","auth":"tiger"},{"event":"e"}]"#, 401),
+        (r#"[{"event":"e","auth":"tiger"},{"event":"e","auth":"lion"}]"#, 401),
+        ("[]", 401),
+        ("[[]]", 401),
+        ("7", 401),
+        (r#""tiger""#, 401),
+        (r#"{"event":"e","auth":{"password":"tiger","password":"lion"}}"#, 401),
+        (r#"{"event":"e","auth":["tiger"]}"#, 401),
+        (r#"{"event":"e","auth":{"hasOwnProperty":1}}"#, 401),
+        (r#"{"event":"e","auth":null}"#, 401),
+    ];
+    for (body, status) in cases {
+        assert_eq!(server.push(body).status, status, "{body}");
+    }
+    let empty = server.http().post("/push/", &[("Authorization", "Bearer tiger")], "[]");
+    assert_eq!(empty.status, 400);
+}

@@ -1,0 +1,135 @@
+//! Upgrades from polling to WebSocket that go wrong, and that nothing is lost by it.
+
+use std::time::Duration;
+
+use crate::support::{Http, Kind, TestServer, WebSocket, frame, payload};
+
+const POLLING: [Kind; 2] = [Kind::V3_POLLING, Kind::V4_POLLING];
+
+#[test]
+fn an_upgrade_that_breaks_off_loses_nothing() {
+    let server = TestServer::new();
+    let endings: [(&str, &[u8]); 5] = [
+        ("the end", b""),
+        ("a packet that is no upgrade", b"42[\"ECHO\",1]"),
+        ("no packet", b"x"),
+        ("a broken frame", b"\xFF"),
+        ("nothing", b"2"),
+    ];
+    for kind in POLLING {
+        for (name, ending) in endings {
+            let mut client = server.client(kind);
+            let target = kind.target("websocket", &client.sid);
+            let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+            socket.send_text("2probe");
+            assert_eq!(socket.text().as_deref(), Some("3probe"));
+            server.dispatcher().broadcast("held", &name).unwrap();
+            match ending {
+                [] => {}
+                [0xFF] => socket.send(b"\xFF\xFF"),
+                packet => socket.send(frame(0x81, packet)),
+            }
+            if ending.is_empty() {
+                drop(socket);
+            } else {
+                assert_eq!(socket.text(), None, "{name}");
+            }
+            assert_eq!(client.event().payload, name, "{kind:?}: comes by polling instead");
+            client.upgrade(server.address());
+            assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#, "{kind:?}: may try again after {name}");
+        }
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn an_upgrade_that_takes_too_long_is_given_up() {
+    let server = TestServer::with(|config| config.socketio.upgrade_timeout = Duration::from_millis(100));
+    for (kind, probe) in POLLING.iter().flat_map(|kind| [(*kind, true), (*kind, false)]) {
+        let mut client = server.client(kind);
+        let target = kind.target("websocket", &client.sid);
+        let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+        if probe {
+            socket.send_text("2probe");
+            assert_eq!(socket.text().as_deref(), Some("3probe"));
+        }
+        server.dispatcher().broadcast("held", &1).unwrap();
+        assert_eq!(socket.text(), None);
+        assert_eq!(client.event().payload, 1);
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_waiting_request_is_sent_home_and_what_waits_moves_along() {
+    let server = TestServer::new();
+    for kind in POLLING {
+        let mut client = server.client(kind);
+        let (polling, target) = (kind.target("polling", &client.sid), kind.target("websocket", &client.sid));
+        let mut waiting = server.http();
+        waiting.send_request("GET", &polling, &[], b"");
+        let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+        socket.send_text("2probe");
+        assert_eq!(socket.text().as_deref(), Some("3probe"));
+        assert_eq!(waiting.read().unwrap().text(), payload(kind.version, &["6"]), "{kind:?}");
+        for number in 0..3 {
+            server.dispatcher().broadcast("held", &number).unwrap();
+            assert_eq!(waiting.get(&polling).text(), payload(kind.version, &["6"]), "held back");
+        }
+        client.send(r#"42["ECHO",1]"#);
+        socket.send_text("5");
+        for number in 0..3 {
+            assert!(socket.text().unwrap().contains(&format!(r#""payload":{number},"#)));
+        }
+        assert_eq!(socket.text().as_deref(), Some(r#"42["ECHO",1]"#), "a POST meanwhile is answered too");
+        let response = waiting.get(&polling);
+        assert_eq!((response.status, response.json()["code"].as_u64()), (400, Some(3)), "it has moved");
+        assert_eq!(client.post(payload(kind.version, &["6"])).status, 400);
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_session_has_one_websocket() {
+    let server = TestServer::new();
+    for kind in Kind::ALL {
+        let mut client = server.client(kind);
+        let target = kind.target("websocket", &client.sid);
+        let first = WebSocket::connect(server.address(), &target, &[]);
+        let polls = POLLING.contains(&kind);
+        assert_eq!(first.is_ok(), polls, "{kind:?}");
+        let second = WebSocket::connect(server.address(), &target, &[]);
+        assert_eq!(second.unwrap_err().status, 400, "{kind:?}");
+        if !polls {
+            assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_may_finish_on_another_worker() {
+    let server = TestServer::with(|config| config.workers = 3);
+    for round in 0..24 {
+        let mut client = server.client(POLLING[round % 2]);
+        client.upgrade(server.address());
+        server.dispatcher().broadcast("e", &round).unwrap();
+        assert_eq!(client.event().payload, round);
+        client.leave();
+    }
+}
+
+#[test]
+fn the_end_of_a_session_ends_its_upgrade() {
+    let server = TestServer::new();
+    for kind in POLLING {
+        let client = server.client(kind);
+        let target = kind.target("websocket", &client.sid);
+        let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+        socket.send_text("2probe");
+        assert_eq!(socket.text().as_deref(), Some("3probe"));
+        client.leave();
+        assert_eq!(socket.text(), None);
+        let again = WebSocket::over(Http::connect(server.address()), &target, &[]);
+        assert_eq!(again.unwrap_err().status, 400);
+    }
+}
