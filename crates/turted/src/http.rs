@@ -12,7 +12,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode};
@@ -109,7 +109,7 @@ impl Service<Request<Incoming>> for Handler {
         let taken = Rc::clone(&self.taken);
         Box::pin(async move {
             match route(call).await {
-                Outcome::Answer(answer) => Ok(answer),
+                Outcome::Answer(answer) => Ok(close_if_unread(answer)),
                 Outcome::Takeover(takeover) => {
                     taken.replace(Some(takeover));
                     Err(TakenOver)
@@ -117,6 +117,14 @@ impl Service<Request<Incoming>> for Handler {
             }
         })
     }
+}
+
+/// A body that was refused half-way is not read to its end, so no other request can follow it.
+fn close_if_unread(mut answer: Answer) -> Answer {
+    if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Which part of the server a request is for.
