@@ -224,8 +224,16 @@ async fn post(
     let mut aborted = AbortGuard::new(worker, id, || EngineRequest::PostAborted);
     let content_type = request.headers().get(CONTENT_TYPE);
     let is_binary = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
-    let bytes = read_body(worker, request.into_body(), worker.config.socketio.max_payload).await?;
+    let read = read_body(worker, request.into_body(), worker.config.socketio.max_payload).await;
     aborted.disarm();
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            // Before the answer, which the client may follow up with another POST.
+            engine::request(worker, id, EngineRequest::PostAborted).await;
+            return Err(refusal.into());
+        }
+    };
     ask(worker, id, |sender| EngineRequest::Post(PostBody { bytes, is_binary }, sender)).await?;
     // 3.3.6 and 4.0.2 both say so, to keep old Internet Explorers from asking for a download.
     Ok(with_type(StatusCode::OK, "text/html", "ok"))
@@ -283,6 +291,10 @@ impl Drop for AbortGuard {
     fn drop(&mut self) {
         let Some(request) = self.request else { return };
         let (worker, id) = (Rc::clone(&self.worker), self.id);
+        if id.worker() == worker.index {
+            // At once: the next request of the client must not find this one still under way.
+            return engine::receive(&worker, id, request());
+        }
         // Dropping cannot wait for a mail box, a task can.
         self.worker.spawn(async move { engine::request(&worker, id, request()).await });
     }
