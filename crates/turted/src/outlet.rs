@@ -28,6 +28,13 @@ pub(crate) struct OutboxLimits {
     pub(crate) frames: usize,
 }
 
+impl OutboxLimits {
+    /// One frame alone always fits: it was accepted as a push, and is a little longer than that.
+    fn are_exceeded_by(self, frames: usize, bytes: usize) -> bool {
+        frames > self.frames || (frames > 1 && bytes > self.bytes)
+    }
+}
+
 /// What became of frames that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -122,7 +129,7 @@ impl Backlog {
     fn add(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
         self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
         self.frames.extend(frames.iter().cloned());
-        let full = self.bytes - self.sent > limits.bytes || self.frames.len() > limits.frames;
+        let full = limits.are_exceeded_by(self.frames.len(), self.bytes - self.sent);
         if full { Sent::Full } else { Sent::Yes }
     }
 
@@ -213,7 +220,7 @@ impl Polling {
     fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
         self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
         self.waiting.extend(frames.iter().cloned());
-        if self.bytes > limits.bytes || self.waiting.len() > limits.frames {
+        if limits.are_exceeded_by(self.waiting.len(), self.bytes) {
             return Sent::Full;
         }
         self.answer()
