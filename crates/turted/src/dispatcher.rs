@@ -190,6 +190,11 @@ impl Dispatcher {
         self.inner.epoch
     }
 
+    /// The number of the last dispatch that was accepted.
+    pub(crate) fn last(&self) -> u64 {
+        self.order().log.last()
+    }
+
     /// See [`Log::between`].
     pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<Accepted>>> {
         self.order().log.between(sequence, last)

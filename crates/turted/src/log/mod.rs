@@ -63,11 +63,16 @@ impl Log {
         accepted
     }
 
+    /// The number of the last dispatch.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The dispatches after `sequence` up to and including `last`; `None` if some of them are no
     /// longer kept or `sequence` is still to come.
     pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<Accepted>>> {
         let first_kept = self.kept.front().map_or(self.next, |accepted| accepted.sequence);
-        if sequence + 1 < first_kept || sequence > last {
+        if sequence > last || sequence + 1 < first_kept {
             return None;
         }
         let skipped = usize::try_from(sequence + 1 - first_kept).ok()?;
@@ -120,6 +125,7 @@ mod tests {
         assert_eq!(sequences(&log, 5, 5), Some(vec![]));
         assert_eq!(sequences(&log, 1, 5), None, "2 is no longer kept");
         assert_eq!(sequences(&log, 6, 5), None, "6 is still to come");
+        assert_eq!(sequences(&log, u64::MAX, 5), None);
     }
 
     #[test]

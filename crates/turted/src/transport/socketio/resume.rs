@@ -10,6 +10,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use turted_core::close::Close;
 use turted_core::command::Command;
 use turted_core::reply::Reply;
@@ -46,24 +47,44 @@ struct Shown<'a> {
 /// What a client shows, understood.
 #[derive(Debug)]
 struct Resumption {
-    id: SessionId,
-    /// Absent if the client has seen no event yet.
-    offset: Option<String>,
+    /// Absent if it is none of ours: of the server that ran here before, say.
+    id: Option<SessionId>,
+    seen: Seen,
+}
+
+/// The last event a client has seen.
+#[derive(Debug)]
+enum Seen {
+    /// None since it connected.
+    Nothing,
+    UpTo(Position),
+    /// It shows something that is no position.
+    Unknown,
 }
 
 impl Resumption {
     fn read(data: Option<&RawValue>) -> Option<Self> {
         let shown: Shown<'_> = serde_json::from_str(data?.get()).ok()?;
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-        let id = SessionId::parse(&text(shown.pid?)?)?;
-        Some(Self { id, offset: shown.offset.and_then(text) })
+        let id = SessionId::parse(&text(shown.pid?)?);
+        let position = shown.offset.map(|raw| text(raw).and_then(|text| text.parse().ok()));
+        let seen = match position {
+            None => Seen::Nothing,
+            Some(Some(position)) => Seen::UpTo(position),
+            Some(None) => Seen::Unknown,
+        };
+        Some(Self { id, seen })
     }
 
-    /// The number of the last dispatch the client has seen.
+    /// The number of the last dispatch the client has seen, if it can have seen it.
     fn seen(&self, worker: &Worker, lost: &LostSession) -> Option<u64> {
-        let Some(offset) = &self.offset else { return Some(lost.began_after) };
-        let position: Position = offset.parse().ok()?;
-        let known = position.epoch == worker.dispatcher.epoch() && position.sequence >= lost.began_after;
+        let position = match self.seen {
+            Seen::Nothing => return Some(lost.began_after),
+            Seen::UpTo(position) => position,
+            Seen::Unknown => return None,
+        };
+        let sent = lost.began_after..=worker.seen();
+        let known = position.epoch == worker.dispatcher.epoch() && sent.contains(&position.sequence);
         known.then_some(position.sequence)
     }
 }
@@ -157,17 +178,21 @@ fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) {
 
 /// Gives a client its session back, or a new one.
 async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &Resumption) {
-    let lost = reclaim(worker, resumption.id).await;
+    let found = match resumption.id {
+        Some(id) => reclaim(worker, id).await.map(|lost| (id, lost)),
+        None => None,
+    };
+    catch_up(worker).await;
     if connection.is_closed() {
         // The client is gone again; it may come back once more.
-        if let Some(lost) = lost {
-            worker.shared.recovery.keep(resumption.id, lost);
+        if let Some((id, lost)) = found {
+            worker.shared.recovery.keep(id, lost);
         }
         return;
     }
-    let missed = lost.as_ref().and_then(|lost| Some((lost, missed(worker, resumption, lost)?)));
-    match missed {
-        Some((lost, missed)) => restore(worker, connection, resumption.id, lost, &missed),
+    let missed = found.as_ref().and_then(|(_, lost)| missed(worker, resumption, lost));
+    match found.zip(missed) {
+        Some(((id, lost), missed)) => restore(worker, connection, id, &lost, &missed),
         None => {
             begin(worker, connection);
             connection.send_packet(worker, &encode_event(RECONNECT, &[]));
@@ -196,6 +221,15 @@ async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
     recovery.take(id)
 }
 
+/// Waits until this worker has resolved whatever another one may have sent already. It could come
+/// a second time otherwise, or to a channel that was joined after it.
+async fn catch_up(worker: &Worker) {
+    let last = worker.dispatcher.last();
+    while worker.seen() < last {
+        yield_now().await;
+    }
+}
+
 /// Ends the connection of a session whose client is back, so that it can be recovered.
 pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
     let connection = {
@@ -218,7 +252,7 @@ fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession) -> Optio
         return None;
     }
     let seen = resumption.seen(worker, lost)?;
-    let dispatches = worker.dispatcher.between(seen, worker.seen().max(seen))?;
+    let dispatches = worker.dispatcher.between(seen, worker.seen())?;
     let frame = |accepted: &std::sync::Arc<Accepted>| {
         let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
         Some(Wire::SocketIoWithOffset.encode(accepted, via, worker.context()))
