@@ -6,5 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 
 mod hostile;
+mod limits;
 mod model;
+mod recovery;
 mod support;

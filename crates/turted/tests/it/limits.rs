@@ -1,0 +1,352 @@
+//! Every limit: what is at it passes, what is one above is refused as the table in the docs says.
+
+use serde_json::json;
+use turted::config::{Config, IdentMode};
+
+use crate::support::{Client, Kind, TestServer, Transport, WebSocket, frame, payload};
+
+fn patient(change: impl FnOnce(&mut Config)) -> TestServer {
+    TestServer::with(|config| {
+        config.limits.message_rate = 1_000_000;
+        change(config);
+    })
+}
+
+fn is_error(reply: &str) -> bool {
+    reply.starts_with(r#"42["ERROR",""#)
+}
+
+#[test]
+fn a_connection_joins_128_channels() {
+    let server = patient(|_| {});
+    for kind in Kind::PLAIN {
+        let mut client = server.client(kind);
+        let mut join =
+            |number: usize| client.ask("JOIN", &json!({"channel": format!("c{number}")}).to_string());
+        for number in 0..128 {
+            assert!(!is_error(&join(number)));
+        }
+        let refused = join(128);
+        assert!(is_error(&refused) && refused.contains("limits.channels_per_connection"), "{refused}");
+        assert!(!is_error(&join(5)), "one that is joined already is no further one");
+        assert!(!is_error(&client.ask("LEAVE", r#"{"channel":"c0"}"#)));
+        assert!(!is_error(&client.ask("JOIN", r#"{"channel":"c128"}"#)), "there is room again");
+        client.leave();
+    }
+}
+
+#[test]
+fn a_connection_is_eight_users_if_the_operator_wants_the_old_way() {
+    let server = patient(|config| config.auth.ident = IdentMode::Add);
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let mut ident =
+        |number: usize| client.ask("IDENT", &json!({"username": format!("u{number}")}).to_string());
+    assert!((0..8).all(|number| !is_error(&ident(number))));
+    assert!(is_error(&ident(8)));
+    assert!(!is_error(&ident(7)), "a user it is already");
+}
+
+#[test]
+fn a_name_has_255_bytes() {
+    let server = patient(|_| {});
+    for (name, good) in
+        [("x".repeat(255), true), ("x".repeat(256), false), ("é".repeat(127), true), ("é".repeat(128), false)]
+    {
+        for kind in Kind::PLAIN {
+            let mut client = server.client(kind);
+            assert_eq!(!is_error(&client.ask("JOIN", &json!({"channel": name}).to_string())), good);
+            assert_eq!(!is_error(&client.ask("IDENT", &json!({"username": name}).to_string())), good);
+            client.leave();
+        }
+        for push in [
+            json!({"event": name}),
+            json!({"event": "e", "targets": {"users": name}}),
+            json!({"event": "e", "targets": {"channels": [name]}}),
+        ] {
+            assert_eq!(server.push(push.to_string()).status == 200, good);
+        }
+    }
+}
+
+/// A packet of the Engine.IO message type with `bytes` bytes.
+fn echo(bytes: usize) -> String {
+    let (head, tail) = ("42[\"ECHO\",[\"", "\"]]");
+    format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
+}
+
+#[test]
+fn a_message_has_64_kib() {
+    let server = patient(|_| {});
+    for kind in [Kind::V3_WEBSOCKET, Kind::V4_WEBSOCKET, Kind::V4_UPGRADED] {
+        let mut client = server.client(kind);
+        client.send(&echo(65_536));
+        assert!(client.reply().unwrap().starts_with(&echo(65_536)[..65_535]));
+        client.send(&echo(65_537));
+        assert_eq!(client.socket().close_code(), Some(1009), "{kind:?}");
+    }
+    for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
+        let mut client = server.client(kind);
+        client.send(&echo(65_536));
+        assert!(client.reply().unwrap().starts_with(&echo(65_536)[..65_535]));
+        // The type digit of Engine.IO is not counted here.
+        let response = client.post(payload(kind.version, &[&echo(65_538)]));
+        assert!(matches!(response.status, 200 | 413), "{}", response.status);
+        assert!(client.is_ended(), "{kind:?}");
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_fragmented_message_has_64_kib_over_all_its_fragments() {
+    let server = patient(|_| {});
+    for (bytes, good) in [(65_536, true), (65_537, false)] {
+        let mut client = server.client(Kind::V4_WEBSOCKET);
+        let text = echo(bytes);
+        let (first, rest) = text.as_bytes().split_at(40_000);
+        client.socket().send(frame(0x01, first));
+        client.socket().send(frame(0x80, rest));
+        if good {
+            assert!(client.reply().unwrap().starts_with(&text[..65_535]));
+        } else {
+            assert_eq!(client.socket().close_code(), Some(1009));
+        }
+    }
+}
+
+#[test]
+fn a_message_has_64_fragments() {
+    let server = patient(|_| {});
+    for (fragments, good) in [(64, true), (65, false)] {
+        let mut client = server.client(Kind::V4_WEBSOCKET);
+        client.socket().send(frame(0x01, br#"42["ECHO","#));
+        (2..fragments).for_each(|_| client.socket().send(frame(0x00, b" ")));
+        client.socket().send(frame(0x80, b"1]"));
+        if good {
+            assert_eq!(client.reply().unwrap(), r#"42["ECHO",1]"#);
+        } else {
+            assert_eq!(client.socket().close_code(), Some(1008));
+        }
+    }
+}
+
+#[test]
+fn a_polling_body_has_256_packets() {
+    let server = patient(|_| {});
+    for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
+        for (packets, good) in [(256, true), (257, false)] {
+            let mut client = server.client(kind);
+            let response = client.post(payload(kind.version, &vec![r#"42["ECHO",1]"#; packets]));
+            if good {
+                assert_eq!(response.text(), "ok");
+                assert!((0..packets).all(|_| client.reply().unwrap() == r#"42["ECHO",1]"#));
+            } else {
+                assert_eq!(response.status, 400);
+                assert!(client.is_ended());
+            }
+        }
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_polling_body_has_the_bytes_that_were_announced() {
+    let server = patient(|config| config.socketio.max_payload = 1_000);
+    for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
+        let body = |bytes: usize| match kind.version {
+            3 => format!("{}:{}", bytes - 4, echo(bytes - 4)),
+            _ => echo(bytes),
+        };
+        let mut client = server.client(kind);
+        assert_eq!(client.post(body(1_000)).text(), "ok");
+        assert!(client.reply().unwrap().starts_with(r#"42["ECHO","#));
+        let mut http = server.http();
+        let response = http.post(&kind.target("polling", &client.sid), &[], body(1_001));
+        assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+        assert!(response.text().contains("socketio.max_payload"), "{}", response.text());
+        assert!(http.is_ended());
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#, "the session may send less");
+    }
+}
+
+#[test]
+fn a_push_body_has_the_bytes_it_may_have() {
+    let server = TestServer::new();
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let mut poller = server.client(Kind::V4_POLLING);
+    let body = |bytes: usize| {
+        let (head, tail) = (r#"{"event":"e","targets":{"broadcast":1},"payload":""#, "\"}");
+        format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
+    };
+    let limit = 1024 * 1024;
+    assert_eq!(server.push(body(limit)).text(), "OK");
+    let length = body(limit).len() - 52;
+    assert_eq!(client.event().payload.as_str().unwrap().len(), length, "the largest push arrives");
+    assert_eq!(poller.event().payload.as_str().unwrap().len(), length, "by polling too");
+    let mut http = server.http();
+    let response = http.post("/push/", &[], body(limit + 1));
+    assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    assert!(http.is_ended());
+}
+
+#[test]
+fn a_push_has_1000_targets() {
+    let server = TestServer::new();
+    let names = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
+    let push = |targets| server.push(json!({"event": "e", "targets": targets}).to_string());
+    assert_eq!(push(json!({"users": names(1_000)})).status, 200);
+    assert_eq!(push(json!({"users": names(500), "channels": names(500)})).status, 200);
+    for targets in [json!({"users": names(1_001)}), json!({"users": names(501), "channels": names(500)})] {
+        let response = push(targets);
+        assert_eq!(response.status, 400);
+        assert!(response.text().contains("targets-too-many"), "{}", response.text());
+    }
+}
+
+#[test]
+fn a_batch_has_1000_dispatches() {
+    let server = TestServer::new();
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let batch = |count: usize| json!(vec![json!({"event": "e", "targets": {"broadcast": true}}); count]);
+    assert_eq!(server.push(batch(1_001).to_string()).status, 400);
+    assert_eq!(server.push(batch(1_000).to_string()).text(), "OK");
+    server.dispatcher().broadcast("last", &0).unwrap();
+    assert_eq!(client.events_until("last").len(), 1_000);
+}
+
+#[test]
+fn a_client_sends_256_messages_at_once_and_is_told_before_it_is_cut() {
+    for kind in Kind::ALL {
+        let server = TestServer::with(|config| config.limits.message_rate = 0);
+        let mut client = server.client(kind);
+        // What it sent to connect counts.
+        let sent = usize::from(kind.version == 4);
+        for number in sent..256 {
+            client.emit("ECHO", &number.to_string());
+        }
+        for number in sent..256 {
+            assert_eq!(client.reply().unwrap(), format!(r#"42["ECHO",{number}]"#), "{kind:?}");
+        }
+        if kind.transport == Transport::Polling {
+            let waiting = client.send_poll().stream.try_clone().unwrap();
+            client.post(payload(kind.version, &[r#"42["ECHO",1]"#]));
+            drop(waiting);
+            let mut http = crate::support::Http::over(client.send_poll().stream.try_clone().unwrap());
+            let told = http.read().unwrap();
+            assert!(told.text().contains(r#"42["ERROR","too many messages"#), "{}", told.text());
+            assert!(client.is_ended());
+        } else {
+            client.emit("ECHO", "1");
+            assert!(client.reply().unwrap().starts_with(r#"42["ERROR","too many messages"#));
+            assert_eq!(client.socket().close_code(), Some(1008), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_promises_ten_attachments() {
+    let server = patient(|_| {});
+    for kind in [Kind::V3_WEBSOCKET, Kind::V4_WEBSOCKET] {
+        let mut client = server.client(kind);
+        let data: &[u8] = if kind.version == 3 { b"\x04x" } else { b"x" };
+        client.send(r#"4510-["ECHO",1]"#);
+        assert!(is_error(&client.reply().unwrap()));
+        (0..10).for_each(|_| client.socket().send(frame(0x82, data)));
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        client.send(r#"4511-["ECHO",1]"#);
+        assert_eq!(client.socket().close_code(), Some(1002));
+    }
+}
+
+#[test]
+fn an_ident_is_128_deep() {
+    let server = patient(|_| {});
+    let ident = |depth: usize| {
+        format!(r#"{{"username":"u","x":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
+    };
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    assert!(!is_error(&client.ask("IDENT", &ident(128))));
+    assert!(is_error(&client.ask("IDENT", &ident(129))));
+}
+
+#[test]
+fn a_request_has_100_headers_and_16_kib_of_them() {
+    let server = TestServer::new();
+    let request = |lines: &[String]| {
+        let mut http = server.http();
+        http.send(format!("GET /x HTTP/1.1\r\n{}\r\n", lines.concat()));
+        http.read().unwrap().status
+    };
+    let many = |count: usize| (0..count).map(|number| format!("X{number}: y\r\n")).collect::<Vec<_>>();
+    assert_eq!((request(&many(100)), request(&many(101))), (404, 431));
+    let long = |bytes: usize| [format!("X: {}\r\n", "y".repeat(bytes))];
+    assert_eq!(request(&long(15 * 1024)), 404);
+    assert_eq!(request(&long(17 * 1024)), 431);
+    server.assert_alive();
+}
+
+#[test]
+fn a_target_has_8_kib() {
+    let server = TestServer::new();
+    let mut http = server.http();
+    let target = |bytes: usize| format!("/{}", "x".repeat(bytes - 1));
+    assert_eq!(http.get(&target(8_192)).status, 404);
+    let response = http.get(&target(8_193));
+    assert_eq!(response.status, 414);
+    assert!(response.text().contains("limits.request_uri_bytes"), "{}", response.text());
+    let query = format!("/socket.io/?EIO=4&transport=polling&x={}", "y".repeat(8_192));
+    assert_eq!(http.get(&query).status, 414);
+    assert_eq!(WebSocket::connect(server.address(), &query, &[]).unwrap_err().status, 414);
+}
+
+#[test]
+fn an_idempotency_key_has_255_characters() {
+    let server = TestServer::new();
+    let mut http = server.http();
+    let mut push = |key: &str| http.post("/push/", &[("Idempotency-Key", key)], r#"{"event":"e"}"#).status;
+    assert_eq!((push(&"k".repeat(255)), push(&"k".repeat(256)), push("")), (200, 400, 400));
+}
+
+#[test]
+fn connections_beyond_the_limit_are_told_to_come_back() {
+    let server = TestServer::with(|config| config.limits.connections = Some(3));
+    let mut clients: Vec<Client> = (0..3).map(|_| server.client(Kind::V4_WEBSOCKET)).collect();
+    let mut fourth = server.http();
+    let refused = fourth.read().expect("an answer before any request");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert!(fourth.is_ended());
+    assert_eq!(clients[0].ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    clients.pop().unwrap().leave();
+    let started = std::time::Instant::now();
+    // The place is free once the server has seen the client hang up.
+    while server.http().post("/push", &[], r#"{"event":"e"}"#).status != 200 {
+        assert!(started.elapsed() < crate::support::PATIENCE);
+    }
+}
+
+#[test]
+fn idempotency_keys_are_bounded() {
+    let server = TestServer::with(|config| config.limits.idempotency_keys = 2);
+    let mut http = server.http();
+    let mut push = |key: &str| http.post("/push/", &[("Idempotency-Key", key)], r#"{"event":"e"}"#);
+    assert_eq!((push("a").status, push("b").status), (200, 200));
+    let refused = push("c");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(push("a").status, 200, "a known key needs no room");
+}
+
+#[test]
+#[ignore = "limits.targets, limits.batch_dispatches and limits.users_per_connection are read from the \
+            configuration and used by nobody: core counts against its constants"]
+fn limits_of_pushes_are_those_of_the_configuration() {
+    let server = TestServer::with(|config| {
+        config.limits.targets = 2;
+        config.limits.batch_dispatches = 2;
+        config.limits.users_per_connection = 2;
+        config.auth.ident = IdentMode::Add;
+    });
+    assert_eq!(server.push(r#"{"event":"e","targets":{"users":["a","b","c"]}}"#).status, 400);
+    assert_eq!(server.push(r#"[{"event":"e"},{"event":"e"},{"event":"e"}]"#).status, 400);
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let mut ident = |user: &str| client.ask("IDENT", &json!({"username": user}).to_string());
+    assert!(!is_error(&ident("a")) && !is_error(&ident("b")) && is_error(&ident("c")));
+}

@@ -1,0 +1,402 @@
+//! Connection state recovery: a client that comes back gets exactly what it missed, or is told that
+//! it has to begin anew.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Event, Kind, TestServer};
+
+const RECONNECT: &str = r#"42["reconnect"]"#;
+
+/// A client as socket.io-client is one: it remembers the last string at the end of an event.
+struct Resuming {
+    client: Client,
+    pid: String,
+    offset: Option<String>,
+}
+
+impl Resuming {
+    fn new(server: &TestServer) -> Self {
+        Self::over(server.client(Kind::V4_WEBSOCKET))
+    }
+
+    fn over(client: Client) -> Self {
+        let connected: Value = serde_json::from_str(&client.connected[2..]).unwrap();
+        Self { client, pid: connected["pid"].as_str().expect("a pid").to_owned(), offset: None }
+    }
+
+    fn event(&mut self) -> Event {
+        let event = self.client.event();
+        self.offset = event.offset.clone();
+        event
+    }
+
+    fn payloads_until(&mut self, last: &str) -> Vec<Value> {
+        std::iter::repeat_with(|| self.event())
+            .take_while(|event| event.name != last)
+            .map(|event| event.payload)
+            .collect()
+    }
+
+    fn ask(&mut self, event: &str, argument: &str) -> String {
+        let reply = self.client.ask(event, argument);
+        let parts: Vec<Value> = serde_json::from_str(&reply[2..]).unwrap();
+        if let Some(offset) = parts.last().and_then(Value::as_str) {
+            self.offset = Some(offset.to_owned());
+        }
+        reply
+    }
+
+    /// What it sends when it connects again.
+    fn packet(&self) -> String {
+        let offset = self.offset.as_ref().map(|offset| json!({"pid": self.pid, "offset": offset}));
+        format!("40{}", offset.unwrap_or_else(|| json!({"pid": self.pid})))
+    }
+
+    /// Comes back over `client`, which has not connected yet.
+    fn resume_over(self, mut client: Client) -> (Self, bool) {
+        client.send(&self.packet());
+        client.connected = client.receive().unwrap();
+        let mut back = Self::over(client);
+        let recovered = back.pid == self.pid;
+        if recovered {
+            assert_eq!(back.client.connected, self.client.connected, "the same session");
+            back.offset.clone_from(&self.offset);
+        } else {
+            assert_eq!(back.client.receive().as_deref(), Some(RECONNECT));
+        }
+        (back, recovered)
+    }
+
+    /// Loses its connection and comes back.
+    fn resume(self, server: &TestServer) -> Self {
+        let client = Client::open(server.address(), Kind::V4_WEBSOCKET);
+        let (back, recovered) = self.resume_over(client);
+        assert!(recovered);
+        back
+    }
+}
+
+fn worker_of(sid: &str) -> u8 {
+    URL_SAFE_NO_PAD.decode(sid).unwrap()[0]
+}
+
+/// A client that has not connected yet, on this worker.
+fn open_on(server: &TestServer, worker: u8) -> Client {
+    let clients = std::iter::repeat_with(|| Client::open(server.address(), Kind::V4_WEBSOCKET));
+    clients.take(1_000).find(|client| worker_of(&client.sid) == worker).expect("a client on every worker")
+}
+
+#[test]
+fn a_client_that_comes_back_gets_exactly_what_it_missed() {
+    let server = TestServer::new();
+    let dispatcher = server.dispatcher();
+    let mut client = Resuming::new(&server);
+    client.ask("IDENT", r#"{"username":"u"}"#);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    client.ask("JOIN", r#"{"channel":"left"}"#);
+    client.ask("LEAVE", r#"{"channel":"left"}"#);
+    dispatcher.notify_user("u", "e", &0).unwrap();
+    assert_eq!(client.event().payload, 0);
+    drop(client.client.socket().stream.shutdown(std::net::Shutdown::Both));
+    dispatcher.notify_user("u", "e", &1).unwrap();
+    dispatcher.notify_user("other", "e", &"not for it").unwrap();
+    dispatcher.notify_channel("c", "e", &2).unwrap();
+    dispatcher.notify_channel("left", "e", &"not for it").unwrap();
+    dispatcher.broadcast("e", &3).unwrap();
+    let push = r#"{"event":"e","targets":{"users":["x","u"],"channels":["c"],"broadcast":true},"payload":4}"#;
+    assert_eq!(server.push(push).text(), "OK");
+    let mut client = client.resume(&server);
+    dispatcher.notify_channel("c", "e", &5).unwrap();
+    dispatcher.broadcast("last", &0).unwrap();
+    let vias = [
+        json!({"user": "u"}),
+        json!({"channel": "c"}),
+        json!({"broadcast": true}),
+        json!({"user": "u"}),
+        json!({"channel": "c"}),
+    ];
+    for (number, via) in (1..).zip(vias) {
+        let event = client.event();
+        assert_eq!((event.payload, event.via), (json!(number), via));
+    }
+    assert_eq!(client.event().name, "last");
+}
+
+#[test]
+fn a_client_without_an_offset_gets_everything_since_it_connected() {
+    let server = TestServer::new();
+    server.dispatcher().broadcast("e", &"too early").unwrap();
+    let mut client = Resuming::new(&server);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    server.dispatcher().broadcast("e", &1).unwrap();
+    server.dispatcher().notify_channel("c", "e", &2).unwrap();
+    let mut client = client.resume(&server);
+    server.dispatcher().broadcast("last", &0).unwrap();
+    assert_eq!(client.payloads_until("last"), [1, 2]);
+}
+
+#[test]
+fn a_client_comes_back_as_often_as_it_likes() {
+    let server = TestServer::with(|config| config.workers = 3);
+    let mut client = Resuming::new(&server);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    for round in 0..20 {
+        server.dispatcher().notify_channel("c", "e", &[round, 1]).unwrap();
+        if round % 3 == 0 {
+            client.event();
+        }
+        server.dispatcher().notify_channel("c", "e", &[round, 2]).unwrap();
+        let seen = usize::from(round % 3 == 0);
+        client = client.resume(&server);
+        server.dispatcher().notify_channel("c", "last", &0).unwrap();
+        let expected: Vec<_> = [json!([round, 1]), json!([round, 2])].into_iter().skip(seen).collect();
+        assert_eq!(client.payloads_until("last"), expected);
+        client.offset.as_ref().unwrap();
+    }
+}
+
+#[test]
+fn a_session_is_claimed_on_any_worker_while_its_old_connection_lives() {
+    let server = TestServer::with(|config| config.workers = 2);
+    for worker in [0, 1] {
+        for next in [0, 1, 0] {
+            let mut first = open_on(&server, worker);
+            first.send("40");
+            first.connected = first.receive().unwrap();
+            let mut client = Resuming::over(first);
+            client.ask("JOIN", r#"{"channel":"c"}"#);
+            server.dispatcher().notify_channel("c", "e", &1).unwrap();
+            client.event();
+            server.dispatcher().notify_channel("c", "e", &2).unwrap();
+            let old = Resuming {
+                client: open_on(&server, next),
+                pid: client.pid.clone(),
+                offset: client.offset.clone(),
+            };
+            let mut claiming = old.client;
+            claiming.send(&client.packet());
+            claiming.connected = claiming.receive().unwrap();
+            assert_eq!(claiming.connected, client.client.connected);
+            let mut back = Resuming::over(claiming);
+            server.dispatcher().notify_channel("c", "last", &0).unwrap();
+            assert_eq!(back.payloads_until("last"), [2]);
+            let ends = std::iter::from_fn(|| client.client.receive()).filter(|packet| packet == "41").count();
+            assert_eq!(ends, 0, "the old connection ends without packet 41");
+            back.client.leave();
+        }
+    }
+}
+
+#[test]
+fn what_was_said_before_a_client_joined_is_not_repeated_to_it() {
+    let server = TestServer::new();
+    let mut client = Resuming::new(&server);
+    server.dispatcher().notify_channel("c", "e", &"before").unwrap();
+    server.dispatcher().notify_user("u", "e", &"before").unwrap();
+    // Resolved on every worker: the client joins after it in every sense.
+    server.http().post("/push", &[("Accept", "application/json")], r#"{"event":"barrier"}"#);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    client.ask("IDENT", r#"{"username":"u"}"#);
+    server.dispatcher().notify_channel("c", "e", &1).unwrap();
+    server.dispatcher().notify_user("u", "e", &2).unwrap();
+    for _ in 0..2 {
+        client = client.resume(&server);
+        client.offset = None;
+    }
+    server.dispatcher().broadcast("last", &0).unwrap();
+    assert_eq!(client.payloads_until("last"), [1, 2]);
+}
+
+#[test]
+fn a_string_at_the_end_of_a_reply_does_not_hide_the_offset() {
+    let server = TestServer::new();
+    for (event, argument) in
+        [("ECHO", r#""x""#), ("PING", r#""ffffffff-7""#), ("JOIN", "7"), ("nonsense", "7")]
+    {
+        let mut client = Resuming::new(&server);
+        server.dispatcher().broadcast("e", &1).unwrap();
+        client.event();
+        let real = client.offset.clone();
+        client.ask(event, argument);
+        assert_eq!(client.offset, real, "{event}");
+        server.dispatcher().broadcast("e", &2).unwrap();
+        let mut client = client.resume(&server);
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(client.payloads_until("last"), [2]);
+        client.client.leave();
+    }
+}
+
+#[test]
+fn an_offset_that_is_none_begins_a_new_session() {
+    let server = TestServer::new();
+    server.dispatcher().broadcast("early", &0).unwrap();
+    let mut client = Resuming::new(&server);
+    server.dispatcher().broadcast("e", &0).unwrap();
+    client.event();
+    let epoch = client.offset.clone().unwrap().split('-').next().unwrap().to_owned();
+    let numbers = ["0", "999", "18446744073709551615", "99999999999999999999", "-1", "x", ""];
+    let garbage = ["", "-", "x", "0-1", "é", "ffffffff-1", "fffffffff-1", "1-2-3"].map(str::to_owned);
+    for offset in garbage.into_iter().chain(numbers.map(|number| format!("{epoch}-{number}"))) {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        client.offset = Some(offset.clone());
+        let (mut back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert!(!recovered, "{offset}");
+        server.dispatcher().notify_channel("c", "e", &"lost").unwrap();
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(back.payloads_until("last").len(), 0, "{offset}: memberships are gone with the session");
+        back.client.leave();
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn an_offset_or_a_pid_of_another_type_begins_a_new_session() {
+    let server = TestServer::new();
+    for value in ["7", "true", "[]", "{}", r#"["x"]"#, r#""\ud800""#] {
+        let client = Resuming::new(&server);
+        let packets =
+            [format!(r#"40{{"pid":{value}}}"#), format!(r#"40{{"pid":"{}","offset":{value}}}"#, client.pid)];
+        for packet in &packets {
+            let mut other = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, packet);
+            assert!(!other.connected.contains(&client.pid), "{packet}");
+            let next = other.ask("ECHO", "1");
+            assert!([RECONNECT, r#"42["ECHO",1]"#].contains(&&*next), "{packet}: {next}");
+        }
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_pid_nobody_knows_begins_a_new_session_and_says_so() {
+    let server = TestServer::new();
+    let unknown = "A".repeat(20);
+    for pid in ["x", &unknown, "Lzk9pAHJwoLQmHjzAAAB", "constructor", ""] {
+        let packet = format!("40{}", json!({"pid": pid, "offset": "0-1"}));
+        let mut client = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &packet);
+        assert_eq!(client.receive().as_deref(), Some(RECONNECT), "{pid}");
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_session_that_was_left_on_purpose_or_broke_a_rule_is_not_kept() {
+    let server = TestServer::new();
+    for last in ["41", "4nonsense"] {
+        let mut client = Resuming::new(&server);
+        client.client.send(last);
+        client.client.socket().close_code();
+        let (_, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert!(!recovered, "{last}");
+    }
+}
+
+#[test]
+fn a_session_is_recovered_once() {
+    let server = TestServer::new();
+    let client = Resuming::new(&server);
+    let packet = client.packet();
+    let first = client.resume(&server);
+    let again = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &packet);
+    assert_eq!(again.connected, first.client.connected, "the last one to come has it");
+    let mut first = first.client;
+    assert!(first.is_ended());
+}
+
+#[test]
+fn a_gap_that_the_log_cannot_fill_begins_a_new_session() {
+    let server = TestServer::with(|config| config.recovery.log_dispatches = 3);
+    for (missed, fills) in [(3, true), (4, false)] {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        server.dispatcher().notify_channel("c", "e", &0).unwrap();
+        client.event();
+        (0..missed).for_each(|number| drop(server.dispatcher().notify_channel("c", "e", &number)));
+        let (mut back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert_eq!(recovered, fills, "{missed} missed");
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(back.payloads_until("last").len(), if fills { missed } else { 0 });
+        back.client.leave();
+    }
+}
+
+#[test]
+fn more_than_may_be_replayed_begins_a_new_session() {
+    let server = TestServer::with(|config| config.recovery.replay = 5);
+    for (missed, fills) in [(5, true), (6, false)] {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        (0..missed).for_each(|number| drop(server.dispatcher().notify_channel("c", "e", &number)));
+        (0..20).for_each(|number| drop(server.dispatcher().notify_channel("another", "e", &number)));
+        let (_, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert_eq!(recovered, fills, "{missed} missed");
+    }
+}
+
+#[test]
+fn recovery_can_be_switched_off() {
+    let server = TestServer::with(|config| config.recovery.enabled = false);
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let connected: Value = serde_json::from_str(&client.connected[2..]).unwrap();
+    assert_eq!(connected.as_object().unwrap().keys().collect::<Vec<_>>(), ["sid"]);
+    server.dispatcher().broadcast("e", &0).unwrap();
+    assert_eq!(client.event().offset, None);
+    assert_eq!(client.ask("ECHO", r#""x""#), r#"42["ECHO","x"]"#);
+}
+
+#[test]
+fn a_session_moves_between_transports() {
+    let server = TestServer::new();
+    let mut client = Resuming::over(server.client(Kind::V4_POLLING));
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    server.dispatcher().notify_channel("c", "e", &1).unwrap();
+    client.event();
+    server.dispatcher().notify_channel("c", "e", &2).unwrap();
+    let (mut client, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+    assert!(recovered);
+    assert_eq!(client.event().payload, 2);
+    server.dispatcher().notify_channel("c", "e", &3).unwrap();
+    let (mut client, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_POLLING));
+    assert!(recovered);
+    assert_eq!(client.event().payload, 3);
+    client.client.upgrade(server.address());
+    server.dispatcher().notify_channel("c", "e", &4).unwrap();
+    assert_eq!(client.event().payload, 4);
+}
+
+#[test]
+fn a_client_that_jumps_between_workers_under_load_misses_and_repeats_nothing() {
+    const EVENTS: u64 = 2_000;
+    let server = TestServer::with(|config| config.workers = 3);
+    std::thread::scope(|scope| {
+        let jumpers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut client = Resuming::new(&server);
+                client.ask("JOIN", r#"{"channel":"c"}"#);
+                client
+            })
+            .collect();
+        for (nth, mut client) in jumpers.into_iter().enumerate() {
+            let server = &server;
+            scope.spawn(move || {
+                for expected in 0..EVENTS {
+                    if expected % 17 == nth as u64 {
+                        client = client.resume(server);
+                    }
+                    assert_eq!(client.event().payload, expected);
+                }
+            });
+        }
+        for number in 0..EVENTS {
+            server.dispatcher().notify_channel("c", "e", &number).unwrap();
+            if number % 8 == 0 {
+                // Lets the jumpers keep up: a replay has at most 300.
+                server.http().post("/push", &[("Accept", "application/json")], r#"{"event":"barrier"}"#);
+            }
+        }
+    });
+}
