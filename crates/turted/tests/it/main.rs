@@ -5,8 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 
+mod embed;
 mod hostile;
+mod http;
 mod limits;
 mod model;
 mod recovery;
+mod slow;
 mod support;
+mod websocket;

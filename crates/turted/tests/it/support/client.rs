@@ -238,6 +238,11 @@ impl Client {
         }
     }
 
+    /// How many packets come before the session ends.
+    pub(crate) fn receive_all(&mut self) -> usize {
+        std::iter::from_fn(|| self.receive()).count()
+    }
+
     /// Whether the session is over: nothing but its end comes.
     pub(crate) fn is_ended(&mut self) -> bool {
         self.reply().is_none()

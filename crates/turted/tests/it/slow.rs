@@ -1,0 +1,108 @@
+//! Clients that do not read are cut; those beside them notice nothing, and memory stays bounded.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::support::{Child, Client, Http, Kind, PATIENCE, TestServer, WebSocket};
+
+const EVENT_BYTES: usize = 64 * 1024;
+
+fn push(http: &mut Http, number: usize) -> usize {
+    let payload = format!("{number}:{}", "x".repeat(EVENT_BYTES));
+    let body = json!({"event": "big", "targets": {"broadcast": true}, "payload": payload}).to_string();
+    let answer = http.post("/push", &[("Accept", "application/json")], body);
+    usize::try_from(answer.json()["delivered"].as_u64().unwrap()).unwrap()
+}
+
+fn number_of(client: &mut Client) -> usize {
+    let payload = client.event().payload;
+    let (number, rest) = payload.as_str().unwrap().split_once(':').unwrap();
+    assert_eq!(rest.len(), EVENT_BYTES);
+    number.parse().unwrap()
+}
+
+/// A client on a WebSocket with a small receive buffer, which reads nothing from now on.
+fn stalled(address: std::net::SocketAddr) -> WebSocket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let target = Kind::V3_WEBSOCKET.target("websocket", "");
+    WebSocket::over(Http::over(TcpStream::from(socket)), &target, &[]).unwrap()
+}
+
+#[test]
+fn stalled_readers_are_cut_and_healthy_ones_receive_all_in_order() {
+    let child = Child::start(&[("TURTED_RECOVERY_LOG_BYTES", "1MiB")]);
+    let mut healthy: Vec<_> = Kind::ALL.iter().map(|kind| child.client(*kind)).collect();
+    let mut stalled_readers: Vec<_> = (0..8).map(|_| stalled(child.address())).collect();
+    // A polling client that asks for nothing any more is no better.
+    let mut absent = child.client(Kind::V4_POLLING);
+    let mut http = child.http();
+    let before = child.memory();
+    let mut delivered = Vec::new();
+    for number in 0..256 {
+        delivered.push(push(&mut http, number));
+        healthy.iter_mut().for_each(|client| assert_eq!(number_of(client), number, "{:?}", client.kind));
+    }
+    assert_eq!(delivered[0], healthy.len() + 8 + 1);
+    assert_eq!(delivered[255], healthy.len(), "the stalled ones left the registry: {delivered:?}");
+    // 17 MiB went out to each; what may wait is 1 MiB for each of nine.
+    let grown = child.memory().saturating_sub(before);
+    assert!(grown < 24 << 20, "{grown} bytes more for 9 stalled clients");
+    for reader in &mut stalled_readers {
+        while reader.read().is_some_and(|frame| frame.opcode == 1) {}
+    }
+    assert!(absent.receive_all() < 17, "an absent client was sent home");
+    assert!(healthy.iter_mut().all(|client| client.ask("ECHO", "1").starts_with("42[\"ECHO\",1")));
+    child.stop();
+}
+
+#[test]
+fn a_reader_that_stalls_with_little_waiting_is_cut_after_a_while() {
+    let server = TestServer::with(|config| {
+        config.limits.outbox_stall = Duration::from_millis(200);
+        config.limits.outbox_bytes = 64 << 20;
+    });
+    let mut reader = stalled(server.address());
+    let mut healthy = server.client(Kind::V4_WEBSOCKET);
+    let mut http = server.http();
+    for number in 0..8 {
+        push(&mut http, number);
+        assert_eq!(number_of(&mut healthy), number);
+    }
+    let started = std::time::Instant::now();
+    while push(&mut http, 8) > 1 {
+        assert!(started.elapsed() < PATIENCE, "the stalled one is still there");
+        assert_eq!(number_of(&mut healthy), 8);
+    }
+    while reader.read().is_some_and(|frame| frame.opcode == 1) {}
+}
+
+#[test]
+fn a_reader_that_is_slow_but_reads_gets_all_in_order() {
+    let server = TestServer::new();
+    let mut slow = server.client(Kind::V4_WEBSOCKET);
+    SockRef::from(&slow.socket().stream).set_recv_buffer_size(8 * 1024).unwrap();
+    let mut http = server.http();
+    for round in 0..20 {
+        (0..12).for_each(|number| drop(push(&mut http, round * 12 + number)));
+        // 750 KiB wait, more than the kernel holds and less than the outbox.
+        (0..12).for_each(|number| assert_eq!(number_of(&mut slow), round * 12 + number));
+    }
+}
+
+#[test]
+fn a_stalled_reader_does_not_hold_up_the_stop() {
+    let server = TestServer::new();
+    let mut reader = stalled(server.address());
+    let mut http = server.http();
+    (0..8).for_each(|number| drop(push(&mut http, number)));
+    drop(http);
+    let started = std::time::Instant::now();
+    server.stop();
+    assert!(started.elapsed() < Duration::from_secs(5));
+    while reader.read().is_some_and(|frame| frame.opcode == 1) {}
+}
