@@ -6,6 +6,7 @@
 
 pub mod authenticator;
 pub mod banner;
+mod bench;
 pub mod cli;
 pub mod config;
 mod connection;

@@ -1,5 +1,6 @@
 //! The command line: what each command takes, and which module answers it.
 
+mod bench;
 mod check;
 mod output;
 mod push;
@@ -46,6 +47,8 @@ enum Command {
     Serve(ServeArgs),
     /// Push an event to a running server
     Push(push::PushArgs),
+    /// Load a running server with clients and measure it
+    Bench(Box<bench::BenchArgs>),
     /// Validate the configuration and print the effective one, secrets masked
     Check(ServeArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
@@ -111,6 +114,7 @@ where
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(&args.sources(variables)),
         Command::Push(args) => push::run(args, &variables),
+        Command::Bench(args) => bench::run(&args, &variables),
         Command::Check(args) => check::run(&args.sources(variables)),
         Command::Token(args) => token::run(args, variables),
         Command::Completions { shell } => completions(shell),

@@ -124,7 +124,7 @@ fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>
 }
 
 /// Host and port of a URL this client can speak to.
-fn authority(url: &Uri) -> Result<&str, String> {
+pub(super) fn authority(url: &Uri) -> Result<&str, String> {
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http"));
     let authority = authority.ok_or("--url: expected http://HOST:PORT/PATH")?;
     if authority.as_str().contains('@') {

@@ -1,0 +1,166 @@
+//! What the threads of a run share: which dispatches are outstanding, who receives them.
+//!
+//! Atomics and one semaphore, touched once per delivery and dispatch; no lock.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::plan::{OUTSTANDING_MAX, Spread};
+use super::stamp::Stamp;
+
+/// Places for outstanding dispatches. One that is never delivered keeps its place until this many
+/// later ones, then counts as lost.
+const PLACES: usize = 16 * OUTSTANDING_MAX;
+
+/// The state of one run.
+#[derive(Debug)]
+pub(crate) struct Board {
+    started: Instant,
+    /// Deliveries that are missing, by the number of the dispatch.
+    missing: Box<[AtomicU32]>,
+    /// Connections in each group.
+    members: Box<[AtomicU32]>,
+    /// Leave to push one more dispatch.
+    pub(crate) permits: Semaphore,
+    lost: AtomicU64,
+    pub(crate) counts: Counts,
+    /// Told whenever a connection is ready, failed or has ended.
+    pub(crate) changed: Notify,
+}
+
+/// How many connections are how far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) ready: AtomicUsize,
+    pub(crate) failed: AtomicUsize,
+    pub(crate) ended: AtomicUsize,
+}
+
+impl Board {
+    pub(crate) fn new(spread: Spread, outstanding: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            missing: (0..PLACES).map(|_| AtomicU32::new(0)).collect(),
+            members: (0..spread.groups()).map(|_| AtomicU32::new(0)).collect(),
+            permits: Semaphore::new(outstanding),
+            lost: AtomicU64::new(0),
+            counts: Counts::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The time since the run began.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A connection of this group is ready.
+    pub(crate) fn join(&self, group: usize) {
+        self.members[group].fetch_add(1, Ordering::Relaxed);
+        self.counts.ready.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// A connection of this group has ended before the run.
+    pub(crate) fn leave(&self, group: usize) {
+        self.members[group].fetch_sub(1, Ordering::Relaxed);
+        self.counts.ended.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// A connection that receives nothing did what it was for.
+    pub(crate) fn pass(&self) {
+        self.counts.ready.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// A connection did not become ready.
+    pub(crate) fn fail(&self) {
+        self.counts.failed.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Expects a dispatch at every connection of a group. To be called before it is pushed.
+    pub(crate) fn expect(&self, number: u32, group: usize) {
+        let members = self.members[group].load(Ordering::Relaxed);
+        let never_came = self.place(number).swap(members, Ordering::AcqRel);
+        self.lost.fetch_add(u64::from(never_came), Ordering::Relaxed);
+        if members == 0 {
+            self.permits.add_permits(1);
+        }
+    }
+
+    /// The server refused a dispatch: nobody gets it.
+    pub(crate) fn forget(&self, number: u32) {
+        if self.place(number).swap(0, Ordering::AcqRel) > 0 {
+            self.permits.add_permits(1);
+        }
+    }
+
+    /// A connection received a dispatch.
+    pub(crate) fn received(&self, stamp: Stamp) {
+        let before =
+            self.place(stamp.number).fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+        if before == Ok(1) {
+            self.permits.add_permits(1);
+        }
+    }
+
+    /// Deliveries that have not come.
+    pub(crate) fn lost(&self) -> u64 {
+        let missing: u64 = self.missing.iter().map(|place| u64::from(place.load(Ordering::Acquire))).sum();
+        missing + self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether every dispatch was delivered to everyone.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.missing.iter().all(|place| place.load(Ordering::Acquire) == 0)
+    }
+
+    fn place(&self, number: u32) -> &AtomicU32 {
+        &self.missing[number as usize % PLACES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(number: u32) -> Stamp {
+        Stamp { number, due: Duration::ZERO }
+    }
+
+    #[test]
+    fn leave_comes_back_with_the_last_delivery_and_only_once() {
+        let board = Board::new(Spread::Channels(2), 0);
+        board.join(1);
+        board.join(1);
+        board.expect(3, 1);
+        board.received(stamp(3));
+        assert_eq!((board.permits.available_permits(), board.lost()), (0, 1));
+        board.received(stamp(3));
+        board.received(stamp(3));
+        assert_eq!((board.permits.available_permits(), board.lost(), board.is_settled()), (1, 0, true));
+    }
+
+    #[test]
+    fn a_dispatch_to_nobody_and_a_refused_one_give_leave_back() {
+        let board = Board::new(Spread::Channels(2), 0);
+        board.expect(0, 0);
+        board.join(0);
+        board.expect(1, 0);
+        board.forget(1);
+        assert_eq!((board.permits.available_permits(), board.lost()), (2, 0));
+    }
+
+    #[test]
+    fn a_place_that_is_needed_again_counts_what_never_came() {
+        let board = Board::new(Spread::Broadcast, 0);
+        board.join(0);
+        board.expect(0, 0);
+        board.expect(u32::try_from(PLACES).unwrap(), 0);
+        assert_eq!(board.lost(), 2);
+    }
+}

@@ -1,0 +1,148 @@
+//! One client: connects, joins, reads until it is told to stop or the server ends it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::fleet::Fleet;
+use super::stamp::Stamp;
+use super::transport::{Broken, Conversation};
+
+/// How long a client may take from its first packet to being ready.
+const READY_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    conversation: Conversation,
+    /// The part of a frame that has come.
+    rest: Vec<u8>,
+    /// What is to be sent.
+    out: Vec<u8>,
+    /// The last dispatch of each pusher, plus one.
+    last: Box<[u32]>,
+}
+
+/// Why a client ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The connection broke, or was never made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The server said something else than expected.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It took too long to become ready.
+    #[error("not ready within {} s", READY_WAIT_MAX.as_secs())]
+    Slow,
+}
+
+impl Client {
+    /// Connects and waits until the client receives events.
+    ///
+    /// # Errors
+    /// It did not become ready.
+    pub(crate) async fn open(fleet: &Rc<Fleet>, index: usize) -> Result<Self, ClientError> {
+        timeout(READY_WAIT_MAX, Self::become_ready(fleet, index)).await.unwrap_or(Err(ClientError::Slow))
+    }
+
+    async fn become_ready(fleet: &Rc<Fleet>, index: usize) -> Result<Self, ClientError> {
+        let stream = fleet.connect(index).await?;
+        stream.set_nodelay(true)?;
+        let conversation = fleet.conversation(index);
+        let out = conversation.opening(fleet.authority());
+        let last = vec![0; fleet.pushers()].into();
+        let mut client = Self { stream, conversation, rest: Vec::new(), out, last };
+        client.send().await?;
+        while !client.conversation.is_ready() {
+            client.receive(fleet).await?;
+            client.send().await?;
+        }
+        // A thousand requests would be kept in memory otherwise.
+        client.out = Vec::new();
+        Ok(client)
+    }
+
+    /// Reads until the connection ends.
+    pub(crate) async fn run(mut self, fleet: &Rc<Fleet>) -> ClientError {
+        loop {
+            let step = async {
+                self.receive(fleet).await?;
+                self.send().await
+            };
+            if let Err(error) = step.await {
+                return error;
+            }
+        }
+    }
+
+    /// Whether the server has ended the connection of a client that does not read.
+    pub(crate) fn is_cut(&self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), ClientError> {
+        while !self.out.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(&self.out) {
+                Ok(written) => drop(self.out.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once, at least one byte, and takes what is complete.
+    async fn receive(&mut self, fleet: &Rc<Fleet>) -> Result<(), ClientError> {
+        poll_fn(|context| self.poll_receive(context, fleet)).await
+    }
+
+    /// The scratch buffer belongs to the thread and is borrowed within one poll: connections that
+    /// wait have no buffer.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        fleet: &Rc<Fleet>,
+    ) -> Poll<Result<(), ClientError>> {
+        let mut scratch = fleet.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Err(Broken::Closed.into()));
+        }
+        Poll::Ready(self.take(buffer.filled(), fleet).map_err(ClientError::from))
+    }
+
+    fn take(&mut self, bytes: &[u8], fleet: &Rc<Fleet>) -> Result<(), Broken> {
+        let Self { conversation, rest, out, last, .. } = self;
+        let mut event = |frame: &[u8]| fleet.received(last, Stamp::find(frame));
+        if rest.is_empty() {
+            let used = conversation.receive(bytes, out, &mut event)?;
+            rest.extend_from_slice(&bytes[used..]);
+            return Ok(());
+        }
+        rest.extend_from_slice(bytes);
+        let used = conversation.receive(rest, out, &mut event)?;
+        rest.drain(..used);
+        if rest.is_empty() {
+            *rest = Vec::new();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+//! The load generator: real clients, real pushes, and what a server makes of them.
+//!
+//! Threads of their own hold the connections ([`fleet`]); this one opens them step by step,
+//! pushes ([`pusher`]) and looks at the server's process ([`process`]). They share a [`board`].
+
+mod board;
+mod client;
+mod fleet;
+mod histogram;
+pub(crate) mod plan;
+mod process;
+mod pusher;
+pub(crate) mod report;
+mod stamp;
+pub(crate) mod transport;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use board::Board;
+use fleet::{Orders, Tally, Wanted};
+use plan::{Load, OUTSTANDING_MAX, Plan};
+use process::{Cpu, Usage};
+use pusher::{PushError, Pushed, Pusher};
+use report::{Churn, Connects, Latency, LoadReport, Memory, Report, ServerReport, each, rate};
+pub(crate) use stamp::STAMP_BYTES;
+
+/// Descriptors for everything but connections.
+const DESCRIPTORS_RESERVED: u64 = 64;
+/// How long a server is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How long the last deliveries may take.
+const SETTLE_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Between two looks at the progress.
+const TICK: Duration = Duration::from_millis(100);
+/// No further connection became ready for so long: the run fails.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Progress {
+    /// Connections are being opened: so many of so many.
+    Connecting(usize, usize),
+    /// Dispatches are pushed: so much of the time is over.
+    Pushing(Duration, Duration),
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    #[error("cannot start the generator: {0}")]
+    Start(#[source] io::Error),
+    #[error(
+        "{wanted} connections need more than {limit} file descriptors; raise the hard limit (ulimit -Hn)"
+    )]
+    Descriptors { wanted: usize, limit: u64 },
+    #[error("cannot read /proc/{0}: {1}")]
+    Process(u32, #[source] io::Error),
+    #[error("no connection became ready for {} s", CONNECT_WAIT_MAX.as_secs())]
+    Stuck,
+    #[error(transparent)]
+    Push(#[from] PushError),
+    #[error("a thread of the generator has ended")]
+    Thread,
+}
+
+/// Runs a plan. `progress` is called now and then.
+///
+/// # Errors
+/// The generator cannot run here, or the server cannot be pushed to. Losses are no error but part
+/// of the report.
+pub(crate) fn run(plan: Plan, progress: impl FnMut(Progress)) -> Result<Report, BenchError> {
+    raise_descriptors(plan.clients.reading + plan.clients.stalled + plan.pushers)?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = runtime.map_err(BenchError::Start)?;
+    let plan = Arc::new(plan);
+    runtime.block_on(Run::start(plan, progress)?.work())
+}
+
+fn raise_descriptors(connections: usize) -> Result<(), BenchError> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let limit = current.unwrap_or(u64::MAX);
+    if connections as u64 + DESCRIPTORS_RESERVED > limit {
+        return Err(BenchError::Descriptors { wanted: connections, limit });
+    }
+    Ok(())
+}
+
+/// A run under way.
+struct Run<P> {
+    plan: Arc<Plan>,
+    board: Arc<Board>,
+    wanted: watch::Sender<Wanted>,
+    stop: CancellationToken,
+    threads: Vec<JoinHandle<io::Result<Tally>>>,
+    progress: P,
+}
+
+impl<P> Drop for Run<P> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl<P: FnMut(Progress)> Run<P> {
+    fn start(plan: Arc<Plan>, progress: P) -> Result<Self, BenchError> {
+        let outstanding = match plan.load {
+            Load::Inflight(outstanding) => outstanding,
+            Load::Rate(_) => OUTSTANDING_MAX,
+        };
+        let board = Arc::new(Board::new(plan.spread, outstanding));
+        let (wanted, receiver) = watch::channel(Wanted::default());
+        let stop = CancellationToken::new();
+        let orders = Orders {
+            plan: Arc::clone(&plan),
+            board: Arc::clone(&board),
+            wanted: receiver,
+            stop: stop.clone(),
+        };
+        let start = |index| {
+            let orders = orders.clone();
+            thread::Builder::new().name(format!("fleet-{index}")).spawn(move || fleet::run(orders, index))
+        };
+        let threads = (0..plan.clients.threads).map(start).collect::<io::Result<_>>();
+        let threads = threads.map_err(BenchError::Start)?;
+        Ok(Self { plan, board, wanted, stop, threads, progress })
+    }
+
+    /// All steps of a run, one after the other.
+    async fn work(mut self) -> Result<Report, BenchError> {
+        let churn = self.churn().await?;
+        let before = self.look()?;
+        let connects = self.connect().await?;
+        let connected = self.look()?;
+        self.want(|wanted, clients| wanted.stalled = clients.stalled).await?;
+        let began = self.look()?;
+        let start = Instant::now();
+        let pushed = self.push().await?;
+        let time = start.elapsed();
+        let loaded = self.look()?;
+        let lost = self.board.lost();
+        let ended = self.board.counts.ended.load(Ordering::Acquire);
+        let tally = self.end()?;
+        sleep(SETTLE).await;
+        let looks = Looks { before, tenth: connects.tenth, connected, began, loaded, after: self.look()? };
+        let load = LoadReport { lost, ended, ..load_report(&self.plan, time, &tally, pushed) };
+        let server = looks.report(&self.plan, time, &load);
+        Ok(Report { connects: connects.report, churn, load, server, complaint: tally.complaint })
+    }
+
+    /// Opens and closes connections.
+    async fn churn(&mut self) -> Result<Option<Churn>, BenchError> {
+        let cycles = self.plan.clients.churned;
+        if cycles == 0 {
+            return Ok(None);
+        }
+        let before = self.look()?;
+        let start = Instant::now();
+        self.want(|wanted, clients| wanted.churned = clients.churned).await?;
+        let time = start.elapsed();
+        sleep(SETTLE).await;
+        let after = self.look()?;
+        let both = before.zip(after);
+        Ok(Some(Churn {
+            cycles,
+            per_second: rate(cycles as u64, time),
+            cpu_us: both.and_then(|(b, a)| each(a.cpu_since(&b).total_us(), cycles as u64)),
+            rss_growth_bytes: both.map(|(b, a)| a.rss_bytes.cast_signed() - b.rss_bytes.cast_signed()),
+            descriptors_growth: both.map(|(b, a)| a.descriptors as i64 - b.descriptors as i64),
+        }))
+    }
+
+    /// Opens the connections that read: a tenth, and when the server's memory was read, the rest.
+    async fn connect(&mut self) -> Result<Connected, BenchError> {
+        let reading = self.plan.clients.reading;
+        let before = self.look()?;
+        let mut time = self.want(|wanted, clients| wanted.reading = clients.reading / 10).await?;
+        sleep(SETTLE).await;
+        let tenth = self.look()?;
+        time += self.want(|wanted, clients| wanted.reading = clients.reading).await?;
+        let cpu = before.zip(self.look()?).map(|(before, after)| after.cpu_since(&before));
+        sleep(SETTLE).await;
+        let failed = self.board.counts.failed.load(Ordering::Acquire);
+        let report = Connects {
+            opened: reading.saturating_sub(failed),
+            failed,
+            per_second: rate(reading as u64, time),
+            cpu_us: cpu.and_then(|cpu| each(cpu.total_us(), reading as u64)),
+            cpu_user_us: cpu.and_then(|cpu| each(cpu.user_us, reading as u64)),
+        };
+        Ok(Connected { tenth, report })
+    }
+
+    /// Wants more connections and waits until they are ready or have failed; how long that took.
+    async fn want(&mut self, change: fn(&mut Wanted, &plan::Clients)) -> Result<Duration, BenchError> {
+        let start = Instant::now();
+        self.wanted.send_modify(|wanted| change(wanted, &self.plan.clients));
+        let Wanted { churned, reading, stalled } = *self.wanted.borrow();
+        let goal = churned + reading + stalled;
+        loop {
+            let counts = &self.board.counts;
+            let done = counts.ready.load(Ordering::Acquire) + counts.failed.load(Ordering::Acquire);
+            if done >= goal {
+                return Ok(start.elapsed());
+            }
+            (self.progress)(Progress::Connecting(done, goal));
+            let changed = self.board.changed.notified();
+            timeout(CONNECT_WAIT_MAX, changed).await.map_err(|_| BenchError::Stuck)?;
+            // Not once per connection: the others need the core.
+            sleep(TICK / 10).await;
+        }
+    }
+
+    /// Pushes for as long as the plan says and waits for the last deliveries.
+    async fn push(&mut self) -> Result<Pushed, BenchError> {
+        let end = Instant::now() + self.plan.duration;
+        let tasks = TaskTracker::new();
+        let mut pushers = Vec::new();
+        for number in 0..self.plan.pushers {
+            let number = u32::try_from(number).map_err(|_| BenchError::Thread)?;
+            let pusher =
+                Pusher::open(Arc::clone(&self.plan), Arc::clone(&self.board), number, &tasks).await?;
+            pushers.push(tasks.spawn_local(pusher.run(end)));
+        }
+        let mut all = Pushed::default();
+        for pusher in pushers {
+            let pushed = self.attend(pusher, end).await.map_err(|_| BenchError::Thread)??;
+            all.accepted += pushed.accepted;
+            all.refused += pushed.refused;
+            all.gave_up |= pushed.gave_up;
+        }
+        let deadline = Instant::now() + SETTLE_WAIT_MAX;
+        while !self.board.is_settled() && Instant::now() < deadline && !all.gave_up {
+            sleep(TICK / 50).await;
+        }
+        Ok(all)
+    }
+
+    /// Waits for a task and shows how the time passes.
+    async fn attend<T>(
+        &mut self,
+        mut task: tokio::task::JoinHandle<T>,
+        end: Instant,
+    ) -> Result<T, tokio::task::JoinError> {
+        loop {
+            match timeout(TICK, &mut task).await {
+                Ok(result) => return result,
+                Err(_) => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    (self.progress)(Progress::Pushing(self.plan.duration - left, self.plan.duration));
+                }
+            }
+        }
+    }
+
+    /// Looks at the server's process, if it is known.
+    fn look(&self) -> Result<Option<Usage>, BenchError> {
+        let look = |process| Usage::of(process).map_err(|error| BenchError::Process(process, error));
+        self.plan.process.map(look).transpose()
+    }
+
+    /// Closes all connections and adds up what they received.
+    fn end(&mut self) -> Result<Tally, BenchError> {
+        self.stop.cancel();
+        let mut all = Tally::default();
+        for thread in self.threads.drain(..) {
+            let tally = thread.join().map_err(|_| BenchError::Thread)?.map_err(BenchError::Start)?;
+            all.merge(tally);
+        }
+        Ok(all)
+    }
+}
+
+/// How the connections opened.
+struct Connected {
+    /// The server when a tenth was open.
+    tenth: Option<Usage>,
+    report: Connects,
+}
+
+/// The server at points of the run.
+struct Looks {
+    before: Option<Usage>,
+    tenth: Option<Usage>,
+    connected: Option<Usage>,
+    began: Option<Usage>,
+    loaded: Option<Usage>,
+    after: Option<Usage>,
+}
+
+impl Looks {
+    fn report(&self, plan: &Plan, time: Duration, load: &LoadReport) -> Option<ServerReport> {
+        let (before, tenth, connected) = (self.before?, self.tenth?, self.connected?);
+        let (began, loaded, after) = (self.began?, self.loaded?, self.after?);
+        let cpu: Cpu = loaded.cpu_since(&began);
+        let grown = connected.rss_bytes.cast_signed() - tenth.rss_bytes.cast_signed();
+        let more = plan.clients.reading - plan.clients.reading / 10;
+        #[expect(clippy::cast_precision_loss, reason = "a report has four digits")]
+        let grown = grown as f64;
+        Some(ServerReport {
+            cpu,
+            cores: cpu.total_us() / 1e6 / time.as_secs_f64().max(1e-9),
+            cpu_us_per_delivery: each(cpu.total_us(), load.deliveries),
+            cpu_us_per_push: each(cpu.total_us(), load.pushes),
+            bytes_per_connection: each(grown, more as u64),
+            rss: Memory {
+                before: before.rss_bytes,
+                connected: connected.rss_bytes,
+                loaded: loaded.rss_bytes,
+                after: after.rss_bytes,
+            },
+            descriptors_before: before.descriptors,
+            descriptors_after: after.descriptors,
+        })
+    }
+}
+
+fn load_report(plan: &Plan, time: Duration, tally: &Tally, pushed: Pushed) -> LoadReport {
+    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+    let latency = &tally.latency;
+    LoadReport {
+        seconds: time.as_secs_f64(),
+        pushes: pushed.accepted,
+        pushes_refused: pushed.refused,
+        deliveries: tally.deliveries,
+        deliveries_per_second: rate(tally.deliveries, time),
+        disordered: tally.disordered,
+        duplicated: tally.duplicated,
+        strange: tally.strange,
+        stalled: plan.clients.stalled,
+        stalled_cut: tally.cut,
+        gave_up: pushed.gave_up,
+        latency: Latency {
+            p50_us: micros(latency.quantile(0.5)),
+            p99_us: micros(latency.quantile(0.99)),
+            p999_us: micros(latency.quantile(0.999)),
+            max_us: micros(latency.max()),
+        },
+        ..LoadReport::default()
+    }
+}

@@ -1,0 +1,89 @@
+//! What the server uses, from `/proc`: CPU time, memory, descriptors.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a process used until now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+    /// Resident memory.
+    pub(crate) rss_bytes: u64,
+    pub(crate) descriptors: usize,
+}
+
+/// CPU time between two looks.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Cpu {
+    pub(crate) user_us: f64,
+    pub(crate) system_us: f64,
+}
+
+impl Cpu {
+    /// User and system time.
+    pub(crate) fn total_us(self) -> f64 {
+        self.user_us + self.system_us
+    }
+}
+
+impl Usage {
+    /// Looks at a process.
+    ///
+    /// # Errors
+    /// It does not exist, or is somebody else's.
+    pub(crate) fn of(process: u32) -> io::Result<Self> {
+        let read = |file| fs::read_to_string(format!("/proc/{process}/{file}"));
+        let malformed = |what| io::Error::new(io::ErrorKind::InvalidData, format!("/proc has no {what}"));
+        let (user, system) = cpu_time(&read("stat")?).ok_or_else(|| malformed("CPU time"))?;
+        let rss_bytes = resident(&read("status")?).ok_or_else(|| malformed("resident memory"))?;
+        let descriptors = fs::read_dir(format!("/proc/{process}/fd"))?.count();
+        Ok(Self { user, system, rss_bytes, descriptors })
+    }
+
+    /// CPU time since an earlier look.
+    pub(crate) fn cpu_since(&self, earlier: &Self) -> Cpu {
+        let micros = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() * 1e6;
+        Cpu { user_us: micros(self.user, earlier.user), system_us: micros(self.system, earlier.system) }
+    }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat` (proc(5)), in clock ticks.
+fn cpu_time(stat: &str) -> Option<(Duration, Duration)> {
+    // The second field is the name of the program, in parentheses; it may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    let (user, system) = (ticks()?, ticks()?);
+    #[expect(clippy::cast_precision_loss, reason = "100 on every Linux there is")]
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    Some((Duration::from_secs_f64(user / per_second), Duration::from_secs_f64(system / per_second)))
+}
+
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_have_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 1 1 1";
+        let expected = (Duration::from_millis(2_500), Duration::from_millis(500));
+        assert_eq!(cpu_time(stat), Some(expected));
+        assert_eq!(cpu_time("7 (a"), None);
+    }
+
+    #[test]
+    fn this_process_uses_something() {
+        let usage = Usage::of(std::process::id()).unwrap();
+        assert!(usage.rss_bytes > 100_000 && usage.descriptors >= 3);
+    }
+}

@@ -1,0 +1,164 @@
+//! The backend of a run: pushes dispatches over a connection that it keeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::board::Board;
+use super::plan::{Load, Plan};
+use super::stamp::Stamp;
+
+/// How long no delivery may complete before a run gives up: what is missing then is lost.
+const PROGRESS_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long the answer to a push may take.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long to leave a server alone that has no room for another dispatch.
+const OVERLOAD_WAIT: Duration = Duration::from_millis(5);
+
+/// Pushes one after the other over one connection.
+#[derive(Debug)]
+pub(crate) struct Pusher {
+    plan: Arc<Plan>,
+    board: Arc<Board>,
+    sender: SendRequest<Full<Bytes>>,
+    /// The number of the next dispatch; those of different pushers interleave.
+    next: u32,
+}
+
+/// What one pusher did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pushed {
+    pub(crate) accepted: u64,
+    /// Pushes the server had no room for.
+    pub(crate) refused: u64,
+    /// The run ended early, because nothing was delivered any more.
+    pub(crate) gave_up: bool,
+}
+
+/// Why a run ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    #[error("cannot push: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("cannot push: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("a push was answered {0}: {1}")]
+    Refused(StatusCode, String),
+    #[error("a push was not answered within {} s", ANSWER_WAIT_MAX.as_secs())]
+    Slow,
+}
+
+impl Pusher {
+    /// Connects. `number` is which of all pushers this is.
+    ///
+    /// # Errors
+    /// The server does not accept the connection.
+    pub(crate) async fn open(
+        plan: Arc<Plan>,
+        board: Arc<Board>,
+        number: u32,
+        tasks: &TaskTracker,
+    ) -> Result<Self, PushError> {
+        let stream = TcpStream::connect(plan.target.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // What breaks the connection also breaks the answer to a push.
+        tasks.spawn_local(async move { drop(connection.await) });
+        Ok(Self { plan, board, sender, next: number })
+    }
+
+    /// Pushes until `end`.
+    ///
+    /// # Errors
+    /// The server cannot be pushed to.
+    pub(crate) async fn run(mut self, end: Instant) -> Result<Pushed, PushError> {
+        let mut pushed = Pushed::default();
+        let (began, begin) = (Instant::now(), self.board.now());
+        for turn in 0_u32.. {
+            let due = self.due(turn, begin);
+            sleep_until(began + due.saturating_sub(begin)).await;
+            if Instant::now() >= end {
+                break;
+            }
+            let Ok(permit) = timeout(PROGRESS_WAIT_MAX, self.board.permits.acquire()).await else {
+                pushed.gave_up = true;
+                break;
+            };
+            // Given back by the last delivery.
+            permit.expect("the semaphore is never closed").forget();
+            if Instant::now() >= end {
+                break;
+            }
+            let due = if matches!(self.plan.load, Load::Rate(_)) { due } else { self.board.now() };
+            if self.push(due).await? {
+                pushed.accepted += 1;
+            } else {
+                pushed.refused += 1;
+                sleep(OVERLOAD_WAIT).await;
+            }
+        }
+        Ok(pushed)
+    }
+
+    /// When a push is due; in a closed loop as soon as it may be. Latency counts from then on, so
+    /// that a server cannot hide a pause by holding the generator up.
+    fn due(&self, turn: u32, begin: Duration) -> Duration {
+        match self.plan.load {
+            Load::Inflight(_) => begin,
+            Load::Rate(rate) => {
+                let pushers = f64::from(u32::try_from(self.plan.pushers).unwrap_or(u32::MAX));
+                begin + Duration::from_secs_f64(f64::from(turn) * pushers / f64::from(rate))
+            }
+        }
+    }
+
+    /// Pushes one dispatch: whether the server took it.
+    async fn push(&mut self, due: Duration) -> Result<bool, PushError> {
+        let number = self.next;
+        self.next += u32::try_from(self.plan.pushers).unwrap_or(u32::MAX);
+        let group = number as usize % self.plan.spread.groups();
+        let request = self.request(Stamp { number, due }, group);
+        self.board.expect(number, group);
+        let answer = async {
+            self.sender.ready().await?;
+            let answer = self.sender.send_request(request).await?;
+            let status = answer.status();
+            Ok::<_, hyper::Error>((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        let (status, body) = timeout(ANSWER_WAIT_MAX, answer).await.map_err(|_| PushError::Slow)??;
+        match status {
+            StatusCode::OK => Ok(true),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                self.board.forget(number);
+                Ok(false)
+            }
+            status => Err(PushError::Refused(status, String::from_utf8_lossy(&body).into_owned())),
+        }
+    }
+
+    fn request(&self, stamp: Stamp, group: usize) -> Request<Full<Bytes>> {
+        let plan = &self.plan;
+        let targets = match plan.spread.channel(group) {
+            None => r#"{"broadcast":true}"#.to_owned(),
+            Some(channel) => format!(r#"{{"channels":["{channel}"]}}"#),
+        };
+        let payload = stamp.payload(plan.payload_bytes);
+        let body = format!(r#"{{"event":"BENCH","targets":{targets},"payload":{payload}}}"#);
+        let mut request = Request::post(plan.target.push_path.as_str())
+            .header(HOST, plan.target.authority.as_str())
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(password) = &plan.target.password {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", password.reveal()));
+        }
+        request.body(Full::new(body.into())).expect("the command line was checked")
+    }
+}

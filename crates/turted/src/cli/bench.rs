@@ -1,0 +1,216 @@
+//! `turted bench`: loads a running server with real clients and says what it makes of them.
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, stderr};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{EXIT_USAGE, Variables, complain, print};
+use crate::bench::plan::{
+    CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
+    PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target,
+};
+use crate::bench::report::Report;
+use crate::bench::transport::Transport;
+use crate::bench::{self, Progress, STAMP_BYTES};
+use crate::config::{Secret, parse_duration};
+
+/// Arguments of `turted bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BenchArgs {
+    /// The server
+    #[arg(long, default_value = "http://127.0.0.1:7117")]
+    url: Uri,
+    /// Where the server takes pushes
+    #[arg(long, value_name = "PATH", default_value = "/push/", value_parser = path)]
+    push_path: String,
+    /// Load a server that is not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+    /// What clients connect with
+    #[arg(long, value_enum, default_value = "socketio")]
+    transport: Transport,
+    /// Connections that receive
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count(0, CONNECTIONS_MAX))]
+    connections: usize,
+    /// Spread the connections over so many channels; each dispatch goes to the next one
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, CHANNELS_MAX))]
+    channels: usize,
+    /// Join no channel, push to everyone
+    #[arg(long, conflicts_with = "channels")]
+    broadcast: bool,
+    /// Keep so many dispatches outstanding
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, OUTSTANDING_MAX))]
+    inflight: usize,
+    /// Push so many dispatches per second, whatever the server does
+    #[arg(long, value_name = "N", conflicts_with = "inflight", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    rate: Option<u32>,
+    /// How long to push; 0s opens and closes connections only
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    duration: Duration,
+    /// Bytes of the payload
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = count(STAMP_BYTES, PAYLOAD_BYTES_MAX))]
+    payload: usize,
+    /// Connections that push
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, PUSHERS_MAX))]
+    pushers: usize,
+    /// Threads that hold connections
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, THREADS_MAX))]
+    threads: usize,
+    /// Further connections that join and then never read
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0, CONNECTIONS_MAX))]
+    stalled: usize,
+    /// First open and close so many connections
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0, CHURN_MAX))]
+    churn: usize,
+    /// The server's process: measure its CPU time and memory
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  turted bench --connections 10000 --pid $(pidof -s turted)
+  turted bench --channels 100 --inflight 64 --duration 30s --json
+  turted bench --connections 0 --churn 100000 --duration 0s
+
+The password of pushes is read from TURTED_PUSH_PASSWORD.
+Exit codes: 0 everything arrived once and in order, 1 not so, 2 wrong usage, 3 no server reached.";
+
+/// The run did not come to its end.
+const EXIT_UNREACHED: u8 = 3;
+
+fn count(least: usize, most: usize) -> impl clap::builder::TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(least as u64..=most as u64)
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && text.parse::<Uri>().is_ok_and(|uri| uri.host().is_none());
+    is_path.then(|| text.to_owned()).ok_or_else(|| "expected a path such as /push/".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = if text == "0s" { Some(Duration::ZERO) } else { parse_duration(text) };
+    let duration = duration.filter(|duration| *duration <= DURATION_MAX);
+    duration.ok_or_else(|| format!("expected a time up to {}s, such as 10s or 2m", DURATION_MAX.as_secs()))
+}
+
+pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
+    let plan = match plan(args, variables) {
+        Ok(plan) => plan,
+        Err(message) => {
+            complain(message);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let bar = bar();
+    let result = bench::run(plan, |progress| show(&bar, progress));
+    bar.finish_and_clear();
+    match result {
+        Ok(report) => tell(&report, args.json),
+        Err(error) => {
+            complain(error);
+            ExitCode::from(EXIT_UNREACHED)
+        }
+    }
+}
+
+fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
+    let authority = super::push::authority(&args.url)?;
+    let address = address(&args.url, args.allow_remote)?;
+    let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
+    Ok(Plan {
+        target: Target {
+            address,
+            authority: authority.to_owned(),
+            push_path: args.push_path.clone(),
+            password: password(variables)?,
+        },
+        transport: args.transport,
+        clients: Clients {
+            reading: args.connections,
+            stalled: args.stalled,
+            churned: args.churn,
+            threads: args.threads,
+        },
+        spread: if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) },
+        load,
+        duration: args.duration,
+        payload_bytes: args.payload,
+        pushers: args.pushers,
+        process: args.pid,
+    })
+}
+
+/// The address of the server: one of this machine's own, unless the operator insists. A load
+/// generator that is pointed elsewhere by mistake is an attack.
+fn address(url: &Uri, allow_remote: bool) -> Result<SocketAddr, String> {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let found = (host, url.port_u16().unwrap_or(80)).to_socket_addrs();
+    let address = found.map_err(|error| format!("--url: {host}: {error}"))?.next();
+    let address = address.ok_or_else(|| format!("--url: {host} has no address"))?;
+    if !address.ip().to_canonical().is_loopback() && !allow_remote {
+        return Err(format!("--url: {} is another machine; to load it add --allow-remote", address.ip()));
+    }
+    Ok(address)
+}
+
+fn password(variables: &Variables) -> Result<Option<Secret>, String> {
+    let variable = variables.iter().find(|(name, _)| name == OsStr::new("TURTED_PUSH_PASSWORD"));
+    let Some((_, value)) = variable else { return Ok(None) };
+    let text = value.to_str().ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
+    HeaderValue::try_from(text).map_err(|_| "the password has characters that no HTTP header can carry")?;
+    Ok(Some(Secret::from(text.to_owned())))
+}
+
+fn bar() -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {percent:>3} %");
+    ProgressBar::new(0).with_style(style.expect("the template is well-formed"))
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (message, done, all) = match progress {
+        Progress::Connecting(done, all) => ("connecting", done as u64, all as u64),
+        Progress::Pushing(done, all) => ("pushing", millis(done), millis(all)),
+    };
+    bar.set_message(message);
+    bar.set_length(all);
+    bar.set_position(done);
+}
+
+fn tell(report: &Report, json: bool) -> ExitCode {
+    let text = if json {
+        serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
+    } else {
+        report.to_string()
+    };
+    let printed = print(text.as_bytes());
+    if report.is_clean() { printed } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_is_loaded_only_on_purpose() {
+        let check = |url: &'static str, allow| address(&Uri::from_static(url), allow).is_ok();
+        assert!(check("http://127.0.0.1:7117", false) && check("http://[::1]:7117", false));
+        assert!(!check("http://192.0.2.1:7117", false) && check("http://192.0.2.1:7117", true));
+    }
+}
