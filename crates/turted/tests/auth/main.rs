@@ -1,0 +1,13 @@
+//! Authenticators and channel rules through a real server and real sockets.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod backend;
+mod canary;
+mod channels;
+mod embedded;
+mod expiry;
+mod http;
+mod jwt;
+mod local;
+mod support;
