@@ -199,7 +199,9 @@ impl Gate {
                     failure.unless_refused(|failure| self.note_failure(failure));
                     failure.into()
                 }),
-                Verifier::Custom(custom) => until_panic(custom.verify(request)).await,
+                Verifier::Custom(custom) => {
+                    until_panic(Box::pin(async { custom.verify(request).await })).await
+                }
             }
         };
         let Some(answer) = worker.stopping.run_until_cancelled(timeout(self.timeout, asking)).await else {

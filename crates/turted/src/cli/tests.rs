@@ -99,6 +99,38 @@ fn a_refused_push_is_1_and_an_unreachable_server_3() {
     assert_eq!(turted(&["push", "--url", &url, "--broadcast", "E"], &[]), ExitCode::from(3));
 }
 
+/// An HMAC key as long as its hash.
+const KEY: (&str, &str) = ("TURTED_AUTH_KEY", "0123456789abcdef0123456789abcdef");
+
+#[test]
+fn json_web_tokens_are_printed_where_the_key_can_sign() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+    let (public, private) = (format!("{keys}/p256.pub.pem"), format!("{keys}/p256.pem"));
+    let hmac = [("TURTED_AUTH_ALGORITHM", "HS256"), KEY, ("TURTED_AUTH_CHANNELS_CLAIM", "channels")];
+    let ecdsa = [("TURTED_AUTH_ALGORITHM", "ES256"), ("TURTED_AUTH_KEY_FILE", public.as_str())];
+    let hashed = [("TURTED_AUTH_PREFIX", "s3cret")];
+    let other = format!("{keys}/p384.pem");
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], u8);
+    let cases: [Case<'_>; 12] = [
+        (&["alice"], &hmac, 0),
+        (&["alice", "--ttl", "10m", "--channel", "news.*", "--channel", "chat"], &hmac, 0),
+        (&["alice", "--key-file", &private], &ecdsa, 0),
+        (&["alice", "--key-file", &private], &hmac, 2),
+        (&["alice"], &ecdsa, 2),
+        (&["alice", "--key-file", &public], &ecdsa, 2),
+        (&["alice", "--key-file", &other], &ecdsa, 2),
+        (&["alice", "--key-file", "/nowhere/at/all"], &ecdsa, 2),
+        (&["alice", "--key-file", &private, "--channel", "chat"], &ecdsa, 2),
+        (&["alice", "--ttl", "tomorrow"], &hmac, 2),
+        (&["alice", "--channel", ""], &hmac, 2),
+        (&["alice", "--ttl", "10m"], &hashed, 2),
+    ];
+    for (arguments, variables, code) in cases {
+        let arguments = [&["token"], arguments].concat();
+        assert_eq!(turted(&arguments, variables), ExitCode::from(code), "{arguments:?}");
+    }
+}
+
 #[test]
 fn wrong_usage_is_2() {
     for arguments in [

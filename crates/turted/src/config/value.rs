@@ -140,7 +140,9 @@ impl Field {
                 r#"a path such as "/push/", of letters, digits, "-", ".", "_" and "~""#.into()
             }
             Self::Text(_) | Self::OptionalText(_) => "a string that is not empty".into(),
-            Self::HttpUrl(_) => r#"a URL without credentials such as "http://127.0.0.1:8080/auth""#.into(),
+            Self::HttpUrl(_) => {
+                r#"a URL such as "http://127.0.0.1:8080/auth": http, without credentials"#.into()
+            }
             Self::Secret(_) => "a string".into(),
             Self::LogLevel(_) => names::<LogLevel>(),
             Self::LogFormat(_) => names::<LogFormat>(),

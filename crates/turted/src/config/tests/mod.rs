@@ -1,5 +1,7 @@
 //! A configuration as an operator writes it, and what becomes of it.
 
+mod authenticators;
+mod channels;
 mod credentials;
 mod docs;
 mod messages;

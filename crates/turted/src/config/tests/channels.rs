@@ -1,0 +1,72 @@
+//! `[[channels]]`: rules for who may join what.
+
+use super::*;
+use turted_core::name::Name;
+
+const GRANTING: &str = "[auth]\nurl = \"http://backend/\"\n";
+
+#[test]
+fn rules_are_read_in_both_notations_and_shown_again() {
+    let tables = format!(
+        "{GRANTING}[[channels]]\nprefix = \"private.\"\njoin = \"claim\"\n\n[[channels]]\nname = \"members\"\njoin = \"identified\"\n"
+    );
+    let inline = format!(
+        "channels = [{{ prefix = \"private.\", join = \"claim\" }}, {{ name = \"members\", join = \"identified\" }}]\n{GRANTING}"
+    );
+    let read = |toml: &str| Place::new(toml).load(&[], &[]).unwrap();
+    let loaded = read(&tables);
+    assert_eq!(loaded.config.channels, read(&inline).config.channels);
+    let need = |channel| loaded.config.channels.need(&Name::new(channel).unwrap());
+    assert_eq!(
+        [need("private.7"), need("members"), need("open")],
+        [Join::Claim, Join::Identified, Join::Open]
+    );
+    let effective = loaded.effective();
+    assert_eq!(read(&effective).config.channels, loaded.config.channels, "{effective}");
+    assert!(read("[[channels]]\nprefix = \"\"\njoin = \"identified\"").config.channels.iter().count() == 1);
+}
+
+#[test]
+fn a_rule_that_makes_no_sense_is_told_with_its_place() {
+    let list = "`channels` is a list of rules: write [[channels]] and the keys of one rule below";
+    check("channels = 1", &[], &format!("turted.toml:1:12: {list}"));
+    check("[channels]\nname = \"a\"", &[], &format!("turted.toml:1:1: {list}"));
+    check("channels = [1]", &[], &format!("turted.toml:1:12: {list}"));
+    check("[[channels]]\nname = \"a\"", &[], "turted.toml:1:1: a rule of `channels` needs `join`");
+    let either = "turted.toml:1:1: a rule of `channels` needs either `name` or `prefix`";
+    check("[[channels]]\njoin = \"open\"", &[], either);
+    check("[[channels]]\nname = \"a\"\nprefix = \"b\"\njoin = \"open\"", &[], either);
+    check(
+        "[[channels]]\nname = \"a\"\njoin = \"closed\"",
+        &[],
+        "turted.toml:3:8: `channels.join`: expected \"open\", \"identified\" or \"claim\", found \"closed\"",
+    );
+    check(
+        "[[channels]]\nname = \"\"\njoin = 1",
+        &[],
+        "turted.toml:2:8: `channels.name`: a name must not be empty\nturted.toml:3:8: `channels.join`: expected a string",
+    );
+    check(
+        "[[channels]]\nnmae = \"a\"\njoin = \"open\"",
+        &[],
+        "turted.toml:2:1: unknown key `channels.nmae`; a rule has `name` or `prefix`, and `join`",
+    );
+    check(
+        "[[channels]]\nname = \"a\"\njoin = \"open\"\n[[channels]]\njoin = \"identified\"\nname = \"a\"",
+        &[],
+        "turted.toml:4:1: there is a rule for the same channels at turted.toml:1:1; keep one of the two",
+    );
+    check("[channel]\na = 1", &[], "turted.toml:1:2: unknown section [channel]; did you mean [[channels]]?");
+}
+
+#[test]
+fn a_channel_that_nobody_can_be_granted_is_a_mistake() {
+    let claim = "[[channels]]\nname = \"a\"\njoin = \"claim\"\n";
+    let what = "`join` = \"claim\" needs somebody who grants channels: `auth.method` = \"jwt\" with `auth.channels_claim`, or \"http\"";
+    check(claim, &[], &format!("turted.toml:1:1: {what}"));
+    let (algorithm, key) =
+        (("TURTED_AUTH_ALGORITHM", "HS256"), ("TURTED_AUTH_KEY", "0123456789abcdef0123456789abcdef"));
+    check(claim, &[algorithm, key], &format!("turted.toml:1:1: {what}"));
+    let named = [algorithm, key, ("TURTED_AUTH_CHANNELS_CLAIM", "channels")];
+    assert!(Place::new(claim).load(&named, &[]).is_ok());
+}
