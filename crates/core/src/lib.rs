@@ -18,4 +18,5 @@ pub mod rate;
 pub mod registry;
 pub mod reply;
 pub mod standing;
+pub mod trust;
 pub mod wire;

@@ -4,5 +4,6 @@
 
 pub mod engineio;
 mod json;
+pub mod proxy;
 pub mod socketio;
 pub mod websocket;
