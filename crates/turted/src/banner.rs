@@ -9,7 +9,7 @@ use crate::config::{ClientAuth, Config};
 pub fn banner(config: &Config, bound: SocketAddr) -> String {
     let mut lines = vec![
         format!("turted {}, workers: {}", env!("CARGO_PKG_VERSION"), config.workers),
-        format!("listening on http://{bound}"),
+        format!("listening on {}://{bound}", if config.tls.is_some() { "https" } else { "http" }),
         endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];

@@ -5,26 +5,29 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use crate::config::Config;
 use crate::push::rest;
 use crate::shared::Permit;
-use crate::socket::Socket;
+use crate::socket::{Channel, Socket};
 use crate::transport::socketio;
 use crate::worker::{GOOD_BYE, Worker};
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The answer to a request.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -35,6 +38,7 @@ pub(crate) type Takeover = Box<dyn FnOnce(Socket, Bytes)>;
 /// A request and where it came from.
 pub(crate) struct Call {
     pub(crate) worker: Rc<Worker>,
+    /// The client's address, also behind trusted proxies.
     pub(crate) peer: IpAddr,
     pub(crate) request: Request<Incoming>,
 }
@@ -53,12 +57,24 @@ impl From<Answer> for Outcome {
     }
 }
 
+/// A connection that is ready for its first request.
+pub(crate) struct Arrival<C> {
+    /// What its bytes go through.
+    pub(crate) channel: C,
+    /// The other side: a client, or the last proxy before us.
+    pub(crate) peer: IpAddr,
+    pub(crate) permit: Permit,
+}
+
 /// Serves one connection until it ends or is taken over.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+pub(crate) async fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
+{
+    let Arrival { channel, peer, permit } = arrival;
     let taken = Rc::new(RefCell::new(None));
-    let handler =
-        Handler { worker: Rc::clone(&worker), peer: peer.ip().to_canonical(), taken: Rc::clone(&taken) };
-    let mut connection = builder(&worker).serve_connection(TokioIo::new(stream), handler);
+    let handler = Handler { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
+    let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), handler);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.stopping.run_until_cancelled(served).await.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
@@ -90,6 +106,7 @@ fn builder(worker: &Worker) -> http1::Builder {
 /// The hyper service of one connection.
 struct Handler {
     worker: Rc<Worker>,
+    /// The other side of the connection.
     peer: IpAddr,
     taken: Rc<RefCell<Option<Takeover>>>,
 }
@@ -105,7 +122,8 @@ impl Service<Request<Incoming>> for Handler {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let call = Call { worker: Rc::clone(&self.worker), peer: self.peer, request };
+        let peer = client(&self.worker.config, self.peer, request.headers());
+        let call = Call { worker: Rc::clone(&self.worker), peer, request };
         let taken = Rc::clone(&self.taken);
         Box::pin(async move {
             match route(call).await {
@@ -125,6 +143,13 @@ fn close_if_unread(mut answer: Answer) -> Answer {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer
+}
+
+/// The client behind `peer`, if that is a proxy whose word counts.
+fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter();
+    // A line that is no text names nobody, and nobody left of it is believed.
+    config.trusted_proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("")))
 }
 
 /// Which part of the server a request is for.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use turted_core::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 
 use crate::config::Limits;
-use crate::http;
+use crate::entrance;
 use crate::worker::Worker;
 
 /// What a client reads that comes when all connections are taken.
@@ -58,7 +58,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
 
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     match worker.shared.permits.take() {
-        Some(permit) => worker.spawn(http::serve(Rc::clone(worker), stream, peer, permit)),
+        Some(permit) => worker.spawn(entrance::enter(Rc::clone(worker), stream, peer, permit)),
         None => worker.spawn(refuse(stream)),
     }
 }

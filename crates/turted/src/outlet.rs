@@ -69,7 +69,8 @@ impl Outlet {
     }
 }
 
-/// A socket and what it did not take yet.
+/// A socket and what it did not take yet. Below TLS up to
+/// [`UNSENT_BYTES_MAX`](crate::tls::UNSENT_BYTES_MAX) more may wait as ciphertext.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) socket: Rc<Socket>,
@@ -102,9 +103,10 @@ impl Stream {
             Ok(written) => written,
             Err(_) => return Sent::Gone,
         };
-        if done == frames.len() {
+        if done == frames.len() && !self.socket.has_unsent() {
             return Sent::Yes;
         }
+        // Without frames it stands for ciphertext that the kernel did not take.
         let mut backlog = Box::new(Backlog { sent, ..Backlog::default() });
         let added = backlog.add(&frames[done..], limits);
         self.backlog = Some(backlog);
@@ -148,7 +150,11 @@ impl Backlog {
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        match socket.try_flush() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn forget(&mut self, written: usize) {

@@ -30,6 +30,7 @@ use crate::log::{Epoch, LogLimits};
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
 use crate::shared::{Permits, Shared};
+use crate::tls::{Certificates, TlsError};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
 /// Why a server does not start, or ended.
@@ -50,6 +51,9 @@ pub enum ServerError {
     /// The operating system has no random numbers.
     #[error("no random numbers")]
     Random,
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A worker ended before it was told to.
     #[error("a worker ended unexpectedly")]
     WorkerLost,
@@ -60,6 +64,7 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     dispatcher: Dispatcher,
+    certificates: Option<Certificates>,
     stopping: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     /// Hears of every worker that ends.
@@ -70,7 +75,8 @@ impl Server {
     /// Listens and starts the workers.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the operating system refuses a thread.
+    /// The address cannot be listened on, the certificate cannot be used, or the operating system
+    /// refuses a thread.
     pub fn bind(config: Config) -> Result<Self, ServerError> {
         Self::builder(config).bind()
     }
@@ -84,6 +90,7 @@ impl Server {
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
         let ServerBuilder { config, authenticator } = builder;
         let config = Arc::new(config);
+        let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let (listeners, address) = listen(&config)?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
@@ -106,6 +113,7 @@ impl Server {
             }),
             push: PushGate::new(&config),
             permits: Permits::new(connection_limit(&config)),
+            certificates: certificates.clone(),
         });
         let node = Node { config, dispatcher, shared, stopping: CancellationToken::new() };
         let (end, ended) = mpsc::channel(1);
@@ -116,7 +124,8 @@ impl Server {
                 node.start(index, Inlets { listener, inbox, mail }, End(end.clone()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { address, dispatcher: node.dispatcher, stopping: node.stopping, workers, ended })
+        let Node { dispatcher, stopping, .. } = node;
+        Ok(Self { address, dispatcher, certificates, stopping, workers, ended })
     }
 
     /// The address it listens on.
@@ -129,6 +138,12 @@ impl Server {
     #[must_use]
     pub fn dispatcher(&self) -> Dispatcher {
         self.dispatcher.clone()
+    }
+
+    /// Its certificate, to be reloaded; `None` if it serves in the clear.
+    #[must_use]
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
     }
 
     /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was

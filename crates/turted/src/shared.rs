@@ -9,6 +9,7 @@ use crate::authenticator::Gate;
 use crate::mail::Mail;
 use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
+use crate::tls::Certificates;
 
 /// What all workers of a node share.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) recovery: Recovery,
     pub(crate) push: PushGate,
     pub(crate) permits: Arc<Permits>,
+    /// What TLS shows; `None` serves in the clear.
+    pub(crate) certificates: Option<Certificates>,
 }
 
 /// How many connections may be open.

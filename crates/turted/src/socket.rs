@@ -1,4 +1,4 @@
-//! A client's socket: reads and writes that never wait, and the two ways to end it.
+//! A client's socket, with or without TLS: reads and writes that never wait, and the ways to end it.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -6,22 +6,50 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use crate::shared::Permit;
+use crate::tls::Session;
 
 /// How long we read on after our last word, so that the client sees it before the connection ends.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much we read meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// One client's TCP connection.
+/// What bytes go through: a TCP connection, and TLS above it if the server has a certificate.
 #[derive(Debug)]
-pub(crate) struct Socket(TcpStream, Permit);
+pub(crate) struct Channel {
+    tcp: TcpStream,
+    tls: Option<Box<Session>>,
+}
+
+impl From<TcpStream> for Channel {
+    fn from(tcp: TcpStream) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Channel {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        let (tcp, connection) = stream.into_inner();
+        Self { tcp, tls: Some(Box::new(Session::new(connection))) }
+    }
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    tcp: TcpStream,
+    tls: Option<Box<Session>>,
+    permit: Permit,
+}
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, permit: Permit) -> Self {
-        Self(stream, permit)
+    pub(crate) fn new(channel: impl Into<Channel>, permit: Permit) -> Self {
+        let Channel { tcp, tls } = channel.into();
+        Self { tcp, tls, permit }
     }
 
     /// Takes the socket off this worker's runtime, for another worker.
@@ -29,50 +57,78 @@ impl Socket {
     /// # Errors
     /// The runtime cannot let go of it.
     pub(crate) fn detach(self) -> io::Result<DetachedSocket> {
-        Ok(DetachedSocket(self.0.into_std()?, self.1))
+        Ok(DetachedSocket { tcp: self.tcp.into_std()?, tls: self.tls, permit: self.permit })
     }
 
     /// Waits for bytes to read, or for the end. Cancel safe.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+        if self.tls.as_ref().is_some_and(|tls| tls.may_have_unread()) {
+            // A peer that never stops sending does not keep this task from giving way.
+            consume_budget().await;
+            return Ok(());
+        }
+        self.tcp.readable().await
     }
 
     /// Waits until a write may succeed. Cancel safe.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await
+        self.tcp.writable().await
     }
 
     /// Reads what is there. `Ok(0)` is the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        match &self.tls {
+            None => self.tcp.try_read(buffer),
+            Some(tls) => tls.read(&self.tcp, buffer),
+        }
     }
 
-    /// Writes what the kernel takes of one buffer.
+    /// Writes what there is room for of one buffer.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        match &self.tls {
+            None => self.tcp.try_write(bytes),
+            Some(tls) => tls.write(&self.tcp, &[IoSlice::new(bytes)]),
+        }
     }
 
-    /// Writes what the kernel takes of several buffers.
+    /// Writes what there is room for of several buffers.
     pub(crate) fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(buffers)
+        match &self.tls {
+            None => self.tcp.try_write_vectored(buffers),
+            Some(tls) => tls.write(&self.tcp, buffers),
+        }
+    }
+
+    /// Whether bytes that were written have not reached the kernel: the socket is full, and they
+    /// have to be [flushed](Self::try_flush).
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
+    }
+
+    /// Hands what is unsent to the kernel; `WouldBlock` if it does not take all of it.
+    pub(crate) fn try_flush(&self) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.tcp))
     }
 
     /// Ends both directions: the task that reads sees the end.
     pub(crate) fn shutdown(&self) {
         // An error means that the connection is gone already.
-        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+        let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Both);
     }
 
     /// Ends the connection at once and gives up what the kernel still holds for the client.
     pub(crate) fn reset(&self) {
-        let socket = SockRef::from(&self.0);
+        let socket = SockRef::from(&self.tcp);
         let _ = socket.set_linger(Some(Duration::ZERO));
         let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Says that nothing more will be written; the client may still be read.
     pub(crate) fn finish(&self) {
-        let _ = SockRef::from(&self.0).shutdown(Shutdown::Write);
+        if let Some(tls) = &self.tls {
+            tls.finish(&self.tcp);
+        }
+        let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Write);
     }
 
     /// After [`finish`](Self::finish): reads and drops what the client still sends. Closing with
@@ -99,7 +155,11 @@ impl Socket {
 
 /// A socket on its way from one worker to another.
 #[derive(Debug)]
-pub(crate) struct DetachedSocket(std::net::TcpStream, Permit);
+pub(crate) struct DetachedSocket {
+    tcp: std::net::TcpStream,
+    tls: Option<Box<Session>>,
+    permit: Permit,
+}
 
 impl DetachedSocket {
     /// Puts the socket onto this worker's runtime.
@@ -107,6 +167,6 @@ impl DetachedSocket {
     /// # Errors
     /// The runtime cannot take it.
     pub(crate) fn attach(self) -> io::Result<Socket> {
-        Ok(Socket(TcpStream::from_std(self.0)?, self.1))
+        Ok(Socket { tcp: TcpStream::from_std(self.tcp)?, tls: self.tls, permit: self.permit })
     }
 }

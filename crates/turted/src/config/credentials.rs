@@ -182,7 +182,7 @@ fn warn_about_file(collected: &mut Collected) {
 }
 
 #[cfg(unix)]
-fn warn_if_readable(collected: &mut Collected, path: &Path) {
+pub(super) fn warn_if_readable(collected: &mut Collected, path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
@@ -196,4 +196,4 @@ fn warn_if_readable(collected: &mut Collected, path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn warn_if_readable(_collected: &mut Collected, _path: &Path) {}
+pub(super) fn warn_if_readable(_collected: &mut Collected, _path: &Path) {}

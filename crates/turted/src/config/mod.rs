@@ -29,11 +29,13 @@ pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
     AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery, SocketIo,
+    Tls, TrustedProxies,
 };
 pub(crate) use units::parse_duration;
 
 pub use turted_core::auth::{Hash, Secret, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+pub use turted_core::trust::{Network, NetworkError};
 
 /// Where a configuration comes from. Nothing else is read, so that a test can pass all of it.
 #[derive(Clone, Debug)]

@@ -14,12 +14,19 @@ use crate::authenticator::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
 use turted_core::channel::ChannelRules;
 pub use turted_core::registry::IdentMode;
+pub use turted_core::trust::TrustedProxies;
 
 /// Everything an operator may decide, validated: no later check is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where clients and backends connect; port 0 takes any free one. Default: 127.0.0.1:7117.
     pub listen: SocketAddr,
+    /// The files of TLS; `None` serves in the clear. Default: none.
+    pub tls: Option<Tls>,
+    /// The proxies whose word about a client's address counts. Default: none.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether each connection starts with a PROXY header of a trusted proxy. Default: no.
+    pub proxy_protocol: bool,
     /// Worker threads. Default: the number of cores.
     pub workers: usize,
     /// Whether other machines may connect without credentials. Default: no.
@@ -46,6 +53,15 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept for clients that lost their connection.
     pub recovery: Recovery,
+}
+
+/// `tls_cert` and `tls_key`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The PEM file of the certificate and those between it and the root, in this order.
+    pub cert: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
 }
 
 /// `[socketio]`
@@ -232,6 +248,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7117)),
+            tls: None,
+            trusted_proxies: TrustedProxies::default(),
+            proxy_protocol: false,
             workers: available_parallelism().map_or(1, usize::from),
             insecure: false,
             allow_origins: AllowOrigins::Any,

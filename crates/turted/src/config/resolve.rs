@@ -6,7 +6,9 @@ use super::channels;
 use super::collect::Collected;
 use super::credentials;
 use super::error::{ConfigError, Origin, Problem};
-use super::model::{ClientAuth, Config};
+use super::model::{ClientAuth, Config, Tls};
+use super::settings::TlsSettings;
+use crate::tls::{Certificates, TlsError};
 
 /// Reads credentials and completes `collected.settings.config`.
 ///
@@ -19,6 +21,8 @@ pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
     normalize_paths(&mut collected.settings.config);
     check_paths(collected);
     check_assets(collected);
+    check_tls(collected);
+    check_proxies(collected);
     check_relations(collected);
     check_exposure(collected);
     collected.refuse_problems()
@@ -48,6 +52,32 @@ fn check_assets(collected: &mut Collected) {
     {
         let what = format!("`assets_dir`: {} is not a directory", directory.display());
         blame(collected, &["assets_dir"], what);
+    }
+}
+
+/// Certificate and key: both or neither, and such that they can be used.
+fn check_tls(collected: &mut Collected) {
+    let TlsSettings { cert, key } = collected.settings.tls.clone();
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return,
+        (Some(_), None) => return blame(collected, &["tls_cert"], "`tls_cert` needs `tls_key`".into()),
+        (None, Some(_)) => return blame(collected, &["tls_key"], "`tls_key` needs `tls_cert`".into()),
+    };
+    credentials::warn_if_readable(collected, &key);
+    let tls = Tls { cert, key };
+    if let Err(error) = Certificates::load(&tls) {
+        let name = if matches!(error, TlsError::Key { .. }) { "tls_key" } else { "tls_cert" };
+        blame(collected, &[name], format!("`{name}`: {error}"));
+    }
+    collected.settings.config.tls = Some(tls);
+}
+
+fn check_proxies(collected: &mut Collected) {
+    let config = &collected.settings.config;
+    if config.proxy_protocol && config.trusted_proxies.networks().is_empty() {
+        let what = "`proxy_protocol` needs `trusted_proxies`: nobody else may send a PROXY header";
+        blame(collected, &["proxy_protocol"], what.into());
     }
 }
 

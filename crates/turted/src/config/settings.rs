@@ -16,10 +16,18 @@ use turted_core::auth::{Hash, Secret};
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) config: Config,
+    pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
     /// `[[channels]]`, which file alone can hold.
     pub(super) channels: Vec<ChannelSetting>,
+}
+
+/// `tls_cert` and `tls_key` as they were written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TlsSettings {
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 /// The keys of `[auth]` as they were written.
@@ -71,6 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            tls: TlsSettings::default(),
             auth: AuthSettings {
                 method: ClientMethod::Accept,
                 password: SecretSetting::default(),
@@ -122,6 +131,10 @@ const REQUEST_HEAD_BYTES_MIN: usize = 8 * 1024;
 /// All keys, in the order in which `turted check` and the docs list them.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("listen", Field::Address(|s| &mut s.config.listen)),
+    Setting::new("tls_cert", Field::Path(|s| &mut s.tls.cert)),
+    Setting::new("tls_key", Field::Path(|s| &mut s.tls.key)),
+    Setting::new("trusted_proxies", Field::Networks(|s| &mut s.config.trusted_proxies)),
+    Setting::new("proxy_protocol", Field::Flag(|s| &mut s.config.proxy_protocol)),
     Setting::new("workers", Field::Count(1, |s| &mut s.config.workers)),
     Setting::new("insecure", Field::Flag(|s| &mut s.config.insecure)),
     Setting::new("allow_origins", Field::Origins(|s| &mut s.config.allow_origins)),

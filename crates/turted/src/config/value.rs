@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel};
+use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_duration, parse_size, show_duration};
 use crate::authenticator::{Algorithm, HttpUrl};
@@ -24,6 +24,7 @@ pub(super) enum Field {
     Duration(Of<Duration>),
     Flag(Of<bool>),
     Origins(Of<AllowOrigins>),
+    Networks(Of<TrustedProxies>),
     Path(Of<Option<PathBuf>>),
     Text(Of<String>),
     OptionalText(Of<Option<String>>),
@@ -79,6 +80,7 @@ impl Field {
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
             Self::Flag(of) => put(of(settings), input.flag()),
             Self::Origins(of) => put(of(settings), input.list().and_then(|list| parse_origins(&list))),
+            Self::Networks(of) => put(of(settings), input.list().and_then(|list| parse_networks(&list))),
             Self::Path(of) => put(of(settings), input.filled().map(|text| Some(base.join(text)))),
             Self::Text(of) => put(of(settings), input.filled().map(str::to_owned)),
             Self::OptionalText(of) => put(of(settings), input.filled().map(|text| Some(text.to_owned()))),
@@ -106,6 +108,7 @@ impl Field {
             Self::Duration(of) => quote(&show_duration(*of(settings))),
             Self::Flag(of) => of(settings).to_string(),
             Self::Origins(of) => show_origins(of(settings)),
+            Self::Networks(of) => show_list(of(settings).networks()),
             Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
             Self::Text(of) | Self::UrlPath(of) => quote(of(settings)),
             Self::OptionalText(of) => quote(of(settings).as_ref()?),
@@ -135,6 +138,7 @@ impl Field {
             Self::Origins(_) => {
                 r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()
             }
+            Self::Networks(_) => r#"a list of networks, such as ["10.0.0.0/8", "fd00::/8"]"#.into(),
             Self::Path(_) => "the path of a file or directory".into(),
             Self::UrlPath(_) => {
                 r#"a path such as "/push/", of letters, digits, "-", ".", "_" and "~""#.into()
@@ -319,10 +323,17 @@ fn parse_origin(text: &str) -> Option<String> {
 fn show_origins(origins: &AllowOrigins) -> String {
     match origins {
         AllowOrigins::Any => r#"["*"]"#.into(),
-        AllowOrigins::Only(list) => {
-            format!("[{}]", list.iter().map(|origin| quote(origin)).collect::<Vec<_>>().join(", "))
-        }
+        AllowOrigins::Only(list) => show_list(list),
     }
+}
+
+fn parse_networks(list: &[&str]) -> Option<TrustedProxies> {
+    list.iter().map(|text| text.parse().ok()).collect::<Option<_>>().map(TrustedProxies::new)
+}
+
+fn show_list(list: &[impl ToString]) -> String {
+    let quoted: Vec<String> = list.iter().map(|item| quote(&item.to_string())).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// A path of at least one segment; whether a slash ends it is decided by its reader.

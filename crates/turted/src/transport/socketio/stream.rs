@@ -69,7 +69,7 @@ pub(super) fn upgrade(worker: Rc<Worker>, id: SessionId, key: String) -> Takeove
 
 /// Writes a few hundred bytes to a socket that has been written little or nothing.
 fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
-    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len())
+    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
 }
 
 /// How far an upgrade came.
