@@ -6,6 +6,7 @@ mod client;
 mod http;
 mod random;
 mod server;
+mod tunnel;
 mod websocket;
 
 pub(crate) use child::Child;
@@ -13,6 +14,7 @@ pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use http::{Http, Response};
 pub(crate) use random::Random;
 pub(crate) use server::{TestServer, config};
+pub(crate) use tunnel::{Pair, Tunnel};
 pub(crate) use websocket::{Frame, WebSocket, frame};
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use turted::config::Config;
 use turted::dispatcher::Dispatcher;
 use turted::server::{Server, ServerError};
+use turted::tls::Certificates;
 
 use super::{Client, Http, Kind, Response};
 
@@ -18,6 +19,7 @@ pub(crate) fn config() -> Config {
 pub(crate) struct TestServer {
     address: SocketAddr,
     dispatcher: Dispatcher,
+    certificates: Option<Certificates>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
@@ -37,6 +39,7 @@ impl TestServer {
     pub(crate) fn start(config: Config) -> Self {
         let server = Server::bind(config).unwrap();
         let (address, dispatcher) = (server.address(), server.dispatcher());
+        let certificates = server.certificates();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -44,7 +47,7 @@ impl TestServer {
                 let _ = stopped.await;
             }))
         };
-        Self { address, dispatcher, stop: Some(stop), thread: Some(thread::spawn(run)) }
+        Self { address, dispatcher, certificates, stop: Some(stop), thread: Some(thread::spawn(run)) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -53,6 +56,10 @@ impl TestServer {
 
     pub(crate) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
+    }
+
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().unwrap()
     }
 
     pub(crate) fn http(&self) -> Http {
