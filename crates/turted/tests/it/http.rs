@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use turted::config::AllowOrigins;
 
-use crate::support::{Child, Client, Kind, PATIENCE, TestServer, WebSocket};
+use crate::support::{Child, Client, Kind, PATIENCE, TestServer, Transport, WebSocket};
 
 const BROADCAST: &str = r#"{"event":"e","targets":{"broadcast":true},"payload":1}"#;
 const JSON: (&str, &str) = ("Accept", "application/json");
@@ -378,7 +378,9 @@ fn an_idle_connection_does_not_hold_up_the_stop() {
         let stop = scope.spawn(|| server.stop());
         assert!(http.is_ended(), "an idle connection is closed");
         let mut waiting = crate::support::Http::over(waiting);
-        assert_eq!(waiting.read().unwrap().text(), "1", "a waiting request is answered");
+        // The session ends before the request, or the request is answered with its end.
+        let answer = waiting.read().expect("a waiting request is answered");
+        assert!(answer.text() == "1" || answer.status == 400, "{}", answer.head);
         assert!(waiting.is_ended());
         drop((http, waiting, poller));
         stop.join().unwrap();
@@ -392,7 +394,7 @@ fn clients_are_told_to_come_back_when_the_server_stops() {
     let mut clients: Vec<_> = Kind::ALL.iter().map(|kind| server.client(*kind)).collect();
     let stop = std::thread::spawn(move || server.stop());
     for client in &mut clients {
-        if client.kind.transport == crate::support::Transport::Polling {
+        if client.kind.transport == Transport::Polling {
             continue;
         }
         assert_eq!(client.socket().close_code(), Some(1012), "{:?}: and never packet 41", client.kind);
@@ -406,7 +408,9 @@ fn a_push_that_was_accepted_is_delivered_before_the_stop() {
     let server = TestServer::new();
     let mut clients: Vec<_> =
         [Kind::V3_WEBSOCKET, Kind::V4_WEBSOCKET].iter().map(|kind| server.client(*kind)).collect();
-    (0..200).for_each(|number| drop(server.dispatcher().broadcast("e", &number).unwrap()));
+    for number in 0..200 {
+        server.dispatcher().broadcast("e", &number).unwrap();
+    }
     server.dispatcher().broadcast("last", &0).unwrap();
     let dispatcher = server.dispatcher().clone();
     let stop = std::thread::spawn(move || server.stop());
@@ -428,29 +432,30 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A client that connects, joins and leaves, or just vanishes.
+fn come_and_go(child: &Child, number: usize) {
+    // Polling costs four times as many connections.
+    let kinds = if number.is_multiple_of(10) { &Kind::PLAIN[2..] } else { &Kind::PLAIN[..2] };
+    let kind = kinds[number / 10 % 2];
+    let mut client: Client = child.client(kind);
+    client.send(r#"42["JOIN",{"channel":"c"}]"#);
+    // A polling client that just vanishes is missed only by its heartbeat.
+    if !number.is_multiple_of(3) || kind.transport == Transport::Polling {
+        client.leave();
+    }
+}
+
 #[test]
 fn ten_thousand_clients_leave_nothing_behind() {
     let child = Child::start(&[("TURTED_RECOVERY_SESSIONS", "100")]);
     // Whatever is allocated once is allocated now.
     (0..100).for_each(|_| child.client(Kind::V4_WEBSOCKET).leave());
-    let mut http = child.http();
-    let mut reached = || http.post("/push", &[JSON], BROADCAST).json()["delivered"].clone();
+    let reached = || child.http().post("/push", &[JSON], BROADCAST).json()["delivered"].clone();
     wait_until("the first clients are gone", || reached() == 0);
     let (descriptors, memory) = (child.descriptors(), child.memory());
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
-                for number in 0..5_000 {
-                    let kind = Kind::PLAIN[number % 4];
-                    let mut client: Client = child.client(kind);
-                    client.send(r#"42["JOIN",{"channel":"c"}]"#);
-                    match number % 3 {
-                        // A polling client that just vanishes is missed only by its heartbeat.
-                        0 if kind.transport == crate::support::Transport::WebSocket => drop(client),
-                        _ => client.leave(),
-                    }
-                }
-            });
+            scope.spawn(|| (0..5_000).for_each(|number| come_and_go(&child, number)));
         }
     });
     wait_until("every client is gone", || reached() == 0);

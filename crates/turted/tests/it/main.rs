@@ -4,6 +4,7 @@
 //! library would say, are many, or are at a limit.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
+#![allow(clippy::print_stdout, reason = "a test that fails says how to repeat it")]
 
 mod embed;
 mod hostile;

@@ -7,6 +7,8 @@
 //!   turned into a close with code 1002.
 //! - A frame that breaks a rule is refused here at its first wrong byte, there when its header is
 //!   complete, or its payload has come. So a stream that ends before may be refused here only.
+//! - Text is checked here when its message is complete, there with every fragment. So a message that
+//!   never ends may be refused there only.
 //! - After a close frame nothing is compared: what follows it concerns nobody.
 
 use std::io::{self, Cursor, Read, Write};
@@ -37,6 +39,8 @@ enum End {
     Refused {
         stricter: bool,
     },
+    /// A fragment that is no text; only tungstenite looks at it before the message ends.
+    NoText,
 }
 
 fn ours(mut bytes: Vec<u8>, chunk: usize) -> (Vec<Seen>, End) {
@@ -113,6 +117,7 @@ fn theirs(bytes: Vec<u8>) -> (Vec<Seen>, End) {
             Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 return (seen, End::Open);
             }
+            Err(tungstenite::Error::Utf8(_)) => return (seen, End::NoText),
             Err(_) => return (seen, End::Refused { stricter: false }),
         }
     }
@@ -127,6 +132,14 @@ fn compare(bytes: &[u8], chunk: usize) -> Result<(), TestCaseError> {
         // Refused earlier: what they still read is theirs.
         (End::Refused { stricter: true }, _) | (End::Refused { .. }, End::Open) => {
             prop_assert!(their_messages.starts_with(&our_messages));
+        }
+        (_, End::NoText) => {
+            prop_assert!(our_messages.starts_with(&their_messages));
+            let more = &our_messages[their_messages.len()..];
+            prop_assert!(
+                !more.iter().any(|seen| matches!(seen, Seen::Text(_) | Seen::Binary(_))),
+                "{more:?}"
+            );
         }
         _ => {
             prop_assert_eq!(&our_messages, &their_messages);

@@ -81,6 +81,9 @@ impl Drop for Child {
         // Only a test that failed leaves it running.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        for reader in self.readers.drain(..) {
+            println!("{}", reader.join().unwrap_or_default());
+        }
     }
 }
 

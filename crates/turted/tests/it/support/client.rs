@@ -171,7 +171,7 @@ impl Client {
         match &mut self.link {
             Link::WebSocket(socket) => socket.send_text(packet),
             Link::Polling(_) => {
-                let response = self.post(&payload(self.kind.version, &[packet]));
+                let response = self.post(payload(self.kind.version, &[packet]));
                 assert_eq!(response.text(), "ok", "{}", response.head);
             }
         }
@@ -181,6 +181,7 @@ impl Client {
     pub(crate) fn post(&mut self, body: impl AsRef<[u8]>) -> Response {
         let target = self.kind.target("polling", &self.sid);
         let Link::Polling(https) = &mut self.link else { panic!("not polling") };
+        https[1].refresh();
         https[1].post(&target, &[("Content-Type", "text/plain;charset=UTF-8")], body)
     }
 
@@ -221,6 +222,9 @@ impl Client {
             return text;
         }
         let version = self.kind.version;
+        if let Link::Polling(https) = &mut self.link {
+            https[0].refresh();
+        }
         let response = self.send_poll().read()?;
         if response.status != 200 {
             self.ended = true;

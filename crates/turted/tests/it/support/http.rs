@@ -40,6 +40,7 @@ impl Response {
 #[derive(Debug)]
 pub(crate) struct Http {
     pub(crate) stream: TcpStream,
+    server: SocketAddr,
     buffer: Vec<u8>,
 }
 
@@ -52,7 +53,7 @@ impl Http {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self { server: stream.peer_addr().unwrap(), stream, buffer: Vec::new() }
     }
 
     pub(crate) fn get(&mut self, target: &str) -> Response {
@@ -95,6 +96,17 @@ impl Http {
         let sent = self.stream.write_all(bytes.as_ref());
         let broken = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
         assert!(sent.as_ref().err().is_none_or(|error| broken.contains(&error.kind())), "{sent:?}");
+    }
+
+    /// Connects again if the server has closed the connection meanwhile, as it does to idle ones.
+    pub(crate) fn refresh(&mut self) {
+        self.stream.set_nonblocking(true).unwrap();
+        let is_open =
+            matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        self.stream.set_nonblocking(false).unwrap();
+        if !is_open && self.buffer.is_empty() {
+            *self = Self::connect(self.server);
+        }
     }
 
     /// Says that nothing more will be sent.
