@@ -1,4 +1,7 @@
-//! JSON strings, appended to a packet that is being built. Not a JSON encoder.
+//! JSON strings and the reasons of deliveries, appended to a packet that is being built. Not a
+//! JSON encoder.
+
+use crate::dispatch::Via;
 
 /// Appends `text` as a JSON string, quotes included.
 ///
@@ -11,6 +14,26 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     out.push_str(text);
     out.push('"');
+}
+
+/// Appends why a connection receives a dispatch: `{"channel":"news"}`.
+pub(super) fn push_via(out: &mut String, via: Via<'_>) {
+    let (key, name) = match via {
+        Via::User(name) => (r#"{"user":"#, name),
+        Via::Channel(name) => (r#"{"channel":"#, name),
+        Via::Broadcast => return out.push_str(r#"{"broadcast":true}"#),
+    };
+    out.push_str(key);
+    push_string(out, name.as_str());
+    out.push('}');
+}
+
+/// About how many bytes [`push_via`] appends.
+pub(super) fn via_bytes(via: Via<'_>) -> usize {
+    match via {
+        Via::User(name) | Via::Channel(name) => name.as_str().len() + 20,
+        Via::Broadcast => 20,
+    }
 }
 
 /// RFC 8259 7: quotation mark, reverse solidus and the control characters below U+0020.

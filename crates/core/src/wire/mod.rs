@@ -3,6 +3,7 @@
 //! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
 
 pub mod engineio;
+mod form;
 mod json;
 pub mod proxy;
 pub mod socketio;

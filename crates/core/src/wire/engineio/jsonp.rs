@@ -1,7 +1,7 @@
 //! Polling with script elements and forms, for pages that may not use XMLHttpRequest.
 
 use super::Malformed;
-use crate::wire::json;
+use crate::wire::{form, json};
 
 /// A payload as a script that hands it to callback `index`, the value of `j=`.
 ///
@@ -23,34 +23,10 @@ pub fn encode_jsonp(index: u32, payload: &str) -> String {
 /// # Errors
 /// The rule that `body` breaks.
 pub fn decode_jsonp_form(body: &[u8]) -> Result<String, Malformed> {
-    let mut fields = body.split(|&byte| byte == b'&');
-    let field = fields.find_map(|field| field.strip_prefix(b"d=")).ok_or(Malformed::MissingField)?;
-    let text = String::from_utf8(decode_form(field)?).map_err(|_| Malformed::InvalidText)?;
+    let field = form::field(body, b"d=").ok_or(Malformed::MissingField)?;
+    let decoded = form::decode(field).ok_or(Malformed::InvalidEscape)?;
+    let text = String::from_utf8(decoded).map_err(|_| Malformed::InvalidText)?;
     Ok(restore_newlines(&text))
-}
-
-/// `application/x-www-form-urlencoded` (WHATWG URL 5.1), but broken escapes are refused.
-fn decode_form(field: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut decoded = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, tail) = tail.split_first_chunk().ok_or(Malformed::InvalidEscape)?;
-                rest = tail;
-                decode_hex(*digits).ok_or(Malformed::InvalidEscape)?
-            }
-            byte => byte,
-        });
-    }
-    Ok(decoded)
-}
-
-fn decode_hex(digits: [u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? << 4 | low?).ok()
 }
 
 /// Undoes what the client does to newlines, which browsers change in forms: it sends a newline

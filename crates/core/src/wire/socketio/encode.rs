@@ -6,7 +6,7 @@ use crate::wire::engineio::Version;
 use crate::wire::json;
 
 /// Bytes of a dispatch packet beside event, payload, via and offset, rounded up.
-const DISPATCH_OVERHEAD_BYTES: usize = 80;
+const DISPATCH_OVERHEAD_BYTES: usize = 60;
 
 /// An event with arguments that are JSON texts already: `42["OK",{"channel":"news"}]`.
 ///
@@ -80,18 +80,14 @@ pub fn encode_connect_error(version: Version, namespace: &str, message: &str) ->
 #[must_use]
 pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) -> String {
     let (event, payload) = (dispatch.event.as_str(), dispatch.payload.get());
-    let via_bytes = match via {
-        Via::User(name) | Via::Channel(name) => name.as_str().len(),
-        Via::Broadcast => 0,
-    };
-    let bytes = event.len() + payload.len() + via_bytes + offset.map_or(0, str::len);
+    let bytes = event.len() + payload.len() + json::via_bytes(via) + offset.map_or(0, str::len);
     let mut packet = String::with_capacity(bytes + DISPATCH_OVERHEAD_BYTES);
     packet.push_str(r#"42["EVENT",{"event":"#);
     json::push_string(&mut packet, event);
     packet.push_str(r#","payload":"#);
     packet.push_str(payload);
     packet.push_str(r#","via":"#);
-    push_via(&mut packet, via);
+    json::push_via(&mut packet, via);
     packet.push('}');
     if let Some(offset) = offset {
         packet.push(',');
@@ -99,15 +95,4 @@ pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) 
     }
     packet.push(']');
     packet
-}
-
-fn push_via(packet: &mut String, via: Via<'_>) {
-    let (key, name) = match via {
-        Via::User(name) => (r#"{"user":"#, name),
-        Via::Channel(name) => (r#"{"channel":"#, name),
-        Via::Broadcast => return packet.push_str(r#"{"broadcast":true}"#),
-    };
-    packet.push_str(key);
-    json::push_string(packet, name.as_str());
-    packet.push('}');
 }
