@@ -15,6 +15,15 @@ pub const ATTACHMENTS_MAX: usize = 10;
 pub const POLLING_PACKETS_MAX: usize = 256;
 /// Bytes of one Engine.IO polling body: `maxPayload` as socket.io announces it.
 pub const POLLING_BODY_BYTES_MAX: usize = 1_000_000;
+/// Messages in one SockJS body or frame: what a client queued during one round trip.
+pub const SOCKJS_MESSAGES_MAX: usize = 256;
+/// Bytes of a SockJS session id. `sockjs-client` draws 8 characters, the protocol's suite 36.
+pub const SOCKJS_SESSION_BYTES_MAX: usize = 128;
+/// Bytes of the callback of a SockJS request. `sockjs-client` sends about 12. It is repeated at
+/// the start of a script, where attacks on plug-ins need hundreds (sockjs-node allows 32 as well).
+pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 32;
+/// Bytes of the `id` of a turted.v1 request, which the reply repeats: a UUID takes 38.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Bytes of one push body: a batch of many dispatches fits, a runaway upload does not.
 pub const PUSH_BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -2,9 +2,11 @@
 //!
 //! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
 
+pub mod chunked;
 pub mod engineio;
 mod form;
 mod json;
 pub mod proxy;
 pub mod socketio;
+pub mod sockjs;
 pub mod websocket;

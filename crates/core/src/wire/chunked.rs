@@ -1,0 +1,24 @@
+//! Bodies of unknown length in HTTP/1.1 (RFC 9112 7.1), without trailers and extensions.
+
+use std::io::Write as _;
+
+/// Ends a body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends `data` as one chunk. Nothing is appended for no data: an empty chunk ends the body.
+///
+/// ```
+/// use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
+/// let mut body = Vec::new();
+/// encode_chunk(b"data: 0123456789\n\n", &mut body);
+/// body.extend_from_slice(LAST_CHUNK);
+/// assert_eq!(body, b"12\r\ndata: 0123456789\n\n\r\n0\r\n\r\n");
+/// ```
+pub fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
+    if data.is_empty() {
+        return;
+    }
+    write!(out, "{:x}\r\n", data.len()).expect("writing to a vector does not fail");
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
