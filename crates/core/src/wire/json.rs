@@ -1,7 +1,7 @@
 //! JSON strings and the reasons of deliveries, appended to a packet that is being built. Not a
 //! JSON encoder.
 
-use crate::dispatch::Via;
+use crate::dispatch::{Dispatch, Via};
 
 /// Appends `text` as a JSON string, quotes included.
 ///
@@ -14,6 +14,17 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     out.push_str(text);
     out.push('"');
+}
+
+/// Appends a dispatch as an object: `{"event":E,"payload":P,"via":{..}}`, the payload byte for byte.
+pub(super) fn push_envelope(out: &mut String, dispatch: &Dispatch, via: Via<'_>) {
+    out.push_str(r#"{"event":"#);
+    push_string(out, dispatch.event.as_str());
+    out.push_str(r#","payload":"#);
+    out.push_str(dispatch.payload.get());
+    out.push_str(r#","via":"#);
+    push_via(out, via);
+    out.push('}');
 }
 
 /// Appends why a connection receives a dispatch: `{"channel":"news"}`.

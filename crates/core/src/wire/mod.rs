@@ -9,4 +9,5 @@ mod json;
 pub mod proxy;
 pub mod socketio;
 pub mod sockjs;
+pub mod sse;
 pub mod websocket;

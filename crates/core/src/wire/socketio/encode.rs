@@ -82,13 +82,8 @@ pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) 
     let (event, payload) = (dispatch.event.as_str(), dispatch.payload.get());
     let bytes = event.len() + payload.len() + json::via_bytes(via) + offset.map_or(0, str::len);
     let mut packet = String::with_capacity(bytes + DISPATCH_OVERHEAD_BYTES);
-    packet.push_str(r#"42["EVENT",{"event":"#);
-    json::push_string(&mut packet, event);
-    packet.push_str(r#","payload":"#);
-    packet.push_str(payload);
-    packet.push_str(r#","via":"#);
-    json::push_via(&mut packet, via);
-    packet.push('}');
+    packet.push_str(r#"42["EVENT","#);
+    json::push_envelope(&mut packet, dispatch, via);
     if let Some(offset) = offset {
         packet.push(',');
         json::push_string(&mut packet, offset);

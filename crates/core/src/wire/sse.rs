@@ -1,0 +1,147 @@
+//! Event streams (HTML, "Server-sent events"): dispatches as fields that no name and no payload
+//! can break out of. The HTTP response around them is somebody else's.
+//!
+//! A stream begins with [`encode_start`]. Events go out as [`encode_event`] or, for clients that
+//! ask for it, as [`encode_envelope`].
+//!
+//! An `EventSource` dispatches an event under its name to the page's listeners, where `error` and
+//! `open` are also what it tells about the connection. Events of these names are sent with
+//! `turted:` before them. Names that begin so themselves get it once more, so that every name on
+//! the wire stands for one event, and [`encode_gap`] can never be mistaken for one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::cursor::Cursor;
+use crate::dispatch::{Dispatch, Via};
+use crate::name::Name;
+use crate::wire::json;
+
+/// The `Content-Type` of a stream. Its encoding is always UTF-8.
+pub const CONTENT_TYPE: &str = "text/event-stream";
+
+/// A sign of life that reaches no listener.
+pub const HEARTBEAT: &str = ":\n\n";
+
+/// A sign of life as turted for PHP sent it, which its clients listen for.
+pub const PING: &str = "event: ping\ndata: {}\n\n";
+
+/// Before the names that mean something else to an `EventSource`, and before our own.
+const RESERVED_PREFIX: &str = "turted:";
+
+/// Bytes of an event beside its name and payload, rounded up.
+const EVENT_OVERHEAD_BYTES: usize = 64;
+
+/// The start of a stream: how long a client waits before it reconnects, and where it resumes if
+/// it has received nothing by then.
+///
+/// ```
+/// use std::time::Duration;
+/// use turted_core::{cursor::Cursor, wire::sse::encode_start};
+/// let cursor = Cursor { epoch: 255, sequence: 36 };
+/// assert_eq!(encode_start(Duration::from_secs(3), Some(cursor)), "retry: 3000\nid: ff-36\n\n");
+/// ```
+#[must_use]
+pub fn encode_start(retry: Duration, cursor: Option<Cursor>) -> String {
+    let mut stream = format!("retry: {}\n", retry.as_millis());
+    push_id(&mut stream, cursor);
+    stream.push('\n');
+    stream
+}
+
+/// A dispatch under its name, with the payload as it was pushed. Line breaks between the tokens
+/// of a payload arrive as line feeds; within strings JSON has none.
+///
+/// ```
+/// use turted_core::dispatch::{Dispatch, Targets};
+/// use turted_core::{name::Name, wire::sse::encode_event};
+/// let payload = serde_json::from_str(r#"{"id":7}"#)?;
+/// let dispatch = Dispatch { event: Name::new("MESSAGE:NEW").unwrap(), payload, targets: Targets::broadcast() };
+/// assert_eq!(encode_event(&dispatch, None), "event: MESSAGE:NEW\ndata: {\"id\":7}\n\n");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn encode_event(dispatch: &Dispatch, cursor: Option<Cursor>) -> String {
+    let name = event_name(&dispatch.event);
+    let mut event = String::with_capacity(name.len() + dispatch.payload.get().len() + EVENT_OVERHEAD_BYTES);
+    push_id(&mut event, cursor);
+    event.push_str("event: ");
+    event.push_str(&name);
+    event.push('\n');
+    push_data(&mut event, dispatch.payload.get());
+    event.push('\n');
+    event
+}
+
+/// A dispatch with its name and the reason for its delivery as data, under the name `message`,
+/// for which `onmessage` listens: `{"event":E,"payload":P,"via":{..}}`.
+#[must_use]
+pub fn encode_envelope(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>) -> String {
+    let (name, payload) = (dispatch.event.as_str(), dispatch.payload.get());
+    let bytes = name.len() + payload.len() + json::via_bytes(via) + EVENT_OVERHEAD_BYTES;
+    let mut envelope = String::with_capacity(bytes);
+    json::push_envelope(&mut envelope, dispatch, via);
+    let mut event = String::with_capacity(bytes);
+    push_id(&mut event, cursor);
+    push_data(&mut event, &envelope);
+    event.push('\n');
+    event
+}
+
+/// Tells a client that came back that events between its `Last-Event-ID` and `cursor` are lost to
+/// it, under the name `turted:gap`, so that it fetches anew what it shows.
+///
+/// ```
+/// use turted_core::{cursor::Cursor, wire::sse::encode_gap};
+/// let cursor = Cursor { epoch: 255, sequence: 36 };
+/// assert_eq!(encode_gap(Some(cursor)), "id: ff-36\nevent: turted:gap\ndata: {}\n\n");
+/// ```
+#[must_use]
+pub fn encode_gap(cursor: Option<Cursor>) -> String {
+    let mut event = String::new();
+    push_id(&mut event, cursor);
+    event.push_str("event: turted:gap\ndata: {}\n\n");
+    event
+}
+
+/// The name of an event as it stands in a stream.
+///
+/// ```
+/// use turted_core::{name::Name, wire::sse::event_name};
+/// for (name, sent) in [("MESSAGE:NEW", "MESSAGE:NEW"), ("error", "turted:error"), ("turted:gap", "turted:turted:gap")] {
+///     assert_eq!(event_name(&Name::new(name).unwrap()), sent);
+/// }
+/// ```
+#[must_use]
+pub fn event_name(name: &Name) -> Cow<'_, str> {
+    let name = name.as_str();
+    if matches!(name, "error" | "open") || name.starts_with(RESERVED_PREFIX) {
+        return Cow::Owned(format!("{RESERVED_PREFIX}{name}"));
+    }
+    Cow::Borrowed(name)
+}
+
+fn push_id(out: &mut String, cursor: Option<Cursor>) {
+    if let Some(cursor) = cursor {
+        writeln!(out, "id: {cursor}").expect("writing to a string does not fail");
+    }
+}
+
+/// One field for each line, as CR, LF and CRLF all end one. A parser takes one space behind the
+/// colon away, so that others survive.
+fn push_data(out: &mut String, data: &str) {
+    let mut rest = data;
+    while let Some(at) = rest.find(['\r', '\n']) {
+        push_line(out, &rest[..at]);
+        let crlf = rest[at..].starts_with("\r\n");
+        rest = &rest[at + if crlf { 2 } else { 1 }..];
+    }
+    push_line(out, rest);
+}
+
+fn push_line(out: &mut String, line: &str) {
+    out.push_str("data: ");
+    out.push_str(line);
+    out.push('\n');
+}
