@@ -1,0 +1,144 @@
+//! What a client asks.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::error::{Error, ErrorCode};
+use crate::command::Command;
+use crate::cursor::Cursor;
+use crate::json::{self, Kind, Members};
+use crate::limits::REQUEST_ID_BYTES_MAX;
+
+/// One request.
+///
+/// ```
+/// use turted_core::command::Command;
+/// use turted_core::wire::v1::{Action, decode};
+/// let request = decode(r#"{"id":1,"do":"join","channel":"chat"}"#).unwrap();
+/// assert_eq!(request.id.map(|id| id.as_json()), Some("1"));
+/// assert!(matches!(request.action, Action::Command(Command::Join(name)) if name.as_str() == "chat"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Names the request in its reply. Without it only a refusal is answered.
+    pub id: Option<Id<'a>>,
+    /// What is asked.
+    pub action: Action<'a>,
+}
+
+/// What a request asks.
+#[derive(Clone, Debug)]
+pub enum Action<'a> {
+    /// `ident`, `join`, `leave`, `echo` or `ping`.
+    Command(Command<'a>),
+    /// `resume`. Its request has an id.
+    Resume(Resume<'a>),
+}
+
+/// Wants to be again who it was before the connection broke, and what it missed since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume<'a> {
+    /// The session of the greeting, as the client sent it.
+    pub session: Cow<'a, str>,
+    /// The last position the client saw.
+    pub cursor: Cursor,
+}
+
+/// The id of a request: a JSON string or number, repeated byte for byte.
+#[derive(Clone, Copy, Debug)]
+pub struct Id<'a>(&'a RawValue);
+
+impl<'a> Id<'a> {
+    /// The id as it was sent.
+    #[must_use]
+    pub fn as_json(self) -> &'a str {
+        self.0.get()
+    }
+
+    fn read(raw: &'a RawValue) -> Result<Option<Self>, Error> {
+        match Kind::of(raw) {
+            Kind::Null => Ok(None),
+            Kind::Text | Kind::Number if raw.get().len() <= REQUEST_ID_BYTES_MAX => Ok(Some(Self(raw))),
+            _ => Err(Error::new(ErrorCode::IdInvalid, "id must be a short string or number")),
+        }
+    }
+}
+
+/// A request that breaks a rule, to be answered by [`encode_error`](super::encode_error).
+#[derive(Clone, Debug)]
+pub struct Refused<'a> {
+    /// The id of the request, if it has one that can be repeated.
+    pub id: Option<Id<'a>>,
+    /// The rule.
+    pub error: Error,
+}
+
+impl From<Error> for Refused<'_> {
+    fn from(error: Error) -> Self {
+        Self { id: None, error }
+    }
+}
+
+/// Decodes a request.
+///
+/// # Errors
+/// The rule that `text` breaks. The connection may go on.
+///
+/// # Limits
+/// The caller limits the bytes of `text`; its depth does not matter.
+pub fn decode(text: &str) -> Result<Request<'_>, Refused<'_>> {
+    let message: &RawValue =
+        serde_json::from_str(text).map_err(|_| Error::new(ErrorCode::NotJson, "the message is not json"))?;
+    let names = ["id", "do", "data", "session", "cursor"];
+    let members = Members::read(message.get(), names)
+        .ok_or_else(|| Error::new(ErrorCode::NotAnObject, "the message is not an object"))?;
+    let [id, name, data, session, cursor] = members.values;
+    if members.duplicate == Some("id") {
+        return Err(Error::duplicate_key("id").into());
+    }
+    let id = id.map_or(Ok(None), Id::read)?;
+    let action = match members.duplicate {
+        Some(name) => Err(Error::duplicate_key(name)),
+        None if name.is_some_and(is_resume) => Resume::read(id, [session, cursor]).map(Action::Resume),
+        None => command(name, data, message).map(Action::Command),
+    };
+    action.map(|action| Request { id, action }).map_err(|error| Refused { id, error })
+}
+
+fn is_resume(name: &RawValue) -> bool {
+    json::text(name).as_deref() == Some("resume")
+}
+
+fn command<'a>(
+    name: Option<&RawValue>,
+    data: Option<&'a RawValue>,
+    message: &'a RawValue,
+) -> Result<Command<'a>, Error> {
+    let name = name.and_then(json::text).ok_or(ErrorCode::CommandMissing);
+    let name = name.map_err(|code| Error::new(code, "do must be the name of a command"))?;
+    let decoded = match &*name {
+        "ident" => Command::decode("IDENT", data.as_slice()),
+        // The channel is a member of the message itself.
+        "join" => Command::decode("JOIN", &[message]),
+        "leave" => Command::decode("LEAVE", &[message]),
+        "echo" => Command::decode("ECHO", data.as_slice()),
+        "ping" => Ok(Command::Ping(None)),
+        _ => return Err(Error::new(ErrorCode::CommandUnknown, "unknown command")),
+    };
+    decoded.map_err(Error::from)
+}
+
+impl<'a> Resume<'a> {
+    fn read(id: Option<Id<'_>>, [session, cursor]: [Option<&'a RawValue>; 2]) -> Result<Self, Error> {
+        if id.is_none() {
+            return Err(Error::new(ErrorCode::IdMissing, "resume without an id"));
+        }
+        let session = session.and_then(json::text).filter(|session| !session.is_empty());
+        let session =
+            session.ok_or_else(|| Error::new(ErrorCode::SessionInvalid, "session must be a string"))?;
+        let cursor = cursor.and_then(json::text).and_then(|cursor| cursor.parse().ok());
+        let cursor = cursor.ok_or_else(|| Error::new(ErrorCode::CursorInvalid, "cursor is not a cursor"))?;
+        Ok(Self { session, cursor })
+    }
+}

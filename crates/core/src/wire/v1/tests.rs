@@ -1,0 +1,205 @@
+//! Requests and their refusals, one table each, and the table of codes.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::auth::{IdentRefusal, Identity};
+use crate::command::Command;
+use crate::limits::{IDENT_DEPTH_MAX, REQUEST_ID_BYTES_MAX};
+use crate::name::Name;
+use crate::registry::MembershipRefusal;
+use crate::reply::Reply;
+
+/// A request in short, or the code of its refusal; the id before it.
+fn describe(text: &str) -> String {
+    let id = |id: Option<Id<'_>>| id.map_or("-", Id::as_json).to_owned();
+    let data = |data: Option<&RawValue>| data.map_or("-", RawValue::get).to_owned();
+    match decode(text) {
+        Err(refused) => format!("{} {}", id(refused.id), refused.error.code.as_str()),
+        Ok(request) => {
+            let action = match request.action {
+                Action::Command(Command::Ident(ident)) => {
+                    format!("ident {}", ident.user.map_or("-".into(), |user| user.json))
+                }
+                Action::Command(Command::Join(name)) => format!("join {}", name.as_str()),
+                Action::Command(Command::Leave(name)) => format!("leave {}", name.as_str()),
+                Action::Command(Command::Echo(raw)) => format!("echo {}", data(raw)),
+                Action::Command(Command::Ping(raw)) => format!("ping {}", data(raw)),
+                Action::Resume(resume) => format!("resume {} {}", resume.session, resume.cursor),
+            };
+            format!("{} {action}", id(request.id))
+        }
+    }
+}
+
+#[test]
+fn requests_are_decoded() {
+    let table = [
+        (r#"{"id":1,"do":"ident","data":{"username":"alice","token":"T"}}"#, r#"1 ident "alice""#),
+        (r#"{"do":"ident","data":{"user":7}}"#, "- ident 7"),
+        (r#"{"do":"ident","data":{}}"#, "- ident -"),
+        (r#"{"id":"a\u0062","do":"join","channel":"chat"}"#, r#""a\u0062" join chat"#),
+        (r#"{"id":"\ud800","do":"leave","channel":"__proto__"}"#, r#""\ud800" leave __proto__"#),
+        (r#"{"do":"echo","data":{"a" : 1.0}}"#, r#"- echo {"a" : 1.0}"#),
+        (r#"{"id":1e400,"do":"echo"}"#, "1e400 echo -"),
+        (r#"{"id":-0,"do":"ping","data":1}"#, "-0 ping -"),
+        (r#"{"id":null,"do":"ping"}"#, "- ping -"),
+        (" {\n\"do\" : \"\\u0070ing\" }\r\n", "- ping -"),
+        (r#"{"id":2,"do":"resume","session":"S","cursor":"ff-36"}"#, "2 resume S ff-36"),
+        (r#"{"new":1,"do":"join","channel":"a","new":2,"data":{"a":1},"more":{"id":7}}"#, "- join a"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(describe(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_request_that_breaks_a_rule_is_refused_with_its_id() {
+    let table = [
+        ("", "- not-json"),
+        ("{", "- not-json"),
+        ("{}{}", "- not-json"),
+        ("{'do':'ping'}", "- not-json"),
+        ("\u{feff}{}", "- not-json"),
+        ("[]", "- not-an-object"),
+        ("null", "- not-an-object"),
+        (r#""ping""#, "- not-an-object"),
+        ("{}", "- command-missing"),
+        (r#"{"id":1}"#, "1 command-missing"),
+        (r#"{"id":1,"do":null}"#, "1 command-missing"),
+        (r#"{"id":1,"do":["ping"]}"#, "1 command-missing"),
+        (r#"{"id":1,"do":"\ud800"}"#, "1 command-missing"),
+        (r#"{"id":1,"do":"JOIN"}"#, "1 command-unknown"),
+        (r#"{"id":1,"do":"message"}"#, "1 command-unknown"),
+        (r#"{"id":1,"id":2,"do":"ping"}"#, "- duplicate-key"),
+        (r#"{"id":1,"do":"ping","do":"ping"}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"join","channel":"a","channel":"a"}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"ident","data":{"user":"a","user":"b"}}"#, "1 duplicate-key"),
+        (r#"{"id":true,"do":"ping"}"#, "- id-invalid"),
+        (r#"{"id":{},"do":"ping"}"#, "- id-invalid"),
+        (r#"{"id":[1],"do":"ping"}"#, "- id-invalid"),
+        (r#"{"id":1,"do":"ident"}"#, "1 data-missing"),
+        (r#"{"id":1,"do":"ident","data":null}"#, "1 data-missing"),
+        (r#"{"id":1,"do":"ident","data":"alice"}"#, "1 data-not-an-object"),
+        (r#"{"id":1,"do":"ident","data":{"user":true}}"#, "1 user-invalid"),
+        (r#"{"id":1,"do":"ident","data":{"user":"a\n"}}"#, "1 user-invalid"),
+        (r#"{"id":1,"do":"join","data":{"channel":"a"}}"#, "1 channel-missing"),
+        (r#"{"id":1,"do":"join","channel":""}"#, "1 channel-missing"),
+        (r#"{"id":1,"do":"join","channel":7}"#, "1 channel-invalid"),
+        (r#"{"id":1,"do":"leave","channel":"a\u0000"}"#, "1 channel-invalid"),
+        (r#"{"do":"resume","session":"S","cursor":"ff-36"}"#, "- id-missing"),
+        (r#"{"id":1,"do":"resume","cursor":"ff-36"}"#, "1 session-invalid"),
+        (r#"{"id":1,"do":"resume","session":"","cursor":"ff-36"}"#, "1 session-invalid"),
+        (r#"{"id":1,"do":"resume","session":"S"}"#, "1 cursor-invalid"),
+        (r#"{"id":1,"do":"resume","session":"S","cursor":"ff-036"}"#, "1 cursor-invalid"),
+        (r#"{"id":1,"do":"resume","session":"S","cursor":36}"#, "1 cursor-invalid"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(describe(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn limits_hold_at_and_one_above() {
+    let with_id = |bytes: usize| describe(&format!(r#"{{"id":"{}","do":"ping"}}"#, "x".repeat(bytes - 2)));
+    assert!(with_id(REQUEST_ID_BYTES_MAX).ends_with("\" ping -"));
+    assert_eq!(with_id(REQUEST_ID_BYTES_MAX + 1), "- id-invalid");
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let ident = |depth: usize| describe(&format!(r#"{{"do":"ident","data":{{"x":{}}}}}"#, nested(depth - 1)));
+    assert_eq!(ident(IDENT_DEPTH_MAX), "- ident -");
+    assert_eq!(ident(IDENT_DEPTH_MAX + 1), "- data-too-deep");
+    assert_eq!(describe(&format!(r#"{{"do":"ping","x":{}}}"#, nested(100_000))), "- ping -");
+    assert_eq!(describe(&nested(100_000)), "- not-an-object");
+}
+
+#[test]
+fn replies_repeat_the_id_and_only_refusals_need_none() {
+    let text = r#"{"id":1.0,"do":"echo","data":[1, 2]}"#;
+    let request = decode(text).unwrap();
+    let Action::Command(Command::Echo(data)) = request.action else { panic!() };
+    let name = Name::new("a\"").unwrap();
+    let identity = Identity { name: name.clone(), username_json: "7".to_owned() };
+    let table = [
+        (Reply::Identified(&identity), r#"{"reply":1.0,"ok":true,"username":7}"#),
+        (Reply::Joined(&name), r#"{"reply":1.0,"ok":true,"channel":"a\""}"#),
+        (Reply::Left(&name), r#"{"reply":1.0,"ok":true,"channel":"a\""}"#),
+        (Reply::Echo(data), r#"{"reply":1.0,"ok":true,"data":[1, 2]}"#),
+        (Reply::Echo(None), r#"{"reply":1.0,"ok":true,"data":null}"#),
+        (Reply::Pong(None), r#"{"reply":1.0,"ok":true}"#),
+    ];
+    for (reply, expected) in table {
+        assert_eq!(encode_reply(request.id, &reply).as_deref(), Some(expected));
+        assert_eq!(encode_reply(None, &reply), None);
+    }
+    assert_eq!(encode_reply(request.id, &Reply::Refused("no")), None);
+    let error = Error::new(ErrorCode::Gap, "12 events are \"lost\"");
+    let rule = ErrorCode::Gap.rule();
+    let tail = format!(
+        r#","ok":false,"error":{{"code":"gap","reason":"12 events are \"lost\"","rule":"{rule}"}}}}"#
+    );
+    assert_eq!(encode_error(request.id, &error), format!(r#"{{"reply":1.0{tail}"#));
+    assert_eq!(encode_error(None, &error), format!(r#"{{"reply":null{tail}"#));
+}
+
+#[test]
+fn the_greeting_tells_who_and_where_the_client_is() {
+    let identity = Identity { name: Name::new("alice").unwrap(), username_json: r#""alice""#.to_owned() };
+    let welcome = Welcome {
+        session: "S",
+        cursor: Some("ff-36".parse().unwrap()),
+        identity: Some(&identity),
+        ping_interval: std::time::Duration::from_millis(25_500),
+        message_bytes: 1,
+    };
+    let expected = r#"{"welcome":{"protocol":"turted.v1","session":"S","cursor":"ff-36","username":"alice","ping_interval_ms":25500,"message_bytes_max":1}}"#;
+    assert_eq!(welcome.to_json(), expected);
+}
+
+#[test]
+fn refusals_of_the_session_have_codes() {
+    let table = [
+        (Error::from(IdentRefusal::UserMissing), "user-missing"),
+        (Error::from(IdentRefusal::NotVerified), "ident-refused"),
+        (Error::from(MembershipRefusal::TooManyChannels(1)), "too-many-channels"),
+        (Error::from(MembershipRefusal::TooManyUsers(1)), "too-many-users"),
+    ];
+    for (error, code) in table {
+        assert_eq!(error.code.as_str(), code);
+        assert!(!error.reason.is_empty());
+    }
+}
+
+const DOCUMENT: &str = include_str!("../../../../../docs/protocol-v1.md");
+
+#[test]
+fn the_document_has_every_code_with_its_rule() {
+    let (_, section) = DOCUMENT.split_once("\n## Errors\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let row = |code: &ErrorCode| format!("| `{}` | {} |", code.as_str(), code.rule());
+    assert_eq!(rows, ErrorCode::ALL.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn codes_and_rules_need_no_escape() {
+    for text in ErrorCode::ALL.iter().flat_map(|code| [code.as_str(), code.rule()]) {
+        assert_eq!(Value::from(text).to_string(), format!("\"{text}\""));
+    }
+}
+
+#[test]
+fn the_messages_in_the_document_are_messages() {
+    let is_message = |line: &&str| line.starts_with('{');
+    let lines = DOCUMENT.lines().map(|line| line.trim_start_matches(['<', '>', ' ']));
+    let (mut requests, mut told) = (0, 0);
+    for line in lines.filter(is_message) {
+        let value: Value = serde_json::from_str(line).expect(line);
+        match ["welcome", "reply", "event"].iter().filter(|name| value.get(**name).is_some()).count() {
+            0 => requests += decode(line).map(|_| 1).expect(line),
+            1 => told += 1,
+            _ => panic!("{line}"),
+        }
+    }
+    assert_eq!((requests, told), (8, 9));
+}
