@@ -1,0 +1,129 @@
+//! turted.v1 and the protocol before it: any text is a request or refused, as `serde_json` reads
+//! it; whatever is answered is JSON of one kind, with the id and the data byte for byte.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use turted_core::command::Command;
+use turted_core::cursor::Cursor;
+use turted_core::dispatch::{Dispatch, Targets, Via};
+use turted_core::limits::REQUEST_ID_BYTES_MAX;
+use turted_core::name::Name;
+use turted_core::reply::Reply;
+use turted_core::wire::legacy;
+use turted_core::wire::v1::{Action, Id, Refused, decode, encode_dispatch, encode_error, encode_reply};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    check_legacy(text);
+    let model = serde_json::from_str::<Value>(text).ok();
+    match decode(text) {
+        Err(refused) => check_refusal(&refused),
+        Ok(request) => {
+            if let Some(model) = &model {
+                let name = model["do"].as_str().expect("a command");
+                assert_eq!(name, command_name(&request.action));
+            }
+            check_id(request.id);
+            check_action(request.id, &request.action);
+        }
+    }
+});
+
+fn command_name(action: &Action<'_>) -> &'static str {
+    match action {
+        Action::Command(Command::Ident(_)) => "ident",
+        Action::Command(Command::Join(_)) => "join",
+        Action::Command(Command::Leave(_)) => "leave",
+        Action::Command(Command::Echo(_)) => "echo",
+        Action::Command(Command::Ping(_)) => "ping",
+        Action::Resume(_) => "resume",
+    }
+}
+
+fn check_id(id: Option<Id<'_>>) {
+    let Some(id) = id else { return };
+    assert!(id.as_json().len() <= REQUEST_ID_BYTES_MAX);
+    assert!(!id.as_json().starts_with(['{', '[', 't', 'f', 'n']));
+}
+
+/// A message of the server has one of three members. Values are not looked into, as numbers may
+/// be out of range and texts lone surrogates.
+fn check_kind(message: &str, kind: &str) {
+    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(message).expect("JSON");
+    let kinds = ["welcome", "reply", "event"].map(|name| members.contains_key(name));
+    assert_eq!(kinds, ["welcome", "reply", "event"].map(|name| name == kind));
+}
+
+fn check_refusal(refused: &Refused<'_>) {
+    check_id(refused.id);
+    let message = encode_error(refused.id, &refused.error);
+    check_kind(&message, "reply");
+    let id = refused.id.map_or("null", Id::as_json);
+    assert!(message.starts_with(&format!(r#"{{"reply":{id},"ok":false,"#)));
+    assert!(refused.error.reason.len() < 256 && !refused.error.reason.contains(char::is_control));
+}
+
+fn check_action(id: Option<Id<'_>>, action: &Action<'_>) {
+    match action {
+        Action::Command(Command::Join(name) | Command::Leave(name)) => {
+            check_reply(id, &Reply::Joined(name));
+        }
+        Action::Command(Command::Echo(data)) => {
+            check_reply(id, &Reply::Echo(*data));
+            if let Some(data) = data {
+                check_event(data);
+            }
+        }
+        Action::Resume(resume) => {
+            assert!(id.is_some() && !resume.session.is_empty());
+        }
+        _ => check_reply(id, &Reply::Pong(None)),
+    }
+}
+
+fn check_reply(id: Option<Id<'_>>, reply: &Reply<'_>) {
+    let message = encode_reply(id, reply);
+    assert_eq!(message.is_some(), id.is_some());
+    let (Some(message), Some(id)) = (message, id) else {
+        return;
+    };
+    check_kind(&message, "reply");
+    assert!(message.starts_with(&format!(r#"{{"reply":{},"ok":true"#, id.as_json())));
+    if let Reply::Echo(Some(data)) = reply {
+        assert!(message.ends_with(&format!(r#""data":{}}}"#, data.get())));
+    }
+}
+
+fn check_event(payload: &RawValue) {
+    let name = Name::new("reply\"").expect("a name");
+    let targets = Targets::default();
+    let dispatch = Dispatch { event: name.clone(), payload: payload.to_owned(), targets };
+    let cursor = Cursor { epoch: 255, sequence: 36 };
+    let message = encode_dispatch(&dispatch, Via::Channel(&name), Some(cursor));
+    check_kind(&message, "event");
+    let expected = format!(
+        r#"{{"event":"reply\"","payload":{},"via":{{"channel":"reply\""}},"cursor":"ff-36"}}"#,
+        payload.get()
+    );
+    assert_eq!(message, expected);
+}
+
+fn check_legacy(text: &str) {
+    match legacy::decode(text) {
+        Ok(legacy::Request::Command(Command::Echo(Some(data)))) => {
+            let message = legacy::encode_reply(&Reply::Echo(Some(data))).expect("an answer");
+            assert_eq!(message, format!(r#"{{"type":"message","data":{}}}"#, data.get()));
+        }
+        Ok(_) => {}
+        Err(malformed) => {
+            let message = legacy::encode_reply(&Reply::Refused(&malformed.to_string()));
+            let message: Value = serde_json::from_str(&message.expect("an answer")).expect("JSON");
+            assert_eq!(message["type"], "ERR");
+        }
+    }
+}
