@@ -138,6 +138,7 @@ const _: () = {
     assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
+    assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
     assert!(JWT_BYTES_MAX < MESSAGE_BYTES_MAX, "a token fits into a message");
     assert!(VERIFICATION_WAIT_MAX.as_secs() < PING_TIMEOUT.as_secs(), "a heartbeat outlives an IDENT");

@@ -113,7 +113,8 @@ proptest! {
             stream.push_str(&encode_event(&dispatch, Some(cursor)));
             stream.push_str(HEARTBEAT);
             let data = payload.replace("\r\n", "\n").replace('\r', "\n");
-            expected.push(Event { name: event_name(&dispatch.event).into_owned(), data, id: cursor.to_string() });
+            let name = event_name(&dispatch.event).into_owned();
+            expected.push(Event { name, data, id: cursor.to_string() });
         }
         prop_assert_eq!(EventStream::read(&stream).events, expected);
     }
@@ -126,14 +127,19 @@ proptest! {
     }
 
     #[test]
-    fn an_envelope_is_one_message_with_everything_in_it(event in name(), channel in name(), payload in payload()) {
+    fn an_envelope_is_one_message_with_everything_in_it(
+        event in name(),
+        channel in name(),
+        payload in payload(),
+    ) {
         let channel = Name::new(&channel).unwrap();
         let stream = encode_envelope(&dispatch(&event, &payload), Via::Channel(&channel), None);
         let [(name, data)] = &read(&stream)[..] else { panic!("{stream}") };
         prop_assert_eq!(name, "message");
         let envelope: Value = serde_json::from_str(data).unwrap();
         let payload: Value = serde_json::from_str(&payload).unwrap();
-        let expected = serde_json::json!({"event": event, "payload": payload, "via": {"channel": channel.as_str()}});
+        let via = serde_json::json!({"channel": channel.as_str()});
+        let expected = serde_json::json!({"event": event, "payload": payload, "via": via});
         prop_assert_eq!(envelope, expected);
     }
 

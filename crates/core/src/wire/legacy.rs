@@ -1,5 +1,5 @@
 //! The protocol of turted 0.1 over SockJS: one JSON object per message, `{"type":T,"data":D}` both
-//! ways. A client may ask for [`v1`](super::v1) instead, by its first message.
+//! ways. A client may ask for [`v1`] instead, by its first message.
 //!
 //! The name of an event is the type of its message, so that an event named `IDENTIFIED`, `ERR`,
 //! `message` or `welcome` cannot be told from an answer. `v1` mends that.
@@ -12,7 +12,8 @@ use crate::json::{self as input, Members};
 use crate::reply::Reply;
 use crate::wire::{json, v1};
 
-/// The answer to an `ident` that was refused, whatever the reason: clients compare it.
+/// The answer to an `ident` whose user is not accepted, whatever the reason: clients compare it.
+/// One that breaks a rule of [`decode`] is answered by the rule.
 pub const UNIDENTIFIED: &str = r#"{"type":"ERR","data":{"ERR":"UNIDENTIFIED"}}"#;
 /// The answer to [`Request::Message`].
 pub const WELCOME: &str = r#"{"type":"welcome"}"#;
@@ -27,7 +28,7 @@ pub enum Request<'a> {
     Command(Command<'a>),
     /// `message`, answered by [`WELCOME`].
     Message,
-    /// `hello`, as a first message: everything after it is [`v1`](super::v1), both ways.
+    /// `hello`, as a first message: everything after it is [`v1`], both ways.
     HelloV1,
 }
 
@@ -77,8 +78,8 @@ fn hello<'a>(protocol: Option<&RawValue>) -> Result<Request<'a>, Malformed> {
     }
 }
 
-/// The message that answers a command; joining and leaving are not answered unless refused. For a
-/// refused `ident` it is [`UNIDENTIFIED`] instead.
+/// The message that answers a command; joining and leaving are not answered unless refused. An
+/// `ident` whose user is not accepted is answered by [`UNIDENTIFIED`] instead.
 ///
 /// ```
 /// use turted_core::{reply::Reply, wire::legacy::encode_reply};
@@ -144,7 +145,7 @@ pub enum Malformed {
     /// `hello` without `turted.v1`.
     #[error("the only protocol to ask for is {}", v1::PROTOCOL)]
     UnknownProtocol,
-    /// The command is refused; an `ident` by [`UNIDENTIFIED`] just as well.
+    /// The command is refused.
     #[error(transparent)]
     Command(CommandRefusal),
 }

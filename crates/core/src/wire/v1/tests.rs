@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::auth::{IdentRefusal, Identity};
 use crate::command::Command;
-use crate::limits::{IDENT_DEPTH_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::{IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::name::Name;
 use crate::registry::MembershipRefusal;
 use crate::reply::Reply;
@@ -185,6 +185,19 @@ fn the_document_has_every_code_with_its_rule() {
 fn codes_and_rules_need_no_escape() {
     for text in ErrorCode::ALL.iter().flat_map(|code| [code.as_str(), code.rule()]) {
         assert_eq!(Value::from(text).to_string(), format!("\"{text}\""));
+    }
+}
+
+#[test]
+fn rules_name_the_limits_that_hold() {
+    let table = [
+        (ErrorCode::IdInvalid, REQUEST_ID_BYTES_MAX),
+        (ErrorCode::DataTooDeep, IDENT_DEPTH_MAX),
+        (ErrorCode::ChannelInvalid, NAME_BYTES_MAX),
+        (ErrorCode::UserInvalid, NAME_BYTES_MAX),
+    ];
+    for (code, limit) in table {
+        assert!(code.rule().contains(&format!(" {limit} ")), "{}", code.rule());
     }
 }
 
