@@ -54,7 +54,9 @@ impl From<IdentRefusal> for Error {
     fn from(refusal: IdentRefusal) -> Self {
         let code = match refusal {
             IdentRefusal::UserMissing => ErrorCode::UserMissing,
-            IdentRefusal::NotVerified => ErrorCode::IdentRefused,
+            IdentRefusal::NotVerified | IdentRefusal::Expired | IdentRefusal::Unavailable => {
+                ErrorCode::IdentRefused
+            }
         };
         Self::new(code, refusal.to_string())
     }
