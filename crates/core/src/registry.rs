@@ -269,13 +269,14 @@ impl<T> Registry<T> {
         Memberships { users: self.users.named(&entry.users), channels: self.channels.named(&entry.channels) }
     }
 
-    /// Gives `key` the memberships it had before it lost its connection.
+    /// Gives `key` the memberships it had before it lost its connection, beside those it has.
     pub fn restore(&mut self, key: ConnectionKey, memberships: &Memberships) {
-        for (user, since) in &memberships.users {
-            self.enter(key, Kind::Users, user, *since);
-        }
-        for (channel, since) in &memberships.channels {
-            self.enter(key, Kind::Channels, channel, *since);
+        for (kind, held) in [(Kind::Users, &memberships.users), (Kind::Channels, &memberships.channels)] {
+            for (name, since) in held {
+                if !self.is_member(key, kind, name) {
+                    self.enter(key, kind, name, *since);
+                }
+            }
         }
     }
 

@@ -1,0 +1,30 @@
+//! The book-keeping of a shard: a place in it may pass from one connection to another, a membership may not.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use turted_core::dispatch::Targets;
+use turted_core::membership::Since;
+use turted_core::name::Name;
+use turted_core::registry::{IdentMode, Registry};
+
+#[test]
+fn a_membership_that_is_restored_to_its_holder_is_held_once_and_ends_with_it() {
+    let (alice, chat) = (Name::new("alice").unwrap(), Name::new("chat").unwrap());
+    let mut registry = Registry::new();
+    let other = registry.insert("other");
+    let key = registry.insert("alice");
+    for key in [other, key] {
+        registry.identify(key, &alice, IdentMode::Replace, Since::START).unwrap();
+        registry.join(key, &chat, Since::START).unwrap();
+    }
+    let memberships = registry.memberships(key);
+    registry.restore(key, &memberships);
+    assert_eq!(registry.memberships(key), memberships);
+    registry.remove(key);
+    let stranger = registry.insert("stranger");
+    assert_eq!(stranger.slot(), key.slot(), "the place is given out again");
+    registry.admit(stranger);
+    for targets in [Targets::user(alice), Targets::channel(chat)] {
+        registry.resolve(&targets, |value, _, _| panic!("{value} is not a member"));
+    }
+}
