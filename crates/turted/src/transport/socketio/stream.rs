@@ -128,7 +128,9 @@ fn probed(connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -
             let answered = write_whole(socket, &encode_frame(Opcode::Text, PROBE_ANSWER.as_bytes()));
             if answered { Probe::Running } else { Probe::Failed }
         }
-        Ok(Packet::Upgrade) => Probe::Done,
+        // A client waits for the end of its POST before it moves (engine.io-client, `Polling.pause`).
+        // The packets of one that does not would be received on two ways at once.
+        Ok(Packet::Upgrade) if !connection.session.posting.get() => Probe::Done,
         _ => Probe::Failed,
     }
 }

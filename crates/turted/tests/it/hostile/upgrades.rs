@@ -133,3 +133,27 @@ fn the_end_of_a_session_ends_its_upgrade() {
         assert_eq!(again.unwrap_err().status, 400);
     }
 }
+
+#[test]
+fn a_client_does_not_move_in_the_middle_of_a_post() {
+    let server = TestServer::with(|config| config.workers = 1);
+    for kind in POLLING {
+        let mut client = server.client(kind);
+        let (polling, target) = (kind.target("polling", &client.sid), kind.target("websocket", &client.sid));
+        let mut posting = server.http();
+        let body = payload(kind.version, &[r#"42["ECHO",1]"#]);
+        let (first, rest) = body.split_at(4);
+        posting.send(format!("POST {polling} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
+        let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+        posting.send(first);
+        socket.send_text("2probe");
+        assert_eq!(socket.text().as_deref(), Some("3probe"));
+        socket.send_text("5");
+        socket.send_text(r#"42["ECHO",2]"#);
+        assert_eq!(socket.text(), None, "{kind:?}");
+        posting.send(rest);
+        assert_eq!(posting.read().unwrap().text(), "ok");
+        assert_eq!(client.reply().as_deref(), Some(r#"42["ECHO",1]"#), "the session goes on by polling");
+    }
+    server.assert_alive();
+}
