@@ -30,7 +30,7 @@ pub(crate) struct OutboxLimits {
 
 impl OutboxLimits {
     /// One frame alone always fits: it was accepted as a push, and is a little longer than that.
-    fn are_exceeded_by(self, frames: usize, bytes: usize) -> bool {
+    pub(crate) fn are_exceeded_by(self, frames: usize, bytes: usize) -> bool {
         frames > self.frames || (frames > 1 && bytes > self.bytes)
     }
 }

@@ -34,6 +34,9 @@ use crate::worker::Worker;
 /// The event that makes the TURTED client identify itself again.
 const RECONNECT: &str = "reconnect";
 
+/// Bytes that go out before what was missed: the frame that connects the client, and a heartbeat.
+const CONNECT_BYTES_MAX: usize = 128;
+
 /// What a client shows that was connected before. Anything else a client may put under these
 /// names makes it a new client.
 #[derive(Debug, Default, Deserialize)]
@@ -257,9 +260,18 @@ fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession) -> Optio
         let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
         Some(Wire::SocketIoWithOffset.encode(accepted, via, worker.context()))
     };
-    let most = worker.config.recovery.replay;
-    let frames: Vec<_> = dispatches.iter().filter_map(frame).take(most + 1).collect();
-    (frames.len() <= most).then_some(frames)
+    let (most, limits) = (worker.config.recovery.replay, worker.outbox_limits());
+    let (mut frames, mut bytes) = (Vec::new(), CONNECT_BYTES_MAX);
+    for frame in dispatches.iter().filter_map(frame) {
+        bytes += frame.bytes().len();
+        frames.push(frame);
+        // What the outbox cannot hold would end the connection, and bring the client back for the
+        // same again and again.
+        if frames.len() > most || limits.are_exceeded_by(frames.len() + 1, bytes) {
+            return None;
+        }
+    }
+    Some(frames)
 }
 
 /// Gives the connection everything the session had, and what it missed, in one go: no dispatch can
