@@ -198,7 +198,10 @@ async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &R
         Some(((id, lost), missed)) => restore(worker, connection, id, &lost, &missed),
         None => {
             begin(worker, connection);
-            connection.send_packet(worker, &encode_event(RECONNECT, &[]));
+            // The client takes the last string of any event for its position, the name of an event
+            // without arguments too.
+            let offset = format!("\"{}\"", offset(worker, connection));
+            connection.send_packet(worker, &encode_event(RECONNECT, &[&offset]));
         }
     }
 }
