@@ -1,9 +1,9 @@
 //! One client, whatever its transport: the way out, and how it ends.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use turted_core::close::Close;
 use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
@@ -12,7 +12,7 @@ use turted_core::wire::websocket::encode_close;
 use crate::fanout::Chain;
 use crate::frame::Frame;
 use crate::outlet::{Outlet, Sent};
-use crate::socket::Socket;
+use crate::socket::{LINGER, Socket};
 use crate::transport::socketio::Session;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -108,7 +108,12 @@ impl Connection {
         self.session.closing(worker, self, close);
         worker.registry.borrow_mut().remove(self.key);
         match self.outlet.replace(Outlet::Closed) {
-            Outlet::Stream(stream) => end_stream(&stream.socket, close, stream.is_blocked()),
+            Outlet::Stream(stream) => {
+                end_stream(&stream.socket, close, stream.is_blocked());
+                if close != Close::Drain {
+                    worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
+                }
+            }
             Outlet::Polling(mut polling) => polling.answer_alone(Session::CLOSE_PACKET),
             Outlet::Closed => {}
         }
@@ -142,6 +147,15 @@ fn end_stream(socket: &Socket, close: Close, blocked: bool) {
         // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
         _ if blocked => socket.reset(),
         _ => socket.shutdown(),
+    }
+}
+
+/// Ends a socket whose client had time to answer the good-bye: the task that reads it would wait
+/// for a client that never does. When the server stops, nobody waits so long.
+async fn cut_off(socket: Weak<Socket>) {
+    sleep(LINGER).await;
+    if let Some(socket) = socket.upgrade() {
+        socket.shutdown();
     }
 }
 

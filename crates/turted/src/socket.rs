@@ -14,7 +14,7 @@ use crate::shared::Permit;
 use crate::tls::Session;
 
 /// How long we read on after our last word, so that the client sees it before the connection ends.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How much we read meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
 

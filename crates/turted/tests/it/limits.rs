@@ -1,9 +1,11 @@
 //! Every limit: what is at it passes, what is one above is refused as the table in the docs says.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use turted::config::{Config, IdentMode};
 
-use crate::support::{Client, Kind, TestServer, Transport, WebSocket, frame, payload};
+use crate::support::{Client, Kind, PATIENCE, TestServer, Transport, WebSocket, frame, payload};
 
 fn patient(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::with(|config| {
@@ -320,6 +322,25 @@ fn connections_beyond_the_limit_are_told_to_come_back() {
     // The place is free once the server has seen the client hang up.
     while server.http().post("/push", &[], r#"{"event":"e"}"#).status != 200 {
         assert!(started.elapsed() < crate::support::PATIENCE);
+    }
+}
+
+#[test]
+fn a_connection_whose_client_ignores_the_good_bye_is_given_up() {
+    let server = TestServer::with(|config| {
+        config.limits.connections = Some(1);
+        config.socketio.connect_timeout = Duration::from_millis(100);
+    });
+    let mut silent = Client::open(server.address(), Kind::V4_WEBSOCKET);
+    assert_eq!(silent.socket().close_code(), Some(1008));
+    let is_served = || {
+        let mut http = server.http();
+        http.send_request("GET", "/", &[], b"");
+        http.read().is_some_and(|answer| answer.status == 404)
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !is_served() {
+        assert!(Instant::now() < deadline, "it still counts as a connection");
     }
 }
 
