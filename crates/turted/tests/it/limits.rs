@@ -245,6 +245,22 @@ fn a_client_sends_256_messages_at_once_and_is_told_before_it_is_cut() {
 }
 
 #[test]
+fn pings_of_a_websocket_and_probes_count_as_messages() {
+    let server = TestServer::with(|config| config.limits.message_rate = 1);
+    for first in [0x89, 0x8A] {
+        let mut client = server.client(Kind::V3_WEBSOCKET);
+        (0..300).for_each(|_| client.socket().send(frame(first, b"")));
+        assert_eq!(client.socket().close_code(), Some(1008));
+    }
+    let client = server.client(Kind::V3_POLLING);
+    let target = client.kind.target("websocket", &client.sid);
+    let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+    (0..300).for_each(|_| socket.send_text("2probe"));
+    let answers = std::iter::from_fn(|| socket.text()).count();
+    assert!((200..300).contains(&answers), "{answers}");
+}
+
+#[test]
 fn a_packet_promises_ten_attachments() {
     let server = patient(|_| {});
     for kind in [Kind::V3_WEBSOCKET, Kind::V4_WEBSOCKET] {

@@ -94,11 +94,16 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     let mut state = Probe::Running;
     while state == Probe::Running {
         let read = reader.read(&worker, &socket, |message| {
-            state = probed(&connection, &socket, &message);
+            state = probed(&worker, &connection, &socket, &message);
             if state == Probe::Running { Step::Continue } else { Step::Stop }
         });
         match read {
-            Progress::Drained if reader.ready(&socket).await.is_ok() => {}
+            Progress::Drained => {
+                yield_now().await;
+                if reader.ready(&socket).await.is_err() {
+                    state = Probe::Failed;
+                }
+            }
             Progress::Stopped => {}
             Progress::Violated(violation) => {
                 refuse(&socket, violation.close_code()).await;
@@ -116,7 +121,15 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
 }
 
 /// One message on a WebSocket that has not taken over yet.
-fn probed(connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
+fn probed(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    socket: &Socket,
+    message: &Message<'_>,
+) -> Probe {
+    if !connection.session.may_send(worker) {
+        return Probe::Failed;
+    }
     let Message::Text(text) = message else {
         return if matches!(message, Message::Pong(_)) { Probe::Running } else { Probe::Failed };
     };
@@ -178,6 +191,11 @@ fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<
     let packet = match message {
         Message::Text(text) => Packet::decode_text(session.version, text),
         Message::Binary(bytes) => Packet::decode_binary(session.version, bytes),
+        // Packets are counted where they are received.
+        Message::Ping(_) | Message::Pong(_) if !session.may_send(worker) => {
+            connection.close(worker, Close::RateLimited);
+            return Step::Stop;
+        }
         Message::Ping(data) => {
             connection.send(worker, &[Frame::pong(data)]);
             return Step::Continue;
