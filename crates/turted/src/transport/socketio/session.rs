@@ -36,8 +36,8 @@ pub(crate) struct Session {
     pub(super) posting: Cell<bool>,
     /// A WebSocket is about to take the session over.
     pub(super) upgrading: Cell<bool>,
-    /// That WebSocket, to be ended if it takes too long.
-    pub(super) probe: RefCell<Option<Rc<Socket>>>,
+    /// That WebSocket, to be ended if it takes longer than until then.
+    pub(super) probe: RefCell<Option<(Instant, Rc<Socket>)>>,
     /// Set when the connection has its place in the registry.
     id: Cell<Option<SessionId>>,
     /// The name of the session across reconnects, once it is connected.
@@ -126,7 +126,7 @@ impl Session {
 
     /// The connection ends: keeps the session if its client may come back.
     pub(crate) fn closing(&self, worker: &Worker, connection: &Connection, close: Close) {
-        if let Some(probe) = self.probe.take() {
+        if let Some((_, probe)) = self.probe.take() {
             probe.shutdown();
         }
         let Some(id) = self.recovery_id.take() else { return };
@@ -219,7 +219,9 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) 
         }
         Due::Expiry => packets::expire(worker, connection),
         Due::Upgrade => {
-            if let Some(probe) = session.probe.take() {
+            // An earlier attempt may have left this timer.
+            let late = session.probe.borrow_mut().take_if(|(deadline, _)| *deadline <= now);
+            if let Some((_, probe)) = late {
                 probe.shutdown();
             }
         }

@@ -86,9 +86,13 @@ enum Probe {
 /// A WebSocket that wants to take a session over: answers its probe, then waits for the client to
 /// move. Until then frames wait; if it never moves they go out by polling.
 pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket: Socket, leftover: Bytes) {
+    if connection.is_closed() {
+        // Since its letter was read. Nobody would end the socket any more.
+        return;
+    }
     let socket = Rc::new(socket);
-    connection.session.probe.replace(Some(Rc::clone(&socket)));
     let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
+    connection.session.probe.replace(Some((deadline, Rc::clone(&socket))));
     worker.timers.add(deadline, connection.key, Due::Upgrade);
     let mut reader = Reader::new(worker.config.limits.message_bytes, &leftover);
     let mut state = Probe::Running;
