@@ -96,6 +96,27 @@ fn after_ten_wrong_passwords_an_address_has_to_wait_and_others_do_not() {
 }
 
 #[test]
+fn guesses_that_are_made_at_once_are_counted_one_by_one() {
+    let server = TestServer::with(|config| {
+        config.push.password = Some("tiger".into());
+        config.workers = 1;
+    });
+    let body = r#"{"event":"e","auth":"lion"}"#;
+    let (first, last) = body.split_at(body.len() - 1);
+    let mut guesses: Vec<Http> = (0..20).map(|_| from([127, 0, 0, 2], server.address())).collect();
+    for guess in &mut guesses {
+        guess.send(format!("POST /push/ HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
+        guess.send(first);
+    }
+    // Behind this answer all of them wait for the end of their bodies.
+    assert_eq!(server.http().get("/").status, 404);
+    guesses.iter_mut().for_each(|guess| guess.send(last));
+    let statuses: Vec<_> = guesses.iter_mut().map(|guess| guess.read().unwrap().status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 10, "{statuses:?}");
+}
+
+#[test]
 fn a_header_that_claims_another_address_is_not_believed() {
     let server = TestServer::with(|config| {
         config.push.password = Some("tiger".into());
