@@ -112,7 +112,7 @@ pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(120);
 pub const RECOVERY_SESSIONS_MAX: usize = 100_000;
 /// Dispatches kept in the log for recovery.
 pub const LOG_DISPATCHES_MAX: usize = 100_000;
-/// Bytes of event names and payloads kept in the log for recovery.
+/// Bytes of event names, targets and payloads kept in the log for recovery.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches replayed to one recovered connection; more is a gap, and the client starts anew.
 pub const REPLAY_DISPATCHES_MAX: usize = 300;

@@ -188,7 +188,7 @@ pub struct Recovery {
     pub sessions: usize,
     /// Dispatches kept. Default: 100,000.
     pub log_dispatches: usize,
-    /// Bytes of event names and payloads kept. Default: 64 MiB.
+    /// Bytes of event names, targets and payloads kept. Default: 64 MiB.
     pub log_bytes: usize,
     /// Dispatches replayed to one connection. Default: 300.
     pub replay: usize,

@@ -12,6 +12,9 @@ mod position;
 
 pub use position::{Epoch, Position};
 
+/// What a name takes in memory beside its text: a pointer with a length to it, and two counters.
+const NAME_OVERHEAD_BYTES: usize = 32;
+
 /// One accepted dispatch.
 #[derive(Debug)]
 pub struct Accepted {
@@ -24,7 +27,10 @@ pub struct Accepted {
 
 impl Accepted {
     fn bytes(&self) -> usize {
-        self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
+        let Dispatch { event, payload, targets } = &self.dispatch;
+        let names = targets.users.iter().chain(&targets.channels);
+        let names: usize = names.map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES).sum();
+        payload.get().len() + event.as_str().len() + names
     }
 }
 
@@ -33,7 +39,7 @@ impl Accepted {
 pub struct LogLimits {
     /// Dispatches.
     pub dispatches: usize,
-    /// Bytes of event names and payloads.
+    /// Bytes of event names, targets and payloads.
     pub bytes: usize,
     /// Age of a dispatch.
     pub age: Duration,
@@ -107,6 +113,17 @@ mod tests {
     fn log(dispatches: usize) -> (Log, Instant) {
         let limits = LogLimits { dispatches, bytes: 1_000, age: Duration::from_secs(10) };
         (Log::new(limits), Instant::now())
+    }
+
+    #[test]
+    fn targets_count_too() {
+        let (mut log, now) = log(1_000);
+        let user = Name::new("u").unwrap();
+        for _ in 0..1_000 {
+            let targets = Targets { users: vec![user.clone(); 10], ..Targets::default() };
+            log.append(Dispatch { targets, ..dispatch() }, now);
+        }
+        assert_eq!(log.kept.len(), 3, "1,000 bytes hold no more");
     }
 
     fn sequences(log: &Log, after: u64, last: u64) -> Option<Vec<u64>> {
