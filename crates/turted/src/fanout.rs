@@ -95,6 +95,9 @@ impl Fanout {
         });
         if reached <= FRONT_CONNECTIONS_MAX {
             self.bring_forward();
+        } else {
+            // They wait in line; kept here, those that end would not be freed.
+            self.few.clear();
         }
         if let Some(sender) = &delivery.reached {
             // Room for every worker's answer was made; nobody may listen any more.

@@ -104,6 +104,7 @@ impl Server {
             age: config.recovery.max_age,
         };
         let dispatcher = Dispatcher::new(Epoch::from_random(random), log, inbox_senders);
+        let connections = connection_limit(&config);
         let shared = Arc::new(Shared {
             peers: mail_senders,
             gate: Gate::new(&config.auth, authenticator),
@@ -112,7 +113,8 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             push: PushGate::new(&config),
-            permits: Permits::new(connection_limit(&config)),
+            permits: Permits::new(connections),
+            polling: Permits::new(connections),
             certificates: certificates.clone(),
         });
         let node = Node { config, dispatcher, shared, stopping: CancellationToken::new() };

@@ -19,12 +19,15 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) recovery: Recovery,
     pub(crate) push: PushGate,
+    /// Connections.
     pub(crate) permits: Arc<Permits>,
+    /// Sessions that began by polling. They outlive their connections, so those do not bound them.
+    pub(crate) polling: Arc<Permits>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
 }
 
-/// How many connections may be open.
+/// How many connections, or sessions, may be open.
 #[derive(Debug)]
 pub(crate) struct Permits {
     open: AtomicUsize,
@@ -36,7 +39,7 @@ impl Permits {
         Arc::new(Self { open: AtomicUsize::new(0), limit })
     }
 
-    /// Leave for one more connection, given back when it is dropped.
+    /// Leave for one more, given back when it is dropped.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
         let permit = Permit(Arc::clone(self));
         // Counted before the comparison, so that two workers cannot both take the last one.
@@ -44,7 +47,7 @@ impl Permits {
     }
 }
 
-/// Leave for one open connection.
+/// Leave for one open connection, or session.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Permits>);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use turted::config::{Config, IdentMode};
 
-use crate::support::{Client, Kind, PATIENCE, TestServer, Transport, WebSocket, frame, payload};
+use crate::support::{Client, Kind, PATIENCE, Response, TestServer, Transport, WebSocket, frame, payload};
 
 fn patient(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::with(|config| {
@@ -339,6 +339,25 @@ fn connections_beyond_the_limit_are_told_to_come_back() {
     while server.http().post("/push", &[], r#"{"event":"e"}"#).status != 200 {
         assert!(started.elapsed() < crate::support::PATIENCE);
     }
+}
+
+#[test]
+fn polling_sessions_beyond_the_limit_are_told_to_come_back() {
+    let server = TestServer::with(|config| config.limits.connections = Some(4));
+    let mut http = server.http();
+    let target = Kind::V3_POLLING.target("polling", "");
+    let sids: Vec<String> = (0..4).map(|_| sid(&http.get(&target))).collect();
+    let refused = http.get(&target);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    let session = Kind::V3_POLLING.target("polling", &sids[0]);
+    assert_eq!(http.post(&session, &[], payload(3, &["1"])).status, 200);
+    assert_eq!(http.get(&target).status, 200, "the place of one that ended");
+}
+
+/// The id of a session in its handshake.
+fn sid(handshake: &Response) -> String {
+    let (_, rest) = handshake.text().split_once(r#""sid":""#).expect("a handshake");
+    rest.split('"').next().unwrap().to_owned()
 }
 
 #[test]

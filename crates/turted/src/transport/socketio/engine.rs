@@ -41,8 +41,10 @@ pub(super) fn open_polling(
         Some(index) => Some(index.parse().map_err(|_| EngineRefusal::BadRequest)?),
         None => None,
     };
+    let permit = worker.shared.polling.take().ok_or(EngineRefusal::Overload)?;
     let outlet = Outlet::Polling(Polling::new(version, jsonp));
-    let connection = session::open(worker, Session::new(version, peer, jsonp), outlet);
+    let session = Session { permit: Some(permit), ..Session::new(version, peer, jsonp) };
+    let connection = session::open(worker, session, outlet);
     let mut payload = PayloadEncoder::new(version);
     payload.push(&session::handshake(worker, &connection, session::Opening::Polling));
     let id = connection.session.id();

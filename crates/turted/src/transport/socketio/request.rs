@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::oneshot;
@@ -32,6 +32,8 @@ pub(crate) enum EngineRefusal {
     TooLong,
     /// The body took longer than `limits.request_body_wait`.
     TooSlow,
+    /// There are as many polling sessions as there may be connections.
+    Overload,
 }
 
 impl EngineRefusal {
@@ -40,6 +42,7 @@ impl EngineRefusal {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -54,13 +57,18 @@ impl EngineRefusal {
             Self::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
             Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
             Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
+            Self::Overload => r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
         }
     }
 }
 
 impl From<EngineRefusal> for Answer {
     fn from(refusal: EngineRefusal) -> Self {
-        with_type(refusal.status(), "application/json", refusal.body())
+        let mut answer = with_type(refusal.status(), "application/json", refusal.body());
+        if refusal == EngineRefusal::Overload {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        answer
     }
 }
 

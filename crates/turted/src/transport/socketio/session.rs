@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::outlet::Outlet;
 use crate::recovery::LostSession;
 use crate::session_id::SessionId;
+use crate::shared::Permit;
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::worker::Worker;
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) jsonp: Option<u32>,
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
+    /// Of a session that began by polling.
+    pub(super) permit: Option<Permit>,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// A WebSocket is about to take the session over.
@@ -72,6 +75,7 @@ impl Session {
             peer,
             verifying: RefCell::default(),
             jsonp,
+            permit: None,
             posting: Cell::new(false),
             upgrading: Cell::new(false),
             probe: RefCell::default(),
