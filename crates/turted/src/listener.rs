@@ -17,6 +17,18 @@ use crate::worker::Worker;
 const OVERLOAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
 Content-Type: text/plain\r\nContent-Length: 50\r\n\r\nthe server has no connection left, try again later";
 
+/// Makes sure that nobody listens on `address` yet. A second server of the same user could share it
+/// without an error, and each would have half of the clients.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a server that has ended are no obstacle.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
 /// Opens one listening socket; several may be open on one address, and the kernel spreads
 /// connections over them (`SO_REUSEPORT`).
 ///

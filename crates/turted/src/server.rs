@@ -264,6 +264,7 @@ impl Node {
 /// One listener per worker, all on one address.
 fn listen(config: &Config) -> Result<(Vec<std::net::TcpListener>, SocketAddr), ServerError> {
     let refused = |address| move |source| ServerError::Listen { address, source };
+    listener::check(config.listen).map_err(refused(config.listen))?;
     let first = listener::open(config.listen, &config.limits).map_err(refused(config.listen))?;
     let address = first.local_addr().map_err(refused(config.listen))?;
     let mut listeners = vec![first];

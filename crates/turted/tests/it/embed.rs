@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use turted::config::Config;
 use turted::dispatcher::DispatchRefusal;
+use turted::server::{Server, ServerError};
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::Name;
 
-use crate::support::{Kind, TestServer};
+use crate::support::{Kind, TestServer, config};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -100,6 +102,17 @@ fn names_are_checked_and_nothing_is_taken_after_the_stop() {
     assert_eq!(dispatcher.broadcast("e", &unwritable), Err(DispatchRefusal::Payload));
     server.stop();
     assert_eq!(dispatcher.broadcast("e", &0), Err(DispatchRefusal::Stopped));
+}
+
+#[test]
+fn an_address_is_not_shared_with_another_server() {
+    let first = TestServer::new();
+    let second = Server::bind(Config { listen: first.address(), ..config() });
+    assert!(matches!(second, Err(ServerError::Listen { .. })));
+    first.assert_alive();
+    let address = first.address();
+    first.stop();
+    TestServer::with(|config| config.listen = address).assert_alive();
 }
 
 #[test]
