@@ -20,3 +20,7 @@ compare *ARGS:
 # Checks licences and sources of the dependencies (needs cargo-deny).
 deny:
     cargo deny --offline check bans licenses sources
+
+# Runs the samples for nginx, HAProxy and Caddy with real clients.
+proxies *ARGS:
+    tests/proxies/run {{ARGS}}

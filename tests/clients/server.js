@@ -12,7 +12,7 @@ const { request } = require('./http');
 const { until } = require('./waiting');
 
 const BINARY = path.resolve(__dirname, process.env.TURTED_BIN || '../../target/debug/turted');
-const LISTENING = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
+const LISTENING = /listening on https?:\/\/127\.0\.0\.1:(\d+)/;
 // Stopping a server whose clients have gone takes milliseconds; this is for a busy machine.
 const STOP_MS_MAX = 15_000;
 

@@ -1,0 +1,164 @@
+'use strict';
+// Every client through every proxy whose sample we ship, and what the proxy must not change:
+// who the client is, who may push, and how long silence may last.
+
+// The certificates are made for the test.
+process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+
+const assert = require('node:assert/strict');
+const https = require('node:https');
+const fs = require('node:fs');
+const tls = require('node:tls');
+const { once } = require('node:events');
+const { describe, test } = require('node:test');
+const { start } = require('../clients/server');
+const { CELLS, open } = require('../clients/tab');
+const { until } = require('../clients/waiting');
+const { caddy, certify, directoryFor, haproxy, has, nginx } = require('./proxy');
+
+// engine.io-client asks for verification unless it is told otherwise.
+const SELF_SIGNED = { rejectUnauthorized: false };
+const LIMITS = { timeout: 60_000 };
+const GUESSES = 2;
+// Two heartbeats and more, so that a time limit below their interval shows.
+const SILENCE_MS = 58_000;
+
+const BEHIND = { TURTED_TRUSTED_PROXIES: '127.0.0.1' };
+const CONFIG = { push: { password: 'secret' }, limits: { wrong_passwords: GUESSES } };
+
+/** A server that speaks TLS and believes PROXY headers. */
+async function startTls(t) {
+  const directory = directoryFor(t);
+  const { cert, key } = certify(directory);
+  const env = { ...BEHIND, TURTED_TLS_CERT: cert, TURTED_TLS_KEY: key, TURTED_PROXY_PROTOCOL: 'true' };
+  const server = await start(t, CONFIG, env);
+  return { server, directory };
+}
+
+/** Each way to a server: `{ name, open(t) }` gives the server and the port of the proxy. */
+const WAYS = [
+  {
+    name: 'nginx',
+    deniesPush: true,
+    async open(t) {
+      const server = await start(t, CONFIG, BEHIND);
+      return { server, port: await nginx(t, server) };
+    },
+  },
+  {
+    name: 'haproxy',
+    deniesPush: true,
+    async open(t) {
+      const server = await start(t, CONFIG, BEHIND);
+      return { server, port: (await haproxy(t, server.port, 1)).front };
+    },
+  },
+  {
+    name: 'haproxy, TLS by turted',
+    deniesPush: false,
+    async open(t) {
+      const { server, directory } = await startTls(t);
+      return { server, directory, port: (await haproxy(t, 1, server.port)).through };
+    },
+  },
+  {
+    name: 'caddy',
+    deniesPush: true,
+    skip: !has('caddy') && 'caddy is not installed',
+    async open(t) {
+      const server = await start(t, CONFIG, BEHIND);
+      return { server, port: await caddy(t, server) };
+    },
+  },
+];
+
+/** A push through the proxy, made from `localAddress`. */
+function push(port, { password = 'secret', localAddress = '127.0.0.2', headers = {}, targets = {}, payload = {} } = {}) {
+  const body = JSON.stringify({ event: 'NEWS', targets, payload, auth: { password } });
+  return new Promise((resolve, reject) => {
+    const request = https.request({ host: '127.0.0.1', port, path: '/push/', method: 'POST', localAddress, agent: false, headers });
+    request.once('error', reject);
+    request.once('response', (answer) => answer.resume().once('end', () => resolve(answer.statusCode)));
+    request.end(body);
+  });
+}
+
+for (const way of WAYS) {
+  describe(way.name, { skip: way.skip, concurrency: false }, () => {
+    for (const cell of CELLS) {
+      test(`${cell.title}: commands and events pass`, LIMITS, async (t) => {
+        const { port } = await way.open(t);
+        const tab = open(t, cell, `https://127.0.0.1:${port}`, SELF_SIGNED);
+        await tab.ident('adam');
+        await tab.join('chat');
+        await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
+        await tab.echo('é€😀');
+        // Larger than any buffer on the way.
+        const payload = 'x'.repeat(600_000);
+        assert.equal(await push(port, { targets: { channels: ['chat'] }, payload }), 200);
+        assert.equal((await tab.event('NEWS')).payload, payload);
+        await tab.echo();
+      });
+    }
+
+    test('the server counts wrong passwords per client, not per proxy', LIMITS, async (t) => {
+      const { port } = await way.open(t);
+      const guess = (localAddress, forwarded) =>
+        push(port, { password: 'wrong', localAddress, headers: { 'X-Forwarded-For': forwarded } });
+      for (let number = 1; number <= GUESSES; number += 1) {
+        assert.equal(await guess('127.0.0.2', `192.0.2.${number}`), 401);
+      }
+      assert.equal(await guess('127.0.0.2', '192.0.2.99'), 429, 'an invented address does not help');
+      assert.equal(await guess('127.0.0.3', '192.0.2.1'), 401, 'another client is not concerned');
+      assert.equal(await push(port, { localAddress: '127.0.0.3' }), 200);
+    });
+
+    test('pushes come from inside', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
+      const { port } = await way.open(t);
+      assert.equal(await push(port, { localAddress: '127.0.0.2' }), 200);
+      assert.equal(await push(port, { localAddress: '127.0.0.9' }), 403);
+    });
+
+    test('silence between heartbeats cuts nobody', { timeout: SILENCE_MS + 60_000 }, async (t) => {
+      const { port } = await way.open(t);
+      const ways = CELLS.filter((cell) => cell.transports.length === 1);
+      const tabs = ways.map((cell) => open(t, cell, `https://127.0.0.1:${port}`, { ...SELF_SIGNED, reconnection: false }));
+      for (const tab of tabs) await tab.join('chat');
+      // Nothing is to happen here for a given time, so there is nothing else to wait for.
+      await new Promise((resolve) => setTimeout(resolve, SILENCE_MS));
+      for (const tab of tabs) await tab.echo();
+    });
+  });
+}
+
+/** The fingerprint of the certificate that a new handshake shows. */
+async function shown(port) {
+  const socket = tls.connect({ host: '127.0.0.1', port, servername: 'localhost' });
+  await once(socket, 'secureConnect');
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.destroy();
+  return fingerprint256;
+}
+
+test('SIGHUP changes the certificate below clients that stay', LIMITS, async (t) => {
+  const { server, directory, port } = await WAYS[2].open(t);
+  const tabs = CELLS.map((cell) => open(t, cell, `https://127.0.0.1:${port}`, { ...SELF_SIGNED, reconnection: false }));
+  for (const tab of tabs) await tab.echo();
+  const first = await shown(port);
+  const { key } = certify(directory);
+  assert.equal(await shown(port), first, 'nothing changes by itself');
+  server.child.kill('SIGHUP');
+  let last = first;
+  await until(() => {
+    shown(port).then((fingerprint) => (last = fingerprint));
+    return last !== first;
+  });
+  for (const tab of tabs) await tab.echo('after the change');
+
+  fs.writeFileSync(key, 'no key');
+  server.child.kill('SIGHUP');
+  await until(() => /ERROR.*not reloaded/.test(server.output), () => server.output);
+  assert.equal(await shown(port), last);
+  for (const tab of tabs) await tab.echo('after the mistake');
+  assert.match(server.output, /listening on https:/);
+});
