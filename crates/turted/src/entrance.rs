@@ -53,19 +53,26 @@ enum Entered {
 }
 
 /// Serves a connection that was just accepted.
-pub(crate) async fn enter(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+pub(crate) fn enter(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
     let peer = peer.ip().to_canonical();
-    if !worker.config.proxy_protocol && worker.shared.certificates.is_none() {
-        return http::serve(worker, Arrival { channel: stream, peer, permit }).await;
+    if worker.config.proxy_protocol || worker.shared.certificates.is_some() {
+        worker.spawn(examine(Rc::clone(worker), stream, peer, permit));
+    } else {
+        worker.spawn(http::serve(Rc::clone(worker), Arrival { channel: stream, peer, permit }));
     }
+}
+
+/// Lets a connection pass or not. What passes goes on as a task of its own, so that nothing of the
+/// entrance stays in memory.
+async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Permit) {
     let wait = worker.config.limits.request_head_wait;
     let entered = worker.stopping.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
     match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, peer))) => {
-            http::serve(worker, Arrival { channel, peer, permit }).await
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));
         }
         Some(Ok(Entered::Tls(channel, peer))) => {
-            http::serve(worker, Arrival { channel: *channel, peer, permit }).await;
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
         }
         Some(Err(refusal)) => refuse(refusal, peer, permit).await,
         None => {}

@@ -70,7 +70,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
 
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     match worker.shared.permits.take() {
-        Some(permit) => worker.spawn(entrance::enter(Rc::clone(worker), stream, peer, permit)),
+        Some(permit) => entrance::enter(worker, stream, peer, permit),
         None => worker.spawn(refuse(stream)),
     }
 }
