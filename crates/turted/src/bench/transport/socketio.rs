@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(play(&mut client, &greeting), (Ok(greeting.len()), 8, 0));
         assert_eq!(play(&mut client, &text(r#"40{"sid":"s"}"#)).1, 6 + r#"42["JOIN",{"channel":"c"}]"#.len());
         assert!(!client.is_ready());
-        play(&mut client, &text(r#"42["OK",{"channel":"c"}]"#));
+        play(&mut client, &text(r#"42["OK",{"channel":"c"}]"#)).0.unwrap();
         assert!(client.is_ready());
         let mut both = text(r#"42["EVENT",{}]"#);
         both.extend(text("2"));

@@ -43,7 +43,7 @@ pub(super) fn open_polling(
     };
     let permit = worker.shared.polling.take().ok_or(EngineRefusal::Overload)?;
     let outlet = Outlet::Polling(Polling::new(version, jsonp));
-    let session = Session { permit: Some(permit), ..Session::new(version, peer, jsonp) };
+    let session = Session::new(version, peer, jsonp).holding(permit);
     let connection = session::open(worker, session, outlet);
     let mut payload = PayloadEncoder::new(version);
     payload.push(&session::handshake(worker, &connection, session::Opening::Polling));

@@ -34,7 +34,7 @@ pub(crate) struct Session {
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
     /// Of a session that began by polling.
-    pub(super) permit: Option<Permit>,
+    _permit: Option<Permit>,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// A WebSocket is about to take the session over.
@@ -75,7 +75,7 @@ impl Session {
             peer,
             verifying: RefCell::default(),
             jsonp,
-            permit: None,
+            _permit: None,
             posting: Cell::new(false),
             upgrading: Cell::new(false),
             probe: RefCell::default(),
@@ -88,6 +88,11 @@ impl Session {
             pinged: Cell::new(None),
             bucket: Cell::new(None),
         }
+    }
+
+    /// The session counts as a connection for as long as it lives.
+    pub(super) fn holding(self, permit: Permit) -> Self {
+        Self { _permit: Some(permit), ..self }
     }
 
     /// The id of the session on its transport.

@@ -125,12 +125,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
 }
 
 /// One message on a WebSocket that has not taken over yet.
-fn probed(
-    worker: &Worker,
-    connection: &Rc<Connection>,
-    socket: &Socket,
-    message: &Message<'_>,
-) -> Probe {
+fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
     if !connection.session.may_send(worker) {
         return Probe::Failed;
     }

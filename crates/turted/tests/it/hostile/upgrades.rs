@@ -143,7 +143,8 @@ fn a_client_does_not_move_in_the_middle_of_a_post() {
         let mut posting = server.http();
         let body = payload(kind.version, &[r#"42["ECHO",1]"#]);
         let (first, rest) = body.split_at(4);
-        posting.send(format!("POST {polling} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
+        posting
+            .send(format!("POST {polling} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
         let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
         posting.send(first);
         socket.send_text("2probe");

@@ -13,7 +13,7 @@ pub(crate) use child::Child;
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use http::{Http, Response};
 pub(crate) use random::Random;
-pub(crate) use server::TestServer;
+pub(crate) use server::{TestServer, config};
 pub(crate) use tunnel::{Pair, Tunnel};
 pub(crate) use websocket::{WebSocket, frame};
 

@@ -78,13 +78,7 @@ impl Tunnel {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = TcpListener::from_std(listener).unwrap();
-                let accept = async {
-                    while let Ok((plain, _)) = listener.accept().await {
-                        #[allow(clippy::disallowed_methods, reason = "the runtime ends with the tunnel")]
-                        tokio::spawn(carry(plain, server, connector.clone(), prefix));
-                    }
-                };
+                let accept = accept(listener, |plain| carry(plain, server, connector.clone(), prefix));
                 tokio::select! { () = accept => {}, _ = stopped => {} }
             });
         };
@@ -100,6 +94,18 @@ impl Drop for Tunnel {
     fn drop(&mut self) {
         drop(self.stop.take());
         self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Carries every connection that comes, each in a task that ends with the runtime.
+async fn accept<F: Future<Output = io::Result<()>> + Send + 'static>(
+    listener: std::net::TcpListener,
+    carry: impl Fn(TcpStream) -> F,
+) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((plain, _)) = listener.accept().await {
+        #[allow(clippy::disallowed_methods, reason = "the runtime ends with the tunnel")]
+        tokio::spawn(carry(plain));
     }
 }
 
