@@ -83,3 +83,22 @@ fn one_that_panics_or_never_ends_refuses() {
     }
     client.ident(&json!({"username": "alice"}), "alice");
 }
+
+/// Panics before it has a future to give.
+struct Hasty;
+
+impl Authenticator for Hasty {
+    fn verify(&self, _: IdentRequest) -> Verification<'_> {
+        panic!("an authenticator panics on purpose")
+    }
+}
+
+#[test]
+fn one_that_panics_at_once_refuses() {
+    let server = Server::builder(config(ClientAuth::Accept)).authenticator(Hasty).bind().unwrap();
+    let mut client = Client::connect(server.address());
+    for _ in 0..2 {
+        let refused = client.ask("IDENT", &json!({"username": "alice"}));
+        assert_eq!(refused, error("IDENT cannot be verified now"));
+    }
+}
