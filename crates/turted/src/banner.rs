@@ -86,6 +86,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_a_certificate_is_reached_by_https() {
+        let tls = Some(crate::config::Tls { cert: "cert.pem".into(), key: "key.pem".into() });
+        let banner = banner(&Config { tls, ..Config::default() }, "127.0.0.1:7117".parse().unwrap());
+        assert!(banner.contains("listening on https://127.0.0.1:7117\n"), "{banner}");
+    }
+
+    #[test]
     fn a_protected_server_is_quiet_and_shows_no_secret() {
         let mut config = Config::default();
         config.auth.method = ClientAuth::Password(Secret::from("canary"));

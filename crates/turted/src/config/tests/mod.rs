@@ -6,6 +6,7 @@ mod credentials;
 mod docs;
 mod messages;
 mod sources;
+mod tls;
 
 use std::ffi::OsString;
 use std::fs;
