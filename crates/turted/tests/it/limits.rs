@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use turted::config::{Config, IdentMode};
 
-use crate::support::{Client, Kind, PATIENCE, Response, TestServer, Transport, WebSocket, frame, payload};
+use crate::support::{
+    Client, Kind, PATIENCE, Response, TestServer, Transport, WebSocket, frame, is_forgotten, payload,
+};
 
 fn patient(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::with(|config| {
@@ -166,7 +168,7 @@ fn a_polling_body_has_the_bytes_that_were_announced() {
         assert_eq!((response.status, response.header("connection")), (413, Some("close")));
         assert!(response.text().contains("socketio.max_payload"), "{}", response.text());
         assert!(http.is_ended());
-        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#, "the session may send less");
+        assert!(is_forgotten(&server, &client), "what it would have carried is lost, so the session ends");
     }
 }
 
@@ -221,7 +223,8 @@ fn a_client_sends_256_messages_at_once_and_is_told_before_it_is_cut() {
         let server = TestServer::with(|config| config.limits.message_rate = 0);
         let mut client = server.client(kind);
         // What it sent to connect counts.
-        let sent = usize::from(kind.version == 4);
+        let upgrade = if kind.transport == Transport::Upgraded { 2 } else { 0 };
+        let sent = usize::from(kind.version == 4) + upgrade;
         for number in sent..256 {
             client.emit("ECHO", &number.to_string());
         }

@@ -17,7 +17,22 @@ pub(crate) use server::{TestServer, config};
 pub(crate) use tunnel::{Pair, Tunnel};
 pub(crate) use websocket::{WebSocket, frame};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take that must happen. Only a failing test waits as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Whether the server forgets the polling session of a client, soon.
+pub(crate) fn is_forgotten(server: &TestServer, client: &Client) -> bool {
+    let target = client.kind.target("polling", &client.sid);
+    // A packet that asks for nothing.
+    let noop = payload(client.kind.version, &["6"]);
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        let response = server.http().post(&target, &[], noop.clone());
+        if response.status == 400 {
+            return response.text().contains(r#""code":1"#);
+        }
+    }
+    false
+}
