@@ -1,6 +1,7 @@
 //! Who belongs to which user or channel, and since when. The book-keeping under the registry.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::dispatch::{Targets, Via};
 use crate::name::Name;
@@ -83,16 +84,59 @@ impl Group {
 }
 
 /// All users or all channels of a shard. A group exists while it has members.
+///
+/// ```
+/// use turted_core::{membership::Since, name::Name, registry::Registry};
+/// let mut registry = Registry::new();
+/// let (key, chat) = (registry.insert(()), Name::new("chat").unwrap());
+/// registry.join(key, &chat, Since::START).unwrap();
+/// let channels = registry.channels();
+/// assert_eq!((channels.len(), channels.size(&chat)), (1, 1));
+/// assert_eq!(channels.at(0..channels.places()).collect::<Vec<_>>(), [(&chat, 1)]);
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Groups {
+pub struct Groups {
     by_name: HashMap<Name, u32>,
     groups: Vec<Option<Group>>,
     free: Vec<u32>,
 }
 
 impl Groups {
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.by_name.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// How many connections belong to `name`.
+    #[must_use]
+    pub fn size(&self, name: &Name) -> usize {
+        self.get(name).map_or(0, |group| group.members.len())
+    }
+
+    /// The places of the connections that belong to `name`.
+    pub fn slots(&self, name: &Name) -> impl Iterator<Item = u32> {
+        self.get(name).into_iter().flat_map(|group| group.members.iter().map(|member| member.slot))
+    }
+
+    /// The groups in `places`, each with its number of connections. A group keeps its place, so
+    /// whoever looks at all places, a few at a time, sees every group that was there throughout.
+    pub fn at(&self, places: Range<usize>) -> impl Iterator<Item = (&Name, usize)> {
+        let end = places.end.min(self.groups.len());
+        let groups = self.groups[places.start.min(end)..end].iter().flatten();
+        groups.map(|group| (&group.name, group.members.len()))
+    }
+
+    /// How many places there are, some of them empty.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.groups.len()
     }
 
     pub(crate) fn find(&self, name: &Name) -> Option<u32> {

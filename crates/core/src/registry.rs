@@ -3,6 +3,8 @@
 //! It decides who receives a dispatch, and nothing else: what a connection is (`T`) and how bytes
 //! reach it is not its business. A shard belongs to one worker, so there is no lock.
 
+mod census;
+
 use crate::dispatch::{Targets, Via};
 use crate::limits::{CHANNELS_PER_CONNECTION_MAX, USERS_PER_CONNECTION_MAX};
 use crate::membership::{Group, Groups, Member, Membership, Memberships, Since};
@@ -22,6 +24,12 @@ impl ConnectionKey {
     #[must_use]
     pub fn slot(self) -> u32 {
         self.slot
+    }
+
+    /// How many connections had this place before.
+    #[must_use]
+    pub fn generation(self) -> u32 {
+        self.generation
     }
 }
 
@@ -306,24 +314,6 @@ impl<T> Registry<T> {
                 reach(&mut slots[member.slot as usize], number, via);
             }
         }
-    }
-
-    /// Connections in this shard.
-    #[must_use]
-    pub fn connection_count(&self) -> usize {
-        self.connections
-    }
-
-    /// Users with at least one connection in this shard.
-    #[must_use]
-    pub fn user_count(&self) -> usize {
-        self.users.len()
-    }
-
-    /// Channels with at least one connection in this shard.
-    #[must_use]
-    pub fn channel_count(&self) -> usize {
-        self.channels.len()
     }
 
     fn entry(&self, key: ConnectionKey) -> Option<&Entry<T>> {

@@ -1,0 +1,39 @@
+//! How many there are of what, and which: for operators, not for dispatches.
+
+use super::Registry;
+use crate::membership::Groups;
+
+impl<T> Registry<T> {
+    /// Connections in this shard.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections
+    }
+
+    /// Users with at least one connection in this shard.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Channels with at least one connection in this shard.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// The users of this shard.
+    pub fn users(&self) -> &Groups {
+        &self.users
+    }
+
+    /// The channels of this shard.
+    pub fn channels(&self) -> &Groups {
+        &self.channels
+    }
+
+    /// How many places for connections there are, some of them empty.
+    pub fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+}
