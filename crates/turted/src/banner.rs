@@ -4,15 +4,20 @@ use std::net::SocketAddr;
 
 use crate::config::{ClientAuth, Config};
 
-/// The banner of a server that listens on `bound`; `config.listen` may have asked for port 0.
+/// The banner of a server that listens on `bound`, for operators on `admin` if it is there; the
+/// configuration may have asked for port 0.
 #[must_use]
-pub fn banner(config: &Config, bound: SocketAddr) -> String {
+pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> String {
     let mut lines = vec![
         format!("turted {}, workers: {}", env!("CARGO_PKG_VERSION"), config.workers),
         format!("listening on {}://{bound}", if config.tls.is_some() { "https" } else { "http" }),
         endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
+    if let Some(admin) = admin {
+        lines.push(format!("admin on http://{admin}"));
+        lines.push(endpoint("/metrics, /api/", "read-only", admin_credentials(config)));
+    }
     lines.extend(warning(config, bound));
     lines.join("\n") + "\n"
 }
@@ -35,6 +40,13 @@ fn push_credentials(config: &Config) -> &'static str {
     match config.push.password {
         None => "OPEN: everyone may push",
         Some(_) => "needs the password",
+    }
+}
+
+fn admin_credentials(config: &Config) -> &'static str {
+    match config.admin.token {
+        None => "OPEN: everyone may read",
+        Some(_) => "needs the token",
     }
 }
 
@@ -66,12 +78,14 @@ mod tests {
     fn an_open_server_says_so_loudly() {
         let config = Config { workers: 2, ..Config::default() };
         assert_eq!(
-            banner(&config, "127.0.0.1:40000".parse().unwrap()),
+            banner(&config, "127.0.0.1:40000".parse().unwrap(), "127.0.0.1:40001".parse().ok()),
             format!(
                 "turted {}, workers: 2\n\
                  listening on http://127.0.0.1:40000\n  \
                  /socket.io/    Socket.IO clients  OPEN: everyone may IDENT as any user\n  \
                  /push/         REST push          OPEN: everyone may push\n\
+                 admin on http://127.0.0.1:40001\n  \
+                 /metrics, /api/ read-only          OPEN: everyone may read\n\
                  WARNING: no credentials needed on this machine; to change that set auth.method and push.password_file\n",
                 env!("CARGO_PKG_VERSION")
             )
@@ -80,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_server_open_to_the_network_shouts() {
-        let banner = banner(&Config::default(), "[::]:7117".parse().unwrap());
+        let banner = banner(&Config::default(), "[::]:7117".parse().unwrap(), None);
         assert!(banner.contains("listening on http://[::]:7117\n"), "{banner}");
         assert!(banner.contains("ON ANY MACHINE"), "{banner}");
     }
@@ -97,7 +111,7 @@ mod tests {
         let mut config = Config::default();
         config.auth.method = ClientAuth::Password(Secret::from("canary"));
         config.push.password = Some(Secret::from("canary"));
-        let banner = banner(&config, "127.0.0.1:7117".parse().unwrap());
+        let banner = banner(&config, "127.0.0.1:7117".parse().unwrap(), None);
         assert!(!banner.contains("WARNING") && !banner.contains("canary"), "{banner}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use turted_core::close::Close;
@@ -29,6 +30,9 @@ pub(crate) struct Connection {
     pub(crate) expiry_due: Cell<Option<Instant>>,
     /// What waits in the fan-out.
     pub(crate) chain: Cell<Chain>,
+    /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
+    /// for each connection.
+    opened: u32,
     wire: Cell<Wire>,
     outlet: RefCell<Outlet>,
     /// The number of the last dispatch that was handed to the outlet.
@@ -36,17 +40,24 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(key: ConnectionKey, session: Session, outlet: Outlet) -> Self {
+    /// A connection that was opened when its worker was up for `uptime`.
+    pub(crate) fn new(key: ConnectionKey, session: Session, outlet: Outlet, uptime: Duration) -> Self {
         Self {
             key,
             session,
             standing: RefCell::default(),
             expiry_due: Cell::new(None),
             chain: Cell::new(Chain::EMPTY),
+            opened: u32::try_from(uptime.as_secs()).unwrap_or(u32::MAX),
             wire: Cell::new(Wire::SocketIo),
             outlet: RefCell::new(outlet),
             sent: Cell::new(0),
         }
+    }
+
+    /// The uptime of its worker at which it was opened.
+    pub(crate) fn opened(&self) -> Duration {
+        Duration::from_secs(self.opened.into())
     }
 
     pub(crate) fn wire(&self) -> Wire {
@@ -85,7 +96,7 @@ impl Connection {
         if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
             self.sent.set(last.sequence());
         }
-        let sent = self.outlet.borrow_mut().send(frames, worker.outbox_limits());
+        let sent = self.outlet.borrow_mut().send(frames, worker.outbox());
         self.settle(worker, sent);
     }
 
@@ -107,7 +118,12 @@ impl Connection {
         tracing::debug!(key = ?self.key, reason = close.reason(), "closing");
         self.session.closing(worker, self, close);
         worker.registry.borrow_mut().remove(self.key);
-        match self.outlet.replace(Outlet::Closed) {
+        let outlet = self.outlet.replace(Outlet::Closed);
+        worker.metrics.outbox_bytes.subtract(outlet.waiting().bytes);
+        if let Some(transport) = outlet.transport() {
+            worker.metrics.closed(transport, self.session.version, close);
+        }
+        match outlet {
             Outlet::Stream(stream) => {
                 end_stream(&stream.socket, close, stream.is_blocked());
                 if close != Close::Drain {
@@ -169,7 +185,7 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
             Err(_) => return connection.close(&worker, Close::SlowReader),
         }
         let sent = match &mut *connection.outlet.borrow_mut() {
-            Outlet::Stream(stream) => stream.flush(),
+            Outlet::Stream(stream) => stream.flush(&worker.metrics),
             Outlet::Polling(_) | Outlet::Closed => return,
         };
         match sent {

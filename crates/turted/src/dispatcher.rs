@@ -33,6 +33,20 @@ pub(crate) struct Delivery {
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
     inner: Arc<Inner>,
+    source: Source,
+}
+
+/// Where dispatches come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The program that embeds the server.
+    Embed,
+    /// The REST push connector.
+    Rest,
+}
+
+impl Source {
+    pub(crate) const ALL: [(Self, &str); 2] = [(Self::Embed, "embed"), (Self::Rest, "rest")];
 }
 
 #[derive(Debug)]
@@ -49,6 +63,8 @@ struct Order {
     log: Log,
     inboxes: Vec<mpsc::Sender<Delivery>>,
     stopped: bool,
+    /// How many were accepted, by source.
+    accepted: [u64; Source::ALL.len()],
 }
 
 /// Why an event was not accepted.
@@ -85,8 +101,26 @@ impl Reached {
 
 impl Dispatcher {
     pub(crate) fn new(epoch: Epoch, limits: LogLimits, inboxes: Vec<mpsc::Sender<Delivery>>) -> Self {
-        let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false });
-        Self { inner: Arc::new(Inner { epoch, order, handlers: Handlers::default() }) }
+        let accepted = [0; Source::ALL.len()];
+        let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false, accepted });
+        let inner = Arc::new(Inner { epoch, order, handlers: Handlers::default() });
+        Self { inner, source: Source::Embed }
+    }
+
+    /// The same dispatcher for dispatches of this source.
+    pub(crate) fn for_source(&self, source: Source) -> Self {
+        Self { inner: Arc::clone(&self.inner), source }
+    }
+
+    /// How many dispatches of this source were accepted.
+    pub(crate) fn accepted(&self, source: Source) -> u64 {
+        self.order().accepted[source as usize]
+    }
+
+    /// How many dispatches wait for the worker that has most of them waiting.
+    pub(crate) fn waiting(&self) -> usize {
+        let order = self.order();
+        order.inboxes.iter().map(|inbox| inbox.max_capacity() - inbox.capacity()).max().unwrap_or(0)
     }
 
     /// Sends `event` to all connections of `user`.
@@ -223,6 +257,7 @@ impl Dispatcher {
             if order.inboxes.iter().any(|inbox| inbox.capacity() < dispatches.len()) {
                 return Err(DispatchRefusal::Overload);
             }
+            order.accepted[self.source as usize] += dispatches.len() as u64;
             for dispatch in dispatches {
                 let entry = order.log.append(dispatch, now);
                 order.hand_over(&entry, reached(order.inboxes.len()).as_ref());

@@ -66,7 +66,8 @@ pub(crate) fn enter(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, pe
 /// entrance stays in memory.
 async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Permit) {
     let wait = worker.config.limits.request_head_wait;
-    let entered = worker.stopping.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
+    let entered =
+        worker.shared.life.ending.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
     match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));

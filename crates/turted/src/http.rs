@@ -28,6 +28,8 @@ use crate::transport::socketio;
 use crate::worker::{GOOD_BYE, Worker};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// Where balancers see that the server lives.
+pub(crate) const HEALTH: &str = "/health";
 
 /// The answer to a request.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -76,7 +78,7 @@ where
     let handler = Handler { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
     let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), handler);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
-    if worker.stopping.run_until_cancelled(served).await.is_none() {
+    if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
         Pin::new(&mut connection).graceful_shutdown();
         let served = poll_fn(|context| connection.poll_without_shutdown(context));
@@ -168,6 +170,9 @@ async fn route(call: Call) -> Outcome {
     }
     if path.strip_prefix(config.push.path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/") {
         return rest::answer(call).await.into();
+    }
+    if path == HEALTH {
+        return text(StatusCode::OK, "ok\n").into();
     }
     text(StatusCode::NOT_FOUND, "nothing is served under this path").into()
 }

@@ -4,14 +4,17 @@
 //! whatever connection each client already has. This library is what the program `turted` is made
 //! of; to embed a server in a program of your own start with [`server::Server`].
 
+mod admin;
 pub mod authenticator;
 pub mod banner;
 mod bench;
+mod census;
 pub mod cli;
 pub mod config;
 mod connection;
 mod cors;
 pub mod dispatcher;
+mod drain;
 mod entrance;
 mod fanout;
 mod frame;
@@ -22,6 +25,7 @@ mod listener;
 pub mod log;
 pub mod logging;
 mod mail;
+mod metrics;
 mod outlet;
 mod push;
 mod recovery;
@@ -29,6 +33,7 @@ pub mod server;
 mod session_id;
 mod shared;
 mod socket;
+mod systemd;
 mod timers;
 pub mod tls;
 mod transport;

@@ -1,8 +1,10 @@
 //! Opens the listening sockets and accepts connections, also when file descriptors run out.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Poll;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,30 +50,40 @@ pub(crate) fn open(address: SocketAddr, limits: &Limits) -> io::Result<std::net:
     Ok(socket.into())
 }
 
-/// Accepts connections until the server stops. When none can be accepted it waits longer and
+/// Accepts connections until the server drains. When none can be accepted it waits longer and
 /// longer instead of spinning, and recovers by itself.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
-    let stopping = worker.stopping.clone();
+    let draining = worker.shared.life.draining.clone();
     let mut backoff = ACCEPT_BACKOFF_MIN;
-    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
+    while let Some(accepted) = draining.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 backoff = ACCEPT_BACKOFF_MIN;
                 admit(&worker, stream, peer);
             }
             Err(error) => {
+                worker.metrics.accept_errors.add(1);
                 tracing::warn!(%error, ?backoff, "cannot accept connections");
-                stopping.run_until_cancelled(sleep(backoff)).await;
+                draining.run_until_cancelled(sleep(backoff)).await;
                 backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
             }
         }
+    }
+    // Closing the listener resets whoever waits in the kernel's queue: they get an answer instead.
+    for _ in 0..worker.config.limits.listen_backlog {
+        let next = poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await;
+        let Poll::Ready(Ok((stream, peer))) = next else { return };
+        admit(&worker, stream, peer);
     }
 }
 
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     match worker.shared.permits.take() {
         Some(permit) => entrance::enter(worker, stream, peer, permit),
-        None => worker.spawn(refuse(stream)),
+        None => {
+            worker.metrics.refused("connections");
+            worker.spawn(refuse(stream));
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! What workers ask of each other: requests of polling clients that arrived at a worker that does
-//! not own the session.
+//! What workers are asked by each other: requests of polling clients that arrived at a worker that
+//! does not own the session. And what the operator asks of them.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use turted_core::registry::ConnectionKey;
 
+use crate::census::Query;
 use crate::outlet::PollingAnswer;
 use crate::session_id::SessionId;
 use crate::socket::DetachedSocket;
@@ -20,6 +21,8 @@ pub(crate) enum Mail {
     Engine(SessionId, EngineRequest),
     /// The client of this connection is back under the same id: let go of the old connection.
     Supersede(ConnectionHint, SessionId, oneshot::Sender<()>),
+    /// The operator wants to know something.
+    Query(Query),
 }
 
 /// Where the connection of a session is looked for.

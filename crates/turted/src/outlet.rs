@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use turted_core::wire::engineio::{PayloadEncoder, Version};
 
 use crate::frame::Frame;
+use crate::metrics::{Transport, WorkerMetrics};
 use crate::socket::Socket;
 use crate::transport::socketio::{self, EngineRefusal};
 
@@ -21,17 +22,25 @@ const NOOP: &str = "6";
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
 
-/// How much may wait for one connection.
+/// How much may wait for one connection, and where it is counted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OutboxLimits {
-    pub(crate) bytes: usize,
-    pub(crate) frames: usize,
+pub(crate) struct Outbox<'a> {
+    pub(crate) bytes_max: usize,
+    pub(crate) frames_max: usize,
+    pub(crate) metrics: &'a WorkerMetrics,
 }
 
-impl OutboxLimits {
+/// What waits for one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Outbox<'_> {
     /// One frame alone always fits: it was accepted as a push, and is a little longer than that.
-    pub(crate) fn are_exceeded_by(self, frames: usize, bytes: usize) -> bool {
-        frames > self.frames || (frames > 1 && bytes > self.bytes)
+    pub(crate) fn is_exceeded_by(self, waiting: Waiting) -> bool {
+        waiting.frames > self.frames_max || (waiting.frames > 1 && waiting.bytes > self.bytes_max)
     }
 }
 
@@ -60,11 +69,43 @@ pub(crate) enum Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+    pub(crate) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+        let (sent, transport) = match self {
+            Self::Stream(stream) => (stream.send(frames, outbox), Transport::WebSocket),
+            Self::Polling(polling) => (polling.send(frames, outbox), Transport::Polling),
+            Self::Closed => return Sent::Gone,
+        };
+        if matches!(sent, Sent::Yes | Sent::Blocked) {
+            let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
+            outbox.metrics.delivered(transport, dispatches);
+        }
+        sent
+    }
+
+    /// How the client is connected; `None` once it is closed.
+    pub(crate) fn transport(&self) -> Option<Transport> {
         match self {
-            Self::Stream(stream) => stream.send(frames, limits),
-            Self::Polling(polling) => polling.send(frames, limits),
-            Self::Closed => Sent::Gone,
+            Self::Stream(_) => Some(Transport::WebSocket),
+            Self::Polling(_) => Some(Transport::Polling),
+            Self::Closed => None,
+        }
+    }
+
+    /// Whether the client has taken everything, as far as can be known on this side of the kernel.
+    pub(crate) fn is_flushed(&self) -> bool {
+        match self {
+            Self::Stream(stream) => !stream.is_blocked(),
+            Self::Polling(polling) => polling.waiting.is_empty(),
+            Self::Closed => true,
+        }
+    }
+
+    /// What the client has not taken yet.
+    pub(crate) fn waiting(&self) -> Waiting {
+        match self {
+            Self::Stream(stream) => stream.backlog.as_ref().map_or(Waiting::default(), |it| it.waiting()),
+            Self::Polling(polling) => Waiting { frames: polling.waiting.len(), bytes: polling.bytes },
+            Self::Closed => Waiting::default(),
         }
     }
 }
@@ -95,11 +136,11 @@ impl Stream {
         self.backlog.is_some()
     }
 
-    fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
+    fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
         if let Some(backlog) = &mut self.backlog {
-            return backlog.add(frames, limits);
+            return backlog.add(frames, outbox);
         }
-        let (done, sent) = match write_frames(&self.socket, frames) {
+        let (done, sent) = match write_frames(&self.socket, frames, outbox.metrics) {
             Ok(written) => written,
             Err(_) => return Sent::Gone,
         };
@@ -108,15 +149,16 @@ impl Stream {
         }
         // Without frames it stands for ciphertext that the kernel did not take.
         let mut backlog = Box::new(Backlog { sent, ..Backlog::default() });
-        let added = backlog.add(&frames[done..], limits);
+        let added = backlog.add(&frames[done..], outbox);
+        outbox.metrics.outbox_bytes.subtract(sent);
         self.backlog = Some(backlog);
         if added == Sent::Yes { Sent::Blocked } else { added }
     }
 
     /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again.
-    pub(crate) fn flush(&mut self) -> Sent {
+    pub(crate) fn flush(&mut self, metrics: &WorkerMetrics) -> Sent {
         let Some(backlog) = &mut self.backlog else { return Sent::Yes };
-        match backlog.write(&self.socket) {
+        match backlog.write(&self.socket, metrics) {
             Ok(true) => {
                 self.backlog = None;
                 Sent::Yes
@@ -128,14 +170,20 @@ impl Stream {
 }
 
 impl Backlog {
-    fn add(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
-        self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+    fn waiting(&self) -> Waiting {
+        Waiting { frames: self.frames.len(), bytes: self.bytes - self.sent }
+    }
+
+    fn add(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+        let bytes = bytes_of(frames);
+        outbox.metrics.outbox_bytes.add(bytes);
+        self.bytes += bytes;
         self.frames.extend(frames.iter().cloned());
-        let full = limits.are_exceeded_by(self.frames.len(), self.bytes - self.sent);
+        let full = outbox.is_exceeded_by(self.waiting());
         if full { Sent::Full } else { Sent::Yes }
     }
 
-    fn write(&mut self, socket: &Socket) -> io::Result<bool> {
+    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics) -> io::Result<bool> {
         while !self.frames.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
             let mut skip = self.sent;
@@ -145,7 +193,11 @@ impl Backlog {
                 skip = 0;
             }
             match socket.try_write_vectored(&slices[..count]) {
-                Ok(written) => self.forget(written),
+                Ok(written) => {
+                    metrics.wrote(written);
+                    metrics.outbox_bytes.subtract(written);
+                    self.forget(written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -170,9 +222,13 @@ impl Backlog {
     }
 }
 
+fn bytes_of(frames: &[Frame]) -> usize {
+    frames.iter().map(|frame| frame.bytes().len()).sum()
+}
+
 /// Writes frames until all are written or the socket is full: how many are written whole, and how
 /// many bytes of the next one.
-fn write_frames(socket: &Socket, frames: &[Frame]) -> io::Result<(usize, usize)> {
+fn write_frames(socket: &Socket, frames: &[Frame], metrics: &WorkerMetrics) -> io::Result<(usize, usize)> {
     let mut done = 0;
     while done < frames.len() {
         let batch = &frames[done..frames.len().min(done + WRITE_FRAMES_MAX)];
@@ -181,6 +237,7 @@ fn write_frames(socket: &Socket, frames: &[Frame]) -> io::Result<(usize, usize)>
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((done, 0)),
             Err(error) => return Err(error),
         };
+        metrics.wrote(written);
         for frame in batch {
             if written < frame.bytes().len() {
                 return Ok((done, written));
@@ -223,17 +280,19 @@ impl Polling {
         Self { version, jsonp, waiting: Vec::new(), bytes: 0, request: None, held: false }
     }
 
-    fn send(&mut self, frames: &[Frame], limits: OutboxLimits) -> Sent {
-        self.bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+    fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+        let bytes = bytes_of(frames);
+        outbox.metrics.outbox_bytes.add(bytes);
+        self.bytes += bytes;
         self.waiting.extend(frames.iter().cloned());
-        if limits.are_exceeded_by(self.waiting.len(), self.bytes) {
+        if outbox.is_exceeded_by(Waiting { frames: self.waiting.len(), bytes: self.bytes }) {
             return Sent::Full;
         }
-        self.answer()
+        self.answer(outbox.metrics)
     }
 
     /// Answers the request that waits, if there is one and something to answer.
-    fn answer(&mut self) -> Sent {
+    fn answer(&mut self, metrics: &WorkerMetrics) -> Sent {
         if self.waiting.is_empty() || self.held {
             return Sent::Yes;
         }
@@ -241,7 +300,7 @@ impl Polling {
         if request.is_closed() {
             return Sent::Gone;
         }
-        let waiting = self.take();
+        let waiting = self.take(metrics);
         let body = self.encode(waiting.iter().map(Frame::packet));
         if request.send(Ok(body)).is_err() { Sent::Gone } else { Sent::Yes }
     }
@@ -253,6 +312,7 @@ impl Polling {
     pub(crate) fn park(
         &mut self,
         request: oneshot::Sender<PollingAnswer>,
+        metrics: &WorkerMetrics,
     ) -> Result<Sent, oneshot::Sender<PollingAnswer>> {
         if self.request.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
             return Err(request);
@@ -261,7 +321,7 @@ impl Polling {
         if self.held {
             self.answer_alone(NOOP);
         }
-        Ok(self.answer())
+        Ok(self.answer(metrics))
     }
 
     /// Answers the request that waits, if any, with one packet out of turn.
@@ -279,9 +339,9 @@ impl Polling {
     }
 
     /// The client did not move after all: its next request gets what waits.
-    pub(crate) fn release(&mut self) -> Sent {
+    pub(crate) fn release(&mut self, metrics: &WorkerMetrics) -> Sent {
         self.held = false;
-        self.answer()
+        self.answer(metrics)
     }
 
     /// Whether the request that waited is gone.
@@ -290,12 +350,13 @@ impl Polling {
     }
 
     /// The client has moved: everything that waits goes with it.
-    pub(crate) fn leave(&mut self) -> Vec<Frame> {
+    pub(crate) fn leave(&mut self, metrics: &WorkerMetrics) -> Vec<Frame> {
         self.answer_alone(NOOP);
-        self.take()
+        self.take(metrics)
     }
 
-    fn take(&mut self) -> Vec<Frame> {
+    fn take(&mut self, metrics: &WorkerMetrics) -> Vec<Frame> {
+        metrics.outbox_bytes.subtract(self.bytes);
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
     }

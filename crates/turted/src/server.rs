@@ -19,17 +19,18 @@ use std::thread::{self, JoinHandle};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use turted_core::limits::DESCRIPTORS_RESERVED;
 
+use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{Dispatcher, Source};
 use crate::listener;
 use crate::log::{Epoch, LogLimits};
+use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
-use crate::shared::{Permits, Shared};
+use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
@@ -45,8 +46,8 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// A worker cannot be started.
-    #[error("cannot start a worker")]
+    /// The operating system refuses a thread or its runtime.
+    #[error("cannot start a thread")]
     Start(#[source] io::Error),
     /// The operating system has no random numbers.
     #[error("no random numbers")]
@@ -65,7 +66,8 @@ pub struct Server {
     address: SocketAddr,
     dispatcher: Dispatcher,
     certificates: Option<Certificates>,
-    stopping: CancellationToken,
+    shared: Arc<Shared>,
+    admin: Option<Admin>,
     workers: Vec<JoinHandle<()>>,
     /// Hears of every worker that ends.
     ended: mpsc::Receiver<()>,
@@ -106,6 +108,9 @@ impl Server {
         let dispatcher = Dispatcher::new(Epoch::from_random(random), log, inbox_senders);
         let connections = connection_limit(&config);
         let shared = Arc::new(Shared {
+            permits: Permits::new(connections),
+            metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
+            life: Life::new(listeners.len()),
             peers: mail_senders,
             gate: Gate::new(&config.auth, authenticator),
             recovery: Recovery::new(RecoveryLimits {
@@ -113,11 +118,11 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             push: PushGate::new(&config),
-            permits: Permits::new(connections),
             polling: Permits::new(connections),
             certificates: certificates.clone(),
         });
-        let node = Node { config, dispatcher, shared, stopping: CancellationToken::new() };
+        let admin = Admin::bind(&config, Monitor::new(Arc::clone(&shared), dispatcher.clone()))?;
+        let node = Node { config, dispatcher: dispatcher.for_source(Source::Rest), shared };
         let (end, ended) = mpsc::channel(1);
         let inlets = listeners.into_iter().zip(inboxes).zip(mails);
         let workers = inlets
@@ -126,14 +131,24 @@ impl Server {
                 node.start(index, Inlets { listener, inbox, mail }, End(end.clone()))
             })
             .collect::<Result<_, _>>()?;
-        let Node { dispatcher, stopping, .. } = node;
-        Ok(Self { address, dispatcher, certificates, stopping, workers, ended })
+        Ok(Self { address, dispatcher, certificates, shared: node.shared, admin, workers, ended })
     }
 
     /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the admin listener, if it has one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// What tells whether its workers live.
+    pub(crate) fn monitor(&self) -> Monitor {
+        Monitor::new(Arc::clone(&self.shared), self.dispatcher.clone())
     }
 
     /// Its dispatcher, to push from the same program and to listen to events.
@@ -149,7 +164,8 @@ impl Server {
     }
 
     /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was
-    /// accepted, closes connections so that their clients come back elsewhere.
+    /// accepted, closes connections so that their clients come back elsewhere, spread over
+    /// `drain_timeout` at most.
     ///
     /// # Errors
     /// A worker ended by itself.
@@ -158,10 +174,20 @@ impl Server {
             () = stop => false,
             _ = self.ended.recv() => true,
         };
+        let life = &self.shared.life;
+        life.draining.cancel();
         self.dispatcher.stop();
-        self.stopping.cancel();
+        if !lost {
+            // A worker ends only when all of them have drained. If one ends before that, the
+            // others would wait for it in vain.
+            self.ended.recv().await;
+        }
+        life.ending.cancel();
         // Closed once every worker has dropped its sender; then joining does not wait.
         while self.ended.recv().await.is_some() {}
+        if let Some(admin) = self.admin.take() {
+            admin.end().await;
+        }
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
     }
@@ -213,7 +239,7 @@ impl ServerBuilder {
 impl Drop for Server {
     fn drop(&mut self) {
         self.dispatcher.stop();
-        self.stopping.cancel();
+        self.shared.life.cut();
     }
 }
 
@@ -232,13 +258,12 @@ struct Node {
     config: Arc<Config>,
     dispatcher: Dispatcher,
     shared: Arc<Shared>,
-    stopping: CancellationToken,
 }
 
 impl Node {
     fn start(&self, index: u8, inlets: Inlets, end: End) -> Result<JoinHandle<()>, ServerError> {
         let (config, dispatcher) = (Arc::clone(&self.config), self.dispatcher.clone());
-        let (shared, stopping) = (Arc::clone(&self.shared), self.stopping.clone());
+        let shared = Arc::clone(&self.shared);
         let work = move || {
             let _end = end;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -247,7 +272,7 @@ impl Node {
                 Err(error) => return tracing::error!(%error, index, "cannot start a runtime"),
             };
             let worker = runtime.block_on(async {
-                let worker = Worker::new(index, config, dispatcher, shared, stopping);
+                let worker = Worker::new(index, config, dispatcher, shared);
                 if let Err(error) = worker.run(inlets).await {
                     tracing::error!(%error, index, "a worker ended");
                 }

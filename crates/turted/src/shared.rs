@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::authenticator::Gate;
 use crate::mail::Mail;
+use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
 use crate::tls::Certificates;
@@ -25,6 +27,56 @@ pub(crate) struct Shared {
     pub(crate) polling: Arc<Permits>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
+    /// What each worker counts, by index.
+    pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
+    pub(crate) life: Life,
+}
+
+impl Shared {
+    /// Where the worker with this index counts.
+    pub(crate) fn metrics_of(&self, index: u8) -> Arc<WorkerMetrics> {
+        Arc::clone(&self.metrics[usize::from(index)])
+    }
+}
+
+/// How far the life of the server has come: it serves, drains, ends.
+#[derive(Debug)]
+pub(crate) struct Life {
+    /// Nothing new is let in: no connection, no session, no dispatch. Who is connected is served
+    /// until its turn to be told comes.
+    pub(crate) draining: CancellationToken,
+    /// Everybody was told. Whatever waits for something gives up.
+    pub(crate) ending: CancellationToken,
+    /// Workers with connections that were not told yet.
+    undrained: AtomicUsize,
+}
+
+impl Life {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            draining: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            undrained: AtomicUsize::new(workers),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// One worker has told all of its connections. The end comes when all workers have: until
+    /// then each of them may be asked for a session by a request that came to another.
+    pub(crate) fn drained(&self) {
+        if self.undrained.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ending.cancel();
+        }
+    }
+
+    /// Ends without a word.
+    pub(crate) fn cut(&self) {
+        self.draining.cancel();
+        self.ending.cancel();
+    }
 }
 
 /// How many connections, or sessions, may be open.
@@ -37,6 +89,16 @@ pub(crate) struct Permits {
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { open: AtomicUsize::new(0), limit })
+    }
+
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many may be open.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Leave for one more, given back when it is dropped.

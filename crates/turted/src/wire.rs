@@ -1,10 +1,13 @@
 //! The wires a dispatch can leave on, and how each encodes it.
 
+use std::sync::Arc;
+
 use turted_core::dispatch::Via;
 use turted_core::wire::socketio;
 
 use crate::frame::Frame;
 use crate::log::{Accepted, Epoch, Position};
+use crate::metrics::WorkerMetrics;
 
 /// One format on the way out. Connections on the same wire share frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +19,10 @@ pub(crate) enum Wire {
 }
 
 /// What encoding needs beside the dispatch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct WireContext {
     pub(crate) epoch: Epoch,
+    pub(crate) metrics: Arc<WorkerMetrics>,
 }
 
 impl Wire {
@@ -35,6 +39,7 @@ impl Wire {
 
     /// Encodes a dispatch, once for all connections that receive it for this reason.
     pub(crate) fn encode(self, accepted: &Accepted, via: Via<'_>, context: &WireContext) -> Frame {
+        context.metrics.frames_encoded.add(1);
         let position = Position { epoch: context.epoch, sequence: accepted.sequence }.to_string();
         let offset = match self {
             Self::SocketIo => None,

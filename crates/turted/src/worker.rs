@@ -13,19 +13,20 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use turted_core::close::Close;
 use turted_core::rate::Rate;
 use turted_core::registry::{MembershipLimits, Registry};
 
+use crate::census;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::dispatcher::{Delivery, Dispatcher};
+use crate::drain;
 use crate::fanout::Fanout;
 use crate::listener;
 use crate::mail::Mail;
-use crate::outlet::OutboxLimits;
+use crate::metrics::WorkerMetrics;
+use crate::outlet::Outbox;
 use crate::shared::Shared;
 use crate::timers::Timers;
 use crate::transport::socketio;
@@ -35,7 +36,7 @@ use crate::wire::WireContext;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Letters waiting for one worker. A full box makes the other worker's request wait.
 pub(crate) const MAIL_MAX: usize = 1_024;
-/// Timers handled, or connections closed, before others get their turn.
+/// Timers handled before others get their turn.
 const TURN: usize = 256;
 /// How long good-byes may take once every connection was told.
 pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
@@ -56,11 +57,11 @@ pub(crate) struct Worker {
     pub(crate) config: Arc<Config>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) registry: RefCell<Registry<Rc<Connection>>>,
     pub(crate) timers: Timers,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    pub(crate) stopping: CancellationToken,
     fanout: RefCell<Fanout>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
@@ -75,22 +76,22 @@ impl Worker {
         config: Arc<Config>,
         dispatcher: Dispatcher,
         shared: Arc<Shared>,
-        stopping: CancellationToken,
     ) -> Rc<Self> {
         let memberships = MembershipLimits {
             channels: config.limits.channels_per_connection,
             users: config.limits.users_per_connection,
         };
+        let metrics = shared.metrics_of(index);
         Rc::new(Self {
             index,
-            context: WireContext { epoch: dispatcher.epoch() },
+            context: WireContext { epoch: dispatcher.epoch(), metrics: Arc::clone(&metrics) },
             config,
             dispatcher,
             shared,
+            metrics,
             registry: RefCell::new(Registry::with_limits(memberships)),
             timers: Timers::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-            stopping,
             fanout: RefCell::default(),
             seen: Cell::new(0),
             tasks: TaskTracker::new(),
@@ -103,14 +104,18 @@ impl Worker {
     /// # Errors
     /// The listener cannot be registered with the runtime.
     pub(crate) async fn run(self: &Rc<Self>, inlets: Inlets) -> io::Result<()> {
+        self.metrics.watch_runtime();
         let listener = TcpListener::from_std(inlets.listener)?;
         self.spawn(listener::accept(Rc::clone(self), listener));
         self.spawn(Rc::clone(self).read_mail(inlets.mail));
         self.spawn(Rc::clone(self).watch_timers());
         // Ends when the dispatcher stops and the inbox is empty.
         Rc::clone(self).deliver(inlets.inbox).await;
-        self.stopping.cancel();
-        self.drain().await;
+        drain::tell_all(self).await;
+        let life = &self.shared.life;
+        life.drained();
+        life.ending.cancelled().await;
+        self.finish().await;
         Ok(())
     }
 
@@ -125,9 +130,9 @@ impl Worker {
     }
 
     /// How much may wait for one connection.
-    pub(crate) fn outbox_limits(&self) -> OutboxLimits {
+    pub(crate) fn outbox(&self) -> Outbox<'_> {
         let limits = &self.config.limits;
-        OutboxLimits { bytes: limits.outbox_bytes, frames: limits.outbox_frames }
+        Outbox { bytes_max: limits.outbox_bytes, frames_max: limits.outbox_frames, metrics: &self.metrics }
     }
 
     /// How many messages one connection may send.
@@ -181,10 +186,11 @@ impl Worker {
     }
 
     async fn read_mail(self: Rc<Self>, mut mail: mpsc::Receiver<Mail>) {
-        let stopping = self.stopping.clone();
-        while let Some(Some(letter)) = stopping.run_until_cancelled(mail.recv()).await {
+        let ending = self.shared.life.ending.clone();
+        while let Some(Some(letter)) = ending.run_until_cancelled(mail.recv()).await {
             match letter {
                 Mail::Engine(id, request) => socketio::receive(&self, id, request),
+                Mail::Query(query) => census::answer(&self, query),
                 Mail::Supersede(hint, id, done) => {
                     socketio::supersede(&self, hint, id);
                     // The other worker may have stopped waiting.
@@ -195,8 +201,8 @@ impl Worker {
     }
 
     async fn watch_timers(self: Rc<Self>) {
-        let stopping = self.stopping.clone();
-        while stopping.run_until_cancelled(self.timers.wait()).await.is_some() {
+        let ending = self.shared.life.ending.clone();
+        while ending.run_until_cancelled(self.timers.wait()).await.is_some() {
             let now = Instant::now();
             for _ in 0..TURN {
                 let Some((key, due)) = self.timers.pop(now) else { break };
@@ -209,13 +215,8 @@ impl Worker {
         }
     }
 
-    /// Tells every connection that the server stops and waits for their tasks to end.
-    async fn drain(&self) {
-        let open: Vec<_> = self.registry.borrow().iter().cloned().collect();
-        for turn in open.chunks(TURN) {
-            turn.iter().for_each(|connection| connection.close(self, Close::Drain));
-            yield_now().await;
-        }
+    /// Waits for the tasks that still say good-bye.
+    async fn finish(&self) {
         self.tasks.close();
         if timeout(GOOD_BYE, self.tasks.wait()).await.is_err() {
             tracing::warn!(worker = self.index, tasks = self.tasks.len(), "tasks cut off at the end");

@@ -123,10 +123,10 @@ impl HttpAuthenticator {
         let mut builder = Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        let stopping = worker.stopping.clone();
+        let ending = worker.shared.life.ending.clone();
         worker.spawn(async move {
             // How it ends, whoever waits for an answer hears as well.
-            let _ = stopping.run_until_cancelled(connection).await;
+            let _ = ending.run_until_cancelled(connection).await;
         });
         Ok(sender)
     }

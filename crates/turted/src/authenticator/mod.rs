@@ -204,7 +204,8 @@ impl Gate {
                 }
             }
         };
-        let Some(answer) = worker.stopping.run_until_cancelled(timeout(self.timeout, asking)).await else {
+        let Some(answer) = worker.shared.life.ending.run_until_cancelled(timeout(self.timeout, asking)).await
+        else {
             return Err(IdentRefusal::Unavailable);
         };
         let Ok(answer) = answer else {

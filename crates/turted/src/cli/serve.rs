@@ -1,12 +1,11 @@
 //! `turted serve`: loads the configuration, starts logging and hands over to the server.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{EXIT_USAGE, complain, print};
@@ -14,6 +13,7 @@ use crate::banner::banner;
 use crate::config::{self, Config, Sources};
 use crate::logging;
 use crate::server::{Server, ServerError};
+use crate::systemd;
 use crate::tls::Certificates;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
@@ -31,7 +31,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
         warn!(%warning, "configuration");
     }
     match serve(loaded.config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(error);
             ExitCode::FAILURE
@@ -40,45 +40,69 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(config: Config) -> Result<(), ServeError> {
+fn serve(config: Config) -> Result<ExitCode, ServeError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
-        let hangup = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
+        let mut signals = Signals::listen().map_err(ServeError::Runtime)?;
         let server = Server::bind(config.clone())?;
-        print(banner(&config, server.address()).as_bytes());
-        let reloading = reload(hangup, server.certificates());
-        let stop = async {
-            tokio::select! {
-                () = stop(&mut terminate, &mut interrupt) => {}
-                never = reloading => match never {},
-            }
-        };
-        server.run(stop).await?;
-        Ok(())
+        print(banner(&config, server.address(), server.admin_address()).as_bytes());
+        systemd::ready();
+        let (stop, monitor, certificates) =
+            (CancellationToken::new(), server.monitor(), server.certificates());
+        tokio::select! {
+            ended = server.run(stop.clone().cancelled_owned()) => Ok(ended.map(|()| ExitCode::SUCCESS)?),
+            code = signals.watch(&stop, certificates.as_ref()) => Ok(code),
+            never = systemd::watch(monitor) => match never {},
+        }
     })
 }
 
-/// Reads the certificate anew on each SIGHUP.
-async fn reload(mut hangup: Signal, certificates: Option<Certificates>) -> Infallible {
-    while hangup.recv().await.is_some() {
-        match certificates.as_ref().map(Certificates::reload) {
-            Some(Ok(())) => info!("the certificate was reloaded"),
-            Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
-            None => info!("SIGHUP reloads the certificate, and there is none"),
-        }
-    }
-    pending().await
+/// The signals that mean something to us.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-/// Waits for the first signal. The second one ends the process at once.
-async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    info!(signal = name, "stopping");
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The first signal to end cancels `stop`. With the second one the process is to end at once:
+    /// the exit code is the one of a process that the signal killed.
+    async fn watch(&mut self, stop: &CancellationToken, certificates: Option<&Certificates>) -> ExitCode {
+        loop {
+            let (name, number) = tokio::select! {
+                _ = self.terminate.recv() => ("SIGTERM", 15),
+                _ = self.interrupt.recv() => ("SIGINT", 2),
+                _ = self.hangup.recv() => {
+                    reload(certificates);
+                    continue;
+                }
+            };
+            if stop.is_cancelled() {
+                warn!(signal = name, "stopping at once");
+                return ExitCode::from(128 + number);
+            }
+            info!(signal = name, "stopping");
+            systemd::stopping();
+            stop.cancel();
+        }
+    }
+}
+
+/// Reads the certificate anew.
+fn reload(certificates: Option<&Certificates>) {
+    match certificates.map(Certificates::reload) {
+        Some(Ok(())) => info!("the certificate was reloaded"),
+        Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
+        None => info!("SIGHUP reloads the certificate, and there is none"),
+    }
 }
 
 /// Why the server did not start, or ended.

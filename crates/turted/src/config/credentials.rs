@@ -1,4 +1,4 @@
-//! `[auth]` and `[push]`: reads secret files and decides which authenticator the keys describe.
+//! `[auth]`, `[push]` and `admin_token`: reads secret files and decides which authenticator the keys describe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use turted_core::auth::{Secret, TokenRule};
 /// Bytes of a secret file. A file this large is not a secret but a mistake.
 const SECRET_BYTES_MAX: u64 = 8 * 1024;
 
-/// Fills `auth.method` and `push.password` of the configuration.
+/// Fills `auth.method`, `push.password` and `admin.token` of the configuration.
 pub(super) fn resolve(collected: &mut Collected) {
     infer_methods(collected);
     let auth = collected.settings.auth.clone();
@@ -39,6 +39,8 @@ pub(super) fn resolve(collected: &mut Collected) {
     }
     let password = collected.settings.push.password.clone();
     collected.settings.config.push.password = secret(collected, "push.password", &password);
+    let token = collected.settings.admin_token.clone();
+    collected.settings.config.admin.token = secret(collected, "admin_token", &token);
     check_methods(collected);
     warn_about_file(collected);
 }
@@ -171,7 +173,7 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
 
 /// A configuration file that holds a secret is a secret file.
 fn warn_about_file(collected: &mut Collected) {
-    let keys = ["auth.password", "auth.prefix", "auth.suffix", "push.password"];
+    let keys = ["admin_token", "auth.password", "auth.prefix", "auth.suffix", "push.password"];
     let key = Some("auth.key").filter(|_| jwt::is_key_secret(collected));
     let mut origins = keys.into_iter().chain(key).map(|key| collected.origin(key));
     let origin = origins.find(|origin| matches!(origin, Origin::File { .. }));

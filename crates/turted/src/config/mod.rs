@@ -28,8 +28,8 @@ use collect::Collected;
 pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
-    AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery, SocketIo,
-    Tls, TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
+    Recovery, SocketIo, Tls, TrustedProxies,
 };
 pub(crate) use units::parse_duration;
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub assets_dir: Option<PathBuf>,
     /// How long connections are closed over after a signal. Default: 30 s.
     pub drain_timeout: Duration,
+    /// Where operators look in.
+    pub admin: Admin,
     /// The Socket.IO transport.
     pub socketio: SocketIo,
     /// Who clients are.
@@ -62,6 +64,37 @@ pub struct Tls {
     pub cert: PathBuf,
     /// The PEM file of its private key.
     pub key: PathBuf,
+}
+
+/// `admin_listen` and `admin_token`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where metrics, health and the read-only API are. Default: 127.0.0.1:7118 if it is free.
+    pub listen: AdminListen,
+    /// What a request must carry to see more than health. Default: nothing.
+    pub token: Option<Secret>,
+}
+
+/// `admin_listen`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// Here, or nowhere if somebody else has the port: nobody asked for it.
+    IfFree(SocketAddr),
+    /// Here; port 0 takes any free one.
+    At(SocketAddr),
+}
+
+impl AdminListen {
+    /// The address, unless it is off.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::IfFree(address) | Self::At(address) => Some(address),
+        }
+    }
 }
 
 /// `[socketio]`
@@ -258,6 +291,10 @@ impl Default for Config {
             log_format: LogFormat::Text,
             assets_dir: None,
             drain_timeout: limits::DRAIN_WAIT_MAX,
+            admin: Admin {
+                listen: AdminListen::IfFree(SocketAddr::from((Ipv4Addr::LOCALHOST, 7118))),
+                token: None,
+            },
             socketio: SocketIo::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),

@@ -25,6 +25,7 @@ pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
     check_proxies(collected);
     check_relations(collected);
     check_exposure(collected);
+    check_admin_exposure(collected);
     collected.refuse_problems()
 }
 
@@ -169,6 +170,20 @@ fn check_exposure(collected: &mut Collected) {
         );
         blame(collected, &["listen"], what);
     }
+}
+
+/// The admin listener tells who is online: other machines must show a token.
+fn check_admin_exposure(collected: &mut Collected) {
+    let config = &collected.settings.config;
+    let Some(address) = config.admin.listen.address() else { return };
+    if config.insecure || config.admin.token.is_some() || address.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let what = format!(
+        "`admin_listen` = \"{address}\" lets other machines see who is online; set `admin_token_file`, \
+         or accept it with --insecure"
+    );
+    blame(collected, &["admin_listen"], what);
 }
 
 /// Notes a problem at the first of `keys` that somebody set.

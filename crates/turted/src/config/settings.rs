@@ -16,6 +16,7 @@ use turted_core::auth::{Hash, Secret};
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) config: Config,
+    pub(super) admin_token: SecretSetting,
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
@@ -79,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            admin_token: SecretSetting::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings {
                 method: ClientMethod::Accept,
@@ -142,6 +144,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("log_format", Field::LogFormat(|s| &mut s.config.log_format)),
     Setting::new("assets_dir", Field::Path(|s| &mut s.config.assets_dir)),
     Setting::new("drain_timeout", Field::Duration(|s| &mut s.config.drain_timeout)),
+    Setting::new("admin_listen", Field::AdminListen(|s| &mut s.config.admin.listen)),
+    Setting::new("admin_token", Field::Secret(|s| &mut s.admin_token.text)),
+    Setting::new("admin_token_file", Field::Path(|s| &mut s.admin_token.file)),
     Setting::new("socketio.path", Field::UrlPath(|s| &mut s.config.socketio.path)),
     Setting::new("socketio.ping_interval", Field::Duration(|s| &mut s.config.socketio.ping_interval)),
     Setting::new("socketio.ping_timeout", Field::Duration(|s| &mut s.config.socketio.ping_timeout)),

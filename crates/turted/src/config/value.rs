@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
+use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_duration, parse_size, show_duration};
 use crate::authenticator::{Algorithm, HttpUrl};
@@ -17,6 +17,7 @@ type Of<T> = fn(&mut Settings) -> &mut T;
 /// The kind of a key's value and the field it fills. A leading number is the least value.
 pub(super) enum Field {
     Address(Of<SocketAddr>),
+    AdminListen(Of<AdminListen>),
     Bytes(usize, Of<usize>),
     Count(usize, Of<usize>),
     OptionalCount(Of<Option<usize>>),
@@ -73,6 +74,7 @@ impl Field {
     ) -> Result<(), Mismatch> {
         let read = match self {
             Self::Address(of) => put(of(settings), input.text().and_then(|text| text.parse().ok())),
+            Self::AdminListen(of) => put(of(settings), input.text().and_then(parse_admin_listen)),
             Self::Bytes(least, of) => put(of(settings), input.bytes().filter(|bytes| bytes >= least)),
             Self::Count(least, of) => put(of(settings), input.count().filter(|count| count >= least)),
             Self::OptionalCount(of) => put(of(settings), input.count().filter(|count| *count >= 1).map(Some)),
@@ -102,6 +104,9 @@ impl Field {
     pub(super) fn show(&self, settings: &mut Settings) -> Option<String> {
         Some(match self {
             Self::Address(of) => quote(&of(settings).to_string()),
+            Self::AdminListen(of) => {
+                quote(&of(settings).address().map_or_else(String::new, |address| address.to_string()))
+            }
             Self::Bytes(_, of) | Self::Count(_, of) => of(settings).to_string(),
             Self::OptionalCount(of) => of(settings).as_ref()?.to_string(),
             Self::Number(of) => of(settings).to_string(),
@@ -127,6 +132,9 @@ impl Field {
     fn expected(&self) -> String {
         match self {
             Self::Address(_) => r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into(),
+            Self::AdminListen(_) => {
+                r#"an address and a port, such as "127.0.0.1:7118", or "" for none"#.into()
+            }
             Self::Bytes(least, _) => {
                 format!("a number of bytes, {least} or more, such as 65536 or \"64KiB\"")
             }
@@ -303,6 +311,11 @@ pub(super) fn show_choice<T: Choice>(choice: T) -> String {
 fn put<T>(field: &mut T, value: Option<T>) -> Option<()> {
     *field = value?;
     Some(())
+}
+
+/// An address, or nothing at all for off.
+fn parse_admin_listen(text: &str) -> Option<AdminListen> {
+    if text.is_empty() { Some(AdminListen::Off) } else { text.parse().ok().map(AdminListen::At) }
 }
 
 /// `*` alone, or origins as browsers send them: scheme, host and port, without a path.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::push::{Refusal, RefusalKind, Shape};
@@ -12,6 +12,9 @@ use super::idempotency::StoredAnswer;
 use crate::dispatcher::DispatchRefusal;
 use crate::http::{Answer, BodyRefusal, answer as with_type, bare, text};
 use crate::log::Position;
+
+/// The rule under which a server that stops refuses pushes.
+const STOPPING: &str = "stopping";
 
 /// What the caller reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "wrong-password", "Wrong auth data")
     }
 
+    /// The rule that was broken.
+    pub(super) fn rule(&self) -> &'static str {
+        self.rule
+    }
+
     /// The answer in the form the caller reads.
     pub(super) fn answer(&self, form: Form) -> Answer {
         let mut answer = match form {
@@ -123,6 +131,10 @@ impl Problem {
         let headers = answer.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.rule == STOPPING {
+            // The next push on this connection would fare no better; elsewhere it may.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -180,7 +192,7 @@ impl From<BodyRefusal> for Problem {
 
 impl From<DispatchRefusal> for Problem {
     fn from(refusal: DispatchRefusal) -> Self {
-        let rule = if refusal == DispatchRefusal::Overload { "overload" } else { "stopping" };
+        let rule = if refusal == DispatchRefusal::Overload { "overload" } else { STOPPING };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, refusal.to_string()).retry_after(1)
     }
 }

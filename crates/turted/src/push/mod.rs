@@ -1,7 +1,7 @@
 //! Push connectors: how backends push.
 
 mod answer;
-mod attempts;
+pub(crate) mod attempts;
 mod idempotency;
 pub(crate) mod rest;
 #[cfg(test)]

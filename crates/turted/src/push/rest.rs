@@ -103,7 +103,10 @@ pub(crate) async fn answer(call: Call) -> Answer {
     let form = Form::of(call.request.headers());
     let origin = call.request.headers().get(ORIGIN).cloned();
     let mut answer = match *call.request.method() {
-        Method::POST => push(call).await.unwrap_or_else(|problem| problem.answer(form)),
+        Method::POST => push(call).await.unwrap_or_else(|problem| {
+            worker.metrics.refused(problem.rule());
+            problem.answer(form)
+        }),
         Method::OPTIONS if origins.is_none() => return bare(StatusCode::OK, ""),
         Method::OPTIONS => return cors::preflight(&call.request, origins),
         _ => return answer::method_not_supported(),
@@ -115,6 +118,7 @@ pub(crate) async fn answer(call: Call) -> Answer {
 }
 
 async fn push(call: Call) -> Result<Answer, Problem> {
+    let began = Instant::now();
     let Call { worker, peer, request } = call;
     let gate = &worker.shared.push;
     gate.check_address(peer)?;
@@ -126,10 +130,10 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let dispatches = parsed.into_dispatches()?;
     let form = Form::of(&head.headers);
     let Some(key) = idempotency_key(&head.headers)? else {
-        return Ok(dispatch(&worker, form, dispatches)?.answer(shape).await.into());
+        return Ok(dispatch(&worker, form, dispatches, began)?.answer(shape).await.into());
     };
     match gate.idempotency.claim(&key, &body, Instant::now()) {
-        Claim::Granted => match dispatch(&worker, form, dispatches) {
+        Claim::Granted => match dispatch(&worker, form, dispatches, began) {
             Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
             Err(refusal) => {
                 gate.idempotency.release(&key);
@@ -192,11 +196,18 @@ impl Dispatched {
     }
 }
 
-fn dispatch(worker: &Worker, form: Form, dispatches: Vec<Dispatch>) -> Result<Dispatched, DispatchRefusal> {
-    match form {
+fn dispatch(
+    worker: &Worker,
+    form: Form,
+    dispatches: Vec<Dispatch>,
+    began: Instant,
+) -> Result<Dispatched, DispatchRefusal> {
+    let dispatched = match form {
         Form::Plain => worker.dispatcher.dispatch_all(dispatches).map(|_| Dispatched::Plain),
         Form::Json => worker.dispatcher.dispatch_counted(dispatches).map(Dispatched::Counted),
-    }
+    }?;
+    worker.metrics.push_latency.record(began.elapsed());
+    Ok(dispatched)
 }
 
 /// Answers a push under its key. The answer is kept even if the caller is gone before it: that is

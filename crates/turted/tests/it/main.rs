@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 #![allow(clippy::print_stdout, reason = "a test that fails says how to repeat it")]
 
+mod admin;
+mod drain;
 mod embed;
 mod hostile;
 mod http;

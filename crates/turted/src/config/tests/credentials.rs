@@ -118,7 +118,8 @@ fn secrets_that_others_can_read_are_a_warning() {
 fn no_secret_reaches_debug_output_or_the_effective_configuration() {
     let place = Place::new("[auth]\nmethod = \"token\"\nprefix = \"canary\"\nsuffix_file = \"s\"");
     place.write("s", "canary");
-    let loaded = place.load(&[("TURTED_PUSH_PASSWORD", "canary")], &[]).unwrap();
+    let secrets = [("TURTED_PUSH_PASSWORD", "canary"), ("TURTED_ADMIN_TOKEN", "canary")];
+    let loaded = place.load(&secrets, &[]).unwrap();
     let text = format!("{loaded:?}\n{:?}\n{}", loaded.config, loaded.effective());
     assert!(!text.contains("canary"), "{text}");
     assert!(

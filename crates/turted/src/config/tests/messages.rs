@@ -49,6 +49,11 @@ fn wrong_types_are_told_with_what_was_expected_and_found() {
         &[],
         "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found a value of type integer",
     );
+    check(
+        "admin_listen = \"here\"",
+        &[],
+        "turted.toml:1:16: `admin_listen`: expected an address and a port, such as \"127.0.0.1:7118\", or \"\" for none, found \"here\"",
+    );
     check("insecure = \"yes\"", &[], "turted.toml:1:12: `insecure`: expected true or false, found \"yes\"");
     check(
         "log_level = \"loud\"",
@@ -139,4 +144,20 @@ fn other_machines_are_refused_without_credentials() {
         &[("TURTED_LISTEN", "10.0.0.1:1"), ("TURTED_AUTH_PASSWORD", "a")],
         "TURTED_LISTEN: `listen` = \"10.0.0.1:1\" lets other machines in, and everyone may push (`push.method` = \"none\"); set `push.password_file` or TURTED_PUSH_PASSWORD, or accept it with --insecure",
     );
+}
+
+#[test]
+fn other_machines_see_the_admin_listener_only_with_a_token() {
+    check(
+        "admin_listen = \"0.0.0.0:7118\"",
+        &[],
+        "turted.toml:1:16: `admin_listen` = \"0.0.0.0:7118\" lets other machines see who is online; set `admin_token_file`, or accept it with --insecure",
+    );
+    check("admin_token = \"\"", &[], "turted.toml:1:15: `admin_token`: the secret is empty");
+    let place = Place::new("admin_listen = \"0.0.0.0:7118\"");
+    assert!(place.load(&[], &[("insecure", "true")]).is_ok());
+    let config = place.load(&[("TURTED_ADMIN_TOKEN", "a")], &[]).unwrap().config;
+    assert_eq!(config.admin.token, Some(Secret::from("a")));
+    let config = place.load(&[("TURTED_ADMIN_LISTEN", "")], &[]).unwrap().config;
+    assert_eq!(config.admin.listen, AdminListen::Off);
 }

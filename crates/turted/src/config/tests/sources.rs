@@ -63,7 +63,7 @@ fn loopback_credentials_or_insecure_open_the_door() {
 #[test]
 fn the_effective_configuration_reads_back_as_itself() {
     let place = Place::new(
-        "allow_origins = [\"https://a.de\"]\nassets_dir = \".\"\n[limits]\nconnections = 7\noutbox_stall = \"1500ms\"",
+        "admin_listen = \"[::1]:0\"\nallow_origins = [\"https://a.de\"]\nassets_dir = \".\"\n[limits]\nconnections = 7\noutbox_stall = \"1500ms\"",
     );
     let loaded = place.load(&[], &[]).unwrap();
     let again = Place::new(&loaded.effective()).load(&[], &[]).unwrap();

@@ -110,7 +110,7 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
         Err(refusal) => return reply(answer, Err(refusal)),
     };
     let parked = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.park(answer),
+        Outlet::Polling(polling) => polling.park(answer, &worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => return,
     };
     match parked {
@@ -218,7 +218,7 @@ pub(super) async fn hand_over(
 pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     connection.session.upgrading.set(false);
     let sent = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.release(),
+        Outlet::Polling(polling) => polling.release(&worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => Sent::Yes,
     };
     connection.settle(worker, sent);

@@ -36,7 +36,7 @@ pub(super) fn receive(
     let session = &connection.session;
     session.heard();
     if !session.may_send(worker) {
-        send_reply(worker, connection, &Reply::Refused(RATE_LIMITED), None);
+        refuse(worker, connection, Refused { rule: "message-rate", reason: RATE_LIMITED }, None);
         connection.close(worker, Close::RateLimited);
         return Step::Stop;
     }
@@ -104,7 +104,7 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
             }
             if attachments > 0 {
                 session.attachments.set(u8::try_from(attachments).unwrap_or(u8::MAX));
-                send_reply(worker, connection, &Reply::Refused(BINARY), ack);
+                refuse(worker, connection, Refused { rule: "binary", reason: BINARY }, ack);
                 Step::Continue
             } else {
                 command(worker, connection, (&name, &args), ack)
@@ -132,7 +132,10 @@ fn command(
         Ok(Command::Ident(ident)) => return identify(worker, connection, &ident, ack),
         Ok(Command::Join(channel)) => match identity::join(worker, connection, &channel) {
             Ok(()) => reply(&Reply::Joined(&channel)),
-            Err(refusal) => reply(&Reply::Refused(&refusal.to_string())),
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                refuse(worker, connection, Refused { rule: "join", reason: &reason }, ack);
+            }
         },
         Ok(Command::Leave(channel)) => {
             worker.registry.borrow_mut().leave(connection.key, &channel);
@@ -140,7 +143,10 @@ fn command(
         }
         Ok(Command::Echo(data)) => reply(&Reply::Echo(data)),
         Ok(Command::Ping(data)) => reply(&Reply::Pong(data)),
-        Err(refusal) => reply(&Reply::Refused(&refusal.to_string())),
+        Err(refusal) => {
+            let reason = refusal.to_string();
+            refuse(worker, connection, Refused { rule: "command", reason: &reason }, ack);
+        }
     }
     Step::Continue
 }
@@ -181,12 +187,16 @@ fn identified(
         Ok(verified) => verified,
         Err(refusal) => {
             tracing::debug!(key = ?connection.key, %refusal, "ident refused");
-            return send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack);
+            let reason = refusal.to_string();
+            return refuse(worker, connection, Refused { rule: "ident", reason: &reason }, ack);
         }
     };
     match identity::admit(worker, connection, &verified) {
         Ok(()) => send_reply(worker, connection, &Reply::Identified(&verified.identity), ack),
-        Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
+        Err(refusal) => {
+            let reason = refusal.to_string();
+            refuse(worker, connection, Refused { rule: "users-per-connection", reason: &reason }, ack);
+        }
     }
 }
 
@@ -195,6 +205,23 @@ pub(super) fn expire(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     if identity::expire(worker, connection) {
         send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
     }
+}
+
+/// Why something is refused: the rule for the operator's metrics, the reason for the client.
+pub(super) struct Refused<'a> {
+    pub(super) rule: &'static str,
+    pub(super) reason: &'a str,
+}
+
+/// Says no, and counts it.
+pub(super) fn refuse(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    refused: Refused<'_>,
+    ack: Option<u64>,
+) {
+    worker.metrics.refused(refused.rule);
+    send_reply(worker, connection, &Reply::Refused(refused.reason), ack);
 }
 
 /// Sends a reply, and the ack if one is wanted, in one write.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio::sync::oneshot;
@@ -34,6 +34,8 @@ pub(crate) enum EngineRefusal {
     TooSlow,
     /// There are as many polling sessions as there may be connections.
     Overload,
+    /// The server takes no new session.
+    Stopping,
 }
 
 impl EngineRefusal {
@@ -43,7 +45,24 @@ impl EngineRefusal {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The rule for metrics.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::UnknownTransport => "engine-transport",
+            Self::UnknownSession => "engine-session",
+            Self::BadHandshakeMethod => "engine-method",
+            Self::BadRequest => "engine-request",
+            Self::Forbidden => "engine-origin",
+            Self::UnsupportedVersion => "engine-version",
+            Self::TooLong => "engine-body-too-long",
+            Self::TooSlow => "engine-body-too-slow",
+            Self::Overload => "engine-sessions",
+            Self::Stopping => "stopping",
         }
     }
 
@@ -58,6 +77,7 @@ impl EngineRefusal {
             Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
             Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
             Self::Overload => r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
+            Self::Stopping => r#"{"code":3,"message":"The server is stopping"}"#,
         }
     }
 }
@@ -65,8 +85,16 @@ impl EngineRefusal {
 impl From<EngineRefusal> for Answer {
     fn from(refusal: EngineRefusal) -> Self {
         let mut answer = with_type(refusal.status(), "application/json", refusal.body());
-        if refusal == EngineRefusal::Overload {
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        let headers = answer.headers_mut();
+        match refusal {
+            EngineRefusal::Overload => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            EngineRefusal::Stopping => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
         }
         answer
     }
@@ -158,6 +186,7 @@ pub(crate) async fn answer(call: Call) -> Outcome {
             answer.into()
         }
         Err(refusal) => {
+            worker.metrics.refused(refusal.rule());
             let mut answer = Answer::from(refusal);
             cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
             answer.into()
@@ -198,6 +227,9 @@ fn open<B>(
     query: &Query,
     transport: TransportName,
 ) -> Result<Outcome, EngineRefusal> {
+    if worker.shared.life.is_draining() {
+        return Err(EngineRefusal::Stopping);
+    }
     let version = query.version().ok_or(EngineRefusal::UnsupportedVersion)?;
     if request.method() != Method::GET {
         return Err(EngineRefusal::BadHandshakeMethod);

@@ -13,11 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use turted_core::close::Close;
 use turted_core::command::Command;
-use turted_core::reply::Reply;
 use turted_core::wire::engineio::Version;
 use turted_core::wire::socketio::{encode_connect, encode_event};
 
-use super::packets;
+use super::packets::{self, Refused};
 use super::request::Query;
 use crate::authenticator::unix_now;
 use crate::connection::Connection;
@@ -25,6 +24,8 @@ use crate::frame::Frame;
 use crate::identity;
 use crate::log::{Accepted, Position};
 use crate::mail::{ConnectionHint, Mail};
+use crate::metrics::Recovered;
+use crate::outlet::Waiting;
 use crate::recovery::{Home, LostSession};
 use crate::session_id::SessionId;
 use crate::transport::websocket::Step;
@@ -150,7 +151,8 @@ fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -
         // Without either it is meant for something else.
         Ok(_) => Step::Continue,
         Err(refusal) => {
-            packets::send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), None);
+            let reason = refusal.to_string();
+            packets::refuse(worker, connection, Refused { rule: "ident", reason: &reason }, None);
             Step::Continue
         }
     }
@@ -195,8 +197,12 @@ async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &R
     }
     let missed = found.as_ref().and_then(|(_, lost)| missed(worker, resumption, lost));
     match found.zip(missed) {
-        Some(((id, lost), missed)) => restore(worker, connection, id, &lost, &missed),
+        Some(((id, lost), missed)) => {
+            worker.metrics.recovered(Recovered::Resumed);
+            restore(worker, connection, id, &lost, &missed);
+        }
         None => {
+            worker.metrics.recovered(Recovered::Anew);
             begin(worker, connection);
             // The client takes the last string of any event for its position, the name of an event
             // without arguments too.
@@ -263,14 +269,14 @@ fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession) -> Optio
         let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
         Some(Wire::SocketIoWithOffset.encode(accepted, via, worker.context()))
     };
-    let (most, limits) = (worker.config.recovery.replay, worker.outbox_limits());
+    let (most, outbox) = (worker.config.recovery.replay, worker.outbox());
     let (mut frames, mut bytes) = (Vec::new(), CONNECT_BYTES_MAX);
     for frame in dispatches.iter().filter_map(frame) {
         bytes += frame.bytes().len();
         frames.push(frame);
         // What the outbox cannot hold would end the connection, and bring the client back for the
         // same again and again.
-        if frames.len() > most || limits.are_exceeded_by(frames.len() + 1, bytes) {
+        if frames.len() > most || outbox.is_exceeded_by(Waiting { frames: frames.len() + 1, bytes }) {
             return None;
         }
     }

@@ -100,6 +100,11 @@ impl Session {
         self.id.get().expect("set as soon as the connection is in the registry")
     }
 
+    /// The id a client of version 4 of Engine.IO knows its connection by. It gives no session away.
+    pub(crate) fn public_id(&self) -> Option<String> {
+        Some(self.recovery_id.get().or(self.id.get())?.public())
+    }
+
     /// Notes that the client is alive.
     pub(super) fn heard(&self) {
         self.heard.set(Instant::now());
@@ -153,11 +158,14 @@ impl Session {
 pub(super) fn open(worker: &Rc<Worker>, session: Session, outlet: Outlet) -> Rc<Connection> {
     let mut opened = None;
     worker.registry.borrow_mut().insert_with(|key| {
-        let connection = Rc::new(Connection::new(key, session, outlet));
+        let connection = Rc::new(Connection::new(key, session, outlet, worker.uptime()));
         opened = Some(Rc::clone(&connection));
         connection
     });
     let connection = opened.expect("insert_with calls its argument");
+    if let Some(transport) = connection.outlet().borrow().transport() {
+        worker.metrics.opened(transport, connection.session.version);
+    }
     connection.session.id.set(Some(SessionId::new(worker.index, connection.key.slot())));
     let config = &worker.config.socketio;
     let now = Instant::now();

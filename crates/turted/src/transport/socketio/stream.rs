@@ -150,10 +150,11 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
 /// Makes the WebSocket the way out and sends what waited for it.
 fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
     let waiting = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.leave(),
+        Outlet::Polling(polling) => polling.leave(&worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => return false,
     };
     connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket))));
+    worker.metrics.moved(connection.session.version);
     connection.send(worker, &waiting);
     true
 }

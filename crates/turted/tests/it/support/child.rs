@@ -3,25 +3,28 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Client, Http, Kind};
+use super::{Client, Http, Kind, PATIENCE};
 
 pub(crate) struct Child {
     process: std::process::Child,
     address: SocketAddr,
+    admin: SocketAddr,
     readers: Vec<JoinHandle<String>>,
 }
 
 impl Child {
-    /// Starts the program on a free port, with these variables and no others.
+    /// Starts the program on free ports, with these variables and no others.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_turted"))
             .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"])
             .env_clear()
+            .env("TURTED_ADMIN_LISTEN", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())
@@ -32,14 +35,18 @@ impl Child {
         let errors = process.stderr.take().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut banner = String::new();
-        let address = loop {
-            assert!(output.read_line(&mut banner).unwrap() > 0, "no address: {banner}");
-            if let Some((_, rest)) = banner.split_once("listening on http://") {
-                break rest.trim().parse().unwrap();
+        let mut address_behind = |prefix: &str| loop {
+            if let Some((_, rest)) = banner.split_once(prefix)
+                && let Some((address, _)) = rest.split_once('\n')
+            {
+                break address.parse().unwrap();
             }
+            assert!(output.read_line(&mut banner).unwrap() > 0, "no {prefix} in {banner}");
         };
+        let address = address_behind("listening on http://");
+        let admin = address_behind("admin on http://");
         let readers = vec![read_all(std::io::Cursor::new(banner).chain(output)), read_all(errors)];
-        Self { process, address, readers }
+        Self { process, address, admin, readers }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -52,6 +59,38 @@ impl Child {
 
     pub(crate) fn client(&self, kind: Kind) -> Client {
         Client::connect(self.address, kind)
+    }
+
+    /// A connection to its admin listener.
+    pub(crate) fn admin(&self) -> Http {
+        Http::connect(self.admin)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the process ends", || self.process.try_wait().unwrap().is_some());
+        self.process.wait().unwrap()
+    }
+
+    /// The time of a processor it has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        // USER_HZ is 100 on every Linux there is.
+        Duration::from_millis(ticks * 10)
     }
 
     /// Open file descriptors.
@@ -68,7 +107,7 @@ impl Child {
 
     /// Ends it as an operator would, and returns all it wrote. It must end well.
     pub(crate) fn stop(mut self) -> String {
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let status = self.process.wait().unwrap();
         let output: String = self.readers.drain(..).map(|reader| reader.join().unwrap()).collect();
         assert!(status.success(), "{status}: {output}");
@@ -93,4 +132,18 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
         let _ = from.read_to_string(&mut text);
         text
     })
+}
+
+/// Waits until `done`, which must happen.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        pause();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a process that is waited for gives no other sign")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
 }

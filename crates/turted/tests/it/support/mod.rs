@@ -9,7 +9,7 @@ mod server;
 mod tunnel;
 mod websocket;
 
-pub(crate) use child::Child;
+pub(crate) use child::{Child, eventually};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use http::{Http, Response};
 pub(crate) use random::Random;

@@ -4,20 +4,23 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
-use turted::config::Config;
+use turted::config::{Admin, AdminListen, Config};
 use turted::dispatcher::Dispatcher;
 use turted::server::{Server, ServerError};
 use turted::tls::Certificates;
 
 use super::{Client, Http, Kind, Response};
 
-/// The defaults, with two workers on a free port.
+/// The defaults, with two workers on free ports.
 pub(crate) fn config() -> Config {
-    Config { listen: ([127, 0, 0, 1], 0).into(), workers: 2, ..Config::default() }
+    let free = ([127, 0, 0, 1], 0).into();
+    let admin = Admin { listen: AdminListen::At(free), token: None };
+    Config { listen: free, admin, workers: 2, ..Config::default() }
 }
 
 pub(crate) struct TestServer {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     dispatcher: Dispatcher,
     certificates: Option<Certificates>,
     stop: Option<oneshot::Sender<()>>,
@@ -39,6 +42,7 @@ impl TestServer {
     pub(crate) fn start(config: Config) -> Self {
         let server = Server::bind(config).unwrap();
         let (address, dispatcher) = (server.address(), server.dispatcher());
+        let admin = server.admin_address();
         let certificates = server.certificates();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
@@ -47,11 +51,17 @@ impl TestServer {
                 let _ = stopped.await;
             }))
         };
-        Self { address, dispatcher, certificates, stop: Some(stop), thread: Some(thread::spawn(run)) }
+        let (stop, thread) = (Some(stop), Some(thread::spawn(run)));
+        Self { address, admin, dispatcher, certificates, stop, thread }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A connection to its admin listener.
+    pub(crate) fn admin(&self) -> Http {
+        Http::connect(self.admin.expect("the admin listener is on"))
     }
 
     pub(crate) fn dispatcher(&self) -> &Dispatcher {

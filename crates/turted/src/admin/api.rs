@@ -1,0 +1,338 @@
+//! `/api/v1/..`: read-only, JSON, every answer bounded.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use turted_core::name::Name;
+
+use super::monitor::{Monitor, Unanswered};
+use crate::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Selection};
+use crate::http::{Answer, answer as with_type};
+use crate::metrics::{Transport, VERSIONS};
+
+/// Names of a list that did not ask for more.
+const LIMIT_DEFAULT: usize = 100;
+
+/// What is asked.
+#[derive(Debug)]
+enum Question {
+    Counts,
+    List(Selection),
+    Group(Kind, Name),
+    Connection(ConnectionWanted),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ApiRefusal {
+    NoSuchPath,
+    NoSuchConnection,
+    BadPath,
+    BadName,
+    BadQuery,
+    Unanswered,
+}
+
+impl From<Unanswered> for ApiRefusal {
+    fn from(_: Unanswered) -> Self {
+        Self::Unanswered
+    }
+}
+
+impl From<ApiRefusal> for Answer {
+    fn from(refusal: ApiRefusal) -> Self {
+        let (status, detail) = match refusal {
+            ApiRefusal::NoSuchPath => (StatusCode::NOT_FOUND, "there is nothing under this path"),
+            ApiRefusal::NoSuchConnection => (StatusCode::NOT_FOUND, "no such connection on this node"),
+            ApiRefusal::BadPath => (StatusCode::BAD_REQUEST, "the path is not percent-encoded UTF-8"),
+            ApiRefusal::BadName => {
+                (StatusCode::BAD_REQUEST, "a name has 1 to 255 bytes and no control characters")
+            }
+            ApiRefusal::BadQuery => {
+                (StatusCode::BAD_REQUEST, "a list takes prefix=TEXT and limit=1 to 1000, each once")
+            }
+            ApiRefusal::Unanswered => {
+                (StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
+            }
+        };
+        problem(status, detail)
+    }
+}
+
+/// A refusal as RFC 9457 has it.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Answer {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        title: &'a str,
+        status: u16,
+        detail: &'a str,
+    }
+    let title = status.canonical_reason().unwrap_or("refused");
+    let body = serde_json::to_vec(&Problem { title, status: status.as_u16(), detail });
+    with_type(status, "application/problem+json", body.expect("texts can be written as JSON"))
+}
+
+/// Answers a request for `path`.
+pub(super) async fn answer(monitor: &Monitor, path: &str, query: Option<&str>) -> Answer {
+    match read(path, query) {
+        Ok(question) => find(monitor, question).await.unwrap_or_else(Answer::from),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
+    let path = path.strip_prefix("/api/v1/").ok_or(ApiRefusal::NoSuchPath)?;
+    let (collection, item) = match path.split_once('/') {
+        Some((collection, item)) => (collection, Some(item)),
+        None => (path, None),
+    };
+    let question = match (collection, item) {
+        ("users", None) => return read_list(Kind::Users, query).map(Question::List),
+        ("channels", None) => return read_list(Kind::Channels, query).map(Question::List),
+        ("counts", None) => Question::Counts,
+        ("users", Some(name)) => Question::Group(Kind::Users, read_name(name)?),
+        ("channels", Some(name)) => Question::Group(Kind::Channels, read_name(name)?),
+        ("connections", Some(id)) => Question::Connection(read_connection(id)?),
+        _ => return Err(ApiRefusal::NoSuchPath),
+    };
+    if query.is_some_and(|query| !query.is_empty()) { Err(ApiRefusal::BadQuery) } else { Ok(question) }
+}
+
+fn read_name(segment: &str) -> Result<Name, ApiRefusal> {
+    if segment.contains('/') {
+        // A slash inside a name is %2F.
+        return Err(ApiRefusal::NoSuchPath);
+    }
+    let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
+    Name::new(&text).map_err(|_| ApiRefusal::BadName)
+}
+
+fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
+    let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
+    match text.parse() {
+        Ok(id) => Ok(ConnectionWanted::ById(id)),
+        Err(()) => Ok(ConnectionWanted::ByPublicId(text)),
+    }
+}
+
+fn read_list(kind: Kind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
+    let (mut prefix, mut limit) = (None, None);
+    for part in query.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').ok_or(ApiRefusal::BadQuery)?;
+        let value = decode(&value.replace('+', " ")).ok_or(ApiRefusal::BadQuery)?;
+        let field = match key {
+            "prefix" => &mut prefix,
+            "limit" => &mut limit,
+            _ => return Err(ApiRefusal::BadQuery),
+        };
+        if field.replace(value).is_some() {
+            return Err(ApiRefusal::BadQuery);
+        }
+    }
+    let limit = limit.map_or(Ok(LIMIT_DEFAULT), |limit| limit.parse()).map_err(|_| ApiRefusal::BadQuery)?;
+    if !(1..=LIST_MAX).contains(&limit) {
+        return Err(ApiRefusal::BadQuery);
+    }
+    Ok(Selection { kind, prefix: prefix.unwrap_or_default(), limit })
+}
+
+/// Decodes strictly: each `%` is followed by two hexadecimal digits, and the result is UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let is_hex = |code: &str| code.len() >= 2 && code.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_hex) {
+        return None;
+    }
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {
+    match question {
+        Question::Counts => counts(monitor).await,
+        Question::List(selection) => list(monitor, selection).await,
+        Question::Group(kind, name) => group(monitor, kind, &name).await,
+        Question::Connection(wanted) => {
+            let state = monitor.connection(&wanted).await?.ok_or(ApiRefusal::NoSuchConnection)?;
+            Ok(json(&Connection::from(&state)))
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(value).expect("numbers and texts can be written as JSON");
+    with_type(StatusCode::OK, "application/json", body)
+}
+
+/// `GET /api/v1/counts`
+#[derive(Serialize)]
+struct Counts {
+    connections: ByTransport,
+    users: usize,
+    channels: usize,
+    workers: usize,
+    draining: bool,
+    uptime_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct ByTransport {
+    polling: u64,
+    websocket: u64,
+}
+
+async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
+    let (users, channels) = (monitor.count(Kind::Users).await, monitor.count(Kind::Channels).await);
+    if !users.answered.iter().chain(&channels.answered).all(|answered| *answered) {
+        return Err(ApiRefusal::Unanswered);
+    }
+    let metrics = &monitor.shared.metrics;
+    let connections = |transport: Transport| {
+        let workers = metrics.iter();
+        workers.flat_map(|own| VERSIONS.map(|(version, _)| own.connections(transport, version))).sum()
+    };
+    Ok(json(&Counts {
+        connections: ByTransport {
+            polling: connections(Transport::Polling),
+            websocket: connections(Transport::WebSocket),
+        },
+        users: users.names,
+        channels: channels.names,
+        workers: metrics.len(),
+        draining: monitor.is_draining(),
+        uptime_seconds: monitor.started.elapsed().as_secs(),
+    }))
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    connections: usize,
+}
+
+/// `GET /api/v1/users` and `GET /api/v1/channels`
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<Vec<Entry<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<Vec<Entry<'a>>>,
+    /// Whether the list is longer than what was asked for.
+    more: bool,
+}
+
+async fn list(monitor: &Monitor, selection: Selection) -> Result<Answer, ApiRefusal> {
+    let one_more = Selection { limit: selection.limit + 1, ..selection };
+    let names = monitor.list(&one_more).await?;
+    let entries = names.iter().take(selection.limit);
+    let entries = entries.map(|(name, &connections)| Entry { name: name.as_str(), connections }).collect();
+    let more = names.len() > selection.limit;
+    let (users, channels) = match selection.kind {
+        Kind::Users => (Some(entries), None),
+        Kind::Channels => (None, Some(entries)),
+    };
+    Ok(json(&Listed { users, channels, more }))
+}
+
+/// `GET /api/v1/users/NAME` and `GET /api/v1/channels/NAME`
+#[derive(Serialize)]
+struct Group<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    online: Option<bool>,
+    connections: usize,
+    /// The first 1,000 of them.
+    connection_ids: Vec<String>,
+}
+
+async fn group(monitor: &Monitor, kind: Kind, name: &Name) -> Result<Answer, ApiRefusal> {
+    let group = monitor.group(kind, name).await?;
+    Ok(json(&Group {
+        name: name.as_str(),
+        online: (kind == Kind::Users).then_some(group.connections > 0),
+        connections: group.connections,
+        connection_ids: group.ids.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+/// `GET /api/v1/connections/ID`
+#[derive(Serialize)]
+struct Connection<'a> {
+    id: String,
+    public_id: Option<&'a str>,
+    transport: Option<&'static str>,
+    version: &'a str,
+    users: Vec<&'a str>,
+    channels: Vec<&'a str>,
+    sent: String,
+    outbox_frames: usize,
+    outbox_bytes: usize,
+    /// Seconds since 1970.
+    connected_since: u64,
+}
+
+impl<'a> From<&'a ConnectionState> for Connection<'a> {
+    fn from(state: &'a ConnectionState) -> Self {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: state.id.to_string(),
+            public_id: state.public_id.as_deref(),
+            transport: state.transport.map(Transport::label),
+            version: state.version,
+            users: state.users.iter().map(Name::as_str).collect(),
+            channels: state.channels.iter().map(Name::as_str).collect(),
+            sent: state.sent.to_string(),
+            outbox_frames: state.waiting.frames,
+            outbox_bytes: state.waiting.bytes,
+            connected_since: since_epoch.saturating_sub(state.age).as_secs(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &str, query: Option<&str>) -> Option<ApiRefusal> {
+        read(path, query).err()
+    }
+
+    #[test]
+    fn names_in_paths_are_decoded_strictly() {
+        let name = |segment: &str| read_name(segment).map(|name| name.as_str().to_owned());
+        for (segment, decoded) in
+            [("alice", "alice"), ("a%2Fb", "a/b"), ("%C3%A4", "\u{e4}"), ("a+b", "a+b"), ("%25", "%")]
+        {
+            assert_eq!(name(segment).as_deref(), Ok(decoded), "{segment}");
+        }
+        for segment in ["%", "%4", "%zz", "a%C3", "%ff", "%+1"] {
+            assert_eq!(name(segment), Err(ApiRefusal::BadPath), "{segment}");
+        }
+        for segment in ["", "%0A", "%00"] {
+            assert_eq!(name(segment), Err(ApiRefusal::BadName), "{segment}");
+        }
+        assert_eq!(name(&"x".repeat(256)), Err(ApiRefusal::BadName));
+        assert_eq!(name("a/b"), Err(ApiRefusal::NoSuchPath));
+    }
+
+    #[test]
+    fn a_list_is_bounded_and_its_parameters_are_known() {
+        let list = |query| read_list(Kind::Users, query).map(|list| (list.prefix, list.limit));
+        assert_eq!(list(None), Ok((String::new(), 100)));
+        assert_eq!(list(Some("prefix=a%26+b&limit=1000")), Ok(("a& b".to_owned(), 1000)));
+        for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "x=1", "prefix", "prefix=%f"] {
+            assert_eq!(list(Some(query)), Err(ApiRefusal::BadQuery), "{query}");
+        }
+    }
+
+    #[test]
+    fn paths_are_exact() {
+        for path in
+            ["/", "/api", "/api/v1/", "/api/v1/user", "/api/v2/users", "/api/v1/connections", "/users"]
+        {
+            assert_eq!(refusal(path, None), Some(ApiRefusal::NoSuchPath), "{path}");
+        }
+        assert_eq!(refusal("/api/v1/counts", Some("x=1")), Some(ApiRefusal::BadQuery));
+        assert_eq!(refusal("/api/v1/counts", Some("")), None);
+    }
+}

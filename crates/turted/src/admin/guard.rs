@@ -1,0 +1,125 @@
+//! Who may read what the admin listener knows.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use turted_core::auth::Secret;
+
+use super::api::problem;
+use crate::config::Config;
+use crate::http::Answer;
+use crate::push::attempts::{AttemptLimits, Attempts};
+
+/// What a request has to pass.
+#[derive(Debug)]
+pub(super) struct Guard {
+    token: Option<Secret>,
+    wrong_tokens: Attempts,
+    is_loopback: bool,
+}
+
+/// Why a request may not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GuardRefusal {
+    /// The token is missing or wrong.
+    Token,
+    /// Too many wrong tokens came from this address.
+    Guessing,
+    /// The request is for another host than this machine.
+    Host,
+}
+
+impl Guard {
+    pub(super) fn new(config: &Config, address: SocketAddr) -> Self {
+        let limits = &config.limits;
+        Self {
+            token: config.admin.token.clone(),
+            wrong_tokens: Attempts::new(AttemptLimits {
+                attempts: limits.wrong_passwords,
+                window: limits.password_window,
+                addresses: limits.password_addresses,
+            }),
+            is_loopback: address.ip().to_canonical().is_loopback(),
+        }
+    }
+
+    pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
+        let Some(token) = &self.token else {
+            return if self.is_loopback { check_host(headers) } else { Ok(()) };
+        };
+        if self.wrong_tokens.blocked(peer, Instant::now()).is_some() {
+            return Err(GuardRefusal::Guessing);
+        }
+        match bearer(headers) {
+            // Constant time, see `Secret`.
+            Some(given) if token.matches(given) => Ok(()),
+            Some(_) => {
+                tracing::warn!(%peer, "wrong admin token");
+                self.wrong_tokens.count(peer, Instant::now());
+                Err(GuardRefusal::Token)
+            }
+            None => Err(GuardRefusal::Token),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Without a token any page that a browser on this machine has open could read along, if its name
+/// resolves to this machine (DNS rebinding). Such a request names the page's host.
+fn check_host(headers: &HeaderMap) -> Result<(), GuardRefusal> {
+    let Some(host) = headers.get(HOST) else { return Ok(()) };
+    let host = host.to_str().unwrap_or("");
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_ours = name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok();
+    is_ours.then_some(()).ok_or(GuardRefusal::Host)
+}
+
+impl From<GuardRefusal> for Answer {
+    fn from(refusal: GuardRefusal) -> Self {
+        match refusal {
+            GuardRefusal::Token => {
+                let mut answer = problem(StatusCode::UNAUTHORIZED, "Authorization: Bearer TOKEN is needed");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                answer
+            }
+            GuardRefusal::Guessing => problem(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many wrong tokens from this address (limits.wrong_passwords)",
+            ),
+            GuardRefusal::Host => problem(
+                StatusCode::MISDIRECTED_REQUEST,
+                "without admin_token the host must be an IP address or localhost",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_host_cannot_read_along() {
+        let check = |host: &str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).unwrap())]);
+            check_host(&headers).is_ok()
+        };
+        for host in ["localhost", "LOCALHOST:7118", "127.0.0.1:7118", "127.0.0.1", "[::1]:7118", "[::1]"] {
+            assert!(check(host), "{host}");
+        }
+        for host in ["evil.example:7118", "evil.example", "localhost.evil.example", "", "127.0.0.1.evil:1"] {
+            assert!(!check(host), "{host}");
+        }
+        assert!(check_host(&HeaderMap::new()).is_ok());
+    }
+}

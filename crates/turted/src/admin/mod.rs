@@ -1,0 +1,220 @@
+//! The admin listener: metrics, health, and a read-only API for operators.
+//!
+//! It runs beside the workers, on a small thread of its own, so that it answers when they do not,
+//! or when the runtime of a program that embeds the server is busy or has no I/O. What it cannot
+//! read from counters it asks of the workers by letter.
+//!
+//! | file | what |
+//! |---|---|
+//! | `monitor` | asks the workers, with an end to waiting |
+//! | `guard` | who may read |
+//! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
+//! | `page` | `/metrics`: every metric, its type and its meaning |
+//! | `exposition` | the text format of Prometheus |
+
+mod api;
+mod exposition;
+mod guard;
+mod monitor;
+mod page;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use turted_core::limits::{ACCEPT_BACKOFF_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_WAIT_MAX};
+
+use crate::config::{AdminListen, Config};
+use crate::http::{Answer, HEALTH, answer, text};
+use crate::server::ServerError;
+use guard::Guard;
+pub(crate) use monitor::Monitor;
+
+/// Connections of operators at once: a few scrapers and people. They come out of the descriptors
+/// that are kept back from clients.
+const CONNECTIONS_MAX: usize = 32;
+/// Connections the kernel holds for us; more than are served at once need not wait.
+const BACKLOG: i32 = 32;
+/// How long answers that are under way may take at the end.
+const GOOD_BYE: Duration = Duration::from_secs(1);
+
+/// An admin listener that is served, by a thread of its own; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    address: SocketAddr,
+    ending: DropGuard,
+    /// Cancelled when the thread is about to end.
+    ended: CancellationToken,
+}
+
+/// What every request needs.
+#[derive(Debug)]
+struct State {
+    monitor: Monitor,
+    guard: Guard,
+}
+
+impl Admin {
+    /// Listens where the configuration says, if it says so, and serves from then on.
+    ///
+    /// # Errors
+    /// The configured address cannot be listened on. The default one is given up with a warning.
+    pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, ServerError> {
+        let Some(address) = config.admin.listen.address() else { return Ok(None) };
+        let opened = open(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match (opened, config.admin.listen) {
+            (Ok((address, listener)), _) => {
+                let state = Arc::new(State { monitor, guard: Guard::new(config, address) });
+                Self::start(listener, address, state).map(Some).map_err(ServerError::Start)
+            }
+            (Err(error), AdminListen::IfFree(_)) => {
+                tracing::warn!(%address, %error, "no admin listener; set admin_listen to choose another");
+                Ok(None)
+            }
+            (Err(source), _) => Err(ServerError::Listen { address, source }),
+        }
+    }
+
+    fn start(listener: std::net::TcpListener, address: SocketAddr, state: Arc<State>) -> io::Result<Self> {
+        let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
+        let serving = Serving { state, tasks: TaskTracker::new(), ending: ending.clone() };
+        let end = ended.clone().drop_guard();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let work = move || {
+            let _end = end;
+            runtime.block_on(serving.run(listener));
+        };
+        thread::Builder::new().name("turted-admin".into()).spawn(work)?;
+        Ok(Self { address, ending: ending.drop_guard(), ended })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it; answers that are under way are given.
+    pub(crate) async fn end(self) {
+        drop(self.ending);
+        self.ended.cancelled().await;
+    }
+}
+
+/// Opens the listener. The port is not shared (no `SO_REUSEPORT`): a second server must notice
+/// that it is taken, not get half of the scrapes.
+fn open(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[derive(Clone)]
+struct Serving {
+    state: Arc<State>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+}
+
+impl Serving {
+    async fn run(self, listener: std::net::TcpListener) {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => self.accept(listener).await,
+            Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
+        }
+        self.tasks.close();
+        // Whoever is still reading then does without the rest.
+        let _ = timeout(GOOD_BYE, self.tasks.wait()).await;
+    }
+
+    async fn accept(&self, listener: TcpListener) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let ending = self.ending.clone();
+        loop {
+            let next = async {
+                let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>((permit, listener.accept().await?))
+            };
+            match ending.run_until_cancelled(next).await {
+                None => return,
+                Some(Ok((permit, (stream, peer)))) => {
+                    let serving = self.clone();
+                    self.tasks.spawn(async move {
+                        serving.serve(stream, peer.ip().to_canonical()).await;
+                        drop(permit);
+                    });
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "cannot accept admin connections");
+                    ending.run_until_cancelled(sleep(ACCEPT_BACKOFF_MAX)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: IpAddr) {
+        let state = Arc::clone(&self.state);
+        let service = service_fn(move |request| {
+            let state = Arc::clone(&state);
+            async move { Ok::<_, Infallible>(route(&state, peer, &request).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_HEAD_WAIT_MAX)
+            .max_buf_size(REQUEST_HEAD_BYTES_MAX);
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        if self.ending.run_until_cancelled(connection.as_mut()).await.is_none() {
+            connection.as_mut().graceful_shutdown();
+            // Broken by the reader, or complete: it ends either way.
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    let mut answer = match request.uri().path() {
+        HEALTH => text(StatusCode::OK, "ok\n"),
+        "/ready" => ready(&state.monitor),
+        path => match state.guard.check(peer, request.headers()) {
+            Err(refusal) => refusal.into(),
+            Ok(()) if path == "/metrics" => metrics(&state.monitor).await,
+            Ok(()) => api::answer(&state.monitor, path, request.uri().query()).await,
+        },
+    };
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn ready(monitor: &Monitor) -> Answer {
+    if monitor.is_draining() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        text(StatusCode::OK, "ready\n")
+    }
+}
+
+async fn metrics(monitor: &Monitor) -> Answer {
+    answer(StatusCode::OK, exposition::CONTENT_TYPE, page::write(monitor).await)
+}

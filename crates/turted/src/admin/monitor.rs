@@ -1,0 +1,129 @@
+//! Asks the workers, and does not wait for one that does not answer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use turted_core::name::Name;
+
+use crate::census::{ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Query, Selection};
+use crate::dispatcher::Dispatcher;
+use crate::mail::Mail;
+use crate::shared::Shared;
+
+/// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
+/// names a few hundred; who takes longer than this does not serve its clients either.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// Sees all workers of a node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Monitor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) started: Instant,
+}
+
+/// A worker did not answer in time, or is gone.
+#[derive(Debug)]
+pub(crate) struct Unanswered;
+
+/// How many names there are on the node.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) names: usize,
+    /// Which workers answered; the names of the others are missing.
+    pub(super) answered: Vec<bool>,
+}
+
+impl Monitor {
+    pub(crate) fn new(shared: Arc<Shared>, dispatcher: Dispatcher) -> Self {
+        Self { shared, dispatcher, started: Instant::now() }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.life.is_draining()
+    }
+
+    /// Whether every worker answers.
+    pub(crate) async fn workers_answer(&self) -> bool {
+        self.ask_all(Query::Ping).await.iter().all(Option::is_some)
+    }
+
+    /// Counts the names of the node, each once, however many workers know it.
+    pub(super) async fn count(&self, kind: Kind) -> Counted {
+        let hasher = RandomState::new();
+        let hashes = self.ask_all(|answer| Query::Hashes(kind, hasher.clone(), answer)).await;
+        let answered = hashes.iter().map(Option::is_some).collect();
+        let names = match &*hashes {
+            [Some(only)] => only.len(),
+            several => several.iter().flatten().flatten().collect::<HashSet<_>>().len(),
+        };
+        Counted { names, answered }
+    }
+
+    /// The first names of the node. Those of the node are among the first of each worker.
+    pub(super) async fn list(&self, selection: &Selection) -> Result<BTreeMap<Name, usize>, Unanswered> {
+        let lists = self.ask_all(|answer| Query::List(selection.clone(), answer)).await;
+        let mut names = BTreeMap::new();
+        for list in lists {
+            for (name, connections) in list.ok_or(Unanswered)? {
+                *names.entry(name).or_default() += connections;
+            }
+        }
+        while names.len() > selection.limit {
+            names.pop_last();
+        }
+        Ok(names)
+    }
+
+    /// The connections of one user or channel.
+    pub(super) async fn group(&self, kind: Kind, name: &Name) -> Result<GroupState, Unanswered> {
+        let mut whole = GroupState::default();
+        for group in self.ask_all(|answer| Query::Group(kind, name.clone(), answer)).await {
+            let group = group.ok_or(Unanswered)?;
+            whole.connections += group.connections;
+            whole.ids.extend(group.ids);
+        }
+        whole.ids.sort_unstable();
+        whole.ids.truncate(LIST_MAX);
+        Ok(whole)
+    }
+
+    /// One connection, if it is there.
+    pub(super) async fn connection(
+        &self,
+        wanted: &ConnectionWanted,
+    ) -> Result<Option<ConnectionState>, Unanswered> {
+        let mut complete = true;
+        for answer in self.ask_all(|answer| Query::Connection(wanted.clone(), answer)).await {
+            match answer {
+                Some(Some(state)) => return Ok(Some(state)),
+                Some(None) => {}
+                None => complete = false,
+            }
+        }
+        if complete { Ok(None) } else { Err(Unanswered) }
+    }
+
+    /// Asks all workers at once: one answer per worker, in their order. A worker whose box is full
+    /// is as good as one that does not answer.
+    async fn ask_all<T>(&self, query: impl Fn(oneshot::Sender<T>) -> Query) -> Vec<Option<T>> {
+        let ask = |peer: &tokio::sync::mpsc::Sender<Mail>| {
+            let (sender, answer) = oneshot::channel();
+            peer.try_send(Mail::Query(query(sender))).is_ok().then_some(answer)
+        };
+        let asked: Vec<_> = self.shared.peers.iter().map(ask).collect();
+        let deadline = Instant::now() + ANSWER_WAIT;
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            answers.push(match answer {
+                Some(answer) => timeout_at(deadline, answer).await.ok().and_then(Result::ok),
+                None => None,
+            });
+        }
+        answers
+    }
+}

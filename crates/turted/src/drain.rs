@@ -1,0 +1,95 @@
+//! The end of a worker's connections: each is told to come back elsewhere, not all at once, and
+//! none before it has taken what was accepted for it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use turted_core::close::Close;
+use turted_core::limits::GOOD_BYES_PER_SECOND;
+use turted_core::registry::ConnectionKey;
+
+use crate::worker::Worker;
+
+/// Time between two looks at whose turn it is: ten connections at full pace, and no client waits
+/// noticeably longer for its bytes to leave than they take.
+const BEAT: Duration = Duration::from_millis(10);
+
+/// Tells every connection of this worker that the server stops. To be called when the fan-out is
+/// done: what was accepted is then in the outboxes at the latest.
+///
+/// Takes as long as `drain_timeout` at most.
+pub(crate) async fn tell_all(worker: &Rc<Worker>) {
+    let began = Instant::now();
+    let keys: Vec<_> = worker.registry.borrow().iter().map(|connection| connection.key).collect();
+    let config = &worker.config;
+    let spread = spread(keys.len() * config.workers, config.drain_timeout);
+    // Who takes nothing for `outbox_stall` would be cut in any case.
+    let patience = (spread + config.limits.outbox_stall).min(config.drain_timeout);
+    let (mut told, mut late) = (0, Vec::new());
+    loop {
+        late.retain(|key| !tell_if_flushed(worker, *key));
+        let due = due(keys.len(), began.elapsed(), spread);
+        late.extend(keys[told..due].iter().copied().filter(|key| !tell_if_flushed(worker, *key)));
+        told = due;
+        if told == keys.len() && (late.is_empty() || began.elapsed() >= patience) {
+            break;
+        }
+        sleep(BEAT).await;
+    }
+    tell_the_rest(worker);
+}
+
+/// Over how long `connections` of a node are told.
+fn spread(connections: usize, longest: Duration) -> Duration {
+    let millis = connections.saturating_mul(1000) / GOOD_BYES_PER_SECOND;
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)).min(longest)
+}
+
+/// How many of `total` have been told when the current beat is over.
+fn due(total: usize, elapsed: Duration, spread: Duration) -> usize {
+    let (elapsed, spread) = ((elapsed + BEAT).as_micros(), spread.as_micros().max(1));
+    usize::try_from((total as u128 * elapsed).div_ceil(spread)).map_or(total, |due| due.min(total))
+}
+
+/// Whether the connection is over: it was told now, or it ended before.
+fn tell_if_flushed(worker: &Rc<Worker>, key: ConnectionKey) -> bool {
+    let connection = worker.registry.borrow().get(key).cloned();
+    let Some(connection) = connection else { return true };
+    let flushed = connection.outlet().borrow().is_flushed();
+    if flushed {
+        connection.close(worker, Close::Drain);
+    }
+    flushed
+}
+
+/// Tells who did not take everything, and the few who were let in at the last moment.
+fn tell_the_rest(worker: &Rc<Worker>) {
+    let rest: Vec<_> = worker.registry.borrow().iter().cloned().collect();
+    if !rest.is_empty() {
+        tracing::info!(worker = worker.index, connections = rest.len(), "closing before all was sent");
+    }
+    rest.iter().for_each(|connection| connection.close(worker, Close::Drain));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_server_is_drained_at_once_and_a_large_one_in_the_time_it_has() {
+        let longest = Duration::from_secs(30);
+        assert_eq!(due(10, Duration::ZERO, spread(10, longest)), 10);
+        assert_eq!(spread(2_000, longest), Duration::from_secs(2));
+        assert_eq!(spread(1_000_000, longest), longest);
+        assert_eq!(spread(usize::MAX, longest), longest);
+    }
+
+    #[test]
+    fn the_pace_is_even() {
+        let spread = Duration::from_secs(2);
+        for (millis, told) in [(0, 10), (490, 500), (1_990, 2_000), (5_000, 2_000)] {
+            assert_eq!(due(2_000, Duration::from_millis(millis), spread), told, "{millis} ms");
+        }
+    }
+}

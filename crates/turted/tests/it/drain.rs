@@ -1,0 +1,288 @@
+//! The end of the program, and life at the edge of its descriptors: signals, exit codes, limits.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+use tokio::net::TcpStream as AsyncStream;
+use tokio::task::JoinSet;
+
+use super::support::{Child, Client, Kind, PATIENCE, eventually};
+
+const MANY: usize = 2_000;
+
+/// Raises our own limit of descriptors as far as it goes: each client takes one.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+}
+
+/// Pushes the numbers from `from` on until a push is not accepted: the first that was not.
+fn push_numbers(child: &Child, mut next: usize, enough: &AtomicBool, acknowledged: usize) -> usize {
+    let mut http = child.http();
+    loop {
+        let body = format!(r#"{{"event":"N","targets":{{"broadcast":true}},"payload":{next}}}"#);
+        http.send_request("POST", "/push/", &[], body.as_bytes());
+        match http.read() {
+            Some(answer) if answer.text() == "OK" => next += 1,
+            Some(answer) => {
+                assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+                assert_eq!(answer.text(), "the server is stopping");
+                assert!(http.is_ended());
+                return next;
+            }
+            None => panic!("the connection ended without an answer"),
+        }
+        if next == acknowledged {
+            enough.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A client that only listens: everything the server sent, and when it ended the connection.
+async fn listen(address: SocketAddr) -> (Vec<u8>, Instant) {
+    let stream = AsyncStream::connect(address).await.unwrap();
+    let request = "GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
+    let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return (received, Instant::now()),
+            Ok(read) => received.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Many clients, on a thread of their own, each until its end.
+fn listen_many(address: SocketAddr, clients: usize) -> thread::JoinHandle<Vec<(Vec<u8>, Instant)>> {
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut set = JoinSet::new();
+            (0..clients).for_each(|_| drop(set.spawn(listen(address))));
+            set.join_all().await
+        })
+    })
+}
+
+fn connections(child: &Child) -> usize {
+    let counts = child.admin().get("/api/v1/counts").json();
+    counts["connections"]["websocket"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// The numbers of the events in what a client received, and whether a close frame of a server
+/// that goes away ended it.
+fn read_numbers(received: &[u8]) -> (Vec<usize>, bool) {
+    const CLOSE: &[u8] = b"\x88\x18\x03\xf4the server is stopping";
+    let text = String::from_utf8_lossy(received);
+    let parts = text.split(r#""payload":"#).skip(1);
+    let numbers = parts.map(|part| part.split([',', '}']).next().unwrap().parse().unwrap()).collect();
+    (numbers, received.ends_with(CLOSE))
+}
+
+#[test]
+fn a_drain_loses_nothing_that_was_acknowledged_and_spreads_the_closes() {
+    raise_descriptors();
+    let mut child = Child::start(&[]);
+    let clients = listen_many(child.address(), MANY);
+    eventually("all are connected", || connections(&child) == MANY);
+    let enough = AtomicBool::new(false);
+    let accepted = thread::scope(|scope| {
+        let pushes = scope.spawn(|| push_numbers(&child, 0, &enough, 20));
+        eventually("20 pushes are acknowledged", || enough.load(Ordering::Acquire));
+        child.signal(Signal::TERM);
+        pushes.join().unwrap()
+    });
+    let ends = clients.join().unwrap();
+    assert_eq!(child.wait().code(), Some(0));
+    assert!(accepted >= 20);
+    for (received, _) in &ends {
+        assert_eq!(read_numbers(received), ((0..accepted).collect(), true), "of {accepted}");
+    }
+    let mut times: Vec<_> = ends.iter().map(|(_, end)| *end).collect();
+    times.sort_unstable();
+    let took = times[MANY - 1] - times[0];
+    assert!((1_000..8_000).contains(&took.as_millis()), "2,000 at 1,000 per second took {took:?}");
+    let mut per_quarter = BTreeMap::<u128, usize>::new();
+    times.iter().for_each(|time| *per_quarter.entry((*time - times[0]).as_millis() / 250).or_default() += 1);
+    assert!(per_quarter.values().all(|closes| *closes <= MANY / 3), "{per_quarter:?}");
+}
+
+#[test]
+fn a_small_server_stops_at_once() {
+    for (signal, kind) in [(Signal::TERM, Kind::V4_WEBSOCKET), (Signal::INT, Kind::V4_POLLING)] {
+        let mut child = Child::start(&[]);
+        let mut client = child.client(kind);
+        let idle = child.http();
+        let began = Instant::now();
+        child.signal(signal);
+        match kind {
+            Kind::V4_POLLING => assert!(client.is_ended()),
+            _ => assert_eq!(client.socket().close_code(), Some(1012)),
+        }
+        drop((client, idle));
+        assert_eq!(child.wait().code(), Some(0));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}
+
+/// A client that does not read, with more bytes waiting for it than the kernel takes.
+fn stall(child: &Child) -> Client {
+    let client = child.client(Kind::V3_WEBSOCKET);
+    let payload = "x".repeat(100_000);
+    let body = format!(r#"{{"event":"E","targets":{{"broadcast":true}},"payload":"{payload}"}}"#);
+    let mut waiting = 0;
+    eventually("bytes wait", || {
+        if waiting == 0 {
+            assert_eq!(child.http().post("/push/", &[], &body).text(), "OK");
+        }
+        let page = child.admin().get("/metrics");
+        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_outbox_bytes "));
+        waiting = line.unwrap().parse::<usize>().unwrap();
+        waiting > 0
+    });
+    client
+}
+
+/// A server that drains and cannot end, because one client does not read.
+fn draining(child: &Child) -> Client {
+    let stalled = stall(child);
+    child.signal(Signal::TERM);
+    eventually("it drains", || child.admin().get("/ready").status == 503);
+    stalled
+}
+
+const BROAD: [(&str, &str); 1] = [("TURTED_LIMITS_OUTBOX_BYTES", "64MiB")];
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut child = Child::start(&BROAD);
+        let _stalled = draining(&child);
+        assert!(child.is_running());
+        let began = Instant::now();
+        child.signal(signal);
+        assert_eq!(child.wait().code(), Some(code));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_draining_server_takes_nothing_new_and_says_so() {
+    let mut child = Child::start(&BROAD);
+    let (mut kept, mut other, mut admin) = (child.http(), child.http(), child.admin());
+    assert_eq!(admin.get("/ready").text(), "ready\n");
+    let mut stalled = draining(&child);
+    let push = r#"{"event":"E","targets":{"broadcast":true}}"#;
+    let refused = kept.post("/push/", &[], push);
+    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(other.get("/health").text(), "ok\n");
+    let refused = other.get("/socket.io/?EIO=4&transport=polling");
+    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert!(TcpStream::connect(child.address()).is_err(), "the listener is closed");
+    assert_eq!((admin.get("/ready").status, admin.get("/health").status), (503, 200));
+    assert!(admin.get("/metrics").text().contains("turted_draining 1\n"));
+    // The client reads after all: it gets everything, then hears why this ends.
+    assert_eq!(stalled.socket().close_code(), Some(1012));
+    drop((stalled, admin));
+    assert_eq!(child.wait().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_never_reads_holds_the_end_up_no_longer_than_it_may() {
+    let mut child = Child::start(&[BROAD[0], ("TURTED_DRAIN_TIMEOUT", "500ms")]);
+    let _stalled = draining(&child);
+    assert_eq!(child.wait().code(), Some(0));
+}
+
+#[test]
+fn a_polling_client_fetches_what_waits_before_it_is_told() {
+    let mut child = Child::start(&[]);
+    let mut client = child.client(Kind::V4_POLLING);
+    let push = r#"{"event":"E","targets":{"broadcast":true},"payload":7}"#;
+    assert_eq!(child.http().post("/push/", &[], push).text(), "OK");
+    child.signal(Signal::TERM);
+    eventually("it drains", || child.admin().get("/ready").status == 503);
+    assert!(child.is_running());
+    assert_eq!(client.event().payload, 7);
+    assert!(client.is_ended());
+    drop(client);
+    assert_eq!(child.wait().code(), Some(0));
+}
+
+#[test]
+fn a_hangup_changes_nothing() {
+    let mut child = Child::start(&[]);
+    let mut client = child.client(Kind::V4_WEBSOCKET);
+    child.signal(Signal::HUP);
+    for _ in 0..3 {
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        assert_eq!(child.http().get("/health").status, 200);
+    }
+    assert!(child.is_running());
+}
+
+#[test]
+fn running_out_of_descriptors_costs_no_cpu_and_passes() {
+    raise_descriptors();
+    let variables = [("TURTED_LIMITS_CONNECTIONS", "1000"), ("TURTED_LIMITS_REQUEST_HEAD_WAIT", "60s")];
+    let child = Child::start(&variables);
+    let (mut kept, mut admin) = (child.http(), child.admin());
+    assert_eq!((kept.get("/health").status, admin.get("/health").status), (200, 200));
+    let mut client = child.client(Kind::V4_WEBSOCKET);
+    let few = Rlimit { current: Some(64), maximum: Some(64) };
+    prlimit(Some(child.pid()), Resource::Nofile, few).unwrap();
+    let crowd: Vec<_> = (0..300).map(|_| TcpStream::connect(child.address()).unwrap()).collect();
+    eventually("accepting fails", || {
+        let page = admin.get("/metrics");
+        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_accept_errors_total "));
+        line.unwrap().parse::<u64>().unwrap() > 2
+    });
+    let (before, began) = (child.cpu(), Instant::now());
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(kept.get("/health").text(), "ok\n");
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        pause();
+    }
+    let used = child.cpu() - before;
+    assert!(used < Duration::from_millis(400), "{used:?} of 2 s");
+    drop(crowd);
+    let began = Instant::now();
+    assert_eq!(child.http().get("/health").status, 200);
+    assert_eq!(child.client(Kind::V4_POLLING).ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
+
+#[allow(clippy::disallowed_methods, reason = "CPU time is measured over real time")]
+fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+#[test]
+fn systemd_hears_of_readiness_of_life_and_of_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap().trim_end().to_owned()
+    };
+    let path = path.to_str().unwrap();
+    let mut child = Child::start(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "100000")]);
+    assert_eq!([hear(), hear(), hear()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    child.signal(Signal::TERM);
+    while hear() != "STOPPING=1" {}
+    assert_eq!(child.wait().code(), Some(0));
+}
