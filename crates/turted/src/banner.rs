@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_server_with_a_certificate_is_reached_by_https() {
         let tls = Some(crate::config::Tls { cert: "cert.pem".into(), key: "key.pem".into() });
-        let banner = banner(&Config { tls, ..Config::default() }, "127.0.0.1:7117".parse().unwrap());
+        let banner = banner(&Config { tls, ..Config::default() }, "127.0.0.1:7117".parse().unwrap(), None);
         assert!(banner.contains("listening on https://127.0.0.1:7117\n"), "{banner}");
     }
 

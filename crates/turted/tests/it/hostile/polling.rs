@@ -110,7 +110,7 @@ fn two_gets_at_once_end_the_session() {
 fn two_posts_at_once_end_the_session() {
     let server = TestServer::new();
     for kind in POLLING {
-        let client = server.client(kind);
+        let mut client = server.client(kind);
         let target = kind.target("polling", &client.sid);
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
