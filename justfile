@@ -9,7 +9,7 @@ fuzz TARGET SECONDS="60":
     mkdir -p fuzz/corpus/{{TARGET}}
     cargo +nightly fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} -- -max_total_time={{SECONDS}}
 
-# Measures this server alone.
+# Loads a running server with clients and measures it: just bench --help
 bench *ARGS:
     cargo run --release --locked --package turted -- bench {{ARGS}}
 
