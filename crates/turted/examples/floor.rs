@@ -26,17 +26,22 @@ fn main() -> io::Result<()> {
     // The standard library listens with a backlog of 128; a second call sets another.
     rustix::net::listen(&listener, 4096)?;
     let mut clients = Vec::new();
+    let mut is_over = false;
     loop {
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         let head = read_until(&mut stream, b"\r\n\r\n")?;
         if head.starts_with(b"GET ") {
+            if std::mem::take(&mut is_over) {
+                clients.clear();
+            }
             open(&mut stream)?;
             clients.push(stream);
         } else {
             // The job is over when the one who pushes leaves; a broken one ends it just as well.
+            // Its clients leave by themselves: they count whom the server leaves.
             let _over = push(&mut stream, head, &clients);
-            clients.clear();
+            is_over = true;
         }
     }
 }
