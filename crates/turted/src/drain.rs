@@ -9,11 +9,16 @@ use turted_core::close::Close;
 use turted_core::limits::GOOD_BYES_PER_SECOND;
 use turted_core::registry::ConnectionKey;
 
+use crate::outlet::Waiting;
 use crate::worker::Worker;
 
 /// Time between two looks at whose turn it is: ten connections at full pace, and no client waits
 /// noticeably longer for its bytes to leave than they take.
 const BEAT: Duration = Duration::from_millis(10);
+
+/// How long a client that is told to come back may take none of the bytes that wait for it. It
+/// covers a few round trips; whoever needs longer recovers what it missed when it is back.
+const STALL: Duration = Duration::from_secs(2);
 
 /// Tells every connection of this worker that the server stops. To be called when the fan-out is
 /// done: what was accepted is then in the outboxes at the latest.
@@ -22,22 +27,54 @@ const BEAT: Duration = Duration::from_millis(10);
 pub(crate) async fn tell_all(worker: &Rc<Worker>) {
     let began = Instant::now();
     let keys: Vec<_> = worker.registry.borrow().iter().map(|connection| connection.key).collect();
-    let config = &worker.config;
-    let spread = spread(keys.len() * config.workers, config.drain_timeout);
-    // Who takes nothing for `outbox_stall` would be cut in any case.
-    let patience = (spread + config.limits.outbox_stall).min(config.drain_timeout);
+    let longest = worker.config.drain_timeout;
+    let spread = spread(keys.len() * worker.config.workers, longest);
     let (mut told, mut late) = (0, Vec::new());
     loop {
-        late.retain(|key| !tell_if_flushed(worker, *key));
+        late.retain_mut(|waiting: &mut Late| !waiting.tell(worker));
         let due = due(keys.len(), began.elapsed(), spread);
-        late.extend(keys[told..due].iter().copied().filter(|key| !tell_if_flushed(worker, *key)));
+        let turn = keys[told..due].iter().map(|key| Late::new(*key));
+        late.extend(turn.filter_map(|mut next| (!next.tell(worker)).then_some(next)));
         told = due;
-        if told == keys.len() && (late.is_empty() || began.elapsed() >= patience) {
+        if told == keys.len() && (late.is_empty() || began.elapsed() >= longest) {
             break;
         }
         sleep(BEAT).await;
     }
     tell_the_rest(worker);
+}
+
+/// A connection whose turn has come.
+#[derive(Debug)]
+struct Late {
+    key: ConnectionKey,
+    waiting: Waiting,
+    /// When it last took something.
+    since: Instant,
+}
+
+impl Late {
+    fn new(key: ConnectionKey) -> Self {
+        Self { key, waiting: Waiting::default(), since: Instant::now() }
+    }
+
+    /// Tells it if it has taken everything, or takes nothing any more. Whether it is over.
+    fn tell(&mut self, worker: &Worker) -> bool {
+        let connection = worker.registry.borrow().get(self.key).cloned();
+        let Some(connection) = connection else { return true };
+        let (is_flushed, waiting) = {
+            let outlet = connection.outlet().borrow();
+            (outlet.is_flushed(), outlet.waiting())
+        };
+        if waiting != self.waiting {
+            (self.waiting, self.since) = (waiting, Instant::now());
+        }
+        let over = is_flushed || self.since.elapsed() >= STALL;
+        if over {
+            connection.close(worker, Close::Drain);
+        }
+        over
+    }
 }
 
 /// Over how long `connections` of a node are told.
@@ -50,17 +87,6 @@ fn spread(connections: usize, longest: Duration) -> Duration {
 fn due(total: usize, elapsed: Duration, spread: Duration) -> usize {
     let (elapsed, spread) = ((elapsed + BEAT).as_micros(), spread.as_micros().max(1));
     usize::try_from((total as u128 * elapsed).div_ceil(spread)).map_or(total, |due| due.min(total))
-}
-
-/// Whether the connection is over: it was told now, or it ended before.
-fn tell_if_flushed(worker: &Rc<Worker>, key: ConnectionKey) -> bool {
-    let connection = worker.registry.borrow().get(key).cloned();
-    let Some(connection) = connection else { return true };
-    let flushed = connection.outlet().borrow().is_flushed();
-    if flushed {
-        connection.close(worker, Close::Drain);
-    }
-    flushed
 }
 
 /// Tells who did not take everything, and the few who were let in at the last moment.
