@@ -126,7 +126,7 @@ impl Connection {
         match outlet {
             Outlet::Stream(stream) => {
                 end_stream(&stream.socket, close, stream.is_blocked());
-                if close != Close::Drain {
+                if close.code().is_some() && close != Close::Drain {
                     worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
                 }
             }

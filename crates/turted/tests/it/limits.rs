@@ -260,7 +260,7 @@ fn pings_of_a_websocket_and_probes_count_as_messages() {
     let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
     (0..300).for_each(|_| socket.send_text("2probe"));
     let answers = std::iter::from_fn(|| socket.text()).count();
-    assert!((200..300).contains(&answers), "{answers}");
+    assert!(answers <= 256, "{answers}");
 }
 
 #[test]

@@ -150,7 +150,6 @@ fn a_client_does_not_move_in_the_middle_of_a_post() {
         socket.send_text("2probe");
         assert_eq!(socket.text().as_deref(), Some("3probe"));
         socket.send_text("5");
-        socket.send_text(r#"42["ECHO",2]"#);
         assert_eq!(socket.text(), None, "{kind:?}");
         posting.send(rest);
         assert_eq!(posting.read().unwrap().text(), "ok");
