@@ -34,6 +34,9 @@ use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
+/// Session ids name their worker in one byte.
+const WORKERS_MAX: usize = 256;
+
 /// Why a server does not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -90,7 +93,8 @@ impl Server {
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { config, authenticator } = builder;
+        let ServerBuilder { mut config, authenticator } = builder;
+        config.workers = config.workers.clamp(1, WORKERS_MAX);
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let (listeners, address) = listen(&config)?;

@@ -206,6 +206,25 @@ fn a_client_that_never_reads_holds_the_end_up_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_gets_everything_before_the_end() {
+    let mut child = Child::start(&BROAD);
+    let mut slow = child.client(Kind::V3_WEBSOCKET);
+    let body =
+        format!(r#"{{"event":"E","targets":{{"broadcast":true}},"payload":"{}"}}"#, "x".repeat(900_000));
+    (0..16).for_each(|_| assert_eq!(child.http().post("/push/", &[], &body).text(), "OK"));
+    let began = Instant::now();
+    child.signal(Signal::TERM);
+    for _ in 0..16 {
+        assert_eq!(slow.event().name, "E");
+        (0..10).for_each(|_| pause());
+    }
+    assert_eq!(slow.socket().close_code(), Some(1012));
+    assert!(began.elapsed() > Duration::from_secs(3), "longer than a client may take nothing");
+    drop(slow);
+    assert_eq!(child.wait().code(), Some(0));
+}
+
+#[test]
 fn a_polling_client_fetches_what_waits_before_it_is_told() {
     let mut child = Child::start(&[]);
     let mut client = child.client(Kind::V4_POLLING);

@@ -394,8 +394,6 @@ fn idempotency_keys_are_bounded() {
 }
 
 #[test]
-#[ignore = "limits.targets, limits.batch_dispatches and limits.users_per_connection are read from the \
-            configuration and used by nobody: core counts against its constants"]
 fn limits_of_pushes_are_those_of_the_configuration() {
     let server = TestServer::with(|config| {
         config.limits.targets = 2;

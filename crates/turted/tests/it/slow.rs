@@ -98,8 +98,8 @@ fn a_reader_that_is_slow_but_reads_gets_all_in_order() {
 }
 
 #[test]
-fn a_stalled_reader_holds_up_the_stop_no_longer_than_it_may_stall() {
-    let server = TestServer::with(|config| config.limits.outbox_stall = Duration::from_secs(1));
+fn a_stalled_reader_does_not_hold_up_the_stop() {
+    let server = TestServer::new();
     let mut reader = stalled(server.address());
     let mut http = server.http();
     (0..24).for_each(|number| assert_eq!(push(&mut http, number), 1));
