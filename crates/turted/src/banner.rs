@@ -12,6 +12,7 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
         format!("turted {}, workers: {}", env!("CARGO_PKG_VERSION"), config.workers),
         format!("listening on {}://{bound}", if config.tls.is_some() { "https" } else { "http" }),
         endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
+        endpoint(&config.websocket.path, "WebSocket clients", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
     if let Some(admin) = admin {
@@ -83,6 +84,7 @@ mod tests {
                 "turted {}, workers: 2\n\
                  listening on http://127.0.0.1:40000\n  \
                  /socket.io/    Socket.IO clients  OPEN: everyone may IDENT as any user\n  \
+                 /ws            WebSocket clients  OPEN: everyone may IDENT as any user\n  \
                  /push/         REST push          OPEN: everyone may push\n\
                  admin on http://127.0.0.1:40001\n  \
                  /metrics, /api/ read-only          OPEN: everyone may read\n\

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use turted_core::cursor::Cursor;
 use turted_core::membership::Groups;
 use turted_core::name::Name;
 use turted_core::registry::Registry;
 
 use crate::connection::Connection;
-use crate::log::Position;
-use crate::metrics::{Transport, VERSIONS};
+use crate::metrics::Route;
 use crate::outlet::Waiting;
 use crate::worker::Worker;
 
@@ -124,11 +124,11 @@ pub(crate) enum ConnectionWanted {
 pub(crate) struct ConnectionState {
     pub(crate) id: ConnectionId,
     pub(crate) public_id: Option<String>,
-    pub(crate) transport: Option<Transport>,
-    pub(crate) version: &'static str,
+    /// `None` once it is closed.
+    pub(crate) route: Option<Route>,
     pub(crate) users: Vec<Name>,
     pub(crate) channels: Vec<Name>,
-    pub(crate) sent: Position,
+    pub(crate) sent: Cursor,
     pub(crate) waiting: Waiting,
     pub(crate) age: Duration,
 }
@@ -213,7 +213,7 @@ async fn find_public(worker: &Worker, public_id: &str) -> Option<Rc<Connection>>
         let found = {
             let registry = worker.registry.borrow();
             let mut slice = (from..from + SLICE).filter_map(|slot| registry.at(u32::try_from(slot).ok()?));
-            slice.find(|connection| connection.session.public_id().as_deref() == Some(public_id)).cloned()
+            slice.find(|connection| connection.public_id().as_deref() == Some(public_id)).cloned()
         };
         if found.is_some() {
             return found;
@@ -228,15 +228,13 @@ fn describe(worker: &Worker, connection: &Connection) -> ConnectionState {
     let names = |held: Vec<(Name, _)>| held.into_iter().map(|(name, _)| name).collect();
     let memberships = worker.registry.borrow().memberships(connection.key);
     let outlet = connection.outlet().borrow();
-    let version = VERSIONS.iter().find(|(version, _)| *version == connection.session.version);
     ConnectionState {
         id: ConnectionId::of(worker, connection),
-        public_id: connection.session.public_id(),
-        transport: outlet.transport(),
-        version: version.map_or("", |(_, label)| label),
+        public_id: connection.public_id(),
+        route: connection.route(),
         users: names(memberships.users),
         channels: names(memberships.channels),
-        sent: worker.dispatcher.position(connection.sent()),
+        sent: worker.dispatcher.cursor(connection.sent()),
         waiting: outlet.waiting(),
         age: worker.uptime().saturating_sub(connection.opened()),
     }

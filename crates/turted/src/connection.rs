@@ -1,38 +1,62 @@
 //! One client, whatever its transport: the way out, and how it ends.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use turted_core::close::Close;
+use turted_core::rate::TokenBucket;
 use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
 
+use crate::authenticator::Visitor;
 use crate::fanout::Chain;
 use crate::frame::Frame;
-use crate::outlet::{Outlet, Sent};
+use crate::metrics::Route;
+use crate::outlet::{Outlet, Sent, Stream};
+use crate::recovery::LostSession;
+use crate::session::Session;
+use crate::session_id::SessionId;
 use crate::socket::{LINGER, Socket};
-use crate::transport::socketio::Session;
+use crate::transport::socketio;
 use crate::wire::Wire;
 use crate::worker::Worker;
+
+/// How a connection begins.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
+    pub(crate) session: Session,
+    pub(crate) wire: Wire,
+    pub(crate) outlet: Outlet,
+}
 
 /// One client. Owned by its worker's registry and by the tasks that read from it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
     /// What it speaks above its transport.
     pub(crate) session: Session,
     /// What it has proved beyond the users it is.
     pub(crate) standing: RefCell<Standing>,
     /// When the proofs are looked at next.
     pub(crate) expiry_due: Cell<Option<Instant>>,
+    /// The name of the session across reconnects, if it can be resumed.
+    pub(crate) recovery_id: Cell<Option<SessionId>>,
+    /// The number of the last dispatch before the session first began.
+    pub(crate) began_after: Cell<u64>,
     /// What waits in the fan-out.
     pub(crate) chain: Cell<Chain>,
     /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
     /// for each connection.
     opened: u32,
+    bucket: Cell<Option<TokenBucket>>,
     wire: Cell<Wire>,
     outlet: RefCell<Outlet>,
     /// The number of the last dispatch that was handed to the outlet.
@@ -40,24 +64,72 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that was opened when its worker was up for `uptime`.
-    pub(crate) fn new(key: ConnectionKey, session: Session, outlet: Outlet, uptime: Duration) -> Self {
-        Self {
-            key,
-            session,
-            standing: RefCell::default(),
-            expiry_due: Cell::new(None),
-            chain: Cell::new(Chain::EMPTY),
-            opened: u32::try_from(uptime.as_secs()).unwrap_or(u32::MAX),
-            wire: Cell::new(Wire::SocketIo),
-            outlet: RefCell::new(outlet),
-            sent: Cell::new(0),
+    /// Gives a new client its place in the registry. It receives nothing before it is
+    /// [admitted](Self::admit).
+    pub(crate) fn open(worker: &Worker, opening: Opening) -> Rc<Self> {
+        let Opening { peer, session, wire, outlet } = opening;
+        let mut opened = None;
+        worker.registry.borrow_mut().insert_with(|key| {
+            let connection = Rc::new(Self {
+                key,
+                peer,
+                session,
+                standing: RefCell::default(),
+                expiry_due: Cell::new(None),
+                recovery_id: Cell::new(None),
+                began_after: Cell::new(0),
+                chain: Cell::new(Chain::EMPTY),
+                opened: u32::try_from(worker.uptime().as_secs()).unwrap_or(u32::MAX),
+                bucket: Cell::new(None),
+                wire: Cell::new(wire),
+                outlet: RefCell::new(outlet),
+                sent: Cell::new(0),
+            });
+            opened = Some(Rc::clone(&connection));
+            connection
+        });
+        let connection = opened.expect("insert_with calls its argument");
+        if let Some(route) = connection.route() {
+            worker.metrics.opened(route);
         }
+        connection
+    }
+
+    /// From now on the connection receives what concerns it.
+    pub(crate) fn admit(&self, worker: &Worker) {
+        self.began_after.set(worker.seen());
+        self.sent.set(worker.seen());
+        worker.registry.borrow_mut().admit(self.key);
     }
 
     /// The uptime of its worker at which it was opened.
     pub(crate) fn opened(&self) -> Duration {
         Duration::from_secs(self.opened.into())
+    }
+
+    /// How it is connected; `None` once it is closed.
+    pub(crate) fn route(&self) -> Option<Route> {
+        let carrier = self.outlet.borrow().carrier()?;
+        Some(Route { transport: self.session.transport(), carrier })
+    }
+
+    /// Who it is to those who verify its IDENTs.
+    pub(crate) fn visitor(&self) -> Visitor {
+        Visitor { address: self.peer, transport: self.session.transport().labels().0 }
+    }
+
+    /// An id that others may see: it does not give the session away.
+    pub(crate) fn public_id(&self) -> Option<String> {
+        Some(self.recovery_id.get().or(self.session.id())?.public())
+    }
+
+    /// Whether the client may send one more message now.
+    pub(crate) fn may_send(&self, worker: &Worker) -> bool {
+        let (rate, now) = (worker.message_rate(), worker.uptime());
+        let mut bucket = self.bucket.get().unwrap_or_else(|| TokenBucket::full(rate, now));
+        let may = bucket.take(rate, now);
+        self.bucket.set(Some(bucket));
+        may
     }
 
     pub(crate) fn wire(&self) -> Wire {
@@ -73,10 +145,6 @@ impl Connection {
         self.sent.get()
     }
 
-    pub(crate) fn set_sent(&self, sequence: u64) {
-        self.sent.set(sequence);
-    }
-
     /// The way out, to look at or to change. Not to be held across a call that sends.
     pub(crate) fn outlet(&self) -> &RefCell<Outlet> {
         &self.outlet
@@ -86,9 +154,9 @@ impl Connection {
         matches!(*self.outlet.borrow(), Outlet::Closed)
     }
 
-    /// Sends one packet that carries no dispatch.
-    pub(crate) fn send_packet(self: &Rc<Self>, worker: &Rc<Worker>, packet: &str) {
-        self.send(worker, &[Frame::text(packet, 0)]);
+    /// Sends one message that carries no dispatch.
+    pub(crate) fn send_message(self: &Rc<Self>, worker: &Rc<Worker>, message: &str) {
+        self.send(worker, &[self.wire().framing.wrap(message, 0)]);
     }
 
     /// Sends frames in order. A client that cannot take them is closed.
@@ -96,7 +164,12 @@ impl Connection {
         if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
             self.sent.set(last.sequence());
         }
+        let route = self.route();
         let sent = self.outlet.borrow_mut().send(frames, worker.outbox());
+        if let (Some(route), Sent::Yes | Sent::Blocked) = (route, sent) {
+            let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
+            worker.metrics.delivered(route, dispatches);
+        }
         self.settle(worker, sent);
     }
 
@@ -112,34 +185,48 @@ impl Connection {
 
     /// Ends the connection: it leaves the registry at once, and its transport is told why.
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
-        if self.is_closed() {
-            return;
-        }
+        let Some(route) = self.route() else { return };
         tracing::debug!(key = ?self.key, reason = close.reason(), "closing");
-        self.session.closing(worker, self, close);
+        self.session.closing();
+        self.keep_session(worker, close);
         worker.registry.borrow_mut().remove(self.key);
         let outlet = self.outlet.replace(Outlet::Closed);
         worker.metrics.outbox_bytes.subtract(outlet.waiting().bytes);
-        if let Some(transport) = outlet.transport() {
-            worker.metrics.closed(transport, self.session.version, close);
-        }
+        worker.metrics.closed(route, close);
         match outlet {
             Outlet::Stream(stream) => {
-                end_stream(&stream.socket, close, stream.is_blocked());
-                if close.code().is_some() && close != Close::Drain {
+                let farewell = self.session.farewell(close);
+                let is_read_on = farewell.is_some() && close != Close::Drain;
+                end_stream(&stream, farewell);
+                if is_read_on {
                     worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
                 }
             }
-            Outlet::Polling(mut polling) => polling.answer_alone(Session::CLOSE_PACKET),
+            Outlet::Polling(mut polling) => polling.answer_alone(socketio::CLOSE_PACKET),
             Outlet::Closed => {}
         }
     }
 
-    /// Answers the close frame of a client with one of our own (RFC 6455 5.5.1).
+    /// Keeps the session if its client may come back.
+    fn keep_session(&self, worker: &Worker, close: Close) {
+        let Some(id) = self.recovery_id.take() else { return };
+        if !close.is_recoverable() {
+            return worker.shared.recovery.forget(id);
+        }
+        let memberships = worker.registry.borrow().memberships(self.key);
+        let standing = self.standing.take();
+        let lost = LostSession { memberships, standing, began_after: self.began_after.get() };
+        worker.shared.recovery.keep(id, lost);
+    }
+
+    /// Answers the close frame of a client with one of our own (RFC 6455 5.5.1), unless a frame is
+    /// half sent.
     pub(crate) fn say_good_bye(&self, code: u16) {
-        if let Some(socket) = self.socket() {
+        if let Outlet::Stream(stream) = &*self.outlet.borrow()
+            && !stream.is_blocked()
+        {
             // The client may be gone; it closed first.
-            let _ = socket.try_write(&encode_close(code, ""));
+            let _ = stream.socket.try_write(&encode_close(code, ""));
         }
     }
 
@@ -153,16 +240,17 @@ impl Connection {
 }
 
 /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
-fn end_stream(socket: &Socket, close: Close, blocked: bool) {
-    match close.code() {
-        Some(code) if !blocked => {
-            // A full or broken socket takes no close frame; the end of the stream says it too.
-            let _ = socket.try_write(&encode_close(code, close.reason()));
+fn end_stream(stream: &Stream, farewell: Option<Vec<u8>>) {
+    let socket = &stream.socket;
+    match farewell {
+        // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+        _ if stream.is_blocked() => socket.reset(),
+        Some(farewell) => {
+            // A broken socket does not take it; the end of the stream says it too.
+            let _ = socket.try_write(&farewell);
             socket.finish();
         }
-        // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
-        _ if blocked => socket.reset(),
-        _ => socket.shutdown(),
+        None => socket.shutdown(),
     }
 }
 

@@ -13,11 +13,12 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use tokio::sync::mpsc;
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::{Name, NameRefusal};
 
 use crate::handlers::{HandlerId, Handlers};
-use crate::log::{Accepted, Epoch, Log, LogLimits, Position};
+use crate::log::{Accepted, Log, LogLimits};
 
 /// One dispatch on its way to a worker.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Source {
 
 #[derive(Debug)]
 struct Inner {
-    epoch: Epoch,
+    epoch: u32,
     /// Held while a dispatch is numbered and put into the inboxes, so that the order of the
     /// inboxes is the order of the log. Once per dispatch, never per delivery, never across await.
     order: Mutex<Order>,
@@ -100,7 +101,7 @@ impl Reached {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(epoch: Epoch, limits: LogLimits, inboxes: Vec<mpsc::Sender<Delivery>>) -> Self {
+    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<mpsc::Sender<Delivery>>) -> Self {
         let accepted = [0; Source::ALL.len()];
         let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false, accepted });
         let inner = Arc::new(Inner { epoch, order, handlers: Handlers::default() });
@@ -132,7 +133,7 @@ impl Dispatcher {
         user: &str,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Position, DispatchRefusal> {
+    ) -> Result<Cursor, DispatchRefusal> {
         self.notify(Targets::user(Name::new(user)?), event, payload)
     }
 
@@ -145,7 +146,7 @@ impl Dispatcher {
         channel: &str,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Position, DispatchRefusal> {
+    ) -> Result<Cursor, DispatchRefusal> {
         self.notify(Targets::channel(Name::new(channel)?), event, payload)
     }
 
@@ -153,7 +154,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
-    pub fn broadcast(&self, event: &str, payload: &impl Serialize) -> Result<Position, DispatchRefusal> {
+    pub fn broadcast(&self, event: &str, payload: &impl Serialize) -> Result<Cursor, DispatchRefusal> {
         self.notify(Targets::broadcast(), event, payload)
     }
 
@@ -166,7 +167,7 @@ impl Dispatcher {
         targets: Targets,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Position, DispatchRefusal> {
+    ) -> Result<Cursor, DispatchRefusal> {
         let payload = to_raw_value(payload).map_err(|_| DispatchRefusal::Payload)?;
         self.dispatch(Dispatch { event: Name::new(event)?, payload, targets })
     }
@@ -175,7 +176,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
-    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Position, DispatchRefusal> {
+    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Cursor, DispatchRefusal> {
         self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
     }
 
@@ -183,7 +184,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
-    pub fn dispatch_all(&self, dispatches: Vec<Dispatch>) -> Result<Vec<Position>, DispatchRefusal> {
+    pub fn dispatch_all(&self, dispatches: Vec<Dispatch>) -> Result<Vec<Cursor>, DispatchRefusal> {
         self.accept(dispatches, |_| None)
     }
 
@@ -195,7 +196,7 @@ impl Dispatcher {
     pub fn dispatch_counted(
         &self,
         dispatches: Vec<Dispatch>,
-    ) -> Result<Vec<(Position, Reached)>, DispatchRefusal> {
+    ) -> Result<Vec<(Cursor, Reached)>, DispatchRefusal> {
         let mut receivers = Vec::with_capacity(dispatches.len());
         let positions = self.accept(dispatches, |workers| {
             let (sender, receiver) = mpsc::channel(workers.max(1));
@@ -220,7 +221,7 @@ impl Dispatcher {
     }
 
     /// The life of the log that positions belong to.
-    pub(crate) fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> u32 {
         self.inner.epoch
     }
 
@@ -245,7 +246,7 @@ impl Dispatcher {
         &self,
         dispatches: Vec<Dispatch>,
         mut reached: impl FnMut(usize) -> Option<mpsc::Sender<usize>>,
-    ) -> Result<Vec<Position>, DispatchRefusal> {
+    ) -> Result<Vec<Cursor>, DispatchRefusal> {
         let now = Instant::now();
         let mut accepted = Vec::with_capacity(dispatches.len());
         {
@@ -267,12 +268,12 @@ impl Dispatcher {
         for entry in &accepted {
             self.inner.handlers.call(&entry.dispatch);
         }
-        Ok(accepted.iter().map(|entry| self.position(entry.sequence)).collect())
+        Ok(accepted.iter().map(|entry| self.cursor(entry.sequence)).collect())
     }
 
-    /// The position of a sequence number in this epoch.
-    pub(crate) fn position(&self, sequence: u64) -> Position {
-        Position { epoch: self.inner.epoch, sequence }
+    /// The cursor of a sequence number in this epoch.
+    pub(crate) fn cursor(&self, sequence: u64) -> Cursor {
+        Cursor { epoch: self.inner.epoch, sequence }
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {

@@ -23,6 +23,11 @@ impl Frame {
         Self { bytes: bytes.into(), header_bytes, sequence }
     }
 
+    /// A ping of the WebSocket itself, which every client answers (RFC 6455 5.5.2).
+    pub(crate) fn ping() -> Self {
+        Self { bytes: encode_frame(Opcode::Ping, b"").into(), header_bytes: 2, sequence: 0 }
+    }
+
     /// The answer to a ping of the WebSocket itself (RFC 6455 5.5.3).
     pub(crate) fn pong(data: &[u8]) -> Self {
         Self { bytes: encode_frame(Opcode::Pong, data).into(), header_bytes: 2, sequence: 0 }
@@ -33,8 +38,8 @@ impl Frame {
         &self.bytes
     }
 
-    /// The message alone, as a polling answer carries it.
-    pub(crate) fn packet(&self) -> &str {
+    /// The message alone, as an answer to a request carries it.
+    pub(crate) fn message(&self) -> &str {
         let packet = &self.bytes[usize::from(self.header_bytes)..];
         std::str::from_utf8(packet).expect("a text frame is built from a str")
     }

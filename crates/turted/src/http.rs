@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::push::rest;
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
-use crate::transport::socketio;
+use crate::transport::{socketio, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -170,6 +170,9 @@ async fn route(call: Call) -> Outcome {
     }
     if path.strip_prefix(config.push.path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/") {
         return rest::answer(call).await.into();
+    }
+    if path == config.websocket.path {
+        return websocket::answer(call).await;
     }
     if path == HEALTH {
         return text(StatusCode::OK, "ok\n").into();

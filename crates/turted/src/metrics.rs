@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
 use turted_core::close::Close;
-use turted_core::wire::engineio::Version;
 
 /// A number that one thread changes and others read.
 #[derive(Debug, Default)]
@@ -37,23 +36,69 @@ impl Counter {
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
-    Polling,
+    /// Socket.IO above Engine.IO 3.
+    SocketIoV3,
+    /// Socket.IO above Engine.IO 4.
+    SocketIoV4,
+    /// turted.v1 on a WebSocket.
     WebSocket,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 2] = [Self::Polling, Self::WebSocket];
-
-    pub(crate) fn label(self) -> &'static str {
+    /// The values of the labels `transport` and `version`.
+    pub(crate) fn labels(self) -> (&'static str, &'static str) {
         match self {
-            Self::Polling => "polling",
-            Self::WebSocket => "websocket",
+            Self::SocketIoV3 => ("socketio", "3"),
+            Self::SocketIoV4 => ("socketio", "4"),
+            Self::WebSocket => ("websocket", "turted.v1"),
         }
     }
 }
 
-/// The versions of Engine.IO, as labels.
-pub(crate) const VERSIONS: [(Version, &str); 2] = [(Version::V3, "3"), (Version::V4, "4")];
+/// What carries a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Polling,
+    WebSocket,
+}
+
+/// A transport and what carries it: what connections are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) transport: Transport,
+    pub(crate) carrier: Carrier,
+}
+
+impl Route {
+    /// Every way to be connected.
+    pub(crate) const ALL: [Self; 5] = [
+        Self { transport: Transport::SocketIoV3, carrier: Carrier::Polling },
+        Self { transport: Transport::SocketIoV3, carrier: Carrier::WebSocket },
+        Self { transport: Transport::SocketIoV4, carrier: Carrier::Polling },
+        Self { transport: Transport::SocketIoV4, carrier: Carrier::WebSocket },
+        Self { transport: Transport::WebSocket, carrier: Carrier::WebSocket },
+    ];
+
+    /// The place in [`ALL`](Self::ALL).
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|route| *route == self).expect("ALL has every route there is")
+    }
+
+    /// The value of the label `transport`.
+    pub(crate) fn transport_label(self) -> &'static str {
+        self.transport.labels().0
+    }
+
+    /// The labels `transport`, `version` and `carrier`.
+    pub(crate) fn labels(self) -> [(&'static str, &'static str); 3] {
+        let (transport, version) = self.transport.labels();
+        let carrier = match self.carrier {
+            Carrier::Polling => "polling",
+            Carrier::WebSocket => "websocket",
+        };
+        [("transport", transport), ("version", version), ("carrier", carrier)]
+    }
+}
 
 /// How a client that came back began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +169,8 @@ impl Latency {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct WorkerMetrics {
-    /// By transport and engine version.
-    connections: [[Counter; VERSIONS.len()]; Transport::ALL.len()],
-    deliveries: [Counter; Transport::ALL.len()],
+    connections: [Counter; Route::ALL.len()],
+    deliveries: [Counter; Route::ALL.len()],
     closes: [Counter; CLOSE_REASONS.len()],
     recoveries: [Counter; Recovered::ALL.len()],
     pub(crate) opens: Counter,
@@ -142,13 +186,6 @@ pub(crate) struct WorkerMetrics {
     runtime: OnceLock<RuntimeMetrics>,
 }
 
-fn version_index(version: Version) -> usize {
-    match version {
-        Version::V3 => 0,
-        Version::V4 => 1,
-    }
-}
-
 impl WorkerMetrics {
     /// To be called on the worker's runtime, whose busy time is shown from then on.
     pub(crate) fn watch_runtime(&self) {
@@ -156,25 +193,24 @@ impl WorkerMetrics {
         let _ = self.runtime.set(tokio::runtime::Handle::current().metrics());
     }
 
-    pub(crate) fn opened(&self, transport: Transport, version: Version) {
+    pub(crate) fn opened(&self, route: Route) {
         self.opens.add(1);
-        self.connections[transport as usize][version_index(version)].add(1);
+        self.connections[route.index()].add(1);
     }
 
-    /// A connection went on over a WebSocket.
-    pub(crate) fn moved(&self, version: Version) {
-        let version = version_index(version);
-        self.connections[Transport::Polling as usize][version].subtract(1);
-        self.connections[Transport::WebSocket as usize][version].add(1);
+    /// A connection went on by another carrier.
+    pub(crate) fn moved(&self, from: Route, to: Route) {
+        self.connections[from.index()].subtract(1);
+        self.connections[to.index()].add(1);
     }
 
-    pub(crate) fn closed(&self, transport: Transport, version: Version, close: Close) {
-        self.connections[transport as usize][version_index(version)].subtract(1);
+    pub(crate) fn closed(&self, route: Route, close: Close) {
+        self.connections[route.index()].subtract(1);
         self.closes[reason_index(close)].add(1);
     }
 
-    pub(crate) fn delivered(&self, transport: Transport, dispatches: usize) {
-        self.deliveries[transport as usize].add(dispatches);
+    pub(crate) fn delivered(&self, route: Route, dispatches: usize) {
+        self.deliveries[route.index()].add(dispatches);
     }
 
     /// One call of the kernel took this many bytes.
@@ -191,12 +227,14 @@ impl WorkerMetrics {
         *self.refusals_locked().entry(rule).or_default() += 1;
     }
 
-    pub(crate) fn connections(&self, transport: Transport, version: Version) -> u64 {
-        self.connections[transport as usize][version_index(version)].get()
+    /// As many as there are [routes](Route::ALL), in their order.
+    pub(crate) fn connections(&self) -> [u64; Route::ALL.len()] {
+        self.connections.each_ref().map(Counter::get)
     }
 
-    pub(crate) fn deliveries(&self, transport: Transport) -> u64 {
-        self.deliveries[transport as usize].get()
+    /// As many as there are [routes](Route::ALL), in their order.
+    pub(crate) fn deliveries(&self) -> [u64; Route::ALL.len()] {
+        self.deliveries.each_ref().map(Counter::get)
     }
 
     /// As many as there are [`CLOSE_REASONS`], in their order.
@@ -240,12 +278,12 @@ mod tests {
     #[test]
     fn a_move_changes_the_transport_and_a_close_ends_it() {
         let metrics = WorkerMetrics::default();
-        metrics.opened(Transport::Polling, Version::V3);
-        metrics.moved(Version::V3);
-        assert_eq!(metrics.connections(Transport::Polling, Version::V3), 0);
-        assert_eq!(metrics.connections(Transport::WebSocket, Version::V3), 1);
-        metrics.closed(Transport::WebSocket, Version::V3, Close::SlowReader);
-        assert_eq!(metrics.connections(Transport::WebSocket, Version::V3), 0);
+        metrics.opened(Route::ALL[0]);
+        assert_eq!(metrics.connections(), [1, 0, 0, 0, 0]);
+        metrics.moved(Route::ALL[0], Route::ALL[1]);
+        assert_eq!(metrics.connections(), [0, 1, 0, 0, 0]);
+        metrics.closed(Route::ALL[1], Close::SlowReader);
+        assert_eq!(metrics.connections(), [0; Route::ALL.len()]);
         assert_eq!(CLOSE_REASONS[metrics.closes().position(|count| count == 1).unwrap()], "slow_reader");
     }
 }

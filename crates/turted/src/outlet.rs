@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use turted_core::wire::engineio::{PayloadEncoder, Version};
 
 use crate::frame::Frame;
-use crate::metrics::{Transport, WorkerMetrics};
+use crate::metrics::{Carrier, WorkerMetrics};
 use crate::socket::Socket;
 use crate::transport::socketio::{self, EngineRefusal};
 
@@ -70,23 +70,18 @@ pub(crate) enum Outlet {
 
 impl Outlet {
     pub(crate) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
-        let (sent, transport) = match self {
-            Self::Stream(stream) => (stream.send(frames, outbox), Transport::WebSocket),
-            Self::Polling(polling) => (polling.send(frames, outbox), Transport::Polling),
-            Self::Closed => return Sent::Gone,
-        };
-        if matches!(sent, Sent::Yes | Sent::Blocked) {
-            let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
-            outbox.metrics.delivered(transport, dispatches);
+        match self {
+            Self::Stream(stream) => stream.send(frames, outbox),
+            Self::Polling(polling) => polling.send(frames, outbox),
+            Self::Closed => Sent::Gone,
         }
-        sent
     }
 
-    /// How the client is connected; `None` once it is closed.
-    pub(crate) fn transport(&self) -> Option<Transport> {
+    /// What the client is reached by; `None` once it is closed.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
         match self {
-            Self::Stream(_) => Some(Transport::WebSocket),
-            Self::Polling(_) => Some(Transport::Polling),
+            Self::Stream(_) => Some(Carrier::WebSocket),
+            Self::Polling(_) => Some(Carrier::Polling),
             Self::Closed => None,
         }
     }
@@ -301,7 +296,7 @@ impl Polling {
             return Sent::Gone;
         }
         let waiting = self.take(metrics);
-        let body = self.encode(waiting.iter().map(Frame::packet));
+        let body = self.encode(waiting.iter().map(Frame::message));
         if request.send(Ok(body)).is_err() { Sent::Gone } else { Sent::Yes }
     }
 

@@ -26,7 +26,7 @@ use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Source};
 use crate::listener;
-use crate::log::{Epoch, LogLimits};
+use crate::log::LogLimits;
 use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
@@ -109,7 +109,7 @@ impl Server {
             bytes: config.recovery.log_bytes,
             age: config.recovery.max_age,
         };
-        let dispatcher = Dispatcher::new(Epoch::from_random(random), log, inbox_senders);
+        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders);
         let connections = connection_limit(&config);
         let shared = Arc::new(Shared {
             permits: Permits::new(connections),

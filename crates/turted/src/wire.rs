@@ -1,51 +1,104 @@
 //! The wires a dispatch can leave on, and how each encodes it.
+//!
+//! A wire is a protocol and the framing below it. Connections on the same wire share frames.
 
 use std::sync::Arc;
 
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::Via;
-use turted_core::wire::socketio;
+use turted_core::wire::{socketio, v1};
 
 use crate::frame::Frame;
-use crate::log::{Accepted, Epoch, Position};
+use crate::log::Accepted;
 use crate::metrics::WorkerMetrics;
 
-/// One format on the way out. Connections on the same wire share frames.
+/// What a client is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum Language {
     /// Socket.IO.
     SocketIo,
     /// Socket.IO with the position as a last argument, for clients that can resume from it.
     SocketIoWithOffset,
+    /// turted.v1.
+    V1,
+}
+
+/// What a message is wrapped in on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// A text frame; polling answers use the message in it.
+    WebSocket,
+}
+
+impl Framing {
+    const COUNT: usize = 1;
+
+    /// Wraps a message. `sequence` numbers the dispatch it carries, 0 if it carries none.
+    pub(crate) fn wrap(self, message: &str, sequence: u64) -> Frame {
+        match self {
+            Self::WebSocket => Frame::text(message, sequence),
+        }
+    }
+}
+
+/// One format on the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wire {
+    pub(crate) language: Language,
+    pub(crate) framing: Framing,
 }
 
 /// What encoding needs beside the dispatch.
 #[derive(Clone, Debug)]
 pub(crate) struct WireContext {
-    pub(crate) epoch: Epoch,
+    pub(crate) epoch: u32,
+    /// Whether clients can resume, and so are told where they are.
+    pub(crate) has_cursor: bool,
     pub(crate) metrics: Arc<WorkerMetrics>,
 }
 
 impl Wire {
     /// How many wires there are.
-    pub(crate) const COUNT: usize = 2;
+    pub(crate) const COUNT: usize = 3 * Framing::COUNT;
+
+    /// Socket.IO; polling answers use the same frames.
+    pub(crate) const SOCKET_IO: Self = Self { language: Language::SocketIo, framing: Framing::WebSocket };
+    /// Socket.IO for clients that can resume.
+    pub(crate) const SOCKET_IO_WITH_OFFSET: Self =
+        Self { language: Language::SocketIoWithOffset, framing: Framing::WebSocket };
+    /// turted.v1 over a WebSocket.
+    pub(crate) const V1: Self = Self { language: Language::V1, framing: Framing::WebSocket };
 
     /// The number of this wire, below [`COUNT`](Self::COUNT).
     pub(crate) fn index(self) -> usize {
-        match self {
-            Self::SocketIo => 0,
-            Self::SocketIoWithOffset => 1,
-        }
+        self.language as usize * Framing::COUNT + self.framing as usize
     }
 
     /// Encodes a dispatch, once for all connections that receive it for this reason.
     pub(crate) fn encode(self, accepted: &Accepted, via: Via<'_>, context: &WireContext) -> Frame {
         context.metrics.frames_encoded.add(1);
-        let position = Position { epoch: context.epoch, sequence: accepted.sequence }.to_string();
-        let offset = match self {
-            Self::SocketIo => None,
-            Self::SocketIoWithOffset => Some(position.as_str()),
+        let dispatch = &accepted.dispatch;
+        let cursor = Cursor { epoch: context.epoch, sequence: accepted.sequence };
+        let message = match self.language {
+            Language::SocketIo => socketio::encode_dispatch(dispatch, via, None),
+            Language::SocketIoWithOffset => {
+                socketio::encode_dispatch(dispatch, via, Some(&cursor.to_string()))
+            }
+            Language::V1 => v1::encode_dispatch(dispatch, via, context.has_cursor.then_some(cursor)),
         };
-        let packet = socketio::encode_dispatch(&accepted.dispatch, via, offset);
-        Frame::text(&packet, accepted.sequence)
+        self.framing.wrap(&message, accepted.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wire_has_a_number_of_its_own_below_the_count() {
+        let mut seen = [false; Wire::COUNT];
+        for wire in [Wire::SOCKET_IO, Wire::SOCKET_IO_WITH_OFFSET, Wire::V1] {
+            assert!(!std::mem::replace(&mut seen[wire.index()], true), "{wire:?}");
+        }
     }
 }

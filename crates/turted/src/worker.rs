@@ -23,12 +23,14 @@ use crate::connection::Connection;
 use crate::dispatcher::{Delivery, Dispatcher};
 use crate::drain;
 use crate::fanout::Fanout;
+use crate::identity;
 use crate::listener;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::outlet::Outbox;
+use crate::resume;
 use crate::shared::Shared;
-use crate::timers::Timers;
+use crate::timers::{Due, Timers};
 use crate::transport::socketio;
 use crate::wire::WireContext;
 
@@ -84,7 +86,11 @@ impl Worker {
         let metrics = shared.metrics_of(index);
         Rc::new(Self {
             index,
-            context: WireContext { epoch: dispatcher.epoch(), metrics: Arc::clone(&metrics) },
+            context: WireContext {
+                epoch: dispatcher.epoch(),
+                has_cursor: config.recovery.enabled,
+                metrics: Arc::clone(&metrics),
+            },
             config,
             dispatcher,
             shared,
@@ -192,7 +198,7 @@ impl Worker {
                 Mail::Engine(id, request) => socketio::receive(&self, id, request),
                 Mail::Query(query) => census::answer(&self, query),
                 Mail::Supersede(hint, id, done) => {
-                    socketio::supersede(&self, hint, id);
+                    resume::supersede(&self, hint, id);
                     // The other worker may have stopped waiting.
                     let _ = done.send(());
                 }
@@ -208,10 +214,18 @@ impl Worker {
                 let Some((key, due)) = self.timers.pop(now) else { break };
                 let connection = self.registry.borrow().get(key).cloned();
                 if let Some(connection) = connection {
-                    socketio::timer(&self, &connection, due);
+                    self.call(&connection, due);
                 }
             }
             yield_now().await;
+        }
+    }
+
+    fn call(self: &Rc<Self>, connection: &Rc<Connection>, due: Due) {
+        match due {
+            Due::Expiry if identity::expire(self, connection) => connection.session.expired(self, connection),
+            Due::Expiry => {}
+            due => connection.session.timer(self, connection, due),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/api/v1/..`: read-only, JSON, every answer bounded.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
@@ -10,7 +11,7 @@ use turted_core::name::Name;
 use super::monitor::{Monitor, Unanswered};
 use crate::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Selection};
 use crate::http::{Answer, answer as with_type};
-use crate::metrics::{Transport, VERSIONS};
+use crate::metrics::Route;
 
 /// Names of a list that did not ask for more.
 const LIMIT_DEFAULT: usize = 100;
@@ -167,18 +168,13 @@ fn json(value: &impl Serialize) -> Answer {
 /// `GET /api/v1/counts`
 #[derive(Serialize)]
 struct Counts {
-    connections: ByTransport,
+    /// By transport.
+    connections: BTreeMap<&'static str, u64>,
     users: usize,
     channels: usize,
     workers: usize,
     draining: bool,
     uptime_seconds: u64,
-}
-
-#[derive(Serialize)]
-struct ByTransport {
-    polling: u64,
-    websocket: u64,
 }
 
 async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
@@ -187,15 +183,14 @@ async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
         return Err(ApiRefusal::Unanswered);
     }
     let metrics = &monitor.shared.metrics;
-    let connections = |transport: Transport| {
-        let workers = metrics.iter();
-        workers.flat_map(|own| VERSIONS.map(|(version, _)| own.connections(transport, version))).sum()
-    };
+    let mut connections = BTreeMap::new();
+    for own in metrics {
+        for (route, open) in Route::ALL.iter().zip(own.connections()) {
+            *connections.entry(route.transport_label()).or_default() += open;
+        }
+    }
     Ok(json(&Counts {
-        connections: ByTransport {
-            polling: connections(Transport::Polling),
-            websocket: connections(Transport::WebSocket),
-        },
+        connections,
         users: users.names,
         channels: channels.names,
         workers: metrics.len(),
@@ -261,7 +256,8 @@ struct Connection<'a> {
     id: String,
     public_id: Option<&'a str>,
     transport: Option<&'static str>,
-    version: &'a str,
+    version: Option<&'static str>,
+    carrier: Option<&'static str>,
     users: Vec<&'a str>,
     channels: Vec<&'a str>,
     sent: String,
@@ -274,11 +270,14 @@ struct Connection<'a> {
 impl<'a> From<&'a ConnectionState> for Connection<'a> {
     fn from(state: &'a ConnectionState) -> Self {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let labels = state.route.map(Route::labels);
+        let label = |index: usize| labels.map(|labels| labels[index].1);
         Self {
             id: state.id.to_string(),
             public_id: state.public_id.as_deref(),
-            transport: state.transport.map(Transport::label),
-            version: state.version,
+            transport: label(0),
+            version: label(1),
+            carrier: label(2),
             users: state.users.iter().map(Name::as_str).collect(),
             channels: state.channels.iter().map(Name::as_str).collect(),
             sent: state.sent.to_string(),

@@ -6,7 +6,7 @@ use super::exposition::{Exposition, Kind};
 use super::monitor::Monitor;
 use crate::census;
 use crate::dispatcher::Source;
-use crate::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Transport, VERSIONS, WorkerMetrics};
+use crate::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 
 /// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
 /// is read from counters.
@@ -91,15 +91,12 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
     }
 
     fn connections(&mut self) {
-        let levels = Transport::ALL.map(|transport| {
-            VERSIONS.map(|(version, _)| self.level(|worker| worker.connections(transport, version)))
-        });
-        let help = "Connected clients, by transport and version of Engine.IO.";
+        let levels: Vec<_> =
+            (0..Route::ALL.len()).map(|route| self.level(|own| own.connections()[route])).collect();
+        let help = "Connected clients, by transport, version of its protocol, and carrier.";
         let mut metric = self.page.metric("turted_connections", Kind::Gauge, help);
-        for (transport, levels) in Transport::ALL.iter().zip(levels) {
-            for ((_, version), level) in VERSIONS.iter().zip(levels) {
-                metric.sample(&[("transport", transport.label()), ("version", version)], level);
-            }
+        for (route, level) in Route::ALL.iter().zip(levels) {
+            metric.sample(&route.labels(), level);
         }
         self.single("turted_opens_total", "Connections that were opened.", |worker| worker.opens.get());
         let mut closes = [0; CLOSE_REASONS.len()];
@@ -121,11 +118,12 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
     }
 
     fn traffic(&mut self) {
-        let deliveries = Transport::ALL.map(|transport| self.sum(|worker| worker.deliveries(transport)));
-        let help = "Dispatches handed to connections, by transport.";
+        let deliveries: Vec<_> =
+            (0..Route::ALL.len()).map(|route| self.sum(|own| own.deliveries()[route])).collect();
+        let help = "Dispatches handed to connections, by transport, version of its protocol, and carrier.";
         let mut metric = self.page.metric("turted_deliveries_total", Kind::Counter, help);
-        for (transport, deliveries) in Transport::ALL.iter().zip(deliveries) {
-            metric.sample(&[("transport", transport.label())], deliveries);
+        for (route, deliveries) in Route::ALL.iter().zip(deliveries) {
+            metric.sample(&route.labels(), deliveries);
         }
         self.single("turted_frames_encoded_total", "Frames encoded for dispatches.", |worker| {
             worker.frames_encoded.get()

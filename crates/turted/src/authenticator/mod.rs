@@ -46,7 +46,7 @@ pub struct IdentRequest {
     pub ident: Box<RawValue>,
     /// Whom the client says it is: `username`, else `user`.
     pub user: Option<UserField>,
-    /// How the client connects: `socketio`.
+    /// How the client connects: `socketio`, `websocket`, `sse` or `sockjs`.
     pub transport: &'static str,
     /// Where the client connects from.
     pub address: IpAddr,
@@ -104,6 +104,15 @@ where
 /// The time, for what expires.
 pub(crate) fn unix_now() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Who sends an IDENT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    /// Where the client connects from.
+    pub(crate) address: IpAddr,
+    /// How it connects.
+    pub(crate) transport: &'static str,
 }
 
 /// What comes of verifying.
@@ -167,8 +176,8 @@ impl Gate {
         !matches!(self.verifier, Verifier::Core(_))
     }
 
-    /// Decides who sent `ident` from `address`.
-    pub(crate) fn verify(&self, worker: &Rc<Worker>, address: IpAddr, ident: &Ident<'_>) -> Verdict {
+    /// Decides who `visitor` is, who sent `ident`.
+    pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         match &self.verifier {
             Verifier::Core(core) => Verdict::Now(core.verify(ident).map(Verified::from)),
             Verifier::Jwt(rule) => Verdict::Now(rule.verify(ident, unix_now()).map_err(|refusal| {
@@ -179,8 +188,8 @@ impl Gate {
                 let request = IdentRequest {
                     ident: ident.data.to_owned(),
                     user: ident.user.clone(),
-                    transport: "socketio",
-                    address,
+                    transport: visitor.transport,
+                    address: visitor.address,
                 };
                 let worker = Rc::clone(worker);
                 Verdict::Later(Box::pin(async move { worker.shared.gate.ask(&worker, request).await }))

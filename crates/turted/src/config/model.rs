@@ -45,6 +45,8 @@ pub struct Config {
     pub admin: Admin,
     /// The Socket.IO transport.
     pub socketio: SocketIo,
+    /// The WebSocket transport.
+    pub websocket: WebSocket,
     /// Who clients are.
     pub auth: Auth,
     /// Which channels a client may join. Default: all.
@@ -112,6 +114,17 @@ pub struct SocketIo {
     pub connect_timeout: Duration,
     /// How long the upgrade to WebSocket may take. Default: 10 s.
     pub upgrade_timeout: Duration,
+}
+
+/// `[websocket]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocket {
+    /// The path, with a slash in front and none behind. Default: `/ws`.
+    pub path: String,
+    /// Time between two pings. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take. Default: 20 s.
+    pub ping_timeout: Duration,
 }
 
 /// `[auth]`
@@ -296,6 +309,7 @@ impl Default for Config {
                 token: None,
             },
             socketio: SocketIo::default(),
+            websocket: WebSocket::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),
             push: Push {
@@ -330,6 +344,12 @@ impl Default for SocketIo {
             connect_timeout: limits::CONNECT_WAIT_MAX,
             upgrade_timeout: limits::UPGRADE_WAIT_MAX,
         }
+    }
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self { path: "/ws".into(), ping_interval: limits::PING_INTERVAL, ping_timeout: limits::PING_TIMEOUT }
     }
 }
 

@@ -33,17 +33,28 @@ fn normalize_paths(config: &mut Config) {
     if !config.socketio.path.ends_with('/') {
         config.socketio.path.push('/');
     }
-    if config.push.path.ends_with('/') {
-        config.push.path.pop();
+    for path in [&mut config.push.path, &mut config.websocket.path] {
+        if path.ends_with('/') {
+            path.pop();
+        }
     }
 }
 
+/// No path may lie within another one: requests would not reach what they are for.
 fn check_paths(collected: &mut Collected) {
     let config = &collected.settings.config;
-    let (socketio, push) = (&config.socketio.path, format!("{}/", config.push.path));
-    if socketio.starts_with(&push) || push.starts_with(socketio) {
-        let what = format!("`push.path` = {push:?} and `socketio.path` = {socketio:?} overlap");
-        blame(collected, &["push.path", "socketio.path"], what);
+    let paths = [
+        ("push.path", format!("{}/", config.push.path)),
+        ("socketio.path", config.socketio.path.clone()),
+        ("websocket.path", format!("{}/", config.websocket.path)),
+    ];
+    for (index, (key, path)) in paths.iter().enumerate() {
+        for (other_key, other) in &paths[index + 1..] {
+            if path.starts_with(other) || other.starts_with(path) {
+                let what = format!("`{key}` = {path:?} and `{other_key}` = {other:?} overlap");
+                blame(collected, &[key, other_key], what);
+            }
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
+use turted_core::cursor::Cursor;
 use turted_core::push::{Refusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
 use crate::dispatcher::DispatchRefusal;
 use crate::http::{Answer, BodyRefusal, answer as with_type, bare, text};
-use crate::log::Position;
 
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
@@ -42,11 +42,11 @@ pub(super) struct Accepted {
     /// Connections reached on this node.
     pub(super) delivered: usize,
     #[serde(serialize_with = "as_text")]
-    pub(super) id: Position,
+    pub(super) id: Cursor,
 }
 
-fn as_text<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(position)
+fn as_text<S: Serializer>(cursor: &Cursor, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(cursor)
 }
 
 /// The answer to an accepted push as the node server gave it.

@@ -12,6 +12,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::auth::Secret;
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push::{self, PushLimits, Shape};
@@ -23,7 +24,6 @@ use crate::config::Config;
 use crate::cors;
 use crate::dispatcher::{DispatchRefusal, Reached};
 use crate::http::{Answer, Call, bare, read_body};
-use crate::log::Position;
 use crate::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -182,7 +182,7 @@ fn keys_full() -> Problem {
 /// Dispatches that were accepted, and what is still to be counted for the answer.
 enum Dispatched {
     Plain,
-    Counted(Vec<(Position, Reached)>),
+    Counted(Vec<(Cursor, Reached)>),
 }
 
 impl Dispatched {

@@ -1,4 +1,6 @@
-//! Transports: how clients connect.
+//! Transports: how clients connect, and what they show when they do.
+
+mod credentials;
 
 pub(crate) mod socketio;
 pub(crate) mod websocket;

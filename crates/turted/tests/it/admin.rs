@@ -50,9 +50,9 @@ fn metrics_move_with_what_happens() {
     expect(
         &server,
         &[
-            (r#"turted_connections{transport="websocket",version="4"}"#, 2.0),
-            (r#"turted_connections{transport="polling",version="3"}"#, 1.0),
-            (r#"turted_connections{transport="polling",version="4"}"#, 0.0),
+            (r#"turted_connections{transport="socketio",version="4",carrier="websocket"}"#, 2.0),
+            (r#"turted_connections{transport="socketio",version="3",carrier="polling"}"#, 1.0),
+            (r#"turted_connections{transport="socketio",version="4",carrier="polling"}"#, 0.0),
             ("turted_opens_total", 3.0),
             ("turted_users", 1.0),
             ("turted_channels", 1.0),
@@ -70,8 +70,8 @@ fn metrics_move_with_what_happens() {
         &[
             (r#"turted_dispatches_total{source="rest"}"#, 2.0),
             (r#"turted_dispatches_total{source="embed"}"#, 1.0),
-            (r#"turted_deliveries_total{transport="websocket"}"#, 2.0),
-            (r#"turted_deliveries_total{transport="polling"}"#, 3.0),
+            (r#"turted_deliveries_total{transport="socketio",version="4",carrier="websocket"}"#, 2.0),
+            (r#"turted_deliveries_total{transport="socketio",version="3",carrier="polling"}"#, 3.0),
             ("turted_push_duration_seconds_count", 2.0),
             (r#"turted_push_duration_seconds_bucket{le="+Inf"}"#, 2.0),
             ("turted_inbox_dispatches", 0.0),
@@ -88,8 +88,8 @@ fn metrics_move_with_what_happens() {
         &server,
         &[
             (r#"turted_closes_total{reason="transport_lost"}"#, 3.0),
-            (r#"turted_connections{transport="websocket",version="4"}"#, 0.0),
-            (r#"turted_connections{transport="polling",version="3"}"#, 0.0),
+            (r#"turted_connections{transport="socketio",version="4",carrier="websocket"}"#, 0.0),
+            (r#"turted_connections{transport="socketio",version="3",carrier="polling"}"#, 0.0),
             ("turted_users", 0.0),
             ("turted_channels", 0.0),
             ("turted_outbox_bytes", 0.0),
@@ -258,7 +258,7 @@ fn a_user_on_two_workers_is_one_user() {
     let clients = on_both_workers(&server, "adam");
     let counts = get(&server, "/api/v1/counts");
     assert_eq!((&counts["users"], &counts["workers"]), (&json!(1), &json!(2)));
-    assert_eq!(counts["connections"], json!({"polling": 0, "websocket": clients.len()}));
+    assert_eq!(counts["connections"], json!({"socketio": clients.len(), "websocket": 0}));
     let listed = json!({"users": [{"name": "adam", "connections": clients.len()}], "more": false});
     assert_eq!(get(&server, "/api/v1/users"), listed);
     let adam = get(&server, "/api/v1/users/adam");
@@ -315,7 +315,7 @@ fn a_connection_is_described() {
     assert_eq!(
         state,
         json!({
-            "id": id, "public_id": connected["sid"], "transport": "polling", "version": "4",
+            "id": id, "public_id": connected["sid"], "transport": "socketio", "version": "4", "carrier": "polling",
             "users": ["adam"], "channels": ["chat"], "sent": position,
             "outbox_frames": 1, "outbox_bytes": null, "connected_since": null,
         })

@@ -76,7 +76,7 @@ fn listen_many(address: SocketAddr, clients: usize) -> thread::JoinHandle<Vec<(V
 
 fn connections(child: &Child) -> usize {
     let counts = child.admin().get("/api/v1/counts").json();
-    counts["connections"]["websocket"].as_u64().unwrap().try_into().unwrap()
+    counts["connections"]["socketio"].as_u64().unwrap().try_into().unwrap()
 }
 
 /// The numbers of the events in what a client received, and whether a close frame of a server

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::auth::IdentRefusal;
+use crate::channel::JoinRefusal;
 use crate::command::CommandRefusal;
 use crate::registry::MembershipRefusal;
 
@@ -62,6 +63,12 @@ impl From<IdentRefusal> for Error {
     }
 }
 
+impl From<JoinRefusal> for Error {
+    fn from(refusal: JoinRefusal) -> Self {
+        Self::new(ErrorCode::JoinRefused, refusal.to_string())
+    }
+}
+
 impl From<MembershipRefusal> for Error {
     fn from(refusal: MembershipRefusal) -> Self {
         let code = match refusal {
@@ -116,6 +123,7 @@ error_codes! {
     UserMissing "user-missing" "the data of ident name a user as username or user"
     UserInvalid "user-invalid" "a user is an integer or a string of 1 to 255 bytes without control characters"
     IdentRefused "ident-refused" "ident proves who the user is, as the authenticator of the server asks (auth.method)"
+    JoinRefused "join-refused" "a channel is joined only by whom its rule lets in ([[channels]])"
     TooManyChannels "too-many-channels" "a connection joins no more channels than limits.channels_per_connection"
     TooManyUsers "too-many-users" "a connection is no more users than limits.users_per_connection"
     SessionInvalid "session-invalid" "session is the one that welcome gave"

@@ -12,7 +12,7 @@ mod tests;
 
 pub use encode::{Welcome, encode_dispatch, encode_error, encode_reply, encode_resumed};
 pub use error::{Error, ErrorCode};
-pub use request::{Action, Id, Refused, Request, Resume, decode};
+pub use request::{Action, Id, KeptId, Refused, Request, Resume, decode};
 
 /// The name of the protocol: in the greeting, as a WebSocket subprotocol, and in the `hello` of
 /// the SockJS era.

@@ -56,12 +56,30 @@ impl<'a> Id<'a> {
         self.0.get()
     }
 
+    /// An id that outlives its request.
+    #[must_use]
+    pub fn keep(self) -> KeptId {
+        KeptId(self.0.to_owned())
+    }
+
     fn read(raw: &'a RawValue) -> Result<Option<Self>, Error> {
         match Kind::of(raw) {
             Kind::Null => Ok(None),
             Kind::Text | Kind::Number if raw.get().len() <= REQUEST_ID_BYTES_MAX => Ok(Some(Self(raw))),
             _ => Err(Error::new(ErrorCode::IdInvalid, "id must be a short string or number")),
         }
+    }
+}
+
+/// The [`Id`] of a request that is answered later.
+#[derive(Clone, Debug)]
+pub struct KeptId(Box<RawValue>);
+
+impl KeptId {
+    /// The id.
+    #[must_use]
+    pub fn get(&self) -> Id<'_> {
+        Id(&self.0)
     }
 }
 

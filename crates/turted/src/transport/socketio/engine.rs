@@ -10,9 +10,9 @@ use turted_core::wire::engineio::{
     Packet, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload, encode_jsonp,
 };
 
+use super::connect;
 use super::packets;
 use super::request::{EngineRefusal, PostBody, Query};
-use super::resume;
 use super::session::{self, Session};
 use super::stream;
 use crate::connection::Connection;
@@ -43,15 +43,15 @@ pub(super) fn open_polling(
     };
     let permit = worker.shared.polling.take().ok_or(EngineRefusal::Overload)?;
     let outlet = Outlet::Polling(Polling::new(version, jsonp));
-    let session = Session::new(version, peer, jsonp).holding(permit);
-    let connection = session::open(worker, session, outlet);
+    let session = Session::new(version, jsonp).holding(permit);
+    let connection = session::open(worker, peer, session, outlet);
     let mut payload = PayloadEncoder::new(version);
     payload.push(&session::handshake(worker, &connection, session::Opening::Polling));
-    let id = connection.session.id();
+    let id = Session::of(&connection).id();
     if version == Version::V3 {
         // Version 4 of the Socket.IO protocol connects unasked; the CONNECT goes with the handshake.
         payload.push(packets::CONNECTED_V3);
-        resume::admit_v3(worker, &connection, query);
+        connect::admit_v3(worker, &connection, query);
     }
     Ok((id, wrap(jsonp, payload.finish())))
 }
@@ -135,7 +135,7 @@ fn poll_aborted(worker: &Rc<Worker>, connection: &Rc<Connection>) {
 
 fn begin_post(worker: &Rc<Worker>, found: Option<Rc<Connection>>) -> Result<(), EngineRefusal> {
     let connection = polling(found)?;
-    if connection.session.posting.replace(true) {
+    if Session::of(&connection).posting.replace(true) {
         connection.close(worker, Close::PollingConflict);
         return Err(EngineRefusal::BadRequest);
     }
@@ -150,7 +150,7 @@ fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answ
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
         let result = process(&worker, &connection, &body).await;
-        connection.session.posting.set(false);
+        Session::of(&connection).posting.set(false);
         if result.is_err() {
             connection.close(&worker, Close::Violation(1002));
         }
@@ -165,15 +165,15 @@ async fn process(
     body: &PostBody,
 ) -> Result<(), EngineRefusal> {
     let unwrapped;
-    let bytes: &[u8] = match connection.session.jsonp {
+    let bytes: &[u8] = match Session::of(connection).jsonp {
         None => &body.bytes,
         Some(_) => {
             unwrapped = decode_jsonp_form(&body.bytes).map_err(|_| EngineRefusal::BadRequest)?;
             unwrapped.as_bytes()
         }
     };
-    connection.session.handshake_verified().await;
-    for packet in decode(connection.session.version, bytes, body.is_binary)? {
+    Session::of(connection).handshake_verified().await;
+    for packet in decode(Session::of(connection).version, bytes, body.is_binary)? {
         if let Step::Wait(event) = packets::receive(worker, connection, &packet) {
             event.await;
         }
@@ -196,7 +196,7 @@ fn decode(version: Version, bytes: &[u8], is_binary: bool) -> Result<Vec<Packet<
 
 fn begin_upgrade(found: Option<Rc<Connection>>) -> Result<(), EngineRefusal> {
     let connection = polling(found)?;
-    if connection.session.upgrading.replace(true) {
+    if Session::of(&connection).upgrading.replace(true) {
         return Err(EngineRefusal::BadRequest);
     }
     Ok(())
@@ -216,7 +216,7 @@ pub(super) async fn hand_over(
 
 /// The upgrade came to nothing: the session goes on by polling.
 pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    connection.session.upgrading.set(false);
+    Session::of(connection).upgrading.set(false);
     let sent = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.release(&worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => Sent::Yes,

@@ -7,17 +7,18 @@
 //! | `stream` | a WebSocket, from the start or by upgrade |
 //! | `session` | the state of a session, its heartbeats and its end |
 //! | `packets` | packets of clients: commands and replies |
-//! | `resume` | a client connects, or comes back |
+//! | `connect` | a client connects, or comes back |
 
 mod assets;
+mod connect;
 mod engine;
 mod packets;
 mod request;
-mod resume;
 mod session;
 mod stream;
 
 pub(crate) use engine::{receive, wrap};
+pub(crate) use packets::expired;
 pub(crate) use request::{EngineRefusal, PostBody, answer};
-pub(crate) use resume::supersede;
-pub(crate) use session::{Session, timer};
+pub(crate) use session::{CLOSE_PACKET, Session, timer};
+pub(crate) use stream::{binary, text};

@@ -3,18 +3,18 @@
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
-use turted_core::auth::{IdentRefusal, Verified};
+use turted_core::auth::IdentRefusal;
 use turted_core::close::Close;
 use turted_core::command::{Command, Ident};
 use turted_core::reply::Reply;
 use turted_core::wire::engineio::{self, Version};
 use turted_core::wire::socketio::{self, encode_ack, encode_connect_error, encode_event, is_reserved};
 
-use super::resume;
-use crate::authenticator::Verdict;
+use super::connect;
+use super::session::Session;
+use crate::commands::{self, Outcome};
 use crate::connection::Connection;
 use crate::frame::Frame;
-use crate::identity;
 use crate::transport::websocket::Step;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -33,9 +33,9 @@ pub(super) fn receive(
     connection: &Rc<Connection>,
     packet: &engineio::Packet<'_>,
 ) -> Step {
-    let session = &connection.session;
+    let session = Session::of(connection);
     session.heard();
-    if !session.may_send(worker) {
+    if !connection.may_send(worker) {
         refuse(worker, connection, Refused { rule: "message-rate", reason: RATE_LIMITED }, None);
         connection.close(worker, Close::RateLimited);
         return Step::Stop;
@@ -44,7 +44,7 @@ pub(super) fn receive(
         (engineio::Packet::Message(text), _) => message(worker, connection, text),
         (engineio::Packet::Binary(_), _) => attachment(worker, connection),
         (engineio::Packet::Ping(_), Version::V3) => {
-            connection.send_packet(worker, "3");
+            connection.send_message(worker, "3");
             Step::Continue
         }
         (engineio::Packet::Pong(_), Version::V4) => {
@@ -64,9 +64,10 @@ fn end(worker: &Rc<Worker>, connection: &Rc<Connection>, close: Close) -> Step {
 
 /// A binary message: it must belong to a packet that announced it, and was refused then.
 fn attachment(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Step {
-    match connection.session.attachments.get().checked_sub(1) {
+    let attachments = &Session::of(connection).attachments;
+    match attachments.get().checked_sub(1) {
         Some(left) => {
-            connection.session.attachments.set(left);
+            attachments.set(left);
             Step::Continue
         }
         None => end(worker, connection, Close::Violation(1003)),
@@ -74,7 +75,7 @@ fn attachment(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Step {
 }
 
 fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-    let session = &connection.session;
+    let session = Session::of(connection);
     if session.attachments.get() > 0 || text.len() > worker.config.limits.message_bytes {
         let code = if session.attachments.get() > 0 { 1002 } else { 1009 };
         return end(worker, connection, Close::Violation(code));
@@ -88,11 +89,11 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
     };
     match packet {
         socketio::Packet::Connect { namespace: ROOT, data, .. } if !session.connected.get() => {
-            resume::connect(worker, connection, data)
+            connect::connect(worker, connection, data)
         }
         socketio::Packet::Connect { namespace, .. } if namespace != ROOT => {
             let refusal = encode_connect_error(session.version, namespace, "Invalid namespace");
-            connection.send_packet(worker, &refusal);
+            connection.send_message(worker, &refusal);
             Step::Continue
         }
         socketio::Packet::Disconnect { namespace: ROOT } => end(worker, connection, Close::ByClient),
@@ -127,84 +128,35 @@ fn command(
     (name, args): (&str, &[&RawValue]),
     ack: Option<u64>,
 ) -> Step {
-    let reply = |reply: &Reply<'_>| send_reply(worker, connection, reply, ack);
     match Command::decode(name, args) {
-        Ok(Command::Ident(ident)) => return identify(worker, connection, &ident, ack),
-        Ok(Command::Join(channel)) => match identity::join(worker, connection, &channel) {
-            Ok(()) => reply(&Reply::Joined(&channel)),
-            Err(refusal) => {
-                let reason = refusal.to_string();
-                refuse(worker, connection, Refused { rule: "join", reason: &reason }, ack);
-            }
-        },
-        Ok(Command::Leave(channel)) => {
-            worker.registry.borrow_mut().leave(connection.key, &channel);
-            reply(&Reply::Left(&channel));
-        }
-        Ok(Command::Echo(data)) => reply(&Reply::Echo(data)),
-        Ok(Command::Ping(data)) => reply(&Reply::Pong(data)),
+        Ok(command) => commands::perform(worker, connection, command, move |worker, connection, outcome| {
+            send_outcome(worker, connection, outcome, ack);
+        }),
         Err(refusal) => {
             let reason = refusal.to_string();
             refuse(worker, connection, Refused { rule: "command", reason: &reason }, ack);
-        }
-    }
-    Step::Continue
-}
-
-/// Verifies who the client is, and makes it so. Where somebody has to be asked, later packets wait.
-pub(super) fn identify(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    ident: &Ident<'_>,
-    ack: Option<u64>,
-) -> Step {
-    match worker.shared.gate.verify(worker, connection.session.peer, ident) {
-        Verdict::Now(result) => {
-            identified(worker, connection, result, ack);
             Step::Continue
         }
-        Verdict::Later(verification) => {
-            let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
-            Step::Wait(Box::pin(async move {
-                let result = verification.await;
-                // A client that is gone meanwhile must not come back as a member of anything.
-                if !connection.is_closed() {
-                    identified(&worker, &connection, result, ack);
-                }
-            }))
-        }
     }
 }
 
-/// Does what a verified IDENT asks for, and answers.
-fn identified(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    result: Result<Verified, IdentRefusal>,
-    ack: Option<u64>,
-) {
-    let verified = match result {
-        Ok(verified) => verified,
-        Err(refusal) => {
-            tracing::debug!(key = ?connection.key, %refusal, "ident refused");
-            let reason = refusal.to_string();
-            return refuse(worker, connection, Refused { rule: "ident", reason: &reason }, ack);
-        }
-    };
-    match identity::admit(worker, connection, &verified) {
-        Ok(()) => send_reply(worker, connection, &Reply::Identified(&verified.identity), ack),
-        Err(refusal) => {
-            let reason = refusal.to_string();
-            refuse(worker, connection, Refused { rule: "users-per-connection", reason: &reason }, ack);
-        }
+/// Verifies who the client is by what came with its handshake, and makes it so.
+pub(super) fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, ident: &Ident<'_>) -> Step {
+    commands::identify(worker, connection, ident, |worker, connection, outcome| {
+        send_outcome(worker, connection, outcome, None);
+    })
+}
+
+fn send_outcome(worker: &Rc<Worker>, connection: &Rc<Connection>, outcome: Outcome<'_>, ack: Option<u64>) {
+    match outcome {
+        Ok(reply) => send_reply(worker, connection, &reply, ack),
+        Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
     }
 }
 
-/// A proof of who the client is may have expired: it is told, and stays, without what it had.
-pub(super) fn expire(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    if identity::expire(worker, connection) {
-        send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
-    }
+/// A proof of who the client is has expired: it is told, and stays, without what it had.
+pub(crate) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
 }
 
 /// Why something is refused: the rule for the operator's metrics, the reason for the client.
@@ -232,10 +184,10 @@ pub(super) fn send_reply(
     ack: Option<u64>,
 ) {
     let argument = reply.argument();
-    let offset = resume::offset(worker, connection);
+    let offset = connect::offset(worker, connection);
     // A client that resumes takes a string at the end of any event for its position. So where the
     // reply ends in a string, the real position has to follow.
-    let hides_offset = connection.wire() == Wire::SocketIoWithOffset && argument.starts_with('"');
+    let hides_offset = connection.wire() == Wire::SOCKET_IO_WITH_OFFSET && argument.starts_with('"');
     let packet = if hides_offset {
         encode_event(reply.event(), &[&argument, &format!("\"{offset}\"")])
     } else {

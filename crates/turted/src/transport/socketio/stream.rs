@@ -7,12 +7,12 @@ use bytes::Bytes;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 use turted_core::close::Close;
-use turted_core::wire::engineio::{Packet, Version};
-use turted_core::wire::websocket::{Message, Opcode, encode_close, encode_frame};
+use turted_core::wire::engineio::{Malformed, Packet, Version};
+use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
 use super::request::Query;
 use super::session::{self, Opening, Session};
-use super::{engine, packets, resume};
+use super::{connect, engine, packets};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::http::Takeover;
@@ -20,7 +20,7 @@ use crate::outlet::{Outlet, Stream};
 use crate::session_id::SessionId;
 use crate::socket::Socket;
 use crate::timers::Due;
-use crate::transport::websocket::{Progress, Reader, Step, accept_response};
+use crate::transport::websocket::{self, Progress, Reader, Step, accept_response, write_whole};
 use crate::worker::Worker;
 
 /// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
@@ -38,7 +38,7 @@ pub(super) fn open(
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket)));
-        let connection = session::open(&worker, Session::new(version, peer, None), outlet);
+        let connection = session::open(&worker, peer, Session::new(version, None), outlet);
         let mut greeting = accept_response(&key);
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
@@ -49,7 +49,7 @@ pub(super) fn open(
             return connection.close(&worker, Close::TransportLost);
         }
         if version == Version::V3 {
-            resume::admit_v3(&worker, &connection, &query);
+            connect::admit_v3(&worker, &connection, &query);
         }
         let reader = Reader::new(worker.config.limits.message_bytes, &leftover);
         worker.clone().spawn(run(worker, connection, socket, reader));
@@ -65,11 +65,6 @@ pub(super) fn upgrade(worker: Rc<Worker>, id: SessionId, key: String) -> Takeove
             engine::hand_over(&worker, id, socket, leftover).await;
         });
     })
-}
-
-/// Writes a few hundred bytes to a socket that has been written little or nothing.
-fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
-    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
 }
 
 /// How far an upgrade came.
@@ -92,7 +87,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     }
     let socket = Rc::new(socket);
     let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
-    connection.session.probe.replace(Some((deadline, Rc::clone(&socket))));
+    Session::of(&connection).probe.replace(Some((deadline, Rc::clone(&socket))));
     worker.timers.add(deadline, connection.key, Due::Upgrade);
     let mut reader = Reader::new(worker.config.limits.message_bytes, &leftover);
     let mut state = Probe::Running;
@@ -110,13 +105,13 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
             }
             Progress::Stopped => {}
             Progress::Violated(violation) => {
-                refuse(&socket, violation.close_code()).await;
+                websocket::refuse(&socket, violation.close_code()).await;
                 state = Probe::Failed;
             }
             _ => state = Probe::Failed,
         }
     }
-    connection.session.probe.take();
+    Session::of(&connection).probe.take();
     if state == Probe::Done && move_over(&worker, &connection, &socket) {
         run(worker, connection, socket, reader).await;
     } else {
@@ -126,13 +121,14 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
 
 /// One message on a WebSocket that has not taken over yet.
 fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
-    if !connection.session.may_send(worker) {
+    let session = Session::of(connection);
+    if !connection.may_send(worker) {
         return Probe::Failed;
     }
     let Message::Text(text) = message else {
         return if matches!(message, Message::Pong(_)) { Probe::Running } else { Probe::Failed };
     };
-    match Packet::decode_text(connection.session.version, text) {
+    match Packet::decode_text(session.version, text) {
         Ok(Packet::Ping(PROBE)) => {
             if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
                 polling.hold();
@@ -142,7 +138,7 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
         }
         // A client waits for the end of its POST before it moves (engine.io-client, `Polling.pause`).
         // The packets of one that does not would be received on two ways at once.
-        Ok(Packet::Upgrade) if !connection.session.posting.get() => Probe::Done,
+        Ok(Packet::Upgrade) if !session.posting.get() => Probe::Done,
         _ => Probe::Failed,
     }
 }
@@ -153,77 +149,47 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
         Outlet::Polling(polling) => polling.leave(&worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => return false,
     };
+    let polling = connection.route();
     connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket))));
-    worker.metrics.moved(connection.session.version);
+    if let (Some(from), Some(to)) = (polling, connection.route()) {
+        worker.metrics.moved(from, to);
+    }
     connection.send(worker, &waiting);
     true
 }
 
-/// Reads a WebSocket until it ends.
-async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, mut reader: Reader) {
-    connection.session.handshake_verified().await;
-    while !connection.is_closed() {
-        let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
-        match progress {
-            Progress::Drained => {
-                // Gives way to others; a client that never stops sending must not hold the worker.
-                yield_now().await;
-                if reader.ready(&socket).await.is_err() {
-                    connection.close(&worker, Close::TransportLost);
-                }
-            }
-            Progress::Wait(event) => event.await,
-            Progress::Stopped => {}
-            Progress::Ended => connection.close(&worker, Close::TransportLost),
-            Progress::Violated(violation) => {
-                tracing::debug!(key = ?connection.key, %violation, "websocket violation");
-                connection.close(&worker, Close::Violation(violation.close_code()));
-            }
-        }
-    }
-    drop(connection);
-    socket.linger().await;
+/// Reads the WebSocket of a session until it ends.
+async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
+    Session::of(&connection).handshake_verified().await;
+    websocket::run(worker, connection, socket, reader).await;
 }
 
-/// One message of a client.
-fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
-    let session = &connection.session;
-    let packet = match message {
-        Message::Text(text) => Packet::decode_text(session.version, text),
-        Message::Binary(bytes) => Packet::decode_binary(session.version, bytes),
-        // Packets are counted where they are received.
-        Message::Ping(_) | Message::Pong(_) if !session.may_send(worker) => {
-            connection.close(worker, Close::RateLimited);
-            return Step::Stop;
-        }
-        Message::Ping(data) => {
-            connection.send(worker, &[Frame::pong(data)]);
-            return Step::Continue;
-        }
-        Message::Pong(_) => return Step::Continue,
-        Message::Close(code) => {
-            connection.say_good_bye(code.unwrap_or(1000));
-            connection.close(worker, Close::TransportLost);
-            return Step::Stop;
-        }
-    };
-    let step = match packet {
+/// A text message of a client.
+pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, text: &str) -> Step {
+    receive(worker, connection, Packet::decode_text(session.version, text))
+}
+
+/// A binary message of a client.
+pub(crate) fn binary(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    session: &Session,
+    bytes: &[u8],
+) -> Step {
+    receive(worker, connection, Packet::decode_binary(session.version, bytes))
+}
+
+fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Packet<'_>, Malformed>) -> Step {
+    match packet {
         Ok(packet) => packets::receive(worker, connection, &packet),
         Err(malformed) => {
             tracing::debug!(key = ?connection.key, %malformed, "malformed packet");
             connection.close(worker, Close::Violation(1002));
             Step::Stop
         }
-    };
-    if connection.is_closed() { Step::Stop } else { step }
+    }
 }
 
-/// Ends a WebSocket that belongs to no session yet.
-async fn refuse(socket: &Socket, code: u16) {
-    // It may be gone already.
-    let _ = socket.try_write(&encode_close(code, ""));
-    socket.linger().await;
-}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,10 +8,6 @@ use std::time::{Duration, Instant};
 
 use turted_core::dispatch::Dispatch;
 
-mod position;
-
-pub use position::{Epoch, Position};
-
 /// What a name takes in memory beside its text: a pointer with a length to it, and two counters.
 const NAME_OVERHEAD_BYTES: usize = 32;
 

@@ -1,0 +1,193 @@
+//! A client comes back: its session is taken from where it is kept, or from a connection that is not
+//! known to be dead, and it gets all that it missed, or is told that this is not possible.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use turted_core::close::Close;
+use turted_core::cursor::Cursor;
+
+use crate::authenticator::unix_now;
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::identity;
+use crate::log::Accepted;
+use crate::mail::{ConnectionHint, Mail};
+use crate::metrics::Recovered;
+use crate::outlet::Waiting;
+use crate::recovery::{Home, LostSession};
+use crate::session_id::SessionId;
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// Bytes that go out before what was missed: the frame that tells the client so, and a heartbeat.
+const GREETING_BYTES_MAX: usize = 512;
+
+/// What a client shows that was connected before.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    /// Absent if it is none of ours: of the server that ran here before, say.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) seen: Seen,
+}
+
+/// The last event a client has seen.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// None since it connected.
+    Nothing,
+    UpTo(Cursor),
+    /// It shows something that is no position.
+    Unknown,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The client is who it was, and was sent what it missed.
+    Resumed,
+    /// The session is not kept any more.
+    SessionUnknown,
+    /// Something that it missed is not kept any more.
+    Gap,
+    /// The client is gone again.
+    Gone,
+}
+
+impl Resumption {
+    /// The number of the last dispatch the client has seen, if it can have seen it.
+    fn seen(&self, worker: &Worker, lost: &LostSession) -> Option<u64> {
+        let cursor = match self.seen {
+            Seen::Nothing => return Some(lost.began_after),
+            Seen::UpTo(cursor) => cursor,
+            Seen::Unknown => return None,
+        };
+        let sent = lost.began_after..=worker.seen();
+        let known = cursor.epoch == worker.dispatcher.epoch() && sent.contains(&cursor.sequence);
+        known.then_some(cursor.sequence)
+    }
+}
+
+/// Gives a client its session back, and all that it missed, encoded for `wire`; before that it is
+/// sent what `greet` makes of the session's id and the number of events that follow.
+pub(crate) async fn resume(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    resumption: &Resumption,
+    wire: Wire,
+    greet: impl FnOnce(SessionId, usize) -> Frame,
+) -> Outcome {
+    let found = match resumption.id {
+        Some(id) => reclaim(worker, id).await.map(|lost| (id, lost)),
+        None => None,
+    };
+    catch_up(worker).await;
+    let outcome = match found {
+        _ if connection.is_closed() => {
+            if let Some((id, lost)) = found {
+                // It may come back once more.
+                worker.shared.recovery.keep(id, lost);
+            }
+            return Outcome::Gone;
+        }
+        None => Outcome::SessionUnknown,
+        Some((id, lost)) => match missed(worker, resumption, &lost, wire) {
+            None => Outcome::Gap,
+            Some(missed) => {
+                let mut frames = vec![greet(id, missed.len())];
+                frames.extend(missed);
+                connection.set_wire(wire);
+                restore(worker, connection, id, &lost);
+                connection.send(worker, &frames);
+                Outcome::Resumed
+            }
+        },
+    };
+    let resumed = outcome == Outcome::Resumed;
+    worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
+    outcome
+}
+
+/// The lost session, taken from a connection that is not known to be dead if need be.
+async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
+    let recovery = &worker.shared.recovery;
+    if let Some(lost) = recovery.take(id) {
+        return Some(lost);
+    }
+    let (owner, hint) = match recovery.home(id) {
+        Some(home) => (home.worker, ConnectionHint::Key(home.key)),
+        None => (id.worker(), ConnectionHint::Slot(id.slot())),
+    };
+    if owner == worker.index {
+        supersede(worker, hint, id);
+    } else {
+        let (done, superseded) = oneshot::channel();
+        worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
+        // Without an answer there is nothing to take, which the next line finds out.
+        let _ = superseded.await;
+    }
+    recovery.take(id)
+}
+
+/// Waits until this worker has resolved whatever another one may have sent already. It could come
+/// a second time otherwise, or to a channel that was joined after it.
+async fn catch_up(worker: &Worker) {
+    let last = worker.dispatcher.last();
+    while worker.seen() < last {
+        yield_now().await;
+    }
+}
+
+/// Ends the connection of a session whose client is back, so that it can be recovered.
+pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
+    let connection = {
+        let registry = worker.registry.borrow();
+        match hint {
+            ConnectionHint::Slot(slot) => registry.at(slot).cloned(),
+            ConnectionHint::Key(key) => registry.get(key).cloned(),
+        }
+    };
+    if let Some(connection) = connection.filter(|found| found.recovery_id.get() == Some(id)) {
+        connection.close(worker, Close::Superseded);
+    }
+}
+
+/// What a client missed: every dispatch for it between its position and what this worker has
+/// resolved. `None` if that cannot be told in full any more.
+fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession, wire: Wire) -> Option<Vec<Frame>> {
+    // What came after the token expired was not for this client any more.
+    if lost.standing.has_expired(unix_now()) {
+        return None;
+    }
+    let seen = resumption.seen(worker, lost)?;
+    let dispatches = worker.dispatcher.between(seen, worker.seen())?;
+    let frame = |accepted: &std::sync::Arc<Accepted>| {
+        let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
+        Some(wire.encode(accepted, via, worker.context()))
+    };
+    let (most, outbox) = (worker.config.recovery.replay, worker.outbox());
+    let (mut frames, mut bytes) = (Vec::new(), GREETING_BYTES_MAX);
+    for frame in dispatches.iter().filter_map(frame) {
+        bytes += frame.bytes().len();
+        frames.push(frame);
+        // What the outbox cannot hold would end the connection, and bring the client back for the
+        // same again and again.
+        if frames.len() > most || outbox.is_exceeded_by(Waiting { frames: frames.len() + 1, bytes }) {
+            return None;
+        }
+    }
+    Some(frames)
+}
+
+/// Makes the connection what the session was. What was missed has to be sent in the same go: no
+/// dispatch can come between the last one that was missed and the first one that is new.
+fn restore(worker: &Rc<Worker>, connection: &Rc<Connection>, id: SessionId, lost: &LostSession) {
+    connection.recovery_id.set(Some(id));
+    worker.registry.borrow_mut().restore(connection.key, &lost.memberships);
+    connection.standing.replace(lost.standing.clone());
+    identity::watch_expiry(worker, connection);
+    connection.admit(worker);
+    connection.began_after.set(lost.began_after);
+    worker.shared.recovery.moved(id, Home { worker: worker.index, key: connection.key });
+}

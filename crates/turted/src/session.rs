@@ -1,0 +1,99 @@
+//! What a connection speaks above its transport, and the table of what each protocol does at the
+//! moments that all of them have: a message, a timer, a proof that expires, the end.
+
+use std::rc::Rc;
+
+use turted_core::close::Close;
+
+use crate::connection::Connection;
+use crate::metrics::Transport;
+use crate::session_id::SessionId;
+use crate::timers::Due;
+use crate::transport::socketio;
+use crate::transport::websocket::{self, Step};
+use crate::worker::Worker;
+
+/// The state that only one protocol needs of its connections.
+#[derive(Debug)]
+pub(crate) enum Session {
+    SocketIo(socketio::Session),
+    WebSocket(websocket::Session),
+}
+
+impl Session {
+    /// What it is counted as.
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::SocketIo(session) => session.transport(),
+            Self::WebSocket(_) => Transport::WebSocket,
+        }
+    }
+
+    /// The name of the session on its transport.
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::SocketIo(session) => Some(session.id()),
+            Self::WebSocket(session) => session.id(),
+        }
+    }
+
+    /// A text message came on a WebSocket.
+    pub(crate) fn text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+        match self {
+            Self::SocketIo(session) => socketio::text(worker, connection, session, text),
+            Self::WebSocket(_) => websocket::v1::receive(worker, connection, text),
+        }
+    }
+
+    /// A binary message came on a WebSocket.
+    pub(crate) fn binary(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
+        match self {
+            Self::SocketIo(session) => socketio::binary(worker, connection, session, bytes),
+            Self::WebSocket(_) => {
+                // RFC 6455 7.4.1: data of a type it does not accept.
+                connection.close(worker, Close::Violation(1003));
+                Step::Stop
+            }
+        }
+    }
+
+    /// The answer to a ping of the WebSocket protocol came.
+    pub(crate) fn ponged(&self) {
+        match self {
+            Self::SocketIo(_) => {}
+            Self::WebSocket(session) => session.ponged(),
+        }
+    }
+
+    /// Something is due.
+    pub(crate) fn timer(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+        match self {
+            Self::SocketIo(session) => socketio::timer(worker, connection, session, due),
+            Self::WebSocket(session) => websocket::timer(worker, connection, session, due),
+        }
+    }
+
+    /// A proof of who the client is has expired. It is told, and stays, without what it had.
+    pub(crate) fn expired(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+        match self {
+            Self::SocketIo(_) => socketio::expired(worker, connection),
+            Self::WebSocket(_) => websocket::v1::expired(worker, connection),
+        }
+    }
+
+    /// The connection ends: lets go of what belongs to it.
+    pub(crate) fn closing(&self) {
+        match self {
+            Self::SocketIo(session) => session.closing(),
+            Self::WebSocket(_) => {}
+        }
+    }
+
+    /// The last bytes on a stream that still takes some; `None` where they could not arrive or are
+    /// not owed.
+    pub(crate) fn farewell(&self, close: Close) -> Option<Vec<u8>> {
+        match self {
+            Self::SocketIo(_) | Self::WebSocket(_) => websocket::farewell(close),
+        }
+    }
+}

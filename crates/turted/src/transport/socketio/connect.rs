@@ -1,0 +1,154 @@
+//! A client connects, or comes back: connection state recovery as socket.io-client >= 4.6 carries it.
+//!
+//! The client shows the private id of its session and the position of the last event it has
+//! seen. If both are still known it gets its users and channels back, then what it missed, then
+//! what is new: all of it, or a new session. A client that shows an id nobody knows is sent the
+//! event `reconnect`, which the TURTED client takes as the sign to identify itself again.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
+use turted_core::close::Close;
+use turted_core::command::Command;
+use turted_core::cursor::Cursor;
+use turted_core::wire::engineio::Version;
+use turted_core::wire::socketio::{encode_connect, encode_event};
+
+use super::packets::{self, Refused};
+use super::request::Query;
+use super::session::Session;
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::resume::{self, Outcome, Resumption, Seen};
+use crate::session_id::SessionId;
+use crate::transport::websocket::Step;
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// The event that makes the TURTED client identify itself again.
+const RECONNECT: &str = "reconnect";
+
+/// What a client shows that was connected before. Anything else a client may put under these
+/// names makes it a new client.
+#[derive(Debug, Default, Deserialize)]
+struct Shown<'a> {
+    #[serde(borrow)]
+    pid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    offset: Option<&'a RawValue>,
+}
+
+fn read_resumption(data: Option<&RawValue>) -> Option<Resumption> {
+    let shown: Shown<'_> = serde_json::from_str(data?.get()).ok()?;
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let id = SessionId::parse(&text(shown.pid?)?);
+    let cursor = shown.offset.map(|raw| text(raw).and_then(|text| text.parse().ok()));
+    let seen = match cursor {
+        None => Seen::Nothing,
+        Some(Some(cursor)) => Seen::UpTo(cursor),
+        Some(None) => Seen::Unknown,
+    };
+    Some(Resumption { id, seen })
+}
+
+/// The position up to which a connection has been sent everything.
+pub(super) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
+    worker.dispatcher.cursor(connection.sent())
+}
+
+/// A client of the Socket.IO protocol 4 is connected with its handshake. Its query may say who it is.
+pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
+    let session = Session::of(connection);
+    session.connected.set(true);
+    connection.admit(worker);
+    let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
+    let shown: std::collections::BTreeMap<_, _> =
+        ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
+    let Ok(data) = to_raw_value(&shown) else { return };
+    if let Step::Wait(verification) = identify(worker, connection, &data) {
+        // The handshake is answered now; what the client sends then waits.
+        let (done, verified) = oneshot::channel();
+        session.begin_verification(verified);
+        worker.spawn(async move {
+            verification.await;
+            // Nobody waits yet, or ever.
+            let _ = done.send(());
+        });
+    }
+}
+
+/// A client of the Socket.IO protocol 5 asks to be connected.
+pub(super) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
+    let session = Session::of(connection);
+    if session.version == Version::V3 {
+        connection.close(worker, Close::Violation(1002));
+        return Step::Stop;
+    }
+    session.connected.set(true);
+    let resumption = read_resumption(data).filter(|_| worker.config.recovery.enabled);
+    let Some(resumption) = resumption else {
+        begin(worker, connection);
+        return data.map_or(Step::Continue, |data| identify(worker, connection, data));
+    };
+    let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    let data = data.map(ToOwned::to_owned);
+    Step::Wait(Box::pin(async move {
+        resume_or_begin(&worker, &connection, &resumption).await;
+        let step = data.map_or(Step::Continue, |data| identify(&worker, &connection, &data));
+        if let Step::Wait(verification) = step {
+            verification.await;
+        }
+    }))
+}
+
+/// Identifies a client by what it sent along with its handshake, if it names a user there, or
+/// shows a token that names one.
+fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -> Step {
+    let by_token = worker.shared.gate.names_users();
+    match Command::decode("IDENT", &[data]) {
+        Ok(Command::Ident(ident)) if ident.user.is_some() || (by_token && ident.token.is_some()) => {
+            packets::identify(worker, connection, &ident)
+        }
+        // Without either it is meant for something else.
+        Ok(_) => Step::Continue,
+        Err(refusal) => {
+            let reason = refusal.to_string();
+            packets::refuse(worker, connection, Refused { rule: "ident", reason: &reason }, None);
+            Step::Continue
+        }
+    }
+}
+
+/// Begins a new session.
+fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    let id = Session::of(connection).id();
+    let sid = id.public();
+    let packet = if worker.config.recovery.enabled {
+        connection.recovery_id.set(Some(id));
+        connection.set_wire(Wire::SOCKET_IO_WITH_OFFSET);
+        encode_connect(Version::V4, &sid, Some(&id.to_string()))
+    } else {
+        encode_connect(Version::V4, &sid, None)
+    };
+    connection.admit(worker);
+    connection.send_message(worker, &packet);
+}
+
+/// Gives a client its session back, or a new one.
+async fn resume_or_begin(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &Resumption) {
+    let connected =
+        |id: SessionId, _| Frame::text(&encode_connect(Version::V4, &id.public(), Some(&id.to_string())), 0);
+    let wire = Wire::SOCKET_IO_WITH_OFFSET;
+    match resume::resume(worker, connection, resumption, wire, connected).await {
+        Outcome::Resumed | Outcome::Gone => {}
+        Outcome::SessionUnknown | Outcome::Gap => {
+            begin(worker, connection);
+            // The client takes the last string of any event for its position, the name of an event
+            // without arguments too.
+            let offset = format!("\"{}\"", offset(worker, connection));
+            connection.send_message(worker, &encode_event(RECONNECT, &[&offset]));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `/ws`: turted.v1 on a WebSocket. The request, the first message, heartbeats.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use hyper::StatusCode;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, UPGRADE};
+use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::wire::v1::PROTOCOL;
+use turted_core::wire::websocket::{Opcode, encode_frame};
+
+use super::handshake::{accept_protocol_response, accept_response, upgrade_key, wants_upgrade};
+use super::reader::Reader;
+use super::run::{run, write_whole};
+use super::v1;
+use crate::authenticator::Visitor;
+use crate::commands;
+use crate::connection::{Connection, Opening};
+use crate::cors;
+use crate::frame::Frame;
+use crate::heartbeat::{Heartbeat, Rhythm};
+use crate::http::{Answer, Call, Outcome, Takeover, text};
+use crate::metrics::Transport;
+use crate::outlet::{Outlet, Stream};
+use crate::session;
+use crate::session_id::SessionId;
+use crate::socket::Socket;
+use crate::timers::Due;
+use crate::transport::credentials::{self, Proof};
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// What a connection of this transport needs beside the others.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(super) heartbeat: Heartbeat,
+    /// Set when the connection has its place in the registry.
+    id: Cell<Option<SessionId>>,
+}
+
+impl Session {
+    /// The name of the session across reconnects.
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        self.id.get()
+    }
+
+    /// The answer to a ping came.
+    pub(crate) fn ponged(&self) {
+        self.heartbeat.answered();
+    }
+}
+
+/// Why a request does not become a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It does not ask for one.
+    NoUpgrade,
+    /// It asks for one, but not as RFC 6455 4.2.1 wants it.
+    Malformed,
+    /// A page of another origin.
+    Origin,
+    /// The server takes no new connection.
+    Stopping,
+}
+
+impl Refusal {
+    /// The rule for metrics.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::NoUpgrade => "websocket-upgrade",
+            Self::Malformed => "websocket-handshake",
+            Self::Origin => "websocket-origin",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        let (status, body) = match refusal {
+            Refusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
+            Refusal::Malformed => (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)"),
+            Refusal::Origin => {
+                (StatusCode::FORBIDDEN, "pages of this origin may not connect (allow_origins)")
+            }
+            Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+        };
+        let mut answer = text(status, body);
+        let headers = answer.headers_mut();
+        match refusal {
+            Refusal::NoUpgrade => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            }
+            Refusal::Stopping => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Refusal::Malformed | Refusal::Origin => {}
+        }
+        answer
+    }
+}
+
+/// Answers a request for `/ws`.
+pub(crate) async fn answer(call: Call) -> Outcome {
+    let worker = Rc::clone(&call.worker);
+    match open(call).await {
+        Ok(takeover) => Outcome::Takeover(takeover),
+        Err(refusal) => {
+            worker.metrics.refused(refusal.rule());
+            Outcome::Answer(refusal.into())
+        }
+    }
+}
+
+async fn open(call: Call) -> Result<Takeover, Refusal> {
+    let Call { worker, peer, request } = call;
+    if !wants_upgrade(&request) {
+        return Err(Refusal::NoUpgrade);
+    }
+    let key = upgrade_key(&request).ok_or(Refusal::Malformed)?.to_owned();
+    if !cors::allows(&worker.config.allow_origins, request.headers().get(ORIGIN)) {
+        return Err(Refusal::Origin);
+    }
+    if worker.shared.life.is_draining() {
+        return Err(Refusal::Stopping);
+    }
+    let response = match asks_for(request.headers(), PROTOCOL) {
+        true => accept_protocol_response(&key, PROTOCOL),
+        false => accept_response(&key),
+    };
+    let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0 };
+    let proof = credentials::verify(&worker, visitor, request.headers()).await;
+    Ok(Box::new(move |socket, leftover| {
+        let reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+        let socket = Rc::new(socket);
+        if let Some(connection) = begin(&worker, peer, &socket, (response, proof)) {
+            worker.clone().spawn(run(worker, connection, socket, reader));
+        }
+    }))
+}
+
+/// Whether a client asks for a subprotocol.
+fn asks_for(headers: &HeaderMap, protocol: &str) -> bool {
+    credentials::subprotocols(headers).any(|asked| asked == protocol)
+}
+
+/// Opens a connection. The handshake and the first message go out in one write.
+fn begin(
+    worker: &Rc<Worker>,
+    peer: IpAddr,
+    socket: &Rc<Socket>,
+    (response, proof): (Vec<u8>, Option<Proof>),
+) -> Option<Rc<Connection>> {
+    let session = Session::default();
+    let opening = Opening {
+        peer,
+        session: session::Session::WebSocket(session),
+        wire: Wire::V1,
+        outlet: Outlet::Stream(Stream::new(Rc::clone(socket))),
+    };
+    let connection = Connection::open(worker, opening);
+    let id = SessionId::new(worker.index, connection.key.slot());
+    if let session::Session::WebSocket(session) = &connection.session {
+        session.id.set(Some(id));
+    }
+    connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
+    connection.admit(worker);
+    let identified = proof.map(|proof| commands::admit(worker, &connection, proof));
+    let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
+    let welcome = v1::welcome(worker, &connection, id, identity);
+    let mut greeting = response;
+    greeting.extend_from_slice(&encode_frame(Opcode::Text, welcome.as_bytes()));
+    if !write_whole(socket, &greeting) {
+        connection.close(worker, Close::TransportLost);
+        return None;
+    }
+    if let Some(Err(refusal)) = identified {
+        v1::not_identified(worker, &connection, refusal);
+    }
+    worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
+    Some(connection)
+}
+
+/// Something is due for a connection.
+pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, due: Due) {
+    let config = &worker.config.websocket;
+    let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
+    match due {
+        Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::ping()),
+        Due::Pong => session.heartbeat.check(worker, connection, rhythm),
+        Due::Connect | Due::Silence | Due::Upgrade | Due::Expiry => {}
+    }
+}

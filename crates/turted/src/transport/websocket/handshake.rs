@@ -1,0 +1,47 @@
+//! The opening handshake of a WebSocket, whatever is spoken on it (RFC 6455 4.2).
+
+use hyper::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::{Method, Request};
+use turted_core::wire::websocket::{accept_key, is_valid_key};
+
+/// The `Sec-WebSocket-Key` of a request that asks for a WebSocket (RFC 6455 4.2.1); `None` if it
+/// does not, or not correctly.
+pub(crate) fn upgrade_key<B>(request: &Request<B>) -> Option<&str> {
+    let headers = request.headers();
+    let asks = request.method() == Method::GET
+        && has_token(headers, UPGRADE.as_str(), "websocket")
+        && has_token(headers, CONNECTION.as_str(), "upgrade")
+        && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let key = headers.get(SEC_WEBSOCKET_KEY)?.to_str().ok()?;
+    (asks && is_valid_key(key)).then_some(key)
+}
+
+/// Whether a request tries to become a WebSocket at all.
+pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
+    has_token(request.headers(), UPGRADE.as_str(), "websocket")
+}
+
+fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// The answer that turns the connection into a WebSocket (RFC 6455 4.2.2). No extension is
+/// negotiated: a compressed frame could not be shared.
+pub(crate) fn accept_response(key: &str) -> Vec<u8> {
+    accept(key, "")
+}
+
+/// The same, and confirms a subprotocol that the client asked for.
+pub(crate) fn accept_protocol_response(key: &str, protocol: &str) -> Vec<u8> {
+    accept(key, &format!("Sec-WebSocket-Protocol: {protocol}\r\n"))
+}
+
+fn accept(key: &str, more: &str) -> Vec<u8> {
+    let accept = accept_key(key);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+    )
+    .into_bytes()
+}

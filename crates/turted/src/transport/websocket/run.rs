@@ -1,0 +1,88 @@
+//! Serves a WebSocket until it ends, whatever is spoken on it.
+
+use std::rc::Rc;
+
+use tokio::task::yield_now;
+use turted_core::close::Close;
+use turted_core::wire::websocket::{Message, encode_close};
+
+use super::reader::{Progress, Reader, Step};
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// Reads a WebSocket until it ends.
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    socket: Rc<Socket>,
+    mut reader: Reader,
+) {
+    while !connection.is_closed() {
+        let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
+        match progress {
+            Progress::Drained => {
+                // Gives way to others; a client that never stops sending must not hold the worker.
+                yield_now().await;
+                if reader.ready(&socket).await.is_err() {
+                    connection.close(&worker, Close::TransportLost);
+                }
+            }
+            Progress::Wait(event) => event.await,
+            Progress::Stopped => {}
+            Progress::Ended => connection.close(&worker, Close::TransportLost),
+            Progress::Violated(violation) => {
+                tracing::debug!(key = ?connection.key, %violation, "websocket violation");
+                connection.close(&worker, Close::Violation(violation.close_code()));
+            }
+        }
+    }
+    drop(connection);
+    socket.linger().await;
+}
+
+/// One message of a client.
+fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    let session = &connection.session;
+    let step = match message {
+        Message::Text(text) => session.text(worker, connection, text),
+        Message::Binary(bytes) => session.binary(worker, connection, bytes),
+        // Messages with data are counted where they are received.
+        Message::Ping(_) | Message::Pong(_) if !connection.may_send(worker) => {
+            connection.close(worker, Close::RateLimited);
+            Step::Stop
+        }
+        Message::Ping(data) => {
+            connection.send(worker, &[Frame::pong(data)]);
+            Step::Continue
+        }
+        Message::Pong(_) => {
+            session.ponged();
+            Step::Continue
+        }
+        Message::Close(code) => {
+            connection.say_good_bye(code.unwrap_or(1000));
+            connection.close(worker, Close::TransportLost);
+            Step::Stop
+        }
+    };
+    if connection.is_closed() { Step::Stop } else { step }
+}
+
+/// The close frame that tells a client why its connection ends.
+pub(crate) fn farewell(close: Close) -> Option<Vec<u8>> {
+    Some(encode_close(close.code()?, close.reason()))
+}
+
+/// Ends a WebSocket that belongs to no session yet.
+pub(crate) async fn refuse(socket: &Socket, code: u16) {
+    // It may be gone already.
+    let _ = socket.try_write(&encode_close(code, ""));
+    socket.linger().await;
+}
+
+/// Writes a few hundred bytes to a socket that has been written little or nothing.
+pub(crate) fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
+    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
+}
