@@ -18,4 +18,5 @@ mod recovery;
 mod slow;
 mod support;
 mod tls;
+mod v1;
 mod websocket;
