@@ -11,13 +11,13 @@ use turted::config::{AllowOrigins, ClientAuth, Secret};
 use crate::support::{TestServer, WebSocket, frame};
 
 /// A client of turted.v1.
-struct Client {
-    socket: WebSocket,
-    welcome: Value,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocket,
+    pub(crate) welcome: Value,
 }
 
 impl Client {
-    fn new(server: &TestServer) -> Self {
+    pub(crate) fn new(server: &TestServer) -> Self {
         Self::with(server, &[])
     }
 
@@ -31,7 +31,7 @@ impl Client {
         self.socket.send_text(message.to_string());
     }
 
-    fn receive(&mut self) -> Value {
+    pub(crate) fn receive(&mut self) -> Value {
         serde_json::from_str(&self.socket.text().expect("a message")).unwrap()
     }
 
@@ -40,7 +40,7 @@ impl Client {
         self.receive()
     }
 
-    fn join(&mut self, channel: &str) {
+    pub(crate) fn join(&mut self, channel: &str) {
         let reply = self.ask(&json!({"id": "j", "do": "join", "channel": channel}));
         assert_eq!(reply, json!({"reply": "j", "ok": true, "channel": channel}));
     }

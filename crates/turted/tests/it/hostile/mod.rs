@@ -9,6 +9,7 @@ mod pushes;
 mod requests;
 mod secrets;
 mod upgrades;
+mod v1;
 
 /// Values of every JSON type, those that confuse programs among them.
 const VALUES: [&str; 24] = [
