@@ -18,8 +18,8 @@ const PLACES: usize = 16 * OUTSTANDING_MAX;
 #[derive(Debug)]
 pub(crate) struct Board {
     started: Instant,
-    /// Deliveries that are missing, by the number of the dispatch.
-    missing: Box<[AtomicU32]>,
+    /// What is outstanding, by the number of the dispatch.
+    places: Box<[Place]>,
     /// Connections in each group.
     members: Box<[AtomicU32]>,
     /// Leave to push one more dispatch.
@@ -28,6 +28,15 @@ pub(crate) struct Board {
     pub(crate) counts: Counts,
     /// Told whenever a connection is ready, failed or has ended.
     pub(crate) changed: Notify,
+}
+
+/// One dispatch that is outstanding.
+#[derive(Debug, Default)]
+struct Place {
+    /// Deliveries that are missing.
+    missing: AtomicU32,
+    /// When it was due, in nanoseconds since the run began.
+    due_nanos: AtomicU64,
 }
 
 /// How many connections are how far.
@@ -42,7 +51,7 @@ impl Board {
     pub(crate) fn new(spread: Spread, outstanding: usize) -> Self {
         Self {
             started: Instant::now(),
-            missing: (0..PLACES).map(|_| AtomicU32::new(0)).collect(),
+            places: (0..PLACES).map(|_| Place::default()).collect(),
             members: (0..spread.groups()).map(|_| AtomicU32::new(0)).collect(),
             permits: Semaphore::new(outstanding),
             lost: AtomicU64::new(0),
@@ -83,9 +92,11 @@ impl Board {
     }
 
     /// Expects a dispatch at every connection of a group. To be called before it is pushed.
-    pub(crate) fn expect(&self, number: u32, group: usize) {
+    pub(crate) fn expect(&self, Stamp(number): Stamp, group: usize, due: Duration) {
         let members = self.members[group].load(Ordering::Relaxed);
-        let never_came = self.place(number).swap(members, Ordering::AcqRel);
+        let place = self.place(number);
+        place.due_nanos.store(u64::try_from(due.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let never_came = place.missing.swap(members, Ordering::AcqRel);
         self.lost.fetch_add(u64::from(never_came), Ordering::Relaxed);
         if members == 0 {
             self.permits.add_permits(1);
@@ -93,34 +104,36 @@ impl Board {
     }
 
     /// The server refused a dispatch: nobody gets it.
-    pub(crate) fn forget(&self, number: u32) {
-        if self.place(number).swap(0, Ordering::AcqRel) > 0 {
+    pub(crate) fn forget(&self, Stamp(number): Stamp) {
+        if self.place(number).missing.swap(0, Ordering::AcqRel) > 0 {
             self.permits.add_permits(1);
         }
     }
 
-    /// A connection received a dispatch.
-    pub(crate) fn received(&self, stamp: Stamp) {
-        let before =
-            self.place(stamp.number).fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
-        if before == Ok(1) {
+    /// A connection received a dispatch: how long after it was due.
+    pub(crate) fn received(&self, Stamp(number): Stamp) -> Duration {
+        let place = self.place(number);
+        let one_less = |missing: u32| missing.checked_sub(1);
+        if place.missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less) == Ok(1) {
             self.permits.add_permits(1);
         }
+        let due = Duration::from_nanos(place.due_nanos.load(Ordering::Relaxed));
+        self.now().saturating_sub(due)
     }
 
     /// Deliveries that have not come.
     pub(crate) fn lost(&self) -> u64 {
-        let missing: u64 = self.missing.iter().map(|place| u64::from(place.load(Ordering::Acquire))).sum();
-        missing + self.lost.load(Ordering::Relaxed)
+        let missing = |place: &Place| u64::from(place.missing.load(Ordering::Acquire));
+        self.places.iter().map(missing).sum::<u64>() + self.lost.load(Ordering::Relaxed)
     }
 
     /// Whether every dispatch was delivered to everyone.
     pub(crate) fn is_settled(&self) -> bool {
-        self.missing.iter().all(|place| place.load(Ordering::Acquire) == 0)
+        self.places.iter().all(|place| place.missing.load(Ordering::Acquire) == 0)
     }
 
-    fn place(&self, number: u32) -> &AtomicU32 {
-        &self.missing[number as usize % PLACES]
+    fn place(&self, number: u32) -> &Place {
+        &self.places[number as usize % PLACES]
     }
 }
 
@@ -128,30 +141,37 @@ impl Board {
 mod tests {
     use super::*;
 
-    fn stamp(number: u32) -> Stamp {
-        Stamp { number, due: Duration::ZERO }
-    }
-
     #[test]
     fn leave_comes_back_with_the_last_delivery_and_only_once() {
         let board = Board::new(Spread::Channels(2), 0);
         board.join(1);
         board.join(1);
-        board.expect(3, 1);
-        board.received(stamp(3));
+        board.expect(Stamp(3), 1, Duration::ZERO);
+        board.received(Stamp(3));
         assert_eq!((board.permits.available_permits(), board.lost()), (0, 1));
-        board.received(stamp(3));
-        board.received(stamp(3));
+        board.received(Stamp(3));
+        board.received(Stamp(3));
         assert_eq!((board.permits.available_permits(), board.lost(), board.is_settled()), (1, 0, true));
+    }
+
+    #[test]
+    fn a_delivery_is_as_late_as_it_was_due_before() {
+        let board = Board::new(Spread::Broadcast, 0);
+        board.join(0);
+        board.expect(Stamp(5), 0, board.now() + Duration::from_secs(60));
+        assert_eq!(board.received(Stamp(5)), Duration::ZERO);
+        board.expect(Stamp(6), 0, Duration::ZERO);
+        let (before, late) = (board.now(), board.received(Stamp(6)));
+        assert!(late >= before, "{late:?}");
     }
 
     #[test]
     fn a_dispatch_to_nobody_and_a_refused_one_give_leave_back() {
         let board = Board::new(Spread::Channels(2), 0);
-        board.expect(0, 0);
+        board.expect(Stamp(0), 0, Duration::ZERO);
         board.join(0);
-        board.expect(1, 0);
-        board.forget(1);
+        board.expect(Stamp(1), 0, Duration::ZERO);
+        board.forget(Stamp(1));
         assert_eq!((board.permits.available_permits(), board.lost()), (2, 0));
     }
 
@@ -159,8 +179,8 @@ mod tests {
     fn a_place_that_is_needed_again_counts_what_never_came() {
         let board = Board::new(Spread::Broadcast, 0);
         board.join(0);
-        board.expect(0, 0);
-        board.expect(u32::try_from(PLACES).unwrap(), 0);
+        board.expect(Stamp(0), 0, Duration::ZERO);
+        board.expect(Stamp(u32::try_from(PLACES).unwrap()), 0, Duration::ZERO);
         assert_eq!(board.lost(), 2);
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Purpose};
 use super::stamp::Stamp;
 use super::transport::{Broken, Conversation};
 
@@ -50,15 +50,17 @@ impl Client {
     ///
     /// # Errors
     /// It did not become ready.
-    pub(crate) async fn open(fleet: &Rc<Fleet>, index: usize) -> Result<Self, ClientError> {
-        timeout(READY_WAIT_MAX, Self::become_ready(fleet, index)).await.unwrap_or(Err(ClientError::Slow))
+    pub(crate) async fn open(fleet: &Rc<Fleet>, index: usize, purpose: Purpose) -> Result<Self, ClientError> {
+        let open = async {
+            let stream = fleet.connect(index, purpose).await?;
+            stream.set_nodelay(true)?;
+            Self::become_ready(fleet, index, stream).await
+        };
+        timeout(READY_WAIT_MAX, open).await.unwrap_or(Err(ClientError::Slow))
     }
 
-    async fn become_ready(fleet: &Rc<Fleet>, index: usize) -> Result<Self, ClientError> {
-        let stream = fleet.connect(index).await?;
-        stream.set_nodelay(true)?;
-        let conversation = fleet.conversation(index);
-        let out = conversation.opening(fleet.authority());
+    async fn become_ready(fleet: &Rc<Fleet>, index: usize, stream: TcpStream) -> Result<Self, ClientError> {
+        let (out, conversation) = fleet.conversation(index);
         let last = vec![0; fleet.pushers()].into();
         let mut client = Self { stream, conversation, rest: Vec::new(), out, last };
         client.send().await?;

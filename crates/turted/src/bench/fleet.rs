@@ -17,7 +17,7 @@ use super::client::{Client, ClientError};
 use super::histogram::Histogram;
 use super::plan::Plan;
 use super::stamp::Stamp;
-use super::transport::Conversation;
+use super::transport::{Conversation, Destination};
 
 /// Bytes of one read: many frames of a batch.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -28,6 +28,10 @@ const OPENING_MAX: usize = 64;
 const CONNECTIONS_PER_ADDRESS: usize = 10_000;
 /// Addresses 127.0.0.2 and up that connections come from.
 const ADDRESSES: usize = 250;
+
+/// What the kernel holds for a client that does not read, on the client's side: little, so that
+/// memory in use grows by what the server makes the kernel hold.
+const STALLED_BUFFER_BYTES: u32 = 8 * 1024;
 
 /// What every thread of a run is given.
 #[derive(Clone, Debug)]
@@ -81,7 +85,7 @@ pub(crate) struct Fleet {
 
 /// What becomes of a connection that is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(crate) enum Purpose {
     Churn,
     Read,
     Stall,
@@ -152,7 +156,7 @@ impl Fleet {
 
     /// Opens one connection and puts it to its use.
     async fn admit(self: &Rc<Self>, index: usize, purpose: Purpose) {
-        let client = match Client::open(self, index).await {
+        let client = match Client::open(self, index, purpose).await {
             Ok(client) => client,
             Err(error) => {
                 self.complain(&error);
@@ -182,7 +186,7 @@ impl Fleet {
 
     /// A TCP connection. On the loopback network the source addresses differ, as one address has
     /// not enough ports for all.
-    pub(crate) async fn connect(&self, index: usize) -> io::Result<TcpStream> {
+    pub(crate) async fn connect(&self, index: usize, purpose: Purpose) -> io::Result<TcpStream> {
         let target = self.orders.plan.target.address;
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
@@ -190,16 +194,23 @@ impl Fleet {
             let last = u8::try_from(last).expect("ADDRESSES and 2 fit in a byte");
             socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)))?;
         }
+        if purpose == Purpose::Stall {
+            socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?;
+        }
         socket.connect(target).await
     }
 
-    pub(crate) fn conversation(&self, index: usize) -> Conversation {
+    /// What the client of this number says first, and what it says afterwards.
+    pub(crate) fn conversation(&self, index: usize) -> (Vec<u8>, Conversation) {
         let plan = &self.orders.plan;
-        Conversation::new(plan.transport, plan.spread.channel(self.group(index)))
-    }
-
-    pub(crate) fn authority(&self) -> &str {
-        &self.orders.plan.target.authority
+        let channel = plan.spread.channel(self.group(index));
+        let to = Destination {
+            authority: &plan.target.authority,
+            path: &plan.target.path,
+            channel: channel.as_deref(),
+            index,
+        };
+        (plan.transport.request(&to), Conversation::new(plan.transport, channel))
     }
 
     pub(crate) fn pushers(&self) -> usize {
@@ -217,20 +228,20 @@ impl Fleet {
             tally.strange += 1;
             return;
         };
-        let pusher = stamp.number as usize % last.len();
+        let Stamp(number) = stamp;
+        let pusher = number as usize % last.len();
         let last = &mut last[pusher];
-        if stamp.number + 1 == *last {
+        if number + 1 == *last {
             tally.duplicated += 1;
             return;
         }
-        if stamp.number < *last {
+        if number < *last {
             tally.disordered += 1;
         } else {
-            *last = stamp.number + 1;
+            *last = number + 1;
         }
         tally.deliveries += 1;
-        tally.latency.record(self.orders.board.now().saturating_sub(stamp.due));
-        self.orders.board.received(stamp);
+        tally.latency.record(self.orders.board.received(stamp));
     }
 
     fn complain(&self, error: &ClientError) {

@@ -39,6 +39,8 @@ pub(crate) use stamp::STAMP_BYTES;
 const DESCRIPTORS_RESERVED: u64 = 64;
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
+/// How long a server may take to notice that its clients are gone. What it still has then, it keeps.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the last deliveries may take.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Between two looks at the progress.
@@ -144,7 +146,7 @@ impl<P: FnMut(Progress)> Run<P> {
         let before = self.look()?;
         let connects = self.connect().await?;
         let connected = self.look()?;
-        self.want(|wanted, clients| wanted.stalled = clients.stalled).await?;
+        let (_, stalled_failed) = self.want(|wanted, clients| wanted.stalled = clients.stalled).await?;
         let began = self.look()?;
         let start = Instant::now();
         let pushed = self.push().await?;
@@ -153,9 +155,10 @@ impl<P: FnMut(Progress)> Run<P> {
         let lost = self.board.lost();
         let ended = self.board.counts.ended.load(Ordering::Acquire);
         let tally = self.end()?;
-        sleep(SETTLE).await;
-        let looks = Looks { before, tenth: connects.tenth, connected, began, loaded, after: self.look()? };
-        let load = LoadReport { lost, ended, ..load_report(&self.plan, time, &tally, pushed) };
+        let after = self.look_when_closed(before).await?;
+        let looks = Looks { before, tenth: connects.tenth, connected, began, loaded, after };
+        let load =
+            LoadReport { lost, ended, stalled_failed, ..load_report(&self.plan, time, &tally, pushed) };
         let server = looks.report(&self.plan, time, &load);
         Ok(Report { connects: connects.report, churn, load, server, complaint: tally.complaint })
     }
@@ -167,14 +170,12 @@ impl<P: FnMut(Progress)> Run<P> {
             return Ok(None);
         }
         let before = self.look()?;
-        let start = Instant::now();
-        self.want(|wanted, clients| wanted.churned = clients.churned).await?;
-        let time = start.elapsed();
-        sleep(SETTLE).await;
-        let after = self.look()?;
+        let (time, failed) = self.want(|wanted, clients| wanted.churned = clients.churned).await?;
+        let after = self.look_when_closed(before).await?;
         let both = before.zip(after);
         Ok(Some(Churn {
             cycles,
+            failed,
             per_second: rate(cycles as u64, time),
             cpu_us: both.and_then(|(b, a)| each(a.cpu_since(&b).total_us(), cycles as u64)),
             rss_growth_bytes: both.map(|(b, a)| a.rss_bytes.cast_signed() - b.rss_bytes.cast_signed()),
@@ -186,15 +187,15 @@ impl<P: FnMut(Progress)> Run<P> {
     async fn connect(&mut self) -> Result<Connected, BenchError> {
         let reading = self.plan.clients.reading;
         let before = self.look()?;
-        let mut time = self.want(|wanted, clients| wanted.reading = clients.reading / 10).await?;
+        let (first, failed) = self.want(|wanted, clients| wanted.reading = clients.reading / 10).await?;
         sleep(SETTLE).await;
         let tenth = self.look()?;
-        time += self.want(|wanted, clients| wanted.reading = clients.reading).await?;
+        let (rest, more_failed) = self.want(|wanted, clients| wanted.reading = clients.reading).await?;
+        let (time, failed) = (first + rest, failed + more_failed);
         let cpu = before.zip(self.look()?).map(|(before, after)| after.cpu_since(&before));
         sleep(SETTLE).await;
-        let failed = self.board.counts.failed.load(Ordering::Acquire);
         let report = Connects {
-            opened: reading.saturating_sub(failed),
+            opened: reading - failed,
             failed,
             per_second: rate(reading as u64, time),
             cpu_us: cpu.and_then(|cpu| each(cpu.total_us(), reading as u64)),
@@ -203,17 +204,23 @@ impl<P: FnMut(Progress)> Run<P> {
         Ok(Connected { tenth, report })
     }
 
-    /// Wants more connections and waits until they are ready or have failed; how long that took.
-    async fn want(&mut self, change: fn(&mut Wanted, &plan::Clients)) -> Result<Duration, BenchError> {
+    /// Wants more connections and waits until they are ready or have failed; how long that took, and
+    /// how many failed.
+    async fn want(
+        &mut self,
+        change: fn(&mut Wanted, &plan::Clients),
+    ) -> Result<(Duration, usize), BenchError> {
         let start = Instant::now();
+        let failed_before = self.board.counts.failed.load(Ordering::Acquire);
         self.wanted.send_modify(|wanted| change(wanted, &self.plan.clients));
         let Wanted { churned, reading, stalled } = *self.wanted.borrow();
         let goal = churned + reading + stalled;
         loop {
             let counts = &self.board.counts;
-            let done = counts.ready.load(Ordering::Acquire) + counts.failed.load(Ordering::Acquire);
+            let failed = counts.failed.load(Ordering::Acquire);
+            let done = counts.ready.load(Ordering::Acquire) + failed;
             if done >= goal {
-                return Ok(start.elapsed());
+                return Ok((start.elapsed(), failed - failed_before));
             }
             (self.progress)(Progress::Connecting(done, goal));
             let changed = self.board.changed.notified();
@@ -269,6 +276,19 @@ impl<P: FnMut(Progress)> Run<P> {
     fn look(&self) -> Result<Option<Usage>, BenchError> {
         let look = |process| Usage::of(process).map_err(|error| BenchError::Process(process, error));
         self.plan.process.map(look).transpose()
+    }
+
+    /// Looks at the server's process once it has noticed that its clients are gone.
+    async fn look_when_closed(&self, before: Option<Usage>) -> Result<Option<Usage>, BenchError> {
+        let deadline = Instant::now() + CLOSE_WAIT_MAX;
+        loop {
+            sleep(SETTLE).await;
+            let now = self.look()?;
+            let is_closed = now.zip(before).is_none_or(|(now, before)| now.descriptors <= before.descriptors);
+            if is_closed || Instant::now() >= deadline {
+                return Ok(now);
+            }
+        }
     }
 
     /// Closes all connections and adds up what they received.

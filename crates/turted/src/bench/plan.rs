@@ -1,5 +1,6 @@
 //! What a run does: whom it loads, with how much, for how long.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(crate) const THREADS_MAX: usize = 64;
 /// Connections opened and closed by one run.
 pub(crate) const CHURN_MAX: usize = 10_000_000;
 
+/// Stands for the name of a channel in a path.
+pub(crate) const CHANNEL: &str = "{channel}";
+
 /// One run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -46,8 +50,23 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// Host and port as the URL has them.
     pub(crate) authority: String,
+    /// Where clients connect; `{channel}` in it is replaced.
+    pub(crate) path: String,
+    /// Where pushes go; `{channel}` in it is replaced.
     pub(crate) push_path: String,
     pub(crate) password: Option<Secret>,
+}
+
+impl Target {
+    /// Where pushes to a channel go. Some servers have a path for each.
+    pub(crate) fn push_path(&self, channel: Option<&str>) -> Cow<'_, str> {
+        match channel {
+            Some(channel) if self.push_path.contains(CHANNEL) => {
+                Cow::Owned(self.push_path.replace(CHANNEL, channel))
+            }
+            _ => Cow::Borrowed(&self.push_path),
+        }
+    }
 }
 
 /// Who connects.

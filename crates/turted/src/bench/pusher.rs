@@ -126,8 +126,8 @@ impl Pusher {
         let number = self.next;
         self.next += u32::try_from(self.plan.pushers).unwrap_or(u32::MAX);
         let group = number as usize % self.plan.spread.groups();
-        let request = self.request(Stamp { number, due }, group);
-        self.board.expect(number, group);
+        let request = self.request(Stamp(number), group);
+        self.board.expect(Stamp(number), group, due);
         let answer = async {
             self.sender.ready().await?;
             let answer = self.sender.send_request(request).await?;
@@ -136,9 +136,9 @@ impl Pusher {
         };
         let (status, body) = timeout(ANSWER_WAIT_MAX, answer).await.map_err(|_| PushError::Slow)??;
         match status {
-            StatusCode::OK => Ok(true),
+            status if status.is_success() => Ok(true),
             StatusCode::SERVICE_UNAVAILABLE => {
-                self.board.forget(number);
+                self.board.forget(Stamp(number));
                 Ok(false)
             }
             status => Err(PushError::Refused(status, String::from_utf8_lossy(&body).into_owned())),
@@ -147,13 +147,14 @@ impl Pusher {
 
     fn request(&self, stamp: Stamp, group: usize) -> Request<Full<Bytes>> {
         let plan = &self.plan;
-        let targets = match plan.spread.channel(group) {
+        let channel = plan.spread.channel(group);
+        let targets = match &channel {
             None => r#"{"broadcast":true}"#.to_owned(),
             Some(channel) => format!(r#"{{"channels":["{channel}"]}}"#),
         };
         let payload = stamp.payload(plan.payload_bytes);
         let body = format!(r#"{{"event":"BENCH","targets":{targets},"payload":{payload}}}"#);
-        let mut request = Request::post(plan.target.push_path.as_str())
+        let mut request = Request::post(&*plan.target.push_path(channel.as_deref()))
             .header(HOST, plan.target.authority.as_str())
             .header(CONTENT_TYPE, "application/json");
         if let Some(password) = &plan.target.password {

@@ -36,6 +36,7 @@ pub(crate) struct Connects {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Churn {
     pub(crate) cycles: usize,
+    pub(crate) failed: usize,
     pub(crate) per_second: f64,
     /// The server's CPU time for one connection from its beginning to its end.
     pub(crate) cpu_us: Option<f64>,
@@ -60,6 +61,7 @@ pub(crate) struct LoadReport {
     /// Connections that the server ended although they read.
     pub(crate) ended: usize,
     pub(crate) stalled: usize,
+    pub(crate) stalled_failed: usize,
     /// Connections that did not read and that the server ended.
     pub(crate) stalled_cut: usize,
     /// Nothing was delivered any more before the time was over.
@@ -107,7 +109,9 @@ impl Report {
     pub(crate) fn is_clean(&self) -> bool {
         let load = &self.load;
         let wrong = load.lost + load.disordered + load.duplicated + load.strange;
-        wrong == 0 && load.ended == 0 && self.connects.failed == 0 && !load.gave_up
+        let churn_failed = self.churn.map_or(0, |churn| churn.failed);
+        let failed = self.connects.failed + load.stalled_failed + churn_failed;
+        wrong == 0 && load.ended == 0 && failed == 0 && !load.gave_up
     }
 }
 
@@ -153,7 +157,8 @@ impl Table<'_, '_> {
     }
 
     fn churn(&mut self, churn: &Churn) -> fmt::Result {
-        self.row("opened and closed", format_args!("{}, {:.0} per second", churn.cycles, churn.per_second))?;
+        let Churn { cycles, failed, per_second, .. } = churn;
+        self.row("opened and closed", format_args!("{cycles}, {failed} failed, {per_second:.0} per second"))?;
         self.optional("  server CPU for each", churn.cpu_us, "us")?;
         if let (Some(rss), Some(files)) = (churn.rss_growth_bytes, churn.descriptors_growth) {
             self.row("  left behind", format_args!("{} kB, {files} descriptors", rss / 1_000))?;
@@ -177,7 +182,8 @@ impl Table<'_, '_> {
         self.row("  twice", load.duplicated)?;
         self.row("connections cut", load.ended)?;
         if load.stalled > 0 {
-            self.row("stalled, cut", format_args!("{} of {}", load.stalled_cut, load.stalled))?;
+            let LoadReport { stalled, stalled_failed, stalled_cut, .. } = load;
+            self.row("stalled, cut", format_args!("{stalled_cut} of {stalled}, {stalled_failed} failed"))?;
         }
         let Latency { p50_us, p99_us, p999_us, max_us } = latency;
         self.row(

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{EXIT_USAGE, Variables, complain, print};
 use crate::bench::plan::{
-    CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
+    CHANNEL, CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
     PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target,
 };
 use crate::bench::report::Report;
@@ -29,7 +29,10 @@ pub(super) struct BenchArgs {
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:7117")]
     url: Uri,
-    /// Where the server takes pushes
+    /// Where clients connect, if not where turted has the transport; {channel} is replaced
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    path: Option<String>,
+    /// Where the server takes pushes; {channel} is replaced
     #[arg(long, value_name = "PATH", default_value = "/push/", value_parser = path)]
     push_path: String,
     /// Load a server that is not on this machine
@@ -96,7 +99,8 @@ fn count(least: usize, most: usize) -> impl clap::builder::TypedValueParser<Valu
 }
 
 fn path(text: &str) -> Result<String, String> {
-    let is_path = text.starts_with('/') && text.parse::<Uri>().is_ok_and(|uri| uri.host().is_none());
+    let uri = text.replace(CHANNEL, "channel").parse::<Uri>();
+    let is_path = text.starts_with('/') && uri.is_ok_and(|uri| uri.host().is_none());
     is_path.then(|| text.to_owned()).ok_or_else(|| "expected a path such as /push/".into())
 }
 
@@ -134,6 +138,7 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
         target: Target {
             address,
             authority: authority.to_owned(),
+            path: args.path.clone().unwrap_or_else(|| args.transport.default_path().to_owned()),
             push_path: args.push_path.clone(),
             password: password(variables)?,
         },
@@ -206,6 +211,12 @@ fn tell(report: &Report, json: bool) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_may_name_the_channel() {
+        assert!(path("/sub/{channel}").is_ok() && path("/sub?id={channel}").is_ok());
+        assert!(path("sub/{channel}").is_err() && path("/a b").is_err() && path("http://host/").is_err());
+    }
 
     #[test]
     fn another_machine_is_loaded_only_on_purpose() {

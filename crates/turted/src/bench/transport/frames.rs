@@ -1,4 +1,4 @@
-//! WebSocket as a client sees it: the opening handshake, frames of the server, own frames.
+//! WebSocket frames as a client sees them: those of the server, and its own.
 
 use super::Broken;
 
@@ -8,8 +8,6 @@ const MASK: [u8; 4] = [0x74, 0x75, 0x72, 0x74];
 const FIN_TEXT: u8 = 0x81;
 const FIN_PONG: u8 = 0x8A;
 const MASKED: u8 = 0x80;
-/// Bytes of the longest answer to the opening handshake.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// One frame of the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,31 +17,6 @@ pub(super) enum ServerFrame<'a> {
     /// A pong, or binary data nobody here waits for.
     Other,
     Close,
-}
-
-/// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is that of the
-/// RFC's example: the answer to it is not checked.
-pub(super) fn upgrade_request(authority: &str, path: &str) -> Vec<u8> {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    .into_bytes()
-}
-
-/// The bytes of the answer to [`upgrade_request`]; `None` if it is not complete.
-///
-/// # Errors
-/// The server does not switch protocols.
-pub(super) fn upgrade_answer(input: &[u8]) -> Result<Option<usize>, Broken> {
-    let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
-        return if input.len() > HEAD_BYTES_MAX { Err(Broken::NotUnderstood("HTTP head")) } else { Ok(None) };
-    };
-    if input.starts_with(b"HTTP/1.1 101 ") {
-        return Ok(Some(end + 4));
-    }
-    let line = input.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    Err(Broken::Refused(String::from_utf8_lossy(line).into_owned()))
 }
 
 /// The first frame of `input` and its bytes; `None` if it is not complete.
@@ -127,14 +100,5 @@ mod tests {
         }
         assert_eq!(decode(&encode_frame(Opcode::Close, b"")), Ok(Some((ServerFrame::Close, 2))));
         assert!(decode(&[0x01, 0]).is_err() && decode(&[0x81, 0x80]).is_err());
-    }
-
-    #[test]
-    fn only_101_is_an_upgrade() {
-        let answer = b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\nrest";
-        assert_eq!(upgrade_answer(answer), Ok(Some(answer.len() - 4)));
-        assert_eq!(upgrade_answer(&answer[..20]), Ok(None));
-        let refused = upgrade_answer(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
-        assert_eq!(refused, Err(Broken::Refused("HTTP/1.1 503 Service Unavailable".into())));
     }
 }

@@ -1,0 +1,78 @@
+//! HTTP/1.1 as a client sees it: the requests that open a connection, and the head of the answer.
+
+use super::Broken;
+
+/// Bytes of the longest head of an answer.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// The head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) bytes: usize,
+    /// The body comes in chunks (RFC 9112 7.1).
+    pub(super) is_chunked: bool,
+}
+
+/// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is that of the
+/// RFC's example: the answer to it is not checked.
+pub(super) fn upgrade_request(authority: &str, target: &str) -> Vec<u8> {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The request for an event stream.
+pub(super) fn stream_request(authority: &str, target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
+}
+
+/// The answer to a request; `None` if it is not complete.
+///
+/// # Errors
+/// It has another status.
+pub(super) fn answer(input: &[u8], status: &str) -> Result<Option<Answer>, Broken> {
+    let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return if input.len() > HEAD_BYTES_MAX { Err(Broken::NotUnderstood("HTTP head")) } else { Ok(None) };
+    };
+    let head = String::from_utf8_lossy(&input[..end]);
+    let (line, fields) = head.split_once("\r\n").unwrap_or((&head, ""));
+    if line.split(' ').nth(1) != Some(status) {
+        return Err(Broken::Refused(line.to_owned()));
+    }
+    let is_chunked = fields.lines().any(|field| {
+        let (name, value) = field.split_once(':').unwrap_or_default();
+        name.eq_ignore_ascii_case("transfer-encoding") && value.trim().eq_ignore_ascii_case("chunked")
+    });
+    Ok(Some(Answer { bytes: end + 4, is_chunked }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_once_it_is_complete_and_has_the_status() {
+        let switched = b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\nrest";
+        let expected = Answer { bytes: switched.len() - 4, is_chunked: false };
+        assert_eq!(answer(switched, "101"), Ok(Some(expected)));
+        assert_eq!(answer(&switched[..20], "101"), Ok(None));
+        let refused = answer(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "101");
+        assert_eq!(refused, Err(Broken::Refused("HTTP/1.1 503 Service Unavailable".into())));
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_told() {
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n";
+        assert!(answer(chunked, "200").unwrap().unwrap().is_chunked);
+        let plain = b"HTTP/1.1 200 OK\r\nX: transfer-encoding: chunked\r\n\r\n";
+        assert!(!answer(plain, "200").unwrap().unwrap().is_chunked);
+    }
+
+    #[test]
+    fn a_head_without_end_is_not_awaited() {
+        assert!(answer(&vec![b'a'; HEAD_BYTES_MAX], "101").unwrap().is_none());
+        assert!(answer(&vec![b'a'; HEAD_BYTES_MAX + 1], "101").is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! The clients against the wires of the server.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use turted_core::cursor::Cursor;
+use turted_core::dispatch::{Dispatch, Targets, Via};
+use turted_core::name::Name;
+use turted_core::reply::Reply;
+use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Opcode, encode_frame};
+use turted_core::wire::{chunked, legacy, sockjs as wire, sse, v1};
+
+use super::*;
+
+const CURSOR: Option<Cursor> = Some(Cursor { epoch: 255, sequence: 36 });
+
+fn client(transport: Transport) -> Conversation {
+    let mut client = Conversation::new(transport, Some("c".into()));
+    let status = if transport == Transport::Sse { "200 OK" } else { "101 Switching Protocols" };
+    let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let (result, said, events) = play(&mut client, head.as_bytes());
+    assert_eq!((result, said, events), (Ok(head.len()), vec![], vec![]));
+    client
+}
+
+/// What the client makes of bytes: what it says to them, and the events in them.
+fn play(client: &mut Conversation, input: &[u8]) -> (Result<usize, Broken>, Vec<String>, Vec<String>) {
+    let (mut out, mut events) = (Vec::new(), Vec::new());
+    let result = client.receive(input, &mut out, &mut |event| events.push(string(event)));
+    (result, said(&mut out), events)
+}
+
+fn string(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The texts and pongs that a client said.
+fn said(out: &mut [u8]) -> Vec<String> {
+    let mut decoder = Decoder::new(DecoderLimits { message_bytes: 65_536, fragments: 1 });
+    let (mut rest, mut all) = (out, Vec::new());
+    while let Some(decoded) = decoder.decode(rest).unwrap() {
+        match decoded.message {
+            Some(Message::Text(text)) => all.push(text.to_owned()),
+            Some(other) => all.push(format!("{other:?}")),
+            None => {}
+        }
+        let used = decoded.consumed;
+        rest = &mut rest[used..];
+    }
+    all
+}
+
+fn text(message: &str) -> Vec<u8> {
+    encode_frame(Opcode::Text, message.as_bytes())
+}
+
+fn dispatch() -> Dispatch {
+    let payload = RawValue::from_string(r#""~00000007""#.to_owned()).unwrap();
+    Dispatch { event: Name::new("BENCH").unwrap(), payload, targets: Targets::broadcast() }
+}
+
+fn refused(client: &mut Conversation, answer: &str) {
+    let result = play(client, &text(answer)).0;
+    assert!(matches!(result, Err(Broken::Refused(_))), "{result:?}");
+}
+
+#[test]
+fn a_socketio_client_connects_joins_receives_and_answers_heartbeats() {
+    let mut client = client(Transport::SocketIo);
+    assert_eq!(play(&mut client, &text(r#"0{"sid":"s"}"#)).1, ["40"]);
+    assert_eq!(play(&mut client, &text(r#"40{"sid":"s"}"#)).1, [r#"42["JOIN",{"channel":"c"}]"#]);
+    assert!(!client.is_ready());
+    play(&mut client, &text(r#"42["OK",{"channel":"c"}]"#)).0.unwrap();
+    assert!(client.is_ready());
+    let both = [text(r#"42["EVENT",{}]"#), text("2")].concat();
+    let expected = (Ok(both.len()), vec!["3".to_owned()], vec![r#"42["EVENT",{}]"#.to_owned()]);
+    assert_eq!(play(&mut client, &both), expected);
+    assert_eq!(play(&mut client, &text("1")).0, Err(Broken::Closed));
+}
+
+#[test]
+fn a_v1_client_waits_for_its_welcome_joins_and_receives() {
+    let mut client = client(Transport::WebSocket);
+    let welcome = v1::Welcome {
+        session: "s",
+        cursor: CURSOR,
+        identity: None,
+        ping_interval: Duration::from_secs(25),
+        message_bytes: 65_536,
+    };
+    let said = play(&mut client, &text(&welcome.to_json())).1;
+    let request = v1::decode(&said[0]).unwrap();
+    let channel = Name::new("c").unwrap();
+    let reply = v1::encode_reply(request.id, &Reply::Joined(&channel)).unwrap();
+    assert!(!client.is_ready());
+    play(&mut client, &text(&reply)).0.unwrap();
+    assert!(client.is_ready());
+    let event = v1::encode_dispatch(&dispatch(), Via::Channel(&channel), CURSOR);
+    assert_eq!(play(&mut client, &text(&event)).2, [event]);
+    let ping = encode_frame(Opcode::Ping, b"p");
+    assert_eq!(play(&mut client, &ping).1.len(), 1);
+    assert_eq!(play(&mut client, &encode_frame(Opcode::Close, b"")).0, Err(Broken::Closed));
+}
+
+#[test]
+fn a_sockjs_client_joins_and_receives_every_message_of_a_frame() {
+    let mut client = client(Transport::SockJs);
+    let said = play(&mut client, &text(wire::OPEN)).1;
+    let requests: Vec<String> = serde_json::from_str(&said[0]).unwrap();
+    assert!(requests.iter().all(|request| legacy::decode(request).is_ok()), "{requests:?}");
+    assert!(!client.is_ready());
+    let echo = legacy::encode_reply(&Reply::Echo(None)).unwrap();
+    play(&mut client, &text(&wire::encode_messages([&*echo]))).0.unwrap();
+    assert!(client.is_ready());
+    let event = legacy::encode_dispatch(&dispatch(), Via::Broadcast);
+    let events = play(&mut client, &text(&wire::encode_messages([&*event, &*event]))).2;
+    assert!(events.len() == 2 && events.iter().all(|event| event.contains("~00000007")), "{events:?}");
+    assert_eq!(play(&mut client, &text(wire::HEARTBEAT)), (Ok(3), vec![], vec![]));
+    assert_eq!(play(&mut client, &text(r#"c[3000,"Go away!"]"#)).0, Err(Broken::Closed));
+}
+
+#[test]
+fn an_sse_client_is_ready_when_its_stream_starts() {
+    let mut client = client(Transport::Sse);
+    assert!(!client.is_ready());
+    let chunk = |text: String| {
+        let mut body = Vec::new();
+        chunked::encode_chunk(text.as_bytes(), &mut body);
+        body
+    };
+    let start = chunk(sse::encode_start(Duration::from_secs(3), CURSOR));
+    assert_eq!(play(&mut client, &start), (Ok(start.len()), vec![], vec![]));
+    assert!(client.is_ready());
+    let event = sse::encode_event(&dispatch(), CURSOR);
+    assert_eq!(play(&mut client, &chunk(event.clone())).2, [event.trim_end()]);
+    assert_eq!(play(&mut client, &chunk(sse::HEARTBEAT.to_owned())).2, [""; 0]);
+    assert_eq!(play(&mut client, chunked::LAST_CHUNK).0, Err(Broken::Closed));
+}
+
+#[test]
+fn a_plain_client_takes_every_text_for_an_event() {
+    let mut client = client(Transport::Plain);
+    assert!(client.is_ready());
+    assert_eq!(play(&mut client, &text("x")).2, ["x"]);
+}
+
+#[test]
+fn a_client_that_is_refused_says_so() {
+    let mut socketio = client(Transport::SocketIo);
+    play(&mut socketio, &text(r#"0{"sid":"s"}"#)).0.unwrap();
+    refused(&mut socketio, r#"44{"message":"no"}"#);
+    let mut v1 = client(Transport::WebSocket);
+    play(&mut v1, &text(r#"{"welcome":{}}"#)).0.unwrap();
+    refused(&mut v1, r#"{"reply":1,"ok":false,"error":{}}"#);
+    let mut sockjs = client(Transport::SockJs);
+    play(&mut sockjs, &text("o")).0.unwrap();
+    refused(&mut sockjs, r#"a["{\"type\":\"ERR\",\"data\":{}}"]"#);
+    let mut sse = Conversation::new(Transport::Sse, None);
+    let status = play(&mut sse, b"HTTP/1.1 404 Not Found\r\n\r\n").0;
+    assert_eq!(status, Err(Broken::Refused("HTTP/1.1 404 Not Found".into())));
+}
+
+#[test]
+fn each_transport_asks_for_its_path() {
+    let request = |transport: Transport, path, channel| {
+        let to = Destination { authority: "h", path, channel, index: 7 };
+        let request = string(&transport.request(&to));
+        request.split(' ').nth(1).unwrap().to_owned()
+    };
+    let default = |transport: Transport| request(transport, transport.default_path(), Some("c"));
+    assert_eq!(default(Transport::SocketIo), "/socket.io/?EIO=4&transport=websocket");
+    assert_eq!(default(Transport::WebSocket), "/ws");
+    assert_eq!(default(Transport::Sse), "/sse?channel=c");
+    assert_eq!(request(Transport::Sse, "/sse", None), "/sse");
+    assert_eq!(request(Transport::Plain, "/sub/{channel}", Some("c")), "/sub/c");
+    let sockjs = default(Transport::SockJs);
+    let route = wire::Route::parse(sockjs.strip_prefix("/turted").unwrap());
+    let is_websocket =
+        matches!(route, Some(wire::Route::Receive { transport: wire::Transport::WebSocket, .. }));
+    assert!(is_websocket, "{sockjs}");
+}
