@@ -13,9 +13,17 @@ fuzz TARGET SECONDS="60":
 bench *ARGS:
     cargo run --release --locked --package turted -- bench {{ARGS}}
 
-# Measures this server beside others.
+# Measures this server beside others: about 10 minutes, --quick 4. Writes docs/benchmarks.md.
 compare *ARGS:
     bench/compare {{ARGS}}
+
+# Measures what cost grows with: about 6 minutes, --quick 3. Writes docs/benchmarks.md and plots.
+scale *ARGS:
+    bench/scale {{ARGS}}
+
+# Readers that stall, connections that come and go: about 6 minutes, --quick 1. Writes docs/benchmarks.md.
+endurance *ARGS:
+    bench/endurance {{ARGS}}
 
 # Checks licences and sources of the dependencies (needs cargo-deny).
 deny:

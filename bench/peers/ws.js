@@ -1,6 +1,6 @@
 // Bare `ws` with rooms, as far as a server goes that writes its own protocol: the frame is
-// encoded once and the same bytes go to every socket. It speaks just enough Socket.IO for the
-// generator's clients.
+// encoded once and the same bytes go to every socket. It speaks just enough of two protocols for
+// the generator's clients: Socket.IO, and turted.v1 under /ws.
 // Usage: node ws.js PORT
 'use strict';
 
@@ -8,59 +8,66 @@ const crypto = require('node:crypto');
 const http = require('node:http');
 const { Sender, WebSocketServer } = require('ws');
 const { answer } = require('./push');
+const { Rooms } = require('./rooms');
 
-const HANDSHAKE = { upgrades: [], pingInterval: 25000, pingTimeout: 20000, maxPayload: 1000000 };
-const rooms = new Map();
+const PING_INTERVAL_MS = 25000;
+const HANDSHAKE = { upgrades: [], pingInterval: PING_INTERVAL_MS, pingTimeout: 20000, maxPayload: 1000000 };
+const rooms = { socketio: new Rooms(), v1: new Rooms() };
 const server = http.createServer((request, response) => answer(request, response, dispatch));
 const sockets = new WebSocketServer({ server, perMessageDeflate: false });
 
-function join(socket, room) {
-  if (!rooms.has(room)) rooms.set(room, new Set());
-  rooms.get(room).add(socket);
-  socket.rooms.add(room);
-}
+const protocols = {
+  socketio: {
+    greet(socket, sid) {
+      socket.send(`0${JSON.stringify({ sid, ...HANDSHAKE })}`);
+    },
+    receive(socket, packet) {
+      if (packet === '40') socket.send(`40${JSON.stringify({ sid: 'peer' })}`);
+      if (!packet.startsWith('42')) return;
+      const [name, data] = JSON.parse(packet.slice(2));
+      if (name === 'IDENT') rooms.socketio.join(socket, `user:${data?.username}`);
+      if (name === 'JOIN') rooms.socketio.join(socket, `channel:${data?.channel}`);
+      socket.send(`42${JSON.stringify(['OK', data])}`);
+    },
+    encode: (packet) => `42${JSON.stringify(['EVENT', packet])}`,
+    ping: (socket) => socket.send('2'),
+  },
+  v1: {
+    greet(socket, session) {
+      socket.send(JSON.stringify({ welcome: { protocol: 'turted.v1', session, ping_interval_ms: PING_INTERVAL_MS } }));
+    },
+    receive(socket, message) {
+      const { id, do: command, data, channel } = JSON.parse(message);
+      if (command === 'ident') rooms.v1.join(socket, `user:${data?.username}`);
+      if (command === 'join') rooms.v1.join(socket, `channel:${channel}`);
+      socket.send(JSON.stringify({ reply: id, ok: true, channel }));
+    },
+    encode: (packet) => JSON.stringify(packet),
+    ping: (socket) => socket.ping(),
+  },
+};
 
-function command(socket, [name, data]) {
-  if (name === 'IDENT') join(socket, `user:${data?.username}`);
-  if (name === 'JOIN') join(socket, `channel:${data?.channel}`);
-  socket.send(`42${JSON.stringify(['OK', data])}`);
-}
-
-function leave(socket) {
-  for (const room of socket.rooms) {
-    rooms.get(room).delete(socket);
-    if (rooms.get(room).size === 0) rooms.delete(room);
-  }
-}
-
-sockets.on('connection', (socket) => {
-  const sid = crypto.randomBytes(15).toString('base64url');
-  socket.rooms = new Set();
-  socket.on('message', (data) => {
-    const packet = data.toString();
-    if (packet === '40') socket.send(`40${JSON.stringify({ sid })}`);
-    else if (packet.startsWith('42')) command(socket, JSON.parse(packet.slice(2)));
-  });
-  socket.on('close', () => leave(socket));
-  socket.send(`0${JSON.stringify({ sid, ...HANDSHAKE })}`);
+sockets.on('connection', (socket, request) => {
+  const name = request.url.startsWith('/ws') ? 'v1' : 'socketio';
+  rooms[name].add(socket);
+  socket.on('message', (data) => protocols[name].receive(socket, data.toString()));
+  socket.on('close', () => rooms[name].remove(socket));
+  protocols[name].greet(socket, crypto.randomBytes(15).toString('base64url'));
 });
 
-setInterval(() => sockets.clients.forEach((socket) => socket.send('2')), HANDSHAKE.pingInterval);
-
-function receivers(targets) {
-  if (targets.broadcast) return sockets.clients;
-  const names = (targets.users ?? []).map((name) => `user:${name}`);
-  names.push(...(targets.channels ?? []).map((name) => `channel:${name}`));
-  const found = names.map((name) => rooms.get(name)).filter(Boolean);
-  return found.length === 1 ? found[0] : new Set(found.flatMap((room) => [...room]));
-}
+setInterval(() => {
+  for (const name of Object.keys(rooms)) {
+    for (const socket of rooms[name].clients()) protocols[name].ping(socket);
+  }
+}, PING_INTERVAL_MS);
 
 function dispatch(targets, packet) {
-  const data = Buffer.from(`42${JSON.stringify(['EVENT', packet])}`);
-  const frame = Buffer.concat(
-    Sender.frame(data, { fin: true, opcode: 1, mask: false, readOnly: true, rsv1: false }),
-  );
-  for (const socket of receivers(targets)) socket._socket.write(frame);
+  for (const name of Object.keys(rooms)) {
+    const data = Buffer.from(protocols[name].encode(packet));
+    const options = { fin: true, opcode: 1, mask: false, readOnly: true, rsv1: false };
+    const frame = Buffer.concat(Sender.frame(data, options));
+    for (const socket of rooms[name].receivers(targets)) socket._socket.write(frame);
+  }
 }
 
 server.listen({ port: Number(process.argv[2]), host: '127.0.0.1', backlog: 4096 });

@@ -1,0 +1,1 @@
+"""What bench/compare, bench/scale and bench/endurance share. Python's standard library only."""

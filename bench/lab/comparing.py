@@ -1,0 +1,229 @@
+"""The comparison: its jobs, how they are run, and what is made of the results."""
+
+from . import page
+from .paths import TURTED
+from .results import Figure
+from .run import Failed, bench, serving, wrongs
+from .servers import SERVERS, Unavailable
+from .tables import about, grid, median, spread
+
+TRANSPORTS = {
+    "socketio": "Socket.IO over WebSocket",
+    "websocket": "WebSocket",
+    "sse": "SSE",
+    "sockjs": "SockJS over WebSocket",
+}
+
+# Name, arguments of the generator, seconds (full, quick), transports, whether the floor can do it.
+JOBS = [
+    ("fanout", ["--connections", "10000", "--inflight", "1"], (4, 1), list(TRANSPORTS), True),
+    ("one", ["--connections", "1000", "--inflight", "1"], (2, 1), ["socketio"], False),
+    ("many", ["--connections", "1000", "--inflight", "64"], (2, 1), list(TRANSPORTS), False),
+    ("push0", ["--connections", "0"], (2, 1), ["socketio"], False),
+    ("push1", ["--connections", "1"], (2, 1), ["socketio"], False),
+]
+
+# Where figures are in a report.
+DELIVERY = "server.cpu_us_per_delivery"
+MEMORY = "server.bytes_per_connection"
+CONNECT = "connects.cpu_us"
+PUSH = "server.cpu_us_per_push"
+SPEED = "load.deliveries_per_second"
+P99 = "load.latency.p99_us"
+
+
+def plan(only):
+    """All runs of one repetition, in order: job, transport, server, arguments, seconds."""
+    return [
+        (f"{job} {transport}", transport, server, arguments, seconds)
+        for transport in TRANSPORTS
+        for job, arguments, seconds, transports, floor_can in JOBS
+        for server, about_it in SERVERS.items()
+        if transport in transports and transport in about_it.transports
+        if (floor_can or server != "floor") and (not only or server in only)
+    ]
+
+
+def measure(run, seconds):
+    """One run: its report, or `Failed`."""
+    _, transport, name, arguments, _ = run
+    server = SERVERS[name]
+    try:
+        with serving(server.command) as (port, pid):
+            return bench(port, pid, [*server.arguments(transport), *arguments], seconds)
+    except (Unavailable, OSError, ValueError, KeyError) as error:
+        raise Failed(str(error)) from error
+
+
+def repeat(results, repetition, only, quick, progress):
+    """Every run once. Who failed with a transport is left alone with it from then on."""
+    broken = {(failure["job"].split(" ")[1], failure["server"]) for failure in results.failures}
+    for run in plan(only):
+        job, transport, server, _, seconds = run
+        progress.step(f"{job}: {server}")
+        if (transport, server) in broken:
+            continue
+        try:
+            report = measure(run, seconds[1 if quick else 0])
+        except Failed as failed:
+            progress.say(f"failed: {job}: {server}: {failed}")
+            broken.add((transport, server))
+            results.fail(job, server, failed)
+            continue
+        results.add(job, server, repetition, report)
+        if wrongs(report):
+            progress.say(f"wrong: {job}: {server}: {wrongs(report)}")
+
+
+class Row:
+    """One line of the table of ratios: what, the figure, and the target if there is one."""
+
+    def __init__(self, what, figure, unit, most=None, least=None):
+        self.what, self.figure, self.unit = what, figure, unit
+        self.most, self.least = most, least
+
+    def target(self):
+        if self.most is not None:
+            return f"<= {self.most:,} {self.unit}"
+        return f">= {self.least:,} {self.unit}" if self.least is not None else ""
+
+    def is_met(self):
+        """Whether the target is met; `None` without a target."""
+        if self.most is None and self.least is None:
+            return None
+        if self.figure is None:
+            return False
+        return self.figure.median <= self.most if self.most is not None else self.figure.median >= self.least
+
+    def cells(self):
+        met = {True: "yes", False: "NO", None: ""}
+        return [self.what, spread(self.figure, self.unit), self.target(), met[self.is_met()]]
+
+
+def rows(results):
+    socketio = lambda job: f"{job} socketio"
+    ratio = lambda job, place, over, under: results.ratio((socketio(job), over, place), (socketio(job), under, place))
+    turted = lambda job, place: results.figure(socketio(job), "turted", place)
+    batching = lambda server: results.ratio((socketio("many"), server, SPEED), (socketio("one"), server, SPEED))
+    table = [*rows_of(results, "socketio")]
+    table += [
+        Row("deliveries/s, 64 outstanding / one at a time, turted", batching("turted"), "x", least=10),
+        Row("deliveries/s, 64 outstanding / one at a time, socket.io", batching("socket.io"), "x"),
+        Row("CPU per connect with JOIN, turted", turted("fanout", CONNECT), "us", most=60),
+        Row("CPU per connect with JOIN, socket.io / turted", ratio("fanout", CONNECT, "socket.io", "turted"), "x", least=7),
+        Row("CPU per REST push, no subscriber, turted", turted("push0", PUSH), "us", most=20),
+        Row("CPU per REST push, one subscriber, turted", turted("push1", PUSH), "us", most=20),
+        Row("CPU per REST push, one subscriber, socket.io / turted", ratio("push1", PUSH, "socket.io", "turted"), "x"),
+        Row("the program, one file", program_size(), "MB", most=20),
+    ]
+    for transport in list(TRANSPORTS)[1:]:
+        table += rows_of(results, transport)
+    return table
+
+
+def program_size():
+    return Figure([TURTED.stat().st_size / 1e6]) if TURTED.exists() else None
+
+
+def rows_of(results, transport):
+    """What every transport is measured by."""
+    fanout, many, name = f"fanout {transport}", f"many {transport}", TRANSPORTS[transport]
+    peers = [server for server, about_it in SERVERS.items() if transport in about_it.transports]
+    peers = [server for server in peers if server not in ("turted", "floor")]
+    floor = (fanout, "floor", DELIVERY)
+    yield Row(f"{name}: CPU per delivery, turted / floor", results.ratio((fanout, "turted", DELIVERY), floor), "x", most=1.15)
+    for peer in peers:
+        yield Row(f"{name}: CPU per delivery, {peer} / floor", results.ratio((fanout, peer, DELIVERY), floor), "x")
+    yield Row(f"{name}: memory per connection, turted", results.figure(fanout, "turted", MEMORY), "bytes", most=1500)
+    for peer in peers:
+        figure = results.ratio((fanout, peer, MEMORY), (fanout, "turted", MEMORY))
+        yield Row(f"{name}: memory per connection, {peer} / turted", figure, "x")
+    for peer in peers:
+        figure = results.ratio((many, "turted", SPEED), (many, peer, SPEED))
+        yield Row(f"{name}: deliveries/s, 64 outstanding, turted / {peer}", figure, "x")
+
+
+def ratios(results):
+    return grid([["what", "median (lowest to highest)", "target", "met"], *(row.cells() for row in rows(results))])
+
+
+# Of each figure: its name, the job, where it is, the unit.
+RAW = [
+    ("CPU per delivery, 10,000 connections, one event at a time", "fanout", DELIVERY, "us"),
+    ("p99 latency, 10,000 connections, one event at a time", "fanout", P99, "ms"),
+    ("memory per connection (slope from 1,000 to 10,000)", "fanout", MEMORY, "bytes"),
+    ("CPU per connect", "fanout", CONNECT, "us"),
+    ("deliveries per second, 1,000 connections, one event at a time", "one", SPEED, "/s"),
+    ("deliveries per second, 1,000 connections, 64 outstanding", "many", SPEED, "/s"),
+    ("CPU per delivery, 64 outstanding", "many", DELIVERY, "us"),
+    ("cores in use, 64 outstanding", "many", "server.cores", "cores"),
+    ("CPU per REST push, no subscriber", "push0", PUSH, "us"),
+    ("CPU per REST push, one subscriber", "push1", PUSH, "us"),
+]
+
+
+def raw(results, transport):
+    servers = [server for server, about_it in SERVERS.items() if transport in about_it.transports]
+    cells = [["what", *servers]]
+    for what, job, place, unit in RAW:
+        found = [results.figure(f"{job} {transport}", server, place) for server in servers]
+        if any(found):
+            cells.append([what, *(median(figure, unit) for figure in found)])
+    return grid(cells)
+
+
+def section(results, command):
+    """The part of docs/benchmarks.md that the comparison fills."""
+    parts = ["## Beside others", about(results.about, command), explanation(results), ratios(results)]
+    for transport, name in TRANSPORTS.items():
+        parts += [f"### {name}: medians", raw(results, transport)]
+    if results.failures:
+        failed = [f"- {failure['job']}: {failure['server']}: {failure['why']}" for failure in results.failures]
+        parts += ["### What was not measured, and why", "\n".join(failed)]
+    wrong = [f"- {run['job']}: {run['server']}: {wrongs(run['report'])}" for run in results.data["runs"] if wrongs(run["report"])]
+    found = "\n".join(dict.fromkeys(wrong)) or "Every delivery of every run arrived once and in order."
+    return "\n\n".join([*parts, "### Lost, doubled, out of order", found])
+
+
+def explanation(results):
+    count = results.repetitions()
+    text = f"""\
+One core for the server, another one for the load (`turted bench` on the loopback network), {count} interleaved
+repetition{"s" if count != 1 else ""}. Medians; in parentheses the lowest and the highest. Ratios are taken within a repetition: they hold
+where absolute times do not. The floor is a bare `send()` loop of the same bytes to the same clients; nearly all its
+work is in the kernel, and nobody can be faster one event at a time without another way into the kernel. CPU is user
+and system time of the server's process, the network stack included. Memory is resident memory of the process; the
+kernel's socket buffers come on top and are the same for all. Where fewer than one core is in use with 64
+outstanding, the generator is the limit, not the server."""
+    if not results.data["is_complete"]:
+        text += "\n\n**Incomplete: the run was interrupted.**"
+    return text
+
+
+# What README.md shows of Socket.IO: what, the job, where it is, the unit, whether less is better.
+SHORT = [
+    ("CPU per delivery, 10,000 connections", "fanout", DELIVERY, "us", True),
+    ("memory per idle connection", "fanout", MEMORY, "bytes", True),
+    ("CPU per connect", "fanout", CONNECT, "us", True),
+    ("CPU per push to one subscriber", "push1", PUSH, "us", True),
+    ("deliveries per second, 1,000 connections, 64 events outstanding", "many", SPEED, "/s", False),
+    ("p99 latency, 10,000 connections", "fanout", P99, "ms", True),
+]
+
+
+def readme(results):
+    cells = [["Socket.IO over WebSocket, one core", "turted", "socket.io", "times better"]]
+    for what, job, place, unit, less_is_better in SHORT:
+        both = [(f"{job} socketio", server, place) for server in ("turted", "socket.io")]
+        own, rival = (results.figure(*one) for one in both)
+        ratio = results.ratio(*(reversed(both) if less_is_better else both))
+        if own and rival and ratio:
+            cells.append([what, median(own, unit), median(rival, unit), median(ratio, "x")])
+    facts = results.about
+    text = f"Measured on {facts['date']} ({facts['processor']}; {facts['versions'].split(', rustc')[0]}) by `just compare`."
+    return f"{grid(cells)}\n\n{text} Other transports and servers, targets, spread and method: [docs/benchmarks.md](docs/benchmarks.md)."
+
+
+def publish(results, command):
+    page.write_section("compare", section(results, command))
+    page.write_readme(readme(results))

@@ -1,0 +1,15 @@
+"""Where things are."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PEERS = ROOT / "bench" / "peers"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TURTED = TARGET / "release" / "turted"
+FLOOR = TARGET / "release" / "examples" / "floor"
+# Raw results and what peers need; nothing in it is worth keeping.
+WORK = TARGET / "bench"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOTS = ROOT / "docs" / "benchmarks"
+README = ROOT / "README.md"

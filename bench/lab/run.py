@@ -1,0 +1,162 @@
+"""One run: a server, the generator, and what /proc says about both meanwhile."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from .paths import TURTED, WORK
+
+SERVER_CORE, GENERATOR_CORE = "0", "1"
+# How long a server may take to listen, and to stop.
+SERVER_WAIT = 10
+# What a run may take beyond the time in which it pushes: connecting, and waiting for what is lost.
+RUN_WAIT = 120
+# Between two looks at /proc.
+SAMPLE_INTERVAL = 0.5
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Failed(Exception):
+    """A run without a result, and why."""
+
+
+@contextmanager
+def serving(command, cores=SERVER_CORE):
+    """Starts a server for the time of a `with`: its port and process. `command` is given a port
+    and a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        port = free_port()
+        arguments = ["taskset", "-c", cores, *command(port, Path(folder))]
+        # In a folder without turted.toml, with defaults only.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("TURTED_")}
+        with open(WORK / "server.log", "wb") as log:
+            process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=log)
+        try:
+            wait_for(port, process)
+            yield port, process.pid
+        finally:
+            stop(process)
+
+
+def stop(process):
+    process.terminate()
+    try:
+        process.wait(SERVER_WAIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(port, process):
+    """Waits until somebody listens, without connecting: the floor counts connections."""
+    wanted = f":{port:04X} "
+    deadline = time.monotonic() + SERVER_WAIT
+    while time.monotonic() < deadline:
+        listening = [line for line in Path("/proc/net/tcp").read_text().splitlines() if " 0A " in line]
+        if any(wanted in line.split(" 0A ")[0] for line in listening):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise Failed(f"the server did not start: {last_line(WORK / 'server.log')}")
+
+
+def last_line(path):
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def bench(port, pid, arguments, seconds):
+    """Runs the generator for `seconds` of pushing; its report, or `Failed`."""
+    # taskset replaces itself by the server: its process is the server's.
+    command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", f"http://127.0.0.1:{port}"]
+    command += ["--pid", str(pid), "--json", "--duration", f"{seconds}s", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + RUN_WAIT)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"no report within {seconds + RUN_WAIT} s") from error
+    if not done.stdout:
+        raise Failed((done.stderr.strip().splitlines() or ["no report"])[-1])
+    return checked(json.loads(done.stdout))
+
+
+def checked(report):
+    connects, load = report["connects"], report["load"]
+    why = report.get("complaint", "no complaint")
+    failed = connects["failed"] + load["stalled_failed"] + report.get("churn", {}).get("failed", 0)
+    if failed:
+        raise Failed(f"{failed} connections failed: {why}")
+    if load["gave_up"]:
+        raise Failed(f"nothing was delivered any more, {load['lost']} deliveries are missing: {why}")
+    return report
+
+
+def wrongs(report):
+    """What a report has that it should not have, as text; nothing if all arrived once, in order."""
+    load = report["load"]
+    found = {name: load[name] for name in ("lost", "disordered", "duplicated", "strange", "ended") if load[name]}
+    return ", ".join(f"{count} {name}" for name, count in found.items())
+
+
+class Sampler:
+    """Looks at the memory of a process and of the kernel while a `with` is under way."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.samples = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self):
+        self.start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _work(self):
+        while True:
+            try:
+                self.samples.append({"time": time.monotonic() - self.start, **look(self.pid)})
+            except OSError:
+                return
+            if self._over.wait(SAMPLE_INTERVAL):
+                return
+
+    def most(self, name):
+        return max(sample[name] for sample in self.samples)
+
+    def growth(self, name):
+        return self.most(name) - self.samples[0][name]
+
+
+def look(pid):
+    """Memory and descriptors now. `tcp_bytes` is what the kernel holds in socket buffers, of all
+    processes and for both ends of each connection; `slab_bytes` its objects, sockets among them."""
+    status = fields(Path(f"/proc/{pid}/status"))
+    sockets = Path("/proc/net/sockstat").read_text().split("TCP:")[1].split("\n")[0].split()
+    return {
+        "rss_bytes": int(status["VmRSS"].split()[0]) * 1024,
+        "tcp_bytes": int(sockets[sockets.index("mem") + 1]) * PAGE_BYTES,
+        "slab_bytes": int(fields(Path("/proc/meminfo"))["SUnreclaim"].split()[0]) * 1024,
+        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+    }
+
+
+def fields(path):
+    lines = path.read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
