@@ -24,10 +24,9 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// Connections of one thread that are being opened at once: enough to keep a server busy, well
 /// below its backlog.
 const OPENING_MAX: usize = 64;
-/// Connections from one source address; Linux has 28,232 ephemeral ports by default.
-const CONNECTIONS_PER_ADDRESS: usize = 10_000;
-/// Addresses 127.0.0.2 and up that connections come from.
-const ADDRESSES: usize = 250;
+/// Connections from one source address. Linux has 28,232 ephemeral ports by default, and looks long
+/// for a free one where many are taken.
+const CONNECTIONS_PER_ADDRESS: usize = 5_000;
 
 /// What the kernel holds for a client that does not read, on the client's side: little, so that
 /// memory in use grows by what the server makes the kernel hold.
@@ -190,9 +189,7 @@ impl Fleet {
         let target = self.orders.plan.target.address;
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
-            let last = index / CONNECTIONS_PER_ADDRESS % ADDRESSES + 2;
-            let last = u8::try_from(last).expect("ADDRESSES and 2 fit in a byte");
-            socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)))?;
+            socket.bind(SocketAddr::from((source(std::process::id(), index), 0)))?;
         }
         if purpose == Purpose::Stall {
             socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?;
@@ -249,6 +246,15 @@ impl Fleet {
     }
 }
 
+/// An address of the loopback network. Runs have their own, as the ports of those before are taken
+/// for another minute (TIME-WAIT, RFC 9293 3.6.1).
+fn source(process: u32, index: usize) -> Ipv4Addr {
+    let [_, _, high, low] = process.to_be_bytes();
+    let last = index / CONNECTIONS_PER_ADDRESS % 254 + 1;
+    // Neither 127.0.0.1, where servers are, nor the network's broadcast address.
+    Ipv4Addr::new(127, high | 0x80, low, u8::try_from(last).expect("at most 254"))
+}
+
 impl Tally {
     /// Adds what another thread received.
     pub(crate) fn merge(&mut self, other: Self) {
@@ -259,5 +265,22 @@ impl Tally {
         self.cut += other.cut;
         self.latency.merge(&other.latency);
         self.complaint = self.complaint.take().or(other.complaint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_and_many_connections_come_from_different_addresses() {
+        let first = source(1, 0);
+        assert_eq!(source(1, CONNECTIONS_PER_ADDRESS - 1), first);
+        assert_ne!(source(1, CONNECTIONS_PER_ADDRESS), first);
+        assert_ne!(source(2, 0), first);
+        for (process, index) in [(0, 0), (u32::MAX, usize::MAX), (1 << 16, 1)] {
+            let address = source(process, index);
+            assert!(address.is_loopback() && address != Ipv4Addr::LOCALHOST && address.octets()[3] != 255);
+        }
     }
 }
