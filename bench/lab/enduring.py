@@ -78,7 +78,9 @@ class Stalls:
         samples = self.troubled["samples"]
         most = max(sample["descriptors"] for sample in samples)
         full = [sample["time"] for sample in samples if sample["descriptors"] >= most - 10]
-        gone = [sample["time"] for sample in samples if sample["time"] > full[-1] and sample["descriptors"] <= most - STALLED * 0.99]
+        # At the end of the run the healthy ones leave as well.
+        few = range(HEALTHY, int(most - STALLED * 0.99) + 1)
+        gone = [sample["time"] for sample in samples if sample["time"] > full[-1] and sample["descriptors"] in few]
         return gone[0] - full[0] if gone else None
 
     def each(self):

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ def check():
         sys.exit(f"needs {DESCRIPTORS} file descriptors per process (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     WORK.mkdir(parents=True, exist_ok=True)
+    # Whoever ends a run early also ends its servers, and gets the results so far.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     load = os.getloadavg()[0]
     if load > QUIET_LOAD:
         print(f"warning: the machine is busy (load {load:.1f}); the figures will be noisy", file=sys.stderr)

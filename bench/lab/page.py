@@ -12,6 +12,16 @@ EMPTY = """\
 Written by the scripts in `bench/`; do not edit. Run them to get the figures of your machine: they need
 Linux, two cores, cargo, node and npm, and nothing else on the machine that works.
 
+| command | what it measures | takes, and with `--quick` |
+|---|---|---|
+| `just compare` | turted beside servers of others, over each transport, and the targets | 10 minutes, 4 |
+| `just scale` | what cost grows with, and what a million connections would need | 6 minutes, 3 |
+| `just endurance` | readers that stall, connections that come and go | 6 minutes, 2 |
+
+All of them load servers with `turted bench` (`turted bench --help`), which works with any running server: real clients, one per
+connection, and a backend that pushes over one kept connection. A client counts what it receives, twice, out of order or not at
+all, and how long after the push was due it came.
+
 """ + "".join(
     f"<!-- {name}: begin -->\nNot measured yet: `just {name}`.\n<!-- {name}: end -->\n\n" for name in SECTIONS
 ).rstrip() + "\n"
