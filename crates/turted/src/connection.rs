@@ -13,7 +13,7 @@ use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
 
 use crate::authenticator::Visitor;
-use crate::fanout::Chain;
+use crate::fanout::{Chain, Recipient};
 use crate::frame::Frame;
 use crate::metrics::Route;
 use crate::outlet::{Outlet, Sent, Stream};
@@ -52,7 +52,7 @@ pub(crate) struct Connection {
     /// The number of the last dispatch before the session first began.
     pub(crate) began_after: Cell<u64>,
     /// What waits in the fan-out.
-    pub(crate) chain: Cell<Chain>,
+    chain: Cell<Chain>,
     /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
     /// for each connection.
     opened: u32,
@@ -236,6 +236,16 @@ impl Connection {
             Outlet::Stream(stream) => Some(Rc::clone(&stream.socket)),
             Outlet::Polling(_) | Outlet::Closed => None,
         }
+    }
+}
+
+impl Recipient for Connection {
+    fn wire(&self) -> Wire {
+        self.wire.get()
+    }
+
+    fn chain(&self) -> &Cell<Chain> {
+        &self.chain
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use turted_core::dispatch::Dispatch;
+use turted_core::dispatch::{Dispatch, Targets};
 
 /// What a name takes in memory beside its text: a pointer with a length to it, and two counters.
 const NAME_OVERHEAD_BYTES: usize = 32;
@@ -22,11 +22,15 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// Bytes of its payload and the name of its event, of which a frame mostly consists.
+    pub(crate) fn event_bytes(&self) -> usize {
+        self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
+    }
+
     fn bytes(&self) -> usize {
-        let Dispatch { event, payload, targets } = &self.dispatch;
-        let names = targets.users.iter().chain(&targets.channels);
-        let names: usize = names.map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES).sum();
-        payload.get().len() + event.as_str().len() + names
+        let Targets { users, channels, .. } = &self.dispatch.targets;
+        let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
+        self.event_bytes() + names.sum::<usize>()
     }
 }
 
@@ -98,7 +102,6 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use turted_core::dispatch::Targets;
     use turted_core::name::Name;
 
     fn dispatch() -> Dispatch {

@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::dispatcher::{Delivery, Dispatcher};
 use crate::drain;
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, SLICE};
+use crate::frame::Frame;
 use crate::identity;
 use crate::listener;
 use crate::mail::Mail;
@@ -64,7 +65,7 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    fanout: RefCell<Fanout>,
+    fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
     context: WireContext,
@@ -174,12 +175,15 @@ impl Worker {
                     None => return,
                 }
             }
+            let started = Instant::now();
             while self.fanout.borrow().has_room()
+                && started.elapsed() < SLICE
                 && let Ok(delivery) = inbox.try_recv()
             {
                 self.accept(&delivery);
             }
-            self.fanout.borrow_mut().write_slice(|connection, frames| connection.send(&self, frames));
+            let write = |connection: &Rc<Connection>, frames: &[Frame]| connection.send(&self, frames);
+            self.fanout.borrow_mut().write_slice(&self.context, write);
             if !self.fanout.borrow().is_idle() {
                 yield_now().await;
             }
@@ -187,7 +191,7 @@ impl Worker {
     }
 
     fn accept(&self, delivery: &Delivery) {
-        self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut(), &self.context);
+        self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut());
         self.seen.set(delivery.accepted.sequence);
     }
 
