@@ -46,6 +46,14 @@ impl ChannelPattern {
         }
     }
 
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Name(name) => name.as_str(),
+            Self::Prefix(prefix) => prefix,
+        };
+        size_of::<Self>() + 2 * size_of::<usize>() + text.len()
+    }
+
     /// Whether `channel` is meant.
     #[must_use]
     pub fn covers(&self, channel: &Name) -> bool {
@@ -87,6 +95,12 @@ impl Grants {
         let parse = |text: &T| ChannelPattern::parse(text.as_ref()).map_err(GrantRefusal::Pattern);
         let patterns: Arc<[_]> = patterns.iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self(Some(patterns).filter(|patterns| !patterns.is_empty())))
+    }
+
+    /// About what they take in memory if nobody shares them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.iter().flat_map(|patterns| patterns.iter()).map(ChannelPattern::bytes).sum()
     }
 
     /// Whether `channel` is granted.

@@ -17,6 +17,17 @@ pub struct Dispatch {
     pub targets: Targets,
 }
 
+impl Dispatch {
+    /// Bytes of the event and its payload, once for each target: connections of different targets
+    /// share no frame, for it says why they receive it.
+    #[must_use]
+    pub fn expansion_bytes(&self) -> usize {
+        let Targets { users, channels, broadcast } = &self.targets;
+        let targets = users.len() + channels.len() + usize::from(*broadcast);
+        (self.event.as_str().len() + self.payload.get().len()).saturating_mul(targets)
+    }
+}
+
 /// Whom a dispatch concerns: the union of users, channels and everyone.
 ///
 /// A connection that matches several times receives the event once, for the first target that

@@ -29,6 +29,9 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const PUSH_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Users and channels of one dispatch together. Each costs one encoded frame per wire.
 pub const TARGETS_MAX: usize = 1_000;
+/// Bytes of payloads in one push body, each as often as its dispatch has targets: what its frames
+/// take if a connection of each target waits for one. A thousand targets of 64 KiB.
+pub const EXPANSION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches of one push body; half an inbox, so that a batch never has to be split.
 pub const BATCH_DISPATCHES_MAX: usize = 1_000;
 
@@ -71,6 +74,9 @@ pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
 
 /// Dispatches waiting for one worker before pushes are answered 503.
 pub const INBOX_DISPATCHES_MAX: usize = 4_096;
+/// Bytes of event names, targets and payloads of dispatches waiting for one worker before pushes
+/// are answered 503. Workers and the log share them; a worker that is behind keeps them longer.
+pub const INBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of an HTTP request head.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -103,6 +109,9 @@ pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
 pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(300);
 /// Idempotency keys kept at once.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+/// Bytes of idempotency keys and answers kept at once: 100,000 keys of 36 bytes with the short
+/// answer take half of it, a JSON answer to a batch of 1,000 about 40 kB.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -110,6 +119,9 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(120);
 /// Sessions kept for recovery at once: a whole node's worth of reconnecting clients.
 pub const RECOVERY_SESSIONS_MAX: usize = 100_000;
+/// Bytes of users, channels and grants kept for recovery at once: 100,000 sessions with a user and
+/// five channels each. One session with 128 channels of the longest names takes 40 kB.
+pub const RECOVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches kept in the log for recovery.
 pub const LOG_DISPATCHES_MAX: usize = 100_000;
 /// Bytes of event names, targets and payloads kept in the log for recovery.
@@ -138,6 +150,7 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 const _: () = {
     assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
+    assert!(PUSH_BODY_BYTES_MAX <= EXPANSION_BYTES_MAX, "a push to one target is never too large");
     assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");

@@ -36,6 +36,13 @@ pub struct Memberships {
 }
 
 impl Memberships {
+    /// About what they take in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let held = self.users.iter().chain(&self.channels);
+        held.map(|(name, since)| name.bytes() + size_of_val(since)).sum()
+    }
+
     /// Why a connection with these memberships receives the dispatch numbered `sequence`, with
     /// the number of the reason within [`Targets::vias`]; `None` if it does not.
     ///

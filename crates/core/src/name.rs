@@ -36,6 +36,12 @@ impl Name {
         Ok(Self(text.into()))
     }
 
+    /// About what it takes in memory if nobody shares it: its text, and two counters beside it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + 2 * size_of::<usize>() + self.0.len()
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -16,7 +16,7 @@ pub use refusal::{Refusal, RefusalKind};
 use crate::auth::Secret;
 use crate::dispatch::Dispatch;
 use crate::json::{self, Kind};
-use crate::limits::{BATCH_DISPATCHES_MAX, TARGETS_MAX};
+use crate::limits::{BATCH_DISPATCHES_MAX, EXPANSION_BYTES_MAX, TARGETS_MAX};
 use form::Item;
 
 /// Whether a body was one item or an array of them.
@@ -35,11 +35,13 @@ pub struct PushLimits {
     pub targets: usize,
     /// Dispatches of one body.
     pub dispatches: usize,
+    /// [`Dispatch::expansion_bytes`] of all dispatches of one body together.
+    pub expansion_bytes: usize,
 }
 
 impl Default for PushLimits {
     fn default() -> Self {
-        Self { targets: TARGETS_MAX, dispatches: BATCH_DISPATCHES_MAX }
+        Self { targets: TARGETS_MAX, dispatches: BATCH_DISPATCHES_MAX, expansion_bytes: EXPANSION_BYTES_MAX }
     }
 }
 
@@ -126,12 +128,18 @@ impl<'a> Parsed<'a> {
     /// The first rule that is broken, with its field and the index in a batch.
     pub fn into_dispatches(self) -> Result<Vec<Dispatch>, Refusal> {
         self.check_length()?;
-        let (shape, most) = (self.shape, self.limits.targets);
+        let PushLimits { targets: most, expansion_bytes, .. } = self.limits;
+        let shape = self.shape;
         let check = |(index, item): (usize, Item<'_>)| match shape {
             Shape::Single => item.into_dispatch(most),
             Shape::Batch => item.into_dispatch(most).map_err(|refusal| refusal.in_item(index)),
         };
-        self.items.into_iter().enumerate().map(check).collect()
+        let dispatches: Vec<_> = self.items.into_iter().enumerate().map(check).collect::<Result<_, _>>()?;
+        let expansion = dispatches.iter().map(Dispatch::expansion_bytes).fold(0, usize::saturating_add);
+        if expansion > expansion_bytes {
+            return Err(Refusal::expansion_too_large(expansion, expansion_bytes));
+        }
+        Ok(dispatches)
     }
 
     fn check_length(&self) -> Result<(), Refusal> {

@@ -71,6 +71,12 @@ impl Standing {
         self.proofs.iter().any(|proof| proof.channels.cover(channel))
     }
 
+    /// About what it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.proofs.iter().map(|proof| size_of::<Proof>() + proof.user.bytes() + proof.channels.bytes()).sum()
+    }
+
     /// When the first proof expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<UnixTime> {

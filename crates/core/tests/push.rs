@@ -83,6 +83,26 @@ fn broadcast_counts_only_if_it_is_true() {
 }
 
 #[test]
+fn payloads_times_targets_have_a_limit_for_the_whole_body() {
+    let item = r#"{"event":"E","targets":{"users":["a","b"],"channels":["a"],"broadcast":true},"payload":"1234567"}"#;
+    let read = |body: &str, expansion_bytes: usize| {
+        let limits = push::PushLimits { expansion_bytes, ..Default::default() };
+        push::parse(body.as_bytes(), limits)?.into_dispatches()
+    };
+    // Four targets, each with one byte of event and nine of payload.
+    assert_eq!(read(item, 40).unwrap().len(), 1);
+    let batch = format!("[{item},{item}]");
+    assert_eq!(read(&batch, 80).unwrap().len(), 2);
+    for (body, most) in [(item, 39), (&batch, 79)] {
+        let refusal = read(body, most).unwrap_err();
+        assert_eq!((refusal.rule, refusal.kind), ("expansion-too-large", RefusalKind::TooLarge));
+        assert!(refusal.to_string().contains("limits.expansion_bytes"), "{refusal}");
+    }
+    let nobody = format!(r#"{{"event":"E","payload":"{}"}}"#, "x".repeat(1_000));
+    assert_eq!(read(&nobody, 1).unwrap().len(), 1, "what reaches nobody takes no frame");
+}
+
+#[test]
 fn payloads_are_forwarded_byte_for_byte() {
     let payloads = [
         "0",

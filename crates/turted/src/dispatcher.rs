@@ -18,15 +18,8 @@ use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::{Name, NameRefusal};
 
 use crate::handlers::{HandlerId, Handlers};
-use crate::log::{Accepted, Log, LogLimits};
-
-/// One dispatch on its way to a worker.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) accepted: Arc<Accepted>,
-    /// Where the worker reports how many connections it reached, if somebody asked.
-    pub(crate) reached: Option<mpsc::Sender<usize>>,
-}
+use crate::inbox::Inbox;
+use crate::log::{self, Log, LogLimits};
 
 /// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.
 ///
@@ -62,7 +55,7 @@ struct Inner {
 #[derive(Debug)]
 struct Order {
     log: Log,
-    inboxes: Vec<mpsc::Sender<Delivery>>,
+    inboxes: Vec<Inbox>,
     stopped: bool,
     /// How many were accepted, by source.
     accepted: [u64; Source::ALL.len()],
@@ -101,7 +94,7 @@ impl Reached {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<mpsc::Sender<Delivery>>) -> Self {
+    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<Inbox>) -> Self {
         let accepted = [0; Source::ALL.len()];
         let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false, accepted });
         let inner = Arc::new(Inner { epoch, order, handlers: Handlers::default() });
@@ -121,7 +114,7 @@ impl Dispatcher {
     /// How many dispatches wait for the worker that has most of them waiting.
     pub(crate) fn waiting(&self) -> usize {
         let order = self.order();
-        order.inboxes.iter().map(|inbox| inbox.max_capacity() - inbox.capacity()).max().unwrap_or(0)
+        order.inboxes.iter().map(Inbox::waiting).max().unwrap_or(0)
     }
 
     /// Sends `event` to all connections of `user`.
@@ -231,7 +224,7 @@ impl Dispatcher {
     }
 
     /// See [`Log::between`].
-    pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<Accepted>>> {
+    pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<log::Accepted>>> {
         self.order().log.between(sequence, last)
     }
 
@@ -248,20 +241,22 @@ impl Dispatcher {
         mut reached: impl FnMut(usize) -> Option<mpsc::Sender<usize>>,
     ) -> Result<Vec<Cursor>, DispatchRefusal> {
         let now = Instant::now();
+        let bytes: usize = dispatches.iter().map(log::bytes_of).sum();
         let mut accepted = Vec::with_capacity(dispatches.len());
         {
             let mut order = self.order();
             if order.stopped {
                 return Err(DispatchRefusal::Stopped);
             }
-            // Senders exist only under this lock, so room that is seen here stays.
-            if order.inboxes.iter().any(|inbox| inbox.capacity() < dispatches.len()) {
+            // Inboxes are filled only under this lock, so room that is seen here stays.
+            if !order.inboxes.iter().all(|inbox| inbox.has_room(dispatches.len(), bytes)) {
                 return Err(DispatchRefusal::Overload);
             }
             order.accepted[self.source as usize] += dispatches.len() as u64;
             for dispatch in dispatches {
                 let entry = order.log.append(dispatch, now);
-                order.hand_over(&entry, reached(order.inboxes.len()).as_ref());
+                let reached = reached(order.inboxes.len());
+                order.inboxes.iter().for_each(|inbox| inbox.put(&entry, reached.as_ref()));
                 accepted.push(entry);
             }
         }
@@ -282,14 +277,26 @@ impl Dispatcher {
     }
 }
 
-impl Order {
-    fn hand_over(&self, entry: &Arc<Accepted>, reached: Option<&mpsc::Sender<usize>>) {
-        for inbox in &self.inboxes {
-            let delivery = Delivery { accepted: Arc::clone(entry), reached: reached.cloned() };
-            if inbox.try_send(delivery).is_err() {
-                // Only a worker that ended in a panic closes its inbox; the server then stops.
-                tracing::error!(sequence = entry.sequence, "a worker is gone");
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::inbox::{InboxLimits, inbox};
+
+    #[test]
+    fn a_push_with_more_bytes_than_one_inbox_takes_leaves_no_trace_in_any() {
+        let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
+        let small = InboxLimits { dispatches: 10, bytes: 1_000 };
+        let (inboxes, mut receivers): (Vec<_>, Vec<_>) =
+            [InboxLimits { bytes: 1 << 20, ..small }, small].into_iter().map(inbox).unzip();
+        let dispatcher = Dispatcher::new(7, log, inboxes);
+        let push = || dispatcher.broadcast("e", &"x".repeat(600));
+        assert_eq!(push().unwrap().sequence, 1);
+        assert_eq!(push(), Err(DispatchRefusal::Overload));
+        assert_eq!((dispatcher.last(), dispatcher.accepted(Source::Embed)), (1, 1));
+        receivers.iter_mut().for_each(|inbox| assert_eq!(inbox.try_recv().unwrap().accepted.sequence, 1));
+        assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "nobody was handed it");
+        assert_eq!(push().unwrap().sequence, 2, "there is room again, and no number was skipped");
     }
 }

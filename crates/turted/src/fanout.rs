@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use turted_core::registry::Registry;
 
-use crate::dispatcher::Delivery;
 use crate::frame::Frame;
+use crate::inbox::Delivery;
 use crate::log::Accepted;
 use crate::wire::{Wire, WireContext};
 

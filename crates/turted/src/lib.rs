@@ -23,6 +23,7 @@ mod handlers;
 mod heartbeat;
 mod http;
 mod identity;
+mod inbox;
 mod listener;
 pub mod log;
 pub mod logging;

@@ -19,6 +19,7 @@ pub struct Accepted {
     /// The dispatch.
     pub dispatch: Dispatch,
     accepted_at: Instant,
+    bytes: usize,
 }
 
 impl Accepted {
@@ -27,11 +28,17 @@ impl Accepted {
         self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
     }
 
-    fn bytes(&self) -> usize {
-        let Targets { users, channels, .. } = &self.dispatch.targets;
-        let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
-        self.event_bytes() + names.sum::<usize>()
+    /// See [`bytes_of`].
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
+}
+
+/// Bytes of event name, targets and payload, as they count in the log and in inboxes.
+pub(crate) fn bytes_of(dispatch: &Dispatch) -> usize {
+    let Targets { users, channels, .. } = &dispatch.targets;
+    let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
+    dispatch.payload.get().len() + dispatch.event.as_str().len() + names.sum::<usize>()
 }
 
 /// How much the log keeps.
@@ -61,7 +68,8 @@ impl Log {
 
     /// Numbers and keeps `dispatch`.
     pub(crate) fn append(&mut self, dispatch: Dispatch, now: Instant) -> Arc<Accepted> {
-        let accepted = Arc::new(Accepted { sequence: self.next, dispatch, accepted_at: now });
+        let bytes = bytes_of(&dispatch);
+        let accepted = Arc::new(Accepted { sequence: self.next, dispatch, accepted_at: now, bytes });
         self.next += 1;
         self.bytes += accepted.bytes();
         self.kept.push_back(Arc::clone(&accepted));

@@ -13,6 +13,9 @@ use turted_core::standing::Standing;
 
 use crate::session_id::SessionId;
 
+/// What a lost session takes beside names and grants: its places in a map and a queue.
+const ENTRY_BYTES: usize = 256;
+
 /// A session while its client is away.
 #[derive(Clone, Debug)]
 pub(crate) struct LostSession {
@@ -20,6 +23,12 @@ pub(crate) struct LostSession {
     pub(crate) standing: Standing,
     /// The number of the last dispatch before the session began. Nothing older concerns it.
     pub(crate) began_after: u64,
+}
+
+impl LostSession {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.memberships.bytes() + self.standing.bytes()
+    }
 }
 
 /// Where a session is that was recovered: its id names the worker it began on.
@@ -33,6 +42,8 @@ pub(crate) struct Home {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecoveryLimits {
     pub(crate) sessions: usize,
+    /// Bytes of their users, channels and grants.
+    pub(crate) bytes: usize,
     pub(crate) age: Duration,
 }
 
@@ -46,6 +57,8 @@ pub(crate) struct Recovery {
 #[derive(Debug, Default)]
 struct Kept {
     lost: HashMap<SessionId, (Instant, LostSession)>,
+    /// Bytes of those.
+    bytes: usize,
     /// In the order in which they were lost; may name sessions that are back.
     order: VecDeque<(Instant, SessionId)>,
     homes: HashMap<SessionId, Home>,
@@ -61,6 +74,8 @@ impl Recovery {
         let now = Instant::now();
         let mut kept = self.kept();
         kept.homes.remove(&id);
+        kept.remove(id);
+        kept.bytes += session.bytes();
         kept.lost.insert(id, (now, session));
         kept.order.push_back((now, id));
         kept.evict(now, self.limits);
@@ -75,7 +90,7 @@ impl Recovery {
     pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
         let mut kept = self.kept();
         kept.evict(Instant::now(), self.limits);
-        kept.lost.remove(&id).map(|(_, session)| session)
+        kept.remove(id)
     }
 
     /// Remembers where a recovered session lives now.
@@ -94,15 +109,22 @@ impl Recovery {
 }
 
 impl Kept {
+    fn remove(&mut self, id: SessionId) -> Option<LostSession> {
+        let (_, session) = self.lost.remove(&id)?;
+        self.bytes -= session.bytes();
+        Some(session)
+    }
+
     fn evict(&mut self, now: Instant, limits: RecoveryLimits) {
         while let Some(&(lost_at, id)) = self.order.front() {
-            if self.order.len() <= limits.sessions && now.duration_since(lost_at) <= limits.age {
+            let full = self.order.len() > limits.sessions || self.bytes > limits.bytes;
+            if !full && now.duration_since(lost_at) <= limits.age {
                 break;
             }
             self.order.pop_front();
             // The session may be back, or have been lost again since.
             if self.lost.get(&id).is_some_and(|(at, _)| *at == lost_at) {
-                self.lost.remove(&id);
+                self.remove(id);
             }
         }
     }
@@ -110,6 +132,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use turted_core::membership::Since;
+    use turted_core::name::Name;
+
     use super::*;
 
     fn session() -> LostSession {
@@ -118,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_lost_session_is_taken_once_and_the_oldest_gives_way() {
-        let recovery = Recovery::new(RecoveryLimits { sessions: 2, age: Duration::from_secs(60) });
+        let recovery =
+            Recovery::new(RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::from_secs(60) });
         let ids: Vec<_> = (0..3).map(|slot| SessionId::new(0, slot)).collect();
         for id in &ids {
             recovery.keep(*id, session());
@@ -130,8 +156,29 @@ mod tests {
     }
 
     #[test]
+    fn lost_sessions_are_bounded_in_bytes_and_the_oldest_gives_way() {
+        let channels = (0..100).map(|number| (Name::new(&format!("{number:0255}")).unwrap(), Since::START));
+        let memberships = Memberships { channels: channels.collect(), ..Memberships::default() };
+        let large = LostSession { memberships, ..session() };
+        assert!((25_500..40_000).contains(&large.bytes()), "{}", large.bytes());
+        let bytes = 2 * large.bytes() + session().bytes();
+        let recovery = Recovery::new(RecoveryLimits { sessions: 1_000, bytes, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..4).map(|slot| SessionId::new(0, slot)).collect();
+        recovery.keep(ids[0], large.clone());
+        recovery.keep(ids[1], session());
+        recovery.keep(ids[2], large.clone());
+        // Lost once more: it counts once.
+        recovery.keep(ids[2], large.clone());
+        assert_eq!(recovery.kept().bytes, bytes);
+        recovery.keep(ids[3], session());
+        let kept: Vec<_> = ids.iter().map(|id| recovery.take(*id).is_some()).collect();
+        assert_eq!(kept, [false, true, true, true]);
+        assert_eq!(recovery.kept().bytes, 0, "nothing is counted that is gone");
+    }
+
+    #[test]
     fn a_lost_session_is_kept_no_longer_than_its_age() {
-        let recovery = Recovery::new(RecoveryLimits { sessions: 2, age: Duration::ZERO });
+        let recovery = Recovery::new(RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::ZERO });
         let id = SessionId::new(0, 0);
         recovery.keep(id, session());
         while recovery.kept().lost.contains_key(&id) {

@@ -25,6 +25,7 @@ use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Source};
+use crate::inbox::{InboxLimits, inbox};
 use crate::listener;
 use crate::log::LogLimits;
 use crate::metrics::WorkerMetrics;
@@ -100,8 +101,9 @@ impl Server {
         let (listeners, address) = listen(&config)?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
-        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| mpsc::channel(config.limits.inbox_dispatches)).unzip();
+        let waiting =
+            InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
+        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
         let (mail_senders, mails): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
         let log = LogLimits {
@@ -119,6 +121,7 @@ impl Server {
             gate: Gate::new(&config.auth, authenticator),
             recovery: Recovery::new(RecoveryLimits {
                 sessions: config.recovery.sessions,
+                bytes: config.recovery.session_bytes,
                 age: config.recovery.max_age,
             }),
             push: PushGate::new(&config),

@@ -12,6 +12,8 @@ pub enum RefusalKind {
     DataMissing,
     /// A field breaks a rule: REST answers 400 with the rule.
     Invalid,
+    /// Every field is right, and all together are too much: REST answers 413 with the rule.
+    TooLarge,
 }
 
 /// Why a push is refused.
@@ -46,6 +48,14 @@ impl Refusal {
         Self { field, ..Self::new(RefusalKind::Invalid, rule, detail) }
     }
 
+    pub(super) fn expansion_too_large(bytes: usize, most: usize) -> Self {
+        let detail = format!(
+            "payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes); \
+             send a large payload to a channel, or in several pushes"
+        );
+        Self::new(RefusalKind::TooLarge, "expansion-too-large", detail)
+    }
+
     fn new(kind: RefusalKind, rule: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, rule, detail: detail.into(), field: None, index: None }
     }
@@ -61,7 +71,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind != RefusalKind::Invalid {
+        if matches!(self.kind, RefusalKind::NotJson | RefusalKind::DataMissing) {
             return formatter.write_str(&self.detail);
         }
         if let Some(index) = self.index {

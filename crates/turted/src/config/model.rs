@@ -189,10 +189,14 @@ pub struct Limits {
     pub push_body_bytes: usize,
     /// Users and channels of one dispatch together. Default: 1,000.
     pub targets: usize,
+    /// Bytes of payloads in one push body, each times its targets. Default: 64 MiB.
+    pub expansion_bytes: usize,
     /// Dispatches of one push body. Default: 1,000.
     pub batch_dispatches: usize,
     /// Dispatches waiting for one worker. Default: 4,096.
     pub inbox_dispatches: usize,
+    /// Bytes of dispatches waiting for one worker. Default: 64 MiB.
+    pub inbox_bytes: usize,
     /// Open connections; `None` is the number of file descriptors minus 256. Default: `None`.
     pub connections: Option<usize>,
     /// Bytes of an HTTP request head. Default: 16 KiB.
@@ -215,6 +219,8 @@ pub struct Limits {
     pub idempotency_age: Duration,
     /// Idempotency keys kept at once. Default: 100,000.
     pub idempotency_keys: usize,
+    /// Bytes of idempotency keys and answers. Default: 64 MiB.
+    pub idempotency_bytes: usize,
     /// Connections the kernel holds before they are accepted. Default: 4,096.
     pub listen_backlog: u32,
     /// Bytes of the kernel's send buffer of a connection. Default: 32 KiB.
@@ -232,6 +238,8 @@ pub struct Recovery {
     pub max_age: Duration,
     /// Lost sessions kept at once. Default: 100,000.
     pub sessions: usize,
+    /// Bytes of the users, channels and grants of lost sessions. Default: 64 MiB.
+    pub session_bytes: usize,
     /// Dispatches kept. Default: 100,000.
     pub log_dispatches: usize,
     /// Bytes of event names, targets and payloads kept. Default: 64 MiB.
@@ -366,8 +374,10 @@ impl Default for Limits {
             outbox_stall: limits::OUTBOX_STALL_MAX,
             push_body_bytes: limits::PUSH_BODY_BYTES_MAX,
             targets: limits::TARGETS_MAX,
+            expansion_bytes: limits::EXPANSION_BYTES_MAX,
             batch_dispatches: limits::BATCH_DISPATCHES_MAX,
             inbox_dispatches: limits::INBOX_DISPATCHES_MAX,
+            inbox_bytes: limits::INBOX_BYTES_MAX,
             connections: None,
             request_head_bytes: limits::REQUEST_HEAD_BYTES_MAX,
             request_headers: limits::REQUEST_HEADERS_MAX,
@@ -379,6 +389,7 @@ impl Default for Limits {
             password_addresses: limits::PASSWORD_ADDRESSES_MAX,
             idempotency_age: limits::IDEMPOTENCY_AGE_MAX,
             idempotency_keys: limits::IDEMPOTENCY_KEYS_MAX,
+            idempotency_bytes: limits::IDEMPOTENCY_BYTES_MAX,
             listen_backlog: limits::LISTEN_BACKLOG,
             send_buffer_bytes: limits::SEND_BUFFER_BYTES,
             tcp_user_timeout: limits::TCP_USER_TIMEOUT,
@@ -392,6 +403,7 @@ impl Default for Recovery {
             enabled: true,
             max_age: limits::RECOVERY_AGE_MAX,
             sessions: limits::RECOVERY_SESSIONS_MAX,
+            session_bytes: limits::RECOVERY_BYTES_MAX,
             log_dispatches: limits::LOG_DISPATCHES_MAX,
             log_bytes: limits::LOG_BYTES_MAX,
             replay: limits::REPLAY_DISPATCHES_MAX,

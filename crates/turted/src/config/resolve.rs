@@ -101,7 +101,7 @@ struct Relation {
 }
 
 /// The relations that `turted_core::limits` asserts for the defaults.
-const RELATIONS: [Relation; 7] = [
+const RELATIONS: [Relation; 8] = [
     Relation {
         small: ("auth.timeout", |config| match config.auth.method {
             ClientAuth::Http(_) => millis(config.auth.timeout),
@@ -129,6 +129,11 @@ const RELATIONS: [Relation; 7] = [
         small: ("limits.batch_dispatches", |config| config.limits.batch_dispatches),
         large: ("limits.inbox_dispatches", |config| config.limits.inbox_dispatches),
         reason: "a batch must fit into an inbox",
+    },
+    Relation {
+        small: ("limits.push_body_bytes", |config| config.limits.push_body_bytes),
+        large: ("limits.expansion_bytes", |config| config.limits.expansion_bytes),
+        reason: "a push to one target must not be too large",
     },
     Relation {
         small: ("recovery.replay", |config| config.recovery.replay),

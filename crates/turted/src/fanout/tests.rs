@@ -8,6 +8,7 @@ use turted_core::registry::ConnectionKey;
 
 use super::*;
 use crate::dispatcher::Dispatcher;
+use crate::inbox::{InboxLimits, inbox};
 use crate::log::LogLimits;
 
 /// More connections than a small dispatch reaches, whatever is written meanwhile.
@@ -54,7 +55,7 @@ impl Bench {
             keys.push(key);
         }
         let limits = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
-        let (sender, inbox) = mpsc::channel(1);
+        let (sender, inbox) = inbox(InboxLimits { dispatches: 1, bytes: 0 });
         let epoch = 7;
         let dispatcher = Dispatcher::new(epoch, limits, vec![sender]);
         let context = WireContext { epoch, has_cursor: true, metrics: Arc::default() };

@@ -16,6 +16,9 @@ use crate::http::{Answer, BodyRefusal, answer as with_type, bare, text};
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
 
+/// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
+const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
+
 /// What the caller reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -62,6 +65,14 @@ pub(super) fn accepted(shape: Shape, results: &[Accepted]) -> StoredAnswer {
     };
     let body = body.expect("numbers and texts can be written as JSON").into();
     StoredAnswer { content_type: Some("application/json"), body }
+}
+
+/// How many bytes the answer to an accepted push of so many dispatches has at most.
+pub(super) fn bytes_max(form: Form, dispatches: usize) -> usize {
+    match form {
+        Form::Plain => 2,
+        Form::Json => 2 + RESULT_BYTES_MAX * dispatches,
+    }
 }
 
 impl From<StoredAnswer> for Answer {
@@ -165,6 +176,7 @@ impl From<Refusal> for Problem {
         let status = match refusal.kind {
             RefusalKind::DataMissing => StatusCode::UNAUTHORIZED,
             RefusalKind::NotJson | RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+            RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         };
         let detail = refusal.to_string();
         Self { field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }

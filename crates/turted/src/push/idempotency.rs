@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+/// What a key takes beside its own text and its answer: its places in a map and a queue.
+const ENTRY_BYTES: usize = 256;
+
 /// How many keys are kept, and how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdempotencyLimits {
     pub(crate) keys: usize,
+    /// Bytes of keys and answers.
+    pub(crate) bytes: usize,
     pub(crate) age: Duration,
 }
 
@@ -47,6 +52,8 @@ pub(crate) struct Idempotency {
 #[derive(Debug, Default)]
 struct Kept {
     by_key: HashMap<String, Entry>,
+    /// Bytes of those, as large as their answers may become.
+    bytes: usize,
     order: VecDeque<(Instant, String)>,
 }
 
@@ -55,6 +62,7 @@ struct Entry {
     body: [u8; 32],
     claimed_at: Instant,
     answer: Option<StoredAnswer>,
+    bytes: usize,
 }
 
 impl Idempotency {
@@ -62,9 +70,10 @@ impl Idempotency {
         Self { limits, kept: Mutex::default() }
     }
 
-    /// Claims `key` for a push with this body.
-    pub(crate) fn claim(&self, key: &str, body: &[u8], now: Instant) -> Claim {
+    /// Claims `key` for a push with this body, whose answer will have at most `answer_bytes`.
+    pub(crate) fn claim(&self, key: &str, body: &[u8], answer_bytes: usize, now: Instant) -> Claim {
         let body: [u8; 32] = Sha256::digest(body).into();
+        let bytes = ENTRY_BYTES + 2 * key.len() + answer_bytes;
         let mut kept = self.kept();
         kept.evict(now, self.limits.age);
         match kept.by_key.get(key) {
@@ -72,24 +81,29 @@ impl Idempotency {
             Some(Entry { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
             Some(_) => return Claim::UnderWay,
             None if kept.order.len() >= self.limits.keys => return Claim::Full,
+            None if kept.bytes + bytes > self.limits.bytes => return Claim::Full,
             None => {}
         }
-        kept.by_key.insert(key.to_owned(), Entry { body, claimed_at: now, answer: None });
+        kept.bytes += bytes;
+        kept.by_key.insert(key.to_owned(), Entry { body, claimed_at: now, answer: None, bytes });
         kept.order.push_back((now, key.to_owned()));
         Claim::Granted
     }
 
     /// Keeps the answer to the push that claimed `key`.
     pub(crate) fn answer(&self, key: &str, answer: StoredAnswer) {
-        if let Some(entry) = self.kept().by_key.get_mut(key) {
-            entry.answer = Some(answer);
+        let kept = &mut *self.kept();
+        if let Some(entry) = kept.by_key.get_mut(key) {
+            let bytes = ENTRY_BYTES + 2 * key.len() + answer.body.len();
+            kept.bytes = kept.bytes - entry.bytes + bytes;
+            (entry.answer, entry.bytes) = (Some(answer), bytes);
         }
     }
 
     /// Frees `key`: the push that claimed it was not accepted and may be tried again.
     pub(crate) fn release(&self, key: &str) {
         let mut kept = self.kept();
-        kept.by_key.remove(key);
+        kept.remove(key);
         // Released as soon as claimed, so it stands at the very end.
         if kept.order.back().is_some_and(|(_, last)| last == key) {
             kept.order.pop_back();
@@ -102,6 +116,12 @@ impl Idempotency {
 }
 
 impl Kept {
+    fn remove(&mut self, key: &str) {
+        if let Some(entry) = self.by_key.remove(key) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
     fn evict(&mut self, now: Instant, age: Duration) {
         while let Some((claimed_at, _)) = self.order.front()
             && now.duration_since(*claimed_at) > age
@@ -109,7 +129,7 @@ impl Kept {
             let Some((claimed_at, key)) = self.order.pop_front() else { return };
             // The key may have been released and claimed again since.
             if self.by_key.get(&key).is_some_and(|entry| entry.claimed_at == claimed_at) {
-                self.by_key.remove(&key);
+                self.remove(&key);
             }
         }
     }
@@ -120,7 +140,7 @@ mod tests {
     use super::*;
 
     fn store() -> (Idempotency, Instant) {
-        let limits = IdempotencyLimits { keys: 2, age: Duration::from_secs(300) };
+        let limits = IdempotencyLimits { keys: 2, bytes: 1 << 20, age: Duration::from_secs(300) };
         (Idempotency::new(limits), Instant::now())
     }
 
@@ -128,22 +148,38 @@ mod tests {
     fn the_same_push_gets_the_same_answer_and_another_body_is_told() {
         let (store, now) = store();
         let answer = StoredAnswer { content_type: None, body: "OK".into() };
-        assert_eq!(store.claim("k", b"1", now), Claim::Granted);
-        assert_eq!(store.claim("k", b"1", now), Claim::UnderWay);
-        assert_eq!(store.claim("k", b"2", now), Claim::OtherBody);
+        assert_eq!(store.claim("k", b"1", 2, now), Claim::Granted);
+        assert_eq!(store.claim("k", b"1", 2, now), Claim::UnderWay);
+        assert_eq!(store.claim("k", b"2", 2, now), Claim::OtherBody);
         store.answer("k", answer.clone());
-        assert_eq!(store.claim("k", b"1", now), Claim::Answered(answer));
-        assert_eq!(store.claim("k", b"2", now), Claim::OtherBody);
+        assert_eq!(store.claim("k", b"1", 2, now), Claim::Answered(answer));
+        assert_eq!(store.claim("k", b"2", 2, now), Claim::OtherBody);
     }
 
     #[test]
     fn keys_are_freed_by_release_and_by_age_and_bounded_in_number() {
         let (store, now) = store();
-        assert_eq!(store.claim("a", b"", now), Claim::Granted);
+        assert_eq!(store.claim("a", b"", 2, now), Claim::Granted);
         store.release("a");
-        assert_eq!(store.claim("a", b"", now), Claim::Granted);
-        assert_eq!(store.claim("b", b"", now), Claim::Granted);
-        assert_eq!(store.claim("c", b"", now), Claim::Full);
-        assert_eq!(store.claim("c", b"", now + Duration::from_secs(301)), Claim::Granted);
+        assert_eq!(store.claim("a", b"", 2, now), Claim::Granted);
+        assert_eq!(store.claim("b", b"", 2, now), Claim::Granted);
+        assert_eq!(store.claim("c", b"", 2, now), Claim::Full);
+        assert_eq!(store.claim("c", b"", 2, now + Duration::from_secs(301)), Claim::Granted);
+    }
+
+    #[test]
+    fn answers_are_bounded_in_bytes_with_room_for_those_to_come() {
+        let (_, now) = store();
+        let bytes = 2 * (ENTRY_BYTES + 2) + 1_000;
+        let store = Idempotency::new(IdempotencyLimits { keys: 100, bytes, age: Duration::from_secs(300) });
+        assert_eq!(store.claim("a", b"", 1_001 + ENTRY_BYTES + 2, now), Claim::Full);
+        assert_eq!(store.claim("a", b"", 1_000, now), Claim::Granted);
+        assert_eq!(store.claim("b", b"", 1, now), Claim::Full, "the answer of a is to come");
+        store.answer("a", StoredAnswer { content_type: None, body: "OK".into() });
+        assert_eq!(store.claim("b", b"", 998, now), Claim::Granted, "it was shorter");
+        store.release("b");
+        assert_eq!(store.claim("c", b"", 998, now + Duration::from_secs(301)), Claim::Granted);
+        store.release("c");
+        assert_eq!(store.kept().bytes, 0, "nothing is counted that is gone");
     }
 }

@@ -41,7 +41,11 @@ impl PushGate {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         Self {
-            limits: PushLimits { targets: limits.targets, dispatches: limits.batch_dispatches },
+            limits: PushLimits {
+                targets: limits.targets,
+                dispatches: limits.batch_dispatches,
+                expansion_bytes: limits.expansion_bytes,
+            },
             password: config.push.password.clone(),
             attempts: Attempts::new(AttemptLimits {
                 attempts: limits.wrong_passwords,
@@ -50,6 +54,7 @@ impl PushGate {
             }),
             idempotency: Idempotency::new(IdempotencyLimits {
                 keys: limits.idempotency_keys,
+                bytes: limits.idempotency_bytes,
                 age: limits.idempotency_age,
             }),
         }
@@ -132,7 +137,8 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let Some(key) = idempotency_key(&head.headers)? else {
         return Ok(dispatch(&worker, form, dispatches, began)?.answer(shape).await.into());
     };
-    match gate.idempotency.claim(&key, &body, Instant::now()) {
+    let answer_bytes = answer::bytes_max(form, dispatches.len());
+    match gate.idempotency.claim(&key, &body, answer_bytes, Instant::now()) {
         Claim::Granted => match dispatch(&worker, form, dispatches, began) {
             Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
             Err(refusal) => {
@@ -175,7 +181,7 @@ fn other_body() -> Problem {
 }
 
 fn keys_full() -> Problem {
-    let detail = "no room for another Idempotency-Key (limits.idempotency_keys)";
+    let detail = "no room for another Idempotency-Key (limits.idempotency_keys, limits.idempotency_bytes)";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency-keys-full", detail).retry_after(5)
 }
 

@@ -207,6 +207,22 @@ fn a_push_has_1000_targets() {
 }
 
 #[test]
+fn a_push_has_64_mib_of_payloads_times_targets() {
+    let server = TestServer::new();
+    let users: Vec<_> = (0..1_000).map(|number| format!("n{number}")).collect();
+    let push = |payload: usize| {
+        let payload = "x".repeat(payload - 3);
+        server.push(json!({"event": "e", "targets": {"users": users}, "payload": payload}).to_string())
+    };
+    // With the event's byte 67,108 bytes a target, which is the limit less 864.
+    assert_eq!(push(67_108).status, 200);
+    let refused = push(67_109);
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("limits.expansion_bytes"), "{}", refused.text());
+    assert!(refused.text().contains("expansion-too-large"), "{}", refused.text());
+}
+
+#[test]
 fn a_batch_has_1000_dispatches() {
     let server = TestServer::new();
     let mut client = server.client(Kind::V4_WEBSOCKET);
