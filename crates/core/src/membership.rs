@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::dispatch::{Targets, Via};
 use crate::name::Name;
 
 /// The sequence number of the last dispatch that a membership came too late for.
@@ -41,23 +40,6 @@ impl Memberships {
     pub fn bytes(&self) -> usize {
         let held = self.users.iter().chain(&self.channels);
         held.map(|(name, since)| name.bytes() + size_of_val(since)).sum()
-    }
-
-    /// Why a connection with these memberships receives the dispatch numbered `sequence`, with
-    /// the number of the reason within [`Targets::vias`]; `None` if it does not.
-    ///
-    /// A membership younger than the dispatch does not count: nobody receives what was said in a
-    /// channel before they joined it.
-    #[must_use]
-    pub fn via<'d>(&self, targets: &'d Targets, sequence: u64) -> Option<(usize, Via<'d>)> {
-        let holds = |held: &[(Name, Since)], name: &Name| {
-            held.iter().any(|(own, since)| own == name && since.0 < sequence)
-        };
-        targets.vias().enumerate().find(|(_, via)| match via {
-            Via::User(name) => holds(&self.users, name),
-            Via::Channel(name) => holds(&self.channels, name),
-            Via::Broadcast => true,
-        })
     }
 }
 

@@ -223,9 +223,9 @@ impl Dispatcher {
         self.order().log.last()
     }
 
-    /// See [`Log::between`].
-    pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<log::Accepted>>> {
-        self.order().log.between(sequence, last)
+    /// Looks into the log. Pushes wait meanwhile, so it must be a short look.
+    pub(crate) fn read_log<T>(&self, read: impl FnOnce(&mut Log) -> T) -> T {
+        read(&mut self.order().log)
     }
 
     /// Accepts nothing from now on; the workers end when their inboxes are empty.

@@ -32,6 +32,7 @@ mod metrics;
 mod outlet;
 mod push;
 mod recovery;
+mod replay;
 mod resume;
 pub mod server;
 mod session;

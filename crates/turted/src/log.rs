@@ -1,15 +1,27 @@
 //! The log: every accepted dispatch, numbered, kept for a while for those who lost their connection.
 //!
-//! In memory. It is written under the dispatcher's lock and read only when a client resumes.
+//! In memory. It is written under the dispatcher's lock and read only when a client resumes. Until
+//! then nothing is indexed: a push does not pay for clients that are away.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::dispatch::{Dispatch, Targets, Via};
 
-/// What a name takes in memory beside its text: a pointer with a length to it, and two counters.
-const NAME_OVERHEAD_BYTES: usize = 32;
+mod index;
+
+use index::Index;
+pub(crate) use index::Mention;
+
+/// What a dispatch takes in memory beside its texts: its fields, counters and allocations.
+const DISPATCH_OVERHEAD_BYTES: usize = 192;
+/// What a name takes in memory beside its text: a pointer with a length to it, two counters, and
+/// once it is indexed its mention and its place in a map.
+const NAME_OVERHEAD_BYTES: usize = 112;
+/// Dispatches that one more may push out because they are old. Were it all of them, the first push
+/// after a quiet time would hold the lock for milliseconds.
+const OLD_PER_APPEND: usize = 64;
 
 /// One accepted dispatch.
 #[derive(Debug)]
@@ -38,7 +50,10 @@ impl Accepted {
 pub(crate) fn bytes_of(dispatch: &Dispatch) -> usize {
     let Targets { users, channels, .. } = &dispatch.targets;
     let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
-    dispatch.payload.get().len() + dispatch.event.as_str().len() + names.sum::<usize>()
+    DISPATCH_OVERHEAD_BYTES
+        + dispatch.payload.get().len()
+        + dispatch.event.as_str().len()
+        + names.sum::<usize>()
 }
 
 /// How much the log keeps.
@@ -56,14 +71,24 @@ pub struct LogLimits {
 #[derive(Debug)]
 pub(crate) struct Log {
     limits: LogLimits,
-    kept: VecDeque<Arc<Accepted>>,
+    kept: VecDeque<Entry>,
     bytes: usize,
     next: u64,
+    index: Index,
+    /// The number of the last dispatch that was indexed.
+    indexed: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    accepted: Arc<Accepted>,
+    /// For each target the mention of it before this one; empty until it is indexed.
+    earlier: Box<[Mention]>,
 }
 
 impl Log {
     pub(crate) fn new(limits: LogLimits) -> Self {
-        Self { limits, kept: VecDeque::new(), bytes: 0, next: 1 }
+        Self { limits, kept: VecDeque::new(), bytes: 0, next: 1, index: Index::new(), indexed: 0 }
     }
 
     /// Numbers and keeps `dispatch`.
@@ -72,7 +97,7 @@ impl Log {
         let accepted = Arc::new(Accepted { sequence: self.next, dispatch, accepted_at: now, bytes });
         self.next += 1;
         self.bytes += accepted.bytes();
-        self.kept.push_back(Arc::clone(&accepted));
+        self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
         self.evict(now);
         accepted
     }
@@ -82,27 +107,69 @@ impl Log {
         self.next - 1
     }
 
-    /// The dispatches after `sequence` up to and including `last`; `None` if some of them are no
-    /// longer kept or `sequence` is still to come.
-    pub(crate) fn between(&self, sequence: u64, last: u64) -> Option<Vec<Arc<Accepted>>> {
-        let first_kept = self.kept.front().map_or(self.next, |accepted| accepted.sequence);
-        if sequence > last || sequence + 1 < first_kept {
-            return None;
+    /// Whether every dispatch after this one is kept, and this one is not still to come.
+    pub(crate) fn has_all_after(&self, sequence: u64) -> bool {
+        sequence <= self.last() && sequence + 1 >= self.first()
+    }
+
+    /// The dispatch with this number, if it is kept.
+    pub(crate) fn get(&self, sequence: u64) -> Option<&Arc<Accepted>> {
+        Some(&self.entry(sequence)?.accepted)
+    }
+
+    /// Indexes dispatches up to this one, in about so many steps. Whether that was enough.
+    pub(crate) fn index(&mut self, last: u64, steps: &mut usize) -> bool {
+        while self.indexed < last.min(self.last()) {
+            if *steps == 0 {
+                return false;
+            }
+            self.indexed = (self.indexed + 1).max(self.first());
+            let Some(place) = self.place(self.indexed) else { continue };
+            let Some(entry) = self.kept.get_mut(place) else { continue };
+            entry.earlier = self.index.add(&entry.accepted);
+            *steps = steps.saturating_sub(1 + entry.earlier.len());
         }
-        let skipped = usize::try_from(sequence + 1 - first_kept).ok()?;
-        let wanted = usize::try_from(last - sequence).ok()?;
-        Some(self.kept.iter().skip(skipped).take(wanted).cloned().collect())
+        true
+    }
+
+    /// The latest mention of a target among the dispatches that are indexed.
+    pub(crate) fn latest(&self, via: Via<'_>) -> Option<Mention> {
+        self.index.latest(via)
+    }
+
+    /// The mention of the same target before this one. The dispatch may be no longer kept.
+    pub(crate) fn earlier(&self, mention: Mention) -> Option<Mention> {
+        let number = usize::try_from(mention.number).ok()?;
+        self.entry(mention.sequence)?.earlier.get(number)?.exists()
+    }
+
+    /// The number of the first dispatch that is kept, or of the next one.
+    fn first(&self) -> u64 {
+        self.kept.front().map_or(self.next, |entry| entry.accepted.sequence)
+    }
+
+    fn place(&self, sequence: u64) -> Option<usize> {
+        usize::try_from(sequence.checked_sub(self.first())?).ok()
+    }
+
+    fn entry(&self, sequence: u64) -> Option<&Entry> {
+        self.kept.get(self.place(sequence)?)
     }
 
     fn evict(&mut self, now: Instant) {
+        let mut old = 0;
         while let Some(oldest) = self.kept.front() {
-            let old = now.duration_since(oldest.accepted_at) > self.limits.age;
             let full = self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes;
-            if !old && !full {
+            let is_old = now.duration_since(oldest.accepted.accepted_at) > self.limits.age;
+            old += usize::from(is_old);
+            if !full && (!is_old || old > OLD_PER_APPEND) {
                 break;
             }
-            self.bytes -= oldest.bytes();
-            self.kept.pop_front();
+            let Some(Entry { accepted, .. }) = self.kept.pop_front() else { break };
+            self.bytes -= accepted.bytes();
+            if accepted.sequence <= self.indexed {
+                self.index.remove(&accepted);
+            }
         }
     }
 }
@@ -117,51 +184,82 @@ mod tests {
         Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() }
     }
 
-    fn log(dispatches: usize) -> (Log, Instant) {
-        let limits = LogLimits { dispatches, bytes: 1_000, age: Duration::from_secs(10) };
+    /// So many dispatches, or as many bytes as this many take.
+    fn log(dispatches: usize, of_bytes: usize) -> (Log, Instant) {
+        let bytes = of_bytes * bytes_of(&dispatch());
+        let limits = LogLimits { dispatches, bytes, age: Duration::from_secs(10) };
         (Log::new(limits), Instant::now())
+    }
+
+    fn kept(log: &Log) -> Vec<u64> {
+        log.kept.iter().map(|entry| entry.accepted.sequence).collect()
     }
 
     #[test]
     fn targets_count_too() {
-        let (mut log, now) = log(1_000);
+        let (mut log, now) = log(1_000, 100);
         let user = Name::new("u").unwrap();
         for _ in 0..1_000 {
-            let targets = Targets { users: vec![user.clone(); 10], ..Targets::default() };
+            let targets = Targets { users: vec![user.clone(); 100], ..Targets::default() };
             log.append(Dispatch { targets, ..dispatch() }, now);
         }
-        assert_eq!(log.kept.len(), 3, "1,000 bytes hold no more");
-    }
-
-    fn sequences(log: &Log, after: u64, last: u64) -> Option<Vec<u64>> {
-        Some(log.between(after, last)?.iter().map(|accepted| accepted.sequence).collect())
+        assert_eq!(log.kept.len(), 1, "19,400 bytes hold one of 11,400");
     }
 
     #[test]
     fn what_is_kept_can_be_read_again_and_a_gap_is_told() {
-        let (mut log, now) = log(3);
-        assert_eq!(sequences(&log, 0, 0), Some(vec![]));
+        let (mut log, now) = log(3, 1_000);
+        assert!(log.has_all_after(0));
         for _ in 0..5 {
             log.append(dispatch(), now);
         }
-        assert_eq!(sequences(&log, 2, 5), Some(vec![3, 4, 5]));
-        assert_eq!(sequences(&log, 3, 4), Some(vec![4]));
-        assert_eq!(sequences(&log, 5, 5), Some(vec![]));
-        assert_eq!(sequences(&log, 1, 5), None, "2 is no longer kept");
-        assert_eq!(sequences(&log, 6, 5), None, "6 is still to come");
-        assert_eq!(sequences(&log, u64::MAX, 5), None);
+        assert_eq!(kept(&log), [3, 4, 5]);
+        assert_eq!((3..6).map(|number| log.get(number).unwrap().sequence).collect::<Vec<_>>(), [3, 4, 5]);
+        assert!(log.get(2).is_none() && log.get(6).is_none() && log.get(u64::MAX).is_none());
+        assert!((2..=5).all(|number| log.has_all_after(number)));
+        assert!(!log.has_all_after(1), "2 is no longer kept");
+        assert!(!log.has_all_after(6), "6 is still to come");
+        assert!(!log.has_all_after(u64::MAX));
     }
 
     #[test]
     fn what_is_too_old_or_too_much_is_evicted() {
-        let (mut log, now) = log(1_000);
+        let (mut log, now) = log(1_000, 500);
         log.append(dispatch(), now);
         log.append(dispatch(), now + Duration::from_secs(11));
-        assert_eq!(sequences(&log, 0, 2), None);
-        assert_eq!(sequences(&log, 1, 2), Some(vec![2]));
+        assert_eq!(kept(&log), [2]);
         for _ in 0..1_000 {
             log.append(dispatch(), now + Duration::from_secs(11));
         }
-        assert!(log.bytes <= 1_000 && log.kept.len() == 500, "two bytes a dispatch");
+        assert!(log.bytes <= log.limits.bytes);
+        assert_eq!(log.kept.len(), 500, "as many as the bytes allow");
+    }
+
+    #[test]
+    fn one_push_evicts_few_that_are_old_and_all_that_are_too_much() {
+        let (mut log, now) = log(1_000, 10_000);
+        for _ in 0..1_000 {
+            log.append(dispatch(), now);
+        }
+        log.append(dispatch(), now + Duration::from_secs(11));
+        assert_eq!(log.kept.len(), 1_001 - OLD_PER_APPEND);
+        let mut large = dispatch();
+        large.payload = serde_json::value::to_raw_value(&"x".repeat(log.limits.bytes - 1_000)).unwrap();
+        log.append(large, now + Duration::from_secs(11));
+        assert!(log.bytes <= log.limits.bytes && log.kept.len() <= 5, "{} kept", log.kept.len());
+    }
+
+    #[test]
+    fn the_index_forgets_what_is_no_longer_kept() {
+        let (mut log, now) = log(10, 1_000);
+        for number in 0..100 {
+            let targets = Targets::user(Name::new(&number.to_string()).unwrap());
+            log.append(Dispatch { targets, ..dispatch() }, now);
+            if number % 7 == 0 {
+                assert!(log.index(log.last(), &mut 1_000));
+            }
+        }
+        assert!(log.index(log.last(), &mut 1_000));
+        assert_eq!(log.index.names(), 10);
     }
 }

@@ -12,17 +12,13 @@ use crate::authenticator::unix_now;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::identity;
-use crate::log::Accepted;
 use crate::mail::{ConnectionHint, Mail};
 use crate::metrics::Recovered;
-use crate::outlet::Waiting;
 use crate::recovery::{Home, LostSession};
+use crate::replay::{self, Returning};
 use crate::session_id::SessionId;
 use crate::wire::Wire;
 use crate::worker::Worker;
-
-/// Bytes that go out before what was missed: the frame that tells the client so, and a heartbeat.
-const GREETING_BYTES_MAX: usize = 512;
 
 /// What a client shows that was connected before.
 #[derive(Debug)]
@@ -83,26 +79,29 @@ pub(crate) async fn resume(
         None => None,
     };
     catch_up(worker).await;
-    let outcome = match found {
-        _ if connection.is_closed() => {
+    let missed = match &found {
+        Some((_, lost)) => missed(worker, resumption, lost, wire).await,
+        None => None,
+    };
+    // From here on nothing waits: what was missed and what is new must follow on each other.
+    let outcome = match (found, missed) {
+        (found, _) if connection.is_closed() => {
             if let Some((id, lost)) = found {
                 // It may come back once more.
                 worker.shared.recovery.keep(id, lost);
             }
             return Outcome::Gone;
         }
-        None => Outcome::SessionUnknown,
-        Some((id, lost)) => match missed(worker, resumption, &lost, wire) {
-            None => Outcome::Gap,
-            Some(missed) => {
-                let mut frames = vec![greet(id, missed.len())];
-                frames.extend(missed);
-                connection.set_wire(wire);
-                restore(worker, connection, id, &lost);
-                connection.send(worker, &frames);
-                Outcome::Resumed
-            }
-        },
+        (None, _) => Outcome::SessionUnknown,
+        (Some(_), None) => Outcome::Gap,
+        (Some((id, lost)), Some(missed)) => {
+            let mut frames = vec![greet(id, missed.len())];
+            frames.extend(missed);
+            connection.set_wire(wire);
+            restore(worker, connection, id, &lost);
+            connection.send(worker, &frames);
+            Outcome::Resumed
+        }
     };
     let resumed = outcome == Outcome::Resumed;
     worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
@@ -153,31 +152,18 @@ pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId
     }
 }
 
-/// What a client missed: every dispatch for it between its position and what this worker has
-/// resolved. `None` if that cannot be told in full any more.
-fn missed(worker: &Worker, resumption: &Resumption, lost: &LostSession, wire: Wire) -> Option<Vec<Frame>> {
-    // What came after the token expired was not for this client any more.
-    if lost.standing.has_expired(unix_now()) {
-        return None;
-    }
+/// What a client missed, or `None` if that cannot be told in full any more.
+async fn missed(
+    worker: &Worker,
+    resumption: &Resumption,
+    lost: &LostSession,
+    wire: Wire,
+) -> Option<Vec<Frame>> {
     let seen = resumption.seen(worker, lost)?;
-    let dispatches = worker.dispatcher.between(seen, worker.seen())?;
-    let frame = |accepted: &std::sync::Arc<Accepted>| {
-        let (_, via) = lost.memberships.via(&accepted.dispatch.targets, accepted.sequence)?;
-        Some(wire.encode(accepted, via, worker.context()))
-    };
-    let (most, outbox) = (worker.config.recovery.replay, worker.outbox());
-    let (mut frames, mut bytes) = (Vec::new(), GREETING_BYTES_MAX);
-    for frame in dispatches.iter().filter_map(frame) {
-        bytes += frame.bytes().len();
-        frames.push(frame);
-        // What the outbox cannot hold would end the connection, and bring the client back for the
-        // same again and again.
-        if frames.len() > most || outbox.is_exceeded_by(Waiting { frames: frames.len() + 1, bytes }) {
-            return None;
-        }
-    }
-    Some(frames)
+    let client = Returning { memberships: &lost.memberships, seen, wire };
+    let frames = replay::missed(worker, client).await?;
+    // What came after the token expired was not for this client any more.
+    (!lost.standing.has_expired(unix_now())).then_some(frames)
 }
 
 /// Makes the connection what the session was. What was missed has to be sent in the same go: no

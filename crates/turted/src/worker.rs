@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -66,6 +66,8 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Leave to collect what a client missed: one at a time, see [`replay`](crate::replay).
+    pub(crate) replays: Semaphore,
     fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
@@ -100,6 +102,7 @@ impl Worker {
             registry: RefCell::new(Registry::with_limits(memberships)),
             timers: Timers::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            replays: Semaphore::new(1),
             fanout: RefCell::default(),
             seen: Cell::new(0),
             tasks: TaskTracker::new(),
