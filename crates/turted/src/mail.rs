@@ -9,7 +9,7 @@ use crate::census::Query;
 use crate::outlet::PollingAnswer;
 use crate::session_id::SessionId;
 use crate::socket::DetachedSocket;
-use crate::transport::socketio::{EngineRefusal, PostBody};
+use crate::transport::socketio::{Attempt, EngineRefusal, PostBody};
 
 /// An answer to whoever asked; nobody may listen any more.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
@@ -48,7 +48,9 @@ pub(crate) enum EngineRequest {
     /// That POST is gone, or refused, before the end of its body.
     PostAborted,
     /// A WebSocket wants to take the session over: may it?
-    BeginUpgrade(Answer<()>),
+    BeginUpgrade(Attempt, Answer<()>),
+    /// That WebSocket is gone before its socket was handed over, perhaps before it was answered.
+    UpgradeAborted(Attempt),
     /// It may: the socket behind the WebSocket handshake, and what was read of it already.
     Upgrade(DetachedSocket, Bytes),
 }

@@ -266,13 +266,22 @@ pub(crate) struct Polling {
     waiting: Vec<Frame>,
     bytes: usize,
     request: Option<oneshot::Sender<PollingAnswer>>,
-    /// The client is about to move to a stream: frames wait for that, requests get a NOOP.
-    held: bool,
+    held: Held,
+}
+
+/// Whether frames are held back for a client that is about to move to a stream. Its requests get a
+/// NOOP until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    No,
+    Yes,
+    /// A NOOP was sent a short while ago: the next request waits.
+    Paused,
 }
 
 impl Polling {
     pub(crate) fn new(version: Version, jsonp: Option<u32>) -> Self {
-        Self { version, jsonp, waiting: Vec::new(), bytes: 0, request: None, held: false }
+        Self { version, jsonp, waiting: Vec::new(), bytes: 0, request: None, held: Held::No }
     }
 
     fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
@@ -288,7 +297,7 @@ impl Polling {
 
     /// Answers the request that waits, if there is one and something to answer.
     fn answer(&mut self, metrics: &WorkerMetrics) -> Sent {
-        if self.waiting.is_empty() || self.held {
+        if self.waiting.is_empty() || self.held != Held::No {
             return Sent::Yes;
         }
         let Some(request) = self.request.take() else { return Sent::Yes };
@@ -313,9 +322,6 @@ impl Polling {
             return Err(request);
         }
         self.request = Some(request);
-        if self.held {
-            self.answer_alone(NOOP);
-        }
         Ok(self.answer(metrics))
     }
 
@@ -327,15 +333,33 @@ impl Polling {
         }
     }
 
-    /// The client is about to move: holds frames back and sends its waiting request home.
+    /// The client is about to move: holds frames back. Requests are to be
+    /// [sent home](Self::send_home).
     pub(crate) fn hold(&mut self) {
-        self.held = true;
-        self.answer_alone(NOOP);
+        self.held = Held::Yes;
+    }
+
+    /// Answers the request of a client that is about to move, if one waits. If so, the next one waits
+    /// until [`end_pause`](Self::end_pause) is called.
+    pub(crate) fn send_home(&mut self) -> bool {
+        let goes = self.held == Held::Yes && self.request.is_some();
+        if goes {
+            self.held = Held::Paused;
+            self.answer_alone(NOOP);
+        }
+        goes
+    }
+
+    /// The next request may be sent home.
+    pub(crate) fn end_pause(&mut self) {
+        if self.held == Held::Paused {
+            self.held = Held::Yes;
+        }
     }
 
     /// The client did not move after all: its next request gets what waits.
     pub(crate) fn release(&mut self, metrics: &WorkerMetrics) -> Sent {
-        self.held = false;
+        self.held = Held::No;
         self.answer(metrics)
     }
 

@@ -22,6 +22,8 @@ pub(crate) enum Due {
     Pong,
     /// It must have sent a heartbeat of its own.
     Silence,
+    /// A polling request that waits during an upgrade may be sent home.
+    Noop,
     /// The upgrade that began must have ended.
     Upgrade,
     /// A proof of who it is may have expired.

@@ -7,6 +7,7 @@
 mod channels;
 mod collect;
 mod credentials;
+mod defaults;
 mod env;
 mod error;
 mod file;

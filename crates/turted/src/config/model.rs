@@ -1,14 +1,11 @@
-//! The validated configuration as the rest of the program reads it, and its defaults.
+//! The validated configuration as the rest of the program reads it.
 //!
 //! `docs/configuration.md` says for each key what it means and why the default is what it is; a
 //! test keeps the two equal.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::thread::available_parallelism;
 use std::time::Duration;
-
-use turted_core::limits;
 
 use crate::authenticator::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
@@ -296,117 +293,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7117)),
-            tls: None,
-            trusted_proxies: TrustedProxies::default(),
-            proxy_protocol: false,
-            workers: available_parallelism().map_or(1, usize::from),
-            insecure: false,
-            allow_origins: AllowOrigins::Any,
-            log_level: LogLevel::Warn,
-            log_format: LogFormat::Text,
-            assets_dir: None,
-            drain_timeout: limits::DRAIN_WAIT_MAX,
-            admin: Admin {
-                listen: AdminListen::IfFree(SocketAddr::from((Ipv4Addr::LOCALHOST, 7118))),
-                token: None,
-            },
-            socketio: SocketIo::default(),
-            websocket: WebSocket::default(),
-            auth: Auth::default(),
-            channels: ChannelRules::default(),
-            push: Push {
-                path: "/push".into(),
-                password: None,
-                allow_origins: AllowOrigins::Only(Vec::new()),
-            },
-            limits: Limits::default(),
-            recovery: Recovery::default(),
-        }
-    }
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            method: ClientAuth::Accept,
-            ident: IdentMode::Replace,
-            timeout: limits::VERIFICATION_WAIT_MAX,
-            concurrency: limits::VERIFICATIONS_MAX,
-        }
-    }
-}
-
-impl Default for SocketIo {
-    fn default() -> Self {
-        Self {
-            path: "/socket.io/".into(),
-            ping_interval: limits::PING_INTERVAL,
-            ping_timeout: limits::PING_TIMEOUT,
-            max_payload: limits::POLLING_BODY_BYTES_MAX,
-            connect_timeout: limits::CONNECT_WAIT_MAX,
-            upgrade_timeout: limits::UPGRADE_WAIT_MAX,
-        }
-    }
-}
-
-impl Default for WebSocket {
-    fn default() -> Self {
-        Self { path: "/ws".into(), ping_interval: limits::PING_INTERVAL, ping_timeout: limits::PING_TIMEOUT }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: limits::MESSAGE_BYTES_MAX,
-            message_rate: limits::MESSAGE_RATE_PER_SECOND,
-            message_burst: limits::MESSAGE_BURST,
-            channels_per_connection: limits::CHANNELS_PER_CONNECTION_MAX,
-            users_per_connection: limits::USERS_PER_CONNECTION_MAX,
-            outbox_bytes: limits::OUTBOX_BYTES_MAX,
-            outbox_frames: limits::OUTBOX_FRAMES_MAX,
-            outbox_stall: limits::OUTBOX_STALL_MAX,
-            push_body_bytes: limits::PUSH_BODY_BYTES_MAX,
-            targets: limits::TARGETS_MAX,
-            expansion_bytes: limits::EXPANSION_BYTES_MAX,
-            batch_dispatches: limits::BATCH_DISPATCHES_MAX,
-            inbox_dispatches: limits::INBOX_DISPATCHES_MAX,
-            inbox_bytes: limits::INBOX_BYTES_MAX,
-            connections: None,
-            request_head_bytes: limits::REQUEST_HEAD_BYTES_MAX,
-            request_headers: limits::REQUEST_HEADERS_MAX,
-            request_uri_bytes: limits::REQUEST_URI_BYTES_MAX,
-            request_head_wait: limits::REQUEST_HEAD_WAIT_MAX,
-            request_body_wait: limits::REQUEST_BODY_WAIT_MAX,
-            wrong_passwords: limits::WRONG_PASSWORDS_MAX,
-            password_window: limits::PASSWORD_WINDOW,
-            password_addresses: limits::PASSWORD_ADDRESSES_MAX,
-            idempotency_age: limits::IDEMPOTENCY_AGE_MAX,
-            idempotency_keys: limits::IDEMPOTENCY_KEYS_MAX,
-            idempotency_bytes: limits::IDEMPOTENCY_BYTES_MAX,
-            listen_backlog: limits::LISTEN_BACKLOG,
-            send_buffer_bytes: limits::SEND_BUFFER_BYTES,
-            tcp_user_timeout: limits::TCP_USER_TIMEOUT,
-        }
-    }
-}
-
-impl Default for Recovery {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            max_age: limits::RECOVERY_AGE_MAX,
-            sessions: limits::RECOVERY_SESSIONS_MAX,
-            session_bytes: limits::RECOVERY_BYTES_MAX,
-            log_dispatches: limits::LOG_DISPATCHES_MAX,
-            log_bytes: limits::LOG_BYTES_MAX,
-            replay: limits::REPLAY_DISPATCHES_MAX,
-        }
-    }
 }

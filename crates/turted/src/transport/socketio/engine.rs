@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{
     Packet, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload, encode_jsonp,
@@ -12,15 +14,20 @@ use turted_core::wire::engineio::{
 
 use super::connect;
 use super::packets;
-use super::request::{EngineRefusal, PostBody, Query};
+use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody, Query};
 use super::session::{self, Session};
 use super::stream;
 use crate::connection::Connection;
 use crate::mail::{Answer, EngineRequest, Mail};
 use crate::outlet::{Outlet, Polling, PollingAnswer, Sent};
 use crate::session_id::SessionId;
+use crate::socket::Socket;
+use crate::timers::Due;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
+
+/// Time between two NOOPs while a client is about to move (as engine.io has it, `Socket.maybeUpgrade`).
+const NOOP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings a request to the worker that owns the session, which may be this one.
 pub(crate) async fn request(worker: &Rc<Worker>, id: SessionId, request: EngineRequest) {
@@ -82,13 +89,21 @@ pub(crate) fn receive(worker: &Rc<Worker>, id: SessionId, request: EngineRequest
                 connection.close(worker, Close::TransportLost);
             }
         }
-        EngineRequest::BeginUpgrade(answer) => reply(answer, begin_upgrade(found)),
-        EngineRequest::Upgrade(socket, leftover) => {
-            // A socket that cannot be put onto this runtime, or has no session, is dropped: closed.
-            if let (Some(connection), Ok(socket)) = (found, socket.attach()) {
-                worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
+        EngineRequest::BeginUpgrade(attempt, answer) => reply(answer, begin_upgrade(found, attempt)),
+        EngineRequest::UpgradeAborted(attempt) => {
+            let taken = found.filter(|connection| Session::of(connection).upgrading.get() == Some(attempt));
+            if let Some(connection) = taken {
+                give_up_upgrade(worker, &connection);
             }
         }
+        EngineRequest::Upgrade(socket, leftover) => match (found, socket.attach()) {
+            (Some(connection), Ok(socket)) => {
+                worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
+            }
+            (Some(connection), Err(_)) => give_up_upgrade(worker, &connection),
+            // Without a session the socket is dropped: closed.
+            (None, _) => {}
+        },
     }
 }
 
@@ -114,11 +129,24 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
         Outlet::Stream(_) | Outlet::Closed => return,
     };
     match parked {
-        Ok(sent) => connection.settle(worker, sent),
+        Ok(sent) => {
+            connection.settle(worker, sent);
+            send_home(worker, &connection);
+        }
         Err(second) => {
             reply(second, Err(EngineRefusal::BadRequest));
             connection.close(worker, Close::PollingConflict);
         }
+    }
+}
+
+/// Answers the request of a client that is about to move, and lets the next one wait a while: it
+/// would come and go as fast as the client can ask.
+pub(super) fn send_home(worker: &Worker, connection: &Connection) {
+    if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut()
+        && polling.send_home()
+    {
+        worker.timers.add(Instant::now() + NOOP_PAUSE, connection.key, Due::Noop);
     }
 }
 
@@ -194,29 +222,26 @@ fn decode(version: Version, bytes: &[u8], is_binary: bool) -> Result<Vec<Packet<
     packets.map_err(|_| EngineRefusal::BadRequest)
 }
 
-fn begin_upgrade(found: Option<Rc<Connection>>) -> Result<(), EngineRefusal> {
+fn begin_upgrade(found: Option<Rc<Connection>>, attempt: Attempt) -> Result<(), EngineRefusal> {
     let connection = polling(found)?;
-    if Session::of(&connection).upgrading.replace(true) {
+    let upgrading = &Session::of(&connection).upgrading;
+    if upgrading.get().is_some() {
         return Err(EngineRefusal::BadRequest);
     }
+    upgrading.set(Some(attempt));
     Ok(())
 }
 
 /// Hands a socket that finished its WebSocket handshake to the owner of its session.
-pub(super) async fn hand_over(
-    worker: &Rc<Worker>,
-    id: SessionId,
-    socket: crate::socket::Socket,
-    leftover: Bytes,
-) {
+pub(super) async fn hand_over(mut attempt: AbortGuard, socket: Socket, leftover: Bytes) {
     if let Ok(socket) = socket.detach() {
-        request(worker, id, EngineRequest::Upgrade(socket, leftover)).await;
+        attempt.replace(EngineRequest::Upgrade(socket, leftover)).await;
     }
 }
 
 /// The upgrade came to nothing: the session goes on by polling.
 pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    Session::of(connection).upgrading.set(false);
+    Session::of(connection).upgrading.set(None);
     let sent = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.release(&worker.metrics),
         Outlet::Stream(_) | Outlet::Closed => Sent::Yes,

@@ -19,6 +19,6 @@ mod stream;
 
 pub(crate) use engine::{receive, wrap};
 pub(crate) use packets::expired;
-pub(crate) use request::{EngineRefusal, PostBody, answer};
+pub(crate) use request::{Attempt, EngineRefusal, PostBody, answer};
 pub(crate) use session::{CLOSE_PACKET, Session, timer};
 pub(crate) use stream::{binary, text};

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
@@ -208,8 +210,8 @@ async fn serve(
     match (transport, request.method()) {
         (TransportName::WebSocket, _) => {
             let key = websocket::upgrade_key(&request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            ask(worker, id, EngineRequest::BeginUpgrade).await?;
-            Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), id, key)))
+            let attempt = begin_upgrade(worker, id).await?;
+            Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, key)))
         }
         (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
         (TransportName::Polling, &Method::POST) => {
@@ -246,9 +248,18 @@ fn open<B>(
     }
 }
 
+/// Claims a session for a WebSocket. The claim ends with what this returns, and with this call if
+/// the client is gone before it was answered.
+async fn begin_upgrade(worker: &Rc<Worker>, id: SessionId) -> Result<AbortGuard, EngineRefusal> {
+    let attempt = Attempt::next();
+    let claim = AbortGuard::new(worker, id, EngineRequest::UpgradeAborted(attempt));
+    ask(worker, id, |answer| EngineRequest::BeginUpgrade(attempt, answer)).await?;
+    Ok(claim)
+}
+
 async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answer, EngineRefusal> {
     let (sender, answer) = oneshot::channel();
-    let mut aborted = AbortGuard::new(worker, id, || EngineRequest::PollAborted);
+    let mut aborted = AbortGuard::new(worker, id, EngineRequest::PollAborted);
     engine::request(worker, id, EngineRequest::Poll(sender)).await;
     let answer = answer.await;
     aborted.disarm();
@@ -261,7 +272,7 @@ async fn post(
     request: Request<hyper::body::Incoming>,
 ) -> Result<Answer, EngineRefusal> {
     ask(worker, id, EngineRequest::BeginPost).await?;
-    let mut aborted = AbortGuard::new(worker, id, || EngineRequest::PostAborted);
+    let mut aborted = AbortGuard::new(worker, id, EngineRequest::PostAborted);
     let content_type = request.headers().get(CONTENT_TYPE);
     let is_binary = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
     let read = read_body(worker, request.into_body(), worker.config.socketio.max_payload).await;
@@ -310,32 +321,50 @@ fn mark_polling(mut answer: Answer, id: SessionId, version: Option<Version>) -> 
     answer
 }
 
+/// One attempt to move a session to a WebSocket. What belongs to another is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt(NonZeroU32);
+
+impl Attempt {
+    fn next() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        // Those of one session are few at a time: numbers that come round again do not meet.
+        Self(NonZeroU32::new(LAST.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU32::MAX))
+    }
+}
+
 /// Tells the owner of a session that a request went away before it was through.
-struct AbortGuard {
+pub(super) struct AbortGuard {
     worker: Rc<Worker>,
     id: SessionId,
-    request: Option<fn() -> EngineRequest>,
+    request: Option<EngineRequest>,
 }
 
 impl AbortGuard {
-    fn new(worker: &Rc<Worker>, id: SessionId, request: fn() -> EngineRequest) -> Self {
+    fn new(worker: &Rc<Worker>, id: SessionId, request: EngineRequest) -> Self {
         Self { worker: Rc::clone(worker), id, request: Some(request) }
     }
 
     fn disarm(&mut self) {
         self.request = None;
     }
+
+    /// Tells the owner something else instead.
+    pub(super) async fn replace(&mut self, request: EngineRequest) {
+        engine::request(&self.worker, self.id, request).await;
+        self.disarm();
+    }
 }
 
 impl Drop for AbortGuard {
     fn drop(&mut self) {
-        let Some(request) = self.request else { return };
+        let Some(request) = self.request.take() else { return };
         let (worker, id) = (Rc::clone(&self.worker), self.id);
         if id.worker() == worker.index {
             // At once: the next request of the client must not find this one still under way.
-            return engine::receive(&worker, id, request());
+            return engine::receive(&worker, id, request);
         }
         // Dropping cannot wait for a mail box, a task can.
-        self.worker.spawn(async move { engine::request(&worker, id, request()).await });
+        self.worker.spawn(async move { engine::request(&worker, id, request).await });
     }
 }

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{Handshake, Upgrades, Version};
 
+use super::engine;
+use super::request::Attempt;
 use crate::connection::{self, Connection};
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
@@ -39,8 +41,8 @@ pub(crate) struct Session {
     _permit: Option<Permit>,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
-    /// A WebSocket is about to take the session over.
-    pub(super) upgrading: Cell<bool>,
+    /// The WebSocket that is about to take the session over.
+    pub(super) upgrading: Cell<Option<Attempt>>,
     /// That WebSocket, to be ended if it takes longer than until then.
     pub(super) probe: RefCell<Option<(Instant, Rc<Socket>)>>,
     /// Set when the connection has its place in the registry.
@@ -69,7 +71,7 @@ impl Session {
             jsonp,
             _permit: None,
             posting: Cell::new(false),
-            upgrading: Cell::new(false),
+            upgrading: Cell::new(None),
             probe: RefCell::default(),
             id: Cell::new(None),
             connected: Cell::new(false),
@@ -201,6 +203,12 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
             } else {
                 worker.timers.add(deadline, connection.key, Due::Silence);
             }
+        }
+        Due::Noop => {
+            if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
+                polling.end_pause();
+            }
+            engine::send_home(worker, connection);
         }
         Due::Upgrade => {
             // An earlier attempt may have left this timer.

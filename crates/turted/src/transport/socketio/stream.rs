@@ -10,14 +10,13 @@ use turted_core::close::Close;
 use turted_core::wire::engineio::{Malformed, Packet, Version};
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
-use super::request::Query;
+use super::request::{AbortGuard, Query};
 use super::session::{self, Opening, Session};
 use super::{connect, engine, packets};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::http::Takeover;
 use crate::outlet::{Outlet, Stream};
-use crate::session_id::SessionId;
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::transport::websocket::{self, Progress, Reader, Step, accept_response, write_whole};
@@ -57,12 +56,12 @@ pub(super) fn open(
 }
 
 /// Lets a WebSocket take over a session, wherever that lives.
-pub(super) fn upgrade(worker: Rc<Worker>, id: SessionId, key: String) -> Takeover {
+pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, key: String) -> Takeover {
     Box::new(move |socket, leftover| {
-        worker.clone().spawn(async move {
+        worker.spawn(async move {
             // A client that does not even take the handshake has no use for the rest.
             let _ = write_whole(&socket, &accept_response(&key));
-            engine::hand_over(&worker, id, socket, leftover).await;
+            engine::hand_over(attempt, socket, leftover).await;
         });
     })
 }
@@ -133,6 +132,7 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
             if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
                 polling.hold();
             }
+            engine::send_home(worker, connection);
             let answered = write_whole(socket, &encode_frame(Opcode::Text, PROBE_ANSWER.as_bytes()));
             if answered { Probe::Running } else { Probe::Failed }
         }

@@ -191,6 +191,6 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
     match due {
         Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::ping()),
         Due::Pong => session.heartbeat.check(worker, connection, rhythm),
-        Due::Connect | Due::Silence | Due::Upgrade | Due::Expiry => {}
+        Due::Connect | Due::Silence | Due::Noop | Due::Upgrade | Due::Expiry => {}
     }
 }

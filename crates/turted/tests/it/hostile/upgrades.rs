@@ -1,8 +1,8 @@
 //! Upgrades from polling to WebSocket that go wrong, and that nothing is lost by it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::{Http, Kind, TestServer, WebSocket, frame, payload};
+use crate::support::{Http, Kind, PATIENCE, TestServer, WebSocket, frame, payload};
 
 const POLLING: [Kind; 2] = [Kind::V3_POLLING, Kind::V4_POLLING];
 
@@ -156,4 +156,54 @@ fn a_client_does_not_move_in_the_middle_of_a_post() {
         assert_eq!(client.reply().as_deref(), Some(r#"42["ECHO",1]"#), "the session goes on by polling");
     }
     server.assert_alive();
+}
+
+#[test]
+fn a_client_that_never_moves_is_answered_every_100_ms_meanwhile() {
+    let server = TestServer::new();
+    for kind in POLLING {
+        let client = server.client(kind);
+        let (polling, target) = (kind.target("polling", &client.sid), kind.target("websocket", &client.sid));
+        let mut socket = WebSocket::connect(server.address(), &target, &[]).unwrap();
+        socket.send_text("2probe");
+        assert_eq!(socket.text().as_deref(), Some("3probe"));
+        let (mut http, started) = (server.http(), Instant::now());
+        for _ in 0..5 {
+            assert_eq!(http.get(&polling).text(), payload(kind.version, &["6"]));
+        }
+        assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
+        drop(socket);
+        server.dispatcher().broadcast("held", &1).unwrap();
+        assert!(http.get(&polling).text().contains("held"), "then it goes on by polling");
+    }
+}
+
+#[test]
+fn a_client_that_is_gone_before_its_websocket_is_answered_may_try_again() {
+    let server = TestServer::with(|config| config.workers = 2);
+    for round in 0..40 {
+        let mut client = server.client(POLLING[round % 2]);
+        let target = client.kind.target("websocket", &client.sid);
+        // Some of them arrive at the worker that does not own the session, and end as its answer
+        // is on the way.
+        for _ in 0..4 {
+            let mut http = server.http();
+            http.send(format!(
+                "GET {target} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            ));
+        }
+        let started = Instant::now();
+        let mut socket = loop {
+            match WebSocket::connect(server.address(), &target, &[]) {
+                Ok(socket) => break socket,
+                Err(refused) => assert_eq!(refused.status, 400),
+            }
+            assert!(started.elapsed() < PATIENCE, "the session stays claimed");
+        };
+        socket.send_text("2probe");
+        assert_eq!(socket.text().as_deref(), Some("3probe"));
+        drop(socket);
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    }
 }
