@@ -44,6 +44,7 @@ pub(crate) struct Returning<'a> {
 pub(crate) async fn missed(worker: &Worker, client: Returning<'_>) -> Option<Vec<Frame>> {
     // One after the other: each gets a slice per turn of the worker, however many there are.
     let _turn = worker.replays.acquire().await.ok()?;
+    index(worker).await;
     let mut replay = Replay::new(worker, client);
     for _ in 0..SLICES_MAX {
         match replay.advance()? {
@@ -52,6 +53,21 @@ pub(crate) async fn missed(worker: &Worker, client: Returning<'_>) -> Option<Vec
         }
     }
     None
+}
+
+/// Indexes what this worker has resolved. Clients share this work, so no number of slices ends it.
+async fn index(worker: &Worker) {
+    let last = worker.seen();
+    let is_done = || worker.dispatcher.read_log(|log| log.index(last, &mut { STEPS_PER_LOCK }));
+    loop {
+        let started = Instant::now();
+        while started.elapsed() < SLICE {
+            if is_done() {
+                return;
+            }
+        }
+        yield_now().await;
+    }
 }
 
 /// How far something came. Where there is none, it came to a gap.
