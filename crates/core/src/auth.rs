@@ -270,4 +270,7 @@ pub enum IdentRefusal {
     /// Whoever verifies could not be asked: the client may try again later.
     #[error("IDENT cannot be verified now")]
     Unavailable,
+    /// Its address was wrong too often; nobody looked at this one.
+    #[error("too many wrong IDENTs from this address (limits.wrong_idents)")]
+    TooManyWrong,
 }

@@ -100,9 +100,13 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Wrong push passwords one address may send in [`PASSWORD_WINDOW`] before it is answered 429.
 pub const WRONG_PASSWORDS_MAX: u32 = 10;
-/// The window of [`WRONG_PASSWORDS_MAX`].
+/// Wrong IDENTs one address may send in [`PASSWORD_WINDOW`] before no other is verified: room for
+/// a whole office behind one address with a page that is out of date, and none for guessing.
+pub const WRONG_IDENTS_MAX: u32 = 10;
+/// The window of [`WRONG_PASSWORDS_MAX`] and [`WRONG_IDENTS_MAX`].
 pub const PASSWORD_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses remembered for [`WRONG_PASSWORDS_MAX`]: 100,000 take about 5 MB.
+/// Addresses remembered for [`WRONG_PASSWORDS_MAX`], and for [`WRONG_IDENTS_MAX`]: 100,000 take
+/// about 5 MB.
 pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
 
 /// How long the answer to an `Idempotency-Key` is kept.

@@ -30,6 +30,7 @@ impl Refusal {
     /// The rule for metrics.
     fn rule(self) -> &'static str {
         match self {
+            Self::Ident(IdentRefusal::TooManyWrong) => "too-many-wrong-idents",
             Self::Ident(_) => "ident",
             Self::Users(_) => "users-per-connection",
             Self::Channel(_) => "join",

@@ -5,6 +5,7 @@
 //! of; to embed a server in a program of your own start with [`server::Server`].
 
 mod admin;
+mod attempts;
 pub mod authenticator;
 pub mod banner;
 mod bench;

@@ -118,7 +118,7 @@ impl Server {
             metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
             life: Life::new(listeners.len()),
             peers: mail_senders,
-            gate: Gate::new(&config.auth, authenticator),
+            gate: Gate::new(&config, authenticator),
             recovery: Recovery::new(RecoveryLimits {
                 sessions: config.recovery.sessions,
                 bytes: config.recovery.session_bytes,

@@ -10,7 +10,7 @@ use turted_core::auth::Secret;
 use super::api::problem;
 use crate::config::Config;
 use crate::http::Answer;
-use crate::push::attempts::{AttemptLimits, Attempts};
+use crate::attempts::{AttemptLimits, Attempts};
 
 /// What a request has to pass.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //! over HTTP, or a part of the program that embeds the server.
 //!
 //! The first two answer at once. The others are asked: within a time, a bounded number of them at
-//! once, and while one connection waits no other does.
+//! once, and while one connection waits no other does. Whoever decides, an address that was wrong
+//! too often is not heard for a while.
 
 mod http;
 mod jwt;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_core::future::LocalBoxFuture;
 use serde_json::value::RawValue;
@@ -26,7 +27,8 @@ use tokio::time::timeout;
 use turted_core::auth::ClientAuthenticator;
 use turted_core::command::Ident;
 
-use crate::config::{Auth, ClientAuth};
+use crate::attempts::{AttemptLimits, Attempts};
+use crate::config::{ClientAuth, Config};
 use crate::worker::Worker;
 use http::HttpAuthenticator;
 
@@ -138,6 +140,7 @@ pub(crate) struct Gate {
     /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
     /// queue is no longer than there are connections.
     places: Semaphore,
+    wrong: Attempts,
     /// Whether the last one asked gave no verdict, so that the log tells it once.
     failing: AtomicBool,
 }
@@ -150,7 +153,8 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     /// The gate that the configuration describes, or one with the embedder's own authenticator.
-    pub(crate) fn new(auth: &Auth, custom: Option<Arc<dyn Authenticator>>) -> Self {
+    pub(crate) fn new(config: &Config, custom: Option<Arc<dyn Authenticator>>) -> Self {
+        let (auth, limits) = (&config.auth, &config.limits);
         let verifier = match (custom, &auth.method) {
             (Some(custom), _) => Verifier::Custom(custom),
             (None, ClientAuth::Accept) => Verifier::Core(ClientAuthenticator::Accept),
@@ -167,6 +171,11 @@ impl Gate {
             verifier,
             timeout: auth.timeout,
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
+            wrong: Attempts::new(AttemptLimits {
+                attempts: limits.wrong_idents,
+                window: limits.password_window,
+                addresses: limits.password_addresses,
+            }),
             failing: AtomicBool::new(false),
         }
     }
@@ -178,12 +187,19 @@ impl Gate {
 
     /// Decides who `visitor` is, who sent `ident`.
     pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
+        let address = visitor.address;
+        if self.wrong.blocked(address, Instant::now()).is_some() {
+            return Verdict::Now(Err(IdentRefusal::TooManyWrong));
+        }
+        // Whoever shows nothing guesses nothing. What a backend looks at, nobody here knows.
+        let shows = ident.password.is_some() || ident.token.is_some();
+        let judge = |result| if shows { self.judge(address, result) } else { result };
         match &self.verifier {
-            Verifier::Core(core) => Verdict::Now(core.verify(ident).map(Verified::from)),
-            Verifier::Jwt(rule) => Verdict::Now(rule.verify(ident, unix_now()).map_err(|refusal| {
+            Verifier::Core(core) => Verdict::Now(judge(core.verify(ident).map(Verified::from))),
+            Verifier::Jwt(rule) => Verdict::Now(judge(rule.verify(ident, unix_now()).map_err(|refusal| {
                 tracing::debug!(%refusal, "token refused");
                 refusal.into()
-            })),
+            }))),
             Verifier::Http(_) | Verifier::Custom(_) => {
                 let request = IdentRequest {
                     ident: ident.data.to_owned(),
@@ -192,9 +208,29 @@ impl Gate {
                     address: visitor.address,
                 };
                 let worker = Rc::clone(worker);
-                Verdict::Later(Box::pin(async move { worker.shared.gate.ask(&worker, request).await }))
+                Verdict::Later(Box::pin(async move {
+                    let gate = &worker.shared.gate;
+                    gate.judge(address, gate.ask(&worker, request).await)
+                }))
             }
         }
+    }
+
+    /// Counts a wrong guess. Others from the same address may have been made while this one was
+    /// verified: it then hears no more of its result than if it had come after them.
+    fn judge(
+        &self,
+        address: IpAddr,
+        result: Result<Verified, IdentRefusal>,
+    ) -> Result<Verified, IdentRefusal> {
+        let now = Instant::now();
+        if self.wrong.blocked(address, now).is_some() {
+            return Err(IdentRefusal::TooManyWrong);
+        }
+        if result == Err(IdentRefusal::NotVerified) && self.wrong.count(address, now) {
+            tracing::warn!(%address, "too many wrong IDENTs, no more from there are verified for a while");
+        }
+        result
     }
 
     /// Asks, and waits for the answer no longer than it may take or the server runs.

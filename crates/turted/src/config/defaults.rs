@@ -98,6 +98,7 @@ impl Default for Limits {
             request_head_wait: limits::REQUEST_HEAD_WAIT_MAX,
             request_body_wait: limits::REQUEST_BODY_WAIT_MAX,
             wrong_passwords: limits::WRONG_PASSWORDS_MAX,
+            wrong_idents: limits::WRONG_IDENTS_MAX,
             password_window: limits::PASSWORD_WINDOW,
             password_addresses: limits::PASSWORD_ADDRESSES_MAX,
             idempotency_age: limits::IDEMPOTENCY_AGE_MAX,

@@ -208,9 +208,11 @@ pub struct Limits {
     pub request_body_wait: Duration,
     /// Wrong push passwords of one address within `password_window`. Default: 10.
     pub wrong_passwords: u32,
-    /// The window of `wrong_passwords`. Default: 60 s.
+    /// Wrong IDENTs of one address within `password_window`. Default: 10.
+    pub wrong_idents: u32,
+    /// The window of `wrong_passwords` and `wrong_idents`. Default: 60 s.
     pub password_window: Duration,
-    /// Addresses remembered for `wrong_passwords`. Default: 100,000.
+    /// Addresses remembered for `wrong_passwords`, and for `wrong_idents`. Default: 100,000.
     pub password_addresses: usize,
     /// How long the answer to an `Idempotency-Key` is kept. Default: 300 s.
     pub idempotency_age: Duration,

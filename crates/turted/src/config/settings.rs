@@ -211,6 +211,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.request_head_wait", Field::Duration(|s| &mut s.config.limits.request_head_wait)),
     Setting::new("limits.request_body_wait", Field::Duration(|s| &mut s.config.limits.request_body_wait)),
     Setting::new("limits.wrong_passwords", Field::Number(|s| &mut s.config.limits.wrong_passwords)),
+    Setting::new("limits.wrong_idents", Field::Number(|s| &mut s.config.limits.wrong_idents)),
     Setting::new("limits.password_window", Field::Duration(|s| &mut s.config.limits.password_window)),
     Setting::new("limits.password_addresses", Field::Count(1, |s| &mut s.config.limits.password_addresses)),
     Setting::new("limits.idempotency_age", Field::Duration(|s| &mut s.config.limits.idempotency_age)),

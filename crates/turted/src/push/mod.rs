@@ -1,7 +1,6 @@
 //! Push connectors: how backends push.
 
 mod answer;
-pub(crate) mod attempts;
 mod idempotency;
 pub(crate) mod rest;
 #[cfg(test)]

@@ -18,8 +18,8 @@ use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push::{self, PushLimits, Shape};
 
 use super::answer::{self, Accepted, Form, Problem};
-use super::attempts::{AttemptLimits, Attempts};
 use super::idempotency::{Claim, Idempotency, IdempotencyLimits, StoredAnswer};
+use crate::attempts::{AttemptLimits, Attempts};
 use crate::config::Config;
 use crate::cors;
 use crate::dispatcher::{DispatchRefusal, Reached};

@@ -7,6 +7,7 @@ mod canary;
 mod channels;
 mod embedded;
 mod expiry;
+mod guesses;
 mod http;
 mod jwt;
 mod local;

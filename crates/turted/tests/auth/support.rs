@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 use turted::authenticator::{Algorithm, ClaimRules, JwtKey, JwtRule, sign};
@@ -14,10 +15,11 @@ use turted::server::Server;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Two workers on a free port, with this authenticator.
+/// Two workers on a free port, with this authenticator, and no end of wrong IDENTs.
 pub(crate) fn config(method: ClientAuth) -> Config {
     let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), workers: 2, ..Config::default() };
     config.auth.method = method;
+    config.limits.wrong_idents = 1_000;
     config
 }
 
@@ -67,7 +69,18 @@ impl Client {
 
     /// Connects and shows this in its handshake.
     pub(crate) fn connect_with(address: SocketAddr, auth: &Value) -> Self {
-        let mut client = Self::open(address, "EIO=4");
+        Self::greet(Self::open(address, "EIO=4"), auth)
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::greet(Self::open_over(socket.into(), "EIO=4"), &Value::Null)
+    }
+
+    fn greet(mut client: Self, auth: &Value) -> Self {
         let connect = if auth.is_null() { "40".to_owned() } else { format!("40{auth}") };
         client.send(&connect);
         let connected = client.packet();
@@ -78,7 +91,10 @@ impl Client {
 
     /// Opens a session with this query.
     pub(crate) fn open(address: SocketAddr, query: &str) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
+        Self::open_over(TcpStream::connect(address).unwrap(), query)
+    }
+
+    fn open_over(mut stream: TcpStream, query: &str) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             stream,

@@ -55,9 +55,10 @@ impl From<IdentRefusal> for Error {
     fn from(refusal: IdentRefusal) -> Self {
         let code = match refusal {
             IdentRefusal::UserMissing => ErrorCode::UserMissing,
-            IdentRefusal::NotVerified | IdentRefusal::Expired | IdentRefusal::Unavailable => {
-                ErrorCode::IdentRefused
-            }
+            IdentRefusal::NotVerified
+            | IdentRefusal::Expired
+            | IdentRefusal::Unavailable
+            | IdentRefusal::TooManyWrong => ErrorCode::IdentRefused,
         };
         Self::new(code, refusal.to_string())
     }

@@ -63,7 +63,7 @@ fn the_public_id_of_a_connection_does_not_open_its_session() {
 }
 
 /// A connection from another address of this machine.
-fn from(source: [u8; 4], server: SocketAddr) -> Http {
+pub(super) fn from(source: [u8; 4], server: SocketAddr) -> Http {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into()).unwrap();
     socket.connect(&server.into()).unwrap();

@@ -4,6 +4,7 @@
 mod commands;
 mod frames;
 mod guesses;
+mod idents;
 mod polling;
 mod pushes;
 mod requests;

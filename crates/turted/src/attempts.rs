@@ -1,12 +1,11 @@
-//! Wrong push passwords, counted per address.
+//! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many wrong passwords one address may send in a window, and how many addresses are
-/// remembered.
+/// How often one address may guess wrong in a window, and how many addresses are remembered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttemptLimits {
     pub(crate) attempts: u32,
@@ -14,7 +13,7 @@ pub(crate) struct AttemptLimits {
     pub(crate) addresses: usize,
 }
 
-/// Wrong passwords of the recent past. The lock is taken once per push that needs a password.
+/// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     limits: AttemptLimits,
@@ -34,15 +33,15 @@ impl Attempts {
 
     /// How long an address has to wait before it may try again; `None` if it need not.
     ///
-    /// A correct password does not help meanwhile: the answer would tell a guesser that it is one.
+    /// A right guess does not help meanwhile: the answer would tell a guesser that it is one.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let wrong = *self.wrong().get(&network(address))?;
         let left = self.limits.window.checked_sub(now.duration_since(wrong.since))?;
         (wrong.count >= self.limits.attempts).then_some(left)
     }
 
-    /// Counts a wrong password.
-    pub(crate) fn count(&self, address: IpAddr, now: Instant) {
+    /// Counts a wrong guess: whether it was the last one that is let in.
+    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> bool {
         let AttemptLimits { window, addresses, .. } = self.limits;
         let is_over = |entry: &Wrong| now.duration_since(entry.since) > window;
         let mut wrong = self.wrong();
@@ -50,14 +49,15 @@ impl Attempts {
             wrong.retain(|_, entry| !is_over(entry));
         }
         if wrong.len() >= addresses && !wrong.contains_key(&network(address)) {
-            tracing::warn!(addresses, "wrong push passwords from more addresses than are remembered");
-            return;
+            tracing::warn!(addresses, "wrong guesses from more addresses than are remembered");
+            return false;
         }
         let entry = wrong.entry(network(address)).or_insert(Wrong { count: 0, since: now });
         if is_over(entry) {
             *entry = Wrong { count: 0, since: now };
         }
         entry.count = entry.count.saturating_add(1);
+        entry.count == self.limits.attempts
     }
 
     fn wrong(&self) -> MutexGuard<'_, HashMap<IpAddr, Wrong>> {
@@ -91,9 +91,9 @@ mod tests {
     fn the_last_attempt_is_allowed_and_the_next_one_waits_for_the_window() {
         let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
         let guesser = address("127.0.0.2");
-        for _ in 0..3 {
+        for number in 1..=3 {
             assert_eq!(attempts.blocked(guesser, now), None);
-            attempts.count(guesser, now);
+            assert_eq!(attempts.count(guesser, now), number == 3);
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(attempts.blocked(guesser, later), Some(Duration::from_secs(40)));
