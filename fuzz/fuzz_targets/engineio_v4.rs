@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     check_jsonp(body);
-    let Ok(packets) = decode_payload(Version::V4, body) else {
+    let Ok(packets) = decode_payload(Version::V4, body, POLLING_PACKETS_MAX) else {
         return;
     };
     assert!((1..=POLLING_PACKETS_MAX).contains(&packets.len()));

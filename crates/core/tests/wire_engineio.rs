@@ -63,14 +63,14 @@ proptest! {
     fn a_payload_keeps_its_packets(version in version(), contents in contents()) {
         let packets: Vec<_> = contents.iter().map(Content::to_packet).collect();
         let body = encode(version, &packets);
-        prop_assert_eq!(decode_payload(version, &body), Ok(packets));
+        prop_assert_eq!(decode_payload(version, &body, POLLING_PACKETS_MAX), Ok(packets));
     }
 
     #[test]
     fn a_binary_payload_keeps_its_packets(contents in contents()) {
         let packets: Vec<_> = contents.iter().map(Content::to_packet).collect();
         let body = encode_binary_payload(&packets);
-        prop_assert_eq!(decode_binary_payload(&body), Ok(packets));
+        prop_assert_eq!(decode_binary_payload(&body, POLLING_PACKETS_MAX), Ok(packets));
     }
 
     #[test]
@@ -84,7 +84,7 @@ proptest! {
         version in version(),
         body in "([0-9]{1,2}:|\u{1e}|[0-7b]|é|😀|AQID|=){0,12}",
     ) {
-        if let Ok(packets) = decode_payload(version, &body) {
+        if let Ok(packets) = decode_payload(version, &body, POLLING_PACKETS_MAX) {
             prop_assert_eq!(encode(version, &packets), body);
         }
     }
@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn any_text_is_decoded_or_refused(version in version(), body in any::<String>()) {
         let _ = Packet::decode_text(version, &body);
-        if let Ok(packets) = decode_payload(version, &body) {
+        if let Ok(packets) = decode_payload(version, &body, POLLING_PACKETS_MAX) {
             prop_assert!((1..=POLLING_PACKETS_MAX).contains(&packets.len()));
         }
     }
@@ -101,7 +101,7 @@ proptest! {
     fn any_bytes_are_decoded_or_refused(version in version(), body in vec(any::<u8>(), 0..200)) {
         let _ = Packet::decode_binary(version, &body);
         let _ = decode_jsonp_form(&body);
-        if let Ok(packets) = decode_binary_payload(&body) {
+        if let Ok(packets) = decode_binary_payload(&body, POLLING_PACKETS_MAX) {
             prop_assert!((1..=POLLING_PACKETS_MAX).contains(&packets.len()));
         }
     }

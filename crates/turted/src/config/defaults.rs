@@ -78,6 +78,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: limits::MESSAGE_BYTES_MAX,
+            message_fragments: limits::MESSAGE_FRAGMENTS_MAX,
+            polling_packets: limits::POLLING_PACKETS_MAX,
             message_rate: limits::MESSAGE_RATE_PER_SECOND,
             message_burst: limits::MESSAGE_BURST,
             channels_per_connection: limits::CHANNELS_PER_CONNECTION_MAX,

@@ -168,6 +168,10 @@ pub struct Push {
 pub struct Limits {
     /// Bytes of one message of a client. Default: 64 KiB.
     pub message_bytes: usize,
+    /// WebSocket fragments of one message. Default: 64.
+    pub message_fragments: usize,
+    /// Packets of one polling body. Default: 256.
+    pub polling_packets: usize,
     /// Messages per second of one connection in the long run. Default: 50.
     pub message_rate: u32,
     /// Messages one connection may send at once. Default: 256.

@@ -182,6 +182,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("push.password_file", Field::Path(|s| &mut s.push.password.file)),
     Setting::new("push.allow_origins", Field::Origins(|s| &mut s.config.push.allow_origins)),
     Setting::new("limits.message_bytes", Field::Bytes(1, |s| &mut s.config.limits.message_bytes)),
+    Setting::new("limits.message_fragments", Field::Count(1, |s| &mut s.config.limits.message_fragments)),
+    Setting::new("limits.polling_packets", Field::Count(1, |s| &mut s.config.limits.polling_packets)),
     Setting::new("limits.message_rate", Field::Number(|s| &mut s.config.limits.message_rate)),
     Setting::new("limits.message_burst", Field::Number(|s| &mut s.config.limits.message_burst)),
     Setting::new(

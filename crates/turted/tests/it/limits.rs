@@ -118,9 +118,11 @@ fn a_fragmented_message_has_64_kib_over_all_its_fragments() {
 }
 
 #[test]
-fn a_message_has_64_fragments() {
-    let server = patient(|_| {});
-    for (fragments, good) in [(64, true), (65, false)] {
+fn a_message_has_64_fragments_or_what_the_operator_says() {
+    let (usual, changed) = (patient(|_| {}), patient(|config| config.limits.message_fragments = 3));
+    for (server, fragments, good) in
+        [(&usual, 64, true), (&usual, 65, false), (&changed, 3, true), (&changed, 4, false)]
+    {
         let mut client = server.client(Kind::V4_WEBSOCKET);
         client.socket().send(frame(0x01, br#"42["ECHO","#));
         (2..fragments).for_each(|_| client.socket().send(frame(0x00, b" ")));
@@ -134,10 +136,12 @@ fn a_message_has_64_fragments() {
 }
 
 #[test]
-fn a_polling_body_has_256_packets() {
-    let server = patient(|_| {});
+fn a_polling_body_has_256_packets_or_what_the_operator_says() {
+    let (usual, changed) = (patient(|_| {}), patient(|config| config.limits.polling_packets = 300));
     for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
-        for (packets, good) in [(256, true), (257, false)] {
+        for (server, packets, good) in
+            [(&usual, 256, true), (&usual, 257, false), (&changed, 300, true), (&changed, 301, false)]
+        {
             let mut client = server.client(kind);
             let response = client.post(payload(kind.version, &vec![r#"42["ECHO",1]"#; packets]));
             if good {
@@ -149,7 +153,7 @@ fn a_polling_body_has_256_packets() {
             }
         }
     }
-    server.assert_alive();
+    changed.assert_alive();
 }
 
 #[test]

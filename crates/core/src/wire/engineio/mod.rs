@@ -16,7 +16,6 @@ pub use packet::{Packet, PacketType, encode_binary};
 pub use payload::{PayloadEncoder, decode_payload};
 pub use v3::{decode_binary_payload, encode_binary_payload};
 
-use crate::limits::POLLING_PACKETS_MAX;
 
 /// The version of the protocol a client asked for with `EIO=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +56,8 @@ pub enum Malformed {
     /// Text of a binary payload or a form.
     #[error("text must be utf-8")]
     InvalidText,
-    /// [`POLLING_PACKETS_MAX`].
-    #[error("a payload has at most {POLLING_PACKETS_MAX} packets")]
+    /// More packets than are allowed.
+    #[error("a payload has too many packets (limits.polling_packets)")]
     TooManyPackets,
     /// A form without the field `d`.
     #[error("a jsonp form needs the field d")]

@@ -2,15 +2,18 @@
 
 use super::{Malformed, Packet, Version, v3, v4};
 
-/// Decodes the body of a polling POST: at least one packet, at most
-/// [`POLLING_PACKETS_MAX`](crate::limits::POLLING_PACKETS_MAX).
+/// Decodes the body of a polling POST: at least one packet, at most `packets_max`.
 ///
 /// # Errors
 /// The rule that `body` breaks; nothing of such a body counts.
-pub fn decode_payload(version: Version, body: &str) -> Result<Vec<Packet<'_>>, Malformed> {
+pub fn decode_payload(
+    version: Version,
+    body: &str,
+    packets_max: usize,
+) -> Result<Vec<Packet<'_>>, Malformed> {
     match version {
-        Version::V3 => v3::decode_payload(body),
-        Version::V4 => v4::decode_payload(body),
+        Version::V3 => v3::decode_payload(body, packets_max),
+        Version::V4 => v4::decode_payload(body, packets_max),
     }
 }
 

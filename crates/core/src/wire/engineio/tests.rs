@@ -91,7 +91,7 @@ fn payloads_are_decoded() {
         (V4, "2:40", Ok(vec![Packet::Ping(":40")])),
     ];
     for (version, body, packets) in table {
-        assert_eq!(decode_payload(version, body), packets, "{version:?} {body:?}");
+        assert_eq!(decode_payload(version, body, POLLING_PACKETS_MAX), packets, "{version:?} {body:?}");
     }
 }
 
@@ -104,14 +104,14 @@ fn a_payload_may_have_the_most_packets_and_not_one_more() {
             String::from_utf8(payload.finish()).unwrap()
         };
         let most = payload(POLLING_PACKETS_MAX);
-        assert_eq!(decode_payload(version, &most).unwrap().len(), POLLING_PACKETS_MAX);
+        assert_eq!(decode_payload(version, &most, POLLING_PACKETS_MAX).unwrap().len(), POLLING_PACKETS_MAX);
         let more = payload(POLLING_PACKETS_MAX + 1);
-        assert_eq!(decode_payload(version, &more), Err(Malformed::TooManyPackets));
+        assert_eq!(decode_payload(version, &more, POLLING_PACKETS_MAX), Err(Malformed::TooManyPackets));
     }
     let most = encode_binary_payload(&vec![Packet::Noop; POLLING_PACKETS_MAX]);
-    assert!(decode_binary_payload(&most).is_ok());
+    assert!(decode_binary_payload(&most, POLLING_PACKETS_MAX).is_ok());
     let more = encode_binary_payload(&vec![Packet::Noop; POLLING_PACKETS_MAX + 1]);
-    assert_eq!(decode_binary_payload(&more), Err(Malformed::TooManyPackets));
+    assert_eq!(decode_binary_payload(&more, POLLING_PACKETS_MAX), Err(Malformed::TooManyPackets));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn binary_payloads_count_bytes() {
         (b"\x02\x01\xff6", Err(Malformed::UnknownType)),
     ];
     for (body, packets) in table {
-        assert_eq!(decode_binary_payload(body), packets, "{body:x?}");
+        assert_eq!(decode_binary_payload(body, POLLING_PACKETS_MAX), packets, "{body:x?}");
     }
 }
 

@@ -4,7 +4,6 @@
 //! payloads it counts bytes.
 
 use super::{Malformed, Packet, Version, encode_binary};
-use crate::limits::POLLING_PACKETS_MAX;
 
 /// Digits of a length: 999,999,999 is far above every body that is read.
 const LENGTH_DIGITS_MAX: usize = 9;
@@ -15,14 +14,14 @@ const BINARY_MARK: u8 = 1;
 /// Ends the length in a binary payload.
 const LENGTH_END: u8 = 0xFF;
 
-pub(super) fn decode_payload(body: &str) -> Result<Vec<Packet<'_>>, Malformed> {
+pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
     if body.is_empty() {
         return Err(Malformed::Empty);
     }
     let mut packets = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
-        if packets.len() == POLLING_PACKETS_MAX {
+        if packets.len() == packets_max {
             return Err(Malformed::TooManyPackets);
         }
         let (length, tail) = split_length(rest)?;
@@ -41,18 +40,18 @@ pub(super) fn push_packet(body: &mut String, packet: &str) {
 }
 
 /// Decodes a body of type `application/octet-stream`, which browsers send when a packet is
-/// binary (engine.io protocol v3, "Payload").
+/// binary (engine.io protocol v3, "Payload"): at most `packets_max` packets.
 ///
 /// # Errors
 /// The rule that `body` breaks; nothing of such a body counts.
-pub fn decode_binary_payload(body: &[u8]) -> Result<Vec<Packet<'_>>, Malformed> {
+pub fn decode_binary_payload(body: &[u8], packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
     if body.is_empty() {
         return Err(Malformed::Empty);
     }
     let mut packets = Vec::new();
     let mut rest = body;
     while let Some((&mark, tail)) = rest.split_first() {
-        if packets.len() == POLLING_PACKETS_MAX {
+        if packets.len() == packets_max {
             return Err(Malformed::TooManyPackets);
         }
         let (length, tail) = split_binary_length(tail)?;

@@ -201,7 +201,8 @@ async fn process(
         }
     };
     Session::of(connection).handshake_verified().await;
-    for packet in decode(Session::of(connection).version, bytes, body.is_binary)? {
+    let packets_max = worker.config.limits.polling_packets;
+    for packet in decode((Session::of(connection).version, packets_max), bytes, body.is_binary)? {
         if let Step::Wait(event) = packets::receive(worker, connection, &packet) {
             event.await;
         }
@@ -212,12 +213,16 @@ async fn process(
     Ok(())
 }
 
-fn decode(version: Version, bytes: &[u8], is_binary: bool) -> Result<Vec<Packet<'_>>, EngineRefusal> {
+fn decode(
+    (version, packets_max): (Version, usize),
+    bytes: &[u8],
+    is_binary: bool,
+) -> Result<Vec<Packet<'_>>, EngineRefusal> {
     let packets = if is_binary && version == Version::V3 {
-        decode_binary_payload(bytes)
+        decode_binary_payload(bytes, packets_max)
     } else {
         let text = std::str::from_utf8(bytes).map_err(|_| EngineRefusal::BadRequest)?;
-        decode_payload(version, text)
+        decode_payload(version, text, packets_max)
     };
     packets.map_err(|_| EngineRefusal::BadRequest)
 }

@@ -50,7 +50,7 @@ pub(super) fn open(
         if version == Version::V3 {
             connect::admit_v3(&worker, &connection, &query);
         }
-        let reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+        let reader = Reader::new(&worker.config.limits, &leftover);
         worker.clone().spawn(run(worker, connection, socket, reader));
     })
 }
@@ -88,7 +88,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
     Session::of(&connection).probe.replace(Some((deadline, Rc::clone(&socket))));
     worker.timers.add(deadline, connection.key, Due::Upgrade);
-    let mut reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+    let mut reader = Reader::new(&worker.config.limits, &leftover);
     let mut state = Probe::Running;
     while state == Probe::Running {
         let read = reader.read(&worker, &socket, |message| {

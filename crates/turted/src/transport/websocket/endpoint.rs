@@ -134,7 +134,7 @@ async fn open(call: Call) -> Result<Takeover, Refusal> {
     let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0 };
     let proof = credentials::verify(&worker, visitor, request.headers()).await;
     Ok(Box::new(move |socket, leftover| {
-        let reader = Reader::new(worker.config.limits.message_bytes, &leftover);
+        let reader = Reader::new(&worker.config.limits, &leftover);
         let socket = Rc::new(socket);
         if let Some(connection) = begin(&worker, peer, &socket, (response, proof)) {
             worker.clone().spawn(run(worker, connection, socket, reader));

@@ -4,9 +4,9 @@ use std::io;
 
 use bytes::Bytes;
 use futures_core::future::LocalBoxFuture;
-use turted_core::limits::MESSAGE_FRAGMENTS_MAX;
 use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Violation};
 
+use crate::config::Limits;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
@@ -45,9 +45,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// A reader of messages up to `message_bytes`, that begins with what HTTP read already.
-    pub(crate) fn new(message_bytes: usize, leftover: &Bytes) -> Self {
-        let limits = DecoderLimits { message_bytes, fragments: MESSAGE_FRAGMENTS_MAX };
+    /// A reader of messages within `limits`, that begins with what HTTP read already.
+    pub(crate) fn new(limits: &Limits, leftover: &Bytes) -> Self {
+        let limits =
+            DecoderLimits { message_bytes: limits.message_bytes, fragments: limits.message_fragments };
         Self { decoder: Decoder::new(limits), rest: leftover.to_vec(), unfinished: !leftover.is_empty() }
     }
 
