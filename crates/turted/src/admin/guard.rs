@@ -8,9 +8,9 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICAT
 use turted_core::auth::Secret;
 
 use super::api::problem;
+use crate::attempts::{AttemptLimits, Attempts};
 use crate::config::Config;
 use crate::http::Answer;
-use crate::attempts::{AttemptLimits, Attempts};
 
 /// What a request has to pass.
 #[derive(Debug)]

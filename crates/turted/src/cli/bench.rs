@@ -131,7 +131,7 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
 }
 
 fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
-    let authority = super::push::authority(&args.url)?;
+    let authority = super::push::authority(&args.url, &["http"])?;
     let address = address(&args.url, args.allow_remote)?;
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
     Ok(Plan {

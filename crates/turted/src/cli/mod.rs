@@ -2,6 +2,8 @@
 
 mod bench;
 mod check;
+mod exchange;
+mod man;
 mod output;
 mod push;
 mod serve;
@@ -41,23 +43,47 @@ Examples:
 Configuration: defaults < turted.toml < TURTED_* variables < flags; see docs/configuration.md.
 Without a command, turted serves.";
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  turted serve                               serve on 127.0.0.1:7117, or what turted.toml says
+  turted serve --config /etc/turted/turted.toml --log-level info
+  TURTED_ADMIN_LISTEN= turted serve          without metrics and API";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  turted check --config /etc/turted/turted.toml
+  turted check | grep '# from'               only what is no default";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  turted completions bash > /etc/bash_completion.d/turted
+  turted completions zsh > /usr/local/share/zsh/site-functions/_turted";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server; the default command
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Push an event to a running server
     Push(push::PushArgs),
     /// Load a running server with clients and measure it
     Bench(Box<bench::BenchArgs>),
     /// Validate the configuration and print the effective one, secrets masked
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(ServeArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the completions for a shell
-    #[command(after_help = "Example:\n  turted completions bash > /etc/bash_completion.d/turted")]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or the one of a command
+    #[command(after_help = man::EXAMPLES)]
+    Man {
+        /// The command, such as push
+        command: Option<String>,
     },
 }
 
@@ -118,6 +144,7 @@ where
         Command::Check(args) => check::run(&args.sources(variables)),
         Command::Token(args) => token::run(args, variables),
         Command::Completions { shell } => completions(shell),
+        Command::Man { command } => man::run(Cli::command(), command.as_deref()),
     }
 }
 

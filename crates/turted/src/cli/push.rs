@@ -4,29 +4,25 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
+use super::exchange::{Answer, exchange};
 use super::{EXIT_USAGE, Variables, complain, print};
 use crate::config::{Secret, read_secret};
+use crate::tls;
 
 /// The server refused the push.
 const EXIT_REFUSED: u8 = 1;
 /// No server answered.
 const EXIT_UNREACHED: u8 = 3;
-/// How long the whole exchange may take: the server's own patience with a request body.
-const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
-/// Bytes of an answer; the server's are far below.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a payload from standard input, above any sensible `limits.push_body_bytes`.
 const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -35,9 +31,12 @@ const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[command(after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("target").required(true).multiple(true)))]
 pub(super) struct PushArgs {
-    /// The push endpoint of the server
+    /// The push endpoint of the server, http or https
     #[arg(long, default_value = "http://127.0.0.1:7117/push/")]
     url: Uri,
+    /// Trust the certificates in this file instead of the system's (https)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Push to this user; may be repeated
     #[arg(long = "user", value_name = "NAME", group = "target")]
     users: Vec<String>,
@@ -62,6 +61,7 @@ Examples:
   turted push --broadcast NEWS '{\"text\":\"hello\"}'
   turted push --user adam --user eve --channel chat MESSAGE:NEW '\"hello\"'
   date +%s | TURTED_PUSH_PASSWORD=s3cret turted push --channel clock TICK -
+  turted push --url https://push.example.com/push/ --broadcast NEWS
 
 Exit codes: 0 accepted, 1 refused, 2 wrong usage, 3 no server reached.";
 
@@ -84,14 +84,14 @@ struct Targets<'a> {
 }
 
 pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
-    let request = match request(&args, variables) {
-        Ok(request) => request,
+    let (tls, request) = match prepare(&args, variables) {
+        Ok(prepared) => prepared,
         Err(message) => {
             complain(message);
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match exchange(&args.url, request) {
+    match exchange(&args.url, tls.as_ref(), request) {
         Ok(answer) => report(&answer),
         Err(error) => {
             complain(format_args!("no answer from {}: {error}", args.url));
@@ -100,8 +100,22 @@ pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
     }
 }
 
+/// All that can be wrong before anybody is asked.
+fn prepare(
+    args: &PushArgs,
+    variables: &Variables,
+) -> Result<(Option<TlsConnector>, Request<Full<Bytes>>), String> {
+    let request = request(args, variables)?;
+    let is_https = args.url.scheme_str() == Some("https");
+    if !is_https && args.ca.is_some() {
+        return Err("--ca: only https has certificates, and --url is http".into());
+    }
+    let tls = is_https.then(|| tls::connector(args.ca.as_deref())).transpose();
+    Ok((tls.map_err(|error| error.to_string())?, request))
+}
+
 fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>>, String> {
-    let authority = authority(&args.url)?;
+    let authority = authority(&args.url, &["http", "https"])?;
     let body = Body {
         event: &args.event,
         targets: Targets {
@@ -123,10 +137,12 @@ fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>
     builder.body(Full::new(body.into())).map_err(|error| format!("--url: {error}"))
 }
 
-/// Host and port of a URL this client can speak to.
-pub(super) fn authority(url: &Uri) -> Result<&str, String> {
-    let authority = url.authority().filter(|_| url.scheme_str() == Some("http"));
-    let authority = authority.ok_or("--url: expected http://HOST:PORT/PATH")?;
+/// Host and port of a URL with one of these schemes.
+pub(super) fn authority<'a>(url: &'a Uri, schemes: &[&str]) -> Result<&'a str, String> {
+    let is_spoken = url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme));
+    let authority = url.authority().filter(|_| is_spoken);
+    let authority =
+        authority.ok_or_else(|| format!("--url: expected {}://HOST:PORT/PATH", schemes.join(":// or ")))?;
     if authority.as_str().contains('@') {
         return Err("--url: credentials in a URL are visible to others; use TURTED_PUSH_PASSWORD".into());
     }
@@ -171,41 +187,6 @@ fn bearer(password: &Secret) -> Result<HeaderValue, String> {
         .map_err(|_| "the password has characters that no HTTP header can carry".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-struct Answer {
-    status: StatusCode,
-    body: Bytes,
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-fn exchange(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async {
-        tokio::time::timeout(EXCHANGE_WAIT_MAX, send(url, request))
-            .await
-            .map_err(|_| format!("nothing within {} s", EXCHANGE_WAIT_MAX.as_secs()))?
-    });
-    // A name look-up that hangs in the resolver must not keep the process.
-    runtime.shutdown_background();
-    answer
-}
-
-async fn send(url: &Uri, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-    let host = url.host().unwrap_or_default();
-    let stream = TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let answer = async move {
-        // Owned here: its end is what ends the connection.
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
-        Ok(Answer { status, body })
-    };
-    // What breaks the connection also breaks the answer, or comes too late to matter.
-    let (answer, _connection) = tokio::join!(answer, connection);
-    answer
 }
 
 fn report(answer: &Answer) -> ExitCode {

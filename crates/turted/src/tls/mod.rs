@@ -1,9 +1,10 @@
-//! TLS: the certificate, and how it changes while connections live.
+//! TLS: the certificate, how it changes while connections live, and whom we trust as a client.
 //!
 //! One crypto provider, aws-lc-rs, is named wherever one is needed; nothing relies on a provider
 //! that was installed for the whole process.
 
 mod session;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Tls;
 pub(crate) use session::{Session, UNSENT_BYTES_MAX};
+pub(crate) use trust::connector;
 
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +80,8 @@ impl Certificates {
 /// Everything a handshake needs. Tickets belong to it: after a change of the certificate nobody
 /// resumes a session that was made under the old one.
 fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = read_chain(&files.cert)?;
+    let chain = read_chain(&files.cert)
+        .map_err(|source| TlsError::Certificates { path: files.cert.clone(), source })?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|source| TlsError::Key { path: files.key.clone(), source })?;
     let provider = default_provider().into();
@@ -94,8 +97,8 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let refuse = |source| TlsError::Certificates { path: path.to_owned(), source };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(refuse)?;
-    if chain.is_empty() { Err(refuse(pem::Error::NoItemsFound)) } else { Ok(chain) }
+/// The certificates in a PEM file, at least one.
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect)?;
+    if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a test that fails says how to repeat it")]
 
 mod admin;
+mod commands;
 mod drain;
 mod embed;
 mod hostile;

@@ -16,7 +16,6 @@ pub use packet::{Packet, PacketType, encode_binary};
 pub use payload::{PayloadEncoder, decode_payload};
 pub use v3::{decode_binary_payload, encode_binary_payload};
 
-
 /// The version of the protocol a client asked for with `EIO=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

@@ -1,0 +1,90 @@
+//! One HTTP request to a server and its answer, in the clear or over TLS.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::CertificateError;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long the whole exchange may take: the server's own patience with a request body.
+const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
+/// Bytes of an answer; the server's are far below.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+/// Why it did not.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Asks the server of `url`, over TLS if there is a connector.
+///
+/// # Errors
+/// Nobody answered in time, or nobody who is believed to be the server.
+pub(super) fn exchange(
+    url: &Uri,
+    tls: Option<&TlsConnector>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async {
+        tokio::time::timeout(EXCHANGE_WAIT_MAX, send(url, tls, request))
+            .await
+            .map_err(|_| format!("nothing within {} s", EXCHANGE_WAIT_MAX.as_secs()))?
+    });
+    // A name look-up that hangs in the resolver must not keep the process.
+    runtime.shutdown_background();
+    answer
+}
+
+async fn send(
+    url: &Uri,
+    tls: Option<&TlsConnector>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Failure> {
+    let host = url.host().unwrap_or_default();
+    let usual = if tls.is_some() { 443 } else { 80 };
+    let stream = TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(usual))).await?;
+    let Some(tls) = tls else { return speak(stream, request).await };
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+    speak(tls.connect(name, stream).await.map_err(explain)?, request).await
+}
+
+/// Tells what to do about a server that nobody known vouches for.
+fn explain(error: io::Error) -> Failure {
+    let refused = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match refused {
+        // A namesake of somebody trusted has another key.
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "nobody this system trusts vouches for its certificate; name who does with --ca FILE".into(),
+        _ => error.into(),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Failure> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async move {
+        // Owned here: its end is what ends the connection.
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        Ok(Answer { status, body })
+    };
+    // What breaks the connection also breaks the answer, or comes too late to matter.
+    let (answer, _connection) = tokio::join!(answer, connection);
+    answer
+}

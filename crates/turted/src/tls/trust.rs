@@ -1,0 +1,74 @@
+//! TLS as a client: whom `turted push` believes to be the server it asks.
+//!
+//! The roots are the system's, as curl and openssl find them (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! included), so that a company's own authority counts on machines that know it; a list compiled
+//! into the program would neither know it nor ever forget an authority that fell.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::read_chain;
+
+/// Why nobody can be believed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrustError {
+    /// The file with the certificates cannot be read.
+    #[error("cannot read the certificates in {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// It holds something else than certificates.
+    #[error("the certificates in {path} cannot be used: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// The system knows no authority, as in an empty container.
+    #[error("this system trusts no authority; name a file of certificates with --ca")]
+    NoRoots,
+    /// The crypto provider has no protocol version, which no build of ours has.
+    #[error(transparent)]
+    Provider(#[from] rustls::Error),
+}
+
+/// What makes connections to servers that the certificates in `ca` vouch for, or else those that
+/// the system trusts.
+pub(crate) fn connector(ca: Option<&Path>) -> Result<TlsConnector, TrustError> {
+    let roots = match ca {
+        Some(path) => roots_in(path)?,
+        None => roots_of_system()?,
+    };
+    let mut config = ClientConfig::builder_with_provider(default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config).into())
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, TrustError> {
+    let chain =
+        read_chain(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in chain {
+        roots.add(certificate).map_err(|source| TrustError::Unusable { path: path.to_owned(), source })?;
+    }
+    Ok(roots)
+}
+
+fn roots_of_system() -> Result<RootCertStore, TrustError> {
+    let mut roots = RootCertStore::empty();
+    // One that cannot be read or used vouches for nobody; the others still do.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(TrustError::NoRoots) } else { Ok(roots) }
+}

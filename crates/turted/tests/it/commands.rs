@@ -1,0 +1,97 @@
+//! The commands beside `serve`, as programs: what they print, and whom they believe.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::support::{Kind, Pair, TestServer};
+
+fn turted(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap()
+}
+
+fn complaint(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+#[test]
+fn a_push_over_tls_reaches_the_server_that_the_named_certificate_vouches_for() {
+    let pair = Pair::new();
+    let server = TestServer::with(|config| {
+        config.tls = Some(pair.files());
+        config.push.password = Some("tiger".into());
+    });
+    let tunnel = pair.tunnel(server.address());
+    let mut client = crate::support::Client::connect(tunnel.address(), Kind::V4_WEBSOCKET);
+    let (cert, port) = (pair.files().cert, server.address().port());
+    let cert = cert.to_str().unwrap();
+    let url = format!("https://localhost:{port}/push/");
+    let password = ("TURTED_PUSH_PASSWORD", "tiger");
+    let push = ["push", "--broadcast", "--url", &url, "NEWS", "[1.0]"];
+
+    let named = turted(&[&push[..], &["--ca", cert]].concat(), &[password]);
+    assert_eq!(named.status.code(), Some(0), "{named:?}");
+    assert!(String::from_utf8(named.stdout).unwrap().starts_with(r#"{"delivered":1,"#));
+    let event = client.event();
+    assert_eq!((event.name.as_str(), event.payload), ("NEWS", json!([1.0])));
+
+    let by_system = turted(&push, &[password, ("SSL_CERT_FILE", cert)]);
+    assert_eq!(
+        by_system.status.code(),
+        Some(0),
+        "the system's roots are read where it has them: {by_system:?}"
+    );
+    assert_eq!(client.event().name, "NEWS");
+
+    let wrong = turted(&[&push[..], &["--ca", cert]].concat(), &[("TURTED_PUSH_PASSWORD", "lion")]);
+    assert_eq!(
+        complaint(&wrong),
+        (Some(1), "turted: refused, 401 Unauthorized: Wrong auth data\n".to_owned())
+    );
+}
+
+#[test]
+fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
+    let (pair, other) = (Pair::new(), Pair::new());
+    let server = TestServer::with(|config| config.tls = Some(pair.files()));
+    let port = server.address().port();
+    let [own, others] = [&pair, &other].map(|pair| pair.files().cert.to_str().unwrap().to_owned());
+    let key = pair.files().key.to_str().unwrap().to_owned();
+    let refused = |host: &str, rest: &[&str], reason: &str| {
+        let url = format!("https://{host}:{port}/push/");
+        let output = turted(&[&["push", "--broadcast", "--url", &url, "E"], rest].concat(), &[]);
+        let (code, text) = complaint(&output);
+        assert!(
+            code == Some(3) && text.starts_with(&format!("turted: no answer from {url}: {reason}")),
+            "{text}"
+        );
+    };
+    let unknown = "nobody this system trusts vouches for its certificate; name who does with --ca FILE";
+    refused("localhost", &["--ca", &others], unknown);
+    refused("127.0.0.1", &["--ca", &own], "invalid peer certificate: certificate not valid for name");
+    let url = format!("https://localhost:{port}/push/");
+    let nobody = turted(&["push", "--broadcast", "--url", &url, "E"], &[("SSL_CERT_FILE", &key)]);
+    let expected = "turted: this system trusts no authority; name a file of certificates with --ca\n";
+    assert_eq!(complaint(&nobody), (Some(2), expected.to_owned()));
+    for (file, reason) in [(key.as_str(), "no items found"), ("/nowhere/at/all", "No such file")] {
+        let output = turted(&["push", "--broadcast", "--url", &url, "--ca", file, "E"], &[]);
+        let (code, text) = complaint(&output);
+        assert!(code == Some(2) && text.contains(reason) && text.contains(file), "{text}");
+    }
+}
+
+#[test]
+fn completions_know_every_command_in_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = String::from_utf8(turted(&["completions", shell], &[]).stdout).unwrap();
+        for word in ["serve", "push", "check", "token", "completions", "man", "password-file", "ca"] {
+            assert!(script.contains(word), "{word} for {shell}");
+        }
+    }
+}
