@@ -24,6 +24,9 @@ scale *ARGS:
 # Readers that stall, connections that come and go: about 6 minutes, --quick 2. Writes docs/benchmarks.md.
 endurance *ARGS:
     bench/endurance {{ARGS}}
+# Builds the Debian package (needs cargo-deb).
+deb:
+    packaging/deb
 
 # Checks licences and sources of the dependencies (needs cargo-deny).
 deny:

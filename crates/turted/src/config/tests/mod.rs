@@ -5,6 +5,7 @@ mod channels;
 mod credentials;
 mod docs;
 mod messages;
+mod packaging;
 mod sources;
 mod tls;
 

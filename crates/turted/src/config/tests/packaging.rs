@@ -1,0 +1,68 @@
+//! What `packaging/` sets exists, and does what it says.
+
+use super::*;
+
+const SAMPLE: &str = include_str!("../../../../../packaging/turted.toml");
+const UNIT: &str = include_str!("../../../../../packaging/turted.service");
+const COMPOSE: &str = include_str!("../../../../../packaging/compose.yaml");
+const DOCKERFILE: &str = include_str!("../../../../../packaging/Dockerfile");
+
+#[test]
+fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
+    let place = Place::new(SAMPLE);
+    assert_eq!(place.load(&[], &[]).unwrap().config, Config::default());
+    let uncommented: String = SAMPLE
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| format!("{}\n", line.replace("/etc/turted/", "")))
+        // What only a machine with a certificate has.
+        .filter(|line| !line.starts_with("tls_"))
+        .collect();
+    let place = Place::new(&uncommented);
+    std::fs::create_dir(place.0.path().join("assets")).unwrap();
+    place.write("push.password", "a");
+    place.write("token.prefix", "b");
+    let config = place.load(&[], &[]).unwrap().config;
+    assert_eq!(config.listen, "0.0.0.0:7117".parse().unwrap());
+    assert!(matches!(config.auth.method, ClientAuth::Token(_)) && config.push.password.is_some());
+    assert!(!config.channels.is_empty());
+}
+
+/// The variables of turted that a file names.
+fn variables(text: &str) -> Vec<&str> {
+    let is_part = |character: char| character.is_ascii_uppercase() || character == '_';
+    let words = text.split(|character: char| !is_part(character));
+    words.filter(|word| word.starts_with("TURTED_")).collect()
+}
+
+#[test]
+fn unit_compose_file_and_dockerfile_name_variables_that_exist() {
+    for text in [UNIT, COMPOSE, DOCKERFILE] {
+        let named = variables(text);
+        assert!(!named.is_empty());
+        for name in named {
+            assert!(SETTINGS.iter().any(|setting| setting.variable() == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_compose_file_starts_a_server_that_others_may_reach() {
+    let place = Place::new("");
+    let secrets = place.0.path().display().to_string();
+    for name in ["push_password", "token_prefix", "admin_token"] {
+        assert!(COMPOSE.contains(&format!("\n  {name}:\n    file: ")), "{name}");
+        place.write(name, "a secret");
+    }
+    let lines = COMPOSE.lines().filter_map(|line| line.trim().split_once(": "));
+    let set: Vec<(String, String)> = lines
+        .filter(|(name, _)| name.starts_with("TURTED_"))
+        .map(|(name, value)| (name.to_owned(), value.replace("/run/secrets", &secrets)))
+        .chain([("TURTED_LISTEN".to_owned(), "0.0.0.0:7117".to_owned())])
+        .collect();
+    assert!(DOCKERFILE.contains("TURTED_LISTEN=0.0.0.0:7117"));
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let config = place.load(&set, &[]).unwrap().config;
+    assert!(!config.insecure && config.admin.token.is_some() && config.push.password.is_some());
+}
