@@ -80,7 +80,7 @@ async function run(t, command, args, port, env = {}) {
   await until(look, () => `${command} to listen: ${output}`);
 }
 
-async function nginx(t, server) {
+async function nginx(t, server, scheme = 'http') {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
   const sample = adapt('nginx.conf', [
@@ -88,6 +88,7 @@ async function nginx(t, server) {
     ['/etc/ssl/turted/fullchain.pem', cert],
     ['/etc/ssl/turted/privkey.pem', key],
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
+    ['proxy_pass http://turted', `proxy_pass ${scheme}://turted`],
     ['127.0.0.0/8', INSIDE],
   ]);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
