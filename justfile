@@ -13,6 +13,10 @@ fuzz TARGET SECONDS="60":
 bench *ARGS:
     cargo run --release --locked --package turted -- bench {{ARGS}}
 
+# Measures whether comparisons of secrets take the same time, however right a guess is.
+timing:
+    cargo test --release --locked --package turted-core --test timing -- --ignored --nocapture --test-threads 1
+
 # Measures this server beside others: about 10 minutes, --quick 4. Writes docs/benchmarks.md.
 compare *ARGS:
     bench/compare {{ARGS}}
@@ -24,6 +28,7 @@ scale *ARGS:
 # Readers that stall, connections that come and go: about 6 minutes, --quick 2. Writes docs/benchmarks.md.
 endurance *ARGS:
     bench/endurance {{ARGS}}
+
 # Builds the Debian package (needs cargo-deb).
 deb:
     packaging/deb
