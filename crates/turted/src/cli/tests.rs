@@ -41,6 +41,18 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
+/// Every user of a machine can read the command lines of all programs on it.
+#[test]
+fn no_flag_takes_a_secret() {
+    let words = ["password", "secret", "token", "key", "prefix", "suffix"];
+    for command in Cli::command().get_subcommands() {
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            let is_secret = words.iter().any(|word| flag.contains(word)) && !flag.ends_with("-file");
+            assert!(!is_secret, "{} --{flag}", command.get_name());
+        }
+    }
+}
+
 #[test]
 fn a_push_carries_targets_password_and_the_payload_byte_for_byte() {
     let (url, request) = server(ACCEPTED);
