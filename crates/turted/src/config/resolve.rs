@@ -94,14 +94,14 @@ fn check_proxies(collected: &mut Collected) {
 }
 
 /// One value that must not be above another.
-struct Relation {
+pub(super) struct Relation {
     small: (&'static str, fn(&Config) -> usize),
     large: (&'static str, fn(&Config) -> usize),
     reason: &'static str,
 }
 
 /// The relations that `turted_core::limits` asserts for the defaults.
-const RELATIONS: [Relation; 8] = [
+pub(super) const RELATIONS: [Relation; 8] = [
     Relation {
         small: ("auth.timeout", |config| match config.auth.method {
             ClientAuth::Http(_) => millis(config.auth.timeout),

@@ -110,7 +110,10 @@ fn a_key_that_is_none_is_told_without_being_shown() {
             "the key is not one of this algorithm (ES256 needs P-256, ES384 P-384, EdDSA Ed25519)",
         ),
     ];
-    for (algorithm, key, reason) in cases {
+    let short = include_str!("../../../tests/keys/rsa1024.pub.pem");
+    for (algorithm, key, reason) in
+        cases.into_iter().chain([("RS256", short, "an RSA key has at least 2048 bits")])
+    {
         let variables = [("TURTED_AUTH_ALGORITHM", algorithm), ("TURTED_AUTH_KEY", key)];
         let what = format!("`auth.key` with `auth.algorithm` = \"{algorithm}\": {reason}");
         check("", &variables, &format!("TURTED_AUTH_KEY: {what}"));

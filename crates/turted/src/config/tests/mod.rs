@@ -6,6 +6,7 @@ mod credentials;
 mod docs;
 mod messages;
 mod packaging;
+mod snapshots;
 mod sources;
 mod tls;
 
