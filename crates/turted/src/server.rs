@@ -42,7 +42,7 @@ const WORKERS_MAX: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -51,7 +51,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The operating system refuses a thread or its runtime.
-    #[error("cannot start a thread")]
+    #[error("cannot start a thread: {0}")]
     Start(#[source] io::Error),
     /// The operating system has no random numbers.
     #[error("no random numbers")]

@@ -108,7 +108,7 @@ fn reload(certificates: Option<&Certificates>) {
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("cannot start the runtime")]
+    #[error("cannot start the runtime: {0}")]
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Server(#[from] ServerError),

@@ -87,6 +87,17 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
 }
 
 #[test]
+fn a_server_that_cannot_listen_says_where_and_why() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listen = turted(&["serve", "--listen", &address], &[("TURTED_ADMIN_LISTEN", "")]);
+    let expected = format!("turted: cannot listen on {address}: Address already in use (os error 98)\n");
+    assert_eq!(complaint(&listen), (Some(1), expected.clone()));
+    let admin = turted(&["serve", "--listen", "127.0.0.1:0"], &[("TURTED_ADMIN_LISTEN", &address)]);
+    assert_eq!(complaint(&admin), (Some(1), expected));
+}
+
+#[test]
 fn completions_know_every_command_in_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = String::from_utf8(turted(&["completions", shell], &[]).stdout).unwrap();
