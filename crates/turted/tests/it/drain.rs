@@ -324,6 +324,33 @@ fn running_out_of_descriptors_costs_no_cpu_and_passes() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
 
+#[test]
+fn a_program_that_is_given_few_descriptors_keeps_some_for_those_who_look_after_it() {
+    raise_descriptors();
+    let child = Child::start_with_descriptors(128, &[]);
+    let mut client = child.client(Kind::V4_WEBSOCKET);
+    let mut kept = child.http();
+    let crowd: Vec<_> = (0..300).map(|_| TcpStream::connect(child.address()).unwrap()).collect();
+    let (before, began) = (child.cpu(), Instant::now());
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(child.admin().get("/health").status, 200, "on a new connection each time");
+        assert_eq!(kept.get("/health").text(), "ok\n");
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        pause();
+    }
+    let used = child.cpu() - before;
+    assert!(used < Duration::from_millis(600), "{used:?} of 2 s");
+    let metrics = child.admin().get("/metrics");
+    assert!(metrics.text().contains(r#"turted_refusals_total{rule="connections"}"#), "{}", metrics.text());
+    drop(crowd);
+    eventually("there is room again", || {
+        let mut http = child.http();
+        http.send_request("GET", "/health", &[], b"");
+        http.read().is_some_and(|answer| answer.status == 200)
+    });
+    assert_eq!(child.client(Kind::V4_POLLING).ask("ECHO", "1"), r#"42["ECHO",1]"#);
+}
+
 #[allow(clippy::disallowed_methods, reason = "CPU time is measured over real time")]
 fn pause() {
     thread::sleep(Duration::from_millis(20));

@@ -21,7 +21,18 @@ pub(crate) struct Child {
 impl Child {
     /// Starts the program on free ports, with these variables and no others.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_turted"))
+        Self::run(Command::new(env!("CARGO_BIN_EXE_turted")), variables)
+    }
+
+    /// The same with so few file descriptors.
+    pub(crate) fn start_with_descriptors(few: usize, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -n {few} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_turted")]);
+        Self::run(shell, variables)
+    }
+
+    fn run(mut command: Command, variables: &[(&str, &str)]) -> Self {
+        let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"])
             .env_clear()
             .env("TURTED_ADMIN_LISTEN", "127.0.0.1:0")
