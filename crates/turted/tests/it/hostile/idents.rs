@@ -3,7 +3,7 @@
 use turted::config::ClientAuth;
 
 use super::guesses::from;
-use crate::support::{Client, Kind, TestServer};
+use crate::support::{Client, Kind, TestServer, WebSocket};
 
 const WRONG: &str = r#"{"username":"u","password":"lion"}"#;
 const RIGHT: &str = r#"{"username":"u","password":"tiger"}"#;
@@ -34,12 +34,36 @@ fn handshake(server: &TestServer, kind: Kind, data: &str) -> String {
     answer.text().split_once(':').unwrap().1.to_owned()
 }
 
+/// What turted.v1 answers an `ident`, in the words of the others.
+fn v1_command(server: &TestServer, _: Kind, data: &str) -> String {
+    let mut socket = WebSocket::connect(server.address(), "/ws", &[]).unwrap();
+    assert!(socket.text().unwrap().starts_with(r#"{"welcome":"#));
+    socket.send_text(format!(r#"{{"id":1,"do":"ident","data":{data}}}"#));
+    v1_answer(&mut socket)
+}
+
+/// The same for credentials in a header.
+fn v1_header(server: &TestServer, _: Kind, data: &str) -> String {
+    // "u:tiger" and "u:lion" in base64.
+    let basic = if data == RIGHT { "Basic dTp0aWdlcg==" } else { "Basic dTpsaW9u" };
+    let mut socket = WebSocket::connect(server.address(), "/ws", &[("Authorization", basic)]).unwrap();
+    assert!(socket.text().unwrap().starts_with(r#"{"welcome":"#));
+    v1_answer(&mut socket)
+}
+
+fn v1_answer(socket: &mut WebSocket) -> String {
+    let answer: serde_json::Value = serde_json::from_str(&socket.text().unwrap()).unwrap();
+    assert_eq!(answer["error"]["code"], "ident-refused", "{answer}");
+    format!(r#"42["ERROR",{}"#, answer["error"]["reason"])
+}
+
 #[test]
 fn every_way_to_ident_is_counted_and_closed() {
     type Way = fn(&TestServer, Kind, &str) -> String;
     let polled = [Kind::V3_POLLING, Kind::V4_POLLING, Kind::V4_WEBSOCKET];
     let ways: Vec<(Way, Kind)> = (Kind::ALL.map(|kind| (command as Way, kind)).into_iter())
         .chain(polled.map(|kind| (handshake as Way, kind)))
+        .chain([v1_command as Way, v1_header].map(|way| (way, Kind::V4_WEBSOCKET)))
         .collect();
     for (way, kind) in &ways {
         let server = TestServer::with(|config| {
