@@ -124,7 +124,7 @@ error_codes! {
     UserMissing "user-missing" "the data of ident name a user as username or user"
     UserInvalid "user-invalid" "a user is an integer or a string of 1 to 255 bytes without control characters"
     IdentRefused "ident-refused" "ident proves who the user is, as the authenticator of the server asks (auth.method)"
-    JoinRefused "join-refused" "a channel is joined only by whom its rule lets in ([[channels]])"
+    JoinRefused "join-refused" "a channel is joined only by whom its rule lets in (`[[channels]]`)"
     TooManyChannels "too-many-channels" "a connection joins no more channels than limits.channels_per_connection"
     TooManyUsers "too-many-users" "a connection is no more users than limits.users_per_connection"
     SessionInvalid "session-invalid" "session is the one that welcome gave"
