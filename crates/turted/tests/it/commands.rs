@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::support::{Kind, Pair, TestServer};
+use crate::support::{Child, Kind, Pair, TestServer};
 
 fn turted(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_turted"))
@@ -95,6 +95,19 @@ fn a_server_that_cannot_listen_says_where_and_why() {
     assert_eq!(complaint(&listen), (Some(1), expected.clone()));
     let admin = turted(&["serve", "--listen", "127.0.0.1:0"], &[("TURTED_ADMIN_LISTEN", &address)]);
     assert_eq!(complaint(&admin), (Some(1), expected));
+}
+
+#[test]
+fn log_lines_are_json_objects_if_the_operator_wants_machines_to_read_them() {
+    let child = Child::start(&[("TURTED_LOG_FORMAT", "json"), ("TURTED_LOGLEVEL", "info")]);
+    let output = child.stop();
+    let (lines, banner): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with('{'));
+    let lines: Vec<serde_json::Value> =
+        lines.into_iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stopping = lines.iter().find(|line| line["message"] == "stopping").unwrap();
+    assert_eq!((&stopping["level"], &stopping["signal"]), (&json!("INFO"), &json!("SIGTERM")));
+    assert!(stopping["timestamp"].is_string());
+    assert!(!banner.iter().any(|line| line.contains("INFO")), "{banner:?}");
 }
 
 #[test]
