@@ -242,7 +242,8 @@ impl<C: Recipient> Fanout<C> {
     fn next(&mut self) -> Option<Rc<C>> {
         self.writes = self.writes.wrapping_add(1);
         let Self { small, large, .. } = self;
-        let (first, second) = if self.writes.is_multiple_of(LARGE_SHARE) { (large, small) } else { (small, large) };
+        let (first, second) =
+            if self.writes.is_multiple_of(LARGE_SHARE) { (large, small) } else { (small, large) };
         first.pop_front().or_else(|| second.pop_front())
     }
 

@@ -16,6 +16,10 @@ fn each_key_tells_what_it_expects() {
             format!("{}\n", error.unwrap_err())
         })
         .collect();
+    // A new key is a line of that file, in the order of the table.
+    for (told, written) in told.lines().zip(include_str!("wrong_types.txt").lines()) {
+        assert_eq!(told, written);
+    }
     assert_eq!(told, include_str!("wrong_types.txt"));
 }
 
@@ -41,6 +45,10 @@ fn each_relation_is_told_with_both_values_and_the_reason() {
         (
             "[limits]\ninbox_dispatches = 999",
             "turted.toml:2:20: `limits.batch_dispatches` = 1000 is above `limits.inbox_dispatches` = 999: a batch must fit into an inbox",
+        ),
+        (
+            "[limits]\nexpansion_bytes = 1048575",
+            "turted.toml:2:19: `limits.push_body_bytes` = 1048576 is above `limits.expansion_bytes` = 1048575: a push to one target must not be too large",
         ),
         (
             "[limits]\noutbox_frames = 299",
