@@ -39,8 +39,8 @@ pub(crate) use stamp::STAMP_BYTES;
 const DESCRIPTORS_RESERVED: u64 = 64;
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How long a server may take to notice that its clients are gone. What it still has then, it keeps.
-const CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a server may take to notice that one more client is gone. What it still has then, it keeps.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long the last deliveries may take.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Between two looks at the progress.
@@ -280,12 +280,17 @@ impl<P: FnMut(Progress)> Run<P> {
 
     /// Looks at the server's process once it has noticed that its clients are gone.
     async fn look_when_closed(&self, before: Option<Usage>) -> Result<Option<Usage>, BenchError> {
-        let deadline = Instant::now() + CLOSE_WAIT_MAX;
+        let mut fewest = usize::MAX;
+        let mut deadline = Instant::now() + CLOSE_WAIT_MAX;
         loop {
             sleep(SETTLE).await;
             let now = self.look()?;
-            let is_closed = now.zip(before).is_none_or(|(now, before)| now.descriptors <= before.descriptors);
-            if is_closed || Instant::now() >= deadline {
+            let Some((usage, before)) = now.zip(before) else { return Ok(now) };
+            if usage.descriptors < fewest {
+                fewest = usage.descriptors;
+                deadline = Instant::now() + CLOSE_WAIT_MAX;
+            }
+            if fewest <= before.descriptors || Instant::now() >= deadline {
                 return Ok(now);
             }
         }
