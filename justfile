@@ -25,7 +25,7 @@ compare *ARGS:
 scale *ARGS:
     bench/scale {{ARGS}}
 
-# Readers that stall, connections that come and go: about 6 minutes, --quick 2. Writes docs/benchmarks.md.
+# Readers that stall, connections that come and go: about 8 minutes, --quick 2. Writes docs/benchmarks.md.
 endurance *ARGS:
     bench/endurance {{ARGS}}
 

@@ -16,7 +16,7 @@ Linux, two cores, cargo, node and npm, and nothing else on the machine that work
 |---|---|---|
 | `just compare` | turted beside servers of others, over each transport, and the targets | 10 minutes, 4 |
 | `just scale` | what cost grows with, and what a million connections would need | 6 minutes, 3 |
-| `just endurance` | readers that stall, connections that come and go | 6 minutes, 2 |
+| `just endurance` | readers that stall, connections that come and go | 8 minutes, 2 |
 
 All of them load servers with `turted bench` (`turted bench --help`), which works with any running server: real clients, one per
 connection, and a backend that pushes over one kept connection. A client counts what it receives, twice, out of order or not at

@@ -78,15 +78,15 @@ def last_line(path):
     return lines[-1] if lines else "it said nothing"
 
 
-def bench(port, pid, arguments, seconds):
-    """Runs the generator for `seconds` of pushing; its report, or `Failed`."""
+def bench(port, pid, arguments, seconds, wait=RUN_WAIT):
+    """Runs the generator for `seconds` of pushing and at most `wait` for the rest; its report, or `Failed`."""
     # taskset replaces itself by the server: its process is the server's.
     command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", f"http://127.0.0.1:{port}"]
     command += ["--pid", str(pid), "--json", "--duration", f"{seconds}s", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + RUN_WAIT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + wait)
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"no report within {seconds + RUN_WAIT} s") from error
+        raise Failed(f"no report within {seconds + wait} s") from error
     if not done.stdout:
         raise Failed((done.stderr.strip().splitlines() or ["no report"])[-1])
     return checked(json.loads(done.stdout))
