@@ -2,11 +2,11 @@
 //!
 //! Events and arguments are those of the node server, byte for byte; acknowledgements are new.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::Identity;
 use crate::name::Name;
+use crate::wire::json::push_string;
 
 /// The answer to one command.
 ///
@@ -51,7 +51,7 @@ impl Reply<'_> {
         match self {
             Self::Echo(data) | Self::Pong(data) => data.map_or("null", RawValue::get).to_owned(),
             Self::Refused(reason) => quoted(reason),
-            _ => format!("{{{}}}", self.members()),
+            _ => self.object(""),
         }
     }
 
@@ -60,26 +60,27 @@ impl Reply<'_> {
     pub fn ack(&self) -> String {
         match self {
             Self::Pong(None) => r#"{"ok":true}"#.to_owned(),
-            Self::Refused(_) => format!(r#"{{"ok":false,{}}}"#, self.members()),
-            _ => format!(r#"{{"ok":true,{}}}"#, self.members()),
+            Self::Refused(_) => self.object(r#""ok":false,"#),
+            _ => self.object(r#""ok":true,"#),
         }
     }
 
-    /// The members of the acknowledgement beside `ok`.
-    fn members(&self) -> String {
-        match self {
-            Self::Identified(identity) => format!(r#""username":{}"#, identity.username_json),
-            Self::Joined(name) | Self::Left(name) => {
-                format!(r#""channel":{}"#, quoted(name.as_str()))
-            }
-            Self::Echo(_) | Self::Pong(_) => format!(r#""data":{}"#, self.argument()),
-            Self::Refused(reason) => format!(r#""error":{}"#, quoted(reason)),
-        }
+    /// A JSON object of `first`, members with a comma behind them, and what the reply says.
+    fn object(&self, first: &str) -> String {
+        let (key, value) = match self {
+            Self::Identified(identity) => (r#""username":"#, identity.username_json.clone()),
+            Self::Joined(name) | Self::Left(name) => (r#""channel":"#, quoted(name.as_str())),
+            Self::Echo(_) | Self::Pong(_) => (r#""data":"#, self.argument()),
+            Self::Refused(reason) => (r#""error":"#, quoted(reason)),
+        };
+        ["{", first, key, &value, "}"].concat()
     }
 }
 
 fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    let mut quoted = String::new();
+    push_string(&mut quoted, text);
+    quoted
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use crate::dispatch::{Dispatch, Via};
 /// Appends `text` as a JSON string, quotes included.
 ///
 /// Most names and session ids need no escape and are copied; the rest is left to `serde_json`.
-pub(super) fn push_string(out: &mut String, text: &str) {
+pub(crate) fn push_string(out: &mut String, text: &str) {
     if text.bytes().any(needs_escape) {
         out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
         return;
     }
+    // The buffer grows once, not at the quotation mark, the text and the other one.
+    out.reserve(text.len() + 2);
     out.push('"');
     out.push_str(text);
     out.push('"');

@@ -5,7 +5,7 @@
 pub mod chunked;
 pub mod engineio;
 mod form;
-mod json;
+pub(crate) mod json;
 pub mod legacy;
 pub mod proxy;
 pub mod socketio;

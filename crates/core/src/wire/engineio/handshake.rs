@@ -1,8 +1,12 @@
 //! The first packet of a session: its id and its times.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use crate::wire::json;
+
+/// Bytes of a packet with an id of 20 characters and all of its fields.
+const PACKET_BYTES: usize = 128;
 
 /// What the server tells a client at the start (engine.io protocol, "Handshake").
 ///
@@ -49,18 +53,23 @@ impl Handshake<'_> {
     /// The open packet. Durations are sent in whole milliseconds.
     #[must_use]
     pub fn to_packet(&self) -> String {
-        let mut packet = String::from(r#"0{"sid":"#);
+        let mut packet = String::with_capacity(PACKET_BYTES);
+        packet.push_str(r#"0{"sid":"#);
         json::push_string(&mut packet, self.sid);
         packet.push_str(match self.upgrades {
             Upgrades::WebSocket => r#","upgrades":["websocket"]"#,
             Upgrades::None => r#","upgrades":[]"#,
         });
         let (interval, timeout) = (self.ping_interval.as_millis(), self.ping_timeout.as_millis());
-        packet.push_str(&format!(r#","pingInterval":{interval},"pingTimeout":{timeout}"#));
+        write(&mut packet, format_args!(r#","pingInterval":{interval},"pingTimeout":{timeout}"#));
         if let Some(bytes) = self.max_payload {
-            packet.push_str(&format!(r#","maxPayload":{bytes}"#));
+            write(&mut packet, format_args!(r#","maxPayload":{bytes}"#));
         }
         packet.push('}');
         packet
     }
+}
+
+fn write(packet: &mut String, text: std::fmt::Arguments<'_>) {
+    packet.write_fmt(text).expect("a string takes all that is written to it");
 }

@@ -8,6 +8,9 @@ use crate::wire::json;
 /// Bytes of a dispatch packet beside event, payload, via and offset, rounded up.
 const DISPATCH_OVERHEAD_BYTES: usize = 60;
 
+/// Bytes of the packet that accepts a connection, with two ids of 20 characters.
+const CONNECT_BYTES: usize = 64;
+
 /// An event with arguments that are JSON texts already: `42["OK",{"channel":"news"}]`.
 ///
 /// ```
@@ -16,7 +19,9 @@ const DISPATCH_OVERHEAD_BYTES: usize = 60;
 /// ```
 #[must_use]
 pub fn encode_event(name: &str, args: &[&str]) -> String {
-    let mut packet = String::from("42[");
+    let bytes = args.iter().map(|arg| arg.len() + 1).sum::<usize>() + name.len() + 6;
+    let mut packet = String::with_capacity(bytes);
+    packet.push_str("42[");
     json::push_string(&mut packet, name);
     for arg in args {
         packet.push(',');
@@ -38,11 +43,11 @@ pub fn encode_ack(id: u64, arg: &str) -> String {
 /// recover (socket.io protocol v5, "Connection to a namespace").
 #[must_use]
 pub fn encode_connect(version: Version, sid: &str, pid: Option<&str>) -> String {
-    let mut packet = String::from("40");
     if version == Version::V3 {
-        return packet;
+        return "40".to_owned();
     }
-    packet.push_str(r#"{"sid":"#);
+    let mut packet = String::with_capacity(CONNECT_BYTES);
+    packet.push_str(r#"40{"sid":"#);
     json::push_string(&mut packet, sid);
     if let Some(pid) = pid {
         packet.push_str(r#","pid":"#);

@@ -127,6 +127,9 @@ impl Query {
     /// Decodes a query string; `None` if it is not UTF-8.
     pub(crate) fn parse(query: &str) -> Option<Self> {
         let decode = |text: &str| {
+            if !text.contains(['+', '%']) {
+                return Some(text.to_owned());
+            }
             let spaced = text.replace('+', " ");
             percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
         };
@@ -204,7 +207,7 @@ async fn serve(
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
     let Some(sid) = query.get("sid") else {
-        return open(worker, (peer, &request), &query, transport);
+        return open(worker, (peer, &request), query, transport);
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
@@ -226,7 +229,7 @@ async fn serve(
 fn open<B>(
     worker: &Rc<Worker>,
     (peer, request): (IpAddr, &Request<B>),
-    query: &Query,
+    query: Query,
     transport: TransportName,
 ) -> Result<Outcome, EngineRefusal> {
     if worker.shared.life.is_draining() {
@@ -238,12 +241,12 @@ fn open<B>(
     }
     match transport {
         TransportName::Polling => {
-            let (id, body) = engine::open_polling(worker, (version, peer), query)?;
+            let (id, body) = engine::open_polling(worker, (version, peer), &query)?;
             Ok(polling_answer(id, Some(version), body).into())
         }
         TransportName::WebSocket => {
             let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), (version, peer), query.clone(), key)))
+            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), (version, peer), query, key)))
         }
     }
 }
