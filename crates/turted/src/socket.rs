@@ -1,10 +1,12 @@
 //! A client's socket, with or without TLS: reads and writes that never wait, and the ways to end it.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
@@ -60,14 +62,15 @@ impl Socket {
         Ok(DetachedSocket { tcp: self.tcp.into_std()?, tls: self.tls, permit: self.permit })
     }
 
-    /// Waits for bytes to read, or for the end. Cancel safe.
+    /// Waits for bytes to read, or for the end. Cancel safe. One task at a time may wait: the one
+    /// that reads. So it needs no place in a list of waiters, which would make every task larger.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        if self.tls.as_ref().is_some_and(|tls| tls.may_have_unread()) {
+        if self.may_have_unread() {
             // A peer that never stops sending does not keep this task from giving way.
             consume_budget().await;
             return Ok(());
         }
-        self.tcp.readable().await
+        poll_fn(|context| self.tcp.poll_read_ready(context)).await
     }
 
     /// Waits until a write may succeed. Cancel safe.
@@ -75,10 +78,15 @@ impl Socket {
         self.tcp.writable().await
     }
 
+    /// Whether a read may find something although the socket was not reported readable again.
+    pub(crate) fn may_have_unread(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.may_have_unread())
+    }
+
     /// Reads what is there. `Ok(0)` is the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
-            None => self.tcp.try_read(buffer),
+            None => read(&self.tcp, buffer),
             Some(tls) => tls.read(&self.tcp, buffer),
         }
     }
@@ -151,6 +159,20 @@ impl Socket {
             }
         }
     }
+}
+
+/// Reads what is there, with one system call. Whatever does not fill the buffer has emptied the
+/// socket; the runtime is told so, as a second call that finds nothing would.
+///
+/// # Errors
+/// `WouldBlock`: there is nothing at the moment. Anything else ends the connection.
+pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let read = tcp.try_read(buffer)?;
+    if 0 < read && read < buffer.len() {
+        // epoll reports what comes from now on: the runtime asks it for edges.
+        let _ = tcp.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    }
+    Ok(read)
 }
 
 /// A socket on its way from one worker to another.

@@ -10,6 +10,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 
+use crate::socket;
+
 /// Ciphertext that may wait for a full socket: as much as the kernel takes at once by default
 /// (`limits.send_buffer_bytes`). What exceeds it stays plaintext, which connections share.
 pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
@@ -121,7 +123,7 @@ struct NonBlocking<'a>(&'a TcpStream);
 
 impl Read for NonBlocking<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        socket::read(self.0, buffer)
     }
 }
 

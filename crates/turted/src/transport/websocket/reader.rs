@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use futures_core::future::LocalBoxFuture;
+use tokio::task::yield_now;
 use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Violation};
 
 use crate::config::Limits;
@@ -42,6 +43,8 @@ pub(crate) struct Reader {
     rest: Vec<u8>,
     /// Whether `rest` may hold whole frames: those behind a message that is waited for.
     unfinished: bool,
+    /// Whether the last read may have left something in the socket.
+    more: bool,
 }
 
 impl Reader {
@@ -49,11 +52,20 @@ impl Reader {
     pub(crate) fn new(limits: &Limits, leftover: &Bytes) -> Self {
         let limits =
             DecoderLimits { message_bytes: limits.message_bytes, fragments: limits.message_fragments };
-        Self { decoder: Decoder::new(limits), rest: leftover.to_vec(), unfinished: !leftover.is_empty() }
+        Self {
+            decoder: Decoder::new(limits),
+            rest: leftover.to_vec(),
+            unfinished: !leftover.is_empty(),
+            more: false,
+        }
     }
 
-    /// Waits until there may be something to read. Cancel safe.
+    /// Waits until there may be something to read. A client that never stops sending must not hold
+    /// the worker: others get their turn. Cancel safe.
     pub(crate) async fn ready(&self, socket: &Socket) -> io::Result<()> {
+        if self.more {
+            yield_now().await;
+        }
         socket.readable().await
     }
 
@@ -71,12 +83,17 @@ impl Reader {
             }
         }
         let mut scratch = worker.scratch.borrow_mut();
+        let most = scratch.len();
         let read = match socket.try_read(&mut scratch) {
             Ok(0) => return Progress::Ended,
             Ok(read) => &mut scratch[..read],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Drained,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.more = socket.may_have_unread();
+                return Progress::Drained;
+            }
             Err(_) => return Progress::Ended,
         };
+        self.more = read.len() == most || socket.may_have_unread();
         if !self.rest.is_empty() {
             self.rest.extend_from_slice(read);
             return self.decode_rest(&mut receive);
