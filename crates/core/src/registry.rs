@@ -348,7 +348,12 @@ impl<T> Registry<T> {
         let id = groups.find_or_add(name);
         let position = groups.group_mut(id).add(Member { slot: key.slot });
         if let Some(entry) = self.entry_mut(key) {
-            entry.memberships(kind).push(Membership { group: id, position, since });
+            let held = entry.memberships(kind);
+            if held.is_empty() {
+                // Most connections are one user and in one channel; a vector begins with four.
+                held.reserve_exact(1);
+            }
+            held.push(Membership { group: id, position, since });
         }
     }
 

@@ -125,6 +125,11 @@ impl Session {
         self.verifying.replace(Some(verified));
     }
 
+    /// Whether the IDENT of the handshake is being verified and nobody waits for it yet.
+    pub(super) fn is_verifying(&self) -> bool {
+        self.verifying.borrow().is_some()
+    }
+
     /// Waits until the IDENT of the handshake is verified. Whoever comes first waits: the packets
     /// of a client come one way at a time.
     pub(super) async fn handshake_verified(&self) {

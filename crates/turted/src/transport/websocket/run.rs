@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use tokio::task::yield_now;
 use turted_core::close::Close;
 use turted_core::wire::websocket::{Message, encode_close};
 
@@ -13,33 +12,36 @@ use crate::socket::Socket;
 use crate::worker::Worker;
 
 /// Reads a WebSocket until it ends.
-pub(crate) async fn run(
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps room for its arguments twice")]
+pub(crate) fn run(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     socket: Rc<Socket>,
     mut reader: Reader,
-) {
-    while !connection.is_closed() {
-        let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
-        match progress {
-            Progress::Drained => {
-                // Gives way to others; a client that never stops sending must not hold the worker.
-                yield_now().await;
-                if reader.ready(&socket).await.is_err() {
-                    connection.close(&worker, Close::TransportLost);
+) -> impl Future<Output = ()> {
+    async move {
+        while !connection.is_closed() {
+            let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
+            match progress {
+                Progress::Drained => {
+                    if reader.ready(&socket).await.is_err() {
+                        connection.close(&worker, Close::TransportLost);
+                    }
+                }
+                Progress::Wait(event) => event.await,
+                Progress::Stopped => {}
+                // Nobody is left to read a good-bye.
+                Progress::Ended => return connection.close(&worker, Close::TransportLost),
+                Progress::Violated(violation) => {
+                    tracing::debug!(key = ?connection.key, %violation, "websocket violation");
+                    connection.close(&worker, Close::Violation(violation.close_code()));
                 }
             }
-            Progress::Wait(event) => event.await,
-            Progress::Stopped => {}
-            Progress::Ended => connection.close(&worker, Close::TransportLost),
-            Progress::Violated(violation) => {
-                tracing::debug!(key = ?connection.key, %violation, "websocket violation");
-                connection.close(&worker, Close::Violation(violation.close_code()));
-            }
         }
+        drop(connection);
+        // On the heap, and only now: its timer would make the task of every open connection larger.
+        Box::pin(socket.linger()).await;
     }
-    drop(connection);
-    socket.linger().await;
 }
 
 /// One message of a client.
@@ -85,4 +87,22 @@ pub(crate) async fn refuse(socket: &Socket, code: u16) {
 /// Writes a few hundred bytes to a socket that has been written little or nothing.
 pub(crate) fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
     matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open connection holds one of these: whatever lives across an await shows in the memory
+    /// of the whole server.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(returned(run) <= 168, "{} bytes", returned(run));
+        assert!(size_of::<Connection>() <= 352, "{} bytes", size_of::<Connection>());
+    }
 }
