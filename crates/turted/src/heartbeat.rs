@@ -35,11 +35,12 @@ impl Heartbeat {
 
     /// It is time to send the next one, unless the last one is not answered yet.
     pub(crate) fn send(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm, ping: Frame) {
-        let now = Instant::now();
-        worker.timers.add(now + rhythm.interval, connection.key, Due::Ping);
+        // Counted from when it was due, or the rhythm would slow down by each delay.
+        let due = worker.timers.due_at(Instant::now());
+        worker.timers.add(due + rhythm.interval, connection.key, Due::Ping);
         if self.pinged.get().is_none() {
-            self.pinged.set(Some(now));
-            worker.timers.add(now + rhythm.timeout, connection.key, Due::Pong);
+            self.pinged.set(Some(due));
+            worker.timers.add(due + rhythm.timeout, connection.key, Due::Pong);
             connection.send(worker, &[ping]);
         }
     }

@@ -19,6 +19,9 @@ use turted_core::registry::ConnectionKey;
 /// 10,000 connections have a heartbeat every 2.5 ms. All times that clients see are a hundred times
 /// longer.
 const PAUSE: Duration = Duration::from_millis(10);
+/// By how much a deadline may run ahead of what happened: timers are called up to a pause and 2 ms
+/// late, for they count in milliseconds, as the runtime waits in them.
+const LATENESS_MAX: Duration = Duration::from_millis(15);
 
 /// What is due for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,8 @@ pub(crate) struct Timers {
     /// Nothing is dealt with before.
     pause: Cell<Option<Instant>>,
     sooner: Notify,
+    /// When the entry that was taken out last was due.
+    last_due: Cell<Option<Instant>>,
 }
 
 impl Timers {
@@ -80,6 +85,13 @@ impl Timers {
         Some(self.pause.get().map_or(first, |end| end.max(first)))
     }
 
+    /// When the entry that is handled now was due, or a little later where it waited long: that is
+    /// no fault of its client.
+    pub(crate) fn due_at(&self, now: Instant) -> Instant {
+        let earliest = now.checked_sub(LATENESS_MAX).unwrap_or(now);
+        self.last_due.get().map_or(now, |due| due.clamp(earliest, now))
+    }
+
     /// Takes out what is due at `now`.
     pub(crate) fn pop(&self, now: Instant) -> Option<(ConnectionKey, Due)> {
         let mut heap = self.heap.borrow_mut();
@@ -87,7 +99,8 @@ impl Timers {
             self.pause.set(Some(now + PAUSE));
             return None;
         }
-        let Reverse((_, key, due)) = heap.pop()?;
+        let Reverse((at, key, due)) = heap.pop()?;
+        self.last_due.set(Some(at));
         if heap.len() * 4 < heap.capacity() && heap.capacity() > 1024 {
             heap.shrink_to_fit();
         }
@@ -114,5 +127,20 @@ mod tests {
             turns.push(((now - start).as_millis(), due));
         }
         assert_eq!(turns, [(100, 1), (110, 2), (120, 1), (500, 1)]);
+    }
+
+    #[test]
+    fn a_deadline_is_counted_from_when_its_turn_was_but_not_from_long_ago() {
+        let (timers, start) = (Timers::default(), Instant::now());
+        assert_eq!(timers.due_at(start), start, "nothing was due yet");
+        let key = Registry::new().insert(());
+        let second = Duration::from_secs(1);
+        for (late, counted_late) in [(0, 0), (2, 0), (15, 0), (16, 1), (10_000, 9_985)] {
+            timers.add(start + second, key, Due::Ping);
+            let now = start + second + Duration::from_millis(late);
+            assert_eq!(timers.pop(now), Some((key, Due::Ping)));
+            let expected = start + second + Duration::from_millis(counted_late);
+            assert_eq!(timers.due_at(now), expected, "{late} ms late");
+        }
     }
 }
