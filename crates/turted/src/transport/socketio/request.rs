@@ -213,8 +213,14 @@ async fn serve(
     match (transport, request.method()) {
         (TransportName::WebSocket, _) => {
             let key = websocket::upgrade_key(&request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            let attempt = begin_upgrade(worker, id).await?;
-            Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, key)))
+            match begin_upgrade(worker, id).await {
+                Ok(attempt) => Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, key))),
+                Err(refusal @ EngineRefusal::BadRequest) => {
+                    worker.metrics.refused(refusal.rule());
+                    Ok(Outcome::Takeover(stream::turn_away(Rc::clone(worker), key)))
+                }
+                Err(refusal) => Err(refusal),
+            }
         }
         (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
         (TransportName::Polling, &Method::POST) => {

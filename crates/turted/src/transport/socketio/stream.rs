@@ -26,6 +26,9 @@ use crate::worker::Worker;
 const PROBE: &str = "probe";
 const PROBE_ANSWER: &str = "3probe";
 
+/// Closes a WebSocket that may not take its session over: "policy violation" (RFC 6455 7.4.1).
+const ALREADY_UPGRADED: u16 = 1008;
+
 /// Opens a session on a WebSocket. The handshakes of WebSocket and Engine.IO go out in one write.
 pub(super) fn open(
     worker: Rc<Worker>,
@@ -61,6 +64,18 @@ pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, key: String) -> T
             // A client that does not even take the handshake has no use for the rest.
             let _ = write_whole(&socket, &accept_response(&key));
             engine::hand_over(attempt, socket, leftover).await;
+        });
+    })
+}
+
+/// Closes a second WebSocket of a session as soon as it is one: the session is not to be moved, and
+/// lives (engine.io `Server.onWebSocket`).
+pub(super) fn turn_away(worker: Rc<Worker>, key: String) -> Takeover {
+    Box::new(move |socket, _| {
+        worker.spawn(async move {
+            if write_whole(&socket, &accept_response(&key)) {
+                websocket::refuse(&socket, ALREADY_UPGRADED).await;
+            }
         });
     })
 }
