@@ -14,14 +14,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::Service as HttpService;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::conformance;
 use crate::push::rest;
+use crate::service::{Routes, Service};
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
 use crate::transport::{socketio, websocket};
@@ -118,7 +120,7 @@ struct Handler {
 #[error("the connection was taken over")]
 struct TakenOver;
 
-impl Service<Request<Incoming>> for Handler {
+impl HttpService<Request<Incoming>> for Handler {
     type Response = Answer;
     type Error = TakenOver;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
@@ -163,16 +165,25 @@ async fn route(call: Call) -> Outcome {
         return text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)")
             .into();
     }
-    let path = uri.path();
+    match call.worker.shared.routes {
+        Routes::Turted => serve_turted(call).await,
+        Routes::Conformance => conformance::route(call).await,
+    }
+}
+
+/// Which part of turted a request is for.
+async fn serve_turted(call: Call) -> Outcome {
+    let config = &call.worker.config;
+    let path = call.request.uri().path();
     let socketio = config.socketio.path.as_str();
     if path.starts_with(socketio) || path == socketio.trim_end_matches('/') {
-        return socketio::answer(call).await;
+        return socketio::answer(call, Service::Turted).await;
     }
     if path.strip_prefix(config.push.path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/") {
         return rest::answer(call).await.into();
     }
     if path == config.websocket.path {
-        return websocket::answer(call).await;
+        return websocket::answer(call, Service::Turted).await;
     }
     if path == HEALTH {
         return text(StatusCode::OK, "ok\n").into();

@@ -9,12 +9,10 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use turted_core::wire::engineio::{PayloadEncoder, Version};
-
 use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
 use crate::socket::Socket;
-use crate::transport::socketio::{self, EngineRefusal};
+use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
 
 /// The Engine.IO packet that answers a polling request with nothing.
 const NOOP: &str = "6";
@@ -256,13 +254,12 @@ fn write_batch(socket: &Socket, frames: &[Frame]) -> io::Result<usize> {
 }
 
 /// The body of a polling answer, or why there is none.
-pub(crate) type PollingAnswer = Result<Vec<u8>, EngineRefusal>;
+pub(crate) type PollingAnswer = Result<PollingBody, EngineRefusal>;
 
 /// What waits for the next polling request, or the request that waits for it.
 #[derive(Debug)]
 pub(crate) struct Polling {
-    version: Version,
-    jsonp: Option<u32>,
+    format: PollingFormat,
     waiting: Vec<Frame>,
     bytes: usize,
     request: Option<oneshot::Sender<PollingAnswer>>,
@@ -280,8 +277,8 @@ enum Held {
 }
 
 impl Polling {
-    pub(crate) fn new(version: Version, jsonp: Option<u32>) -> Self {
-        Self { version, jsonp, waiting: Vec::new(), bytes: 0, request: None, held: Held::No }
+    pub(crate) fn new(format: PollingFormat) -> Self {
+        Self { format, waiting: Vec::new(), bytes: 0, request: None, held: Held::No }
     }
 
     fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
@@ -305,7 +302,7 @@ impl Polling {
             return Sent::Gone;
         }
         let waiting = self.take(metrics);
-        let body = self.encode(waiting.iter().map(Frame::message));
+        let body = self.format.encode(&waiting);
         if request.send(Ok(body)).is_err() { Sent::Gone } else { Sent::Yes }
     }
 
@@ -329,7 +326,7 @@ impl Polling {
     pub(crate) fn answer_alone(&mut self, packet: &str) {
         if let Some(request) = self.request.take() {
             // The client may have given up waiting; the packet is of no use to it then.
-            let _ = request.send(Ok(self.encode([packet].into_iter())));
+            let _ = request.send(Ok(self.format.encode_packet(packet)));
         }
     }
 
@@ -345,9 +342,14 @@ impl Polling {
         let goes = self.held == Held::Yes && self.request.is_some();
         if goes {
             self.held = Held::Paused;
-            self.answer_alone(NOOP);
+            self.dismiss();
         }
         goes
+    }
+
+    /// Ends the request that waits, if any, with nothing.
+    pub(crate) fn dismiss(&mut self) {
+        self.answer_alone(NOOP);
     }
 
     /// The next request may be sent home.
@@ -370,7 +372,7 @@ impl Polling {
 
     /// The client has moved: everything that waits goes with it.
     pub(crate) fn leave(&mut self, metrics: &WorkerMetrics) -> Vec<Frame> {
-        self.answer_alone(NOOP);
+        self.dismiss();
         self.take(metrics)
     }
 
@@ -378,11 +380,5 @@ impl Polling {
         metrics.outbox_bytes.subtract(self.bytes);
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
-    }
-
-    fn encode<'a>(&self, packets: impl Iterator<Item = &'a str>) -> Vec<u8> {
-        let mut payload = PayloadEncoder::new(self.version);
-        packets.for_each(|packet| payload.push(packet));
-        socketio::wrap(self.jsonp, payload.finish())
     }
 }

@@ -31,6 +31,7 @@ use crate::log::LogLimits;
 use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
+use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
@@ -90,11 +91,11 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None }
+        ServerBuilder { config, authenticator: None, routes: Routes::Turted }
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator } = builder;
+        let ServerBuilder { mut config, authenticator, routes } = builder;
         config.workers = config.workers.clamp(1, WORKERS_MAX);
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
@@ -127,6 +128,7 @@ impl Server {
             push: PushGate::new(&config),
             polling: Permits::new(connections),
             certificates: certificates.clone(),
+            routes,
         });
         let admin = Admin::bind(&config, Monitor::new(Arc::clone(&shared), dispatcher.clone()))?;
         let node = Node { config, dispatcher: dispatcher.for_source(Source::Rest), shared };
@@ -218,6 +220,7 @@ impl Server {
 pub struct ServerBuilder {
     config: Config,
     authenticator: Option<Arc<dyn Authenticator>>,
+    routes: Routes,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -232,6 +235,11 @@ impl ServerBuilder {
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
+    }
+
+    /// Serves the test services instead of turted.
+    pub(crate) fn conformance(self) -> Self {
+        Self { routes: Routes::Conformance, ..self }
     }
 
     /// Listens and starts the workers.

@@ -41,7 +41,7 @@ impl Session {
     pub(crate) fn text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
         match self {
             Self::SocketIo(session) => socketio::text(worker, connection, session, text),
-            Self::WebSocket(_) => websocket::v1::receive(worker, connection, text),
+            Self::WebSocket(session) => session.text(worker, connection, text),
         }
     }
 
@@ -49,11 +49,7 @@ impl Session {
     pub(crate) fn binary(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
         match self {
             Self::SocketIo(session) => socketio::binary(worker, connection, session, bytes),
-            Self::WebSocket(_) => {
-                // RFC 6455 7.4.1: data of a type it does not accept.
-                connection.close(worker, Close::Violation(1003));
-                Step::Stop
-            }
+            Self::WebSocket(session) => session.binary(worker, connection, bytes),
         }
     }
 

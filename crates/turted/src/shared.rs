@@ -11,6 +11,7 @@ use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
+use crate::service::Routes;
 use crate::tls::Certificates;
 
 /// What all workers of a node share.
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// What each worker counts, by index.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
     pub(crate) life: Life,
+    /// What is served.
+    pub(crate) routes: Routes,
 }
 
 impl Shared {

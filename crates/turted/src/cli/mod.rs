@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod conformance;
 mod exchange;
 mod man;
 mod output;
@@ -73,6 +74,9 @@ enum Command {
     Check(ServeArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
+    /// Run the test services of the official protocol suites, for this machine only
+    #[command(hide = true)]
+    Conformance(conformance::ConformanceArgs),
     /// Print the completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -142,6 +146,7 @@ where
         Command::Push(args) => push::run(args, &variables),
         Command::Bench(args) => bench::run(&args, &variables),
         Command::Check(args) => check::run(&args.sources(variables)),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Token(args) => token::run(args, variables),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man::run(Cli::command(), command.as_deref()),

@@ -8,6 +8,7 @@
 
 mod admin;
 mod commands;
+mod conformance;
 mod drain;
 mod embed;
 mod hostile;

@@ -10,22 +10,27 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
-use turted_core::close::Close;
 use turted_core::command::Command;
 use turted_core::cursor::Cursor;
 use turted_core::wire::engineio::Version;
 use turted_core::wire::socketio::{encode_connect, encode_event};
 
-use super::packets::{self, Refused};
+use super::ROOT;
+use super::events::{self, Refused};
 use super::request::Query;
-use super::session::Session;
+use super::session::{Newcomer, Session};
+use crate::conformance;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::resume::{self, Outcome, Resumption, Seen};
+use crate::service::Service;
 use crate::session_id::SessionId;
 use crate::transport::websocket::Step;
 use crate::wire::Wire;
 use crate::worker::Worker;
+
+/// What tells a client of version 4 of the Socket.IO protocol that it is connected.
+const CONNECTED_V3: &str = "40";
 
 /// The event that makes the TURTED client identify itself again.
 const RECONNECT: &str = "reconnect";
@@ -58,11 +63,20 @@ pub(super) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
     worker.dispatcher.cursor(connection.sent())
 }
 
+/// What tells a client that it is connected before it has asked (version 4 of the Socket.IO
+/// protocol).
+pub(super) fn unasked(newcomer: Newcomer) -> Option<&'static str> {
+    (newcomer.version == Version::V3 && newcomer.service.speaks_socketio()).then_some(CONNECTED_V3)
+}
+
 /// A client of the Socket.IO protocol 4 is connected with its handshake. Its query may say who it is.
 pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
     let session = Session::of(connection);
-    session.connected.set(true);
+    session.enter(ROOT);
     connection.admit(worker);
+    if let Service::Test(_) = session.service {
+        return conformance::socketio::greet(worker, connection, ROOT, None);
+    }
     let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
     let shown: std::collections::BTreeMap<_, _> =
         ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
@@ -81,12 +95,6 @@ pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: 
 
 /// A client of the Socket.IO protocol 5 asks to be connected.
 pub(super) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
-    let session = Session::of(connection);
-    if session.version == Version::V3 {
-        connection.close(worker, Close::Violation(1002));
-        return Step::Stop;
-    }
-    session.connected.set(true);
     let resumption = read_resumption(data).filter(|_| worker.config.recovery.enabled);
     let Some(resumption) = resumption else {
         begin(worker, connection);
@@ -109,13 +117,13 @@ fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -
     let by_token = worker.shared.gate.names_users();
     match Command::decode("IDENT", &[data]) {
         Ok(Command::Ident(ident)) if ident.user.is_some() || (by_token && ident.token.is_some()) => {
-            packets::identify(worker, connection, &ident)
+            events::identify(worker, connection, &ident)
         }
         // Without either it is meant for something else.
         Ok(_) => Step::Continue,
         Err(refusal) => {
             let reason = refusal.to_string();
-            packets::refuse(worker, connection, Refused { rule: "ident", reason: &reason }, None);
+            events::refuse(worker, connection, Refused { rule: "ident", reason: &reason }, None);
             Step::Continue
         }
     }

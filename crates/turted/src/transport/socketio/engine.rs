@@ -1,6 +1,5 @@
 //! What a request does to its session, on the worker that owns it.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,13 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{
-    Packet, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload, encode_jsonp,
+    Packet, Version, decode_binary_payload, decode_jsonp_form, decode_payload,
 };
 
 use super::connect;
 use super::packets;
+use super::payload::{PollingBody, PollingFormat, PollingReader};
 use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody, Query};
-use super::session::{self, Session};
+use super::session::{self, Newcomer, Session};
 use super::stream;
 use crate::connection::Connection;
 use crate::mail::{Answer, EngineRequest, Mail};
@@ -41,34 +41,31 @@ pub(crate) async fn request(worker: &Rc<Worker>, id: SessionId, request: EngineR
 /// Opens a session over polling: its id, and the body of the answer.
 pub(super) fn open_polling(
     worker: &Rc<Worker>,
-    (version, peer): (Version, IpAddr),
+    newcomer: Newcomer,
     query: &Query,
-) -> Result<(SessionId, Vec<u8>), EngineRefusal> {
-    let jsonp = match query.get("j") {
-        Some(index) => Some(index.parse().map_err(|_| EngineRefusal::BadRequest)?),
-        None => None,
+) -> Result<(SessionId, PollingBody), EngineRefusal> {
+    let reader = match query.get("j") {
+        Some(index) => PollingReader::Script(index.parse().map_err(|_| EngineRefusal::BadRequest)?),
+        None if newcomer.version == Version::V3 && query.get("b64").is_none() => PollingReader::TextOrBytes,
+        None => PollingReader::Text,
     };
     let permit = worker.shared.polling.take().ok_or(EngineRefusal::Overload)?;
-    let outlet = Outlet::Polling(Polling::new(version, jsonp));
-    let session = Session::new(version, jsonp).holding(permit);
-    let connection = session::open(worker, peer, session, outlet);
-    let mut payload = PayloadEncoder::new(version);
-    payload.push(&session::handshake(worker, &connection, session::Opening::Polling));
-    let id = Session::of(&connection).id();
-    if version == Version::V3 {
-        // Version 4 of the Socket.IO protocol connects unasked; the CONNECT goes with the handshake.
-        payload.push(packets::CONNECTED_V3);
+    let format = PollingFormat { version: newcomer.version, reader };
+    let session = Session::new(newcomer).holding(permit);
+    let session = match reader {
+        PollingReader::Script(_) => session.posting_forms(),
+        PollingReader::Text | PollingReader::TextOrBytes => session,
+    };
+    let outlet = Outlet::Polling(Polling::new(format));
+    let connection = session::open(worker, newcomer.peer, session, outlet);
+    let handshake = session::handshake(worker, &connection, session::Opening::Polling);
+    // The CONNECT goes with the handshake.
+    let unasked = connect::unasked(newcomer);
+    let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
+    if unasked.is_some() {
         connect::admit_v3(worker, &connection, query);
     }
-    Ok((id, wrap(jsonp, payload.finish())))
-}
-
-/// Wraps a payload for a client that reads it as a script.
-pub(crate) fn wrap(jsonp: Option<u32>, payload: Vec<u8>) -> Vec<u8> {
-    match jsonp {
-        None => payload,
-        Some(index) => encode_jsonp(index, &String::from_utf8_lossy(&payload)).into_bytes(),
-    }
+    Ok((Session::of(&connection).id(), body))
 }
 
 /// Does to a session of this worker what a request asks for.
@@ -193,12 +190,11 @@ async fn process(
     body: &PostBody,
 ) -> Result<(), EngineRefusal> {
     let unwrapped;
-    let bytes: &[u8] = match Session::of(connection).jsonp {
-        None => &body.bytes,
-        Some(_) => {
-            unwrapped = decode_jsonp_form(&body.bytes).map_err(|_| EngineRefusal::BadRequest)?;
-            unwrapped.as_bytes()
-        }
+    let bytes: &[u8] = if Session::of(connection).posts_forms {
+        unwrapped = decode_jsonp_form(&body.bytes).map_err(|_| EngineRefusal::BadRequest)?;
+        unwrapped.as_bytes()
+    } else {
+        &body.bytes
     };
     Session::of(connection).handshake_verified().await;
     let packets_max = worker.config.limits.polling_packets;

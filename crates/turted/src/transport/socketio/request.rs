@@ -13,10 +13,13 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::oneshot;
 use turted_core::wire::engineio::Version;
 
+use super::payload::PollingBody;
+use super::session::Newcomer;
 use super::{assets, engine, stream};
 use crate::cors;
 use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, read_body};
 use crate::mail::EngineRequest;
+use crate::service::Service;
 use crate::session_id::SessionId;
 use crate::transport::websocket;
 use crate::worker::Worker;
@@ -172,8 +175,8 @@ impl TransportName {
     }
 }
 
-/// Answers a request under the Socket.IO path.
-pub(crate) async fn answer(call: Call) -> Outcome {
+/// Answers a request of a client of `service`.
+pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     let Call { worker, request, peer } = call;
     let origin = request.headers().get(ORIGIN).cloned();
     if let Some(file) = assets::file_name(request.uri().path(), &worker.config.socketio.path) {
@@ -183,7 +186,8 @@ pub(crate) async fn answer(call: Call) -> Outcome {
         return cors::preflight(&request, &worker.config.allow_origins).into();
     }
     let allowed = cors::allows(&worker.config.allow_origins, origin.as_ref());
-    let outcome = if allowed { serve(&worker, peer, request).await } else { Err(EngineRefusal::Forbidden) };
+    let outcome =
+        if allowed { serve(&worker, (peer, service), request).await } else { Err(EngineRefusal::Forbidden) };
     match outcome {
         Ok(Outcome::Takeover(takeover)) => Outcome::Takeover(takeover),
         Ok(Outcome::Answer(mut answer)) => {
@@ -201,13 +205,14 @@ pub(crate) async fn answer(call: Call) -> Outcome {
 
 async fn serve(
     worker: &Rc<Worker>,
-    peer: IpAddr,
+    (peer, service): (IpAddr, Service),
     request: Request<hyper::body::Incoming>,
 ) -> Result<Outcome, EngineRefusal> {
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
     let Some(sid) = query.get("sid") else {
-        return open(worker, (peer, &request), query, transport);
+        let version = query.version();
+        return open(worker, (version, peer, service), query, (transport, &request));
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
@@ -234,25 +239,26 @@ async fn serve(
 /// A request without a session id opens a session.
 fn open<B>(
     worker: &Rc<Worker>,
-    (peer, request): (IpAddr, &Request<B>),
+    (version, peer, service): (Option<Version>, IpAddr, Service),
     query: Query,
-    transport: TransportName,
+    (transport, request): (TransportName, &Request<B>),
 ) -> Result<Outcome, EngineRefusal> {
     if worker.shared.life.is_draining() {
         return Err(EngineRefusal::Stopping);
     }
-    let version = query.version().ok_or(EngineRefusal::UnsupportedVersion)?;
+    let version = version.ok_or(EngineRefusal::UnsupportedVersion)?;
+    let newcomer = Newcomer { version, peer, service };
     if request.method() != Method::GET {
         return Err(EngineRefusal::BadHandshakeMethod);
     }
     match transport {
         TransportName::Polling => {
-            let (id, body) = engine::open_polling(worker, (version, peer), &query)?;
+            let (id, body) = engine::open_polling(worker, newcomer, &query)?;
             Ok(polling_answer(id, Some(version), body).into())
         }
         TransportName::WebSocket => {
             let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), (version, peer), query, key)))
+            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), newcomer, query, key)))
         }
     }
 }
@@ -311,8 +317,9 @@ async fn ask(
 }
 
 /// The answer to a GET.
-fn polling_answer(id: SessionId, version: Option<Version>, body: Vec<u8>) -> Answer {
-    mark_polling(with_type(StatusCode::OK, "text/plain; charset=UTF-8", body), id, version)
+fn polling_answer(id: SessionId, version: Option<Version>, body: PollingBody) -> Answer {
+    let kind = if body.is_binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
+    mark_polling(with_type(StatusCode::OK, kind, body.bytes), id, version)
 }
 
 /// Adds the cookie that 3.3.6 set and balancers may know a session by, or what 4.x said instead.

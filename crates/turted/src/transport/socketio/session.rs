@@ -1,6 +1,7 @@
 //! The state of one Engine.IO session, its heartbeats and its end.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -16,6 +17,7 @@ use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::metrics::Transport;
 use crate::outlet::Outlet;
+use crate::service::Service;
 use crate::session;
 use crate::session_id::SessionId;
 use crate::shared::Permit;
@@ -33,8 +35,10 @@ const PING: &str = "2";
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) version: Version,
-    /// The number of the script callback, for clients that poll with scripts.
-    pub(super) jsonp: Option<u32>,
+    /// Who answers the client.
+    pub(crate) service: Service,
+    /// Whether its POSTs are forms, as of clients that poll with scripts.
+    pub(super) posts_forms: bool,
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
     /// Of a session that began by polling.
@@ -47,11 +51,50 @@ pub(crate) struct Session {
     pub(super) probe: RefCell<Option<(Instant, Rc<Socket>)>>,
     /// Set when the connection has its place in the registry.
     id: Cell<Option<SessionId>>,
-    pub(super) connected: Cell<bool>,
-    /// Binary messages that still belong to a packet that was refused.
-    pub(super) attachments: Cell<u8>,
+    /// The namespaces it is connected to: a bit for each of its service.
+    namespaces: Cell<u8>,
+    /// A packet whose binary messages are still to come.
+    pub(super) incomplete: Awaiting,
     heard: Cell<Instant>,
     heartbeat: Heartbeat,
+}
+
+/// A packet whose binary messages are still to come.
+#[derive(Debug)]
+pub(crate) struct Incomplete {
+    /// How many.
+    pub(super) missing: usize,
+    /// The packet and what came; `None` if it was refused.
+    pub(super) kept: Option<(String, Vec<Vec<u8>>)>,
+}
+
+/// Place for an [`Incomplete`], as small as can be: nearly all connections have none.
+#[derive(Default)]
+pub(super) struct Awaiting(Cell<Option<Box<Incomplete>>>);
+
+impl Awaiting {
+    pub(super) fn take(&self) -> Option<Box<Incomplete>> {
+        self.0.take()
+    }
+
+    pub(super) fn set(&self, incomplete: Option<Box<Incomplete>>) {
+        self.0.set(incomplete);
+    }
+}
+
+impl fmt::Debug for Awaiting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Awaiting").finish_non_exhaustive()
+    }
+}
+
+/// Who opens a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newcomer {
+    pub(super) version: Version,
+    pub(super) peer: IpAddr,
+    /// Who is to answer it.
+    pub(super) service: Service,
 }
 
 /// How a session begins.
@@ -64,18 +107,19 @@ pub(super) enum Opening {
 }
 
 impl Session {
-    pub(super) fn new(version: Version, jsonp: Option<u32>) -> Self {
+    pub(super) fn new(newcomer: Newcomer) -> Self {
         Self {
-            version,
+            version: newcomer.version,
+            service: newcomer.service,
             verifying: RefCell::default(),
-            jsonp,
+            posts_forms: false,
             _permit: None,
             posting: Cell::new(false),
             upgrading: Cell::new(None),
             probe: RefCell::default(),
             id: Cell::new(None),
-            connected: Cell::new(false),
-            attachments: Cell::new(0),
+            namespaces: Cell::new(0),
+            incomplete: Awaiting::default(),
             heard: Cell::new(Instant::now()),
             heartbeat: Heartbeat::default(),
         }
@@ -84,6 +128,36 @@ impl Session {
     /// The session counts as a connection for as long as it lives.
     pub(super) fn holding(self, permit: Permit) -> Self {
         Self { _permit: Some(permit), ..self }
+    }
+
+    /// The client polls with scripts.
+    pub(super) fn posting_forms(self) -> Self {
+        Self { posts_forms: true, ..self }
+    }
+
+    /// The client has connected to a namespace of its service.
+    pub(super) fn enter(&self, namespace: &str) {
+        self.namespaces.set(self.namespaces.get() | self.bit(namespace));
+    }
+
+    /// The client has left a namespace.
+    pub(super) fn leave(&self, namespace: &str) {
+        self.namespaces.set(self.namespaces.get() & !self.bit(namespace));
+    }
+
+    /// Whether the client is connected to a namespace.
+    pub(super) fn is_in(&self, namespace: &str) -> bool {
+        self.namespaces.get() & self.bit(namespace) != 0
+    }
+
+    /// Whether the client still has to connect to a namespace.
+    fn is_unconnected(&self) -> bool {
+        self.service.speaks_socketio() && self.namespaces.get() == 0
+    }
+
+    fn bit(&self, namespace: &str) -> u8 {
+        let index = self.service.namespaces().iter().position(|known| *known == namespace);
+        index.map_or(0, |index| 1 << index)
     }
 
     /// The id of the session on its transport.
@@ -197,7 +271,7 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
     let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
     let now = Instant::now();
     match due {
-        Due::Connect if !session.connected.get() => connection.close(worker, Close::ConnectTimeout),
+        Due::Connect if session.is_unconnected() => connection.close(worker, Close::ConnectTimeout),
         Due::Connect | Due::Expiry => {}
         Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
         Due::Pong => session.heartbeat.check(worker, connection, rhythm),

@@ -1,16 +1,15 @@
 //! Sessions on a WebSocket: from the start, or by upgrade from polling.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use turted_core::close::Close;
-use turted_core::wire::engineio::{Malformed, Packet, Version};
+use turted_core::wire::engineio::{Malformed, Packet};
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
 use super::request::{AbortGuard, Query};
-use super::session::{self, Opening, Session};
+use super::session::{self, Newcomer, Opening, Session};
 use super::{connect, engine, packets};
 use crate::connection::Connection;
 use crate::frame::Frame;
@@ -30,26 +29,22 @@ const PROBE_ANSWER: &str = "3probe";
 const ALREADY_UPGRADED: u16 = 1008;
 
 /// Opens a session on a WebSocket. The handshakes of WebSocket and Engine.IO go out in one write.
-pub(super) fn open(
-    worker: Rc<Worker>,
-    (version, peer): (Version, IpAddr),
-    query: Query,
-    key: String,
-) -> Takeover {
+pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, key: String) -> Takeover {
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket)));
-        let connection = session::open(&worker, peer, Session::new(version, None), outlet);
+        let connection = session::open(&worker, newcomer.peer, Session::new(newcomer), outlet);
         let mut greeting = accept_response(&key);
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
-        if version == Version::V3 {
-            greeting.extend_from_slice(Frame::text(packets::CONNECTED_V3, 0).bytes());
+        let unasked = connect::unasked(newcomer);
+        if let Some(packet) = unasked {
+            greeting.extend_from_slice(Frame::text(packet, 0).bytes());
         }
         if !write_whole(&socket, &greeting) {
             return connection.close(&worker, Close::TransportLost);
         }
-        if version == Version::V3 {
+        if unasked.is_some() {
             connect::admit_v3(&worker, &connection, &query);
         }
         let reader = Reader::new(&worker.config.limits, &leftover);

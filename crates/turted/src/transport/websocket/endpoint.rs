@@ -12,11 +12,12 @@ use turted_core::wire::v1::PROTOCOL;
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
 use super::handshake::{accept_protocol_response, accept_response, upgrade_key, wants_upgrade};
-use super::reader::Reader;
+use super::reader::{Reader, Step};
 use super::run::{run, write_whole};
 use super::v1;
 use crate::authenticator::Visitor;
 use crate::commands;
+use crate::conformance;
 use crate::connection::{Connection, Opening};
 use crate::cors;
 use crate::frame::Frame;
@@ -24,6 +25,7 @@ use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::http::{Answer, Call, Outcome, Takeover, text};
 use crate::metrics::Transport;
 use crate::outlet::{Outlet, Stream};
+use crate::service::Service;
 use crate::session;
 use crate::session_id::SessionId;
 use crate::socket::Socket;
@@ -33,8 +35,10 @@ use crate::wire::Wire;
 use crate::worker::Worker;
 
 /// What a connection of this transport needs beside the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Session {
+    /// Who answers the client.
+    service: Service,
     pub(super) heartbeat: Heartbeat,
     /// Set when the connection has its place in the registry.
     id: Cell<Option<SessionId>>,
@@ -44,6 +48,26 @@ impl Session {
     /// The name of the session across reconnects.
     pub(crate) fn id(&self) -> Option<SessionId> {
         self.id.get()
+    }
+
+    /// A text message came.
+    pub(crate) fn text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+        match self.service {
+            Service::Turted => v1::receive(worker, connection, text),
+            Service::Test(_) => conformance::websocket::text(worker, connection, text),
+        }
+    }
+
+    /// A binary message came.
+    pub(crate) fn binary(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
+        match self.service {
+            Service::Turted => {
+                // RFC 6455 7.4.1: data of a type it does not accept.
+                connection.close(worker, Close::Violation(1003));
+                Step::Stop
+            }
+            Service::Test(_) => conformance::websocket::binary(worker, connection, bytes),
+        }
     }
 
     /// The answer to a ping came.
@@ -103,10 +127,10 @@ impl From<Refusal> for Answer {
     }
 }
 
-/// Answers a request for `/ws`.
-pub(crate) async fn answer(call: Call) -> Outcome {
+/// Answers a request of a client of `service`.
+pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     let worker = Rc::clone(&call.worker);
-    match open(call).await {
+    match open(call, service).await {
         Ok(takeover) => Outcome::Takeover(takeover),
         Err(refusal) => {
             worker.metrics.refused(refusal.rule());
@@ -115,7 +139,7 @@ pub(crate) async fn answer(call: Call) -> Outcome {
     }
 }
 
-async fn open(call: Call) -> Result<Takeover, Refusal> {
+async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
     let Call { worker, peer, request } = call;
     if !wants_upgrade(&request) {
         return Err(Refusal::NoUpgrade);
@@ -127,19 +151,37 @@ async fn open(call: Call) -> Result<Takeover, Refusal> {
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
-    let response = match asks_for(request.headers(), PROTOCOL) {
-        true => accept_protocol_response(&key, PROTOCOL),
-        false => accept_response(&key),
+    let (response, proof) = match service {
+        Service::Turted => prepare(&worker, peer, (&key, request.headers())).await,
+        Service::Test(_) => (accept_response(&key), None),
     };
-    let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0 };
-    let proof = credentials::verify(&worker, visitor, request.headers()).await;
     Ok(Box::new(move |socket, leftover| {
         let reader = Reader::new(&worker.config.limits, &leftover);
         let socket = Rc::new(socket);
-        if let Some(connection) = begin(&worker, peer, &socket, (response, proof)) {
-            worker.clone().spawn(run(worker, connection, socket, reader));
+        let connection = begin(&worker, (peer, service), &socket);
+        let greeted = match service {
+            Service::Turted => greet(&worker, &connection, &socket, (response, proof)),
+            Service::Test(_) => write_whole(&socket, &response),
+        };
+        if !greeted {
+            return connection.close(&worker, Close::TransportLost);
         }
+        worker.clone().spawn(run(worker, connection, socket, reader));
     }))
+}
+
+/// The handshake of turted.v1, and who the client proves to be with it.
+async fn prepare(
+    worker: &Rc<Worker>,
+    peer: IpAddr,
+    (key, headers): (&str, &HeaderMap),
+) -> (Vec<u8>, Option<Proof>) {
+    let response = match asks_for(headers, PROTOCOL) {
+        true => accept_protocol_response(key, PROTOCOL),
+        false => accept_response(key),
+    };
+    let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0 };
+    (response, credentials::verify(worker, visitor, headers).await)
 }
 
 /// Whether a client asks for a subprotocol.
@@ -147,14 +189,9 @@ fn asks_for(headers: &HeaderMap, protocol: &str) -> bool {
     credentials::subprotocols(headers).any(|asked| asked == protocol)
 }
 
-/// Opens a connection. The handshake and the first message go out in one write.
-fn begin(
-    worker: &Rc<Worker>,
-    peer: IpAddr,
-    socket: &Rc<Socket>,
-    (response, proof): (Vec<u8>, Option<Proof>),
-) -> Option<Rc<Connection>> {
-    let session = Session::default();
+/// Opens a connection, which has still to be greeted.
+fn begin(worker: &Rc<Worker>, (peer, service): (IpAddr, Service), socket: &Rc<Socket>) -> Rc<Connection> {
+    let session = Session { service, heartbeat: Heartbeat::default(), id: Cell::default() };
     let opening = Opening {
         peer,
         session: session::Session::WebSocket(session),
@@ -168,20 +205,30 @@ fn begin(
     }
     connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
     connection.admit(worker);
-    let identified = proof.map(|proof| commands::admit(worker, &connection, proof));
+    worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
+    connection
+}
+
+/// Sends the handshake and the first message in one write: whether they could be written.
+fn greet(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    socket: &Socket,
+    (response, proof): (Vec<u8>, Option<Proof>),
+) -> bool {
+    let Some(id) = connection.session.id() else { return false };
+    let identified = proof.map(|proof| commands::admit(worker, connection, proof));
     let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
-    let welcome = v1::welcome(worker, &connection, id, identity);
+    let welcome = v1::welcome(worker, connection, id, identity);
     let mut greeting = response;
     greeting.extend_from_slice(&encode_frame(Opcode::Text, welcome.as_bytes()));
     if !write_whole(socket, &greeting) {
-        connection.close(worker, Close::TransportLost);
-        return None;
+        return false;
     }
     if let Some(Err(refusal)) = identified {
-        v1::not_identified(worker, &connection, refusal);
+        v1::not_identified(worker, connection, refusal);
     }
-    worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
-    Some(connection)
+    true
 }
 
 /// Something is due for a connection.

@@ -1,0 +1,90 @@
+//! Events of clients as turted answers them: commands, refusals and replies.
+
+use std::rc::Rc;
+
+use turted_core::auth::IdentRefusal;
+use turted_core::command::{Command, Ident};
+use turted_core::reply::Reply;
+use turted_core::wire::socketio::{encode_ack, encode_event};
+
+use super::{Event, connect};
+use crate::commands::{self, Outcome};
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::transport::websocket::Step;
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// Does what a client asks and answers: a reply as the node server sent it, and an ack if one is
+/// wanted.
+pub(super) fn command(worker: &Rc<Worker>, connection: &Rc<Connection>, event: &Event<'_>) -> Step {
+    let ack = event.ack;
+    match Command::decode(event.name, event.args) {
+        Ok(command) => commands::perform(worker, connection, command, move |worker, connection, outcome| {
+            send_outcome(worker, connection, outcome, ack);
+        }),
+        Err(refusal) => {
+            let reason = refusal.to_string();
+            refuse(worker, connection, Refused { rule: "command", reason: &reason }, ack);
+            Step::Continue
+        }
+    }
+}
+
+/// Verifies who the client is by what came with its handshake, and makes it so.
+pub(super) fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, ident: &Ident<'_>) -> Step {
+    commands::identify(worker, connection, ident, |worker, connection, outcome| {
+        send_outcome(worker, connection, outcome, None);
+    })
+}
+
+fn send_outcome(worker: &Rc<Worker>, connection: &Rc<Connection>, outcome: Outcome<'_>, ack: Option<u64>) {
+    match outcome {
+        Ok(reply) => send_reply(worker, connection, &reply, ack),
+        Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
+    }
+}
+
+/// A proof of who the client is has expired: it is told, and stays, without what it had.
+pub(crate) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
+}
+
+/// Why something is refused: the rule for the operator's metrics, the reason for the client.
+pub(super) struct Refused<'a> {
+    pub(super) rule: &'static str,
+    pub(super) reason: &'a str,
+}
+
+/// Says no, and counts it.
+pub(super) fn refuse(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    refused: Refused<'_>,
+    ack: Option<u64>,
+) {
+    worker.metrics.refused(refused.rule);
+    send_reply(worker, connection, &Reply::Refused(refused.reason), ack);
+}
+
+/// Sends a reply, and the ack if one is wanted, in one write.
+pub(super) fn send_reply(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    reply: &Reply<'_>,
+    ack: Option<u64>,
+) {
+    let argument = reply.argument();
+    let offset = connect::offset(worker, connection);
+    // A client that resumes takes a string at the end of any event for its position. So where the
+    // reply ends in a string, the real position has to follow.
+    let hides_offset = connection.wire() == Wire::SOCKET_IO_WITH_OFFSET && argument.starts_with('"');
+    let packet = if hides_offset {
+        encode_event(reply.event(), &[&argument, &format!("\"{offset}\"")])
+    } else {
+        encode_event(reply.event(), &[&argument])
+    };
+    let mut frames = vec![Frame::text(&packet, 0)];
+    frames.extend(ack.map(|id| Frame::text(&encode_ack(id, &reply.ack()), 0)));
+    connection.send(worker, &frames);
+}
