@@ -157,8 +157,11 @@ fn a_header_that_does_not_come_to_an_end_is_given_up() {
         config.limits.request_head_wait = Duration::from_millis(200);
         config.limits.connections = Some(1);
     });
+    // The permit of the one before comes back a moment after its connection ended: until then the
+    // next one is told that there are too many.
+    let closed_soon = |start| (0..100).any(|_| is_closed_silently(&server, start));
     for start in [&b""[..], b"PROXY TCP4 192.0.2.7", SIGNATURE] {
-        assert!(is_closed_silently(&server, start), "{start:?}");
+        assert!(closed_soon(start), "{start:?}");
     }
     let end = std::time::Instant::now() + PATIENCE;
     let mut status = 503;
