@@ -89,6 +89,10 @@ pub const REQUEST_HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a request body may take. The largest, 1 MiB, passes in it at 35 kB/s.
 pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes a client may send behind the request for a response that does not end. They are read and
+/// dropped: a client that pipelines sends one more request head.
+pub const STREAM_INPUT_BYTES_MAX: usize = 16 * 1024;
+
 /// How long a session may stay without its first Socket.IO packet.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long an upgrade from polling to WebSocket may take from probe to completion.

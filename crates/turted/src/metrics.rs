@@ -60,6 +60,8 @@ impl Transport {
 pub(crate) enum Carrier {
     Polling,
     WebSocket,
+    /// HTTP responses that do not end.
+    Streaming,
 }
 
 /// A transport and what carries it: what connections are counted by.
@@ -95,6 +97,7 @@ impl Route {
         let carrier = match self.carrier {
             Carrier::Polling => "polling",
             Carrier::WebSocket => "websocket",
+            Carrier::Streaming => "streaming",
         };
         [("transport", transport), ("version", version), ("carrier", carrier)]
     }

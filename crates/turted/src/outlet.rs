@@ -3,22 +3,18 @@
 //!
 //! A queue exists only while a client does not take its bytes, and it is bounded.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
-use std::rc::Rc;
+mod stream;
 
 use tokio::sync::oneshot;
 
 use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
-use crate::socket::Socket;
 use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
+
+pub(crate) use stream::{Form, Stream};
 
 /// The Engine.IO packet that answers a polling request with nothing.
 const NOOP: &str = "6";
-
-/// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
-const WRITE_FRAMES_MAX: usize = 64;
 
 /// How much may wait for one connection, and where it is counted.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +74,7 @@ impl Outlet {
     /// What the client is reached by; `None` once it is closed.
     pub(crate) fn carrier(&self) -> Option<Carrier> {
         match self {
-            Self::Stream(_) => Some(Carrier::WebSocket),
+            Self::Stream(stream) => Some(stream.form().carrier()),
             Self::Polling(_) => Some(Carrier::Polling),
             Self::Closed => None,
         }
@@ -96,161 +92,11 @@ impl Outlet {
     /// What the client has not taken yet.
     pub(crate) fn waiting(&self) -> Waiting {
         match self {
-            Self::Stream(stream) => stream.backlog.as_ref().map_or(Waiting::default(), |it| it.waiting()),
+            Self::Stream(stream) => stream.waiting(),
             Self::Polling(polling) => Waiting { frames: polling.waiting.len(), bytes: polling.bytes },
             Self::Closed => Waiting::default(),
         }
     }
-}
-
-/// A socket and what it did not take yet. Below TLS up to
-/// [`UNSENT_BYTES_MAX`](crate::tls::UNSENT_BYTES_MAX) more may wait as ciphertext.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) socket: Rc<Socket>,
-    backlog: Option<Box<Backlog>>,
-}
-
-#[derive(Debug, Default)]
-struct Backlog {
-    frames: VecDeque<Frame>,
-    bytes: usize,
-    /// Bytes of the first frame that are sent already.
-    sent: usize,
-}
-
-impl Stream {
-    pub(crate) fn new(socket: Rc<Socket>) -> Self {
-        Self { socket, backlog: None }
-    }
-
-    /// Whether frames wait for the socket.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.backlog.is_some()
-    }
-
-    fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
-        if let Some(backlog) = &mut self.backlog {
-            return backlog.add(frames, outbox);
-        }
-        let (done, sent) = match write_frames(&self.socket, frames, outbox.metrics) {
-            Ok(written) => written,
-            Err(_) => return Sent::Gone,
-        };
-        if done == frames.len() && !self.socket.has_unsent() {
-            return Sent::Yes;
-        }
-        // Without frames it stands for ciphertext that the kernel did not take.
-        let mut backlog = Box::new(Backlog { sent, ..Backlog::default() });
-        let added = backlog.add(&frames[done..], outbox);
-        outbox.metrics.outbox_bytes.subtract(sent);
-        self.backlog = Some(backlog);
-        if added == Sent::Yes { Sent::Blocked } else { added }
-    }
-
-    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again.
-    pub(crate) fn flush(&mut self, metrics: &WorkerMetrics) -> Sent {
-        let Some(backlog) = &mut self.backlog else { return Sent::Yes };
-        match backlog.write(&self.socket, metrics) {
-            Ok(true) => {
-                self.backlog = None;
-                Sent::Yes
-            }
-            Ok(false) => Sent::Blocked,
-            Err(_) => Sent::Gone,
-        }
-    }
-}
-
-impl Backlog {
-    fn waiting(&self) -> Waiting {
-        Waiting { frames: self.frames.len(), bytes: self.bytes - self.sent }
-    }
-
-    fn add(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
-        let bytes = bytes_of(frames);
-        outbox.metrics.outbox_bytes.add(bytes);
-        self.bytes += bytes;
-        self.frames.extend(frames.iter().cloned());
-        let full = outbox.is_exceeded_by(self.waiting());
-        if full { Sent::Full } else { Sent::Yes }
-    }
-
-    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics) -> io::Result<bool> {
-        while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
-            let mut skip = self.sent;
-            let count = self.frames.len().min(WRITE_FRAMES_MAX);
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(&frame.bytes()[skip..]);
-                skip = 0;
-            }
-            match socket.try_write_vectored(&slices[..count]) {
-                Ok(written) => {
-                    metrics.wrote(written);
-                    metrics.outbox_bytes.subtract(written);
-                    self.forget(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        match socket.try_flush() {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn forget(&mut self, written: usize) {
-        self.sent += written;
-        while let Some(first) = self.frames.front()
-            && self.sent >= first.bytes().len()
-        {
-            let bytes = first.bytes().len();
-            self.sent -= bytes;
-            self.bytes -= bytes;
-            self.frames.pop_front();
-        }
-    }
-}
-
-fn bytes_of(frames: &[Frame]) -> usize {
-    frames.iter().map(|frame| frame.bytes().len()).sum()
-}
-
-/// Writes frames until all are written or the socket is full: how many are written whole, and how
-/// many bytes of the next one.
-fn write_frames(socket: &Socket, frames: &[Frame], metrics: &WorkerMetrics) -> io::Result<(usize, usize)> {
-    let mut done = 0;
-    while done < frames.len() {
-        let batch = &frames[done..frames.len().min(done + WRITE_FRAMES_MAX)];
-        let mut written = match write_batch(socket, batch) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((done, 0)),
-            Err(error) => return Err(error),
-        };
-        metrics.wrote(written);
-        for frame in batch {
-            if written < frame.bytes().len() {
-                return Ok((done, written));
-            }
-            written -= frame.bytes().len();
-            done += 1;
-        }
-    }
-    Ok((done, 0))
-}
-
-fn write_batch(socket: &Socket, frames: &[Frame]) -> io::Result<usize> {
-    if let [frame] = frames {
-        return socket.try_write(frame.bytes());
-    }
-    let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
-    for (slice, frame) in slices.iter_mut().zip(frames) {
-        *slice = IoSlice::new(frame.bytes());
-    }
-    socket.try_write_vectored(&slices[..frames.len()])
 }
 
 /// The body of a polling answer, or why there is none.
@@ -282,7 +128,7 @@ impl Polling {
     }
 
     fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
-        let bytes = bytes_of(frames);
+        let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
         outbox.metrics.outbox_bytes.add(bytes);
         self.bytes += bytes;
         self.waiting.extend(frames.iter().cloned());

@@ -85,8 +85,8 @@ impl Session {
         }
     }
 
-    /// The last bytes on a stream that still takes some; `None` where they could not arrive or are
-    /// not owed.
+    /// The last message on a stream that still takes one, as its carrier has it: a WebSocket frame, or
+    /// the data of a last chunk. `None` where it could not arrive or is not owed.
     pub(crate) fn farewell(&self, close: Close) -> Option<Vec<u8>> {
         match self {
             Self::SocketIo(_) | Self::WebSocket(_) => websocket::farewell(close),

@@ -28,15 +28,18 @@ pub(crate) enum Language {
 pub(crate) enum Framing {
     /// A text frame; polling answers use the message in it.
     WebSocket,
+    /// A chunk of an HTTP response.
+    Chunked,
 }
 
 impl Framing {
-    const COUNT: usize = 1;
+    const COUNT: usize = 2;
 
     /// Wraps a message. `sequence` numbers the dispatch it carries, 0 if it carries none.
     pub(crate) fn wrap(self, message: &str, sequence: u64) -> Frame {
         match self {
             Self::WebSocket => Frame::text(message, sequence),
+            Self::Chunked => Frame::chunk(message, sequence),
         }
     }
 }

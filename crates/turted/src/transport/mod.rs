@@ -3,4 +3,5 @@
 mod credentials;
 
 pub(crate) mod socketio;
+pub(crate) mod streaming;
 pub(crate) mod websocket;

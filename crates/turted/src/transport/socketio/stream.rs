@@ -14,7 +14,7 @@ use super::{connect, engine, packets};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::http::Takeover;
-use crate::outlet::{Outlet, Stream};
+use crate::outlet::{Form, Outlet, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::transport::websocket::{self, Progress, Reader, Step, accept_response, write_whole};
@@ -32,7 +32,7 @@ const ALREADY_UPGRADED: u16 = 1008;
 pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, key: String) -> Takeover {
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
-        let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket)));
+        let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
         let connection = session::open(&worker, newcomer.peer, Session::new(newcomer), outlet);
         let mut greeting = accept_response(&key);
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
@@ -158,7 +158,7 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
         Outlet::Stream(_) | Outlet::Closed => return false,
     };
     let polling = connection.route();
-    connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket))));
+    connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket)));
     if let (Some(from), Some(to)) = (polling, connection.route()) {
         worker.metrics.moved(from, to);
     }

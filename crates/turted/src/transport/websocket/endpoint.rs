@@ -24,7 +24,7 @@ use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::http::{Answer, Call, Outcome, Takeover, text};
 use crate::metrics::Transport;
-use crate::outlet::{Outlet, Stream};
+use crate::outlet::{Form, Outlet, Stream};
 use crate::service::Service;
 use crate::session;
 use crate::session_id::SessionId;
@@ -196,7 +196,7 @@ fn begin(worker: &Rc<Worker>, (peer, service): (IpAddr, Service), socket: &Rc<So
         peer,
         session: session::Session::WebSocket(session),
         wire: Wire::V1,
-        outlet: Outlet::Stream(Stream::new(Rc::clone(socket))),
+        outlet: Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket)),
     };
     let connection = Connection::open(worker, opening);
     let id = SessionId::new(worker.index, connection.key.slot());

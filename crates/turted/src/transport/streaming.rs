@@ -1,0 +1,139 @@
+//! HTTP responses that do not end, whatever is said in them: their head, and the wait for a client
+//! that has nothing more to say.
+//!
+//! A transport leaves a [`Takeover`](crate::http::Takeover), writes the [`head`] of its answer by
+//! hand and goes on with an outlet of the [`form`] that the client understands. Its task is
+//! [`run`], so nothing of HTTP stays in memory.
+
+use std::io;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use hyper::Version;
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use turted_core::close::Close;
+use turted_core::limits::STREAM_INPUT_BYTES_MAX;
+
+use crate::connection::Connection;
+use crate::http::Answer;
+use crate::outlet::Form;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// Makes nginx pass on what comes instead of collecting it.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What a body of unknown length looks like to a client of this version.
+pub(crate) fn form(version: Version) -> Form {
+    if version < Version::HTTP_11 { Form::Plain } else { Form::Chunked }
+}
+
+/// The head of a response without an end, made of the status and the headers of `answer`.
+/// Unless it says how it may be cached, it may not.
+pub(crate) fn head(form: Form, mut answer: Answer) -> Vec<u8> {
+    let status = answer.status();
+    let headers = answer.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    // RFC 9110 6.6.1: a server with a clock sends it.
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+        headers.insert(DATE, date);
+    }
+    let protocol = match form {
+        // HTTP/1.0 knows neither chunks nor, without a length, another request (RFC 9112 6.3).
+        Form::Plain => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            "HTTP/1.0"
+        }
+        Form::Chunked | Form::WebSocket => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            "HTTP/1.1"
+        }
+    };
+    let reason = status.canonical_reason().unwrap_or("");
+    let mut head = format!("{protocol} {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in headers.iter() {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Waits for the end of a connection whose way out is a stream.
+pub(crate) async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>) {
+    let close = ended(&worker, &socket).await;
+    connection.close(&worker, close);
+    drop(connection);
+    socket.linger().await;
+}
+
+/// Waits until the client ends its side of the connection, or sends more than any client has reason
+/// to. What it sends is dropped: it could only be a request, which would wait for ever. Cancel safe,
+/// but the count of what it sent begins anew.
+pub(crate) async fn ended(worker: &Worker, socket: &Socket) -> Close {
+    let mut left = STREAM_INPUT_BYTES_MAX;
+    loop {
+        if socket.readable().await.is_err() {
+            return Close::TransportLost;
+        }
+        match socket.try_read(&mut worker.scratch.borrow_mut()) {
+            Ok(0) => return Close::TransportLost,
+            Ok(read) if read > left => return Close::Violation(1009),
+            Ok(read) => left -= read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Close::TransportLost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+    use crate::http;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open stream holds one of these.
+    #[test]
+    fn the_task_of_a_stream_is_small() {
+        assert!(returned(run) <= 640, "{} bytes", returned(run));
+    }
+
+    fn head_for(version: Version, answer: Answer) -> String {
+        String::from_utf8(head(form(version), answer)).unwrap()
+    }
+
+    #[test]
+    fn a_body_without_an_end_is_chunked_or_lasts_as_long_as_the_connection() {
+        let answer = || http::answer(StatusCode::OK, "text/event-stream", "");
+        let head = head_for(Version::HTTP_11, answer());
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(head.contains("\r\ntransfer-encoding: chunked\r\n"), "{head}");
+        assert!(head.contains("\r\ncache-control: no-store\r\n"), "{head}");
+        assert!(head.contains("\r\nx-accel-buffering: no\r\n"), "{head}");
+        assert!(head.contains("\r\ndate: "), "{head}");
+        let head = head_for(Version::HTTP_10, answer());
+        assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+        assert!(!head.contains("transfer-encoding") && !head.contains("content-length"), "{head}");
+    }
+
+    #[test]
+    fn a_transport_says_itself_how_its_response_may_be_cached() {
+        let mut answer = http::answer(StatusCode::OK, "text/event-stream", "");
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let head = head_for(Version::HTTP_11, answer);
+        assert!(head.contains("\r\ncache-control: no-cache\r\n") && !head.contains("no-store"), "{head}");
+    }
+}
