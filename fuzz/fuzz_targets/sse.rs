@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::name::Name;
-use turted_core::wire::sse::{HEARTBEAT, encode_envelope, encode_event, encode_start, event_name};
+use turted_core::wire::sse::{encode_envelope, encode_event, encode_heartbeat, encode_start, event_name};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -54,7 +54,7 @@ fn check_event(dispatch: &Dispatch) {
     let original = name.strip_prefix("turted:").unwrap_or(&name);
     assert_eq!(original, dispatch.event.as_str());
     let expected = Event { name, data: lines(dispatch.payload.get()), id: cursor.to_string() };
-    let stream = EventStream::read(&format!("{HEARTBEAT}{event}{HEARTBEAT}{event}"));
+    let stream = EventStream::read(&format!("{0}{event}{0}{event}", encode_heartbeat(None)));
     assert_eq!(stream.events, [expected.clone(), expected]);
 }
 

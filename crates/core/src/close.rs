@@ -25,6 +25,8 @@ pub enum Close {
     Superseded,
     /// The server is stopping.
     Drain,
+    /// A proof of who the client is has expired, where it cannot be replaced by a new one.
+    Expired,
 }
 
 impl Close {
@@ -34,7 +36,7 @@ impl Close {
         match self {
             Self::ByClient => Some(1000),
             Self::TransportLost | Self::PingTimeout | Self::Superseded | Self::PollingConflict => None,
-            Self::ConnectTimeout | Self::RateLimited => Some(1008),
+            Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) => Some(code),
             Self::SlowReader => Some(4101),
             Self::Drain => Some(1012),
@@ -55,6 +57,7 @@ impl Close {
             Self::PollingConflict => "two polling requests at once",
             Self::Superseded => "superseded by a new connection",
             Self::Drain => "the server is stopping",
+            Self::Expired => "token expired",
         }
     }
 

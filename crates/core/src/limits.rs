@@ -102,6 +102,12 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How long the answer to a heartbeat may take.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a client of an event stream waits before it reconnects: as long as browsers do unasked.
+pub const SSE_RETRY: Duration = Duration::from_secs(3);
+/// Time between two signs of life on an event stream. Proxies end what is silent for a minute, and
+/// pages of TURTED for reactphp expect one after 28 s.
+pub const SSE_HEARTBEAT: Duration = Duration::from_secs(25);
+
 /// Wrong push passwords one address may send in [`PASSWORD_WINDOW`] before it is answered 429.
 pub const WRONG_PASSWORDS_MAX: u32 = 10;
 /// Wrong IDENTs one address may send in [`PASSWORD_WINDOW`] before no other is verified: room for

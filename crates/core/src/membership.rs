@@ -35,6 +35,13 @@ pub struct Memberships {
 }
 
 impl Memberships {
+    /// The same, held since another dispatch.
+    #[must_use]
+    pub fn held_since(mut self, since: Since) -> Self {
+        self.users.iter_mut().chain(&mut self.channels).for_each(|(_, held)| *held = since);
+        self
+    }
+
     /// About what they take in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {

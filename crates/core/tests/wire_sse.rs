@@ -15,8 +15,12 @@ use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::name::Name;
 use turted_core::wire::sse::{
-    HEARTBEAT, PING, encode_envelope, encode_event, encode_gap, encode_start, event_name,
+    encode_envelope, encode_event, encode_gap, encode_heartbeat, encode_ping, encode_start, event_name,
 };
+
+fn heartbeat() -> String {
+    encode_heartbeat(None)
+}
 
 fn dispatch(event: &str, payload: &str) -> Dispatch {
     let payload = RawValue::from_string(payload.to_owned()).unwrap();
@@ -80,10 +84,15 @@ fn names_that_mean_something_else_are_told_apart() {
 fn only_events_reach_listeners_but_every_id_counts() {
     let cursor = |sequence| Some(Cursor { epoch: 255, sequence });
     let start = encode_start(Duration::from_secs(3), cursor(36));
-    let source = EventStream::read(&format!("{start}{HEARTBEAT}{HEARTBEAT}"));
+    let source = EventStream::read(&format!("{start}{0}{0}", heartbeat()));
     assert_eq!((source.events.len(), source.last_id.as_str(), source.retry), (0, "ff-36", Some(3000)));
     let event = encode_event(&dispatch("E", "{}"), cursor(37));
-    let source = EventStream::read(&format!("{start}{HEARTBEAT}{event}{PING}{}", encode_gap(cursor(40))));
+    let source = EventStream::read(&format!(
+        "{start}{}{event}{}{}",
+        heartbeat(),
+        encode_ping(None),
+        encode_gap(cursor(40))
+    ));
     let seen = |name: &str, id: &str| Event { name: name.into(), data: "{}".into(), id: id.into() };
     assert_eq!(source.events, [seen("E", "ff-37"), seen("ping", "ff-37"), seen("turted:gap", "ff-40")]);
 }
@@ -107,11 +116,11 @@ proptest! {
     fn any_event_arrives_once_with_its_name_and_payload(
         events in vec((name(), payload(), any::<u32>(), any::<u64>()), 0..6),
     ) {
-        let (mut stream, mut expected) = (String::from(HEARTBEAT), Vec::new());
+        let (mut stream, mut expected) = (heartbeat(), Vec::new());
         for (event, payload, epoch, sequence) in &events {
             let (dispatch, cursor) = (dispatch(event, payload), Cursor { epoch: *epoch, sequence: *sequence });
             stream.push_str(&encode_event(&dispatch, Some(cursor)));
-            stream.push_str(HEARTBEAT);
+            stream.push_str(&heartbeat());
             let data = payload.replace("\r\n", "\n").replace('\r', "\n");
             let name = event_name(&dispatch.event).into_owned();
             expected.push(Event { name, data, id: cursor.to_string() });

@@ -13,6 +13,7 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
         format!("listening on {}://{bound}", if config.tls.is_some() { "https" } else { "http" }),
         endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
         endpoint(&config.websocket.path, "WebSocket clients", client_credentials(config)),
+        endpoint(&config.sse.path, "event streams", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
     if let Some(admin) = admin {
@@ -85,6 +86,7 @@ mod tests {
                  listening on http://127.0.0.1:40000\n  \
                  /socket.io/    Socket.IO clients  OPEN: everyone may IDENT as any user\n  \
                  /ws            WebSocket clients  OPEN: everyone may IDENT as any user\n  \
+                 /sse           event streams      OPEN: everyone may IDENT as any user\n  \
                  /push/         REST push          OPEN: everyone may push\n\
                  admin on http://127.0.0.1:40001\n  \
                  /metrics, /api/ read-only          OPEN: everyone may read\n\

@@ -195,7 +195,7 @@ impl Connection {
         worker.metrics.closed(route, close);
         match outlet {
             Outlet::Stream(stream) => {
-                let farewell = self.last_words(&stream, close);
+                let farewell = self.last_words(worker, &stream, close);
                 let is_read_on = farewell.is_some() && close != Close::Drain;
                 end_stream(&stream, farewell);
                 if is_read_on {
@@ -208,10 +208,10 @@ impl Connection {
     }
 
     /// What the client reads before the end; `None` if it reads nothing any more.
-    fn last_words(&self, stream: &Stream, close: Close) -> Option<Vec<u8>> {
+    fn last_words(&self, worker: &Worker, stream: &Stream, close: Close) -> Option<Vec<u8>> {
         match close {
             Close::TransportLost => None,
-            _ => stream.form().end(self.session.farewell(close)),
+            _ => stream.form().end(self.session.farewell(worker, close)),
         }
     }
 

@@ -65,6 +65,11 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) const EMPTY: Self = Self { first: NONE, last: NONE, line: Line::None };
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(self) -> bool {
+        self.first == NONE
+    }
 }
 
 /// Where a connection waits.

@@ -26,7 +26,7 @@ use crate::push::rest;
 use crate::service::{Routes, Service};
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
-use crate::transport::{socketio, websocket};
+use crate::transport::{socketio, sse, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -185,8 +185,14 @@ async fn serve_turted(call: Call) -> Outcome {
     if path == config.websocket.path {
         return websocket::answer(call, Service::Turted).await;
     }
+    if path == config.sse.path {
+        return sse::answer(call, sse::Style::Turted).await;
+    }
     if path == HEALTH {
         return text(StatusCode::OK, "ok\n").into();
+    }
+    if config.sse.is_reactphp(path) {
+        return sse::answer(call, sse::Style::ReactPhp).await;
     }
     text(StatusCode::NOT_FOUND, "nothing is served under this path").into()
 }

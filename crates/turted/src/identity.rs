@@ -10,7 +10,7 @@ use turted_core::channel::JoinRefusal;
 use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
-use turted_core::standing::Applicant;
+use turted_core::standing::{Applicant, Standing};
 
 use crate::authenticator::unix_now;
 use crate::connection::Connection;
@@ -59,6 +59,20 @@ fn may_join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<
     }
     let is_identified = worker.registry.borrow().is_identified(connection.key);
     Applicant { is_identified, standing: &connection.standing.borrow() }.may_join(channel, rules)
+}
+
+/// Whether a client that proved this, or nothing, may join a channel, before it has a connection.
+pub(crate) fn may_join_as(
+    worker: &Worker,
+    verified: Option<&Verified>,
+    channel: &Name,
+) -> Result<(), JoinRefusal> {
+    let mut standing = Standing::default();
+    if let Some(verified) = verified {
+        standing.accept(verified, worker.config.auth.ident);
+    }
+    let applicant = Applicant { is_identified: verified.is_some(), standing: &standing };
+    applicant.may_join(channel, &worker.config.channels)
 }
 
 /// Leaves the channels that the connection could not join any more.

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
+use turted_core::membership::Since;
 
 use crate::authenticator::unix_now;
 use crate::connection::Connection;
@@ -164,6 +165,30 @@ async fn missed(
     let frames = replay::missed(worker, client).await?;
     // What came after the token expired was not for this client any more.
     (!lost.standing.has_expired(unix_now())).then_some(frames)
+}
+
+/// What a client missed that names its memberships anew: the connection has them already and is not
+/// admitted yet. `None` if that cannot be told in full any more.
+///
+/// Nothing may wait between this and the admission: what was missed and what is new follow on each
+/// other.
+pub(crate) async fn missed_since(worker: &Worker, connection: &Connection, seen: Seen) -> Option<Vec<Frame>> {
+    catch_up(worker).await;
+    let memberships = worker.registry.borrow().memberships(connection.key);
+    // It was a member of all of them when it was sent the position.
+    let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
+    let lost = LostSession {
+        memberships: memberships.held_since(Since(since)),
+        standing: connection.standing.borrow().clone(),
+        began_after: 0,
+    };
+    let resumption = Resumption { id: None, seen };
+    let missed = match worker.config.recovery.enabled {
+        true => missed(worker, &resumption, &lost, connection.wire()).await,
+        false => None,
+    };
+    worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
+    missed
 }
 
 /// Makes the connection what the session was. What was missed has to be sent in the same go: no

@@ -10,6 +10,7 @@ use crate::metrics::Transport;
 use crate::session_id::SessionId;
 use crate::timers::Due;
 use crate::transport::socketio;
+use crate::transport::sse;
 use crate::transport::websocket::{self, Step};
 use crate::worker::Worker;
 
@@ -18,6 +19,7 @@ use crate::worker::Worker;
 pub(crate) enum Session {
     SocketIo(socketio::Session),
     WebSocket(websocket::Session),
+    Sse(sse::Session),
 }
 
 impl Session {
@@ -26,6 +28,7 @@ impl Session {
         match self {
             Self::SocketIo(session) => session.transport(),
             Self::WebSocket(_) => Transport::WebSocket,
+            Self::Sse(_) => Transport::Sse,
         }
     }
 
@@ -34,6 +37,8 @@ impl Session {
         match self {
             Self::SocketIo(session) => Some(session.id()),
             Self::WebSocket(session) => session.id(),
+            // Its client goes on by the position alone.
+            Self::Sse(_) => None,
         }
     }
 
@@ -42,6 +47,7 @@ impl Session {
         match self {
             Self::SocketIo(session) => socketio::text(worker, connection, session, text),
             Self::WebSocket(session) => session.text(worker, connection, text),
+            Self::Sse(_) => Step::Stop,
         }
     }
 
@@ -50,13 +56,14 @@ impl Session {
         match self {
             Self::SocketIo(session) => socketio::binary(worker, connection, session, bytes),
             Self::WebSocket(session) => session.binary(worker, connection, bytes),
+            Self::Sse(_) => Step::Stop,
         }
     }
 
     /// The answer to a ping of the WebSocket protocol came.
     pub(crate) fn ponged(&self) {
         match self {
-            Self::SocketIo(_) => {}
+            Self::SocketIo(_) | Self::Sse(_) => {}
             Self::WebSocket(session) => session.ponged(),
         }
     }
@@ -66,6 +73,7 @@ impl Session {
         match self {
             Self::SocketIo(session) => socketio::timer(worker, connection, session, due),
             Self::WebSocket(session) => websocket::timer(worker, connection, session, due),
+            Self::Sse(session) => sse::timer(worker, connection, session, due),
         }
     }
 
@@ -74,6 +82,7 @@ impl Session {
         match self {
             Self::SocketIo(_) => socketio::expired(worker, connection),
             Self::WebSocket(_) => websocket::v1::expired(worker, connection),
+            Self::Sse(_) => sse::expired(worker, connection),
         }
     }
 
@@ -81,15 +90,16 @@ impl Session {
     pub(crate) fn closing(&self) {
         match self {
             Self::SocketIo(session) => session.closing(),
-            Self::WebSocket(_) => {}
+            Self::WebSocket(_) | Self::Sse(_) => {}
         }
     }
 
     /// The last message on a stream that still takes one, as its carrier has it: a WebSocket frame, or
     /// the data of a last chunk. `None` where it could not arrive or is not owed.
-    pub(crate) fn farewell(&self, close: Close) -> Option<Vec<u8>> {
+    pub(crate) fn farewell(&self, worker: &Worker, close: Close) -> Option<Vec<u8>> {
         match self {
             Self::SocketIo(_) | Self::WebSocket(_) => websocket::farewell(close),
+            Self::Sse(_) => sse::farewell(worker, close),
         }
     }
 }

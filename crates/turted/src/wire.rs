@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Via;
-use turted_core::wire::{socketio, v1};
+use turted_core::wire::{socketio, sse, v1};
 
 use crate::frame::Frame;
 use crate::log::Accepted;
@@ -21,6 +21,10 @@ pub(crate) enum Language {
     SocketIoWithOffset,
     /// turted.v1.
     V1,
+    /// Events of an event stream.
+    Sse,
+    /// Events of an event stream, with their name and the reason for their delivery as data.
+    SseEnvelope,
 }
 
 /// What a message is wrapped in on its way.
@@ -62,7 +66,7 @@ pub(crate) struct WireContext {
 
 impl Wire {
     /// How many wires there are.
-    pub(crate) const COUNT: usize = 3 * Framing::COUNT;
+    pub(crate) const COUNT: usize = 5 * Framing::COUNT;
 
     /// Socket.IO; polling answers use the same frames.
     pub(crate) const SOCKET_IO: Self = Self { language: Language::SocketIo, framing: Framing::WebSocket };
@@ -82,12 +86,15 @@ impl Wire {
         context.metrics.frames_encoded.add(1);
         let dispatch = &accepted.dispatch;
         let cursor = Cursor { epoch: context.epoch, sequence: accepted.sequence };
+        let position = context.has_cursor.then_some(cursor);
         let message = match self.language {
             Language::SocketIo => socketio::encode_dispatch(dispatch, via, None),
             Language::SocketIoWithOffset => {
                 socketio::encode_dispatch(dispatch, via, Some(&cursor.to_string()))
             }
-            Language::V1 => v1::encode_dispatch(dispatch, via, context.has_cursor.then_some(cursor)),
+            Language::V1 => v1::encode_dispatch(dispatch, via, position),
+            Language::Sse => sse::encode_event(dispatch, position),
+            Language::SseEnvelope => sse::encode_envelope(dispatch, via, position),
         };
         self.framing.wrap(&message, accepted.sequence)
     }
@@ -100,8 +107,13 @@ mod tests {
     #[test]
     fn each_wire_has_a_number_of_its_own_below_the_count() {
         let mut seen = [false; Wire::COUNT];
-        for wire in [Wire::SOCKET_IO, Wire::SOCKET_IO_WITH_OFFSET, Wire::V1] {
+        use Language::{SocketIo, SocketIoWithOffset, Sse, SseEnvelope, V1};
+        let languages = [SocketIo, SocketIoWithOffset, V1, Sse, SseEnvelope];
+        let framings = [Framing::WebSocket, Framing::Chunked];
+        let wires = languages.map(|language| framings.map(|framing| Wire { language, framing }));
+        for wire in wires.as_flattened() {
             assert!(!std::mem::replace(&mut seen[wire.index()], true), "{wire:?}");
         }
+        assert_eq!(seen, [true; Wire::COUNT]);
     }
 }

@@ -21,12 +21,6 @@ use crate::wire::json;
 /// The `Content-Type` of a stream. Its encoding is always UTF-8.
 pub const CONTENT_TYPE: &str = "text/event-stream";
 
-/// A sign of life that reaches no listener.
-pub const HEARTBEAT: &str = ":\n\n";
-
-/// A sign of life as turted for PHP sent it, which its clients listen for.
-pub const PING: &str = "event: ping\ndata: {}\n\n";
-
 /// Before the names that mean something else to an `EventSource`, and before our own.
 const RESERVED_PREFIX: &str = "turted:";
 
@@ -48,6 +42,45 @@ pub fn encode_start(retry: Duration, cursor: Option<Cursor>) -> String {
     push_id(&mut stream, cursor);
     stream.push('\n');
     stream
+}
+
+/// How long a client waits before it reconnects, from now on.
+///
+/// ```
+/// use std::time::Duration;
+/// assert_eq!(turted_core::wire::sse::encode_retry(Duration::from_secs(3)), "retry: 3000\n\n");
+/// ```
+#[must_use]
+pub fn encode_retry(retry: Duration) -> String {
+    encode_start(retry, None)
+}
+
+/// A sign of life that reaches no listener, and moves a client to where it is.
+///
+/// ```
+/// use turted_core::{cursor::Cursor, wire::sse::encode_heartbeat};
+/// let cursor = Cursor { epoch: 255, sequence: 36 };
+/// assert_eq!(encode_heartbeat(Some(cursor)), ":\nid: ff-36\n\n");
+/// ```
+#[must_use]
+pub fn encode_heartbeat(cursor: Option<Cursor>) -> String {
+    let mut comment = String::from(":\n");
+    push_id(&mut comment, cursor);
+    comment.push('\n');
+    comment
+}
+
+/// A sign of life as turted for reactphp sent it, which its clients listen for.
+///
+/// ```
+/// assert_eq!(turted_core::wire::sse::encode_ping(None), "event: ping\ndata: {}\n\n");
+/// ```
+#[must_use]
+pub fn encode_ping(cursor: Option<Cursor>) -> String {
+    let mut event = String::from("event: ping\ndata: {}\n");
+    push_id(&mut event, cursor);
+    event.push('\n');
+    event
 }
 
 /// A dispatch under its name, with the payload as it was pushed. Line breaks between the tokens

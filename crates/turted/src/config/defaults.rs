@@ -8,8 +8,9 @@ use turted_core::limits;
 
 use super::model::{
     Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
-    Recovery, SocketIo, TrustedProxies, WebSocket,
+    Recovery, TrustedProxies,
 };
+use super::transports::{SocketIo, Sse, WebSocket};
 
 impl Default for Config {
     fn default() -> Self {
@@ -31,6 +32,7 @@ impl Default for Config {
             },
             socketio: SocketIo::default(),
             websocket: WebSocket::default(),
+            sse: Sse::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),
             push: Push {
@@ -52,25 +54,6 @@ impl Default for Auth {
             timeout: limits::VERIFICATION_WAIT_MAX,
             concurrency: limits::VERIFICATIONS_MAX,
         }
-    }
-}
-
-impl Default for SocketIo {
-    fn default() -> Self {
-        Self {
-            path: "/socket.io/".into(),
-            ping_interval: limits::PING_INTERVAL,
-            ping_timeout: limits::PING_TIMEOUT,
-            max_payload: limits::POLLING_BODY_BYTES_MAX,
-            connect_timeout: limits::CONNECT_WAIT_MAX,
-            upgrade_timeout: limits::UPGRADE_WAIT_MAX,
-        }
-    }
-}
-
-impl Default for WebSocket {
-    fn default() -> Self {
-        Self { path: "/ws".into(), ping_interval: limits::PING_INTERVAL, ping_timeout: limits::PING_TIMEOUT }
     }
 }
 

@@ -19,6 +19,7 @@ mod show;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod transports;
 mod units;
 mod value;
 
@@ -30,8 +31,9 @@ pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
     Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
-    Recovery, SocketIo, Tls, TrustedProxies,
+    Recovery, Tls, TrustedProxies,
 };
+pub use transports::{SocketIo, Sse, WebSocket};
 pub(crate) use units::parse_duration;
 
 pub use turted_core::auth::{Hash, Secret, TokenRule};

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::transports::{SocketIo, Sse, WebSocket};
 use crate::authenticator::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
 use turted_core::channel::ChannelRules;
@@ -44,6 +45,8 @@ pub struct Config {
     pub socketio: SocketIo,
     /// The WebSocket transport.
     pub websocket: WebSocket,
+    /// Event streams.
+    pub sse: Sse,
     /// Who clients are.
     pub auth: Auth,
     /// Which channels a client may join. Default: all.
@@ -94,34 +97,6 @@ impl AdminListen {
             Self::IfFree(address) | Self::At(address) => Some(address),
         }
     }
-}
-
-/// `[socketio]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketIo {
-    /// The path, with a slash at both ends. Default: `/socket.io/`.
-    pub path: String,
-    /// Time between two heartbeats. Default: 25 s.
-    pub ping_interval: Duration,
-    /// How long the answer to a heartbeat may take. Default: 20 s.
-    pub ping_timeout: Duration,
-    /// Bytes of one polling body. Default: 1,000,000.
-    pub max_payload: usize,
-    /// How long a session may stay without its first packet. Default: 10 s.
-    pub connect_timeout: Duration,
-    /// How long the upgrade to WebSocket may take. Default: 10 s.
-    pub upgrade_timeout: Duration,
-}
-
-/// `[websocket]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebSocket {
-    /// The path, with a slash in front and none behind. Default: `/ws`.
-    pub path: String,
-    /// Time between two pings. Default: 25 s.
-    pub ping_interval: Duration,
-    /// How long the answer to a ping may take. Default: 20 s.
-    pub ping_timeout: Duration,
 }
 
 /// `[auth]`

@@ -33,7 +33,7 @@ fn normalize_paths(config: &mut Config) {
     if !config.socketio.path.ends_with('/') {
         config.socketio.path.push('/');
     }
-    for path in [&mut config.push.path, &mut config.websocket.path] {
+    for path in [&mut config.push.path, &mut config.websocket.path, &mut config.sse.path] {
         if path.ends_with('/') {
             path.pop();
         }
@@ -47,6 +47,7 @@ fn check_paths(collected: &mut Collected) {
         ("push.path", format!("{}/", config.push.path)),
         ("socketio.path", config.socketio.path.clone()),
         ("websocket.path", format!("{}/", config.websocket.path)),
+        ("sse.path", format!("{}/", config.sse.path)),
     ];
     for (index, (key, path)) in paths.iter().enumerate() {
         for (other_key, other) in &paths[index + 1..] {

@@ -30,6 +30,7 @@ pub(super) enum Field {
     Text(Of<String>),
     OptionalText(Of<Option<String>>),
     UrlPath(Of<String>),
+    BasePath(Of<Option<String>>),
     HttpUrl(Of<Option<HttpUrl>>),
     Secret(Of<Option<Secret>>),
     LogLevel(Of<LogLevel>),
@@ -87,6 +88,7 @@ impl Field {
             Self::Text(of) => put(of(settings), input.filled().map(str::to_owned)),
             Self::OptionalText(of) => put(of(settings), input.filled().map(|text| Some(text.to_owned()))),
             Self::UrlPath(of) => put(of(settings), input.text().and_then(parse_url_path)),
+            Self::BasePath(of) => put(of(settings), input.text().and_then(parse_base_path).map(Some)),
             Self::HttpUrl(of) => put(of(settings), input.text().and_then(|text| text.parse().ok()).map(Some)),
             Self::Secret(of) => put(of(settings), input.text().map(|text| Some(Secret::from(text)))),
             Self::LogLevel(of) => put(of(settings), input.choice()),
@@ -117,6 +119,7 @@ impl Field {
             Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
             Self::Text(of) | Self::UrlPath(of) => quote(of(settings)),
             Self::OptionalText(of) => quote(of(settings).as_ref()?),
+            Self::BasePath(of) => quote(&format!("{}/", of(settings).as_ref()?)),
             Self::HttpUrl(of) => quote(&of(settings).as_ref()?.to_string()),
             Self::Secret(of) => of(settings).as_ref().map(|_| quote("***"))?,
             Self::LogLevel(of) => show_choice(*of(settings)),
@@ -148,7 +151,7 @@ impl Field {
             }
             Self::Networks(_) => r#"a list of networks, such as ["10.0.0.0/8", "fd00::/8"]"#.into(),
             Self::Path(_) => "the path of a file or directory".into(),
-            Self::UrlPath(_) => {
+            Self::UrlPath(_) | Self::BasePath(_) => {
                 r#"a path such as "/push/", of letters, digits, "-", ".", "_" and "~""#.into()
             }
             Self::Text(_) | Self::OptionalText(_) => "a string that is not empty".into(),
@@ -356,6 +359,14 @@ fn parse_url_path(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let segment = |part: &&str| !matches!(*part, "" | "." | "..") && part.bytes().all(plain);
     segments.iter().all(segment).then(|| text.to_owned())
+}
+
+/// A path below which everything belongs to one purpose, also the root; without the slash at its end.
+fn parse_base_path(text: &str) -> Option<String> {
+    if text == "/" {
+        return Some(String::new());
+    }
+    Some(parse_url_path(text)?.trim_end_matches('/').to_owned())
 }
 
 /// `text` as a TOML basic string.

@@ -34,7 +34,8 @@ impl Form {
         }
     }
 
-    fn bytes(self, frame: &Frame) -> &[u8] {
+    /// What of a frame goes out.
+    pub(crate) fn bytes(self, frame: &Frame) -> &[u8] {
         match self {
             Self::WebSocket | Self::Chunked => frame.bytes(),
             Self::Plain => frame.data(),

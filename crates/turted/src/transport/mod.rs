@@ -1,7 +1,9 @@
 //! Transports: how clients connect, and what they show when they do.
 
 mod credentials;
+mod query;
 
 pub(crate) mod socketio;
+pub(crate) mod sse;
 pub(crate) mod streaming;
 pub(crate) mod websocket;

@@ -2,7 +2,7 @@
 //! that has nothing more to say.
 //!
 //! A transport leaves a [`Takeover`](crate::http::Takeover), writes the [`head`] of its answer by
-//! hand and goes on with an outlet of the [`form`] that the client understands. Its task is
+//! hand and goes on with an outlet of its form. Its task is
 //! [`run`], so nothing of HTTP stays in memory.
 
 use std::io;
@@ -17,6 +17,7 @@ use turted_core::close::Close;
 use turted_core::limits::STREAM_INPUT_BYTES_MAX;
 
 use crate::connection::Connection;
+use crate::frame::Frame;
 use crate::http::Answer;
 use crate::outlet::Form;
 use crate::socket::Socket;
@@ -26,13 +27,29 @@ use crate::worker::Worker;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a body of unknown length looks like to a client of this version.
-pub(crate) fn form(version: Version) -> Form {
+fn form(version: Version) -> Form {
     if version < Version::HTTP_11 { Form::Plain } else { Form::Chunked }
 }
 
-/// The head of a response without an end, made of the status and the headers of `answer`.
-/// Unless it says how it may be cached, it may not.
-pub(crate) fn head(form: Form, mut answer: Answer) -> Vec<u8> {
+/// The head of a response without an end, and how its body goes out.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) form: Form,
+    bytes: Vec<u8>,
+}
+
+impl Head {
+    /// The head and the first message behind it, to be written in one go.
+    pub(crate) fn with(&self, message: &str) -> Vec<u8> {
+        let first = Frame::chunk(message, 0);
+        [&self.bytes, self.form.bytes(&first)].concat()
+    }
+}
+
+/// The head of a response without an end to a request of this version, made of the status and the
+/// headers of `answer`. Unless it says how it may be cached, it may not.
+pub(crate) fn head(version: Version, mut answer: Answer) -> Head {
+    let form = form(version);
     let status = answer.status();
     let headers = answer.headers_mut();
     headers.remove(CONTENT_LENGTH);
@@ -62,7 +79,14 @@ pub(crate) fn head(form: Form, mut answer: Answer) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
-    head
+    Head { form, bytes: head }
+}
+
+/// Answers HEAD: what a GET would get, without a body.
+pub(crate) async fn end_at_once(socket: Socket, head: Head) {
+    // A client that does not take it is gone.
+    let _ = socket.try_write(&head.bytes);
+    socket.linger().await;
 }
 
 /// Waits for the end of a connection whose way out is a stream.
@@ -111,7 +135,7 @@ mod tests {
     }
 
     fn head_for(version: Version, answer: Answer) -> String {
-        String::from_utf8(head(form(version), answer)).unwrap()
+        String::from_utf8(head(version, answer).bytes).unwrap()
     }
 
     #[test]

@@ -11,4 +11,5 @@ mod guesses;
 mod http;
 mod jwt;
 mod local;
+mod sse;
 mod support;

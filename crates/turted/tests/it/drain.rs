@@ -21,7 +21,7 @@ const PER_SECOND: usize = 1_000;
 const DRAIN_MAX: Duration = Duration::from_secs(30 + 5);
 
 /// Raises our own limit of descriptors as far as it goes: each client takes one.
-fn raise_descriptors() {
+pub(crate) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
@@ -222,6 +222,7 @@ fn a_second_signal_ends_the_process_at_once() {
 fn a_draining_server_takes_nothing_new_and_says_so() {
     let mut child = Child::start(&BROAD);
     let (mut kept, mut other, mut admin) = (child.http(), child.http(), child.admin());
+    let (mut streams, mut sources) = (child.http(), child.http());
     assert_eq!(admin.get("/ready").text(), "ready\n");
     let mut stalled = draining(&child);
     let push = r#"{"event":"E","targets":{"broadcast":true}}"#;
@@ -231,6 +232,11 @@ fn a_draining_server_takes_nothing_new_and_says_so() {
     assert_eq!(other.get("/health").text(), "ok\n");
     let refused = other.get("/socket.io/?EIO=4&transport=polling");
     assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    let refused = streams.get("/sse?channel=c");
+    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    let later = sources.request("GET", "/sse?channel=c", &[("Accept", "text/event-stream")], b"");
+    assert_eq!((later.status, later.header("connection")), (200, Some("close")));
+    assert!(later.text().starts_with("retry: "), "an EventSource would never come back after a 503");
     assert!(TcpStream::connect(child.address()).is_err(), "the listener is closed");
     assert_eq!((admin.get("/ready").status, admin.get("/health").status), (503, 200));
     assert!(admin.get("/metrics").text().contains("turted_draining 1\n"));

@@ -18,6 +18,7 @@ mod model;
 mod proxies;
 mod recovery;
 mod slow;
+mod sse;
 mod support;
 mod tls;
 mod v1;

@@ -133,7 +133,7 @@ fn an_sse_client_is_ready_when_its_stream_starts() {
     assert!(client.is_ready());
     let event = sse::encode_event(&dispatch(), CURSOR);
     assert_eq!(play(&mut client, &chunk(event.clone())).2, [event.trim_end()]);
-    assert_eq!(play(&mut client, &chunk(sse::HEARTBEAT.to_owned())).2, [""; 0]);
+    assert_eq!(play(&mut client, &chunk(sse::encode_heartbeat(None))).2, [""; 0]);
     assert_eq!(play(&mut client, chunked::LAST_CHUNK).0, Err(Broken::Closed));
 }
 

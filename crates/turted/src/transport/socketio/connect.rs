@@ -17,7 +17,6 @@ use turted_core::wire::socketio::{encode_connect, encode_event};
 
 use super::ROOT;
 use super::events::{self, Refused};
-use super::request::Query;
 use super::session::{Newcomer, Session};
 use crate::conformance;
 use crate::connection::Connection;
@@ -25,6 +24,7 @@ use crate::frame::Frame;
 use crate::resume::{self, Outcome, Resumption, Seen};
 use crate::service::Service;
 use crate::session_id::SessionId;
+use crate::transport::query::Query;
 use crate::transport::websocket::Step;
 use crate::wire::Wire;
 use crate::worker::Worker;

@@ -14,7 +14,7 @@ use turted_core::wire::engineio::{
 use super::connect;
 use super::packets;
 use super::payload::{PollingBody, PollingFormat, PollingReader};
-use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody, Query};
+use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody};
 use super::session::{self, Newcomer, Session};
 use super::stream;
 use crate::connection::Connection;
@@ -23,6 +23,7 @@ use crate::outlet::{Outlet, Polling, PollingAnswer, Sent};
 use crate::session_id::SessionId;
 use crate::socket::Socket;
 use crate::timers::Due;
+use crate::transport::query::Query;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 

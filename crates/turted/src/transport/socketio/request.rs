@@ -1,6 +1,5 @@
 //! HTTP requests of Engine.IO: the query, the rules a request must keep, and its answer.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -9,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
-use percent_encoding::percent_decode_str;
 use tokio::sync::oneshot;
 use turted_core::wire::engineio::Version;
 
@@ -21,6 +19,7 @@ use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, read_
 use crate::mail::EngineRequest;
 use crate::service::Service;
 use crate::session_id::SessionId;
+use crate::transport::query::Query;
 use crate::transport::websocket;
 use crate::worker::Worker;
 
@@ -122,38 +121,12 @@ pub(crate) struct PostBody {
     pub(crate) is_binary: bool,
 }
 
-/// The query of a request, decoded. Of a parameter given twice the first counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// Decodes a query string; `None` if it is not UTF-8.
-    pub(crate) fn parse(query: &str) -> Option<Self> {
-        let decode = |text: &str| {
-            if !text.contains(['+', '%']) {
-                return Some(text.to_owned());
-            }
-            let spaced = text.replace('+', " ");
-            percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
-        };
-        let pair = |part: &str| {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            Some((decode(key)?, decode(value)?))
-        };
-        query.split('&').filter(|part| !part.is_empty()).map(pair).collect::<Option<_>>().map(Self)
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
-    }
-
-    /// The version of Engine.IO a request is made in.
-    fn version(&self) -> Option<Version> {
-        match self.get("EIO")? {
-            "3" => Some(Version::V3),
-            "4" => Some(Version::V4),
-            _ => None,
-        }
+/// The version of Engine.IO a request is made in.
+fn version(query: &Query) -> Option<Version> {
+    match query.get("EIO")? {
+        "3" => Some(Version::V3),
+        "4" => Some(Version::V4),
+        _ => None,
     }
 }
 
@@ -211,7 +184,7 @@ async fn serve(
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
     let Some(sid) = query.get("sid") else {
-        let version = query.version();
+        let version = version(&query);
         return open(worker, (version, peer, service), query, (transport, &request));
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
@@ -230,7 +203,7 @@ async fn serve(
         (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
         (TransportName::Polling, &Method::POST) => {
             let answer = post(worker, id, request).await?;
-            Ok(mark_polling(answer, id, query.version()).into())
+            Ok(mark_polling(answer, id, version(&query)).into())
         }
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
     }
@@ -278,7 +251,7 @@ async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answe
     engine::request(worker, id, EngineRequest::Poll(sender)).await;
     let answer = answer.await;
     aborted.disarm();
-    Ok(polling_answer(id, query.version(), answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
+    Ok(polling_answer(id, version(query), answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
 }
 
 async fn post(

@@ -8,7 +8,7 @@ use turted_core::close::Close;
 use turted_core::wire::engineio::{Malformed, Packet};
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
-use super::request::{AbortGuard, Query};
+use super::request::AbortGuard;
 use super::session::{self, Newcomer, Opening, Session};
 use super::{connect, engine, packets};
 use crate::connection::Connection;
@@ -17,6 +17,7 @@ use crate::http::Takeover;
 use crate::outlet::{Form, Outlet, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
+use crate::transport::query::Query;
 use crate::transport::websocket::{self, Progress, Reader, Step, accept_response, write_whole};
 use crate::worker::Worker;
 

@@ -116,7 +116,12 @@ impl Http {
 
     /// The next answer; `None` at the end of the connection.
     pub(crate) fn read(&mut self) -> Option<Response> {
-        let response = self.read_head()?;
+        let head = self.read_head()?;
+        Some(self.read_body(head))
+    }
+
+    /// The rest of an answer whose head was read.
+    pub(super) fn read_body(&mut self, response: Response) -> Response {
         let length = response.header("content-length").map(|length| length.parse().unwrap());
         assert_eq!(response.header("transfer-encoding"), None, "{}", response.head);
         let length: usize = length.unwrap_or(0);
@@ -124,7 +129,7 @@ impl Http {
             assert!(self.fill() > 0, "the connection ended within a body: {}", response.head);
         }
         let body = self.buffer.drain(..length).collect();
-        Some(Response { body, ..response })
+        Response { body, ..response }
     }
 
     /// The next answer without its body: to HEAD, or 101.

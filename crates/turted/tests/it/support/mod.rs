@@ -6,6 +6,7 @@ mod client;
 mod http;
 mod random;
 mod server;
+mod sse;
 mod tunnel;
 mod websocket;
 
@@ -14,6 +15,7 @@ pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use http::{Http, Response};
 pub(crate) use random::Random;
 pub(crate) use server::{TestServer, config};
+pub(crate) use sse::{EventSource, StreamEvent};
 pub(crate) use tunnel::{Pair, Tunnel};
 pub(crate) use websocket::{WebSocket, frame};
 

@@ -1,0 +1,107 @@
+//! The sections of the transports, validated, and their defaults.
+
+use std::time::Duration;
+
+use turted_core::limits;
+
+/// `[socketio]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketIo {
+    /// The path, with a slash at both ends. Default: `/socket.io/`.
+    pub path: String,
+    /// Time between two heartbeats. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long the answer to a heartbeat may take. Default: 20 s.
+    pub ping_timeout: Duration,
+    /// Bytes of one polling body. Default: 1,000,000.
+    pub max_payload: usize,
+    /// How long a session may stay without its first packet. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// How long the upgrade to WebSocket may take. Default: 10 s.
+    pub upgrade_timeout: Duration,
+}
+
+/// `[websocket]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocket {
+    /// The path, with a slash in front and none behind. Default: `/ws`.
+    pub path: String,
+    /// Time between two pings. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take. Default: 20 s.
+    pub ping_timeout: Duration,
+}
+
+/// `[sse]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sse {
+    /// The path, with a slash in front and none behind. Default: `/sse`.
+    pub path: String,
+    /// Everything below this path that nothing else is served at is an event stream too, as TURTED
+    /// for reactphp sent it; a slash in front and none behind, so empty for everything. Default:
+    /// none.
+    pub reactphp_path: Option<String>,
+    /// How long clients wait before they reconnect. Default: 3 s.
+    pub retry: Duration,
+    /// Time between two signs of life. Default: 25 s.
+    pub heartbeat: Duration,
+    /// Whether credentials may stand in the query. Default: no.
+    pub query_credentials: bool,
+}
+
+impl Sse {
+    /// Whether a path that nothing else is served at is one of TURTED for reactphp.
+    pub(crate) fn is_reactphp(&self, path: &str) -> bool {
+        let below = self.reactphp_path.as_deref().and_then(|base| path.strip_prefix(base));
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Default for SocketIo {
+    fn default() -> Self {
+        Self {
+            path: "/socket.io/".into(),
+            ping_interval: limits::PING_INTERVAL,
+            ping_timeout: limits::PING_TIMEOUT,
+            max_payload: limits::POLLING_BODY_BYTES_MAX,
+            connect_timeout: limits::CONNECT_WAIT_MAX,
+            upgrade_timeout: limits::UPGRADE_WAIT_MAX,
+        }
+    }
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self { path: "/ws".into(), ping_interval: limits::PING_INTERVAL, ping_timeout: limits::PING_TIMEOUT }
+    }
+}
+
+impl Default for Sse {
+    fn default() -> Self {
+        Self {
+            path: "/sse".into(),
+            reactphp_path: None,
+            retry: limits::SSE_RETRY,
+            heartbeat: limits::SSE_HEARTBEAT,
+            query_credentials: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_below_the_path_of_reactphp_is_a_stream() {
+        let is_reactphp = |base: Option<&str>, path| {
+            Sse { reactphp_path: base.map(str::to_owned), ..Sse::default() }.is_reactphp(path)
+        };
+        for path in ["/", "/sse2", "/a/b"] {
+            assert!(is_reactphp(Some(""), path) && !is_reactphp(None, path), "{path}");
+        }
+        for (path, expected) in [("/e", true), ("/e/", true), ("/e/x", true), ("/ee", false), ("/", false)] {
+            assert_eq!(is_reactphp(Some("/e"), path), expected, "{path}");
+        }
+    }
+}

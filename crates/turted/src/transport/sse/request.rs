@@ -1,0 +1,288 @@
+//! A request for a stream: what it asks for, the rules it must keep, and its answer if it keeps
+//! them not.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use hyper::{Method, Request, StatusCode};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use turted_core::auth::{IdentRefusal, Verified};
+use turted_core::channel::JoinRefusal;
+use turted_core::name::{Name, NameRefusal};
+use turted_core::wire::sse::CONTENT_TYPE;
+
+use super::stream::{self, Wanted};
+use super::{Style, come_back};
+use crate::authenticator::Visitor;
+use crate::cors;
+use crate::http::{Answer, Call, Outcome, answer as with_type, text};
+use crate::identity;
+use crate::metrics::Transport;
+use crate::resume::Seen;
+use crate::transport::credentials::{self, Proof};
+use crate::transport::query::Query;
+use crate::transport::streaming;
+use crate::wire::Language;
+use crate::worker::Worker;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The parameters that say who a client is.
+const CREDENTIALS: [&str; 3] = ["user", "token", "password"];
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// Why a request gets no stream. The text goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("ask for an event stream with GET")]
+    Method,
+    #[error("pages of this origin may not connect (allow_origins)")]
+    Origin,
+    #[error("the query is not UTF-8")]
+    Query,
+    #[error("channel: {0}")]
+    Name(#[from] NameRefusal),
+    #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
+    TooManyChannels(usize),
+    #[error("credentials in the query are not taken (sse.query_credentials)")]
+    QueryCredentials,
+    #[error("{0}")]
+    Ident(#[from] IdentRefusal),
+    #[error("{0}")]
+    Join(#[from] JoinRefusal),
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Refusal {
+    /// The rule for metrics.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::Method => "sse-method",
+            Self::Origin => "sse-origin",
+            Self::Query => "sse-query",
+            Self::Name(_) => "sse-channel-name",
+            Self::TooManyChannels(_) => "sse-channels",
+            Self::QueryCredentials => "sse-query-credentials",
+            Self::Ident(IdentRefusal::TooManyWrong) => "too-many-wrong-idents",
+            Self::Ident(_) => "ident",
+            Self::Join(_) => "join",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Origin | Self::Join(_) => StatusCode::FORBIDDEN,
+            Self::Ident(IdentRefusal::Unavailable) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ident(IdentRefusal::TooManyWrong) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Ident(_) => StatusCode::UNAUTHORIZED,
+            Self::Query | Self::Name(_) | Self::TooManyChannels(_) | Self::QueryCredentials => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
+
+    fn answer(self, worker: &Worker) -> Answer {
+        let mut answer = text(self.status(), self.to_string());
+        let headers = answer.headers_mut();
+        match self.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+            }
+            StatusCode::UNAUTHORIZED => {
+                // Not Basic, for which browsers would ask the user.
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"turted\""));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = worker.config.limits.password_window.as_secs().max(1);
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+/// Answers a request for a stream.
+pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
+    let Call { worker, peer, request } = call;
+    let origins = &worker.config.allow_origins;
+    let origin = request.headers().get(ORIGIN).cloned();
+    if request.method() == Method::OPTIONS {
+        return cors::preflight(&request, origins).into();
+    }
+    let (is_head, version) = (request.method() == Method::HEAD, request.version());
+    let is_event_source = accepts_events(request.headers());
+    let visitor = Visitor { address: peer, transport: Transport::Sse.labels().0 };
+    let mut head = match check(&worker, visitor, style, request).await {
+        Ok(wanted) => {
+            let mut head = with_type(StatusCode::OK, CONTENT_TYPE, "");
+            cors::mark(&mut head, origins, origin.as_ref());
+            let head = streaming::head(version, head);
+            let worker = Rc::clone(&worker);
+            return Outcome::Takeover(Box::new(move |socket, _| match is_head {
+                true => worker.spawn(streaming::end_at_once(socket, head)),
+                false => worker.clone().spawn(stream::serve(worker, socket, head, wanted)),
+            }));
+        }
+        Err(refusal) => {
+            worker.metrics.refused(refusal.rule());
+            match refusal.status() {
+                StatusCode::SERVICE_UNAVAILABLE if is_event_source => later(worker.config.sse.retry),
+                _ => refusal.answer(&worker),
+            }
+        }
+    };
+    if worker.shared.life.is_draining() {
+        head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    cors::mark(&mut head, origins, origin.as_ref());
+    head.into()
+}
+
+/// An `EventSource` gives up for good at anything but a stream (HTML 9.2.2, "fail the connection").
+/// One that could be served later gets a stream that says so and ends.
+fn later(retry: Duration) -> Answer {
+    with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)))
+}
+
+/// Whether a request is one of an `EventSource`, which always says so.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let kind = range.split(';').next().unwrap_or("").trim();
+        kind.eq_ignore_ascii_case(CONTENT_TYPE)
+    })
+}
+
+async fn check(
+    worker: &Rc<Worker>,
+    visitor: Visitor,
+    style: Style,
+    request: Request<Incoming>,
+) -> Result<Wanted, Refusal> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refusal::Method);
+    }
+    let headers = request.headers();
+    if !cors::allows(&worker.config.allow_origins, headers.get(ORIGIN)) {
+        return Err(Refusal::Origin);
+    }
+    if worker.shared.life.is_draining() {
+        return Err(Refusal::Stopping);
+    }
+    let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(Refusal::Query)?;
+    let channels = channels(worker, &query)?;
+    let peer = visitor.address;
+    let verified = verify(worker, visitor, headers, &query).await?;
+    for channel in &channels {
+        identity::may_join_as(worker, verified.as_ref(), channel)?;
+    }
+    let language = match query.get("envelope") {
+        Some("1") => Language::SseEnvelope,
+        _ => Language::Sse,
+    };
+    let seen = seen(headers, &query);
+    Ok(Wanted { peer, style, verified, channels, language, seen })
+}
+
+/// The channels a request names, each once.
+fn channels(worker: &Worker, query: &Query) -> Result<Vec<Name>, Refusal> {
+    let most = worker.config.limits.channels_per_connection;
+    let (mut channels, mut known) = (Vec::new(), HashSet::new());
+    for channel in query.all("channel") {
+        let name = Name::new(channel)?;
+        if known.insert(name.clone()) {
+            channels.push(name);
+        }
+        if channels.len() > most {
+            return Err(Refusal::TooManyChannels(most));
+        }
+    }
+    Ok(channels)
+}
+
+/// Who the client is, if it says so. A page can set no header of an `EventSource`, so the query may
+/// be allowed to say it; logs of proxies would show it.
+async fn verify(
+    worker: &Rc<Worker>,
+    visitor: Visitor,
+    headers: &HeaderMap,
+    query: &Query,
+) -> Result<Option<Verified>, Refusal> {
+    let in_query = CREDENTIALS.iter().any(|name| query.get(name).is_some());
+    if in_query && !worker.config.sse.query_credentials {
+        return Err(Refusal::QueryCredentials);
+    }
+    let proof: Option<Proof> = if in_query && !headers.contains_key(AUTHORIZATION) {
+        let [user, token, password] = CREDENTIALS.map(|name| query.get(name));
+        let given = [("username", user), ("token", token), ("password", password)];
+        let data: serde_json::Map<_, _> =
+            given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+        let data = to_raw_value(&data).map_err(|_| IdentRefusal::NotVerified)?;
+        Some(credentials::verify_data(worker, visitor, &data).await)
+    } else {
+        credentials::verify(worker, visitor, headers).await
+    };
+    Ok(proof.transpose()?)
+}
+
+/// The position a client shows. One that cannot be read is one from which nothing can be resumed.
+fn seen(headers: &HeaderMap, query: &Query) -> Option<Seen> {
+    let shown = match headers.get(LAST_EVENT_ID) {
+        Some(value) => value.to_str().unwrap_or("?"),
+        None => query.get("lastEventId")?,
+    };
+    if shown.is_empty() {
+        return None;
+    }
+    Some(shown.parse().map_or(Seen::Unknown, Seen::UpTo))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_source_is_known_by_what_it_accepts() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("text/html, Text/Event-Stream;q=0.9", true),
+            ("*/*", false),
+            ("text/event-streams", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(accepts_events(&headers), expected, "{accept}");
+        }
+        assert!(!accepts_events(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_position_is_read_from_the_header_or_from_the_query() {
+        let at = |header: Option<&'static str>, query: &str| {
+            let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
+            seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap())
+        };
+        let sequence = |seen| match seen {
+            Some(Seen::UpTo(cursor)) => Some(cursor.sequence),
+            _ => None,
+        };
+        assert!(at(None, "").is_none() && at(Some(""), "").is_none() && at(None, "lastEventId=").is_none());
+        assert_eq!(sequence(at(Some("f-7"), "lastEventId=f-8")), Some(7));
+        assert_eq!(sequence(at(None, "lastEventId=f-8")), Some(8));
+        assert!(matches!(at(Some("constructor"), "lastEventId=f-8"), Some(Seen::Unknown)));
+    }
+}

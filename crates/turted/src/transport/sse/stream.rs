@@ -1,0 +1,106 @@
+//! A stream from its head on: who it is for, what its client missed, and then whatever comes.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::time::Instant;
+use turted_core::auth::Verified;
+use turted_core::close::Close;
+use turted_core::name::Name;
+use turted_core::wire::sse::{encode_gap, encode_start};
+
+use super::{Session, Style, watch};
+use crate::connection::{Connection, Opening};
+use crate::identity;
+use crate::outlet::{Outlet, Stream};
+use crate::resume::{self, Seen};
+use crate::session;
+use crate::socket::Socket;
+use crate::transport::streaming::{self, Head};
+use crate::transport::websocket::write_whole;
+use crate::wire::{Framing, Language, Wire};
+use crate::worker::Worker;
+
+/// What a request asks for, checked.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) peer: IpAddr,
+    pub(super) style: Style,
+    /// Who the client is, if it said so.
+    pub(super) verified: Option<Verified>,
+    pub(super) channels: Vec<Name>,
+    pub(super) language: Language,
+    /// Where it was, if it has been here before.
+    pub(super) seen: Option<Seen>,
+}
+
+/// Serves a stream until it ends.
+pub(super) async fn serve(worker: Rc<Worker>, socket: Socket, head: Head, wanted: Wanted) {
+    let socket = Rc::new(socket);
+    let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), head.form));
+    let connection = open(&worker, outlet, &wanted);
+    // What goes on is a task of its own: it is smaller.
+    worker.spawn(streaming::run(Rc::clone(&worker), Rc::clone(&connection), Rc::clone(&socket)));
+    let start = start(&worker, &connection, wanted.seen.is_some());
+    if !write_whole(&socket, &head.with(&start)) {
+        return connection.close(&worker, Close::TransportLost);
+    }
+    if let Some(seen) = wanted.seen {
+        resume(&worker, &connection, seen).await;
+    }
+}
+
+/// Gives a client its place, as a member of what it asked for. Who has been here before is not
+/// admitted yet.
+fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> {
+    let opening = Opening {
+        peer: wanted.peer,
+        session: session::Session::Sse(Session { style: wanted.style }),
+        wire: Wire { language: wanted.language, framing: Framing::Chunked },
+        outlet,
+    };
+    let connection = Connection::open(worker, opening);
+    // The request was checked by the same rules, so that neither is refused.
+    if let Some(verified) = &wanted.verified {
+        let identified = identity::admit(worker, &connection, verified);
+        debug_assert!(identified.is_ok(), "a connection may be one user");
+    }
+    for channel in &wanted.channels {
+        let joined = identity::join(worker, &connection, channel);
+        debug_assert!(joined.is_ok(), "checked with the request: {joined:?}");
+    }
+    if wanted.seen.is_none() {
+        admit(worker, &connection);
+    }
+    connection
+}
+
+/// Lets a client receive. Not before that does it get signs of life, which tell it where it is.
+fn admit(worker: &Worker, connection: &Connection) {
+    connection.admit(worker);
+    watch(worker, connection, Instant::now());
+}
+
+/// The first fields. A client that comes back knows better where it is.
+fn start(worker: &Worker, connection: &Connection, is_back: bool) -> String {
+    let has_position = worker.config.recovery.enabled && !is_back;
+    let position = has_position.then(|| worker.dispatcher.cursor(connection.sent()));
+    encode_start(worker.config.sse.retry, position)
+}
+
+/// Sends a client what it missed, or tells it that something is missing, and lets it receive.
+async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, seen: Seen) {
+    let missed = resume::missed_since(worker, connection, seen).await;
+    if connection.is_closed() {
+        return;
+    }
+    // From here on nothing waits: what was missed and what is new must follow on each other.
+    admit(worker, connection);
+    match missed {
+        Some(frames) => connection.send(worker, &frames),
+        None => {
+            let position = worker.config.recovery.enabled.then(|| worker.dispatcher.cursor(worker.seen()));
+            connection.send_message(worker, &encode_gap(position));
+        }
+    }
+}
