@@ -93,6 +93,16 @@ pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// dropped: a client that pipelines sends one more request head.
 pub const STREAM_INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// Streams of one HTTP/2 connection at once, as most servers allow: a page with all its requests.
+pub const H2_STREAMS_MAX: u32 = 100;
+/// Bytes of one request over HTTP/2 that wait to be read: the least that is standard.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// Bytes of all requests of an HTTP/2 connection that wait to be read. It bounds what one peer makes us
+/// hold, and lets 1 MiB pass in four round trips.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of one response over HTTP/2 that wait below our own outbox: two frames of it.
+pub const H2_SEND_BUFFER_BYTES: usize = 32 * 1024;
+
 /// How long a session may stay without its first Socket.IO packet.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long an upgrade from polling to WebSocket may take from probe to completion.

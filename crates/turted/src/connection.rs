@@ -16,7 +16,7 @@ use crate::authenticator::Visitor;
 use crate::fanout::{Chain, Recipient};
 use crate::frame::Frame;
 use crate::metrics::Route;
-use crate::outlet::{Outlet, Sent, Stream};
+use crate::outlet::{BodyOutlet, Outlet, Queue, Sent, Stream};
 use crate::recovery::LostSession;
 use crate::session::Session;
 use crate::session_id::SessionId;
@@ -177,9 +177,34 @@ impl Connection {
     pub(crate) fn settle(self: &Rc<Self>, worker: &Rc<Worker>, sent: Sent) {
         match sent {
             Sent::Yes => {}
-            Sent::Blocked => worker.spawn(flush(Rc::clone(worker), Rc::clone(self))),
+            Sent::Blocked => self.watch_outlet(worker),
             Sent::Full => self.close(worker, Close::SlowReader),
             Sent::Gone => self.close(worker, Close::TransportLost),
+        }
+    }
+
+    /// Has what waits written as the client takes it, or the connection closed if it does not.
+    fn watch_outlet(self: &Rc<Self>, worker: &Rc<Worker>) {
+        let queue = match &*self.outlet.borrow() {
+            Outlet::Body(body) => Some(Rc::clone(body.queue())),
+            _ => None,
+        };
+        match queue {
+            Some(queue) => worker.spawn(watch(Rc::clone(worker), Rc::clone(self), queue)),
+            None => worker.spawn(flush(Rc::clone(worker), Rc::clone(self))),
+        }
+    }
+
+    /// Ends a response of HTTP/2.
+    fn end_body(&self, worker: &Worker, body: &BodyOutlet, close: Close) {
+        match close {
+            // What waits would wait for ever.
+            Close::SlowReader | Close::TransportLost => body.abort(),
+            _ => {
+                let last = self.session.farewell(worker, close);
+                let last = last.and_then(|last| String::from_utf8(last).ok());
+                body.finish(last.map(|last| Frame::chunk(&last, 0)));
+            }
         }
     }
 
@@ -203,6 +228,7 @@ impl Connection {
                 }
             }
             Outlet::Polling(mut polling) => polling.answer_alone(socketio::CLOSE_PACKET),
+            Outlet::Body(body) => self.end_body(worker, &body, close),
             Outlet::Closed => {}
         }
     }
@@ -242,7 +268,7 @@ impl Connection {
     fn socket(&self) -> Option<Rc<Socket>> {
         match &*self.outlet.borrow() {
             Outlet::Stream(stream) => Some(Rc::clone(&stream.socket)),
-            Outlet::Polling(_) | Outlet::Closed => None,
+            Outlet::Polling(_) | Outlet::Body(_) | Outlet::Closed => None,
         }
     }
 }
@@ -292,12 +318,22 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
         }
         let sent = match &mut *connection.outlet.borrow_mut() {
             Outlet::Stream(stream) => stream.flush(&worker.metrics),
-            Outlet::Polling(_) | Outlet::Closed => return,
+            Outlet::Polling(_) | Outlet::Body(_) | Outlet::Closed => return,
         };
         match sent {
             Sent::Blocked => {}
             Sent::Yes => return,
             Sent::Full | Sent::Gone => return connection.close(&worker, Close::TransportLost),
+        }
+    }
+}
+
+/// Waits while a response of HTTP/2 takes what waits for it, as long as it takes something. At most one
+/// such task exists per connection.
+async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
+    while !queue.stop_watching() {
+        if timeout(worker.config.limits.outbox_stall, queue.progress()).await.is_err() {
+            return connection.close(&worker, Close::SlowReader);
         }
     }
 }

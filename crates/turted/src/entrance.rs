@@ -16,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 use turted_core::wire::proxy::{self, Violation};
 
 use crate::http::{self, Arrival};
+use crate::http2;
 use crate::shared::Permit;
 use crate::socket::Socket;
 use crate::tls::{Certificates, UNSENT_BYTES_MAX};
@@ -71,6 +72,9 @@ async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Pe
     match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));
+        }
+        Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(http2::ALPN) => {
+            worker.spawn(http2::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
         }
         Some(Ok(Entered::Tls(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));

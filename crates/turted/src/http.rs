@@ -26,6 +26,7 @@ use crate::push::rest;
 use crate::service::{Routes, Service};
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
+use crate::transport::streaming::Unending;
 use crate::transport::{socketio, sse, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
@@ -51,6 +52,8 @@ pub(crate) struct Call {
 pub(crate) enum Outcome {
     /// It is answered.
     Answer(Answer),
+    /// Its answer does not end.
+    Stream(Unending),
     /// Its connection becomes something else.
     Takeover(Takeover),
 }
@@ -126,12 +129,17 @@ impl HttpService<Request<Incoming>> for Handler {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let version = request.version();
         let peer = client(&self.worker.config, self.peer, request.headers());
         let call = Call { worker: Rc::clone(&self.worker), peer, request };
         let taken = Rc::clone(&self.taken);
         Box::pin(async move {
             match route(call).await {
                 Outcome::Answer(answer) => Ok(close_if_unread(answer)),
+                Outcome::Stream(unending) => {
+                    taken.replace(Some(unending.take_over(version)));
+                    Err(TakenOver)
+                }
                 Outcome::Takeover(takeover) => {
                     taken.replace(Some(takeover));
                     Err(TakenOver)
@@ -150,14 +158,14 @@ fn close_if_unread(mut answer: Answer) -> Answer {
 }
 
 /// The client behind `peer`, if that is a proxy whose word counts.
-fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+pub(crate) fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
     // A line that is no text names nobody, and nobody left of it is believed.
     config.trusted_proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("")))
 }
 
 /// Which part of the server a request is for.
-async fn route(call: Call) -> Outcome {
+pub(crate) async fn route(call: Call) -> Outcome {
     let config = &call.worker.config;
     let uri = call.request.uri();
     let target = uri.path_and_query().map_or("", |target| target.as_str());

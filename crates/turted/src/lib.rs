@@ -24,6 +24,7 @@ mod frame;
 mod handlers;
 mod heartbeat;
 mod http;
+mod http2;
 mod identity;
 mod inbox;
 mod listener;

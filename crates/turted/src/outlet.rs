@@ -3,6 +3,7 @@
 //!
 //! A queue exists only while a client does not take its bytes, and it is bounded.
 
+mod body;
 mod stream;
 
 use tokio::sync::oneshot;
@@ -11,6 +12,7 @@ use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
 use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
 
+pub(crate) use body::{BodyOutlet, Queue, StreamBody};
 pub(crate) use stream::{Form, Stream};
 
 /// The Engine.IO packet that answers a polling request with nothing.
@@ -58,6 +60,8 @@ pub(crate) enum Outlet {
     Stream(Stream),
     /// Frames wait for the next polling request.
     Polling(Polling),
+    /// Frames wait to be taken by a response of HTTP/2.
+    Body(BodyOutlet),
     /// The connection has ended.
     Closed,
 }
@@ -67,6 +71,7 @@ impl Outlet {
         match self {
             Self::Stream(stream) => stream.send(frames, outbox),
             Self::Polling(polling) => polling.send(frames, outbox),
+            Self::Body(body) => body.send(frames, outbox),
             Self::Closed => Sent::Gone,
         }
     }
@@ -76,6 +81,7 @@ impl Outlet {
         match self {
             Self::Stream(stream) => Some(stream.form().carrier()),
             Self::Polling(_) => Some(Carrier::Polling),
+            Self::Body(_) => Some(Carrier::Streaming),
             Self::Closed => None,
         }
     }
@@ -85,6 +91,7 @@ impl Outlet {
         match self {
             Self::Stream(stream) => !stream.is_blocked(),
             Self::Polling(polling) => polling.waiting.is_empty(),
+            Self::Body(body) => body.waiting().frames == 0,
             Self::Closed => true,
         }
     }
@@ -93,6 +100,7 @@ impl Outlet {
     pub(crate) fn waiting(&self) -> Waiting {
         match self {
             Self::Stream(stream) => stream.waiting(),
+            Self::Body(body) => body.waiting(),
             Self::Polling(polling) => Waiting { frames: polling.waiting.len(), bytes: polling.bytes },
             Self::Closed => Waiting::default(),
         }

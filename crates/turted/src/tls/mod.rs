@@ -15,6 +15,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Tls;
+use crate::http2;
 pub(crate) use session::{Session, UNSENT_BYTES_MAX};
 pub(crate) use trust::connector;
 
@@ -89,8 +90,7 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    // HTTP/2 has no upgrade to WebSocket that clients use, and no socket to take over.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
     // Clients that all come back at once resume without a signature, on any worker; nothing is
     // kept for those that do not.
     config.ticketer = Ticketer::new()?;

@@ -1,60 +1,159 @@
 //! HTTP responses that do not end, whatever is said in them: their head, and the wait for a client
 //! that has nothing more to say.
 //!
-//! A transport leaves a [`Takeover`](crate::http::Takeover), writes the [`head`] of its answer by
-//! hand and goes on with an outlet of its form. Its task is
-//! [`run`], so nothing of HTTP stays in memory.
+//! A transport answers [`Unending`], and goes on with the [`Way`] that this turns out to be. Over
+//! HTTP/1 that is the socket, whose head is written here by hand, so that nothing of HTTP stays in
+//! memory. Over HTTP/2 it is a response that takes what waits for it.
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use hyper::Version;
 use hyper::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use hyper::{Response, Version};
 use turted_core::close::Close;
 use turted_core::limits::STREAM_INPUT_BYTES_MAX;
 
 use crate::connection::Connection;
 use crate::frame::Frame;
-use crate::http::Answer;
-use crate::outlet::Form;
+use crate::http::{Answer, Takeover};
+use crate::outlet::{BodyOutlet, Form, Outlet, Queue, Stream, StreamBody};
+use crate::shared::Permit;
 use crate::socket::Socket;
+use crate::transport::websocket::write_whole;
 use crate::worker::Worker;
 
 /// Makes nginx pass on what comes instead of collecting it.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// An answer without an end.
+pub(crate) struct Unending {
+    /// Status and headers.
+    pub(crate) head: Answer,
+    /// Leave for a connection that has no socket of its own.
+    pub(crate) permit: Option<Permit>,
+    /// What goes on when the head is ready.
+    pub(crate) begin: Box<dyn FnOnce(Way)>,
+}
+
+impl Unending {
+    /// As a takeover of the socket, for HTTP/1.
+    pub(crate) fn take_over(self, version: Version) -> Takeover {
+        let head = head(version, self.head);
+        // What a client sends behind such a request is not read.
+        Box::new(move |socket, _| (self.begin)(Way::Socket(Rc::new(socket), head)))
+    }
+
+    /// As a response, for HTTP/2.
+    pub(crate) fn respond(mut self, worker: &Worker) -> Response<StreamBody> {
+        let queue = Rc::new(Queue::default());
+        let body = StreamBody::new(Rc::clone(&queue), Arc::clone(&worker.metrics), self.permit);
+        mark(&mut self.head);
+        (self.begin)(Way::Response(queue));
+        self.head.map(|_| body)
+    }
+}
+
+/// Leave for a response without an end to a request of this version. Over HTTP/1 that is the one its
+/// socket has; `Err` if there is none left.
+pub(crate) fn permit(worker: &Worker, version: Version) -> Result<Option<Permit>, NoPermit> {
+    match version {
+        Version::HTTP_2 => worker.shared.permits.take().ok_or(NoPermit).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// There are as many connections as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server has no connection left (limits.connections)")]
+pub(crate) struct NoPermit;
+
+/// The way to a client whose answer does not end.
+pub(crate) enum Way {
+    /// A socket, and the head that is written to it first.
+    Socket(Rc<Socket>, Head),
+    /// A response of HTTP/2.
+    Response(Rc<Queue>),
+}
+
+impl Way {
+    pub(crate) fn outlet(&self) -> Outlet {
+        match self {
+            Self::Socket(socket, head) => Outlet::Stream(Stream::new(Rc::clone(socket), head.form)),
+            Self::Response(queue) => Outlet::Body(BodyOutlet::new(queue)),
+        }
+    }
+
+    /// Closes `connection` when the client ends its side.
+    pub(crate) fn watch(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+        let (own, connection) = (Rc::clone(worker), Rc::clone(connection));
+        match self {
+            Self::Socket(socket, _) => worker.spawn(run(own, connection, Rc::clone(socket))),
+            Self::Response(queue) => worker.spawn(run_response(own, connection, Rc::clone(queue))),
+        }
+    }
+
+    /// Sends the head and a first message; a client that does not take them is closed.
+    pub(crate) fn start(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &str) {
+        match self {
+            Self::Socket(socket, head) if !write_whole(socket, &head.with(message)) => {
+                connection.close(worker, Close::TransportLost);
+            }
+            Self::Socket(..) => {}
+            Self::Response(_) => connection.send(worker, &[Frame::chunk(message, 0)]),
+        }
+    }
+
+    /// Sends the head alone, and no body: the answer to HEAD.
+    pub(crate) fn end(self, worker: &Worker) {
+        match self {
+            Self::Socket(socket, head) => worker.spawn(async move {
+                // A client that does not take it is gone.
+                let _ = socket.try_write(&head.bytes);
+                socket.linger().await;
+            }),
+            Self::Response(queue) => BodyOutlet::new(&queue).finish(None),
+        }
+    }
+}
+
+/// The head of a response to HTTP/1, and how its body goes out.
+#[derive(Debug)]
+pub(crate) struct Head {
+    form: Form,
+    bytes: Vec<u8>,
+}
+
+impl Head {
+    /// The head and the first message behind it, to be written in one go.
+    fn with(&self, message: &str) -> Vec<u8> {
+        let first = Frame::chunk(message, 0);
+        [&self.bytes, self.form.bytes(&first)].concat()
+    }
+}
 
 /// What a body of unknown length looks like to a client of this version.
 fn form(version: Version) -> Form {
     if version < Version::HTTP_11 { Form::Plain } else { Form::Chunked }
 }
 
-/// The head of a response without an end, and how its body goes out.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) form: Form,
-    bytes: Vec<u8>,
-}
-
-impl Head {
-    /// The head and the first message behind it, to be written in one go.
-    pub(crate) fn with(&self, message: &str) -> Vec<u8> {
-        let first = Frame::chunk(message, 0);
-        [&self.bytes, self.form.bytes(&first)].concat()
-    }
-}
-
-/// The head of a response without an end to a request of this version, made of the status and the
-/// headers of `answer`. Unless it says how it may be cached, it may not.
-pub(crate) fn head(version: Version, mut answer: Answer) -> Head {
-    let form = form(version);
-    let status = answer.status();
+/// What every such response has. Unless it says how it may be cached, it may not.
+fn mark(answer: &mut Answer) {
     let headers = answer.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+}
+
+/// The head of a response without an end to a request of this version, made of the status and the
+/// headers of `answer`.
+fn head(version: Version, mut answer: Answer) -> Head {
+    mark(&mut answer);
+    let (form, status) = (form(version), answer.status());
+    let headers = answer.headers_mut();
     // RFC 9110 6.6.1: a server with a clock sends it.
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
         headers.insert(DATE, date);
@@ -82,25 +181,24 @@ pub(crate) fn head(version: Version, mut answer: Answer) -> Head {
     Head { form, bytes: head }
 }
 
-/// Answers HEAD: what a GET would get, without a body.
-pub(crate) async fn end_at_once(socket: Socket, head: Head) {
-    // A client that does not take it is gone.
-    let _ = socket.try_write(&head.bytes);
-    socket.linger().await;
-}
-
 /// Waits for the end of a connection whose way out is a stream.
-pub(crate) async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>) {
+async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>) {
     let close = ended(&worker, &socket).await;
     connection.close(&worker, close);
     drop(connection);
     socket.linger().await;
 }
 
+/// The same for a response of HTTP/2.
+async fn run_response(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
+    queue.ended().await;
+    connection.close(&worker, Close::TransportLost);
+}
+
 /// Waits until the client ends its side of the connection, or sends more than any client has reason
 /// to. What it sends is dropped: it could only be a request, which would wait for ever. Cancel safe,
 /// but the count of what it sent begins anew.
-pub(crate) async fn ended(worker: &Worker, socket: &Socket) -> Close {
+async fn ended(worker: &Worker, socket: &Socket) -> Close {
     let mut left = STREAM_INPUT_BYTES_MAX;
     loop {
         if socket.readable().await.is_err() {

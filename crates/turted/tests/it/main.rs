@@ -13,6 +13,7 @@ mod drain;
 mod embed;
 mod hostile;
 mod http;
+mod http2;
 mod limits;
 mod model;
 mod proxies;

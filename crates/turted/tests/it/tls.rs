@@ -55,20 +55,23 @@ fn every_client_works_over_tls() {
 }
 
 #[test]
-fn both_versions_are_spoken_and_http_1_1_is_agreed_on() {
+fn both_versions_are_spoken_and_the_version_of_http_is_agreed_on() {
     let pair = Pair::new();
     let server = start(&pair);
     for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
         let mut client = pair.client(&[version]);
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        client.alpn_protocols = vec![b"http/1.0".to_vec(), b"http/1.1".to_vec()];
         let mut stream = dial(server.address(), &client.into()).unwrap();
         assert_eq!(stream.conn.protocol_version(), Some(expected));
         assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
         assert!(ask(&mut stream).starts_with("HTTP/1.1 404 "));
     }
     let mut client = pair.client(&[&TLS13]);
-    client.alpn_protocols = vec![b"h2".to_vec()];
-    assert!(dial(server.address(), &client.into()).is_err(), "HTTP/2 alone is not spoken");
+    client.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    let stream = dial(server.address(), &client.clone().into()).unwrap();
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"h2"[..]), "HTTP/2 is preferred");
+    client.alpn_protocols = vec![b"h3".to_vec()];
+    assert!(dial(server.address(), &client.into()).is_err(), "nothing else is spoken");
 }
 
 #[test]

@@ -162,7 +162,7 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     let outcome =
         if allowed { serve(&worker, (peer, service), request).await } else { Err(EngineRefusal::Forbidden) };
     match outcome {
-        Ok(Outcome::Takeover(takeover)) => Outcome::Takeover(takeover),
+        Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
         Ok(Outcome::Answer(mut answer)) => {
             cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
             answer.into()

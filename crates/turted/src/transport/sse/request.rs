@@ -27,9 +27,10 @@ use crate::http::{Answer, Call, Outcome, answer as with_type, text};
 use crate::identity;
 use crate::metrics::Transport;
 use crate::resume::Seen;
+use crate::shared::Permit;
 use crate::transport::credentials::{self, Proof};
 use crate::transport::query::Query;
-use crate::transport::streaming;
+use crate::transport::streaming::{self, NoPermit, Unending, Way};
 use crate::wire::Language;
 use crate::worker::Worker;
 
@@ -57,6 +58,8 @@ enum Refusal {
     Ident(#[from] IdentRefusal),
     #[error("{0}")]
     Join(#[from] JoinRefusal),
+    #[error("{0}")]
+    Overload(#[from] NoPermit),
     #[error("the server is stopping")]
     Stopping,
 }
@@ -74,6 +77,7 @@ impl Refusal {
             Self::Ident(IdentRefusal::TooManyWrong) => "too-many-wrong-idents",
             Self::Ident(_) => "ident",
             Self::Join(_) => "join",
+            Self::Overload(_) => "connections",
             Self::Stopping => "stopping",
         }
     }
@@ -82,7 +86,9 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Origin | Self::Join(_) => StatusCode::FORBIDDEN,
-            Self::Ident(IdentRefusal::Unavailable) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ident(IdentRefusal::Unavailable) | Self::Overload(_) | Self::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Ident(IdentRefusal::TooManyWrong) => StatusCode::TOO_MANY_REQUESTS,
             Self::Ident(_) => StatusCode::UNAUTHORIZED,
             Self::Query | Self::Name(_) | Self::TooManyChannels(_) | Self::QueryCredentials => {
@@ -123,19 +129,19 @@ pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
     if request.method() == Method::OPTIONS {
         return cors::preflight(&request, origins).into();
     }
-    let (is_head, version) = (request.method() == Method::HEAD, request.version());
+    let is_head = request.method() == Method::HEAD;
     let is_event_source = accepts_events(request.headers());
     let visitor = Visitor { address: peer, transport: Transport::Sse.labels().0 };
     let mut head = match check(&worker, visitor, style, request).await {
-        Ok(wanted) => {
+        Ok((wanted, permit)) => {
             let mut head = with_type(StatusCode::OK, CONTENT_TYPE, "");
             cors::mark(&mut head, origins, origin.as_ref());
-            let head = streaming::head(version, head);
             let worker = Rc::clone(&worker);
-            return Outcome::Takeover(Box::new(move |socket, _| match is_head {
-                true => worker.spawn(streaming::end_at_once(socket, head)),
-                false => worker.clone().spawn(stream::serve(worker, socket, head, wanted)),
-            }));
+            let begin = Box::new(move |way: Way| match is_head {
+                true => way.end(&worker),
+                false => worker.clone().spawn(stream::serve(worker, way, wanted)),
+            });
+            return Outcome::Stream(Unending { head, permit, begin });
         }
         Err(refusal) => {
             worker.metrics.refused(refusal.rule());
@@ -172,7 +178,7 @@ async fn check(
     visitor: Visitor,
     style: Style,
     request: Request<Incoming>,
-) -> Result<Wanted, Refusal> {
+) -> Result<(Wanted, Option<Permit>), Refusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal::Method);
     }
@@ -195,7 +201,8 @@ async fn check(
         _ => Language::Sse,
     };
     let seen = seen(headers, &query);
-    Ok(Wanted { peer, style, verified, channels, language, seen })
+    let permit = streaming::permit(worker, request.version())?;
+    Ok((Wanted { peer, style, verified, channels, language, seen }, permit))
 }
 
 /// The channels a request names, each once.

@@ -5,19 +5,16 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 use turted_core::auth::Verified;
-use turted_core::close::Close;
 use turted_core::name::Name;
 use turted_core::wire::sse::{encode_gap, encode_start};
 
 use super::{Session, Style, watch};
 use crate::connection::{Connection, Opening};
 use crate::identity;
-use crate::outlet::{Outlet, Stream};
+use crate::outlet::Outlet;
 use crate::resume::{self, Seen};
 use crate::session;
-use crate::socket::Socket;
-use crate::transport::streaming::{self, Head};
-use crate::transport::websocket::write_whole;
+use crate::transport::streaming::Way;
 use crate::wire::{Framing, Language, Wire};
 use crate::worker::Worker;
 
@@ -35,16 +32,11 @@ pub(super) struct Wanted {
 }
 
 /// Serves a stream until it ends.
-pub(super) async fn serve(worker: Rc<Worker>, socket: Socket, head: Head, wanted: Wanted) {
-    let socket = Rc::new(socket);
-    let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), head.form));
-    let connection = open(&worker, outlet, &wanted);
+pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
+    let connection = open(&worker, way.outlet(), &wanted);
     // What goes on is a task of its own: it is smaller.
-    worker.spawn(streaming::run(Rc::clone(&worker), Rc::clone(&connection), Rc::clone(&socket)));
-    let start = start(&worker, &connection, wanted.seen.is_some());
-    if !write_whole(&socket, &head.with(&start)) {
-        return connection.close(&worker, Close::TransportLost);
-    }
+    way.watch(&worker, &connection);
+    way.start(&worker, &connection, &start(&worker, &connection, wanted.seen.is_some()));
     if let Some(seen) = wanted.seen {
         resume(&worker, &connection, seen).await;
     }

@@ -1,0 +1,191 @@
+//! HTTP/2 for clients that agree on it during the TLS handshake (RFC 9113): the same requests and
+//! answers as over HTTP/1.1. What would take the socket over is not for it.
+//!
+//! Its connections hold more memory than others. A browser has one for everything, and opens another
+//! one over HTTP/1.1 for a WebSocket.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::CONNECTION;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+use turted_core::limits::{
+    H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, PING_INTERVAL,
+    PING_TIMEOUT,
+};
+
+use crate::http::{self, Answer, Arrival, Call, Outcome};
+use crate::outlet::StreamBody;
+use crate::worker::{GOOD_BYE, Worker};
+
+/// The name of the protocol in the TLS handshake (RFC 9113 3.1).
+pub(crate) const ALPN: &[u8] = b"h2";
+
+type AnyBody = Either<Full<Bytes>, Guarded>;
+
+/// Serves one connection until it ends, or has had nothing to do for too long.
+pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
+    let Arrival { channel, peer, permit: _permit } = arrival;
+    let activity = Rc::new(Activity::new());
+    let handler = Handler { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity) };
+    let connection = builder(&worker).serve_connection(TokioIo::new(channel), handler);
+    tokio::pin!(connection);
+    let wait = worker.config.limits.request_head_wait;
+    tokio::select! {
+        _ = &mut connection => return,
+        () = activity.idle_for(wait) => {}
+        () = worker.shared.life.ending.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // What is under way may end, but no longer than that.
+    let _ = timeout(GOOD_BYE, connection).await;
+}
+
+fn builder(worker: &Rc<Worker>) -> http2::Builder<LocalExecutor> {
+    let head_bytes = u32::try_from(worker.config.limits.request_head_bytes).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(LocalExecutor(Rc::clone(worker)));
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(head_bytes)
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Runs the tasks of a connection on its worker.
+#[derive(Clone)]
+struct LocalExecutor(Rc<Worker>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+/// How many requests and responses of a connection are under way.
+#[derive(Debug)]
+struct Activity {
+    under_way: Cell<usize>,
+    idle_since: Cell<Instant>,
+    changed: Notify,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { under_way: Cell::new(0), idle_since: Cell::new(Instant::now()), changed: Notify::new() }
+    }
+
+    fn begin(self: &Rc<Self>) -> Token {
+        self.under_way.set(self.under_way.get() + 1);
+        Token(Rc::clone(self))
+    }
+
+    /// Waits until nothing has been under way for so long. Cancel safe.
+    async fn idle_for(&self, wait: std::time::Duration) {
+        loop {
+            let due = self.idle_since.get() + wait;
+            match self.under_way.get() {
+                0 if due <= Instant::now() => return,
+                0 => sleep_until(due).await,
+                _ => self.changed.notified().await,
+            }
+        }
+    }
+}
+
+/// Something is under way until this is dropped.
+struct Token(Rc<Activity>);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.under_way.set(activity.under_way.get() - 1);
+        activity.idle_since.set(Instant::now());
+        activity.changed.notify_one();
+    }
+}
+
+/// The hyper service of one connection.
+struct Handler {
+    worker: Rc<Worker>,
+    /// The other side of the connection.
+    peer: IpAddr,
+    activity: Rc<Activity>,
+}
+
+impl Service<Request<Incoming>> for Handler {
+    type Response = Response<AnyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let peer = http::client(&self.worker.config, self.peer, request.headers());
+        let worker = Rc::clone(&self.worker);
+        let token = self.activity.begin();
+        Box::pin(async move {
+            let call = Call { worker: Rc::clone(&worker), peer, request };
+            Ok(match http::route(call).await {
+                Outcome::Answer(answer) => whole(answer),
+                Outcome::Stream(unending) => {
+                    unending.respond(&worker).map(|body| Either::Right(Guarded { body, _token: token }))
+                }
+                Outcome::Takeover(_) => whole(http::text(
+                    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                    "this is not served over HTTP/2: ask with HTTP/1.1",
+                )),
+            })
+        })
+    }
+}
+
+/// An answer that is known already.
+fn whole(mut answer: Answer) -> Response<AnyBody> {
+    // It means nothing here, and must not be sent (RFC 9113 8.2.2).
+    answer.headers_mut().remove(CONNECTION);
+    answer.map(Either::Left)
+}
+
+/// A body that is under way until it is dropped.
+struct Guarded {
+    body: StreamBody,
+    _token: Token,
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = <StreamBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

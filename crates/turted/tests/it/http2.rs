@@ -1,0 +1,266 @@
+//! HTTP/2 behind TLS: the same requests, event streams as responses, and what a peer may not do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use turted::config::Config;
+
+use crate::support::{PATIENCE, Pair, TestServer, eventually};
+
+/// What one stream of a client may have unread.
+const WINDOW_BYTES: u32 = 64 * 1024;
+
+struct Setting {
+    pair: Pair,
+    server: TestServer,
+    runtime: Runtime,
+}
+
+/// One connection.
+struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    /// Ends with the connection.
+    driver: JoinHandle<()>,
+}
+
+impl Setting {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let pair = Pair::new();
+        let server = TestServer::with(|config| {
+            config.tls = Some(pair.files());
+            change(config);
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Self { pair, server, runtime: runtime.unwrap() }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a client is no worker")]
+    fn connect(&self) -> Client {
+        let mut config = self.pair.client(rustls::ALL_VERSIONS);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        self.runtime.block_on(async {
+            let tcp = TcpStream::connect(self.server.address()).await.unwrap();
+            let connector = TlsConnector::from(Arc::new(config));
+            let tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+            assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(16 << 20)
+                .handshake(TokioIo::new(tls))
+                .await
+                .unwrap();
+            let driver = tokio::spawn(async move { drop(connection.await) });
+            Client { sender, driver }
+        })
+    }
+
+    fn send(&self, client: &mut Client, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        let sent = async { timeout(PATIENCE, client.sender.send_request(request)).await };
+        self.runtime.block_on(sent).expect("an answer")
+    }
+
+    fn get(&self, client: &mut Client, target: &str) -> Response<Incoming> {
+        let response = self.send(client, request("GET", target, &[], "")).unwrap();
+        assert_eq!(response.version(), Version::HTTP_2);
+        response
+    }
+
+    fn body(&self, response: Response<Incoming>) -> String {
+        let collected = async { timeout(PATIENCE, response.into_body().collect()).await };
+        let body = self.runtime.block_on(collected).expect("an end").unwrap();
+        String::from_utf8(body.to_bytes().to_vec()).unwrap()
+    }
+
+    /// Reads a stream until `text` has come; what came.
+    fn read_until(&self, stream: &mut Response<Incoming>, text: &str) -> String {
+        let mut read = String::new();
+        while !read.contains(text) {
+            let frame = async { timeout(PATIENCE, stream.body_mut().frame()).await };
+            let frame =
+                self.runtime.block_on(frame).expect("more").unwrap_or_else(|| panic!("more than {read}"));
+            read.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+        }
+        read
+    }
+
+    fn streams(&self) -> u64 {
+        // Clients only run while something waits for them.
+        self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+        self.server.admin().get("/api/v1/counts").json()["connections"]["sse"].as_u64().unwrap()
+    }
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(format!("https://localhost{target}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+}
+
+#[test]
+fn every_plain_route_is_served() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    let health = setting.get(&mut client, "/health");
+    assert_eq!((health.status().as_u16(), setting.body(health).as_str()), (200, "ok\n"));
+    assert_eq!(setting.get(&mut client, "/nothing").status(), 404);
+    let handshake = setting.get(&mut client, "/socket.io/?EIO=4&transport=polling");
+    assert!(setting.body(handshake).starts_with("0{\"sid\":"));
+    let push = json!({"event": "e", "targets": {"broadcast": true}, "payload": "x".repeat(500_000)});
+    let answer = setting.send(&mut client, request("POST", "/push/", &[], &push.to_string())).unwrap();
+    assert_eq!(setting.body(answer), "OK");
+    let long = "x".repeat(2 << 20);
+    let refused = setting.send(&mut client, request("POST", "/push/", &[], &long)).unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers().get("connection")), (413, None));
+    assert_eq!(setting.get(&mut client, "/ws").status(), 426, "a WebSocket needs HTTP/1.1");
+    let head = setting.send(&mut client, request("HEAD", "/sse", &[], "")).unwrap();
+    assert_eq!(
+        (head.status().as_u16(), head.headers()["content-type"].to_str().unwrap()),
+        (200, "text/event-stream")
+    );
+    assert_eq!(setting.body(head), "");
+    assert_eq!(setting.streams(), 0);
+}
+
+#[test]
+fn many_streams_share_a_connection_and_each_gets_its_own() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    let mut streams: Vec<_> =
+        (0..50).map(|number| setting.get(&mut client, &format!("/sse?channel=c{number}"))).collect();
+    for stream in &mut streams {
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        assert_eq!(stream.headers()["x-accel-buffering"], "no");
+        setting.read_until(stream, "retry: 3000\nid: ");
+    }
+    assert_eq!(setting.streams(), 50);
+    for number in 0..50 {
+        setting.server.dispatcher().notify_channel(&format!("c{number}"), "e", &number).unwrap();
+    }
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let read = setting.read_until(stream, "\n\n");
+        assert!(read.ends_with(&format!("event: e\ndata: {number}\n\n")), "{read}");
+    }
+    let id = format!(
+        "{}-1",
+        setting.server.dispatcher().broadcast("last", &0).unwrap().to_string().split('-').next().unwrap()
+    );
+    let mut back = setting
+        .send(&mut client, request("GET", "/sse?channel=c1&channel=c2", &[("last-event-id", &id)], ""))
+        .unwrap();
+    let read = setting.read_until(&mut back, "event: last\ndata: 0\n\n");
+    let events: Vec<_> = read.lines().filter(|line| line.starts_with("data: ")).collect();
+    assert_eq!(events, ["data: 1", "data: 2", "data: 0"], "{read}");
+    drop((streams, back));
+    eventually("streams that were given up are forgotten", || setting.streams() == 0);
+    assert_eq!(setting.get(&mut client, "/health").status(), 200, "and the connection goes on");
+}
+
+#[test]
+fn a_stream_that_is_not_read_is_cut_and_others_of_its_connection_are_not() {
+    let setting = Setting::new(|config| {
+        config.limits.outbox_bytes = 64 * 1024;
+        config.limits.outbox_stall = Duration::from_millis(500);
+    });
+    let mut client = setting.connect();
+    let slow = setting.get(&mut client, "/sse?channel=c");
+    let mut healthy = setting.get(&mut client, "/sse?channel=c");
+    setting.read_until(&mut healthy, "retry");
+    let payload = "x".repeat(20 * 1024);
+    let mut pushed = 0;
+    while setting.streams() == 2 {
+        setting.server.dispatcher().notify_channel("c", "e", &format!("{pushed}:{payload}")).unwrap();
+        let read = setting.read_until(&mut healthy, "\"\n\n");
+        assert!(read.contains(&format!("data: \"{pushed}:")));
+        pushed += 1;
+        assert!(pushed < 100, "a client that does not read is not cut");
+    }
+    let closes = setting.server.admin().get("/metrics");
+    assert!(closes.text().contains("turted_closes_total{reason=\"slow_reader\"} 1\n"), "{}", closes.text());
+    assert!(closes.text().contains("turted_outbox_bytes 0\n"), "{}", closes.text());
+    setting.server.dispatcher().notify_channel("c", "last", &0).unwrap();
+    setting.read_until(&mut healthy, "event: last");
+    let read = async { timeout(PATIENCE, slow.into_body().collect()).await };
+    assert!(setting.runtime.block_on(read).expect("an end").is_err(), "the stream was reset");
+}
+
+#[test]
+fn a_server_that_stops_ends_streams_with_a_time_to_come_back() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    let mut stream = setting.get(&mut client, "/sse?channel=c");
+    setting.read_until(&mut stream, "retry");
+    setting.server.dispatcher().notify_channel("c", "last", &0).unwrap();
+    let Setting { server, runtime, pair } = setting;
+    let stopping = std::thread::spawn(move || server.stop());
+    let body = runtime
+        .block_on(async { timeout(PATIENCE, stream.into_body().collect()).await })
+        .expect("an end")
+        .unwrap();
+    let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    let (events, retry) = body.split_once("retry: ").expect("a time");
+    assert!(events.contains("event: last"), "{body}");
+    assert!((3_000..=6_000).contains(&retry.trim().parse::<u64>().unwrap()), "{retry}");
+    runtime.block_on(async { timeout(PATIENCE, client.driver).await }).expect("the connection ends").unwrap();
+    stopping.join().unwrap();
+    drop(pair);
+}
+
+#[test]
+fn a_connection_without_requests_ends_and_one_with_a_stream_does_not() {
+    let setting = Setting::new(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let silent = setting.connect();
+    let mut busy = setting.connect();
+    let mut stream = setting.get(&mut busy, "/sse?channel=c");
+    setting.read_until(&mut stream, "retry");
+    setting
+        .runtime
+        .block_on(async { timeout(PATIENCE, silent.driver).await })
+        .expect("a silent connection ends")
+        .unwrap();
+    assert!(!busy.driver.is_finished());
+    setting.server.dispatcher().notify_channel("c", "e", &0).unwrap();
+    setting.read_until(&mut stream, "event: e");
+    drop(stream);
+    setting
+        .runtime
+        .block_on(async { timeout(PATIENCE, busy.driver).await })
+        .expect("and when it has none left")
+        .unwrap();
+}
+
+#[test]
+fn heads_that_are_too_large_and_streams_that_are_too_many_are_refused() {
+    let setting = Setting::new(|config| config.limits.connections = Some(4));
+    let mut client = setting.connect();
+    let large = "x".repeat(20 * 1024);
+    let refused = setting.send(&mut client, request("GET", "/health", &[("x-large", &large)], ""));
+    assert!(refused.is_err() || refused.unwrap().status() == 431);
+    let mut client = setting.connect();
+    let target = format!("/health?{}", "x".repeat(9 * 1024));
+    assert_eq!(setting.get(&mut client, &target).status(), 414);
+    let streams: Vec<_> = (0..2).map(|_| setting.get(&mut client, "/sse?channel=c")).collect();
+    assert!(streams.iter().all(|stream| stream.headers().get("content-length").is_none()));
+    let refused =
+        (0..4).map(|_| setting.get(&mut client, "/sse?channel=c")).find(|answer| answer.status() == 503);
+    let refused = refused.expect("streams take the places of connections");
+    assert!(setting.body(refused).contains("limits.connections"));
+    let accept = [("accept", "text/event-stream")];
+    let later = setting.send(&mut client, request("GET", "/sse", &accept, "")).unwrap();
+    assert_eq!(later.status(), 200);
+    assert!(setting.body(later).starts_with("retry: "));
+}
