@@ -12,6 +12,7 @@ use crate::support::{
 fn patient(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::with(|config| {
         config.limits.message_rate = 1_000_000;
+        config.limits.message_burst = 1_000_000;
         change(config);
     })
 }
