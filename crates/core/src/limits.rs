@@ -22,6 +22,15 @@ pub const SOCKJS_SESSION_BYTES_MAX: usize = 128;
 /// Bytes of the callback of a SockJS request. `sockjs-client` sends about 12. It is repeated at
 /// the start of a script, where attacks on plug-ins need hundreds (sockjs-node allows 32 as well).
 pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 32;
+/// Bytes of a SockJS body or frame for each byte a message may have: the dearest escape, `%5Cu0041`
+/// in a form, takes eight bytes for one.
+pub const SOCKJS_ESCAPE_BYTES_MAX: usize = 8;
+/// Bytes after which a streaming response of SockJS ends: browsers keep all of it in memory
+/// (sockjs-protocol 0.3.3, "XhrStreaming").
+pub const SOCKJS_RESPONSE_BYTES_MAX: usize = 128 * 1024;
+/// How long a SockJS session lives without a request that receives, and its end is told to who asks
+/// (sockjs-protocol 0.3.3, `test_simpleSession`).
+pub const SOCKJS_DISCONNECT_DELAY: Duration = Duration::from_secs(5);
 /// Bytes of the `id` of a turted.v1 request, which the reply repeats: a UUID takes 38.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 

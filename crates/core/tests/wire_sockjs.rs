@@ -8,7 +8,7 @@ use turted_core::limits::{SOCKJS_MESSAGES_MAX, SOCKJS_SESSION_BYTES_MAX};
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 use turted_core::wire::sockjs::{
     BodyKind, Callback, MessageLimits, Route, Transport, decode_body, decode_websocket, encode_close,
-    encode_messages, merge_messages,
+    encode_messages, merge_messages, unframe,
 };
 
 /// Text with many characters that are escaped.
@@ -61,12 +61,17 @@ proptest! {
         let callback = transport.callback(Some("_jp.a1")).unwrap();
         let frame = encode_messages(list(&messages));
         let body = transport.frame(&callback, &frame);
-        prop_assert_eq!(unwrap(transport, &body), frame);
+        prop_assert_eq!(unwrap(transport, &body), &*frame);
         if transport == Transport::HtmlFile {
             prop_assert_eq!(body.matches('<').count(), 2, "{}", body);
         }
         if transport == Transport::EventSource {
             prop_assert_eq!(body.matches(['\r', '\n']).count(), 4, "{:?}", body);
+        }
+        let shared = transport.frame(&Callback::NONE, &frame);
+        prop_assert!(transport.has_framed(shared.as_bytes()));
+        if matches!(transport, Transport::XhrStreaming | Transport::EventSource | Transport::HtmlFile) {
+            prop_assert_eq!(unframe(&shared).map(|frame| frame.into_owned()), Some(frame));
         }
     }
 

@@ -14,6 +14,7 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
         endpoint(&config.socketio.path, "Socket.IO clients", client_credentials(config)),
         endpoint(&config.websocket.path, "WebSocket clients", client_credentials(config)),
         endpoint(&config.sse.path, "event streams", client_credentials(config)),
+        endpoint(&config.sockjs.path, "SockJS clients", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
     if let Some(admin) = admin {
@@ -87,6 +88,7 @@ mod tests {
                  /socket.io/    Socket.IO clients  OPEN: everyone may IDENT as any user\n  \
                  /ws            WebSocket clients  OPEN: everyone may IDENT as any user\n  \
                  /sse           event streams      OPEN: everyone may IDENT as any user\n  \
+                 /turted        SockJS clients     OPEN: everyone may IDENT as any user\n  \
                  /push/         REST push          OPEN: everyone may push\n\
                  admin on http://127.0.0.1:40001\n  \
                  /metrics, /api/ read-only          OPEN: everyone may read\n\

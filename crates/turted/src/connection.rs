@@ -21,7 +21,7 @@ use crate::recovery::LostSession;
 use crate::session::Session;
 use crate::session_id::SessionId;
 use crate::socket::{LINGER, Socket};
-use crate::transport::socketio;
+use crate::transport::{socketio, sockjs};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -229,6 +229,7 @@ impl Connection {
             }
             Outlet::Polling(mut polling) => polling.answer_alone(socketio::CLOSE_PACKET),
             Outlet::Body(body) => self.end_body(worker, &body, close),
+            Outlet::SockJs(receiving) => sockjs::end(worker, self, *receiving, close),
             Outlet::Closed => {}
         }
     }
@@ -266,10 +267,7 @@ impl Connection {
 
     /// The socket that frames are written to, while it is open.
     fn socket(&self) -> Option<Rc<Socket>> {
-        match &*self.outlet.borrow() {
-            Outlet::Stream(stream) => Some(Rc::clone(&stream.socket)),
-            Outlet::Polling(_) | Outlet::Body(_) | Outlet::Closed => None,
-        }
+        self.outlet.borrow().socket()
     }
 }
 
@@ -316,10 +314,7 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
             Ok(Err(_)) => return connection.close(&worker, Close::TransportLost),
             Err(_) => return connection.close(&worker, Close::SlowReader),
         }
-        let sent = match &mut *connection.outlet.borrow_mut() {
-            Outlet::Stream(stream) => stream.flush(&worker.metrics),
-            Outlet::Polling(_) | Outlet::Body(_) | Outlet::Closed => return,
-        };
+        let sent = connection.outlet.borrow_mut().flush(worker.outbox());
         match sent {
             Sent::Blocked => {}
             Sent::Yes => return,

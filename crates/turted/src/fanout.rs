@@ -221,6 +221,16 @@ impl<C: Recipient> Fanout<C> {
         }
     }
 
+    /// All that waits for a connection, which its place in a line will not find any more.
+    pub(crate) fn take(&mut self, connection: &C, context: &WireContext) -> Vec<Frame> {
+        let mut taken = Vec::new();
+        while connection.chain().get().first != NONE {
+            self.unchain(connection, context);
+            taken.append(&mut self.batch);
+        }
+        taken
+    }
+
     /// Writes one connection, if one waits: whether it is time to look at the clock.
     fn write_next(
         &mut self,

@@ -49,6 +49,11 @@ impl Frame {
         Self { bytes: bytes.into(), header_bytes, trailer_bytes: CRLF_BYTES, is_binary: false, sequence }
     }
 
+    /// Bytes that are written as they are, around the messages of an HTTP response.
+    pub(crate) fn bare(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), header_bytes: 0, trailer_bytes: 0, is_binary: false, sequence: 0 }
+    }
+
     /// A ping of the WebSocket itself, which every client answers (RFC 6455 5.5.2).
     pub(crate) fn ping() -> Self {
         Self::control(Opcode::Ping, b"")

@@ -27,7 +27,7 @@ use crate::service::{Routes, Service};
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
 use crate::transport::streaming::Unending;
-use crate::transport::{socketio, sse, websocket};
+use crate::transport::{socketio, sockjs, sse, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -195,6 +195,9 @@ async fn serve_turted(call: Call) -> Outcome {
     }
     if path == config.sse.path {
         return sse::answer(call, sse::Style::Turted).await;
+    }
+    if let Some(service) = call.worker.shared.sockjs.find(path) {
+        return sockjs::answer(call, service).await;
     }
     if path == HEALTH {
         return text(StatusCode::OK, "ok\n").into();

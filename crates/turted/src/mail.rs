@@ -10,6 +10,7 @@ use crate::outlet::PollingAnswer;
 use crate::session_id::SessionId;
 use crate::socket::DetachedSocket;
 use crate::transport::socketio::{Attempt, EngineRefusal, PostBody};
+use crate::transport::sockjs::Letter;
 
 /// An answer to whoever asked; nobody may listen any more.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
@@ -19,6 +20,8 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
 pub(crate) enum Mail {
     /// A request for an Engine.IO session.
     Engine(SessionId, EngineRequest),
+    /// A request for a SockJS session.
+    SockJs(Box<Letter>),
     /// The client of this connection is back under the same id: let go of the old connection.
     Supersede(ConnectionHint, SessionId, oneshot::Sender<()>),
     /// The operator wants to know something.

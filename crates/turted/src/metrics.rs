@@ -44,6 +44,8 @@ pub(crate) enum Transport {
     WebSocket,
     /// Event streams.
     Sse,
+    /// SockJS, whatever is spoken in it.
+    SockJs,
 }
 
 impl Transport {
@@ -54,6 +56,7 @@ impl Transport {
             Self::SocketIoV4 => ("socketio", "4"),
             Self::WebSocket => ("websocket", "turted.v1"),
             Self::Sse => ("sse", "whatwg"),
+            Self::SockJs => ("sockjs", "0.3.3"),
         }
     }
 }
@@ -76,13 +79,16 @@ pub(crate) struct Route {
 
 impl Route {
     /// Every way to be connected.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self { transport: Transport::SocketIoV3, carrier: Carrier::Polling },
         Self { transport: Transport::SocketIoV3, carrier: Carrier::WebSocket },
         Self { transport: Transport::SocketIoV4, carrier: Carrier::Polling },
         Self { transport: Transport::SocketIoV4, carrier: Carrier::WebSocket },
         Self { transport: Transport::WebSocket, carrier: Carrier::WebSocket },
         Self { transport: Transport::Sse, carrier: Carrier::Streaming },
+        Self { transport: Transport::SockJs, carrier: Carrier::Polling },
+        Self { transport: Transport::SockJs, carrier: Carrier::Streaming },
+        Self { transport: Transport::SockJs, carrier: Carrier::WebSocket },
     ];
 
     /// The place in [`ALL`](Self::ALL).

@@ -6,11 +6,16 @@
 mod body;
 mod stream;
 
+use std::ops::Add;
+use std::rc::Rc;
+
 use tokio::sync::oneshot;
 
 use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
+use crate::socket::Socket;
 use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
+use crate::transport::sockjs::Receiving;
 
 pub(crate) use body::{BodyOutlet, Queue, StreamBody};
 pub(crate) use stream::{Form, Stream};
@@ -31,6 +36,14 @@ pub(crate) struct Outbox<'a> {
 pub(crate) struct Waiting {
     pub(crate) frames: usize,
     pub(crate) bytes: usize,
+}
+
+impl Add for Waiting {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { frames: self.frames + other.frames, bytes: self.bytes + other.bytes }
+    }
 }
 
 impl Outbox<'_> {
@@ -62,6 +75,8 @@ pub(crate) enum Outlet {
     Polling(Polling),
     /// Frames wait to be taken by a response of HTTP/2.
     Body(BodyOutlet),
+    /// Requests of SockJS, which take one frame each or stream for a while.
+    SockJs(Box<Receiving>),
     /// The connection has ended.
     Closed,
 }
@@ -72,6 +87,7 @@ impl Outlet {
             Self::Stream(stream) => stream.send(frames, outbox),
             Self::Polling(polling) => polling.send(frames, outbox),
             Self::Body(body) => body.send(frames, outbox),
+            Self::SockJs(receiving) => receiving.send(frames, outbox),
             Self::Closed => Sent::Gone,
         }
     }
@@ -82,6 +98,7 @@ impl Outlet {
             Self::Stream(stream) => Some(stream.form().carrier()),
             Self::Polling(_) => Some(Carrier::Polling),
             Self::Body(_) => Some(Carrier::Streaming),
+            Self::SockJs(receiving) => Some(receiving.carrier()),
             Self::Closed => None,
         }
     }
@@ -92,6 +109,7 @@ impl Outlet {
             Self::Stream(stream) => !stream.is_blocked(),
             Self::Polling(polling) => polling.waiting.is_empty(),
             Self::Body(body) => body.waiting().frames == 0,
+            Self::SockJs(receiving) => receiving.waiting() == Waiting::default() && !receiving.is_blocked(),
             Self::Closed => true,
         }
     }
@@ -102,7 +120,26 @@ impl Outlet {
             Self::Stream(stream) => stream.waiting(),
             Self::Body(body) => body.waiting(),
             Self::Polling(polling) => Waiting { frames: polling.waiting.len(), bytes: polling.bytes },
+            Self::SockJs(receiving) => receiving.waiting(),
             Self::Closed => Waiting::default(),
+        }
+    }
+
+    /// The socket that frames are written to, while there is one.
+    pub(crate) fn socket(&self) -> Option<Rc<Socket>> {
+        match self {
+            Self::Stream(stream) => Some(Rc::clone(&stream.socket)),
+            Self::SockJs(receiving) => receiving.socket(),
+            Self::Polling(_) | Self::Body(_) | Self::Closed => None,
+        }
+    }
+
+    /// Writes what waits for the socket. `Yes`: nothing waits any more; `Blocked`: it is full again.
+    pub(crate) fn flush(&mut self, outbox: Outbox<'_>) -> Sent {
+        match self {
+            Self::Stream(stream) => stream.flush(outbox.metrics),
+            Self::SockJs(receiving) => receiving.flush(outbox),
+            Self::Polling(_) | Self::Body(_) | Self::Closed => Sent::Yes,
         }
     }
 }

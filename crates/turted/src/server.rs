@@ -34,6 +34,7 @@ use crate::recovery::{Recovery, RecoveryLimits};
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
+use crate::transport::sockjs::{Service, Services};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
 /// Session ids name their worker in one byte.
@@ -126,6 +127,7 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             push: PushGate::new(&config),
+            sockjs: Services::new([Service::turted(&config)]),
             polling: Permits::new(connections),
             certificates: certificates.clone(),
             routes,

@@ -9,9 +9,8 @@ use crate::connection::Connection;
 use crate::metrics::Transport;
 use crate::session_id::SessionId;
 use crate::timers::Due;
-use crate::transport::socketio;
-use crate::transport::sse;
 use crate::transport::websocket::{self, Step};
+use crate::transport::{socketio, sockjs, sse};
 use crate::worker::Worker;
 
 /// The state that only one protocol needs of its connections.
@@ -20,6 +19,7 @@ pub(crate) enum Session {
     SocketIo(socketio::Session),
     WebSocket(websocket::Session),
     Sse(sse::Session),
+    SockJs(sockjs::Session),
 }
 
 impl Session {
@@ -29,6 +29,7 @@ impl Session {
             Self::SocketIo(session) => session.transport(),
             Self::WebSocket(_) => Transport::WebSocket,
             Self::Sse(_) => Transport::Sse,
+            Self::SockJs(_) => Transport::SockJs,
         }
     }
 
@@ -39,6 +40,7 @@ impl Session {
             Self::WebSocket(session) => session.id(),
             // Its client goes on by the position alone.
             Self::Sse(_) => None,
+            Self::SockJs(session) => session.id(),
         }
     }
 
@@ -48,6 +50,7 @@ impl Session {
             Self::SocketIo(session) => socketio::text(worker, connection, session, text),
             Self::WebSocket(session) => session.text(worker, connection, text),
             Self::Sse(_) => Step::Stop,
+            Self::SockJs(session) => sockjs::text(worker, connection, session, text),
         }
     }
 
@@ -57,6 +60,11 @@ impl Session {
             Self::SocketIo(session) => socketio::binary(worker, connection, session, bytes),
             Self::WebSocket(session) => session.binary(worker, connection, bytes),
             Self::Sse(_) => Step::Stop,
+            Self::SockJs(_) => {
+                // RFC 6455 7.4.1: data of a type it does not accept.
+                connection.close(worker, Close::Violation(1003));
+                Step::Stop
+            }
         }
     }
 
@@ -65,6 +73,7 @@ impl Session {
         match self {
             Self::SocketIo(_) | Self::Sse(_) => {}
             Self::WebSocket(session) => session.ponged(),
+            Self::SockJs(session) => session.ponged(),
         }
     }
 
@@ -74,6 +83,7 @@ impl Session {
             Self::SocketIo(session) => socketio::timer(worker, connection, session, due),
             Self::WebSocket(session) => websocket::timer(worker, connection, session, due),
             Self::Sse(session) => sse::timer(worker, connection, session, due),
+            Self::SockJs(session) => sockjs::timer(worker, connection, session, due),
         }
     }
 
@@ -83,6 +93,7 @@ impl Session {
             Self::SocketIo(_) => socketio::expired(worker, connection),
             Self::WebSocket(_) => websocket::v1::expired(worker, connection),
             Self::Sse(_) => sse::expired(worker, connection),
+            Self::SockJs(session) => session.service().handler.expired(worker, connection),
         }
     }
 
@@ -90,7 +101,7 @@ impl Session {
     pub(crate) fn closing(&self) {
         match self {
             Self::SocketIo(session) => session.closing(),
-            Self::WebSocket(_) | Self::Sse(_) => {}
+            Self::WebSocket(_) | Self::SockJs(_) | Self::Sse(_) => {}
         }
     }
 
@@ -100,6 +111,7 @@ impl Session {
         match self {
             Self::SocketIo(_) | Self::WebSocket(_) => websocket::farewell(close),
             Self::Sse(_) => sse::farewell(worker, close),
+            Self::SockJs(session) => session.farewell(close),
         }
     }
 }

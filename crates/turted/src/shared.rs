@@ -13,6 +13,7 @@ use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
 use crate::service::Routes;
 use crate::tls::Certificates;
+use crate::transport::sockjs::Services;
 
 /// What all workers of a node share.
 #[derive(Debug)]
@@ -22,9 +23,10 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) recovery: Recovery,
     pub(crate) push: PushGate,
+    pub(crate) sockjs: Services,
     /// Connections.
     pub(crate) permits: Arc<Permits>,
-    /// Sessions that began by polling. They outlive their connections, so those do not bound them.
+    /// Sessions that live by requests. They outlive their connections, so those do not bound them.
     pub(crate) polling: Arc<Permits>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,

@@ -32,7 +32,7 @@ pub(crate) enum Due {
     Ping,
     /// The answer to the heartbeat must have come.
     Pong,
-    /// It must have sent a heartbeat of its own.
+    /// It must have sent a heartbeat of its own, or asked for what waits.
     Silence,
     /// A polling request that waits during an upgrade may be sent home.
     Noop,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Via;
-use turted_core::wire::{socketio, sse, v1};
+use turted_core::wire::sockjs::{Callback, Transport, encode_messages};
+use turted_core::wire::{legacy, socketio, sse, v1};
 
 use crate::frame::Frame;
 use crate::log::Accepted;
@@ -25,6 +26,8 @@ pub(crate) enum Language {
     Sse,
     /// Events of an event stream, with their name and the reason for their delivery as data.
     SseEnvelope,
+    /// That of turted 0.1.
+    Legacy,
 }
 
 /// What a message is wrapped in on its way.
@@ -34,18 +37,45 @@ pub(crate) enum Framing {
     WebSocket,
     /// A chunk of an HTTP response.
     Chunked,
+    /// A frame of SockJS in a text frame.
+    SockJsWebSocket,
+    /// A frame of SockJS as a chunk of `xhr_streaming`; polling answers use the frame in it.
+    SockJsXhr,
+    /// The same of `eventsource`.
+    SockJsEventSource,
+    /// The same of `htmlfile`.
+    SockJsHtmlFile,
 }
 
 impl Framing {
-    const COUNT: usize = 2;
+    const COUNT: usize = 6;
 
     /// Wraps a message. `sequence` numbers the dispatch it carries, 0 if it carries none.
     pub(crate) fn wrap(self, message: &str, sequence: u64) -> Frame {
         match self {
             Self::WebSocket => Frame::text(message, sequence),
             Self::Chunked => Frame::chunk(message, sequence),
+            Self::SockJsWebSocket => Frame::text(&encode_messages([message]), sequence),
+            Self::SockJsXhr => chunk(Transport::XhrStreaming, message, sequence),
+            Self::SockJsEventSource => chunk(Transport::EventSource, message, sequence),
+            Self::SockJsHtmlFile => chunk(Transport::HtmlFile, message, sequence),
         }
     }
+
+    /// What the messages of a SockJS session are wrapped in while it receives by `transport`.
+    pub(crate) fn of_sockjs(transport: Transport) -> Self {
+        match transport {
+            Transport::WebSocket => Self::SockJsWebSocket,
+            Transport::XhrPolling | Transport::XhrStreaming | Transport::JsonpPolling => Self::SockJsXhr,
+            Transport::EventSource => Self::SockJsEventSource,
+            Transport::HtmlFile => Self::SockJsHtmlFile,
+        }
+    }
+}
+
+/// A message of a SockJS session that streams.
+fn chunk(transport: Transport, message: &str, sequence: u64) -> Frame {
+    Frame::chunk(&transport.frame(&Callback::NONE, &encode_messages([message])), sequence)
 }
 
 /// One format on the way out.
@@ -66,7 +96,7 @@ pub(crate) struct WireContext {
 
 impl Wire {
     /// How many wires there are.
-    pub(crate) const COUNT: usize = 5 * Framing::COUNT;
+    pub(crate) const COUNT: usize = 6 * Framing::COUNT;
 
     /// Socket.IO; polling answers use the same frames.
     pub(crate) const SOCKET_IO: Self = Self { language: Language::SocketIo, framing: Framing::WebSocket };
@@ -95,6 +125,7 @@ impl Wire {
             Language::V1 => v1::encode_dispatch(dispatch, via, position),
             Language::Sse => sse::encode_event(dispatch, position),
             Language::SseEnvelope => sse::encode_envelope(dispatch, via, position),
+            Language::Legacy => legacy::encode_dispatch(dispatch, via),
         };
         self.framing.wrap(&message, accepted.sequence)
     }
@@ -107,9 +138,16 @@ mod tests {
     #[test]
     fn each_wire_has_a_number_of_its_own_below_the_count() {
         let mut seen = [false; Wire::COUNT];
-        use Language::{SocketIo, SocketIoWithOffset, Sse, SseEnvelope, V1};
-        let languages = [SocketIo, SocketIoWithOffset, V1, Sse, SseEnvelope];
-        let framings = [Framing::WebSocket, Framing::Chunked];
+        use Language::{Legacy, SocketIo, SocketIoWithOffset, Sse, SseEnvelope, V1};
+        let languages = [SocketIo, SocketIoWithOffset, V1, Sse, SseEnvelope, Legacy];
+        let framings = [
+            Framing::WebSocket,
+            Framing::Chunked,
+            Framing::SockJsWebSocket,
+            Framing::SockJsXhr,
+            Framing::SockJsEventSource,
+            Framing::SockJsHtmlFile,
+        ];
         let wires = languages.map(|language| framings.map(|framing| Wire { language, framing }));
         for wire in wires.as_flattened() {
             assert!(!std::mem::replace(&mut seen[wire.index()], true), "{wire:?}");

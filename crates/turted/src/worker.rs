@@ -33,7 +33,7 @@ use crate::outlet::Outbox;
 use crate::resume;
 use crate::shared::Shared;
 use crate::timers::{Due, Timers};
-use crate::transport::socketio;
+use crate::transport::{socketio, sockjs};
 use crate::wire::WireContext;
 
 /// Bytes one read takes at most: whole bursts of small messages, a whole large one.
@@ -64,6 +64,8 @@ pub(crate) struct Worker {
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) registry: RefCell<Registry<Rc<Connection>>>,
     pub(crate) timers: Timers,
+    /// Where the SockJS sessions are that live by requests.
+    pub(crate) sockjs: Rc<sockjs::Sessions>,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Leave to collect what a client missed: one at a time, see [`replay`](crate::replay).
@@ -101,6 +103,7 @@ impl Worker {
             metrics,
             registry: RefCell::new(Registry::with_limits(memberships)),
             timers: Timers::default(),
+            sockjs: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             replays: Semaphore::new(1),
             fanout: RefCell::default(),
@@ -199,11 +202,17 @@ impl Worker {
         self.seen.set(delivery.accepted.sequence);
     }
 
+    /// Takes what waits in the fan-out for a connection: it was encoded for what it spoke until now.
+    pub(crate) fn take_chained(&self, connection: &Connection) -> Vec<Frame> {
+        self.fanout.borrow_mut().take(connection, &self.context)
+    }
+
     async fn read_mail(self: Rc<Self>, mut mail: mpsc::Receiver<Mail>) {
         let ending = self.shared.life.ending.clone();
         while let Some(Some(letter)) = ending.run_until_cancelled(mail.recv()).await {
             match letter {
                 Mail::Engine(id, request) => socketio::receive(&self, id, request),
+                Mail::SockJs(letter) => sockjs::receive(&self, *letter),
                 Mail::Query(query) => census::answer(&self, query),
                 Mail::Supersede(hint, id, done) => {
                     resume::supersede(&self, hint, id);

@@ -10,7 +10,7 @@ use super::model::{
     Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
     Recovery, TrustedProxies,
 };
-use super::transports::{SocketIo, Sse, WebSocket};
+use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 
 impl Default for Config {
     fn default() -> Self {
@@ -33,6 +33,7 @@ impl Default for Config {
             socketio: SocketIo::default(),
             websocket: WebSocket::default(),
             sse: Sse::default(),
+            sockjs: SockJs::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),
             push: Push {

@@ -33,7 +33,7 @@ pub use model::{
     Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
     Recovery, Tls, TrustedProxies,
 };
-pub use transports::{SocketIo, Sse, WebSocket};
+pub use transports::{SockJs, SocketIo, Sse, WebSocket};
 pub(crate) use units::parse_duration;
 
 pub use turted_core::auth::{Hash, Secret, TokenRule};

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::transports::{SocketIo, Sse, WebSocket};
+use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 use crate::authenticator::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
 use turted_core::channel::ChannelRules;
@@ -47,6 +47,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// Event streams.
     pub sse: Sse,
+    /// The SockJS transport.
+    pub sockjs: SockJs,
     /// Who clients are.
     pub auth: Auth,
     /// Which channels a client may join. Default: all.

@@ -33,7 +33,9 @@ fn normalize_paths(config: &mut Config) {
     if !config.socketio.path.ends_with('/') {
         config.socketio.path.push('/');
     }
-    for path in [&mut config.push.path, &mut config.websocket.path, &mut config.sse.path] {
+    let config_paths =
+        [&mut config.push.path, &mut config.websocket.path, &mut config.sse.path, &mut config.sockjs.path];
+    for path in config_paths {
         if path.ends_with('/') {
             path.pop();
         }
@@ -48,6 +50,7 @@ fn check_paths(collected: &mut Collected) {
         ("socketio.path", config.socketio.path.clone()),
         ("websocket.path", format!("{}/", config.websocket.path)),
         ("sse.path", format!("{}/", config.sse.path)),
+        ("sockjs.path", format!("{}/", config.sockjs.path)),
     ];
     for (index, (key, path)) in paths.iter().enumerate() {
         for (other_key, other) in &paths[index + 1..] {

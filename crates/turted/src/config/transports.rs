@@ -57,6 +57,26 @@ impl Sse {
     }
 }
 
+/// `[sockjs]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SockJs {
+    /// The path, with a slash in front and none behind. Default: `/turted`.
+    pub path: String,
+    /// Time between two heartbeats. Default: 25 s.
+    pub heartbeat: Duration,
+    /// How long a session lives without a request that receives. Default: 5 s.
+    pub disconnect_delay: Duration,
+    /// Bytes after which a streaming response ends and the client asks for the next. Default: 128 KiB.
+    pub response_bytes: usize,
+    /// Where the page for iframes loads sockjs-client from; `None` is `sockjs.min.js` below the path,
+    /// a file of `assets_dir`. Default: `None`.
+    pub sockjs_url: Option<String>,
+    /// Whether load balancers find the cookie `JSESSIONID`. Default: no.
+    pub cookie: bool,
+    /// Whether clients may use WebSockets. Default: yes.
+    pub websocket: bool,
+}
+
 impl Default for SocketIo {
     fn default() -> Self {
         Self {
@@ -84,6 +104,20 @@ impl Default for Sse {
             retry: limits::SSE_RETRY,
             heartbeat: limits::SSE_HEARTBEAT,
             query_credentials: false,
+        }
+    }
+}
+
+impl Default for SockJs {
+    fn default() -> Self {
+        Self {
+            path: "/turted".into(),
+            heartbeat: limits::PING_INTERVAL,
+            disconnect_delay: limits::SOCKJS_DISCONNECT_DELAY,
+            response_bytes: limits::SOCKJS_RESPONSE_BYTES_MAX,
+            sockjs_url: None,
+            cookie: false,
+            websocket: true,
         }
     }
 }

@@ -92,11 +92,11 @@ impl Stream {
     }
 
     /// What the client has not taken yet.
-    pub(super) fn waiting(&self) -> Waiting {
+    pub(crate) fn waiting(&self) -> Waiting {
         self.backlog.as_ref().map_or(Waiting::default(), |backlog| backlog.waiting())
     }
 
-    pub(super) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+    pub(crate) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
         if let Some(backlog) = &mut self.backlog {
             return backlog.add(frames, outbox);
         }

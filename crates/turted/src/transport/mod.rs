@@ -1,9 +1,11 @@
 //! Transports: how clients connect, and what they show when they do.
 
+mod assets;
 mod credentials;
 mod query;
 
 pub(crate) mod socketio;
+pub(crate) mod sockjs;
 pub(crate) mod sse;
 pub(crate) mod streaming;
 pub(crate) mod websocket;

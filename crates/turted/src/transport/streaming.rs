@@ -42,7 +42,7 @@ pub(crate) struct Unending {
 impl Unending {
     /// As a takeover of the socket, for HTTP/1.
     pub(crate) fn take_over(self, version: Version) -> Takeover {
-        let head = head(version, self.head);
+        let head = head(form(version), self.head);
         // What a client sends behind such a request is not read.
         Box::new(move |socket, _| (self.begin)(Way::Socket(Rc::new(socket), head)))
     }
@@ -123,8 +123,8 @@ impl Way {
 /// The head of a response to HTTP/1, and how its body goes out.
 #[derive(Debug)]
 pub(crate) struct Head {
-    form: Form,
-    bytes: Vec<u8>,
+    pub(crate) form: Form,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Head {
@@ -148,11 +148,10 @@ fn mark(answer: &mut Answer) {
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
-/// The head of a response without an end to a request of this version, made of the status and the
-/// headers of `answer`.
-fn head(version: Version, mut answer: Answer) -> Head {
+/// The head of a response without an end, made of the status and the headers of `answer`.
+pub(crate) fn head(form: Form, mut answer: Answer) -> Head {
     mark(&mut answer);
-    let (form, status) = (form(version), answer.status());
+    let status = answer.status();
     let headers = answer.headers_mut();
     // RFC 9110 6.6.1: a server with a clock sends it.
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
@@ -198,7 +197,7 @@ async fn run_response(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<
 /// Waits until the client ends its side of the connection, or sends more than any client has reason
 /// to. What it sends is dropped: it could only be a request, which would wait for ever. Cancel safe,
 /// but the count of what it sent begins anew.
-async fn ended(worker: &Worker, socket: &Socket) -> Close {
+pub(crate) async fn ended(worker: &Worker, socket: &Socket) -> Close {
     let mut left = STREAM_INPUT_BYTES_MAX;
     loop {
         if socket.readable().await.is_err() {
@@ -233,7 +232,7 @@ mod tests {
     }
 
     fn head_for(version: Version, answer: Answer) -> String {
-        String::from_utf8(head(version, answer).bytes).unwrap()
+        String::from_utf8(head(form(version), answer).bytes).unwrap()
     }
 
     #[test]

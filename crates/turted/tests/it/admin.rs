@@ -258,7 +258,10 @@ fn a_user_on_two_workers_is_one_user() {
     let clients = on_both_workers(&server, "adam");
     let counts = get(&server, "/api/v1/counts");
     assert_eq!((&counts["users"], &counts["workers"]), (&json!(1), &json!(2)));
-    assert_eq!(counts["connections"], json!({"socketio": clients.len(), "sse": 0, "websocket": 0}));
+    assert_eq!(
+        counts["connections"],
+        json!({"socketio": clients.len(), "websocket": 0, "sse": 0, "sockjs": 0})
+    );
     let listed = json!({"users": [{"name": "adam", "connections": clients.len()}], "more": false});
     assert_eq!(get(&server, "/api/v1/users"), listed);
     let adam = get(&server, "/api/v1/users/adam");

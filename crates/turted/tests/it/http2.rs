@@ -264,3 +264,38 @@ fn heads_that_are_too_large_and_streams_that_are_too_many_are_refused() {
     assert_eq!(later.status(), 200);
     assert!(setting.body(later).starts_with("retry: "));
 }
+
+#[test]
+fn sockjs_polls_and_streams_frame_by_frame() {
+    let setting = Setting::new(|config| {
+        config.sockjs.response_bytes = 30;
+        config.workers = 3;
+    });
+    let mut client = setting.connect();
+    let post = |client: &mut Client, target: &str, body: &str| {
+        setting.send(client, request("POST", target, &[], body)).unwrap()
+    };
+    for (number, transport) in ["xhr_streaming", "eventsource", "htmlfile?c=x"].iter().enumerate() {
+        let session = format!("/turted/0/h2_{number}");
+        let method = if number == 0 { "POST" } else { "GET" };
+        let target = format!("{session}/{transport}");
+        let mut stream = setting.send(&mut client, request(method, &target, &[], "")).unwrap();
+        let start = setting.read_until(&mut stream, if number == 2 { "(\"o\")" } else { "o" });
+        assert!(start.len() > 5, "{start}");
+        let echo = r#"["{\"type\":\"echo\",\"data\":\"é\"}"]"#;
+        assert_eq!(post(&mut client, &format!("{session}/xhr_send"), echo).status(), 204);
+        setting.read_until(&mut stream, "message");
+        assert_eq!(setting.body(stream).matches("message").count(), 0, "the response has grown long");
+        assert_eq!(post(&mut client, &format!("{session}/xhr_send"), echo).status(), 204);
+        let poll = post(&mut client, &format!("{session}/xhr"), "");
+        assert!(setting.body(poll).contains("message"));
+    }
+    let mut stream = post(&mut client, "/turted/0/left/xhr_streaming", "");
+    setting.read_until(&mut stream, "o\n");
+    drop(stream);
+    eventually("the session ends with its receiver", || {
+        let poll = post(&mut client, "/turted/0/left/xhr", "");
+        setting.body(poll) == "c[1002,\"Connection interrupted\"]\n"
+    });
+    assert_eq!(setting.get(&mut client, "/turted/websocket").status(), 400, "a WebSocket needs HTTP/1.1");
+}

@@ -19,6 +19,7 @@ mod model;
 mod proxies;
 mod recovery;
 mod slow;
+mod sockjs;
 mod sse;
 mod support;
 mod tls;

@@ -17,4 +17,4 @@ pub use frame::{HEARTBEAT, OPEN, encode_close, encode_messages, merge_messages};
 pub use page::{GREETING, IframePage, Info};
 pub use receive::{BodyKind, Malformed, MessageLimits, decode_body, decode_websocket};
 pub use route::{Route, Sender};
-pub use transport::{Callback, CallbackRefusal, Transport};
+pub use transport::{Callback, CallbackRefusal, Transport, unframe};

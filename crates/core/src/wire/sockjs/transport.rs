@@ -1,5 +1,7 @@
 //! The transports: what each sends before and around a frame.
 
+use std::borrow::Cow;
+
 use super::quote::push_script_string;
 use crate::limits::SOCKJS_CALLBACK_BYTES_MAX;
 
@@ -9,6 +11,11 @@ const XHR_PRELUDE_BYTES: usize = 2048;
 /// Bytes of the page before the first frame of `htmlfile`: Safari runs nothing earlier. The
 /// protocol's suite wants more than 1024.
 const HTML_PRELUDE_BYTES: usize = 1100;
+
+/// What stands around a frame of `eventsource`.
+const EVENT_SOURCE: (&str, &str) = ("data: ", "\r\n\r\n");
+/// What stands around the string of a frame of `htmlfile`.
+const HTML_FILE: (&str, &str) = ("<script>\np(", ");\n</script>\r\n");
 
 /// How a session receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,11 +107,47 @@ impl Transport {
         match self {
             Self::WebSocket => frame.to_owned(),
             Self::XhrPolling | Self::XhrStreaming => format!("{frame}\n"),
-            Self::EventSource => format!("data: {}\r\n\r\n", escape_for_eventsource(frame)),
-            Self::HtmlFile => script("<script>\np", frame, ");\n</script>\r\n"),
+            Self::EventSource => {
+                format!("{}{}{}", EVENT_SOURCE.0, escape_for_eventsource(frame), EVENT_SOURCE.1)
+            }
+            Self::HtmlFile => script(HTML_FILE.0, frame, HTML_FILE.1),
             // The comment keeps plug-ins from taking the script for one of their files.
-            Self::JsonpPolling => script(&format!("/**/{}", callback.0), frame, ");\r\n"),
+            Self::JsonpPolling => script(&format!("/**/{}(", callback.0), frame, ");\r\n"),
         }
+    }
+
+    /// Whether [`frame`](Self::frame) of this transport made `sent`, by how it begins: frames begin
+    /// with one of four letters.
+    #[must_use]
+    pub fn has_framed(self, sent: &[u8]) -> bool {
+        match self {
+            Self::EventSource => sent.starts_with(EVENT_SOURCE.0.as_bytes()),
+            Self::HtmlFile => sent.starts_with(HTML_FILE.0.as_bytes()),
+            Self::JsonpPolling => sent.starts_with(b"/"),
+            Self::WebSocket | Self::XhrPolling | Self::XhrStreaming => {
+                matches!(sent, [b'o' | b'h' | b'a' | b'c', ..])
+            }
+        }
+    }
+}
+
+/// The frame in what a transport that streams [made](Transport::frame) of it, for a session that goes
+/// on by another transport; `None` if none of them made it.
+///
+/// ```
+/// use turted_core::wire::sockjs::{Callback, Transport, unframe};
+/// let sent = Transport::HtmlFile.frame(&Callback::NONE, r#"a["x"]"#);
+/// assert_eq!(unframe(&sent).as_deref(), Some(r#"a["x"]"#));
+/// ```
+#[must_use]
+pub fn unframe(sent: &str) -> Option<Cow<'_, str>> {
+    let between = |(before, behind)| sent.strip_prefix(before)?.strip_suffix(behind);
+    if Transport::EventSource.has_framed(sent.as_bytes()) {
+        between(EVENT_SOURCE).map(unescape_of_eventsource)
+    } else if Transport::HtmlFile.has_framed(sent.as_bytes()) {
+        serde_json::from_str(between(HTML_FILE)?).ok().map(Cow::Owned)
+    } else {
+        sent.strip_suffix('\n').map(Cow::Borrowed)
     }
 }
 
@@ -124,8 +167,17 @@ fn escape_for_eventsource(frame: &str) -> String {
     escaped
 }
 
-fn script(function: &str, frame: &str, end: &str) -> String {
-    let mut script = format!("{function}(");
+fn unescape_of_eventsource(escaped: &str) -> Cow<'_, str> {
+    if !escaped.contains('%') {
+        return Cow::Borrowed(escaped);
+    }
+    // The percent sign last: what it escaped must not be taken for an escape.
+    let unescaped = escaped.replace("%0D", "\r").replace("%0A", "\n").replace("%00", "\0");
+    Cow::Owned(unescaped.replace("%25", "%"))
+}
+
+fn script(start: &str, frame: &str, end: &str) -> String {
+    let mut script = start.to_owned();
     push_script_string(&mut script, frame);
     script.push_str(end);
     script

@@ -7,7 +7,10 @@ fn a_setting_is_listed_once_and_sections_are_not_split() {
     let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
     let mut sections: Vec<&str> = SETTINGS.iter().map(|setting| setting.parts().0).collect();
     sections.dedup();
-    assert_eq!(sections, ["", "socketio", "websocket", "sse", "auth", "push", "limits", "recovery"]);
+    assert_eq!(
+        sections,
+        ["", "socketio", "websocket", "sse", "sockjs", "auth", "push", "limits", "recovery"]
+    );
     for key in &keys {
         assert_eq!(keys.iter().filter(|other| *other == key).count(), 1, "{key}");
     }

@@ -124,7 +124,7 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
     };
     let parked = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.park(answer, &worker.metrics),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::Closed => return,
+        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return,
     };
     match parked {
         Ok(sent) => {
@@ -152,7 +152,7 @@ pub(super) fn send_home(worker: &Worker, connection: &Connection) {
 fn poll_aborted(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     let gone = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.is_abandoned(),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::Closed => false,
+        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => false,
     };
     if gone {
         connection.close(worker, Close::TransportLost);
@@ -246,7 +246,7 @@ pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) 
     Session::of(connection).upgrading.set(None);
     let sent = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.release(&worker.metrics),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::Closed => Sent::Yes,
+        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => Sent::Yes,
     };
     connection.settle(worker, sent);
 }

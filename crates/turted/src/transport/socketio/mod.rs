@@ -11,7 +11,6 @@
 //! | `events` | events of clients as turted answers them |
 //! | `payload` | bodies of polling answers |
 
-mod assets;
 mod connect;
 mod engine;
 mod events;

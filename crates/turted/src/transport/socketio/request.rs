@@ -13,14 +13,14 @@ use turted_core::wire::engineio::Version;
 
 use super::payload::PollingBody;
 use super::session::Newcomer;
-use super::{assets, engine, stream};
+use super::{engine, stream};
 use crate::cors;
 use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, read_body};
 use crate::mail::EngineRequest;
 use crate::service::Service;
 use crate::session_id::SessionId;
 use crate::transport::query::Query;
-use crate::transport::websocket;
+use crate::transport::{assets, websocket};
 use crate::worker::Worker;
 
 /// Why a request is refused (engine.io `Server.errors`, with their numbers).

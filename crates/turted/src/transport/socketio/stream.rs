@@ -156,7 +156,7 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
 fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
     let waiting = match &mut *connection.outlet().borrow_mut() {
         Outlet::Polling(polling) => polling.leave(&worker.metrics),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::Closed => return false,
+        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return false,
     };
     let polling = connection.route();
     connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket)));

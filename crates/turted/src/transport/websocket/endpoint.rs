@@ -219,7 +219,7 @@ fn greet(
     let Some(id) = connection.session.id() else { return false };
     let identified = proof.map(|proof| commands::admit(worker, connection, proof));
     let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
-    let welcome = v1::welcome(worker, connection, id, identity);
+    let welcome = v1::welcome(worker, connection, id, (identity, worker.config.websocket.ping_interval));
     let mut greeting = response;
     greeting.extend_from_slice(&encode_frame(Opcode::Text, welcome.as_bytes()));
     if !write_whole(socket, &greeting) {

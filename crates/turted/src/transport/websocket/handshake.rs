@@ -7,11 +7,17 @@ use turted_core::wire::websocket::{accept_key, is_valid_key};
 /// The `Sec-WebSocket-Key` of a request that asks for a WebSocket (RFC 6455 4.2.1); `None` if it
 /// does not, or not correctly.
 pub(crate) fn upgrade_key<B>(request: &Request<B>) -> Option<&str> {
+    upgrade_key_of(request, &["13"])
+}
+
+/// The same for any of these versions of the WebSocket protocol.
+pub(crate) fn upgrade_key_of<'a, B>(request: &'a Request<B>, versions: &[&str]) -> Option<&'a str> {
     let headers = request.headers();
+    let version = headers.get(SEC_WEBSOCKET_VERSION).and_then(|version| version.to_str().ok());
     let asks = request.method() == Method::GET
         && has_token(headers, UPGRADE.as_str(), "websocket")
         && has_token(headers, CONNECTION.as_str(), "upgrade")
-        && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+        && version.is_some_and(|version| versions.contains(&version));
     let key = headers.get(SEC_WEBSOCKET_KEY)?.to_str().ok()?;
     (asks && is_valid_key(key)).then_some(key)
 }

@@ -2,6 +2,7 @@
 //! `docs/protocol-v1.md`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use turted_core::auth::{IdentRefusal, Identity};
 use turted_core::close::Close;
@@ -27,14 +28,14 @@ pub(crate) fn welcome(
     worker: &Worker,
     connection: &Connection,
     id: SessionId,
-    identity: Option<&Identity>,
+    (identity, ping_interval): (Option<&Identity>, Duration),
 ) -> String {
     let recovery = worker.config.recovery.enabled;
     Welcome {
         session: &id.to_string(),
         cursor: recovery.then(|| worker.dispatcher.cursor(connection.sent())),
         identity,
-        ping_interval: worker.config.websocket.ping_interval,
+        ping_interval,
         message_bytes: worker.config.limits.message_bytes,
     }
     .to_json()

@@ -109,6 +109,14 @@ impl Http {
         }
     }
 
+    /// Whether something has come already.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let has_come = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        has_come || !self.buffer.is_empty()
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
@@ -170,7 +178,7 @@ impl Http {
 }
 
 /// Reads more bytes; 0 at the end, however the connection ended.
-pub(super) fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> usize {
+pub(crate) fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> usize {
     let mut chunk = [0; 16 * 1024];
     match stream.read(&mut chunk) {
         Ok(read) => {

@@ -12,7 +12,7 @@ mod websocket;
 
 pub(crate) use child::{Child, eventually};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
-pub(crate) use http::{Http, Response};
+pub(crate) use http::{Http, Response, read_some};
 pub(crate) use random::Random;
 pub(crate) use server::{TestServer, config};
 pub(crate) use sse::{EventSource, StreamEvent};

@@ -40,7 +40,11 @@ impl TestServer {
     }
 
     pub(crate) fn start(config: Config) -> Self {
-        let server = Server::bind(config).unwrap();
+        Self::run(Server::bind(config).unwrap())
+    }
+
+    /// Runs a server with parts of the test in it.
+    pub(crate) fn run(server: Server) -> Self {
         let (address, dispatcher) = (server.address(), server.dispatcher());
         let admin = server.admin_address();
         let certificates = server.certificates();

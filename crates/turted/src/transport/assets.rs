@@ -1,4 +1,5 @@
-//! The browser client, which pages load from the server: `/socket.io/socket.io.js`.
+//! The browser clients, which pages load from the server: `/socket.io/socket.io.js`, and the iframe
+//! of SockJS `/turted/sockjs.min.js`.
 
 use std::io;
 use std::path::Path;
@@ -10,12 +11,12 @@ use crate::http::{Answer, answer as with_type, text};
 use crate::worker::Worker;
 
 /// What an operator reads who did not name a directory.
-const NO_DIRECTORY: &str = "this server has no copy of the Socket.IO client: set assets_dir to the \
-directory dist of the npm package socket.io-client (2.x for old pages, 4.x for new ones), or load the \
-client from elsewhere";
+const NO_DIRECTORY: &str = "this server has no copy of the browser client: set assets_dir to the \
+directory dist of the npm package socket.io-client (2.x for old pages, 4.x for new ones) or sockjs-client, \
+or load the client from elsewhere";
 
 /// The file a request asks for, if it asks for one of the client's files.
-pub(super) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+pub(crate) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let name = path.strip_prefix(prefix)?;
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     let known = name.ends_with(".js") || name.ends_with(".js.map");
@@ -23,7 +24,7 @@ pub(super) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// Answers with a file of `assets_dir`.
-pub(super) async fn answer(worker: &Worker, name: &str) -> Answer {
+pub(crate) async fn answer(worker: &Worker, name: &str) -> Answer {
     let Some(directory) = &worker.config.assets_dir else {
         return text(StatusCode::NOT_FOUND, NO_DIRECTORY);
     };

@@ -1,0 +1,35 @@
+//! The SockJS transport, protocol 0.3.3: the one of turted 0.1, and of clients that a proxy denies
+//! WebSockets. What is said in it is up to the [`Service`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `service` | a prefix, its options, and who is told what comes: the line between the transport and what is said |
+//! | `turted` | what turted says: the messages of turted 0.1, or turted.v1 |
+//! | `request` | an HTTP request: its route, the rules it must keep, its answer |
+//! | `headers` | what answers carry beside their body: CORS, caching, the cookie |
+//! | `websocket` | sessions on a WebSocket, with frames of SockJS and without |
+//! | `relay` | takes frames from that session for polls, and for responses of HTTP/2 |
+//! | `owner` | what a request does to its session, on the worker that owns it |
+//! | `response` | a response that streams, from its head to its end |
+//! | `receiving` | the way out of a session that lives by requests |
+//! | `session` | the state of a session, its heartbeats and its end |
+//! | `sessions` | where the sessions of a worker are, and what is left of those that ended |
+
+mod headers;
+mod owner;
+mod receiving;
+mod relay;
+mod request;
+mod response;
+mod service;
+mod session;
+mod sessions;
+mod turted;
+mod websocket;
+
+pub(crate) use owner::{Letter, receive};
+pub(crate) use receiving::Receiving;
+pub(crate) use request::answer;
+pub(crate) use service::{Service, Services};
+pub(crate) use session::{Session, end, text, timer};
+pub(crate) use sessions::Sessions;

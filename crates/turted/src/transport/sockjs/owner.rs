@@ -1,0 +1,270 @@
+//! What a request does to its session, on the worker that owns it: the one its id hashes to. Requests
+//! that arrive elsewhere come by mail.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::wire::sockjs::{OPEN, Transport, encode_close};
+
+use super::receiving::{Receiving, Taker};
+use super::request::{self, Refusal};
+use super::response::{Beginning, Response, put, watch};
+use super::service::Service;
+use super::session::{self, Kind, Requests, Session};
+use super::sessions::{Ended, Entry};
+use crate::connection::Connection;
+use crate::mail::Mail;
+use crate::outlet::Outlet;
+use crate::socket::DetachedSocket;
+use crate::timers::Due;
+use crate::transport::streaming::Head;
+use crate::transport::websocket::Step;
+use crate::wire::Framing;
+use crate::worker::Worker;
+
+/// What a client is told that receives twice at once (sockjs-protocol 0.3.3, `test_close_request`).
+const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
+
+/// A request for a session.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(super) place: Place,
+    pub(super) wish: Wish,
+}
+
+/// Which session a request is for.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) service: Arc<Service>,
+    /// The path of the service and the id that the client chose.
+    pub(super) key: String,
+    /// Where the client connects from.
+    pub(super) peer: IpAddr,
+}
+
+/// What a client asks of its session.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// The next frame, now or later, for this transport.
+    Take(Transport, Taker),
+    /// The request for the next frame is gone before its answer.
+    TakeAborted,
+    /// All frames, on this socket.
+    Stream(Opening),
+    /// To say something.
+    Send(Vec<String>, oneshot::Sender<Result<(), Refusal>>),
+}
+
+/// A response that is about to stream.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) socket: DetachedSocket,
+    pub(super) head: Head,
+    pub(super) transport: Transport,
+    pub(super) prelude: String,
+}
+
+/// Brings a request to the worker that owns the session, which may be this one.
+pub(super) async fn deliver(worker: &Rc<Worker>, letter: Letter) {
+    let owner = owner(worker, &letter.place.key);
+    if owner == worker.index {
+        receive(worker, letter);
+    } else {
+        worker.send_mail(owner, Mail::SockJs(Box::new(letter))).await;
+    }
+}
+
+/// The worker that owns a session.
+pub(super) fn owner(worker: &Worker, key: &str) -> u8 {
+    worker.shared.sockjs.owner(key, worker.config.workers)
+}
+
+/// What there is of a session.
+enum Found {
+    Open(Rc<Connection>),
+    Ended(Rc<Ended>),
+    Nothing,
+}
+
+fn find(worker: &Worker, key: &str) -> Found {
+    match worker.sockjs.get(key) {
+        Some(Entry::Open(key)) => {
+            worker.registry.borrow().get(key).map_or(Found::Nothing, |found| Found::Open(Rc::clone(found)))
+        }
+        Some(Entry::Ended(ended)) => Found::Ended(ended),
+        None => Found::Nothing,
+    }
+}
+
+/// The same for a request that wants to receive: one whose receiver is gone, unnoticed so far, has
+/// ended.
+fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
+    if let Found::Open(connection) = find(worker, key) {
+        close_if_abandoned(worker, &connection);
+    }
+    find(worker, key)
+}
+
+/// A client that lets go of its request has closed its page, or lost its connection and what was on
+/// its way (sockjs-protocol 0.3.3, `test_abort_xhr_polling`).
+fn close_if_abandoned(worker: &Worker, connection: &Connection) {
+    let abandoned = match &*connection.outlet().borrow() {
+        Outlet::SockJs(receiving) => receiving.is_abandoned(),
+        _ => false,
+    };
+    if abandoned {
+        connection.close(worker, Close::TransportLost);
+    }
+}
+
+/// Does to a session of this worker what a request asks for.
+pub(crate) fn receive(worker: &Rc<Worker>, letter: Letter) {
+    let Letter { place, wish } = letter;
+    match wish {
+        Wish::Take(transport, taker) => take(worker, place, transport, taker),
+        Wish::TakeAborted => {
+            if let Found::Open(connection) = find(worker, &place.key) {
+                close_if_abandoned(worker, &connection);
+            }
+        }
+        Wish::Stream(opening) => stream(worker, place, opening),
+        Wish::Send(messages, answer) => send(worker, &place.key, messages, answer),
+    }
+}
+
+/// Opens a session that lives by requests.
+fn open(
+    worker: &Rc<Worker>,
+    Place { service, key, peer }: Place,
+    transport: Transport,
+) -> Result<Rc<Connection>, Refusal> {
+    if worker.shared.life.is_draining() {
+        return Err(Refusal::Stopping);
+    }
+    let permit = worker.shared.polling.take().ok_or(Refusal::Overload)?;
+    let first_look = service.options.disconnect_delay.min(service.options.heartbeat);
+    let session = Session::new(service, Kind::Requests(Box::new(Requests::new(&key, permit))));
+    let way = (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport))));
+    let connection = session::open(worker, peer, session, way);
+    worker.sockjs.opened(&key, connection.key);
+    worker.timers.add(Instant::now() + first_look, connection.key, Due::Silence);
+    Ok(connection)
+}
+
+fn opened(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    Session::of(connection).service().handler.opened(worker, connection);
+}
+
+fn is_occupied(connection: &Connection) -> bool {
+    matches!(&*connection.outlet().borrow(), Outlet::SockJs(receiving) if receiving.is_occupied())
+}
+
+fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
+    // Whoever asked may be gone.
+    let answer = |taker: Taker, answer| drop(taker.send(answer));
+    match find_for_receiver(worker, &place.key) {
+        Found::Ended(ended) => answer(taker, Ok(ended.next())),
+        Found::Nothing => match open(worker, place, transport) {
+            Err(refusal) => answer(taker, Err(refusal)),
+            Ok(connection) => {
+                answer(taker, Ok(OPEN.to_owned()));
+                opened(worker, &connection);
+            }
+        },
+        Found::Open(connection) if is_occupied(&connection) => {
+            answer(taker, Ok(encode_close(OCCUPIED.0, OCCUPIED.1)));
+        }
+        Found::Open(connection) => {
+            attach(worker, &connection, transport, |receiving| receiving.take(taker, worker.outbox()));
+        }
+    }
+}
+
+/// Gives a session a receiver.
+fn attach(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    transport: Transport,
+    attach: impl FnOnce(&mut Receiving) -> crate::outlet::Sent,
+) {
+    let before = connection.route();
+    session::set_transport(connection, transport);
+    let sent = match &mut *connection.outlet().borrow_mut() {
+        Outlet::SockJs(receiving) => attach(receiving),
+        _ => return,
+    };
+    if let (Some(from), Some(to)) = (before, connection.route())
+        && from != to
+    {
+        worker.metrics.moved(from, to);
+    }
+    connection.settle(worker, sent);
+}
+
+fn stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
+    let Opening { socket, head: Head { form, bytes }, transport, prelude } = opening;
+    // A socket that cannot be put onto this runtime is dropped: closed.
+    let Ok(socket) = socket.attach() else { return };
+    let mut beginning = Beginning { socket: Rc::new(socket), form, transport, bytes, said: 0 };
+    put(form, prelude.as_bytes(), &mut beginning.bytes);
+    match find_for_receiver(worker, &place.key) {
+        Found::Ended(ended) => {
+            ended.all().iter().for_each(|frame| beginning.push(frame));
+            worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
+        }
+        Found::Nothing => match open(worker, place, transport) {
+            Err(refusal) => {
+                beginning.bytes = request::refusal_head(form, refusal);
+                worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
+            }
+            Ok(connection) => {
+                beginning.push(OPEN);
+                attach_stream(worker, &connection, beginning);
+                opened(worker, &connection);
+            }
+        },
+        Found::Open(connection) if is_occupied(&connection) => {
+            beginning.push(&encode_close(OCCUPIED.0, OCCUPIED.1));
+            worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
+        }
+        Found::Open(connection) => attach_stream(worker, &connection, beginning),
+    }
+}
+
+/// Lets a response receive.
+fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Beginning) {
+    let transport = beginning.transport;
+    let bytes = Session::of(connection).service().options.response_bytes;
+    let (response, begun) = Response::begin(beginning, bytes, worker.outbox());
+    attach(worker, connection, transport, |receiving| receiving.stream(response, worker.outbox()));
+    connection.settle(worker, begun.sent);
+    worker.spawn(watch(Rc::clone(worker), Rc::clone(connection), begun.socket, begun.over));
+}
+
+fn send(worker: &Rc<Worker>, key: &str, messages: Vec<String>, answer: oneshot::Sender<Result<(), Refusal>>) {
+    let reply = |answer: oneshot::Sender<_>, result| {
+        // Whoever asked may be gone.
+        let _ = answer.send(result);
+    };
+    let connection = match find(worker, key) {
+        Found::Open(connection) => connection,
+        // The client will hear of it where it receives.
+        Found::Ended(_) => return reply(answer, Ok(())),
+        Found::Nothing => return reply(answer, Err(Refusal::UnknownSession)),
+    };
+    let worker = Rc::clone(worker);
+    worker.clone().spawn(async move {
+        let Some(requests) = Session::of(&connection).requests() else { return };
+        let _turn = requests.turn.lock().await;
+        if !connection.is_closed()
+            && let Step::Wait(event) = session::receive_all(&worker, &connection, messages)
+        {
+            event.await;
+        }
+        reply(answer, Ok(()));
+    });
+}

@@ -1,0 +1,90 @@
+//! Takes frames for a client from the worker that owns its session: one for a poll, one after the
+//! other for a response of HTTP/2, which has no socket that could be handed over.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use turted_core::wire::sockjs::{Callback, Transport};
+
+use super::owner::{self, Letter, Place, Wish};
+use super::request::Refusal;
+use crate::frame::Frame;
+use crate::outlet::{BodyOutlet, Outlet, Queue};
+use crate::worker::Worker;
+
+/// Waits for the next frame of a session. Cancel safe: the session ends, as its client is gone.
+pub(super) async fn take(
+    worker: &Rc<Worker>,
+    place: &Place,
+    transport: Transport,
+) -> Result<String, Refusal> {
+    let (taker, taken) = oneshot::channel();
+    let aborted = Letter { place: place.clone(), wish: Wish::TakeAborted };
+    let mut guard = AbortGuard { worker: Rc::clone(worker), aborted: Some(aborted) };
+    let wish = Wish::Take(transport, taker);
+    owner::deliver(worker, Letter { place: place.clone(), wish }).await;
+    let frame = taken.await;
+    guard.aborted = None;
+    // An owner that does not answer has ended.
+    frame.unwrap_or(Err(Refusal::Stopping))
+}
+
+/// Fills a response of HTTP/2 until it has grown too long, or the session or its client is gone.
+pub(super) async fn run(
+    worker: &Rc<Worker>,
+    place: &Place,
+    queue: &Rc<Queue>,
+    (transport, prelude): (Transport, String),
+) {
+    let mut body = Outlet::Body(BodyOutlet::new(queue));
+    body.send(&[Frame::chunk(&prelude, 0)], worker.outbox());
+    let mut left = place.service.options.response_bytes;
+    while left > 0 {
+        // Polling shares its frames with most; what the response wants is made of them here.
+        let frame = tokio::select! {
+            () = queue.ended() => return,
+            frame = take(worker, place, Transport::XhrPolling) => frame,
+        };
+        // The status is on its way: a refusal can only be the end.
+        let Ok(frame) = frame else { break };
+        let data = transport.frame(&Callback::NONE, &frame);
+        left = if frame.starts_with('c') { 0 } else { left.saturating_sub(data.len()) };
+        body.send(&[Frame::chunk(&data, 0)], worker.outbox());
+        if timeout(worker.config.limits.outbox_stall, drained(&body, queue)).await.is_err() {
+            return end(&body, BodyOutlet::abort);
+        }
+    }
+    end(&body, |body| body.finish(None));
+}
+
+fn end(body: &Outlet, end: impl FnOnce(&BodyOutlet)) {
+    if let Outlet::Body(body) = body {
+        end(body);
+    }
+}
+
+/// Waits until the client has taken everything.
+async fn drained(body: &Outlet, queue: &Queue) {
+    while !body.is_flushed() {
+        queue.progress().await;
+    }
+}
+
+/// Tells the owner of a session that a request went away before it was answered.
+struct AbortGuard {
+    worker: Rc<Worker>,
+    aborted: Option<Letter>,
+}
+
+impl Drop for AbortGuard {
+    fn drop(&mut self) {
+        let Some(letter) = self.aborted.take() else { return };
+        let worker = Rc::clone(&self.worker);
+        if owner::owner(&worker, &letter.place.key) == worker.index {
+            return owner::receive(&worker, letter);
+        }
+        // Dropping cannot wait for a mail box, a task can.
+        self.worker.spawn(async move { owner::deliver(&worker, letter).await });
+    }
+}

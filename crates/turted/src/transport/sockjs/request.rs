@@ -1,0 +1,325 @@
+//! HTTP requests: their routes, the rules they must keep, and their answers.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, StatusCode, Version};
+use tokio::sync::oneshot;
+use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
+use turted_core::wire::sockjs::{
+    BodyKind, CallbackRefusal, GREETING, Info, Malformed, Route, Sender, Transport, decode_body,
+};
+
+use super::headers::{Asker, cached, not_cached, other_method, preflight};
+use super::owner::{self, Letter, Opening, Place, Wish};
+use super::service::Service;
+use super::websocket::Frames;
+use super::{relay, session, websocket};
+use crate::cors;
+use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, bare, read_body, text};
+use crate::outlet::Form;
+use crate::transport::query::Query;
+use crate::transport::streaming::{Unending, Way};
+use crate::transport::{assets, streaming};
+use crate::worker::Worker;
+
+/// Why a request is refused, in the words of sockjs-node where it has some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("nothing is served under this path")]
+    NotFound,
+    #[error("")]
+    Method(&'static str),
+    #[error("pages of this origin may not connect (allow_origins)")]
+    Origin,
+    #[error("Not a valid websocket request")]
+    NoWebSocket,
+    #[error(transparent)]
+    Callback(#[from] CallbackRefusal),
+    #[error(transparent)]
+    Messages(#[from] Malformed),
+    #[error("the session is not known")]
+    UnknownSession,
+    #[error("the body is too long (limits.message_bytes)")]
+    TooLong,
+    #[error("the body is too slow (limits.request_body_wait)")]
+    TooSlow,
+    #[error("the body is broken")]
+    Broken,
+    #[error("too many sessions (limits.connections)")]
+    Overload,
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Refusal {
+    /// The rule for metrics.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::NotFound => "sockjs-path",
+            Self::Method(_) => "sockjs-method",
+            Self::Origin => "sockjs-origin",
+            Self::NoWebSocket => "sockjs-websocket",
+            Self::Callback(_) => "sockjs-callback",
+            Self::Messages(_) => "sockjs-messages",
+            Self::UnknownSession => "sockjs-session",
+            Self::TooLong | Self::TooSlow | Self::Broken => "sockjs-body",
+            Self::Overload => "sockjs-sessions",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::NoWebSocket | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Callback(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Messages(malformed) => {
+                StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<BodyRefusal> for Refusal {
+    fn from(refusal: BodyRefusal) -> Self {
+        match refusal {
+            BodyRefusal::TooLong => Self::TooLong,
+            BodyRefusal::TooSlow => Self::TooSlow,
+            BodyRefusal::Broken => Self::Broken,
+        }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        if let Refusal::Method(methods) = refusal {
+            return other_method(methods);
+        }
+        let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
+        let headers = answer.headers_mut();
+        match refusal {
+            Refusal::Overload => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            Refusal::Stopping => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+/// The answer to a request that left HTTP before it was refused: head and body.
+pub(super) fn refusal_head(form: Form, refusal: Refusal) -> Vec<u8> {
+    let mut head = streaming::head(form, Answer::from(refusal)).bytes;
+    super::response::put(form, refusal.to_string().as_bytes(), &mut head);
+    head
+}
+
+/// Answers a request below the path of a service.
+pub(crate) async fn answer(call: Call, service: Arc<Service>) -> Outcome {
+    let (worker, asker) = (Rc::clone(&call.worker), Asker::of(&call.request));
+    match serve(call, service, &asker).await {
+        Ok(outcome) => outcome,
+        Err(refusal) => {
+            worker.metrics.refused(refusal.rule());
+            let mut answer = Answer::from(refusal);
+            asker.share(&mut answer, &worker.config.allow_origins);
+            answer.into()
+        }
+    }
+}
+
+async fn serve(call: Call, service: Arc<Service>, asker: &Asker) -> Result<Outcome, Refusal> {
+    let worker = Rc::clone(&call.worker);
+    let path = call.request.uri().path().to_owned();
+    let below = service.below(&path).ok_or(Refusal::NotFound)?;
+    if let Some(file) = assets::file_name(below, "/") {
+        return Ok(assets::answer(&worker, file).await.into());
+    }
+    let route = Route::parse(below).ok_or(Refusal::NotFound)?;
+    check(&call.request, route, &service)?;
+    let is_page = matches!(route, Route::Greeting | Route::Iframe);
+    if !is_page && !cors::allows(&worker.config.allow_origins, asker.origin.as_ref()) {
+        return Err(Refusal::Origin);
+    }
+    let desk = Desk { worker: &worker, service: &service, asker };
+    match route {
+        _ if call.request.method() == Method::OPTIONS => {
+            let answer = preflight(methods(route));
+            Ok(if route == Route::Info { desk.shared(answer) } else { desk.of_session(answer) }.into())
+        }
+        Route::Greeting => Ok(text(StatusCode::OK, GREETING).into()),
+        Route::Iframe => Ok(iframe(&call.request, &service).into()),
+        Route::Info => Ok(desk.shared(info(&service)).into()),
+        Route::RawWebSocket => websocket::open(call, Arc::clone(&service), Frames::None),
+        Route::Receive { transport: Transport::WebSocket, .. } => {
+            websocket::open(call, Arc::clone(&service), Frames::SockJs)
+        }
+        Route::Receive { session, transport } => receive(&desk, call, session, transport).await,
+        Route::Send { session, sender } => send(&desk, call, session, sender).await.map(Outcome::Answer),
+    }
+}
+
+/// The methods of a route.
+fn methods(route: Route<'_>) -> &'static str {
+    match route {
+        Route::Info => "OPTIONS, GET",
+        Route::Receive { transport: Transport::XhrPolling | Transport::XhrStreaming, .. }
+        | Route::Send { sender: Sender::Xhr, .. } => "OPTIONS, POST",
+        Route::Send { sender: Sender::Jsonp, .. } => "POST",
+        Route::Greeting | Route::Iframe | Route::RawWebSocket | Route::Receive { .. } => "GET",
+    }
+}
+
+/// Whether the service has the route, and the route the method.
+fn check<B>(request: &Request<B>, route: Route<'_>, service: &Service) -> Result<(), Refusal> {
+    let is_websocket =
+        matches!(route, Route::RawWebSocket | Route::Receive { transport: Transport::WebSocket, .. });
+    if is_websocket && !service.options.websocket {
+        return Err(Refusal::NotFound);
+    }
+    let allowed = methods(route);
+    let is_allowed = allowed.split(", ").any(|method| request.method().as_str() == method);
+    is_allowed.then_some(()).ok_or(Refusal::Method(allowed))
+}
+
+/// Where a request is answered.
+struct Desk<'a> {
+    worker: &'a Rc<Worker>,
+    service: &'a Arc<Service>,
+    asker: &'a Asker,
+}
+
+impl Desk<'_> {
+    /// An answer that pages of other origins may read.
+    fn shared(&self, mut answer: Answer) -> Answer {
+        self.asker.share(&mut answer, &self.worker.config.allow_origins);
+        answer
+    }
+
+    /// The same, with the cookie of the session if the service has one.
+    fn of_session(&self, answer: Answer) -> Answer {
+        let mut answer = self.shared(answer);
+        if self.service.options.cookie {
+            self.asker.set_cookie(&mut answer);
+        }
+        answer
+    }
+
+    /// A response that frames of `transport` go into.
+    fn of_transport(&self, transport: Transport, body: String) -> Answer {
+        let kind = transport.content_type().unwrap_or_default();
+        let mut answer = not_cached(with_type(StatusCode::OK, kind, body));
+        answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self.of_session(answer)
+    }
+
+    fn place(&self, session: &str, peer: IpAddr) -> Place {
+        let key = format!("{}/{session}", self.service.options.path);
+        Place { service: Arc::clone(self.service), key, peer }
+    }
+}
+
+fn info(service: &Service) -> Answer {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).expect("the operating system gives random numbers");
+    let info = Info {
+        websocket: service.options.websocket,
+        cookie_needed: service.options.cookie,
+        entropy: u32::from_ne_bytes(random),
+    };
+    not_cached(with_type(StatusCode::OK, "application/json; charset=UTF-8", info.to_json()))
+}
+
+fn iframe<B>(request: &Request<B>, service: &Service) -> Answer {
+    let page = &service.iframe;
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let mut answer = cached(if known.is_some_and(|tags| page.is_known(tags)) {
+        bare(StatusCode::NOT_MODIFIED, "")
+    } else {
+        with_type(StatusCode::OK, "text/html; charset=UTF-8", page.html().to_owned())
+    });
+    if let Ok(etag) = HeaderValue::from_str(page.etag()) {
+        answer.headers_mut().insert(ETAG, etag);
+    }
+    answer
+}
+
+/// A client receives: one frame, or all until the response has grown too long.
+async fn receive(
+    desk: &Desk<'_>,
+    call: Call,
+    session: &str,
+    transport: Transport,
+) -> Result<Outcome, Refusal> {
+    let Call { worker, peer, request } = call;
+    let query = Query::parse(request.uri().query().unwrap_or(""));
+    // What is no text is no name either.
+    let callback = query.as_ref().map_or(Some("%"), |query| query.get("c"));
+    let callback = transport.callback(callback)?;
+    let version = request.version();
+    // Nothing is in it. Read, it does not lie between this request and the news of its end.
+    read_body(&worker, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
+    let place = desk.place(session, peer);
+    if transport.is_polling() {
+        let frame = relay::take(&worker, &place, transport).await?;
+        return Ok(desk.of_transport(transport, transport.frame(&callback, &frame)).into());
+    }
+    let permit = streaming::permit(&worker, version).map_err(|_| Refusal::Overload)?;
+    let mut head = desk.of_transport(transport, String::new());
+    if version < Version::HTTP_2 {
+        // The socket is not read for requests any more.
+        head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let prelude = transport.prelude(&callback);
+    let begin = Box::new(move |way| worker.clone().spawn(begin(worker, place, way, (transport, prelude))));
+    Ok(Outcome::Stream(Unending { head, permit, begin }))
+}
+
+/// Brings a response that streams to the owner of the session: with its socket, or frame by frame.
+async fn begin(worker: Rc<Worker>, place: Place, way: Way, (transport, prelude): (Transport, String)) {
+    match way {
+        Way::Socket(socket, head) => {
+            // One that cannot be taken off this runtime is dropped: closed.
+            if let Some(socket) = Rc::into_inner(socket).and_then(|socket| socket.detach().ok()) {
+                let wish = Wish::Stream(Opening { socket, head, transport, prelude });
+                owner::deliver(&worker, Letter { place, wish }).await;
+            }
+        }
+        Way::Response(queue) => relay::run(&worker, &place, &queue, (transport, prelude)).await,
+    }
+}
+
+/// A client says something.
+async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Result<Answer, Refusal> {
+    let Call { worker, peer, request } = call;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = BodyKind::of(kind);
+    let limit = worker.config.limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
+    let body = read_body(&worker, request.into_body(), limit).await?;
+    let messages = decode_body(&body, kind, session::message_limits(&worker))?;
+    let messages = messages.into_iter().map(Into::into).collect();
+    let (answer, received) = oneshot::channel();
+    let letter = Letter { place: desk.place(session, peer), wish: Wish::Send(messages, answer) };
+    owner::deliver(&worker, letter).await;
+    received.await.unwrap_or(Err(Refusal::Stopping))?;
+    let answer = match sender {
+        // Firefox takes a 204 without a type for broken XML, Konqueror does strange things with any.
+        Sender::Xhr => with_type(StatusCode::NO_CONTENT, "text/plain; charset=UTF-8", ""),
+        Sender::Jsonp => text(StatusCode::OK, "ok"),
+    };
+    Ok(desk.of_session(not_cached(answer)))
+}

@@ -1,0 +1,193 @@
+//! A response that streams, from its head to its end: a client reads frames from it until it has
+//! grown so long that browsers should not have to keep more of it.
+
+use std::borrow::Cow;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
+use turted_core::wire::sockjs::{Callback, HEARTBEAT, Transport, unframe};
+
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::metrics::WorkerMetrics;
+use crate::outlet::{Form, Outbox, Sent, Stream, Waiting};
+use crate::socket::Socket;
+use crate::transport::streaming;
+use crate::worker::Worker;
+
+/// A response under way.
+#[derive(Debug)]
+pub(super) struct Response {
+    stream: Stream,
+    transport: Transport,
+    /// Bytes of frames until it ends.
+    left: usize,
+    /// Dropped with the response, which tells the task that waits for the client.
+    _over: oneshot::Sender<()>,
+}
+
+/// What a response begins with.
+pub(super) struct Beginning {
+    pub(super) socket: Rc<Socket>,
+    pub(super) form: Form,
+    pub(super) transport: Transport,
+    /// Head and prelude, then frames.
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of those frames.
+    pub(super) said: usize,
+}
+
+impl Beginning {
+    /// Adds a frame.
+    pub(super) fn push(&mut self, frame: &str) {
+        let data = self.transport.frame(&Callback::NONE, frame);
+        put(self.form, data.as_bytes(), &mut self.bytes);
+        self.said += data.len();
+    }
+
+    /// Writes all of it, and the end, to a client that must not receive, within this time.
+    pub(super) async fn finish(mut self, longest: Duration) {
+        if self.form == Form::Chunked {
+            self.bytes.extend_from_slice(LAST_CHUNK);
+        }
+        // A client that does not take it has no use for the rest.
+        let _ = timeout(longest, write_all(&self.socket, &self.bytes)).await;
+        self.socket.linger().await;
+    }
+}
+
+async fn write_all(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() || socket.has_unsent() {
+        socket.writable().await?;
+        let written = if bytes.is_empty() { socket.try_flush().map(|()| 0) } else { socket.try_write(bytes) };
+        match written {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Appends data as the body of a response has it.
+pub(super) fn put(form: Form, data: &[u8], out: &mut Vec<u8>) {
+    match form {
+        Form::Chunked => encode_chunk(data, out),
+        Form::Plain | Form::WebSocket => out.extend_from_slice(data),
+    }
+}
+
+impl Response {
+    /// Begins a response of at most about so many bytes of frames. What comes with it ends when the
+    /// response is over.
+    pub(super) fn begin(beginning: Beginning, bytes: usize, outbox: Outbox<'_>) -> (Self, Begun) {
+        let Beginning { socket, form, transport, bytes: first, said } = beginning;
+        let (over, is_over) = oneshot::channel();
+        let stream = Stream::new(Rc::clone(&socket), form);
+        let mut response = Self { stream, transport, left: bytes.saturating_sub(said).max(1), _over: over };
+        let sent = response.stream.send(&[Frame::bare(&first)], outbox);
+        (response, Begun { socket, sent, over: is_over })
+    }
+
+    /// Whether no more frames go into it.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.stream.is_blocked()
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        self.stream.waiting()
+    }
+
+    pub(super) fn socket(&self) -> Rc<Socket> {
+        Rc::clone(&self.stream.socket)
+    }
+
+    pub(super) fn flush(&mut self, metrics: &WorkerMetrics) -> Sent {
+        self.stream.flush(metrics)
+    }
+
+    /// Writes frames, all of them even if it has grown too long with the first.
+    pub(super) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+        let fits = |frame: &Frame| self.transport.has_framed(frame.data());
+        let frames = if frames.iter().all(fits) {
+            Cow::Borrowed(frames)
+        } else {
+            Cow::Owned(frames.iter().map(|frame| self.reframe(frame)).collect())
+        };
+        let bytes: usize = frames.iter().map(|frame| frame.data().len()).sum();
+        self.left = self.left.saturating_sub(bytes);
+        let sent = if frames.is_empty() { Sent::Yes } else { self.stream.send(&frames, outbox) };
+        if self.is_over() && self.stream.form() == Form::Chunked && matches!(sent, Sent::Yes | Sent::Blocked)
+        {
+            let ended = self.stream.send(&[Frame::bare(LAST_CHUNK)], outbox);
+            return if ended == Sent::Yes { sent } else { ended };
+        }
+        sent
+    }
+
+    /// A frame that came while the session received by another transport.
+    fn reframe(&self, frame: &Frame) -> Frame {
+        let own = unframe(frame.message()).expect("frames are made by a transport that streams");
+        Frame::chunk(&self.transport.frame(&Callback::NONE, &own), frame.sequence())
+    }
+
+    /// Shows that the session is alive, unless the client has enough to read.
+    pub(super) fn beat(&mut self, outbox: Outbox<'_>) -> Sent {
+        if self.is_over() || self.is_blocked() {
+            return Sent::Yes;
+        }
+        let beat = Frame::chunk(&self.transport.frame(&Callback::NONE, HEARTBEAT), 0);
+        self.send(&[beat], outbox)
+    }
+
+    /// Says the last word where it can arrive.
+    pub(super) fn end(self, close: &str) {
+        let socket = &self.stream.socket;
+        if self.is_blocked() {
+            // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+            return socket.reset();
+        }
+        let mut last = Vec::new();
+        if !self.is_over() {
+            put(self.stream.form(), self.transport.frame(&Callback::NONE, close).as_bytes(), &mut last);
+            last.extend_from_slice(if self.stream.form() == Form::Chunked { LAST_CHUNK } else { b"" });
+        }
+        // A broken socket does not take it; the end of the stream says it too.
+        let _ = socket.try_write(&last);
+        socket.finish();
+    }
+}
+
+/// What comes of the beginning of a response.
+pub(super) struct Begun {
+    pub(super) socket: Rc<Socket>,
+    pub(super) sent: Sent,
+    /// Comes to an end with the response.
+    pub(super) over: oneshot::Receiver<()>,
+}
+
+/// Waits until a response is over, or its client is gone, and the session with it: what it has not
+/// read is lost (sockjs-protocol 0.3.3, `test_abort_xhr_streaming`).
+pub(super) async fn watch(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    socket: Rc<Socket>,
+    over: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        // First: a client that has read the end may have closed the connection already.
+        biased;
+        _ = over => {}
+        close = streaming::ended(&worker, &socket) => connection.close(&worker, close),
+    }
+    drop(connection);
+    socket.linger().await;
+}

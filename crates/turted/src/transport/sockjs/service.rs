@@ -1,0 +1,141 @@
+//! Services: under which prefix, with which options, and who is told what clients say.
+//!
+//! This is the line between the transport and what is said: the files beside this one know requests,
+//! receivers and frames, a [`Handler`] knows none of them. It is told of a new connection and of
+//! each message, and answers by [`Connection::send_message`] and [`Connection::close`].
+
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use turted_core::wire::sockjs::IframePage;
+
+use super::turted;
+use crate::config::{Config, SockJs};
+use crate::connection::Connection;
+use crate::transport::websocket::Step;
+use crate::worker::Worker;
+
+/// The file that the page for iframes loads, if the operator names no other.
+const CLIENT_FILE: &str = "sockjs.min.js";
+
+/// One service of a server.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) options: SockJs,
+    pub(crate) handler: Handler,
+    pub(super) iframe: IframePage,
+}
+
+impl Service {
+    /// A service at the path of its options.
+    pub(crate) fn new(options: SockJs, handler: Handler) -> Self {
+        let own = format!("{}/{CLIENT_FILE}", options.path);
+        let iframe = IframePage::new(options.sockjs_url.as_deref().unwrap_or(&own));
+        Self { options, handler, iframe }
+    }
+
+    /// The service of turted itself.
+    pub(crate) fn turted(config: &Config) -> Self {
+        Self::new(config.sockjs.clone(), Handler::Turted)
+    }
+
+    /// What of a path is below this service; `None` if the path is none of its.
+    pub(super) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// What is done with connections and messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handler {
+    /// They are clients of turted.
+    Turted,
+}
+
+impl Handler {
+    /// A connection is open: its client was told so, and messages can be sent.
+    pub(super) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+        match self {
+            Self::Turted => connection.admit(worker),
+        }
+    }
+
+    /// A message came.
+    pub(super) fn receive(self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+        match self {
+            Self::Turted => turted::receive(worker, connection, text),
+        }
+    }
+
+    /// A proof of who the client is has expired.
+    pub(crate) fn expired(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+        match self {
+            Self::Turted => turted::expired(worker, connection),
+        }
+    }
+}
+
+/// All services of a server.
+#[derive(Debug)]
+pub(crate) struct Services {
+    services: Vec<Arc<Service>>,
+    /// Keyed anew at each start: clients choose the ids of sessions, and must not be able to choose the
+    /// worker.
+    hasher: RandomState,
+}
+
+impl Services {
+    pub(crate) fn new(services: impl IntoIterator<Item = Service>) -> Self {
+        Self { services: services.into_iter().map(Arc::new).collect(), hasher: RandomState::new() }
+    }
+
+    /// The service that a path belongs to.
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Service>> {
+        self.services.iter().find(|service| service.below(path).is_some()).map(Arc::clone)
+    }
+
+    /// Which of so many workers owns the session with this key.
+    pub(super) fn owner(&self, key: &str, workers: usize) -> u8 {
+        let owner = self.hasher.hash_one(key) % (workers as u64).max(1);
+        u8::try_from(owner).expect("there are at most 256 workers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_what_is_below_its_path_and_nothing_beside_it() {
+        let services = Services::new([Service::turted(&Config::default())]);
+        for path in ["/turted", "/turted/", "/turted/info", "/turted/a/b/xhr"] {
+            assert!(services.find(path).is_some(), "{path}");
+        }
+        for path in ["/turtedx", "/turte", "/", "/a/turted", "/Turted"] {
+            assert!(services.find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_worker_owns_sessions_and_each_session_has_one_owner() {
+        let services = Services::new([]);
+        let mut owned = [0; 3];
+        for number in 0..300 {
+            let key = format!("/turted/{number}");
+            let owner = services.owner(&key, 3);
+            assert_eq!(owner, services.owner(&key, 3));
+            owned[usize::from(owner)] += 1;
+        }
+        assert!(owned.iter().all(|count| *count > 30), "{owned:?}");
+    }
+
+    #[test]
+    fn the_page_for_iframes_loads_what_the_operator_names() {
+        let own = Service::turted(&Config::default());
+        assert!(own.iframe.html().contains(r#"src="/turted/sockjs.min.js""#));
+        let mut config = Config::default();
+        config.sockjs.sockjs_url = Some("https://files.example/sockjs.js".into());
+        assert!(Service::turted(&config).iframe.html().contains(r#"src="https://files.example/sockjs.js""#));
+    }
+}

@@ -1,0 +1,115 @@
+//! What turted says in SockJS: the messages of turted 0.1, or turted.v1 to a client whose first
+//! message asks for it. Specified in `docs/protocol-sockjs.md`.
+
+use std::rc::Rc;
+
+use turted_core::auth::IdentRefusal;
+use turted_core::close::Close;
+use turted_core::reply::Reply;
+use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decode, encode_reply};
+
+use super::session::Session;
+use crate::commands::{self, Outcome, Refusal};
+use crate::connection::Connection;
+use crate::transport::websocket::{Step, v1};
+use crate::wire::{Language, Wire};
+use crate::worker::Worker;
+
+const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
+const HELLO_LATE: &str = "hello must be the first message";
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Its first message will tell; until then it is spoken to as clients of turted 0.1 are.
+    #[default]
+    Undecided,
+    Legacy,
+    V1,
+}
+
+/// Receives one message of a client.
+pub(super) fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+    let protocol = &Session::of(connection).protocol;
+    if protocol.get() == Protocol::V1 {
+        return v1::receive(worker, connection, text);
+    }
+    let is_first = protocol.replace(Protocol::Legacy) == Protocol::Undecided;
+    if !connection.may_send(worker) {
+        refuse(worker, connection, "message-rate", RATE_LIMITED);
+        connection.close(worker, Close::RateLimited);
+        return Step::Stop;
+    }
+    match decode(text) {
+        Ok(Request::Command(command)) => commands::perform(worker, connection, command, tell),
+        Ok(Request::Message) => {
+            connection.send_message(worker, WELCOME);
+            Step::Continue
+        }
+        Ok(Request::HelloV1) if is_first => {
+            begin_v1(worker, connection);
+            Step::Continue
+        }
+        Ok(Request::HelloV1) => {
+            refuse(worker, connection, "command", HELLO_LATE);
+            Step::Continue
+        }
+        Err(malformed) => {
+            refuse(worker, connection, rule(malformed), &malformed.to_string());
+            Step::Continue
+        }
+    }
+}
+
+/// The rule of a refusal for metrics.
+fn rule(malformed: Malformed) -> &'static str {
+    match malformed {
+        Malformed::NotAnObject => "not-json",
+        _ => "command",
+    }
+}
+
+fn tell(worker: &Rc<Worker>, connection: &Rc<Connection>, outcome: Outcome<'_>) {
+    let message = match outcome {
+        Ok(reply) => encode_reply(&reply),
+        // Clients compare it: whatever the reason is, it stays the same.
+        Err(Refusal::Ident(_)) => Some(UNIDENTIFIED.to_owned()),
+        Err(refusal) => encode_reply(&Reply::Refused(&refusal.to_string())),
+    };
+    if let Some(message) = message {
+        connection.send_message(worker, &message);
+    }
+}
+
+fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, rule: &'static str, reason: &str) {
+    worker.metrics.refused(rule);
+    if let Some(message) = encode_reply(&Reply::Refused(reason)) {
+        connection.send_message(worker, &message);
+    }
+}
+
+/// A proof of who the client is has expired: it is told, and stays, without what it had.
+pub(super) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    match Session::of(connection).protocol.get() {
+        Protocol::V1 => v1::expired(worker, connection),
+        Protocol::Undecided | Protocol::Legacy => {
+            tell(worker, connection, Err(Refusal::Ident(IdentRefusal::Expired)));
+        }
+    }
+}
+
+/// From now on everything is turted.v1, both ways.
+fn begin_v1(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    let session = Session::of(connection);
+    // What is on its way already speaks the other language, and has to be said before the welcome: the
+    // position in that would promise otherwise that it is still to come.
+    let chained = worker.take_chained(connection);
+    connection.send(worker, &chained);
+    session.protocol.set(Protocol::V1);
+    connection.set_wire(Wire { language: Language::V1, ..connection.wire() });
+    let Some(id) = session.id() else { return };
+    connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
+    connection.began_after.set(connection.sent());
+    let told = (None, session.service().options.heartbeat);
+    connection.send_message(worker, &v1::welcome(worker, connection, id, told));
+}

@@ -1,0 +1,85 @@
+//! Sessions on a WebSocket: with frames of SockJS, or with nothing but messages. They stay on the
+//! worker that accepted them: their ids need not be unique.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::limits::SOCKJS_ESCAPE_BYTES_MAX;
+use turted_core::wire::sockjs::OPEN;
+
+use super::request::Refusal;
+use super::service::Service;
+use super::session::{self, Kind, Session};
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::heartbeat::Heartbeat;
+use crate::http::{Call, Outcome};
+use crate::outlet::{Form, Outlet, Stream};
+use crate::socket::Socket;
+use crate::timers::Due;
+use crate::transport::websocket::{self, Reader, accept_response, write_whole};
+use crate::wire::Framing;
+use crate::worker::Worker;
+
+/// Versions of the WebSocket protocol whose frames are those of RFC 6455: hybi-07, hybi-10 and itself
+/// (sockjs-protocol 0.3.3, `test_headersSanity`).
+const VERSIONS: [&str; 3] = ["7", "8", "13"];
+
+/// What stands around the messages of a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    /// Frames of SockJS.
+    SockJs,
+    /// Nothing.
+    None,
+}
+
+/// Turns a request into a WebSocket.
+pub(super) fn open(call: Call, service: Arc<Service>, frames: Frames) -> Result<Outcome, Refusal> {
+    let Call { worker, peer, request } = call;
+    let key = websocket::upgrade_key_of(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?.to_owned();
+    if worker.shared.life.is_draining() {
+        return Err(Refusal::Stopping);
+    }
+    Ok(Outcome::Takeover(Box::new(move |socket, leftover| {
+        let mut limits = worker.config.limits.clone();
+        if frames == Frames::SockJs {
+            // Each message in it is looked at by itself.
+            limits.message_bytes = limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
+        }
+        let reader = Reader::new(&limits, &leftover);
+        let socket = Rc::new(socket);
+        if let Some(connection) = begin(&worker, (peer, service, frames), &socket, &accept_response(&key)) {
+            worker.clone().spawn(websocket::run(worker, connection, socket, reader));
+        }
+    })))
+}
+
+/// Opens a connection. The handshake and the first frame go out in one write.
+fn begin(
+    worker: &Rc<Worker>,
+    (peer, service, frames): (IpAddr, Arc<Service>, Frames),
+    socket: &Rc<Socket>,
+    response: &[u8],
+) -> Option<Rc<Connection>> {
+    let (kind, framing, open) = match frames {
+        Frames::SockJs => {
+            (Kind::Framed(Heartbeat::default()), Framing::SockJsWebSocket, Some(Frame::text(OPEN, 0)))
+        }
+        Frames::None => (Kind::Raw(Heartbeat::default()), Framing::WebSocket, None),
+    };
+    let outlet = Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket));
+    let (heartbeat, handler) = (service.options.heartbeat, service.handler);
+    let connection = session::open(worker, peer, Session::new(service, kind), (framing, outlet));
+    let greeting = [response, open.as_ref().map_or(b"", Frame::bytes)].concat();
+    if !write_whole(socket, &greeting) {
+        connection.close(worker, Close::TransportLost);
+        return None;
+    }
+    worker.timers.add(Instant::now() + heartbeat, connection.key, Due::Ping);
+    handler.opened(worker, &connection);
+    Some(connection)
+}
