@@ -192,7 +192,7 @@ fn a_client_of_turted_v1_resumes_over_any_transport_what_it_began_over_another()
 
 #[test]
 fn what_a_client_says_is_done_in_order_also_while_its_user_is_verified() {
-    let (asked, is_asked) = mpsc::channel();
+    let (asked, is_asked) = mpsc::sync_channel(1);
     let may_answer = Arc::new(Semaphore::new(0));
     let allowed = Arc::clone(&may_answer);
     let authenticator = move |request: IdentRequest| {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Chunks, Client, Way, new_session};
-use crate::support::{Http, PATIENCE, TestServer, read_some};
+use crate::support::{Http, PATIENCE, Pair, TestServer, read_some};
 
 const ECHO: &str = r#"{"type":"echo","data":"  \u0000\n%\u0041</script>é"}"#;
 const ECHOED: &str = r#"{"type":"message","data":"  \u0000\n%\u0041</script>é"}"#;
@@ -208,5 +208,26 @@ fn the_stop_of_the_server_is_told_and_ends_the_response() {
     for (way, response) in &mut responses {
         assert_eq!(next(*way, response).as_deref(), Some(r#"c[1012,"the server is stopping"]"#));
         assert_eq!(next(*way, response), None);
+    }
+}
+
+#[test]
+fn a_response_takes_its_tls_along_to_the_owner_of_the_session() {
+    let pair = Pair::new();
+    let server = TestServer::with(|config| {
+        config.tls = Some(pair.files());
+        config.workers = 3;
+    });
+    let tunnel = pair.tunnel(server.address());
+    let connect = || Http::connect(tunnel.address());
+    for way in Way::STREAMING.into_iter().cycle().take(9) {
+        let session = new_session();
+        let (method, target) = way.receiver(&session);
+        let mut response = Chunks::over(connect(), (method, &target));
+        response.next().unwrap();
+        assert_eq!(next(way, &mut response).as_deref(), Some("o"), "{way:?}");
+        let list = serde_json::to_string(&[ECHO]).unwrap();
+        assert_eq!(connect().post(&format!("{session}/xhr_send"), &[], list).status, 204);
+        assert!(next(way, &mut response).unwrap().contains("message"));
     }
 }
