@@ -131,7 +131,7 @@ pub(crate) fn receive(worker: &Rc<Worker>, letter: Letter) {
                 close_if_abandoned(worker, &connection);
             }
         }
-        Wish::Stream(opening) => stream(worker, place, opening),
+        Wish::Stream(opening) => begin_stream(worker, place, opening),
         Wish::Send(messages, answer) => send(worker, &place.key, messages, answer),
     }
 }
@@ -205,12 +205,24 @@ fn attach(
     connection.settle(worker, sent);
 }
 
-fn stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
+fn begin_stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
     let Opening { socket, head: Head { form, bytes }, transport, prelude } = opening;
     // A socket that cannot be put onto this runtime is dropped: closed.
     let Ok(socket) = socket.attach() else { return };
     let mut beginning = Beginning { socket: Rc::new(socket), form, transport, bytes, said: 0 };
     put(form, prelude.as_bytes(), &mut beginning.bytes);
+    let worker = Rc::clone(worker);
+    worker.clone().spawn(async move {
+        // Until the runtime has looked at the socket it takes it for full: bytes would wait for nothing,
+        // and be lost if the session ends at once.
+        if beginning.socket.writable().await.is_ok() {
+            stream(&worker, place, beginning);
+        }
+    });
+}
+
+fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
+    let (form, transport) = (beginning.form, beginning.transport);
     match find_for_receiver(worker, &place.key) {
         Found::Ended(ended) => {
             ended.all().iter().for_each(|frame| beginning.push(frame));
