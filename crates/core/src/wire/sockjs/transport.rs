@@ -63,7 +63,7 @@ impl Transport {
             Self::XhrPolling | Self::XhrStreaming | Self::JsonpPolling => {
                 Some("application/javascript; charset=UTF-8")
             }
-            Self::EventSource => Some("text/event-stream"),
+            Self::EventSource => Some("text/event-stream; charset=UTF-8"),
             Self::HtmlFile => Some("text/html; charset=UTF-8"),
         }
     }
