@@ -27,6 +27,8 @@ pub enum Close {
     Drain,
     /// A proof of who the client is has expired, where it cannot be replaced by a new one.
     Expired,
+    /// What the client connected to has no more use for it, and says so in these words.
+    ByService(u16, &'static str),
 }
 
 impl Close {
@@ -37,7 +39,7 @@ impl Close {
             Self::ByClient => Some(1000),
             Self::TransportLost | Self::PingTimeout | Self::Superseded | Self::PollingConflict => None,
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
-            Self::Violation(code) => Some(code),
+            Self::Violation(code) | Self::ByService(code, _) => Some(code),
             Self::SlowReader => Some(4101),
             Self::Drain => Some(1012),
         }
@@ -58,6 +60,7 @@ impl Close {
             Self::Superseded => "superseded by a new connection",
             Self::Drain => "the server is stopping",
             Self::Expired => "token expired",
+            Self::ByService(_, reason) => reason,
         }
     }
 

@@ -24,6 +24,7 @@ use turted_core::limits::DESCRIPTORS_RESERVED;
 use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
+use crate::conformance;
 use crate::dispatcher::{Dispatcher, Source};
 use crate::inbox::{InboxLimits, inbox};
 use crate::listener;
@@ -127,7 +128,10 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             push: PushGate::new(&config),
-            sockjs: Services::new([Service::turted(&config)]),
+            sockjs: match routes {
+                Routes::Turted => Services::new([Service::turted(&config)]),
+                Routes::Conformance => Services::new(conformance::sockjs::services()),
+            },
             polling: Permits::new(connections),
             certificates: certificates.clone(),
             routes,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_USAGE, complain, print};
 use crate::config::{LogFormat, LogLevel};
@@ -18,12 +19,17 @@ pub(super) struct ConformanceArgs {
     /// Serve /engine.io/, /socket.io/ and /ws-echo here, where the suites expect them
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Serve them and the SockJS services here too, where the suite expects those
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
+    sockjs_listen: SocketAddr,
 }
 
 pub(super) fn run(args: &ConformanceArgs) -> ExitCode {
-    if !args.listen.ip().is_loopback() {
-        complain(format_args!("{} is not a loopback address: no other machine may use these", args.listen));
-        return ExitCode::from(EXIT_USAGE);
+    for address in [args.listen, args.sockjs_listen] {
+        if !address.ip().is_loopback() {
+            complain(format_args!("{address} is not a loopback address: no other machine may use these"));
+            return ExitCode::from(EXIT_USAGE);
+        }
     }
     if let Err(error) = logging::init(LogLevel::Warn, LogFormat::Text) {
         complain(format_args!("cannot start logging: {error}"));
@@ -43,15 +49,20 @@ fn serve(args: &ConformanceArgs) -> Result<(), ServerError> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Start)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Start)?;
-        let server = Server::builder(settings::config(args.listen)).conformance().bind()?;
-        print(format!("test services on http://{}\n", server.address()).as_bytes());
-        server
-            .run(async {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            })
-            .await
+        let bind = |listen| Server::builder(settings::config(listen)).conformance().bind();
+        let (server, sockjs) = (bind(args.listen)?, bind(args.sockjs_listen)?);
+        let addresses =
+            format!("test services on http://{} and http://{}\n", server.address(), sockjs.address());
+        print(addresses.as_bytes());
+        let stop = CancellationToken::new();
+        let stopped = || stop.clone().cancelled_owned();
+        let mut ended = Box::pin(async { tokio::try_join!(server.run(stopped()), sockjs.run(stopped())) });
+        tokio::select! {
+            ended = &mut ended => return ended.map(drop),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+        ended.await.map(drop)
     })
 }

@@ -10,10 +10,12 @@
 //! | `engine` | Engine.IO: echo (engine.io protocol v3 and v4, "Test suite") |
 //! | `socketio` | Socket.IO: two namespaces, echo, acks (socket.io protocol v5, "Test suite") |
 //! | `websocket` | plain WebSocket: echo |
+//! | `sockjs` | SockJS: echo, in three variants, and what demonstrations use (sockjs-protocol 0.3.3) |
 
 pub(crate) mod engine;
 pub(crate) mod settings;
 pub(crate) mod socketio;
+pub(crate) mod sockjs;
 pub(crate) mod websocket;
 
 use hyper::StatusCode;
@@ -59,6 +61,9 @@ pub(crate) async fn route(call: Call) -> Outcome {
     }
     if path == WEBSOCKET_PATH {
         return transport::websocket::answer(call, Service::Test(TestService::WebSocketEcho)).await;
+    }
+    if let Some(service) = call.worker.shared.sockjs.find(path) {
+        return transport::sockjs::answer(call, service).await;
     }
     text(StatusCode::NOT_FOUND, "no test service is served under this path").into()
 }

@@ -30,6 +30,6 @@ mod websocket;
 pub(crate) use owner::{Letter, receive};
 pub(crate) use receiving::Receiving;
 pub(crate) use request::answer;
-pub(crate) use service::{Service, Services};
+pub(crate) use service::{Handler, Service, Services};
 pub(crate) use session::{Session, end, text, timer};
 pub(crate) use sessions::Sessions;

@@ -12,6 +12,7 @@ use turted_core::wire::sockjs::IframePage;
 
 use super::turted;
 use crate::config::{Config, SockJs};
+use crate::conformance;
 use crate::connection::Connection;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
@@ -51,6 +52,8 @@ impl Service {
 pub(crate) enum Handler {
     /// They are clients of turted.
     Turted,
+    /// What the official suite expects.
+    Test(conformance::sockjs::TestHandler),
 }
 
 impl Handler {
@@ -58,6 +61,7 @@ impl Handler {
     pub(super) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
         match self {
             Self::Turted => connection.admit(worker),
+            Self::Test(handler) => handler.opened(worker, connection),
         }
     }
 
@@ -65,6 +69,7 @@ impl Handler {
     pub(super) fn receive(self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
         match self {
             Self::Turted => turted::receive(worker, connection, text),
+            Self::Test(handler) => handler.receive(worker, connection, text),
         }
     }
 
@@ -72,6 +77,8 @@ impl Handler {
     pub(crate) fn expired(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
         match self {
             Self::Turted => turted::expired(worker, connection),
+            // Nobody proves anything to it.
+            Self::Test(_) => {}
         }
     }
 }

@@ -1,18 +1,22 @@
 //! `turted conformance`: the test services answer as the official suites of the protocols expect, in
 //! words of our own, and nobody else can reach them.
 
+mod sockjs;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{Http, TestServer, WebSocket, frame};
+use crate::support::{Http, TestServer, WebSocket, frame};
 
 /// The services in a process of their own, until the end of the test.
 struct Services {
     process: Child,
     address: SocketAddr,
+    /// Where the suite for SockJS looks.
+    sockjs: SocketAddr,
 }
 
 fn command(arguments: &[&str]) -> Command {
@@ -23,12 +27,16 @@ fn command(arguments: &[&str]) -> Command {
 
 impl Services {
     fn start() -> Self {
-        let arguments = ["--listen", "127.0.0.1:0"];
+        let arguments = ["--listen", "127.0.0.1:0", "--sockjs-listen", "127.0.0.1:0"];
         let mut process = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
-        Self { address: address.parse().unwrap(), process }
+        let mut addresses = line.split("http://").skip(1).map(|rest| {
+            let address = rest.split_whitespace().next().unwrap();
+            address.parse().unwrap_or_else(|error| panic!("{error}: {line}"))
+        });
+        let (address, sockjs) = (addresses.next().unwrap(), addresses.next().unwrap());
+        Self { process, address, sockjs }
     }
 
     fn http(&self) -> Http {
@@ -343,18 +351,20 @@ fn a_plain_websocket_echoes_any_message_but_none_above_sixteen_mebibytes() {
 #[test]
 fn test_services_are_for_this_machine_only() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let Output { status, stdout, stderr } = command(&["--listen", address]).output().unwrap();
-        assert_eq!(status.code(), Some(2), "{address}");
-        assert!(stdout.is_empty());
-        let stderr = String::from_utf8(stderr).unwrap();
-        assert!(stderr.contains("is not a loopback address"), "{stderr}");
+        for flags in [["--listen", address], ["--sockjs-listen", address]] {
+            let Output { status, stdout, stderr } = command(&flags).output().unwrap();
+            assert_eq!(status.code(), Some(2), "{address}");
+            assert!(stdout.is_empty());
+            let stderr = String::from_utf8(stderr).unwrap();
+            assert!(stderr.contains("is not a loopback address"), "{stderr}");
+        }
     }
 }
 
 #[test]
 fn nothing_of_the_test_services_shows_in_normal_operation() {
     let server = TestServer::new();
-    for target in ["/engine.io/?EIO=4&transport=polling", "/ws-echo"] {
+    for target in ["/engine.io/?EIO=4&transport=polling", "/ws-echo", "/echo/info", "/close/info"] {
         assert_eq!(server.http().get(target).status, 404, "{target}");
     }
     // The product knows neither the second namespace nor binary data.
@@ -363,7 +373,7 @@ fn nothing_of_the_test_services_shows_in_normal_operation() {
     socket.send_text("40/custom,");
     assert_eq!(socket.text().as_deref(), Some(r#"44/custom,{"message":"Invalid namespace"}"#));
     let services = Services::start();
-    for target in ["/push/", "/ws", "/health", "/metrics", "/"] {
+    for target in ["/push/", "/ws", "/turted/info", "/health", "/metrics", "/"] {
         assert_eq!(services.http().get(target).status, 404, "{target}");
     }
     let help = Command::new(env!("CARGO_BIN_EXE_turted")).arg("--help").output().unwrap();
