@@ -1,0 +1,127 @@
+//! A delivery allocates nothing: what a dispatch costs in allocations does not depend on how many
+//! connections receive it.
+//!
+//! One test alone in its program, because the counters are those of the whole process. The clients
+//! are in it too and read without allocating.
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
+use tokio::sync::oneshot;
+use turted::config::{Admin, AdminListen, Config};
+use turted::dispatcher::Dispatcher;
+use turted::server::Server;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Dispatches that are counted, half of them one at a time.
+const DISPATCHES: usize = 512;
+/// Dispatches at once: small enough for the socket of a client that does not read yet.
+const BURST: usize = 32;
+/// No other byte of what a client receives is this one: each is a delivery.
+const PAYLOAD: &str = "#";
+const SUBSCRIBERS: usize = 200;
+
+/// A transport: its path, what a client says first, and how the last answer to that ends.
+#[derive(Clone, Copy)]
+struct Kind {
+    path: &'static str,
+    says: &'static [&'static str],
+    answer: &'static str,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { path: "/ws", says: &[r#"{"id":1,"do":"join","channel":"c"}"#], answer: r#""channel":"c"}"# },
+    Kind {
+        path: "/socket.io/?EIO=4&transport=websocket",
+        says: &["40", r#"42["JOIN",{"channel":"c"}]"#, r#"42["ECHO",1]"#],
+        answer: r#"42["ECHO",1]"#,
+    },
+];
+
+#[test]
+fn a_delivery_allocates_nothing() {
+    for kind in KINDS {
+        let one = allocations(kind, 1);
+        let many = allocations(kind, SUBSCRIBERS);
+        let deliveries = (SUBSCRIBERS - 1) * DISPATCHES;
+        println!("{}: {one} allocations for 1 subscriber, {many} for {SUBSCRIBERS}", kind.path);
+        assert!(one >= DISPATCHES, "the server is what is counted: {one}");
+        // Timers, the runtime, and bursts that are taken out of the inbox in other portions.
+        let more = many.saturating_sub(one);
+        assert!(more < DISPATCHES / 4, "{more} more allocations for {deliveries} more deliveries");
+    }
+}
+
+/// What the process allocates while so many subscribers receive [`DISPATCHES`].
+fn allocations(kind: Kind, subscribers: usize) -> usize {
+    let admin = Admin { listen: AdminListen::Off, token: None };
+    let config = Config { listen: ([127, 0, 0, 1], 0).into(), workers: 1, admin, ..Config::default() };
+    let server = Server::bind(config).unwrap();
+    let (address, dispatcher) = (server.address(), server.dispatcher());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(server.run(async { drop(stopped.await) }))
+    });
+    let mut clients: Vec<_> = (0..subscribers).map(|_| connect(address, kind)).collect();
+    // Everything that keeps its memory has it after the first round.
+    round(&dispatcher, &mut clients);
+    let before = made(ALLOCATOR.stats());
+    round(&dispatcher, &mut clients);
+    let allocations = made(ALLOCATOR.stats()) - before;
+    drop((clients, stop));
+    running.join().unwrap().unwrap();
+    allocations
+}
+
+fn made(stats: Stats) -> usize {
+    stats.allocations + stats.reallocations
+}
+
+/// Half of the dispatches one at a time, half of them in bursts, each received by all.
+fn round(dispatcher: &Dispatcher, clients: &mut [TcpStream]) {
+    let bursts = [1].repeat(DISPATCHES / 2).into_iter().chain([BURST].repeat(DISPATCHES / 2 / BURST));
+    for burst in bursts {
+        for _ in 0..burst {
+            dispatcher.notify_channel("c", "EVENT", &PAYLOAD).unwrap();
+        }
+        clients.iter_mut().for_each(|client| receive(client, burst));
+    }
+}
+
+/// Reads until so many deliveries have come; allocates nothing.
+fn receive(client: &mut TcpStream, deliveries: usize) {
+    let (mut buffer, mut seen) = ([0; 4096], 0);
+    while seen < deliveries {
+        let count = client.read(&mut buffer).unwrap();
+        assert!(count > 0, "the server closed");
+        seen += buffer[..count].iter().filter(|byte| **byte == PAYLOAD.as_bytes()[0]).count();
+    }
+    assert_eq!(seen, deliveries);
+}
+
+fn connect(address: SocketAddr, kind: Kind) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    let headers = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    client.write_all(format!("GET {} HTTP/1.1\r\n{headers}\r\n\r\n", kind.path).as_bytes()).unwrap();
+    for text in kind.says {
+        // A text frame; a mask of zeros leaves it as it is (RFC 6455 5.2).
+        let length = u8::try_from(text.len()).unwrap();
+        client.write_all(&[&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()).unwrap();
+    }
+    let (mut buffer, mut answers) = ([0; 4096], Vec::new());
+    while !answers.ends_with(kind.answer.as_bytes()) {
+        let count = client.read(&mut buffer).unwrap();
+        assert!(count > 0, "refused: {}", String::from_utf8_lossy(&answers));
+        answers.extend_from_slice(&buffer[..count]);
+    }
+    client
+}
