@@ -1,7 +1,7 @@
 """How cost grows: with connections, channels, payload, workers and events outstanding."""
 
 from . import machine, page, svg
-from .comparing import CONNECT, DELIVERY, MEMORY, P99, PUSH, SPEED
+from .comparing import CONNECT, DELIVERY, MEMORY, P99, PUSH, PUSHERS, SPEED
 from .paths import PLOTS, TURTED
 from .run import GENERATOR_CORE, SERVER_CORE, Failed, Sampler, bench, serving, wrongs
 from .tables import about, grid, median, number
@@ -40,7 +40,7 @@ def points():
     for x in WORKERS:
         yield Point("workers", x, ["--connections", "5000", *one], workers=x)
     for x in OUTSTANDING:
-        yield Point("outstanding", x, ["--connections", "1000", "--inflight", str(x)])
+        yield Point("outstanding", x, ["--connections", "1000", "--inflight", str(x), *PUSHERS])
     # Next to nothing is pushed, to one connection: what is left is heartbeats.
     idle = ["--connections", "10000", "--channels", "10000", "--rate", "1"]
     yield Point("idle", 10_000, idle, seconds=IDLE_SECONDS)
@@ -139,7 +139,7 @@ the reader and costs a second write.""",
 5,000 connections. Workers share nothing but the dispatch itself, so CPU per delivery should stay; each further worker adds one
 wake-up per push. On a machine of two cores the second worker shares its core with the generator: read the cost, not the speed.""",
     "outstanding": """\
-1,000 connections. While a fan-out is under way, further events gather, and each connection gets all of them in one
+1,000 connections, eight that push. While a fan-out is under way, further events gather, and each connection gets all of them in one
 write. A write of several frames costs little more than one, so deliveries per second rise until the work per frame, or the generator,
 is the limit.""",
 }
