@@ -4,6 +4,9 @@
 //! One test alone in its program, because the counters are those of the whole process. The clients
 //! are in it too and read without allocating.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
+#![allow(clippy::print_stdout, reason = "the counts are worth seeing")]
+
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -93,11 +93,13 @@ impl Pusher {
                 pushed.gave_up = true;
                 break;
             };
-            // Given back by the last delivery.
-            permit.expect("the semaphore is never closed").forget();
+            let permit = permit.expect("the semaphore is never closed");
             if Instant::now() >= end {
+                // Other pushers may wait for it.
                 break;
             }
+            // Given back by the last delivery.
+            permit.forget();
             let due = if matches!(self.plan.load, Load::Rate(_)) { due } else { self.board.now() };
             if self.push(due).await? {
                 pushed.accepted += 1;

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a test that fails says how to repeat it")]
 
 mod admin;
+mod bench;
 mod commands;
 mod conformance;
 mod drain;
