@@ -314,6 +314,8 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
             Ok(Err(_)) => return connection.close(&worker, Close::TransportLost),
             Err(_) => return connection.close(&worker, Close::SlowReader),
         }
+        // Whoever is woken goes to the end of the runtime's queue: everybody else has a turn in between.
+        let _turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
         let sent = connection.outlet.borrow_mut().flush(worker.outbox());
         match sent {
             Sent::Blocked => {}

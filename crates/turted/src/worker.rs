@@ -42,6 +42,9 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 pub(crate) const MAIL_MAX: usize = 1_024;
 /// Timers handled before others get their turn.
 const TURN: usize = 256;
+/// Blocked connections that write at once: 32 KiB each take about as long as a [`SLICE`]. Were it all
+/// whose sockets have room again, others would wait for thousands of them.
+const FLUSHES_MAX: usize = 16;
 /// How long good-byes may take once every connection was told.
 pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
 
@@ -70,6 +73,8 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Leave to collect what a client missed: one at a time, see [`replay`](crate::replay).
     pub(crate) replays: Semaphore,
+    /// Leave to write what waits for a blocked connection, in turn.
+    pub(crate) flushes: Semaphore,
     fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
@@ -106,6 +111,7 @@ impl Worker {
             sockjs: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             replays: Semaphore::new(1),
+            flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
             seen: Cell::new(0),
             tasks: TaskTracker::new(),
