@@ -29,6 +29,10 @@ scale *ARGS:
 endurance *ARGS:
     bench/endurance {{ARGS}}
 
+# Shows what the design expects, by counters and strace: about 2 minutes, --quick 1. Writes docs/benchmarks.md.
+proof *ARGS:
+    bench/proof {{ARGS}}
+
 # Builds the Debian package (needs cargo-deb).
 deb:
     packaging/deb

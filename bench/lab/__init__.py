@@ -1,1 +1,1 @@
-"""What bench/compare, bench/scale and bench/endurance share. Python's standard library only."""
+"""What bench/compare, bench/scale, bench/endurance and bench/proof share. Python's standard library only."""

@@ -27,14 +27,15 @@ class Failed(Exception):
 
 
 @contextmanager
-def serving(command, cores=SERVER_CORE):
+def serving(command, cores=SERVER_CORE, settings=None):
     """Starts a server for the time of a `with`: its port and process. `command` is given a port
-    and a folder of its own."""
+    and a folder of its own, the server `settings` as variables."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         port = free_port()
         arguments = ["taskset", "-c", cores, *command(port, Path(folder))]
         # In a folder without turted.toml, with defaults only.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TURTED_")}
+        environment |= settings or {}
         with open(WORK / "server.log", "wb") as log:
             process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=log)
         try:

@@ -1,0 +1,159 @@
+"""Fairness: pushes to one user, and heartbeats, while everyone is sent something without a pause."""
+
+import os
+import selectors
+import subprocess
+import time
+from pathlib import Path
+
+from .clients import Backend, SocketIo, event, metrics
+from .paths import TURTED
+from .proving import Claim, turted
+from .run import GENERATOR_CORE, RUN_WAIT, Failed
+from .tables import number
+
+EVERYONE = 10_000
+# What everyone is sent, and what is then expected of others. A dispatch to all is always under way while
+# another one waits; or so many that all sockets are full, which the sentence of the design does not cover.
+CROWDS = [
+    ("one push to 10,000 is always under way", ["--inflight", "2"], True),
+    ("64 pushes of 4 KiB to 10,000 wait, all sockets are full", ["--inflight", "64", "--pushers", "8", "--payload", "4096"], False),
+]
+BEATING, BEAT_SECONDS = 20, 2
+PUSH_PAUSE = 0.02
+PUSH_MS_MAX, BEAT_MS_MAX = 20, 20
+# A server that had to wait longer for its processor than this was held up by others.
+CALM_MS_MAX = 1
+# The generator is less urgent than the clients that are looked at: all of them share one core.
+GENERATOR_NICE = 10
+# Of the server and of who looks, where that is allowed: others on the machine are not the question.
+URGENT, USUAL = (os.SCHED_RR | os.SCHED_RESET_ON_FORK, 1), (os.SCHED_OTHER, 0)
+
+
+class Look:
+    """What one server does to one user's pushes and to the heartbeats of some clients."""
+
+    def __init__(self, port, admin, pid):
+        self.port, self.admin, self.pid = port, admin, pid
+        self.user = SocketIo(port)
+        self.user.ident("adam")
+        self.clients = [SocketIo(port) for _ in range(BEATING)]
+        self.selector = selectors.DefaultSelector()
+        for client in [self.user, *self.clients]:
+            client.socket.setblocking(False)
+            self.selector.register(client.socket, selectors.EVENT_READ, client)
+        self.beats = {client: [] for client in self.clients}
+        # Each is the milliseconds of a push and how long the server waited for its processor.
+        self.pushes = []
+
+    def work(self, seconds, is_over):
+        # A kept connection is closed when nothing comes for a while.
+        backend, end = Backend(self.port), time.monotonic() + seconds
+        while time.monotonic() < end and not is_over():
+            self.push(backend)
+            self.watch(PUSH_PAUSE, lambda: False)
+
+    def push(self, backend):
+        waited, begin = waiting_ms(self.pid), time.monotonic()
+        backend.push(event("x", users=["adam"]))
+        got = []
+        self.watch(RUN_WAIT, lambda: got, got)
+        if not got:
+            raise Failed("a push to one user did not arrive")
+        self.pushes.append(((got[0] - begin) * 1000, waiting_ms(self.pid) - waited))
+
+    def watch(self, seconds, is_enough, got=None):
+        """Reads what comes for some time; puts the time of an event for the user into `got`."""
+        end = time.monotonic() + seconds
+        while not is_enough() and (left := end - time.monotonic()) > 0:
+            for key, _ in self.selector.select(left):
+                self.read(key.data, time.monotonic(), got)
+
+    def read(self, client, now, got):
+        client.fill()
+        while (message := client.message()) is not None:
+            if message == "2":
+                client.send("3")
+                self.beats.get(client, []).append(now)
+            elif "EVENT" in message and client is self.user and got is not None:
+                got.append(now)
+
+    def late(self, begin):
+        """How many milliseconds heartbeats since `begin` came after their turn. When that is, the one
+        of the same client that was least late tells."""
+        found = []
+        for beats in self.beats.values():
+            phases = [beat - turn * BEAT_SECONDS for turn, beat in enumerate(beats)]
+            found += [(phase - min(phases)) * 1000 for phase, beat in zip(phases, beats) if beat >= begin]
+        return found
+
+
+def waiting_ms(pid):
+    """How long the threads of a process were ready to run and waited for a processor."""
+    paths = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[1]) for path in paths) / 1e6
+
+
+def hurry(pid, policy, priority):
+    """Lets all threads of a process go before others, if that is allowed."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            os.sched_setscheduler(int(task), policy, os.sched_param(priority))
+        except PermissionError:
+            return
+
+
+def fair(seconds):
+    os.sched_setaffinity(0, {int(GENERATOR_CORE)})
+    try:
+        for crowd, arguments, is_expected in CROWDS:
+            with turted({"TURTED_SOCKETIO_PING_INTERVAL": f"{BEAT_SECONDS}s"}) as (port, admin, pid):
+                hurry(pid, *URGENT)
+                hurry(os.getpid(), *URGENT)
+                look = Look(port, admin, pid)
+                speed, begin = crowded(look, arguments, seconds)
+            yield from claims(look, f"{crowd} ({number(speed)} deliveries per second)", begin, is_expected)
+    finally:
+        hurry(os.getpid(), *USUAL)
+        os.sched_setaffinity(0, range(os.cpu_count()))
+
+
+def crowded(look, arguments, seconds):
+    """Looks while the generator sends to everyone; deliveries per second meanwhile, and the beginning."""
+    command = ["nice", "-n", str(GENERATOR_NICE), TURTED, "bench", "--url", f"http://127.0.0.1:{look.port}"]
+    command += ["--connections", str(EVERYONE), *arguments, "--duration", f"{seconds + 5}s"]
+    generator = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + RUN_WAIT
+        while metrics(look.admin)["deliveries"] < 2 * EVERYONE:
+            if time.monotonic() > deadline or generator.poll() is not None:
+                raise Failed("the generator does not push")
+            look.watch(0.2, lambda: False)
+        before, begin = metrics(look.admin)["deliveries"], time.monotonic()
+        look.work(seconds, lambda: generator.poll() is not None)
+        return (metrics(look.admin)["deliveries"] - before) / (time.monotonic() - begin), begin
+    finally:
+        generator.terminate()
+        generator.wait()
+
+
+def claims(look, crowd, begin, is_expected):
+    calm = [took for took, waited in look.pushes if waited <= CALM_MS_MAX]
+    yield Claim(f"pushes to one user while {crowd}", spread([took for took, _ in look.pushes]), None)
+    text = "of these, pushes in which the server had its core"
+    yield within(text, calm, PUSH_MS_MAX if is_expected else None)
+    yield within(f"heartbeats meanwhile, every {BEAT_SECONDS} s: lateness", look.late(begin), BEAT_MS_MAX if is_expected else None)
+
+
+def within(text, millis, most):
+    if most is None:
+        return Claim(text, spread(millis), None)
+    return Claim(f"{text}: <= {most} ms", spread(millis), bool(millis) and max(millis) <= most)
+
+
+def spread(millis):
+    if not millis:
+        return "none"
+    ordered = sorted(millis)
+    at = lambda share: number(ordered[min(len(ordered) - 1, int(len(ordered) * share))])
+    return f"p50 {at(0.5)}, p99 {at(0.99)}, max {at(1)} ms, of {len(ordered)}"

@@ -1,0 +1,74 @@
+"""What a reader that stalls costs, with frames that others get too and with frames of its own."""
+
+import re
+import subprocess
+
+from .clients import STALLED_BUFFER_BYTES, Backend, SocketIo, event, metrics
+from .proving import QUIET, Claim, turted
+from .run import look
+from .tables import number
+
+STALLED = 200
+BYTES_MAX = 300_000
+# Bytes of payload: few large frames fill the outbox by bytes, many small ones by their number.
+LARGE, SMALL = 10_000, 100
+# The log would grow by what it keeps for others.
+SETTINGS = {**QUIET, "TURTED_RECOVERY_LOG_BYTES": "1MiB"}
+# With so much in the outbox, frames of one's own keep a stalled reader below the limit too.
+LOWERED = "128KiB"
+# More than fits into the outbox and the kernel's buffers.
+ROUNDS_MAX = 400
+# Pushes of one body: less than 1 MiB.
+PORTION = 50
+
+
+def shared(_seconds):
+    """All are in one channel: what waits for them is there once."""
+    large = [event("x" * LARGE, channels=["c"])]
+    yield measured(f"in one channel, events of {LARGE:,} bytes", large, BYTES_MAX)
+    small = [event("x" * SMALL, channels=["c"])] * 10
+    yield measured(f"in one channel, events of {SMALL} bytes", small, BYTES_MAX)
+
+
+def alone(_seconds):
+    """Each is sent as much under its own name: nothing is shared."""
+    push = [event("x" * LARGE, users=[f"user-{number}"]) for number in range(STALLED)]
+    who = f"with events of {LARGE:,} bytes for each alone"
+    yield measured(who, push, None)
+    yield measured(f"{who}, limits.outbox_bytes {LOWERED}", push, BYTES_MAX, {"TURTED_LIMITS_OUTBOX_BYTES": LOWERED})
+
+
+def measured(who, pushes, most, settings=None):
+    with turted({**SETTINGS, **(settings or {})}) as (port, admin, pid):
+        clients = [SocketIo(port, receive_bytes=STALLED_BUFFER_BYTES) for _ in range(STALLED)]
+        for index, client in enumerate(clients):
+            client.join("c")
+            client.ident(f"user-{index}")
+        backend, before = Backend(port), look(pid)["rss_bytes"]
+        rss, kernel, rounds = 0, 0, 0
+        while rounds < ROUNDS_MAX and not metrics(admin)["closes"]:
+            for part in portions(pushes):
+                backend.push(part)
+            rounds += 1
+            rss = max(rss, look(pid)["rss_bytes"] - before)
+            kernel = max(kernel, kernel_bytes(port))
+        cut = int(metrics(admin)["closes"])
+    each = (rss + kernel) / STALLED
+    figure = f"{number(each / 1000)} kB: server {number(rss / STALLED / 1000)}, kernel {number(kernel / STALLED / 1000)}"
+    holds = bool(cut) and (each <= most if most else None)
+    return Claim(f"a stalled reader, one of {STALLED} {who}, at most", figure, holds)
+
+
+def portions(pushes):
+    """Bodies that are short enough to be taken."""
+    return [pushes[start : start + PORTION] for start in range(0, len(pushes), PORTION)]
+
+
+def kernel_bytes(port):
+    """What the kernel holds for the connections that a server accepted, its end alone: bytes that were
+    received, are not sent or not acknowledged, and what it reserved for more of them."""
+    command = ["ss", "--tcp", "--memory", "--numeric", "--no-header", "state", "established", "sport", "=", f":{port}"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    # man ss: r is allocated for receiving, w for sending, f is reserved.
+    sizes = re.findall(r"skmem:\(r(\d+),.*?,f(\d+),w(\d+),", told)
+    return sum(int(size) for one in sizes for size in one)
