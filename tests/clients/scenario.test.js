@@ -1,19 +1,19 @@
 'use strict';
-// What a page does all day, for every generation of client over every transport.
+// What a page does all day, for every client over every transport: one text for all of them.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { afterwards } = require('./afterwards');
+const { CLIENTS } = require('./everywhere');
 const { proxyTo } = require('./proxy');
 const { start } = require('./server');
-const { CELLS, open, openPlain } = require('./tab');
-const { acknowledged, next, until } = require('./waiting');
+const { until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
 // Each direction, so that an upgrade takes long enough for events to come in its midst.
 const LATENCY_MS = 15;
 // A connect with an upgrade takes some twelve latencies; a push takes at least 0.1 ms.
 const PUSHES_MAX = 10_000;
+const MISSED = 20;
 
 const ECHOES = [
   'text',
@@ -48,67 +48,75 @@ const NOT_FOR_ADAM = [
   {},
 ];
 
-const REFUSED = [
-  ['IDENT', null],
-  ['IDENT', { hasOwnProperty: 1 }],
-  ['JOIN'],
-  ['JOIN', { channel: 7 }],
-  ['message', 5],
-  ['message', 'CLOSE'],
-  ['message', 'JOIN'],
-];
-
+const NO_CHANNELS = ['', 'x'.repeat(256), 'a\nb'];
 const INTERNALS_OF_JAVASCRIPT = ['constructor', '__proto__', 'toString', 'hasOwnProperty'];
 
-for (const cell of CELLS) {
-  describe(cell.title, { concurrency: true }, () => {
+const numbers = (count) => Array.from({ length: count }, (_, number) => number);
+
+/** A page of adam in `chat` behind a proxy, after its first event. */
+async function settled(t, client) {
+  const server = await start(t, client.config);
+  const proxy = await proxyTo(t, server);
+  const tab = client.open(t, proxy.url);
+  await tab.ident('adam');
+  await tab.join('chat');
+  await tab.settled();
+  await server.emit('FIRST', { users: ['adam'] });
+  await tab.event('FIRST');
+  return { server, proxy, tab };
+}
+
+/** What still reaches a page that is back, by what its client keeps. */
+const REACHES = { everything: { channels: ['chat'] }, user: { users: ['adam'] }, nothing: { broadcast: true } };
+
+for (const client of CLIENTS) {
+  describe(client.title, { concurrency: true }, () => {
     test('identifies, joins, and joins again much later', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
-      tab.turted.ident({ username: 'adam' });
-      tab.turted.join('chat');
-      await tab.answer('OK', { username: 'adam' });
-      await tab.answer('OK', { channel: 'chat' });
-      await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
-      await tab.echo();
+      const server = await start(t, client.config);
+      const tab = client.open(t, server.url);
+      await Promise.all([tab.ident('adam'), tab.join('chat')]);
+      await tab.settled();
+      await server.emit('EARLY', { channels: ['late'] });
       await tab.join('late');
       await server.emit('HELLO', { channels: ['late'] });
-      assert.deepEqual((await tab.event('HELLO')).via, { channel: 'late' });
+      await server.emit('BOTH', { channels: ['chat'], users: ['adam'] });
+      await tab.event('BOTH');
+      assert.deepEqual(tab.events.map(({ event, via }) => [event, via]), [
+        ['HELLO', { channel: 'late' }],
+        ['BOTH', { user: 'adam' }],
+      ]);
     });
 
-    test('gets back what it echoes', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
+    test('gets back what it echoes', { ...LIMITS, skip: !client.speaks && 'it only listens' }, async (t) => {
+      const server = await start(t, client.config);
+      const tab = client.open(t, server.url);
       for (const data of ECHOES) await tab.echo(data);
     });
 
     test('hears each push once and is told why', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
-      const payloads = [];
-      tab.turted.on('E1', (payload) => payloads.push(payload));
+      const server = await start(t, client.config);
+      const tab = client.open(t, server.url);
       await tab.ident('adam');
       await tab.join('chat');
       await tab.join('log');
       for (const [index, [targets]] of TARGETS.entries()) {
-        await server.emit(`E${index}`, targets, { index, text: 'é\u2028😀' });
+        await server.emit(`E${index}`, targets, { index, texts: ECHOES });
       }
       for (const [index, targets] of NOT_FOR_ADAM.entries()) await server.emit(`NOT${index}`, targets);
       await server.emit('END', { broadcast: true });
       await tab.event('END');
       const expected = TARGETS.map(([, via], index) => ({
         event: `E${index}`,
-        payload: { index, text: 'é\u2028😀' },
+        payload: { index, texts: ECHOES },
         via,
       }));
       assert.deepEqual(tab.events.slice(0, -1), expected);
-      assert.deepEqual(payloads, [{ index: 1, text: 'é\u2028😀' }]);
     });
 
     test('hears a push in both tabs of one user', LIMITS, async (t) => {
-      const server = await start(t);
-      const tabs = [open(t, cell, server.url), open(t, cell, server.url)];
-      const stranger = open(t, cell, server.url);
+      const server = await start(t, client.config);
+      const tabs = [client.open(t, server.url), client.open(t, server.url)];
+      const stranger = client.open(t, server.url);
       await Promise.all([...tabs.map((tab) => tab.ident('adam')), stranger.ident('eve')]);
       await server.emit('NEWS', { users: ['adam'] });
       await server.emit('END', { broadcast: true });
@@ -118,69 +126,53 @@ for (const cell of CELLS) {
     });
 
     test('loses no event while it connects and changes its transport', LIMITS, async (t) => {
-      const server = await start(t);
+      const server = await start(t, client.config);
       const proxy = await proxyTo(t, server, LATENCY_MS);
-      const tab = open(t, cell, proxy.url);
+      const tab = client.open(t, proxy.url);
       let pushed = 0;
       let sinceOk = 0;
-      let joined = false;
-      tab.native.on('OK', () => (joined = true));
-      tab.turted.join('chat');
-      while (sinceOk < 100 || tab.transport !== cell.transports.at(-1)) {
+      let isJoined = false;
+      let isSettled = false;
+      const both = tab.join('chat').then(() => (isJoined = true)).then(() => tab.settled()).then(() => (isSettled = true));
+      while (sinceOk < 100 || !isSettled) {
         assert.ok(pushed < PUSHES_MAX, 'the client joins and upgrades in time');
-        const counts = joined;
+        const counts = isJoined;
         await server.emit('N', { channels: ['chat'] }, pushed++);
         if (counts) sinceOk++;
       }
+      await both;
       const firstAfterOk = pushed - sinceOk;
       await until(() => tab.events.at(-1)?.payload === pushed - 1, 'the last event');
-      const numbers = tab.events.map((event) => event.payload);
-      assert.ok(numbers[0] <= firstAfterOk, `${numbers[0]} came first, ${firstAfterOk} was due`);
-      assert.deepEqual(numbers, Array.from(numbers, (_, index) => numbers[0] + index));
+      const heard = tab.events.map((event) => event.payload);
+      assert.ok(heard[0] <= firstAfterOk, `${heard[0]} came first, ${firstAfterOk} was due`);
+      assert.deepEqual(heard, Array.from(heard, (_, index) => heard[0] + index));
     });
 
     test('hears nothing of a channel it has left', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
+      const server = await start(t, client.config);
+      const tab = client.open(t, server.url);
       await tab.join('chat');
       await tab.join('log');
-      tab.native.emit('LEAVE', { channel: 'chat' });
-      await tab.answer('OK', { channel: 'chat' });
+      await tab.leave('chat');
       await server.emit('LEFT', { channels: ['chat'] });
       await server.emit('STAYED', { channels: ['log'] });
       await tab.event('STAYED');
       assert.deepEqual(tab.heard, ['STAYED']);
     });
 
-    test('has its commands acknowledged', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
-      assert.deepEqual(await acknowledged(tab.native, 'JOIN', { channel: 'chat' }), { ok: true, channel: 'chat' });
-      for (const data of [{ channel: 7 }, { channel: '' }, null]) {
-        const { ok, error } = await acknowledged(tab.native, 'JOIN', data);
-        assert.equal(ok, false);
-        assert.match(error, /\S/);
-      }
-      await tab.echo();
-    });
-
-    test('is told what was wrong and stays connected', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
+    test('is told why it may not join, and stays connected', LIMITS, async (t) => {
+      const server = await start(t, client.config);
+      const tab = client.open(t, server.url);
       await tab.ident('adam');
-      for (const [event, ...args] of REFUSED) {
-        tab.native.emit(event, ...args);
-        assert.match(await tab.refusal(), /\S/, `${event} ${JSON.stringify(args)}`);
-        await tab.echo(event);
-      }
+      for (const channel of NO_CHANNELS) assert.match(await tab.refused(channel), /\S/, channel);
       await server.emit('STILL', { users: ['adam'] });
       await tab.event('STILL');
     });
 
     test('may use the names of JavaScript internals', LIMITS, async (t) => {
-      const server = await start(t);
+      const server = await start(t, client.config);
       for (const name of INTERNALS_OF_JAVASCRIPT) {
-        const tab = open(t, cell, server.url);
+        const tab = client.open(t, server.url);
         await tab.ident(name);
         await tab.join(name);
         await server.emit('BOTH', { users: [name], channels: [name] });
@@ -188,63 +180,54 @@ for (const cell of CELLS) {
         await server.emit('END', { broadcast: true });
         await tab.event('END');
         assert.deepEqual(tab.heard, ['BOTH', 'CHANNEL', 'END'], name);
-        tab.native.close();
+        tab.close();
       }
     });
 
-    test('is refused binary data and stays connected', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
-      await tab.echo();
-      tab.native.emit('ECHO', Buffer.from([1, 2, 3, 4]));
-      assert.match(await tab.refusal(), /\S/);
-      tab.native.emit('JOIN', { channel: 'chat', data: Buffer.alloc(1000, 7) });
-      assert.match(await tab.refusal(), /\S/);
-      await tab.echo();
+    test('is back after a drop with all its client keeps, once and in order', LIMITS, async (t) => {
+      const { server, proxy, tab } = await settled(t, client);
+      const gone = tab.gone();
+      proxy.drop();
+      const back = await gone;
+      for (const number of numbers(MISSED)) {
+        await server.emit('MISSED', number % 2 ? { users: ['adam'] } : { channels: ['chat'] }, number);
+        await server.emit('OTHER', { users: ['eve'], channels: ['elsewhere'] }, number);
+      }
+      proxy.restore();
+      await back();
+      await server.emit('LAST', REACHES[client.keeps]);
+      await tab.event('LAST');
+      const missed = client.keeps === 'everything' ? numbers(MISSED) : [];
+      assert.deepEqual(tab.heard, ['FIRST', ...missed.map(() => 'MISSED'), 'LAST']);
+      assert.deepEqual(tab.events.slice(1, -1).map(({ payload }) => payload), missed);
     });
 
-    test('is refused a namespace that does not exist, and keeps the one it has', LIMITS, async (t) => {
-      const server = await start(t);
-      const tab = open(t, cell, server.url);
-      await tab.echo();
-      const custom = tab.native.io.socket('/custom');
-      afterwards(t, () => custom.close());
-      const refusal = await next(custom, cell.major === 2 ? 'error' : 'connect_error');
-      assert.equal(cell.major === 2 ? refusal : refusal.message, 'Invalid namespace');
-      await tab.echo();
-    });
-
-    test('identifies itself in its handshake', LIMITS, async (t) => {
-      const server = await start(t);
-      const names = { username: 'adam' };
-      const tab = open(t, cell, server.url, cell.major === 2 ? { query: names } : { auth: names });
-      await tab.answer('OK', { username: 'adam' });
-      await server.emit('HELLO', { users: ['adam'] });
-      assert.deepEqual((await tab.event('HELLO')).via, { user: 'adam' });
+    test('is back after the server has started anew on its port', LIMITS, async (t) => {
+      const { server, tab } = await settled(t, client);
+      const gone = tab.gone();
+      await server.kill();
+      const back = await gone;
+      await server.run();
+      await back();
+      // Nothing outlives the process but what clients say again.
+      const keeps = client.restores ?? client.keeps;
+      await server.emit('AGAIN', REACHES[keeps]);
+      await tab.event('AGAIN');
+      assert.deepEqual(tab.heard, ['FIRST', 'AGAIN']);
     });
   });
 }
 
-test('turted-client from npm works without any option', LIMITS, async (t) => {
+test('every client hears the same broadcast over every transport', { timeout: 60_000 }, async (t) => {
   const server = await start(t);
-  const tab = openPlain(t, server.url);
-  const heard = [];
-  tab.turted.on('MESSAGE:NEW', (data) => heard.push(data));
-  await tab.ident('adam');
-  await tab.join('chat');
-  await until(() => tab.transport === 'websocket', 'the upgrade');
-  await server.emit('MESSAGE:NEW', { users: ['adam'], channels: ['chat'] }, { from: 'Bridgekeeper' });
-  await until(() => heard.length > 0, 'the message');
-  await tab.echo();
-  assert.deepEqual(heard, [{ from: 'Bridgekeeper' }]);
-});
-
-test('every generation of client hears the same broadcast', LIMITS, async (t) => {
-  const server = await start(t);
-  const tabs = CELLS.map((cell) => open(t, cell, server.url));
+  const tabs = CLIENTS.map((client) => client.open(t, server.url));
   await Promise.all(tabs.map((tab) => tab.join('chat')));
+  await Promise.all(tabs.map((tab) => tab.settled()));
   await server.emit('ALL', { broadcast: true, channels: ['chat'] }, [1, 2, 3]);
   await server.emit('END', { broadcast: true });
   await Promise.all(tabs.map((tab) => tab.event('END')));
-  for (const tab of tabs) assert.deepEqual(tab.heard, ['ALL', 'END']);
+  for (const tab of tabs) {
+    assert.deepEqual(tab.heard, ['ALL', 'END']);
+    assert.deepEqual(tab.events[0], { event: 'ALL', payload: [1, 2, 3], via: { channel: 'chat' } });
+  }
 });

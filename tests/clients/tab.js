@@ -1,10 +1,13 @@
 'use strict';
-// One page of a user: the unmodified TURTED client on one of three generations of socket.io-client.
+// One page of a user: the unmodified TURTED client on one of three generations of socket.io-client. The
+// interface of its tab, as far as `everywhere.js` uses it, is that of every transport.
 
+const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
 const TURTED = require('turted-client');
 const { afterwards } = require('./afterwards');
-const { until } = require('./waiting');
+const { Listener } = require('./listener');
+const { next, until } = require('./waiting');
 
 const VERSIONS = [
   { name: 'socket.io-client 2.5', io: require('socket.io-client-2'), major: 2 },
@@ -25,11 +28,12 @@ const CELLS = VERSIONS.flatMap((version) =>
 /** Reconnects at once, so that the tests of reconnection are quick. */
 const EAGER = { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, randomizationFactor: 0 };
 
-class Tab {
-  constructor(turted) {
+class Tab extends Listener {
+  constructor(turted, cell) {
+    super();
     this.turted = turted;
     this.native = turted.nativeConnection;
-    this.events = [];
+    this.cell = cell;
     this.answers = [];
     this.native.on('EVENT', (event) => this.events.push(event));
     for (const name of ['OK', 'ERROR', 'ECHO']) {
@@ -55,6 +59,7 @@ class Tab {
   async ident(username, secrets = {}) {
     this.turted.ident({ username, ...secrets });
     await this.answer('OK', { username });
+    this.user = username;
   }
 
   async join(channel) {
@@ -68,15 +73,35 @@ class Tab {
     await this.answer('ECHO', data);
   }
 
-  /** Waits for the event `name` and gives it. */
-  event(name) {
-    const found = () => this.events.find((event) => event.event === name);
-    return until(found, () => `the event ${name} among ${JSON.stringify(this.events).slice(0, 2000)}`);
+  async leave(channel) {
+    this.native.emit('LEAVE', { channel });
+    await this.answer('OK', { channel });
   }
 
-  /** The names of all events so far. */
-  get heard() {
-    return this.events.map((event) => event.event);
+  /** Why it may not join `channel`. */
+  refused(channel) {
+    this.turted.join(channel);
+    return this.refusal();
+  }
+
+  /** Waits for the last transport. */
+  settled() {
+    return until(() => this.transport === this.cell.transports.at(-1), 'the last transport');
+  }
+
+  /** Waits until the connection is lost, then, by what this gives, until it is back. */
+  async gone() {
+    assert.ok(this.native.connected);
+    await next(this.native, 'disconnect');
+    return async () => {
+      await until(() => this.native.connected, 'the connection');
+      // Where the server does not know it again turted-client identifies itself, but not on 3.x.
+      if (this.cell.major !== 3 && this.user && !this.native.recovered) await this.answer('OK', { username: this.user });
+    };
+  }
+
+  close() {
+    this.native.close();
   }
 
   get transport() {
@@ -88,14 +113,14 @@ class Tab {
 function open(t, cell, url, options = {}) {
   const native = cell.io(url, { ...EAGER, transports: cell.transports, ...options });
   afterwards(t, () => native.close());
-  return new Tab(new TURTED(url, native));
+  return new Tab(new TURTED(url, native), cell);
 }
 
 /** A page exactly as the README of turted-client opens it: no option at all. */
 function openPlain(t, url) {
   const turted = new TURTED(url);
   afterwards(t, () => turted.nativeConnection.close());
-  return new Tab(turted);
+  return new Tab(turted, { transports: ['polling', 'websocket'], major: 2 });
 }
 
 module.exports = { CELLS, VERSIONS, open, openPlain };

@@ -3,6 +3,7 @@
 
 const WAIT_MS_MAX = 10_000;
 const LOOK_EVERY_MS = 4;
+const ACT_EVERY_MS = 50;
 
 /** Resolves as soon as `condition()` is truthy, with its value. */
 async function until(condition, what = condition.toString(), ms = WAIT_MS_MAX) {
@@ -12,6 +13,16 @@ async function until(condition, what = condition.toString(), ms = WAIT_MS_MAX) {
     if (value) return value;
     if (Date.now() > end) throw new Error(`waited ${ms} ms in vain for: ${typeof what === 'function' ? what() : what}`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Resolves as soon as `condition()` is truthy, doing `action()` again and again until then. */
+async function untilDoing(condition, action, what) {
+  const again = setInterval(action, ACT_EVERY_MS);
+  try {
+    return await until(condition, what);
+  } finally {
+    clearInterval(again);
   }
 }
 
@@ -41,4 +52,4 @@ function acknowledged(socket, event, ...args) {
   });
 }
 
-module.exports = { until, next, acknowledged };
+module.exports = { until, untilDoing, next, acknowledged };

@@ -1,0 +1,29 @@
+'use strict';
+// Every client over every transport: the rows of the scenario. Each has `open(t, url)`, which gives a tab with
+// ident, join, leave, refused, echo, events, settled, gone and close, and says what its client can do:
+// `speaks`: it sends commands, `keeps`: what it has after a drop (everything, its user, nothing),
+// `restores`: the same after a new start of the server, where that is less; `config`: what the server needs.
+
+const { CELLS, open } = require('./tab');
+const { openWebSocket } = require('./websocket');
+
+// 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
+const SOCKETIO_KEEPS = {
+  2: { keeps: 'user' },
+  3: { keeps: 'nothing' },
+  4: { keeps: 'everything', restores: 'user' },
+};
+
+const SOCKETIO = CELLS.map((cell) => ({
+  title: cell.title,
+  open: (t, url) => open(t, cell, url),
+  speaks: true,
+  ...SOCKETIO_KEEPS[cell.major],
+}));
+
+const CLIENTS = [
+  ...SOCKETIO,
+  { title: 'turted.v1 over WebSocket', open: openWebSocket, speaks: true, keeps: 'everything' },
+];
+
+module.exports = { CLIENTS };

@@ -1,0 +1,132 @@
+'use strict';
+// A client of turted.v1, written as docs/protocol-v1.md tells it: it comes back, resumes, and where that is
+// refused says again who it is and what it joins. It runs in pages too. `connect()` gives a new WebSocket,
+// or anything with the same interface.
+
+// Tests are not to wait for the delays that spare a real server.
+const COME_BACK_MS = 20;
+
+class V1 {
+  /** `hello`: what has to be said first, if anything. */
+  constructor(connect, hello) {
+    this.connect = connect;
+    this.hello = hello;
+    this.events = [];
+    this.user = null;
+    this.channels = new Set();
+    this.losses = 0;
+    this.resumed = 0;
+    this.number = 0;
+    this.unsent = [];
+    this.open();
+  }
+
+  open() {
+    const socket = this.connect();
+    this.socket = socket;
+    this.isReady = false;
+    this.waiting = new Map();
+    socket.onopen = () => this.hello && socket.send(JSON.stringify(this.hello));
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onerror = () => {};
+    socket.onclose = (event) => {
+      this.isReady = false;
+      this.losses++;
+      this.lastClose = event.code;
+      if (!this.isClosed) setTimeout(() => this.isClosed || this.open(), COME_BACK_MS);
+    };
+  }
+
+  close() {
+    this.isClosed = true;
+    this.socket.close();
+  }
+
+  receive(message) {
+    if (message.welcome) this.welcomed(message.welcome);
+    else if ('reply' in message) this.replied(message);
+    // What comes between welcome and the reply to `resume` comes again.
+    else if (message.event !== undefined && !this.isResuming) this.happened(message);
+    // In SockJS: said before turted.v1 was agreed on.
+    else if (message.type !== undefined && !this.session) {
+      this.happened({ event: message.type, payload: message.data, via: message.via });
+    }
+  }
+
+  happened({ event, payload, via, cursor }) {
+    if (cursor !== undefined) this.cursor = cursor;
+    this.events.push({ event, payload, via });
+  }
+
+  welcomed({ session, cursor }) {
+    const anew = () => {
+      this.session = session;
+      this.cursor = cursor;
+      this.introduce();
+    };
+    if (!this.session) return anew();
+    this.isResuming = true;
+    this.send({ do: 'resume', session: this.session, cursor: this.cursor }, (reply) => {
+      this.isResuming = false;
+      if (!reply.ok) return anew();
+      this.session = reply.session;
+      this.resumed++;
+      this.begin();
+    });
+  }
+
+  /** Says who it is and what it joins, then is ready. */
+  introduce() {
+    const requests = Array.from(this.channels, (channel) => ({ do: 'join', channel }));
+    if (this.user) requests.unshift({ do: 'ident', data: this.user });
+    let left = requests.length;
+    if (left === 0) return this.begin();
+    for (const request of requests) this.send(request, () => --left > 0 || this.begin());
+  }
+
+  begin() {
+    this.isReady = true;
+    for (const [request, done] of this.unsent.splice(0)) this.send(request, done);
+  }
+
+  send(request, done) {
+    const id = ++this.number;
+    this.waiting.set(id, done);
+    this.socket.send(JSON.stringify({ id, ...request }));
+  }
+
+  replied(message) {
+    const done = this.waiting.get(message.reply);
+    this.waiting.delete(message.reply);
+    if (done) done(message);
+  }
+
+  /** Sends a request as soon as the connection is ready; gives the reply, which may be a refusal. */
+  request(request) {
+    return new Promise((resolve) => {
+      if (this.isReady) this.send(request, resolve);
+      else this.unsent.push([request, resolve]);
+    });
+  }
+
+  ident(data) {
+    return this.request({ do: 'ident', data }).then((reply) => {
+      if (reply.ok) this.user = data;
+      return reply;
+    });
+  }
+
+  join(channel) {
+    return this.request({ do: 'join', channel }).then((reply) => {
+      if (reply.ok) this.channels.add(channel);
+      return reply;
+    });
+  }
+
+  leave(channel) {
+    this.channels.delete(channel);
+    return this.request({ do: 'leave', channel });
+  }
+}
+
+if (typeof module !== 'undefined') module.exports = { V1 };
