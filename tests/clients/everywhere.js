@@ -5,6 +5,7 @@
 // `restores`: the same after a new start of the server, where that is less; `config`: what the server needs.
 
 const { CELLS, open } = require('./tab');
+const { openEventSource } = require('./eventsource');
 const { openWebSocket } = require('./websocket');
 
 // 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
@@ -24,6 +25,8 @@ const SOCKETIO = CELLS.map((cell) => ({
 const CLIENTS = [
   ...SOCKETIO,
   { title: 'turted.v1 over WebSocket', open: openWebSocket, speaks: true, keeps: 'everything' },
+  // Browsers wait three seconds, if they are not told to wait less.
+  { title: 'EventSource', open: openEventSource, keeps: 'everything', config: { sse: { retry: '20ms' } } },
 ];
 
 module.exports = { CLIENTS };
