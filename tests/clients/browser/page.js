@@ -1,0 +1,67 @@
+'use strict';
+// What the pages of `browser.test.js` do, for each client: `open(url, ..)` begins, `tab` is what it began, with
+// `events`, `ident`, `join`, `echo`, and `losses`: how often its connection was lost.
+
+/* global TURTED, V1 */
+
+/** The unmodified turted-client, without any option. */
+function openTurted(url) {
+  const turted = new TURTED(url);
+  const { nativeConnection: native } = turted;
+  const tab = { events: [], losses: 0, connects: 0, sock: native };
+  const answers = new Map();
+  const asked = (key, ask) => new Promise((resolve) => (answers.set(JSON.stringify(key), resolve), ask()));
+  const answered = (key) => answers.get(JSON.stringify(key))?.();
+  native.on('EVENT', (event) => tab.events.push(event));
+  native.on('OK', (data) => answered(data));
+  native.on('ECHO', (data) => answered({ data }));
+  native.on('connect', () => tab.connects++);
+  native.on('disconnect', () => tab.losses++);
+  tab.ident = (username) => asked({ username }, () => turted.ident({ username }));
+  tab.join = (channel) => asked({ channel }, () => turted.join(channel));
+  tab.echo = (data) => asked({ data }, () => turted.echo(data));
+  Object.defineProperty(tab, 'transport', { get: () => native.io.engine?.transport.name });
+  Object.defineProperty(tab, 'isReady', { get: () => native.connected });
+  return tab;
+}
+
+/** turted.v1 over what `connect()` gives. */
+function openV1(connect, hello) {
+  const client = new V1(connect, hello);
+  const must = (reply) => {
+    if (!reply.ok) throw new Error(JSON.stringify(reply));
+    return reply.data;
+  };
+  return {
+    client,
+    events: client.events,
+    ident: (username) => client.ident({ username }).then(must),
+    join: (channel) => client.join(channel).then(must),
+    echo: (data) => client.request({ do: 'echo', data }).then(must),
+    get isReady() {
+      return client.isReady;
+    },
+    get losses() {
+      return client.losses;
+    },
+    get transport() {
+      return client.socket.transport;
+    },
+  };
+}
+
+function openWebSocket(url) {
+  return openV1(() => new WebSocket(`${url.replace('http', 'ws')}/ws`, 'turted.v1'));
+}
+
+/** An EventSource that listens for `names`, and never closes by itself. */
+function openEventSource(url, query, names) {
+  const source = new EventSource(`${url}/sse?${query}`);
+  const tab = { source, events: [], losses: 0 };
+  for (const name of [...names, 'message', 'turted:gap', 'turted:error']) {
+    source.addEventListener(name, ({ data }) => tab.events.push({ event: name, payload: JSON.parse(data) }));
+  }
+  source.onerror = () => tab.losses++;
+  Object.defineProperty(tab, 'isReady', { get: () => source.readyState === EventSource.OPEN });
+  return tab;
+}
