@@ -13,6 +13,19 @@ const TEXTS = ['é€😀 "q" \\ end', 'line\u2028separator\u2029\n\r', '</scrip
 const BURST = 50;
 const MISSED = 20;
 
+// Those of sockjs-client that a Chromium of today can use. `htmlfile` is only for pages of the server's origin.
+const SOCKJS_TRANSPORTS = [
+  'websocket',
+  'xhr-streaming',
+  'eventsource',
+  'iframe-eventsource',
+  'htmlfile',
+  'iframe-htmlfile',
+  'xhr-polling',
+  'iframe-xhr-polling',
+  'jsonp-polling',
+];
+
 const browser = new Browser();
 before(() => browser.launch(), LIMITS);
 after(() => browser.close());
@@ -152,4 +165,18 @@ describe('Chromium', { concurrency: false }, () => {
     );
     assert.equal(code, 1006);
   });
+
+  for (const transport of SOCKJS_TRANSPORTS) {
+    test(`sockjs-client over ${transport}`, LIMITS, async (t) => {
+      const server = await start(t, {}, { TURTED_ASSETS_DIR: dist('sockjs-client') });
+      const scripts = ['/sockjs.js', '/v1.js', '/page.js'];
+      const page =
+        transport === 'htmlfile'
+          ? await browser.pageAt(t, `${server.url}/turted/`, scripts)
+          : await browser.page(t, scripts);
+      await page.evaluate(([url, name]) => (window.tab = openSockJs(url, name)), [server.url, transport]);
+      await day(server, page);
+      assert.equal(await page.evaluate(() => tab.transport), transport);
+    });
+  }
 });

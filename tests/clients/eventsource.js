@@ -35,6 +35,7 @@ class SseTab extends Listener {
       fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } }),
     });
     this.source = source;
+    source.onerror = () => this.losses++;
     source.onmessage = (message) => {
       this.position = message.lastEventId;
       this.events.push(JSON.parse(message.data));

@@ -1,11 +1,12 @@
 'use strict';
 // Every client over every transport: the rows of the scenario. Each has `open(t, url)`, which gives a tab with
-// ident, join, leave, refused, echo, events, settled, gone and close, and says what its client can do:
+// ident, join, leave, refused, echo, events, losses, settled, gone and close, and says what its client can do:
 // `speaks`: it sends commands, `keeps`: what it has after a drop (everything, its user, nothing),
 // `restores`: the same after a new start of the server, where that is less; `config`: what the server needs.
 
 const { CELLS, open } = require('./tab');
 const { openEventSource } = require('./eventsource');
+const { SOCKJS_TRANSPORTS, openSockJs, openSockJsV1 } = require('./sockjs');
 const { openWebSocket } = require('./websocket');
 
 // 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
@@ -17,16 +18,32 @@ const SOCKETIO_KEEPS = {
 
 const SOCKETIO = CELLS.map((cell) => ({
   title: cell.title,
-  open: (t, url) => open(t, cell, url),
+  open: (t, url, options) => open(t, cell, url, options),
   speaks: true,
   ...SOCKETIO_KEEPS[cell.major],
 }));
+
+const SOCKJS = SOCKJS_TRANSPORTS.flatMap((transport) => [
+  {
+    title: `turted 0.1 in SockJS over ${transport}`,
+    open: (t, url) => openSockJs(t, url, transport),
+    speaks: true,
+    keeps: 'user',
+  },
+  {
+    title: `turted.v1 in SockJS over ${transport}`,
+    open: (t, url) => openSockJsV1(t, url, transport),
+    speaks: true,
+    keeps: 'everything',
+  },
+]);
 
 const CLIENTS = [
   ...SOCKETIO,
   { title: 'turted.v1 over WebSocket', open: openWebSocket, speaks: true, keeps: 'everything' },
   // Browsers wait three seconds, if they are not told to wait less.
   { title: 'EventSource', open: openEventSource, keeps: 'everything', config: { sse: { retry: '20ms' } } },
+  ...SOCKJS,
 ];
 
 module.exports = { CLIENTS };

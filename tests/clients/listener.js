@@ -7,6 +7,8 @@ class Listener {
   constructor() {
     /** `{ event, payload, via }`, in the order they came. */
     this.events = [];
+    /** How often it lost its connection. */
+    this.losses = 0;
   }
 
   /** Waits for the event `name` and gives it. */

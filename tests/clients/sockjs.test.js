@@ -7,11 +7,10 @@ const { describe, test } = require('node:test');
 const SockJS = require('sockjs-client');
 const { afterwards } = require('./afterwards');
 const { start } = require('./server');
+const { SOCKJS_TRANSPORTS: TRANSPORTS } = require('./sockjs');
 const { until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
-// Those that sockjs-client has in node.
-const TRANSPORTS = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 const TEXTS = ['', 'é€😀 "q" \\ end %41 %', 'line\u2028separator\u2029\n\r\0\u001f', '</script><!--', '\u200c\ufff0\uffff'];
 // Above what sockjs-client waits for /info and a transport on a busy machine.
 const OPEN_MS_MAX = 15_000;
@@ -131,7 +130,9 @@ for (const transport of TRANSPORTS) {
       await page.ident('adam');
       assert.equal(await server.stop(), 0);
       await until(() => page.closed, 'the end of the session');
-      assert.deepEqual([page.closed.code, page.closed.reason], [1012, 'the server is stopping']);
+      // Between two polls nobody can be told; the next one finds no server.
+      const isUntold = transport === 'xhr-polling' && page.closed.code === 1006;
+      if (!isUntold) assert.deepEqual([page.closed.code, page.closed.reason], [1012, 'the server is stopping']);
       await server.run();
       const back = await open(t, server.url, [transport]);
       await back.ident('adam');

@@ -35,6 +35,7 @@ class Tab extends Listener {
     this.native = turted.nativeConnection;
     this.cell = cell;
     this.answers = [];
+    this.native.on('disconnect', () => this.losses++);
     this.native.on('EVENT', (event) => this.events.push(event));
     for (const name of ['OK', 'ERROR', 'ECHO']) {
       this.native.on(name, (data) => this.answers.push([name, data]));

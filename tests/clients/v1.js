@@ -14,7 +14,7 @@ class V1 {
     this.events = [];
     this.user = null;
     this.channels = new Set();
-    this.losses = 0;
+    this.onloss = () => {};
     this.resumed = 0;
     this.number = 0;
     this.unsent = [];
@@ -29,10 +29,9 @@ class V1 {
     socket.onopen = () => this.hello && socket.send(JSON.stringify(this.hello));
     socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
     socket.onerror = () => {};
-    socket.onclose = (event) => {
+    socket.onclose = () => {
       this.isReady = false;
-      this.losses++;
-      this.lastClose = event.code;
+      this.onloss();
       if (!this.isClosed) setTimeout(() => this.isClosed || this.open(), COME_BACK_MS);
     };
   }

@@ -13,6 +13,7 @@ class V1Tab extends Listener {
     super();
     this.client = client;
     this.events = client.events;
+    client.onloss = () => this.losses++;
   }
 
   async ident(username) {

@@ -30,6 +30,7 @@ const FILES = {
   '/page.js': path.join(__dirname, 'page.js'),
   '/v1.js': path.join(__dirname, '../v1.js'),
   '/turted.js': require.resolve('turted-client'),
+  '/sockjs.js': require.resolve('sockjs-client/dist/sockjs.js'),
 };
 
 function html(scripts) {
@@ -79,6 +80,14 @@ class Browser {
     const page = await this.blank(t);
     const query = new URLSearchParams(scripts.map((url) => ['script', url]));
     await page.goto(`${this.origin}/?${query}`);
+    return page;
+  }
+
+  /** A page of the server's own origin with these scripts; `url` is anything that the server shows. */
+  async pageAt(t, url, scripts) {
+    const page = await this.blank(t);
+    await page.goto(url);
+    for (const script of scripts) await page.addScriptTag({ url: `${this.origin}${script}` });
     return page;
   }
 

@@ -2,7 +2,9 @@
 // What the pages of `browser.test.js` do, for each client: `open(url, ..)` begins, `tab` is what it began, with
 // `events`, `ident`, `join`, `echo`, and `losses`: how often its connection was lost.
 
-/* global TURTED, V1 */
+/* global SockJS, TURTED, V1 */
+
+const HELLO = { type: 'hello', protocol: 'turted.v1' };
 
 /** The unmodified turted-client, without any option. */
 function openTurted(url) {
@@ -32,26 +34,30 @@ function openV1(connect, hello) {
     if (!reply.ok) throw new Error(JSON.stringify(reply));
     return reply.data;
   };
-  return {
+  const tab = {
     client,
     events: client.events,
+    losses: 0,
     ident: (username) => client.ident({ username }).then(must),
     join: (channel) => client.join(channel).then(must),
     echo: (data) => client.request({ do: 'echo', data }).then(must),
     get isReady() {
       return client.isReady;
     },
-    get losses() {
-      return client.losses;
-    },
     get transport() {
       return client.socket.transport;
     },
   };
+  client.onloss = () => tab.losses++;
+  return tab;
 }
 
 function openWebSocket(url) {
   return openV1(() => new WebSocket(`${url.replace('http', 'ws')}/ws`, 'turted.v1'));
+}
+
+function openSockJs(url, transport) {
+  return openV1(() => new SockJS(`${url}/turted`, null, { transports: [transport] }), HELLO);
 }
 
 /** An EventSource that listens for `names`, and never closes by itself. */
