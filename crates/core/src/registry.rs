@@ -277,9 +277,10 @@ impl<T> Registry<T> {
         Memberships { users: self.users.named(&entry.users), channels: self.channels.named(&entry.channels) }
     }
 
-    /// Gives `key` the memberships it had before it lost its connection, beside those it has.
+    /// Gives `key` the memberships it had before it lost its connection, in place of those it has.
     pub fn restore(&mut self, key: ConnectionKey, memberships: &Memberships) {
         for (kind, held) in [(Kind::Users, &memberships.users), (Kind::Channels, &memberships.channels)] {
+            self.clear(key, kind);
             for (name, since) in held {
                 if !self.is_member(key, kind, name) {
                     self.enter(key, kind, name, *since);

@@ -28,3 +28,23 @@ fn a_membership_that_is_restored_to_its_holder_is_held_once_and_ends_with_it() {
         registry.resolve(&targets, |value, _, _| panic!("{value} is not a member"));
     }
 }
+
+#[test]
+fn what_is_restored_takes_the_place_of_what_the_connection_was() {
+    let name = |text| Name::new(text).unwrap();
+    let mut registry = Registry::new();
+    let before = registry.insert("before");
+    registry.identify(before, &name("alice"), IdentMode::Replace, Since::START).unwrap();
+    registry.join(before, &name("chat"), Since::START).unwrap();
+    let memberships = registry.memberships(before);
+    registry.remove(before);
+    let back = registry.insert("back");
+    registry.identify(back, &name("bob"), IdentMode::Replace, Since::START).unwrap();
+    registry.join(back, &name("private"), Since::START).unwrap();
+    registry.restore(back, &memberships);
+    assert_eq!(registry.memberships(back), memberships);
+    registry.admit(back);
+    for targets in [Targets::user(name("bob")), Targets::channel(name("private"))] {
+        registry.resolve(&targets, |value, _, _| panic!("{value} is not a member any more"));
+    }
+}

@@ -114,3 +114,23 @@ fn a_session_and_a_cursor_of_somebody_else_or_of_nobody_resume_nothing() {
     server.dispatcher().broadcast("last", &Value::Null).unwrap();
     assert_eq!(client.receive()["event"], "last");
 }
+
+/// The proof that opened them would be forgotten with the rest, and its expiry with it.
+#[test]
+fn resuming_a_session_keeps_nothing_that_was_proved_or_joined_before() {
+    let server = TestServer::with(|config| config.limits.channels_per_connection = 1);
+    let empty = Client::new(&server);
+    let (session, cursor) = (empty.welcome["session"].clone(), empty.welcome["cursor"].clone());
+    drop(empty);
+    let mut client = Client::new(&server);
+    client.join("private");
+    let ident = json!({"id": 1, "do": "ident", "data": {"username": "alice"}}).to_string();
+    assert_eq!(judge(&mut client, &ident), "");
+    let request = json!({"id": 1, "do": "resume", "session": session, "cursor": cursor}).to_string();
+    assert_eq!(judge(&mut client, &request), "");
+    server.dispatcher().notify_user("alice", "user", &1).unwrap();
+    server.dispatcher().notify_channel("private", "channel", &1).unwrap();
+    client.join("other");
+    server.dispatcher().notify_channel("other", "last", &1).unwrap();
+    assert_eq!(client.receive()["event"], "last");
+}
