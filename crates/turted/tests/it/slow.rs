@@ -1,5 +1,7 @@
 //! Clients that do not read are cut; those beside them notice nothing, and memory stays bounded.
 
+mod streams;
+
 use std::net::TcpStream;
 use std::time::Duration;
 

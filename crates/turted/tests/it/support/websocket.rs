@@ -73,6 +73,11 @@ impl WebSocket {
         Ok(Self { stream, buffer })
     }
 
+    /// The connection, to read without decoding, and what was read of it already.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
     /// Sends bytes as they are; a server that has closed may not take them.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
