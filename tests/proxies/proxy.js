@@ -80,7 +80,8 @@ async function run(t, command, args, port, env = {}) {
   await until(look, () => `${command} to listen: ${output}`);
 }
 
-async function nginx(t, server, scheme = 'http') {
+/** nginx before `server`; `changes` are more replacements in its sample. */
+async function nginx(t, server, scheme = 'http', changes = []) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
   const sample = adapt('nginx.conf', [
@@ -90,6 +91,7 @@ async function nginx(t, server, scheme = 'http') {
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
     ['proxy_pass http://turted', `proxy_pass ${scheme}://turted`],
     ['127.0.0.0/8', INSIDE],
+    ...changes,
   ]);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
