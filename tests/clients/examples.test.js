@@ -1,0 +1,56 @@
+'use strict';
+// The examples that push do what they say.
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { promisify } = require('node:util');
+const { start } = require('./server');
+
+const LIMITS = { timeout: 30_000 };
+const EXAMPLES = path.resolve(__dirname, '../../examples');
+const PASSWORD = 's3cret';
+const BY_PASSWORD = { push: { method: 'password', password: PASSWORD } };
+
+const run = promisify(execFile);
+
+/** Listens as adam in the channel chat: a function that resolves with the texts heard up to now. */
+async function listen(t, server) {
+  const end = new AbortController();
+  t.after(() => end.abort());
+  const stream = await fetch(`${server.url}/sse?channel=chat`, {
+    headers: { authorization: `Basic ${btoa('adam:')}` },
+    signal: end.signal,
+  });
+  return async () => {
+    await server.emit('END', { broadcast: true });
+    let heard = '';
+    for await (const text of stream.body.pipeThrough(new TextDecoderStream())) {
+      heard += text;
+      if (/^event: END\ndata: .*\n\n/m.test(heard)) break;
+    }
+    return [...heard.matchAll(/^event: MESSAGE:NEW\ndata: (.*)$/gm)].map(([, data]) => JSON.parse(data).text);
+  };
+}
+
+describe('an example', { concurrency: true }, () => {
+  test('in PHP pushes in both forms', LIMITS, async (t) => {
+    const server = await start(t, BY_PASSWORD);
+    const heard = await listen(t, server);
+    const { stdout } = await run('php', [path.join(EXAMPLES, 'push.php'), `${server.url}/push/`, PASSWORD]);
+    assert.equal(stdout, 'OK\nOK\n');
+    assert.deepEqual(await heard(), ['hello adam', 'hello chat']);
+  });
+
+  test('with curl pushes everything that a push can be', LIMITS, async (t) => {
+    const server = await start(t, BY_PASSWORD);
+    const heard = await listen(t, server);
+    const env = { ...process.env, TURTED_PUSH_PASSWORD: PASSWORD };
+    const { stdout } = await run('sh', [path.join(EXAMPLES, 'push.sh'), `${server.url}/push/`], { env });
+    const [counted, batch, first, again] = stdout.trim().split('\n').slice(4).map((line) => JSON.parse(line));
+    assert.deepEqual([counted.delivered, batch.length, first], [1, 2, again]);
+    const texts = ['to adam', 'to chat', 'to all', 'once', 'counted', 'first', 'second', 'only once'];
+    assert.deepEqual(await heard(), texts);
+  });
+});
