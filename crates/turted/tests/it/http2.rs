@@ -299,3 +299,26 @@ fn sockjs_polls_and_streams_frame_by_frame() {
     });
     assert_eq!(setting.get(&mut client, "/turted/websocket").status(), 400, "a WebSocket needs HTTP/1.1");
 }
+
+#[test]
+fn what_a_sockjs_stream_did_not_take_counts_no_more_when_it_ends() {
+    let setting = Setting::new(|config| {
+        config.limits.outbox_stall = Duration::from_millis(300);
+        config.sockjs.disconnect_delay = Duration::from_millis(500);
+        config.sockjs.response_bytes = 16 << 20;
+    });
+    let waiting = || {
+        let page = setting.server.admin().get("/metrics");
+        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_outbox_bytes "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let mut client = setting.connect();
+    let mut stream =
+        setting.send(&mut client, request("POST", "/turted/0/stalled/xhr_streaming", &[], "")).unwrap();
+    setting.read_until(&mut stream, "o\n");
+    for _ in 0..30 {
+        setting.server.dispatcher().broadcast("e", &"x".repeat(20_000)).unwrap();
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    eventually("the client stalls, and the response and the session end", || waiting() == 0);
+}

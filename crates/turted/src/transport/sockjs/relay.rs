@@ -52,13 +52,15 @@ pub(super) async fn run(
         left = if frame.starts_with('c') { 0 } else { left.saturating_sub(data.len()) };
         body.send(&[Frame::chunk(&data, 0)], worker.outbox());
         if timeout(worker.config.limits.outbox_stall, drained(&body, queue)).await.is_err() {
-            return end(&body, BodyOutlet::abort);
+            return end(worker, &body, BodyOutlet::abort);
         }
     }
-    end(&body, |body| body.finish(None));
+    end(worker, &body, |body| body.finish(None));
 }
 
-fn end(body: &Outlet, end: impl FnOnce(&BodyOutlet)) {
+/// Ends the response. What still waits in it counts no more, as with a connection that is closed.
+fn end(worker: &Worker, body: &Outlet, end: impl FnOnce(&BodyOutlet)) {
+    worker.metrics.outbox_bytes.subtract(body.waiting().bytes);
     if let Outlet::Body(body) = body {
         end(body);
     }
