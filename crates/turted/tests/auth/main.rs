@@ -11,5 +11,6 @@ mod guesses;
 mod http;
 mod jwt;
 mod local;
+mod sockjs;
 mod sse;
 mod support;

@@ -257,7 +257,12 @@ fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Be
     worker.spawn(watch(Rc::clone(worker), Rc::clone(connection), begun.socket, begun.over));
 }
 
-fn send(worker: &Rc<Worker>, key: &str, messages: Vec<String>, answer: oneshot::Sender<Result<(), Refusal>>) {
+fn send(
+    worker: &Rc<Worker>,
+    key: &str,
+    messages: Vec<String>,
+    mut answer: oneshot::Sender<Result<(), Refusal>>,
+) {
     let reply = |answer: oneshot::Sender<_>, result| {
         // Whoever asked may be gone.
         let _ = answer.send(result);
@@ -271,7 +276,13 @@ fn send(worker: &Rc<Worker>, key: &str, messages: Vec<String>, answer: oneshot::
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
         let Some(requests) = Session::of(&connection).requests() else { return };
-        let _turn = requests.turn.lock().await;
+        // Whoever gave up waiting sends another body: were this one kept, there were no end of them.
+        let _turn = tokio::select! {
+            // In this order: what need not wait is received, whether or not the client waits for its answer.
+            biased;
+            turn = requests.turn.lock() => turn,
+            () = answer.closed() => return,
+        };
         if !connection.is_closed()
             && let Step::Wait(event) = session::receive_all(&worker, &connection, messages)
         {
