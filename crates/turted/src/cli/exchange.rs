@@ -64,10 +64,19 @@ async fn send(
 fn explain(error: io::Error) -> Failure {
     let refused = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     match refused {
-        // A namesake of somebody trusted has another key.
+        // A namesake of somebody trusted has another key, of another kind maybe.
         Some(rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
         )) => "nobody this system trusts vouches for its certificate; name who does with --ca FILE".into(),
+        // What `openssl req -x509` makes unless it is told otherwise; curl lets it pass.
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(cause)))
+            if cause.to_string() == "CaUsedAsEndEntity" =>
+        {
+            "its certificate is that of an authority; a server needs one with basicConstraints=CA:FALSE"
+                .into()
+        }
         _ => error.into(),
     }
 }

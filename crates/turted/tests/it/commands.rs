@@ -75,7 +75,13 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
     let unknown = "nobody this system trusts vouches for its certificate; name who does with --ca FILE";
     refused("localhost", &["--ca", &others], unknown);
     refused("127.0.0.1", &["--ca", &own], "invalid peer certificate: certificate not valid for name");
-    let url = format!("https://localhost:{port}/push/");
+    let authority = Pair::new().of_an_authority();
+    let ca = authority.files().cert.to_str().unwrap().to_owned();
+    let server = TestServer::with(|config| config.tls = Some(authority.files()));
+    let url = format!("https://localhost:{}/push/", server.address().port());
+    let (code, text) = complaint(&turted(&["push", "--broadcast", "--url", &url, "--ca", &ca, "E"], &[]));
+    let reason = "its certificate is that of an authority; a server needs one with basicConstraints=CA:FALSE";
+    assert_eq!((code, text), (Some(3), format!("turted: no answer from {url}: {reason}\n")));
     let nobody = turted(&["push", "--broadcast", "--url", &url, "E"], &[("SSL_CERT_FILE", &key)]);
     let expected = "turted: this system trusts no authority; name a file of certificates with --ca\n";
     assert_eq!(complaint(&nobody), (Some(2), expected.to_owned()));

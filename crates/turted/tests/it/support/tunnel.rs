@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -32,10 +33,22 @@ impl Pair {
 
     /// The same files with another certificate and key.
     pub(crate) fn renewed(self) -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(self.files().cert, made.cert.pem()).unwrap();
-        fs::write(self.files().key, made.signing_key.serialize_pem()).unwrap();
-        Self { cert: made.cert.der().clone(), ..self }
+        self.with(|_| {})
+    }
+
+    /// The same with a certificate as an authority has, such as openssl makes by itself.
+    pub(crate) fn of_an_authority(self) -> Self {
+        self.with(|parameters| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn with(self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        change(&mut parameters);
+        let key = KeyPair::generate().unwrap();
+        let cert = parameters.self_signed(&key).unwrap();
+        fs::write(self.files().cert, cert.pem()).unwrap();
+        fs::write(self.files().key, key.serialize_pem()).unwrap();
+        Self { cert: cert.der().clone(), ..self }
     }
 
     pub(crate) fn files(&self) -> Tls {
