@@ -1,14 +1,16 @@
 //! turted.v1 over a WebSocket at `/ws`: each sentence of `docs/protocol-v1.md` that states what
 //! happens.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as URL_SAFE;
 use serde_json::{Value, json};
+use turted::authenticator::{IdentRefusal, IdentRequest, UnixTime, Verified};
 use turted::config::{AllowOrigins, ClientAuth, Secret};
+use turted::server::Server;
 
-use crate::support::{TestServer, WebSocket, frame};
+use crate::support::{TestServer, WebSocket, config, frame};
 
 /// A client of turted.v1.
 pub(crate) struct Client {
@@ -309,4 +311,37 @@ fn clients_are_told_to_come_back_with_1012_when_the_server_stops() {
         assert_eq!(client.socket.close_code(), Some(1012));
     }
     stop.join().unwrap();
+}
+
+/// Who can be verified now, could be once, or cannot be asked about; who can is for a second.
+async fn verify(request: IdentRequest) -> Result<Verified, IdentRefusal> {
+    let user = request.user.ok_or(IdentRefusal::UserMissing)?;
+    match user.name.as_str() {
+        "old" => Err(IdentRefusal::Expired),
+        "later" => Err(IdentRefusal::Unavailable),
+        "nobody" => Err(IdentRefusal::NotVerified),
+        _ => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let expires = Some(UnixTime(now + Duration::from_secs(1)));
+            Ok(Verified { expires, ..Verified::user(user.name) })
+        }
+    }
+}
+
+#[test]
+fn a_refused_ident_says_by_its_code_what_helps_and_a_token_that_expires_is_told_unasked() {
+    let server = Server::builder(config()).authenticator(verify).bind().unwrap();
+    let server = TestServer::run(server);
+    let mut client = Client::new(&server);
+    let ident = |user| json!({"id": 1, "do": "ident", "data": {"username": user}});
+    for (user, code) in
+        [("nobody", "ident-refused"), ("old", "token-expired"), ("later", "ident-unavailable")]
+    {
+        assert_eq!(client.code(&ident(user)), code);
+    }
+    assert_eq!(client.ask(&ident("alice")), json!({"reply": 1, "ok": true, "username": "alice"}));
+    let told = client.receive();
+    assert_eq!((&told["reply"], &told["error"]["code"]), (&Value::Null, &json!("token-expired")));
+    server.push(r#"{"event":"E","targets":{"users":["alice"]}}"#);
+    assert_eq!(client.ask(&json!({"id": 2, "do": "ping"})), json!({"reply": 2, "ok": true}));
 }

@@ -55,10 +55,10 @@ impl From<IdentRefusal> for Error {
     fn from(refusal: IdentRefusal) -> Self {
         let code = match refusal {
             IdentRefusal::UserMissing => ErrorCode::UserMissing,
-            IdentRefusal::NotVerified
-            | IdentRefusal::Expired
-            | IdentRefusal::Unavailable
-            | IdentRefusal::TooManyWrong => ErrorCode::IdentRefused,
+            IdentRefusal::NotVerified => ErrorCode::IdentRefused,
+            IdentRefusal::Expired => ErrorCode::TokenExpired,
+            IdentRefusal::Unavailable => ErrorCode::IdentUnavailable,
+            IdentRefusal::TooManyWrong => ErrorCode::TooManyWrongIdents,
         };
         Self::new(code, refusal.to_string())
     }
@@ -124,6 +124,9 @@ error_codes! {
     UserMissing "user-missing" "the data of ident name a user as username or user"
     UserInvalid "user-invalid" "a user is an integer or a string of 1 to 255 bytes without control characters"
     IdentRefused "ident-refused" "ident proves who the user is, as the authenticator of the server asks (auth.method)"
+    TokenExpired "token-expired" "a token is good until it expires"
+    IdentUnavailable "ident-unavailable" "who verifies users can be asked"
+    TooManyWrongIdents "too-many-wrong-idents" "an address is wrong no more often than limits.wrong_idents allows"
     JoinRefused "join-refused" "a channel is joined only by whom its rule lets in (`[[channels]]`)"
     TooManyChannels "too-many-channels" "a connection joins no more channels than limits.channels_per_connection"
     TooManyUsers "too-many-users" "a connection is no more users than limits.users_per_connection"

@@ -161,6 +161,9 @@ fn refusals_of_the_session_have_codes() {
     let table = [
         (Error::from(IdentRefusal::UserMissing), "user-missing"),
         (Error::from(IdentRefusal::NotVerified), "ident-refused"),
+        (Error::from(IdentRefusal::Expired), "token-expired"),
+        (Error::from(IdentRefusal::Unavailable), "ident-unavailable"),
+        (Error::from(IdentRefusal::TooManyWrong), "too-many-wrong-idents"),
         (Error::from(MembershipRefusal::TooManyChannels(1)), "too-many-channels"),
         (Error::from(MembershipRefusal::TooManyUsers(1)), "too-many-users"),
     ];
