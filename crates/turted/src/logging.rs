@@ -4,9 +4,15 @@ use std::env;
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::TryInitError;
 
 use crate::config::{LogFormat, LogLevel};
+
+/// Libraries that warn of what clients do: anybody could fill the log through them. What matters of it
+/// is told by our own lines.
+const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 
 /// Starts logging for the whole process. Colours are for terminals without `NO_COLOR`.
 ///
@@ -21,9 +27,15 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), TryInitError> {
         // A closed standard error must not become a panic.
         .log_internal_errors(false);
     match format {
-        LogFormat::Text => builder.finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => builder.finish().with(targets(level)).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(targets(level)).try_init(),
     }
+}
+
+/// Who may log what.
+fn targets(level: LogLevel) -> Targets {
+    let quiet = TALKATIVE.map(|library| (library, LevelFilter::ERROR));
+    Targets::new().with_default(filter(level)).with_targets(quiet)
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -33,5 +45,22 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn clients_cannot_fill_the_log_through_libraries() {
+        let targets = targets(LogLevel::Trace);
+        for library in ["h2::proto::streams", "hyper::proto::h1", "rustls::conn"] {
+            assert!(targets.would_enable(library, &Level::ERROR), "{library}");
+            assert!(!targets.would_enable(library, &Level::WARN), "{library}");
+        }
+        assert!(targets.would_enable("turted::connection", &Level::TRACE));
     }
 }
