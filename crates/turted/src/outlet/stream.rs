@@ -112,7 +112,12 @@ impl Stream {
         let added = backlog.add(&frames[done..], outbox);
         outbox.metrics.outbox_bytes.subtract(sent);
         self.backlog = Some(backlog);
-        if added == Sent::Yes { Sent::Blocked } else { added }
+        match added {
+            // A worker that is behind hands over much in one go. A client that had nothing waiting is
+            // not to blame for that: it is judged when more comes, or when it takes nothing.
+            Sent::Yes | Sent::Full => Sent::Blocked,
+            other => other,
+        }
     }
 
     /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again.
