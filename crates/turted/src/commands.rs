@@ -15,6 +15,9 @@ use crate::identity::{self, ChannelRefusal};
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
+/// What a client is told that sends more messages than it may; its connection then ends.
+pub(crate) const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
+
 /// Why a command that was understood is not done. The text goes to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {

@@ -10,6 +10,7 @@ use turted_core::wire::socketio::{self, Packet, encode_connect_error, is_reserve
 use super::events::{self, Refused};
 use super::session::{Incomplete, Session};
 use super::{Event, connect};
+use crate::commands::RATE_LIMITED;
 use crate::conformance::{self, TestService};
 use crate::connection::Connection;
 use crate::outlet::Outlet;
@@ -17,7 +18,6 @@ use crate::service::Service;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
-const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
 const BINARY: &str = "binary data is not supported";
 
 /// Receives one packet of a client.

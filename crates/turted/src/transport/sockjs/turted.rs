@@ -9,13 +9,12 @@ use turted_core::reply::Reply;
 use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decode, encode_reply};
 
 use super::session::Session;
-use crate::commands::{self, Outcome, Refusal};
+use crate::commands::{self, Outcome, RATE_LIMITED, Refusal};
 use crate::connection::Connection;
 use crate::transport::websocket::{Step, v1};
 use crate::wire::{Language, Wire};
 use crate::worker::Worker;
 
-const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
 const HELLO_LATE: &str = "hello must be the first message";
 
 /// What a client speaks.

@@ -12,14 +12,13 @@ use turted_core::wire::v1::{
 };
 
 use super::reader::Step;
-use crate::commands::{self, Outcome, Refusal};
+use crate::commands::{self, Outcome, RATE_LIMITED, Refusal};
 use crate::connection::Connection;
 use crate::identity::ChannelRefusal;
 use crate::resume::{self, Outcome as Resumed, Resumption, Seen};
 use crate::session_id::SessionId;
 use crate::worker::Worker;
 
-const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
 const SESSION_UNKNOWN: &str = "the session is not known any more";
 const GAP: &str = "some of what was missed is not kept any more";
 
