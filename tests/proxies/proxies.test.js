@@ -12,7 +12,9 @@ const tls = require('node:tls');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { start } = require('../clients/server');
+const { openEventSource } = require('../clients/eventsource');
 const { CLIENTS } = require('../clients/everywhere');
+const { request } = require('../clients/http');
 const { CELLS, open } = require('../clients/tab');
 const { until } = require('../clients/waiting');
 const { caddy, certify, directoryFor, haproxy, has, nginx } = require('./proxy');
@@ -28,7 +30,7 @@ const GUESSES = 2;
 const SILENCE_MS = 58_000;
 const SLOW = process.env.TURTED_TEST_SLOW !== '1' && 'takes minutes: TURTED_TEST_SLOW=1';
 
-const BEHIND = { TURTED_TRUSTED_PROXIES: '127.0.0.1' };
+const BEHIND = { TURTED_TRUSTED_PROXIES: '127.0.0.1', TURTED_ADMIN_LISTEN: '127.0.0.1:0' };
 const CONFIG = { push: { password: 'secret' }, limits: { wrong_passwords: GUESSES } };
 
 /** A server that speaks TLS. */
@@ -98,6 +100,13 @@ function push(port, { password = 'secret', localAddress = '127.0.0.2', headers =
   });
 }
 
+/** How many connections have joined `channel`, by the server's own account: asking sends nothing to them. */
+async function joined(server, channel) {
+  const [, port] = /admin on http:\/\/127\.0\.0\.1:(\d+)/.exec(server.output);
+  const { body } = await request(`http://127.0.0.1:${port}/api/v1/channels/${channel}`);
+  return JSON.parse(body).connections;
+}
+
 for (const way of WAYS) {
   describe(way.name, { skip: way.skip, concurrency: false }, () => {
     for (const client of THROUGH_TLS) {
@@ -134,6 +143,19 @@ for (const way of WAYS) {
       const { port } = await way.open(t);
       assert.equal(await push(port, { localAddress: '127.0.0.2' }), 200);
       assert.equal(await push(port, { localAddress: '127.0.0.9' }), 403);
+    });
+
+    test('the server knows at once that a listener left', LIMITS, async (t) => {
+      const { server, port } = await way.open(t);
+      const tab = openEventSource(t, `https://127.0.0.1:${port}`);
+      await tab.join('chat');
+      assert.equal(await joined(server, 'chat'), 1);
+      tab.close();
+      let left = 1;
+      await until(() => {
+        joined(server, 'chat').then((connections) => (left = connections));
+        return left === 0;
+      });
     });
 
     test('silence between heartbeats cuts nobody', { timeout: SILENCE_MS + 60_000, skip: SLOW }, async (t) => {

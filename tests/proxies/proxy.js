@@ -121,16 +121,19 @@ async function haproxy(t, port, tlsPort) {
   return { front, through };
 }
 
+/** Caddy before `server`, with a certificate of the test instead of one that it would ask for. */
 async function caddy(t, server) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
   const config = adapt('Caddyfile', [
-    ['turted.example.com {', `https://127.0.0.1:${port} {\n\ttls ${cert} ${key}`],
+    ['turted.example.com {', `https://127.0.0.1:${port} {\n\tbind 127.0.0.1\n\ttls ${cert} ${key}`],
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
     ['private_ranges', INSIDE],
   ]);
   const file = path.join(directory, 'Caddyfile');
-  fs.writeFileSync(file, `{\n\tadmin off\n\tskip_install_trust\n\tauto_https off\n}\n${config}`);
+  // Otherwise it waits for streams to end when it is to stop.
+  const options = ['admin off', 'skip_install_trust', 'auto_https off', 'grace_period 10ms'];
+  fs.writeFileSync(file, `{\n\t${options.join('\n\t')}\n}\n${config}`);
   const home = { HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
   await run(t, 'caddy', ['run', '--adapter', 'caddyfile', '--config', file], port, home);
   return port;
