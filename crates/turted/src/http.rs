@@ -12,7 +12,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
 use hyper::{Request, Response, StatusCode};
@@ -152,9 +152,45 @@ impl HttpService<Request<Incoming>> for Handler {
 /// A body that was refused half-way is not read to its end, so no other request can follow it.
 fn close_if_unread(mut answer: Answer) -> Answer {
     if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut answer);
     }
     answer
+}
+
+/// Says that no other request is served on the connection of this one.
+pub(crate) fn close_after(answer: &mut Answer) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Says which methods a resource has, as every 405 must (RFC 9110 15.5.6).
+pub(crate) fn allow(answer: &mut Answer, methods: &'static str) {
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+}
+
+/// Why a request that breaks no rule is refused with 503 and may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// There are as many clients as there may be. Places come free one by one: those who wait should not
+    /// all ask every second.
+    Overload,
+    /// What is needed to answer is away or busy for the moment.
+    Moment,
+    /// The server stops. Elsewhere the client may be served at once, on this connection never.
+    Stopping,
+}
+
+impl Unavailable {
+    /// Says in an answer when to try again, and whether on this connection.
+    pub(crate) fn mark(self, answer: &mut Answer) {
+        let seconds: u64 = match self {
+            Self::Overload => 5,
+            Self::Moment | Self::Stopping => 1,
+        };
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if self == Self::Stopping {
+            close_after(answer);
+        }
+    }
 }
 
 /// The client behind `peer`, if that is a proxy whose word counts.

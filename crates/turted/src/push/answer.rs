@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
@@ -11,7 +11,7 @@ use turted_core::push::{Refusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
 use crate::dispatcher::DispatchRefusal;
-use crate::http::{Answer, BodyRefusal, answer as with_type, bare, text};
+use crate::http::{Answer, BodyRefusal, Unavailable, answer as with_type, bare, text};
 
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
@@ -139,16 +139,14 @@ impl Problem {
             Form::Plain => text(self.status, self.detail.clone()),
             Form::Json => with_type(self.status, "application/problem+json", self.body()),
         };
-        let headers = answer.headers_mut();
         if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.rule == STOPPING {
-            // The next push on this connection would fare no better; elsewhere it may.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            Unavailable::Stopping.mark(&mut answer);
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         answer
     }

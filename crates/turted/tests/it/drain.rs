@@ -218,11 +218,21 @@ fn a_second_signal_ends_the_process_at_once() {
     }
 }
 
+const NO_HEADERS: &[(&str, &str)] = &[];
+/// RFC 6455 1.3.
+const UPGRADE: &[(&str, &str)] = &[
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 #[test]
 fn a_draining_server_takes_nothing_new_and_says_so() {
     let mut child = Child::start(&BROAD);
     let (mut kept, mut other, mut admin) = (child.http(), child.http(), child.admin());
     let (mut streams, mut sources) = (child.http(), child.http());
+    let (mut sockets, mut upgrades) = (child.http(), child.http());
     assert_eq!(admin.get("/ready").text(), "ready\n");
     let mut stalled = draining(&child);
     let push = r#"{"event":"E","targets":{"broadcast":true}}"#;
@@ -230,10 +240,21 @@ fn a_draining_server_takes_nothing_new_and_says_so() {
     assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
     assert!(refused.header("retry-after").is_some());
     assert_eq!(other.get("/health").text(), "ok\n");
-    let refused = other.get("/socket.io/?EIO=4&transport=polling");
-    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
-    let refused = streams.get("/sse?channel=c");
-    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    for (http, target) in [
+        (&mut other, "/socket.io/?EIO=4&transport=polling"),
+        (&mut streams, "/sse?channel=c"),
+        (&mut sockets, "/turted/000/session/xhr"),
+        (&mut upgrades, "/ws"),
+    ] {
+        let (method, headers) = match target {
+            "/ws" => ("GET", UPGRADE),
+            _ if target.ends_with("xhr") => ("POST", NO_HEADERS),
+            _ => ("GET", NO_HEADERS),
+        };
+        let refused = http.request(method, target, headers, b"");
+        let headers = (refused.header("connection"), refused.header("retry-after"));
+        assert_eq!((refused.status, headers), (503, (Some("close"), Some("1"))), "{target}");
+    }
     let later = sources.request("GET", "/sse?channel=c", &[("Accept", "text/event-stream")], b"");
     assert_eq!((later.status, later.header("connection")), (200, Some("close")));
     assert!(later.text().starts_with("retry: "), "an EventSource would never come back after a 503");

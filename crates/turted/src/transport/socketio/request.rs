@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::wire::engineio::Version;
@@ -15,7 +15,7 @@ use super::payload::PollingBody;
 use super::session::Newcomer;
 use super::{engine, stream};
 use crate::cors;
-use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, read_body};
+use crate::http::{Answer, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
 use crate::mail::EngineRequest;
 use crate::service::Service;
 use crate::session_id::SessionId;
@@ -89,15 +89,9 @@ impl EngineRefusal {
 impl From<EngineRefusal> for Answer {
     fn from(refusal: EngineRefusal) -> Self {
         let mut answer = with_type(refusal.status(), "application/json", refusal.body());
-        let headers = answer.headers_mut();
         match refusal {
-            EngineRefusal::Overload => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            EngineRefusal::Stopping => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
+            EngineRefusal::Overload => Unavailable::Overload.mark(&mut answer),
+            EngineRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
         answer

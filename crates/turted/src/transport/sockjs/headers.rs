@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
-    CACHE_CONTROL, COOKIE, EXPIRES, HeaderMap, HeaderValue, ORIGIN, SET_COOKIE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL,
+    COOKIE, EXPIRES, HeaderMap, HeaderValue, ORIGIN, SET_COOKIE,
 };
 use hyper::{Request, StatusCode};
 
 use crate::config::AllowOrigins;
 use crate::cors;
-use crate::http::{Answer, bare};
+use crate::http::{Answer, allow, bare};
 
 /// Literally so (sockjs-protocol 0.3.3, `verify_not_cached`).
 const NOT_CACHED: &str = "no-store, no-cache, no-transform, must-revalidate, max-age=0";
@@ -98,6 +98,6 @@ pub(super) fn preflight(methods: &'static str) -> Answer {
 /// Refuses other methods than these.
 pub(super) fn other_method(methods: &'static str) -> Answer {
     let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED, "");
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    allow(&mut answer, methods);
     answer
 }

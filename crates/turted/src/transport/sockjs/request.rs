@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::header::{
-    CONNECTION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::oneshot;
 use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
@@ -20,7 +18,9 @@ use super::service::Service;
 use super::websocket::Frames;
 use super::{relay, session, websocket};
 use crate::cors;
-use crate::http::{Answer, BodyRefusal, Call, Outcome, answer as with_type, bare, read_body, text};
+use crate::http::{
+    Answer, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body, text,
+};
 use crate::outlet::Form;
 use crate::transport::query::Query;
 use crate::transport::streaming::{Unending, Way};
@@ -106,15 +106,9 @@ impl From<Refusal> for Answer {
             return other_method(methods);
         }
         let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
-        let headers = answer.headers_mut();
         match refusal {
-            Refusal::Overload => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            Refusal::Stopping => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
+            Refusal::Overload => Unavailable::Overload.mark(&mut answer),
+            Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
         answer
@@ -282,7 +276,7 @@ async fn receive(
     let mut head = desk.of_transport(transport, String::new());
     if version < Version::HTTP_2 {
         // The socket is not read for requests any more.
-        head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut head);
     }
     let prelude = transport.prelude(&callback);
     let begin = Box::new(move |way| worker.clone().spawn(begin(worker, place, way, (transport, prelude))));

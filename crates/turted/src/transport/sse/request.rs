@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
@@ -23,7 +22,7 @@ use super::stream::{self, Wanted};
 use super::{Style, come_back};
 use crate::authenticator::Visitor;
 use crate::cors;
-use crate::http::{Answer, Call, Outcome, answer as with_type, text};
+use crate::http::{Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text};
 use crate::identity;
 use crate::metrics::Transport;
 use crate::resume::Seen;
@@ -99,21 +98,19 @@ impl Refusal {
 
     fn answer(self, worker: &Worker) -> Answer {
         let mut answer = text(self.status(), self.to_string());
-        let headers = answer.headers_mut();
-        match self.status() {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-            }
-            StatusCode::UNAUTHORIZED => {
-                // Not Basic, for which browsers would ask the user.
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"turted\""));
-            }
-            StatusCode::TOO_MANY_REQUESTS => {
+        match self {
+            Self::Method => allow(&mut answer, METHODS),
+            Self::Overload(_) => Unavailable::Overload.mark(&mut answer),
+            Self::Stopping => Unavailable::Stopping.mark(&mut answer),
+            Self::Ident(IdentRefusal::Unavailable) => Unavailable::Moment.mark(&mut answer),
+            Self::Ident(IdentRefusal::TooManyWrong) => {
                 let seconds = worker.config.limits.password_window.as_secs().max(1);
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            Self::Ident(_) => {
+                // Not Basic, for which browsers would ask the user.
+                let scheme = HeaderValue::from_static("Bearer realm=\"turted\"");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
             }
             _ => {}
         }
@@ -152,7 +149,7 @@ pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
         }
     };
     if worker.shared.life.is_draining() {
-        head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut head);
     }
     cors::mark(&mut head, origins, origin.as_ref());
     head.into()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use hyper::StatusCode;
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, UPGRADE};
+use hyper::header::{HeaderMap, HeaderValue, ORIGIN, UPGRADE};
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
@@ -22,7 +22,7 @@ use crate::connection::{Connection, Opening};
 use crate::cors;
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
-use crate::http::{Answer, Call, Outcome, Takeover, text};
+use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text};
 use crate::metrics::Transport;
 use crate::outlet::{Form, Outlet, Stream};
 use crate::service::Service;
@@ -112,15 +112,11 @@ impl From<Refusal> for Answer {
             Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
         };
         let mut answer = text(status, body);
-        let headers = answer.headers_mut();
         match refusal {
             Refusal::NoUpgrade => {
-                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             }
-            Refusal::Stopping => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
+            Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             Refusal::Malformed | Refusal::Origin => {}
         }
         answer
