@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
@@ -40,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use turted_core::limits::{ACCEPT_BACKOFF_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_WAIT_MAX};
 
 use crate::config::{AdminListen, Config};
-use crate::http::{Answer, HEALTH, answer, text};
+use crate::http::{Answer, HEALTH, allow, answer, text};
 use crate::server::ServerError;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
@@ -191,7 +191,7 @@ impl Serving {
 async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        allow(&mut answer, "GET, HEAD");
         return answer;
     }
     let mut answer = match request.uri().path() {

@@ -11,7 +11,7 @@ use turted_core::push::{Refusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
 use crate::dispatcher::DispatchRefusal;
-use crate::http::{Answer, BodyRefusal, Unavailable, answer as with_type, bare, text};
+use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, bare, text};
 
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
@@ -207,11 +207,13 @@ impl From<DispatchRefusal> for Problem {
     }
 }
 
-/// The node server's answer to methods other than POST and OPTIONS, reason phrase included.
+/// The node server's answer to methods other than POST and OPTIONS, reason phrase included. It did not
+/// say which methods there are.
 pub(super) fn method_not_supported() -> Answer {
     const BODY: &str = "<html><head><title>405 - Method not supported</title></head>\
 <body><h1>Method not supported.</h1></body></html>";
     let mut answer = with_type(StatusCode::METHOD_NOT_ALLOWED, "text/html", BODY);
+    allow(&mut answer, "OPTIONS, POST");
     answer.extensions_mut().insert(ReasonPhrase::from_static(b"Method not supported"));
     answer
 }

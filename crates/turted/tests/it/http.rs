@@ -33,11 +33,13 @@ fn a_push_is_answered_as_the_node_server_did() {
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
         let response = http.request(method, "/push/", &[], b"");
         assert_eq!(response.status_line(), "HTTP/1.1 405 Method not supported");
-        assert_eq!(response.header("content-type"), Some("text/html"));
+        let headers = (response.header("content-type"), response.header("allow"));
+        assert_eq!(headers, (Some("text/html"), Some("OPTIONS, POST")));
         assert!(response.text().contains("<h1>Method not supported.</h1>"));
     }
     http.send_request("HEAD", "/push/", &[], b"");
-    assert_eq!(http.read_head().unwrap().status, 405);
+    let head = http.read_head().unwrap();
+    assert_eq!((head.status, head.header("allow")), (405, Some("OPTIONS, POST")));
     assert_eq!(http.get("/push/").status, 405, "an answer to HEAD has no body");
     let options = http.request("OPTIONS", "/push/", &[("Origin", "https://a.example")], b"");
     assert_eq!((options.status, options.header("access-control-allow-origin")), (200, None));
