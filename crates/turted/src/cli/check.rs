@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_USAGE, complain, print};
+use super::{EXIT_USAGE, complain, print, warn_of};
 use crate::config::{self, Sources};
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     match config::load(sources) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
-                complain(format_args!("warning: {warning}"));
-            }
+            warn_of(&loaded);
             print(loaded.effective().as_bytes())
         }
         Err(error) => {

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{ConfigFile, Flag, Sources};
-use output::{complain, print};
+use output::{complain, print, warn_of};
 
 /// Wrong usage or a configuration that does not hold; `clap` uses the same code.
 const EXIT_USAGE: u8 = 2;

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use crate::config::Loaded;
+
 /// Writes a result. A reader that has seen enough (`turted check | head`) is no failure.
 pub(super) fn print(result: &[u8]) -> ExitCode {
     let mut out = io::stdout().lock();
@@ -15,6 +17,11 @@ pub(super) fn print(result: &[u8]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells what a configuration may be used with, but better is not.
+pub(super) fn warn_of(loaded: &Loaded) {
+    loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
 }
 
 /// Tells what went wrong, one line per problem.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use turted_core::channel::ChannelPattern;
 use turted_core::name::Name;
 
-use super::{EXIT_USAGE, ServeArgs, Variables, complain, print};
+use super::{EXIT_USAGE, ServeArgs, Variables, complain, print, warn_of};
 use crate::authenticator::{Algorithm, JwtRule, sign, unix_now};
 use crate::config::{self, ClientAuth, TokenRule, read_secret};
 
@@ -35,7 +35,7 @@ pub(super) struct TokenArgs {
 const EXAMPLES: &str = "\
 Examples:
   TURTED_AUTH_PREFIX=s3cret turted token alice
-  TURTED_AUTH_ALGORITHM=HS256 TURTED_AUTH_KEY=s3cret turted token alice --ttl 10m
+  TURTED_AUTH_ALGORITHM=HS256 TURTED_AUTH_KEY_FILE=jwt.key turted token alice --ttl 10m
   turted token alice --key-file private.pem --channel 'news.*'";
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -55,6 +55,7 @@ pub(super) fn run(args: TokenArgs, variables: Variables) -> ExitCode {
 fn token(args: TokenArgs, variables: Variables) -> Result<String, String> {
     let name = Name::new(&args.name).map_err(|refusal| format!("NAME: {refusal}"))?;
     let loaded = config::load(&args.serve.clone().sources(variables)).map_err(|error| error.to_string())?;
+    warn_of(&loaded);
     match &loaded.config.auth.method {
         ClientAuth::Token(rule) => hashed(&args, rule),
         ClientAuth::Jwt(rule) => signed(&args, rule, &name),

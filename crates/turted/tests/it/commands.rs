@@ -117,6 +117,26 @@ fn log_lines_are_json_objects_if_the_operator_wants_machines_to_read_them() {
 }
 
 #[test]
+fn a_token_signed_with_a_short_key_comes_with_a_warning() {
+    for (algorithm, least) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
+        let token = |bytes: usize| {
+            let key = "k".repeat(bytes);
+            let variables = [("TURTED_AUTH_ALGORITHM", algorithm), ("TURTED_AUTH_KEY", key.as_str())];
+            turted(&["token", "alice"], &variables)
+        };
+        let (short, long) = (token(least - 1), token(least));
+        for output in [&short, &long] {
+            assert_eq!(output.status.code(), Some(0), "{algorithm}");
+            assert_eq!(output.stdout.iter().filter(|byte| **byte == b'.').count(), 2, "{algorithm}");
+        }
+        let (_, warning) = complaint(&short);
+        let expected = "turted: warning: `auth.key` is shorter than the hash of `auth.algorithm` = ";
+        assert!(warning.starts_with(&format!("{expected}\"{algorithm}\"")), "{warning}");
+        assert_eq!(complaint(&long).1, "", "{algorithm}");
+    }
+}
+
+#[test]
 fn completions_know_every_command_in_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = String::from_utf8(turted(&["completions", shell], &[]).stdout).unwrap();
