@@ -16,6 +16,7 @@ mod hostile;
 mod http;
 mod http2;
 mod limits;
+mod map;
 mod model;
 mod proxies;
 mod recovery;

@@ -1,0 +1,64 @@
+//! ARCHITECTURE.md is the map: it has every file of the crates, and no other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const MAP: &str = include_str!("../../../../ARCHITECTURE.md");
+/// More than that nobody reads before they begin.
+const LINES_MAX: usize = 200;
+
+/// What the table below "`crates/NAME/src/`" names in its first column: files, and directories with a slash.
+fn named(source: &str) -> BTreeSet<String> {
+    let (_, below) = MAP.split_once(&format!("\n`{source}`")).expect("the map of this crate");
+    let rows = below.lines().skip(1).skip_while(|line| !line.starts_with('|'));
+    let cells = rows.take_while(|line| line.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(expand).collect()
+}
+
+/// `a/{b,c}.rs` is `a/b.rs` and `a/c.rs`.
+fn expand(name: &str) -> Vec<String> {
+    let Some((start, rest)) = name.split_once('{') else { return vec![name.to_owned()] };
+    let (choices, end) = rest.split_once('}').expect("both braces");
+    choices.split(',').map(|choice| format!("{start}{choice}{end}")).collect()
+}
+
+/// Every Rust file below `directory`, but for tests and what only says which files are beside it.
+fn files(directory: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            if name != "tests" {
+                files(&entry.path(), &format!("{prefix}{name}/"), found);
+            }
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            found.insert(format!("{prefix}{name}"));
+        }
+    }
+}
+
+#[test]
+fn the_map_has_every_file_of_the_crates_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for source in ["crates/core/src/", "crates/turted/src/"] {
+        let (named, mut there) = (named(source), BTreeSet::new());
+        files(&root.join(source), "", &mut there);
+        assert!(there.len() > 20, "{source}");
+        let gone: Vec<_> = named.iter().filter(|name| !root.join(source).join(name).exists()).collect();
+        assert!(gone.is_empty(), "{source} has none of {gone:?}");
+        let directories: Vec<_> = named.iter().filter(|name| name.ends_with('/')).collect();
+        let is_named = |file: &&String| {
+            named.contains(*file)
+                || file.ends_with("mod.rs")
+                || *file == "lib.rs"
+                || directories.iter().any(|directory| file.starts_with(directory.as_str()))
+        };
+        let missing: Vec<_> = there.iter().filter(|file| !is_named(file)).collect();
+        assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?} of {source}");
+    }
+}
+
+#[test]
+fn the_map_stays_short_enough_to_be_read() {
+    assert!(MAP.lines().count() <= LINES_MAX);
+}
