@@ -44,6 +44,7 @@ mod session_id;
 mod shared;
 mod socket;
 mod systemd;
+mod tidy;
 mod timers;
 pub mod tls;
 mod transport;

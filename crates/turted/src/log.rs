@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use turted_core::dispatch::{Dispatch, Targets, Via};
 
+use crate::tidy::{PORTION, shrink_queue};
+
 mod index;
 
 use index::Index;
@@ -19,9 +21,6 @@ const DISPATCH_OVERHEAD_BYTES: usize = 192;
 /// What a name takes in memory beside its text: a pointer with a length to it, two counters, and
 /// once it is indexed its mention and its place in a map.
 const NAME_OVERHEAD_BYTES: usize = 112;
-/// Dispatches that one more may push out because they are old. Were it all of them, the first push
-/// after a quiet time would hold the lock for milliseconds.
-const OLD_PER_APPEND: usize = 64;
 
 /// One accepted dispatch.
 #[derive(Debug)]
@@ -102,6 +101,21 @@ impl Log {
         accepted
     }
 
+    /// Gives up a portion of the dispatches that are too old: whether there are more.
+    pub(crate) fn tidy(&mut self, now: Instant) -> bool {
+        let has_more = self.evict(now);
+        if !has_more {
+            shrink_queue(&mut self.kept);
+            self.index.shrink();
+        }
+        has_more
+    }
+
+    /// How many dispatches are kept, and how many bytes they count.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.kept.len(), self.bytes)
+    }
+
     /// The number of the last dispatch.
     pub(crate) fn last(&self) -> u64 {
         self.next - 1
@@ -156,21 +170,24 @@ impl Log {
         self.kept.get(self.place(sequence)?)
     }
 
-    fn evict(&mut self, now: Instant) {
+    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
+    /// first push after a quiet time would hold the lock for milliseconds.
+    fn evict(&mut self, now: Instant) -> bool {
         let mut old = 0;
         while let Some(oldest) = self.kept.front() {
             let full = self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes;
             let is_old = now.duration_since(oldest.accepted.accepted_at) > self.limits.age;
-            old += usize::from(is_old);
-            if !full && (!is_old || old > OLD_PER_APPEND) {
-                break;
+            if !full && (!is_old || old == PORTION) {
+                return is_old;
             }
+            old += usize::from(is_old);
             let Some(Entry { accepted, .. }) = self.kept.pop_front() else { break };
             self.bytes -= accepted.bytes();
             if accepted.sequence <= self.indexed {
                 self.index.remove(&accepted);
             }
         }
+        false
     }
 }
 
@@ -242,11 +259,28 @@ mod tests {
             log.append(dispatch(), now);
         }
         log.append(dispatch(), now + Duration::from_secs(11));
-        assert_eq!(log.kept.len(), 1_001 - OLD_PER_APPEND);
+        assert_eq!(log.kept.len(), 1_001 - PORTION);
         let mut large = dispatch();
         large.payload = serde_json::value::to_raw_value(&"x".repeat(log.limits.bytes - 1_000)).unwrap();
         log.append(large, now + Duration::from_secs(11));
         assert!(log.bytes <= log.limits.bytes && log.kept.len() <= 5, "{} kept", log.kept.len());
+    }
+
+    #[test]
+    fn what_is_too_old_goes_in_portions_and_its_memory_with_it() {
+        let (mut log, now) = log(10_000, 10_000);
+        for number in 0..5_000 {
+            let targets = Targets::user(Name::new(&number.to_string()).unwrap());
+            log.append(Dispatch { targets, ..dispatch() }, now);
+        }
+        assert!(log.index(log.last(), &mut 100_000));
+        assert!(!log.tidy(now), "nothing is too old");
+        let late = now + Duration::from_secs(11);
+        assert!(log.tidy(late), "there is more");
+        assert_eq!(log.size().0, 5_000 - PORTION);
+        while log.tidy(late) {}
+        assert_eq!((log.size(), log.kept.capacity(), log.index.names()), ((0, 0), 0, 0));
+        assert_eq!(log.append(dispatch(), late).sequence, 5_001, "numbers go on");
     }
 
     #[test]

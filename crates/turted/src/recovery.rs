@@ -12,6 +12,7 @@ use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 
 use crate::session_id::SessionId;
+use crate::tidy::{PORTION, shrink_map, shrink_queue};
 
 /// What a lost session takes beside names and grants: its places in a map and a queue.
 const ENTRY_BYTES: usize = 256;
@@ -88,9 +89,27 @@ impl Recovery {
 
     /// Takes a lost session out, if it is still kept.
     pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
+        let now = Instant::now();
         let mut kept = self.kept();
-        kept.evict(Instant::now(), self.limits);
-        kept.remove(id)
+        kept.evict(now, self.limits);
+        let lost_at = kept.lost.get(&id)?.0;
+        // Perhaps one of many that are too old.
+        (now.duration_since(lost_at) <= self.limits.age).then(|| kept.remove(id))?
+    }
+
+    /// How many sessions are lost and can be recovered.
+    pub(crate) fn lost(&self) -> usize {
+        self.kept().lost.len()
+    }
+
+    /// Gives up a portion of the sessions that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let mut kept = self.kept();
+        let has_more = kept.evict(now, self.limits);
+        if !has_more {
+            kept.shrink();
+        }
+        has_more
     }
 
     /// Remembers where a recovered session lives now.
@@ -115,18 +134,30 @@ impl Kept {
         Some(session)
     }
 
-    fn evict(&mut self, now: Instant, limits: RecoveryLimits) {
+    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
+    /// first client that comes back after thousands were lost would hold the lock for milliseconds.
+    fn evict(&mut self, now: Instant, limits: RecoveryLimits) -> bool {
+        let mut old = 0;
         while let Some(&(lost_at, id)) = self.order.front() {
             let full = self.order.len() > limits.sessions || self.bytes > limits.bytes;
-            if !full && now.duration_since(lost_at) <= limits.age {
-                break;
+            let is_old = now.duration_since(lost_at) > limits.age;
+            if !full && (!is_old || old == PORTION) {
+                return is_old;
             }
+            old += usize::from(is_old);
             self.order.pop_front();
             // The session may be back, or have been lost again since.
             if self.lost.get(&id).is_some_and(|(at, _)| *at == lost_at) {
                 self.remove(id);
             }
         }
+        false
+    }
+
+    fn shrink(&mut self) {
+        shrink_map(&mut self.lost);
+        shrink_map(&mut self.homes);
+        shrink_queue(&mut self.order);
     }
 }
 
@@ -185,5 +216,23 @@ mod tests {
             let _ = recovery.take(SessionId::new(0, 1));
         }
         assert!(recovery.take(id).is_none());
+    }
+
+    #[test]
+    fn what_is_lost_and_too_old_goes_in_portions_and_its_memory_with_it() {
+        let age = Duration::from_secs(60);
+        let recovery = Recovery::new(RecoveryLimits { sessions: 10_000, bytes: 1 << 30, age });
+        for slot in 0..5_000 {
+            recovery.keep(SessionId::new(0, slot), session());
+        }
+        assert!(!recovery.tidy(Instant::now()), "nothing is too old");
+        assert_eq!(recovery.lost(), 5_000);
+        let late = Instant::now() + age + Duration::from_secs(1);
+        assert!(recovery.tidy(late), "there is more");
+        assert_eq!(recovery.lost(), 5_000 - PORTION);
+        while recovery.tidy(late) {}
+        let kept = recovery.kept();
+        assert_eq!((kept.lost.len(), kept.order.len(), kept.bytes), (0, 0, 0));
+        assert_eq!((kept.lost.capacity(), kept.order.capacity()), (0, 0));
     }
 }

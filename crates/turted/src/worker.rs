@@ -32,6 +32,7 @@ use crate::metrics::WorkerMetrics;
 use crate::outlet::Outbox;
 use crate::resume;
 use crate::shared::Shared;
+use crate::tidy;
 use crate::timers::{Due, Timers};
 use crate::transport::{socketio, sockjs};
 use crate::wire::WireContext;
@@ -129,6 +130,9 @@ impl Worker {
         self.spawn(listener::accept(Rc::clone(self), listener));
         self.spawn(Rc::clone(self).read_mail(inlets.mail));
         self.spawn(Rc::clone(self).watch_timers());
+        if self.index == 0 {
+            self.spawn(tidy::run(Rc::clone(self)));
+        }
         // Ends when the dispatcher stops and the inbox is empty.
         Rc::clone(self).deliver(inlets.inbox).await;
         drain::tell_all(self).await;

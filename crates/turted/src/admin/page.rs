@@ -20,6 +20,7 @@ pub(super) async fn write(monitor: &Monitor) -> String {
     let counters = Counters { page: &mut page, workers: &monitor.shared.metrics };
     counters.write();
     dispatches(&mut page, monitor);
+    kept(&mut page, monitor);
     workers(&mut page, &monitor.shared.metrics, &users.answered);
     page.finish()
 }
@@ -45,6 +46,21 @@ fn dispatches(page: &mut Exposition, monitor: &Monitor) {
     }
     let help = "Dispatches in the fullest inbox of a worker (limits.inbox_dispatches).";
     page.metric("turted_inbox_dispatches", Kind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
+}
+
+/// What is kept for those who come back or ask again.
+fn kept(page: &mut Exposition, monitor: &Monitor) {
+    let (dispatches, bytes) = monitor.dispatcher.read_log(|log| log.size());
+    let mut gauge = |name, help, value| {
+        page.metric(name, Kind::Gauge, help).sample(&[], value);
+    };
+    gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
+    gauge("turted_log_bytes", "Bytes of those (recovery.log_bytes).", bytes);
+    let shared = &monitor.shared;
+    let help = "Sessions without a connection that can be recovered (recovery.sessions).";
+    gauge("turted_lost_sessions", help, shared.recovery.lost());
+    let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";
+    gauge("turted_idempotency_keys", help, shared.push.idempotency_keys());
 }
 
 fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {

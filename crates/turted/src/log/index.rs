@@ -6,6 +6,7 @@ use turted_core::dispatch::Via;
 use turted_core::name::Name;
 
 use super::Accepted;
+use crate::tidy::shrink_map;
 
 /// A place where a target is named: a dispatch, and the number of the target among its reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,12 @@ impl Index {
                 Via::Broadcast => self.broadcast = Mention::NONE,
             }
         }
+    }
+
+    /// Gives back what there is room for beyond need.
+    pub(super) fn shrink(&mut self) {
+        shrink_map(&mut self.users);
+        shrink_map(&mut self.channels);
     }
 
     #[cfg(test)]

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::tidy::{PORTION, shrink_map, shrink_queue};
+
 /// What a key takes beside its own text and its answer: its places in a map and a queue.
 const ENTRY_BYTES: usize = 256;
 
@@ -75,7 +77,7 @@ impl Idempotency {
         let body: [u8; 32] = Sha256::digest(body).into();
         let bytes = ENTRY_BYTES + 2 * key.len() + answer_bytes;
         let mut kept = self.kept();
-        kept.evict(now, self.limits.age);
+        kept.evict(now, self.limits.age, usize::MAX);
         match kept.by_key.get(key) {
             Some(entry) if entry.body != body => return Claim::OtherBody,
             Some(Entry { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
@@ -110,6 +112,21 @@ impl Idempotency {
         }
     }
 
+    /// Frees a portion of the keys that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let mut kept = self.kept();
+        let has_more = kept.evict(now, self.limits.age, PORTION);
+        if !has_more {
+            kept.shrink();
+        }
+        has_more
+    }
+
+    /// How many keys are in use.
+    pub(crate) fn keys(&self) -> usize {
+        self.kept().by_key.len()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,16 +139,27 @@ impl Kept {
         }
     }
 
-    fn evict(&mut self, now: Instant, age: Duration) {
+    /// Frees at most so many keys that are too old: whether there are more.
+    fn evict(&mut self, now: Instant, age: Duration, mut most: usize) -> bool {
         while let Some((claimed_at, _)) = self.order.front()
             && now.duration_since(*claimed_at) > age
         {
-            let Some((claimed_at, key)) = self.order.pop_front() else { return };
+            if most == 0 {
+                return true;
+            }
+            most -= 1;
+            let Some((claimed_at, key)) = self.order.pop_front() else { break };
             // The key may have been released and claimed again since.
             if self.by_key.get(&key).is_some_and(|entry| entry.claimed_at == claimed_at) {
                 self.remove(&key);
             }
         }
+        false
+    }
+
+    fn shrink(&mut self) {
+        shrink_map(&mut self.by_key);
+        shrink_queue(&mut self.order);
     }
 }
 
@@ -165,6 +193,23 @@ mod tests {
         assert_eq!(store.claim("b", b"", 2, now), Claim::Granted);
         assert_eq!(store.claim("c", b"", 2, now), Claim::Full);
         assert_eq!(store.claim("c", b"", 2, now + Duration::from_secs(301)), Claim::Granted);
+    }
+
+    #[test]
+    fn keys_that_are_too_old_go_in_portions_and_their_memory_with_them() {
+        let age = Duration::from_secs(300);
+        let store = Idempotency::new(IdempotencyLimits { keys: 10_000, bytes: 1 << 30, age });
+        let now = Instant::now();
+        for number in 0..5_000 {
+            assert_eq!(store.claim(&number.to_string(), b"", 2, now), Claim::Granted);
+        }
+        assert!(!store.tidy(now), "nothing is too old");
+        let late = now + age + Duration::from_secs(1);
+        assert!(store.tidy(late), "there is more");
+        assert_eq!(store.keys(), 5_000 - PORTION);
+        while store.tidy(late) {}
+        let kept = store.kept();
+        assert_eq!((kept.by_key.capacity(), kept.order.capacity(), kept.bytes), (0, 0, 0));
     }
 
     #[test]

@@ -60,6 +60,16 @@ impl PushGate {
         }
     }
 
+    /// Frees a portion of the idempotency keys that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        self.idempotency.tidy(now)
+    }
+
+    /// How many idempotency keys are in use.
+    pub(crate) fn idempotency_keys(&self) -> usize {
+        self.idempotency.keys()
+    }
+
     /// Refuses an address that guessed too often.
     fn check_address(&self, peer: IpAddr) -> Result<(), Problem> {
         if self.password.is_none() {

@@ -17,6 +17,7 @@ mod http;
 mod http2;
 mod limits;
 mod map;
+mod metrics;
 mod model;
 mod proxies;
 mod recovery;
