@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Gives memory back after many connections closed, where glibc keeps it (docs/benchmarks.md).
+/// Gives memory back after many connections closed, where glibc keeps it (docs/benchmarks.md). Threads
+/// of its own do so: those of an idle server would not.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
