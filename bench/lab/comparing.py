@@ -22,8 +22,11 @@ JOBS = [
     ("fanout", ["--connections", "10000", "--inflight", "1"], (4, 1), list(TRANSPORTS), True),
     ("one", ["--connections", "1000", "--inflight", "1"], (2, 1), ["socketio"], False),
     ("many", ["--connections", "1000", "--inflight", "64", *PUSHERS], (2, 1), list(TRANSPORTS), False),
-    ("push0", ["--connections", "0"], (2, 1), ["socketio"], False),
-    ("push1", ["--connections", "1"], (2, 1), ["socketio"], False),
+    ("push0", ["--connections", "0"], (2, 1), ["socketio"], True),
+    ("push1", ["--connections", "1"], (2, 1), ["socketio"], True),
+    # Back to back: a server that never waits does not pay for falling asleep and being woken.
+    ("busy0", ["--connections", "0", "--inflight", "64", *PUSHERS], (2, 1), ["socketio"], False),
+    ("busy1", ["--connections", "1", "--inflight", "64", *PUSHERS], (2, 1), ["socketio"], False),
 ]
 
 # Where figures are in a report.
@@ -114,14 +117,29 @@ def rows(results):
         Row("deliveries/s, 64 outstanding / one at a time, socket.io", batching("socket.io"), "x"),
         Row("CPU per connect with JOIN, turted", turted("fanout", CONNECT), "us", most=60),
         Row("CPU per connect with JOIN, socket.io / turted", ratio("fanout", CONNECT, "socket.io", "turted"), "x", least=7),
-        Row("CPU per REST push, no subscriber, turted", turted("push0", PUSH), "us", most=20),
-        Row("CPU per REST push, one subscriber, turted", turted("push1", PUSH), "us", most=20),
-        Row("CPU per REST push, one subscriber, socket.io / turted", ratio("push1", PUSH, "socket.io", "turted"), "x"),
+        *(row for job in PUSHES for row in rows_of_pushes(job, turted, ratio)),
         Row("the program, one file", program_size(), "MB", most=20),
     ]
     for transport in list(TRANSPORTS)[1:]:
         table += rows_of(results, transport)
     return table
+
+
+# What pushes are measured by: the job, and in words.
+PUSHES = {
+    "busy0": "back to back, no subscriber",
+    "busy1": "back to back, one subscriber",
+    "push0": "one at a time, no subscriber",
+    "push1": "one at a time, one subscriber",
+}
+
+
+def rows_of_pushes(job, turted, ratio):
+    what = f"CPU per REST push, {PUSHES[job]}"
+    yield Row(f"{what}, turted", turted(job, PUSH), "us", most=20)
+    yield Row(f"{what}, socket.io / turted", ratio(job, PUSH, "socket.io", "turted"), "x")
+    if job.startswith("push"):
+        yield Row(f"{what}, turted / floor", ratio(job, PUSH, "turted", "floor"), "x")
 
 
 def program_size():
@@ -160,8 +178,7 @@ RAW = [
     ("deliveries per second, 1,000 connections, 64 outstanding", "many", SPEED, "/s"),
     ("CPU per delivery, 64 outstanding", "many", DELIVERY, "us"),
     ("cores in use, 64 outstanding", "many", "server.cores", "cores"),
-    ("CPU per REST push, no subscriber", "push0", PUSH, "us"),
-    ("CPU per REST push, one subscriber", "push1", PUSH, "us"),
+    *((f"CPU per REST push, {what}", job, PUSH, "us") for job, what in PUSHES.items()),
 ]
 
 
