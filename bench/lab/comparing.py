@@ -116,6 +116,7 @@ def rows(results):
         Row("deliveries/s, 64 outstanding / one at a time, turted", batching("turted"), "x", least=10),
         Row("deliveries/s, 64 outstanding / one at a time, socket.io", batching("socket.io"), "x"),
         Row("CPU per connect with JOIN, turted", turted("fanout", CONNECT), "us", most=60),
+        Row("CPU per connect with JOIN, turted / floor", ratio("fanout", CONNECT, "turted", "floor"), "x"),
         Row("CPU per connect with JOIN, socket.io / turted", ratio("fanout", CONNECT, "socket.io", "turted"), "x", least=7),
         *(row for job in PUSHES for row in rows_of_pushes(job, turted, ratio)),
         Row("the program, one file", program_size(), "MB", most=20),

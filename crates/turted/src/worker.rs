@@ -133,6 +133,8 @@ impl Worker {
         if self.index == 0 {
             self.spawn(tidy::run(Rc::clone(self)));
         }
+        // No task of its own: the runtime polls this one before all tasks, so that few clients are let in
+        // between the acceptance of a dispatch and its resolution. It costs a look for I/O per wake-up.
         // Ends when the dispatcher stops and the inbox is empty.
         Rc::clone(self).deliver(inlets.inbox).await;
         drain::tell_all(self).await;
