@@ -80,8 +80,8 @@ where
 {
     let Arrival { channel, peer, permit } = arrival;
     let taken = Rc::new(RefCell::new(None));
-    let handler = Handler { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
-    let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), handler);
+    let responder = Responder { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
+    let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
@@ -111,7 +111,7 @@ fn builder(worker: &Worker) -> http1::Builder {
 }
 
 /// The hyper service of one connection.
-struct Handler {
+struct Responder {
     worker: Rc<Worker>,
     /// The other side of the connection.
     peer: IpAddr,
@@ -123,7 +123,7 @@ struct Handler {
 #[error("the connection was taken over")]
 struct TakenOver;
 
-impl HttpService<Request<Incoming>> for Handler {
+impl HttpService<Request<Incoming>> for Responder {
     type Response = Answer;
     type Error = TakenOver;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
@@ -232,8 +232,8 @@ async fn serve_turted(call: Call) -> Outcome {
     if path == config.sse.path {
         return sse::answer(call, sse::Style::Turted).await;
     }
-    if let Some(service) = call.worker.shared.sockjs.find(path) {
-        return sockjs::answer(call, service).await;
+    if let Some(mount) = call.worker.shared.sockjs.find(path) {
+        return sockjs::answer(call, mount).await;
     }
     if path == HEALTH {
         return text(StatusCode::OK, "ok\n").into();

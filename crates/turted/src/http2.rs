@@ -42,8 +42,8 @@ type AnyBody = Either<Full<Bytes>, Guarded>;
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
     let Arrival { channel, peer, permit: _permit } = arrival;
     let activity = Rc::new(Activity::new());
-    let handler = Handler { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity) };
-    let connection = builder(&worker).serve_connection(TokioIo::new(channel), handler);
+    let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity) };
+    let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     tokio::pin!(connection);
     let wait = worker.config.limits.request_head_wait;
     tokio::select! {
@@ -125,14 +125,14 @@ impl Drop for Token {
 }
 
 /// The hyper service of one connection.
-struct Handler {
+struct Responder {
     worker: Rc<Worker>,
     /// The other side of the connection.
     peer: IpAddr,
     activity: Rc<Activity>,
 }
 
-impl Service<Request<Incoming>> for Handler {
+impl Service<Request<Incoming>> for Responder {
     type Response = Response<AnyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;

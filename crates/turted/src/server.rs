@@ -35,7 +35,7 @@ use crate::recovery::{Recovery, RecoveryLimits};
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
-use crate::transport::sockjs::{Service, Services};
+use crate::transport::sockjs::{Mount, Mounts};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
 /// Session ids name their worker in one byte.
@@ -129,8 +129,8 @@ impl Server {
             }),
             push: PushGate::new(&config),
             sockjs: match routes {
-                Routes::Turted => Services::new([Service::turted(&config)]),
-                Routes::Conformance => Services::new(conformance::sockjs::services()),
+                Routes::Turted => Mounts::new([Mount::turted(&config)]),
+                Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
             },
             polling: Permits::new(connections),
             certificates: certificates.clone(),

@@ -1,18 +1,18 @@
 //! Who is served above the transports: turted, or a test service of `turted conformance`.
 //!
-//! This is the line at which the handler is swapped. Transports carry the service of a client in
+//! This is the line at which who answers is swapped. Transports carry the service of a client in
 //! its session and hand it whole messages; it answers through the connection. No key, variable or
 //! flag sets it: it comes from the routes, and those from [`Routes`].
 
 use crate::conformance::TestService;
 
-/// Who answers the messages of a client.
+/// Who answers the messages of a client. `T` are the test services of its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum Service<T = TestService> {
     /// The product.
     Turted,
     /// What an official suite expects.
-    Test(TestService),
+    Test(T),
 }
 
 impl Service {

@@ -93,7 +93,7 @@ impl Session {
             Self::SocketIo(_) => socketio::expired(worker, connection),
             Self::WebSocket(_) => websocket::v1::expired(worker, connection),
             Self::Sse(_) => sse::expired(worker, connection),
-            Self::SockJs(session) => session.service().handler.expired(worker, connection),
+            Self::SockJs(session) => session.mount().service.expired(worker, connection),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
 use crate::service::Routes;
 use crate::tls::Certificates;
-use crate::transport::sockjs::Services;
+use crate::transport::sockjs::Mounts;
 
 /// What all workers of a node share.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) recovery: Recovery,
     pub(crate) push: PushGate,
-    pub(crate) sockjs: Services,
+    pub(crate) sockjs: Mounts,
     /// Connections.
     pub(crate) permits: Arc<Permits>,
     /// Sessions that live by requests. They outlive their connections, so those do not bound them.

@@ -62,8 +62,8 @@ pub(crate) async fn route(call: Call) -> Outcome {
     if path == WEBSOCKET_PATH {
         return transport::websocket::answer(call, Service::Test(TestService::WebSocketEcho)).await;
     }
-    if let Some(service) = call.worker.shared.sockjs.find(path) {
-        return transport::sockjs::answer(call, service).await;
+    if let Some(mount) = call.worker.shared.sockjs.find(path) {
+        return transport::sockjs::answer(call, mount).await;
     }
     text(StatusCode::NOT_FOUND, "no test service is served under this path").into()
 }

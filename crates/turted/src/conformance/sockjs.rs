@@ -9,8 +9,9 @@ use turted_core::close::Close;
 
 use crate::config::SockJs;
 use crate::connection::Connection;
+use crate::service::Service;
 use crate::session::Session;
-use crate::transport::sockjs::{Handler, Service};
+use crate::transport::sockjs::Mount;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
@@ -26,7 +27,7 @@ const AMPLIFY_MAX: u32 = 18;
 
 /// What a client is answered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TestHandler {
+pub(crate) enum SockJsTest {
     /// Every message comes back.
     Echo,
     /// The connection is closed at once.
@@ -39,11 +40,11 @@ pub(crate) enum TestHandler {
     Amplify,
 }
 
-/// All services, each with its options.
-pub(crate) fn services() -> Vec<Service> {
-    use TestHandler::{Amplify, Broadcast, Close, Echo, Ticker};
+/// All services, each at its place with its options.
+pub(crate) fn mounts() -> Vec<Mount> {
+    use SockJsTest::{Amplify, Broadcast, Close, Echo, Ticker};
     let at = |path: &str| SockJs { path: path.to_owned(), ..SockJs::default() };
-    let services = [
+    let mounts = [
         (SockJs { response_bytes: RESPONSE_BYTES, ..at("/echo") }, Echo),
         (SockJs { websocket: false, ..at("/disabled_websocket_echo") }, Echo),
         (SockJs { cookie: true, ..at("/cookie_needed_echo") }, Echo),
@@ -52,10 +53,10 @@ pub(crate) fn services() -> Vec<Service> {
         (at("/broadcast"), Broadcast),
         (at("/amplify"), Amplify),
     ];
-    services.map(|(options, handler)| Service::new(options, Handler::Test(handler))).into()
+    mounts.map(|(options, service)| Mount::new(options, Service::Test(service))).into()
 }
 
-impl TestHandler {
+impl SockJsTest {
     /// A connection is open.
     pub(crate) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
         match self {
@@ -83,7 +84,7 @@ impl TestHandler {
 /// Sends a message to all connections of `/broadcast`; the server has one worker.
 fn broadcast(worker: &Rc<Worker>, text: &str) {
     let is_listening = |connection: &&Rc<Connection>| match &connection.session {
-        Session::SockJs(session) => session.service().handler == Handler::Test(TestHandler::Broadcast),
+        Session::SockJs(session) => session.mount().service == Service::Test(SockJsTest::Broadcast),
         _ => false,
     };
     let listeners: Vec<_> = worker.registry.borrow().iter().filter(is_listening).cloned().collect();

@@ -21,15 +21,15 @@ const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8
 
 /// What the caller reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum AnswerFormat {
     /// What the node server said.
     Plain,
     /// JSON: results, and problems as RFC 9457 has them.
     Json,
 }
 
-impl Form {
-    /// The form a request asks for. `*/*` asks for nothing in particular.
+impl AnswerFormat {
+    /// The format a request asks for. `*/*` asks for nothing in particular.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut kinds = values.flat_map(|value| value.split(',')).map(|range| range.split(';').next());
@@ -68,10 +68,10 @@ pub(super) fn accepted(shape: Shape, results: &[Accepted]) -> StoredAnswer {
 }
 
 /// How many bytes the answer to an accepted push of so many dispatches has at most.
-pub(super) fn bytes_max(form: Form, dispatches: usize) -> usize {
-    match form {
-        Form::Plain => 2,
-        Form::Json => 2 + RESULT_BYTES_MAX * dispatches,
+pub(super) fn bytes_max(format: AnswerFormat, dispatches: usize) -> usize {
+    match format {
+        AnswerFormat::Plain => 2,
+        AnswerFormat::Json => 2 + RESULT_BYTES_MAX * dispatches,
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Problem {
     status: StatusCode,
     /// For programs.
     rule: &'static str,
-    /// For people. In the plain form it is the whole body.
+    /// For people. In the plain format it is the whole body.
     detail: String,
     field: Option<String>,
     index: Option<usize>,
@@ -131,13 +131,13 @@ impl Problem {
         self.rule
     }
 
-    /// The answer in the form the caller reads.
-    pub(super) fn answer(&self, form: Form) -> Answer {
-        let mut answer = match form {
+    /// The answer in the format the caller reads.
+    pub(super) fn answer(&self, format: AnswerFormat) -> Answer {
+        let mut answer = match format {
             // What the node server said carried no content type.
-            Form::Plain if self.is_old() => bare(self.status, self.detail.clone()),
-            Form::Plain => text(self.status, self.detail.clone()),
-            Form::Json => with_type(self.status, "application/problem+json", self.body()),
+            AnswerFormat::Plain if self.is_old() => bare(self.status, self.detail.clone()),
+            AnswerFormat::Plain => text(self.status, self.detail.clone()),
+            AnswerFormat::Json => with_type(self.status, "application/problem+json", self.body()),
         };
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -17,7 +17,7 @@ use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push::{self, PushLimits, Shape};
 
-use super::answer::{self, Accepted, Form, Problem};
+use super::answer::{self, Accepted, AnswerFormat, Problem};
 use super::idempotency::{Claim, Idempotency, IdempotencyLimits, StoredAnswer};
 use crate::attempts::{AttemptLimits, Attempts};
 use crate::config::Config;
@@ -115,12 +115,12 @@ impl PushGate {
 pub(crate) async fn answer(call: Call) -> Answer {
     let worker = Rc::clone(&call.worker);
     let origins = &worker.config.push.allow_origins;
-    let form = Form::of(call.request.headers());
+    let format = AnswerFormat::of(call.request.headers());
     let origin = call.request.headers().get(ORIGIN).cloned();
     let mut answer = match *call.request.method() {
         Method::POST => push(call).await.unwrap_or_else(|problem| {
             worker.metrics.refused(problem.rule());
-            problem.answer(form)
+            problem.answer(format)
         }),
         Method::OPTIONS if origins.is_none() => return bare(StatusCode::OK, ""),
         Method::OPTIONS => return cors::preflight(&call.request, origins),
@@ -143,13 +143,13 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
     let shape = parsed.shape();
     let dispatches = parsed.into_dispatches()?;
-    let form = Form::of(&head.headers);
+    let format = AnswerFormat::of(&head.headers);
     let Some(key) = idempotency_key(&head.headers)? else {
-        return Ok(dispatch(&worker, form, dispatches, began)?.answer(shape).await.into());
+        return Ok(dispatch(&worker, format, dispatches, began)?.answer(shape).await.into());
     };
-    let answer_bytes = answer::bytes_max(form, dispatches.len());
+    let answer_bytes = answer::bytes_max(format, dispatches.len());
     match gate.idempotency.claim(&key, &body, answer_bytes, Instant::now()) {
-        Claim::Granted => match dispatch(&worker, form, dispatches, began) {
+        Claim::Granted => match dispatch(&worker, format, dispatches, began) {
             Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
             Err(refusal) => {
                 gate.idempotency.release(&key);
@@ -214,13 +214,13 @@ impl Dispatched {
 
 fn dispatch(
     worker: &Worker,
-    form: Form,
+    format: AnswerFormat,
     dispatches: Vec<Dispatch>,
     began: Instant,
 ) -> Result<Dispatched, DispatchRefusal> {
-    let dispatched = match form {
-        Form::Plain => worker.dispatcher.dispatch_all(dispatches).map(|_| Dispatched::Plain),
-        Form::Json => worker.dispatcher.dispatch_counted(dispatches).map(Dispatched::Counted),
+    let dispatched = match format {
+        AnswerFormat::Plain => worker.dispatcher.dispatch_all(dispatches).map(|_| Dispatched::Plain),
+        AnswerFormat::Json => worker.dispatcher.dispatch_counted(dispatches).map(Dispatched::Counted),
     }?;
     worker.metrics.push_latency.record(began.elapsed());
     Ok(dispatched)

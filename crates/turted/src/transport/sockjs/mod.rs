@@ -1,9 +1,9 @@
 //! The SockJS transport, protocol 0.3.3: the one of turted 0.1, and of clients that a proxy denies
-//! WebSockets. What is said in it is up to the [`Service`].
+//! WebSockets. What is said in it is up to the [`Service`](crate::service::Service).
 //!
 //! | file | what |
 //! |---|---|
-//! | `service` | a prefix, its options, and who is told what comes: the line between the transport and what is said |
+//! | `mount` | a prefix, its options, and the service that is told what comes: the line between the transport and what is said |
 //! | `turted` | what turted says: the messages of turted 0.1, or turted.v1 |
 //! | `request` | an HTTP request: its route, the rules it must keep, its answer |
 //! | `headers` | what answers carry beside their body: CORS, caching, the cookie |
@@ -16,20 +16,20 @@
 //! | `sessions` | where the sessions of a worker are, and what is left of those that ended |
 
 mod headers;
+mod mount;
 mod owner;
 mod receiving;
 mod relay;
 mod request;
 mod response;
-mod service;
 mod session;
 mod sessions;
 mod turted;
 mod websocket;
 
+pub(crate) use mount::{Mount, Mounts};
 pub(crate) use owner::{Letter, receive};
 pub(crate) use receiving::Receiving;
 pub(crate) use request::answer;
-pub(crate) use service::{Handler, Service, Services};
 pub(crate) use session::{Session, end, text, timer};
 pub(crate) use sessions::Sessions;

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::sockjs::{OPEN, Transport, encode_close};
 
+use super::mount::Mount;
 use super::receiving::{Receiving, Taker};
 use super::request::{self, Refusal};
 use super::response::{Beginning, Response, put, watch};
-use super::service::Service;
 use super::session::{self, Kind, Requests, Session};
 use super::sessions::{Ended, Entry};
 use crate::connection::Connection;
@@ -39,8 +39,8 @@ pub(crate) struct Letter {
 /// Which session a request is for.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) service: Arc<Service>,
-    /// The path of the service and the id that the client chose.
+    pub(super) mount: Arc<Mount>,
+    /// The path of the mount and the id that the client chose.
     pub(super) key: String,
     /// Where the client connects from.
     pub(super) peer: IpAddr,
@@ -139,15 +139,15 @@ pub(crate) fn receive(worker: &Rc<Worker>, letter: Letter) {
 /// Opens a session that lives by requests.
 fn open(
     worker: &Rc<Worker>,
-    Place { service, key, peer }: Place,
+    Place { mount, key, peer }: Place,
     transport: Transport,
 ) -> Result<Rc<Connection>, Refusal> {
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
     let permit = worker.shared.polling.take().ok_or(Refusal::Overload)?;
-    let first_look = service.options.disconnect_delay.min(service.options.heartbeat);
-    let session = Session::new(service, Kind::Requests(Box::new(Requests::new(&key, permit))));
+    let first_look = mount.options.disconnect_delay.min(mount.options.heartbeat);
+    let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, permit))));
     let way = (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport))));
     let connection = session::open(worker, peer, session, way);
     worker.sockjs.opened(&key, connection.key);
@@ -156,7 +156,7 @@ fn open(
 }
 
 fn opened(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    Session::of(connection).service().handler.opened(worker, connection);
+    Session::of(connection).mount().service.opened(worker, connection);
 }
 
 fn is_occupied(connection: &Connection) -> bool {
@@ -250,7 +250,7 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
 /// Lets a response receive.
 fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Beginning) {
     let transport = beginning.transport;
-    let bytes = Session::of(connection).service().options.response_bytes;
+    let bytes = Session::of(connection).mount().options.response_bytes;
     let (response, begun) = Response::begin(beginning, bytes, worker.outbox());
     attach(worker, connection, transport, |receiving| receiving.stream(response, worker.outbox()));
     connection.settle(worker, begun.sent);

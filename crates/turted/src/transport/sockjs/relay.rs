@@ -39,7 +39,7 @@ pub(super) async fn run(
 ) {
     let mut body = Outlet::Body(BodyOutlet::new(queue));
     body.send(&[Frame::chunk(&prelude, 0)], worker.outbox());
-    let mut left = place.service.options.response_bytes;
+    let mut left = place.mount.options.response_bytes;
     while left > 0 {
         // Polling shares its frames with most; what the response wants is made of them here.
         let frame = tokio::select! {

@@ -13,8 +13,8 @@ use turted_core::wire::sockjs::{
 };
 
 use super::headers::{Asker, cached, not_cached, other_method, preflight};
+use super::mount::Mount;
 use super::owner::{self, Letter, Opening, Place, Wish};
-use super::service::Service;
 use super::websocket::Frames;
 use super::{relay, session, websocket};
 use crate::cors;
@@ -122,10 +122,10 @@ pub(super) fn refusal_head(form: Form, refusal: Refusal) -> Vec<u8> {
     head
 }
 
-/// Answers a request below the path of a service.
-pub(crate) async fn answer(call: Call, service: Arc<Service>) -> Outcome {
+/// Answers a request below the path of `mount`.
+pub(crate) async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
     let (worker, asker) = (Rc::clone(&call.worker), Asker::of(&call.request));
-    match serve(call, service, &asker).await {
+    match serve(call, mount, &asker).await {
         Ok(outcome) => outcome,
         Err(refusal) => {
             worker.metrics.refused(refusal.rule());
@@ -136,31 +136,31 @@ pub(crate) async fn answer(call: Call, service: Arc<Service>) -> Outcome {
     }
 }
 
-async fn serve(call: Call, service: Arc<Service>, asker: &Asker) -> Result<Outcome, Refusal> {
+async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, Refusal> {
     let worker = Rc::clone(&call.worker);
     let path = call.request.uri().path().to_owned();
-    let below = service.below(&path).ok_or(Refusal::NotFound)?;
+    let below = mount.below(&path).ok_or(Refusal::NotFound)?;
     if let Some(file) = assets::file_name(below, "/") {
         return Ok(assets::answer(&worker, file).await.into());
     }
     let route = Route::parse(below).ok_or(Refusal::NotFound)?;
-    check(&call.request, route, &service)?;
+    check(&call.request, route, &mount)?;
     let is_page = matches!(route, Route::Greeting | Route::Iframe);
     if !is_page && !cors::allows(&worker.config.allow_origins, asker.origin.as_ref()) {
         return Err(Refusal::Origin);
     }
-    let desk = Desk { worker: &worker, service: &service, asker };
+    let desk = Desk { worker: &worker, mount: &mount, asker };
     match route {
         _ if call.request.method() == Method::OPTIONS => {
             let answer = preflight(methods(route));
             Ok(if route == Route::Info { desk.shared(answer) } else { desk.of_session(answer) }.into())
         }
         Route::Greeting => Ok(text(StatusCode::OK, GREETING).into()),
-        Route::Iframe => Ok(iframe(&call.request, &service).into()),
-        Route::Info => Ok(desk.shared(info(&service)).into()),
-        Route::RawWebSocket => websocket::open(call, Arc::clone(&service), Frames::None),
+        Route::Iframe => Ok(iframe(&call.request, &mount).into()),
+        Route::Info => Ok(desk.shared(info(&mount)).into()),
+        Route::RawWebSocket => websocket::open(call, Arc::clone(&mount), Frames::None),
         Route::Receive { transport: Transport::WebSocket, .. } => {
-            websocket::open(call, Arc::clone(&service), Frames::SockJs)
+            websocket::open(call, Arc::clone(&mount), Frames::SockJs)
         }
         Route::Receive { session, transport } => receive(&desk, call, session, transport).await,
         Route::Send { session, sender } => send(&desk, call, session, sender).await.map(Outcome::Answer),
@@ -178,11 +178,11 @@ fn methods(route: Route<'_>) -> &'static str {
     }
 }
 
-/// Whether the service has the route, and the route the method.
-fn check<B>(request: &Request<B>, route: Route<'_>, service: &Service) -> Result<(), Refusal> {
+/// Whether the mount has the route, and the route the method.
+fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(), Refusal> {
     let is_websocket =
         matches!(route, Route::RawWebSocket | Route::Receive { transport: Transport::WebSocket, .. });
-    if is_websocket && !service.options.websocket {
+    if is_websocket && !mount.options.websocket {
         return Err(Refusal::NotFound);
     }
     let allowed = methods(route);
@@ -193,7 +193,7 @@ fn check<B>(request: &Request<B>, route: Route<'_>, service: &Service) -> Result
 /// Where a request is answered.
 struct Desk<'a> {
     worker: &'a Rc<Worker>,
-    service: &'a Arc<Service>,
+    mount: &'a Arc<Mount>,
     asker: &'a Asker,
 }
 
@@ -204,10 +204,10 @@ impl Desk<'_> {
         answer
     }
 
-    /// The same, with the cookie of the session if the service has one.
+    /// The same, with the cookie of the session if the mount has one.
     fn of_session(&self, answer: Answer) -> Answer {
         let mut answer = self.shared(answer);
-        if self.service.options.cookie {
+        if self.mount.options.cookie {
             self.asker.set_cookie(&mut answer);
         }
         answer
@@ -222,24 +222,24 @@ impl Desk<'_> {
     }
 
     fn place(&self, session: &str, peer: IpAddr) -> Place {
-        let key = format!("{}/{session}", self.service.options.path);
-        Place { service: Arc::clone(self.service), key, peer }
+        let key = format!("{}/{session}", self.mount.options.path);
+        Place { mount: Arc::clone(self.mount), key, peer }
     }
 }
 
-fn info(service: &Service) -> Answer {
+fn info(mount: &Mount) -> Answer {
     let mut random = [0; 4];
     getrandom::fill(&mut random).expect("the operating system gives random numbers");
     let info = Info {
-        websocket: service.options.websocket,
-        cookie_needed: service.options.cookie,
+        websocket: mount.options.websocket,
+        cookie_needed: mount.options.cookie,
         entropy: u32::from_ne_bytes(random),
     };
     not_cached(with_type(StatusCode::OK, "application/json; charset=UTF-8", info.to_json()))
 }
 
-fn iframe<B>(request: &Request<B>, service: &Service) -> Answer {
-    let page = &service.iframe;
+fn iframe<B>(request: &Request<B>, mount: &Mount) -> Answer {
+    let page = &mount.iframe;
     let known = request.headers().get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let mut answer = cached(if known.is_some_and(|tags| page.is_known(tags)) {
         bare(StatusCode::NOT_MODIFIED, "")

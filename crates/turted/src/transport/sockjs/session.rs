@@ -13,8 +13,8 @@ use turted_core::wire::sockjs::{
 };
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
+use super::mount::Mount;
 use super::receiving::{Receiving, State};
-use super::service::Service;
 use super::sessions::Ended;
 use super::turted::Protocol;
 use crate::connection::{Connection, Opening};
@@ -36,7 +36,7 @@ const INTERRUPTED: (u16, &str) = (1002, "Connection interrupted");
 /// What a connection of this transport needs beside the others.
 #[derive(Debug)]
 pub(crate) struct Session {
-    service: Arc<Service>,
+    mount: Arc<Mount>,
     kind: Kind,
     /// What turted speaks in it.
     pub(super) protocol: Cell<Protocol>,
@@ -72,8 +72,8 @@ impl Requests {
 }
 
 impl Session {
-    pub(super) fn new(service: Arc<Service>, kind: Kind) -> Self {
-        Self { service, kind, protocol: Cell::default(), id: Cell::new(None) }
+    pub(super) fn new(mount: Arc<Mount>, kind: Kind) -> Self {
+        Self { mount, kind, protocol: Cell::default(), id: Cell::new(None) }
     }
 
     /// That of a connection of this transport.
@@ -87,8 +87,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn service(&self) -> &Service {
-        &self.service
+    pub(crate) fn mount(&self) -> &Mount {
+        &self.mount
     }
 
     /// The name of the session across reconnects.
@@ -154,7 +154,7 @@ pub(super) fn message_limits(worker: &Worker) -> MessageLimits {
 /// A text message of a client on a WebSocket.
 pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, text: &str) -> Step {
     if !matches!(session.kind, Kind::Framed(_)) {
-        return session.service.handler.receive(worker, connection, text);
+        return session.mount.service.receive(worker, connection, text);
     }
     match decode_websocket(text, message_limits(worker)) {
         Ok(messages) => receive_all(worker, connection, messages),
@@ -177,10 +177,10 @@ pub(super) fn receive_all<'a>(
     connection: &Rc<Connection>,
     messages: impl IntoIterator<Item: Into<String> + AsRef<str> + 'a>,
 ) -> Step {
-    let handler = Session::of(connection).service.handler;
+    let service = Session::of(connection).mount.service;
     let mut messages = messages.into_iter();
     while let Some(message) = messages.next() {
-        let event = match handler.receive(worker, connection, message.as_ref()) {
+        let event = match service.receive(worker, connection, message.as_ref()) {
             Step::Continue => continue,
             Step::Stop => return Step::Stop,
             Step::Wait(event) => event,
@@ -193,7 +193,7 @@ pub(super) fn receive_all<'a>(
                 if connection.is_closed() {
                     return;
                 }
-                if let Step::Wait(event) = handler.receive(&worker, &connection, &message) {
+                if let Step::Wait(event) = service.receive(&worker, &connection, &message) {
                     event.await;
                 }
             }
@@ -204,7 +204,7 @@ pub(super) fn receive_all<'a>(
 
 /// Something is due for a session.
 pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, due: Due) {
-    let interval = session.service.options.heartbeat;
+    let interval = session.mount.options.heartbeat;
     let rhythm = Rhythm { interval, timeout: worker.config.websocket.ping_timeout };
     match (&session.kind, due) {
         (Kind::Framed(heartbeat), Due::Ping) => {
@@ -224,7 +224,7 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
 /// Sends a heartbeat to whoever waits for too long, and ends a session that nobody comes back to.
 /// Between two looks a receiver may come, or leave: neither deadline is longer away than the next.
 fn look_after(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session) {
-    let (heartbeat, delay) = (session.service.options.heartbeat, session.service.options.disconnect_delay);
+    let (heartbeat, delay) = (session.mount.options.heartbeat, session.mount.options.disconnect_delay);
     let now = Instant::now();
     let state = match &*connection.outlet().borrow() {
         Outlet::SockJs(receiving) => receiving.state(),
@@ -266,7 +266,7 @@ pub(crate) fn end(worker: &Worker, connection: &Connection, receiving: Receiving
         return worker.sockjs.forget(&requests.key);
     }
     let ended = Ended { waiting: waiting.into(), close: frame, _permit: permit };
-    worker.sockjs.ended(worker, &requests.key, (ended, session.service.options.disconnect_delay));
+    worker.sockjs.ended(worker, &requests.key, (ended, session.mount.options.disconnect_delay));
 }
 
 /// The framing of a session while it receives by `transport`.

@@ -15,7 +15,7 @@ use turted_core::registry::ConnectionKey;
 use crate::shared::Permit;
 use crate::worker::Worker;
 
-/// What there is under a key: the path of the service and the id in it.
+/// What there is under a key: the path of the mount and the id in it.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     Open(ConnectionKey),

@@ -109,6 +109,6 @@ fn begin_v1(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     let Some(id) = session.id() else { return };
     connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
     connection.began_after.set(connection.sent());
-    let told = (None, session.service().options.heartbeat);
+    let told = (None, session.mount().options.heartbeat);
     connection.send_message(worker, &v1::welcome(worker, connection, id, told));
 }

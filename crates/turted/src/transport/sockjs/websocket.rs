@@ -10,8 +10,8 @@ use turted_core::close::Close;
 use turted_core::limits::SOCKJS_ESCAPE_BYTES_MAX;
 use turted_core::wire::sockjs::OPEN;
 
+use super::mount::Mount;
 use super::request::Refusal;
-use super::service::Service;
 use super::session::{self, Kind, Session};
 use crate::connection::Connection;
 use crate::frame::Frame;
@@ -38,7 +38,7 @@ pub(super) enum Frames {
 }
 
 /// Turns a request into a WebSocket.
-pub(super) fn open(call: Call, service: Arc<Service>, frames: Frames) -> Result<Outcome, Refusal> {
+pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, Refusal> {
     let Call { worker, peer, request } = call;
     let key = websocket::upgrade_key_of(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?.to_owned();
     if worker.shared.life.is_draining() {
@@ -52,7 +52,7 @@ pub(super) fn open(call: Call, service: Arc<Service>, frames: Frames) -> Result<
         }
         let reader = Reader::new(&limits, &leftover);
         let socket = Rc::new(socket);
-        if let Some(connection) = begin(&worker, (peer, service, frames), &socket, &accept_response(&key)) {
+        if let Some(connection) = begin(&worker, (peer, mount, frames), &socket, &accept_response(&key)) {
             worker.clone().spawn(websocket::run(worker, connection, socket, reader));
         }
     })))
@@ -61,7 +61,7 @@ pub(super) fn open(call: Call, service: Arc<Service>, frames: Frames) -> Result<
 /// Opens a connection. The handshake and the first frame go out in one write.
 fn begin(
     worker: &Rc<Worker>,
-    (peer, service, frames): (IpAddr, Arc<Service>, Frames),
+    (peer, mount, frames): (IpAddr, Arc<Mount>, Frames),
     socket: &Rc<Socket>,
     response: &[u8],
 ) -> Option<Rc<Connection>> {
@@ -72,14 +72,14 @@ fn begin(
         Frames::None => (Kind::Raw(Heartbeat::default()), Framing::WebSocket, None),
     };
     let outlet = Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket));
-    let (heartbeat, handler) = (service.options.heartbeat, service.handler);
-    let connection = session::open(worker, peer, Session::new(service, kind), (framing, outlet));
+    let (heartbeat, service) = (mount.options.heartbeat, mount.service);
+    let connection = session::open(worker, peer, Session::new(mount, kind), (framing, outlet));
     let greeting = [response, open.as_ref().map_or(b"", Frame::bytes)].concat();
     if !write_whole(socket, &greeting) {
         connection.close(worker, Close::TransportLost);
         return None;
     }
     worker.timers.add(Instant::now() + heartbeat, connection.key, Due::Ping);
-    handler.opened(worker, &connection);
+    service.opened(worker, &connection);
     Some(connection)
 }

@@ -1,7 +1,8 @@
-//! Services: under which prefix, with which options, and who is told what clients say.
+//! Mounts: which service is under which prefix and with which options, and how it is told what clients
+//! say.
 //!
 //! This is the line between the transport and what is said: the files beside this one know requests,
-//! receivers and frames, a [`Handler`] knows none of them. It is told of a new connection and of
+//! receivers and frames, a [`Service`] knows none of them. It is told of a new connection and of
 //! each message, and answers by [`Connection::send_message`] and [`Connection::close`].
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,56 +13,48 @@ use turted_core::wire::sockjs::IframePage;
 
 use super::turted;
 use crate::config::{Config, SockJs};
-use crate::conformance;
+use crate::conformance::sockjs::SockJsTest;
 use crate::connection::Connection;
+use crate::service::Service;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
 /// The file that the page for iframes loads, if the operator names no other.
 const CLIENT_FILE: &str = "sockjs.min.js";
 
-/// One service of a server.
+/// A service at its place on a server.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub(crate) struct Mount {
     pub(crate) options: SockJs,
-    pub(crate) handler: Handler,
+    pub(crate) service: Service<SockJsTest>,
     pub(super) iframe: IframePage,
 }
 
-impl Service {
+impl Mount {
     /// A service at the path of its options.
-    pub(crate) fn new(options: SockJs, handler: Handler) -> Self {
+    pub(crate) fn new(options: SockJs, service: Service<SockJsTest>) -> Self {
         let own = format!("{}/{CLIENT_FILE}", options.path);
         let iframe = IframePage::new(options.sockjs_url.as_deref().unwrap_or(&own));
-        Self { options, handler, iframe }
+        Self { options, service, iframe }
     }
 
     /// The service of turted itself.
     pub(crate) fn turted(config: &Config) -> Self {
-        Self::new(config.sockjs.clone(), Handler::Turted)
+        Self::new(config.sockjs.clone(), Service::Turted)
     }
 
-    /// What of a path is below this service; `None` if the path is none of its.
+    /// What of a path is below this one; `None` if nothing is.
     pub(super) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-/// What is done with connections and messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handler {
-    /// They are clients of turted.
-    Turted,
-    /// What the official suite expects.
-    Test(conformance::sockjs::TestHandler),
-}
-
-impl Handler {
+impl Service<SockJsTest> {
     /// A connection is open: its client was told so, and messages can be sent.
     pub(super) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
         match self {
             Self::Turted => connection.admit(worker),
-            Self::Test(handler) => handler.opened(worker, connection),
+            Self::Test(service) => service.opened(worker, connection),
         }
     }
 
@@ -69,7 +62,7 @@ impl Handler {
     pub(super) fn receive(self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
         match self {
             Self::Turted => turted::receive(worker, connection, text),
-            Self::Test(handler) => handler.receive(worker, connection, text),
+            Self::Test(service) => service.receive(worker, connection, text),
         }
     }
 
@@ -83,23 +76,23 @@ impl Handler {
     }
 }
 
-/// All services of a server.
+/// All of a server.
 #[derive(Debug)]
-pub(crate) struct Services {
-    services: Vec<Arc<Service>>,
+pub(crate) struct Mounts {
+    mounts: Vec<Arc<Mount>>,
     /// Keyed anew at each start: clients choose the ids of sessions, and must not be able to choose the
     /// worker.
     hasher: RandomState,
 }
 
-impl Services {
-    pub(crate) fn new(services: impl IntoIterator<Item = Service>) -> Self {
-        Self { services: services.into_iter().map(Arc::new).collect(), hasher: RandomState::new() }
+impl Mounts {
+    pub(crate) fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
+        Self { mounts: mounts.into_iter().map(Arc::new).collect(), hasher: RandomState::new() }
     }
 
-    /// The service that a path belongs to.
-    pub(crate) fn find(&self, path: &str) -> Option<Arc<Service>> {
-        self.services.iter().find(|service| service.below(path).is_some()).map(Arc::clone)
+    /// The one that a path belongs to.
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Mount>> {
+        self.mounts.iter().find(|mount| mount.below(path).is_some()).map(Arc::clone)
     }
 
     /// Which of so many workers owns the session with this key.
@@ -114,24 +107,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_has_what_is_below_its_path_and_nothing_beside_it() {
-        let services = Services::new([Service::turted(&Config::default())]);
+    fn a_mount_has_what_is_below_its_path_and_nothing_beside_it() {
+        let mounts = Mounts::new([Mount::turted(&Config::default())]);
         for path in ["/turted", "/turted/", "/turted/info", "/turted/a/b/xhr"] {
-            assert!(services.find(path).is_some(), "{path}");
+            assert!(mounts.find(path).is_some(), "{path}");
         }
         for path in ["/turtedx", "/turte", "/", "/a/turted", "/Turted"] {
-            assert!(services.find(path).is_none(), "{path}");
+            assert!(mounts.find(path).is_none(), "{path}");
         }
     }
 
     #[test]
     fn every_worker_owns_sessions_and_each_session_has_one_owner() {
-        let services = Services::new([]);
+        let mounts = Mounts::new([]);
         let mut owned = [0; 3];
         for number in 0..300 {
             let key = format!("/turted/{number}");
-            let owner = services.owner(&key, 3);
-            assert_eq!(owner, services.owner(&key, 3));
+            let owner = mounts.owner(&key, 3);
+            assert_eq!(owner, mounts.owner(&key, 3));
             owned[usize::from(owner)] += 1;
         }
         assert!(owned.iter().all(|count| *count > 30), "{owned:?}");
@@ -139,10 +132,10 @@ mod tests {
 
     #[test]
     fn the_page_for_iframes_loads_what_the_operator_names() {
-        let own = Service::turted(&Config::default());
+        let own = Mount::turted(&Config::default());
         assert!(own.iframe.html().contains(r#"src="/turted/sockjs.min.js""#));
         let mut config = Config::default();
         config.sockjs.sockjs_url = Some("https://files.example/sockjs.js".into());
-        assert!(Service::turted(&config).iframe.html().contains(r#"src="https://files.example/sockjs.js""#));
+        assert!(Mount::turted(&config).iframe.html().contains(r#"src="https://files.example/sockjs.js""#));
     }
 }
