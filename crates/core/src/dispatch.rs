@@ -26,6 +26,12 @@ impl Dispatch {
         let targets = users.len() + channels.len() + usize::from(*broadcast);
         (self.event.as_str().len() + self.payload.get().len()).saturating_mul(targets)
     }
+
+    /// The same of all dispatches that are pushed together.
+    #[must_use]
+    pub fn expansion_of(dispatches: &[Self]) -> usize {
+        dispatches.iter().map(Self::expansion_bytes).fold(0, usize::saturating_add)
+    }
 }
 
 /// Whom a dispatch concerns: the union of users, channels and everyone.

@@ -135,7 +135,7 @@ impl<'a> Parsed<'a> {
             Shape::Batch => item.into_dispatch(most).map_err(|refusal| refusal.in_item(index)),
         };
         let dispatches: Vec<_> = self.items.into_iter().enumerate().map(check).collect::<Result<_, _>>()?;
-        let expansion = dispatches.iter().map(Dispatch::expansion_bytes).fold(0, usize::saturating_add);
+        let expansion = Dispatch::expansion_of(&dispatches);
         if expansion > expansion_bytes {
             return Err(Refusal::expansion_too_large(expansion, expansion_bytes));
         }

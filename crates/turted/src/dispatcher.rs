@@ -15,6 +15,7 @@ use serde_json::value::to_raw_value;
 use tokio::sync::mpsc;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::{Name, NameRefusal};
 
 use crate::handlers::{HandlerId, Handlers};
@@ -28,6 +29,8 @@ use crate::log::{self, Log, LogLimits};
 pub struct Dispatcher {
     inner: Arc<Inner>,
     source: Source,
+    /// What [`Dispatch::expansion_of`] one call may be.
+    expansion_bytes: usize,
 }
 
 /// Where dispatches come from.
@@ -70,6 +73,15 @@ pub enum DispatchRefusal {
     /// The payload cannot be written as JSON.
     #[error("the payload cannot be written as JSON")]
     Payload,
+    /// The payloads, each times the targets of its dispatch, take more memory than one push may. A large
+    /// payload is for a channel, or for several pushes.
+    #[error("payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes)")]
+    ExpansionTooLarge {
+        /// What was asked for.
+        bytes: usize,
+        /// What may be.
+        most: usize,
+    },
     /// A worker is too far behind; try again shortly.
     #[error("too many dispatches are waiting to be delivered")]
     Overload,
@@ -98,12 +110,17 @@ impl Dispatcher {
         let accepted = [0; Source::ALL.len()];
         let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false, accepted });
         let inner = Arc::new(Inner { epoch, order, handlers: Handlers::default() });
-        Self { inner, source: Source::Embed }
+        Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX }
+    }
+
+    /// The same dispatcher with another limit (`limits.expansion_bytes`).
+    pub(crate) fn with_expansion_bytes(self, expansion_bytes: usize) -> Self {
+        Self { expansion_bytes, ..self }
     }
 
     /// The same dispatcher for dispatches of this source.
     pub(crate) fn for_source(&self, source: Source) -> Self {
-        Self { inner: Arc::clone(&self.inner), source }
+        Self { source, ..self.clone() }
     }
 
     /// How many dispatches of this source were accepted.
@@ -168,7 +185,7 @@ impl Dispatcher {
     /// Sends a dispatch that is already typed.
     ///
     /// # Errors
-    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    /// [`DispatchRefusal::ExpansionTooLarge`], [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
     pub fn dispatch(&self, dispatch: Dispatch) -> Result<Cursor, DispatchRefusal> {
         self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
     }
@@ -176,7 +193,7 @@ impl Dispatcher {
     /// Sends several dispatches, all or none, with nothing in between.
     ///
     /// # Errors
-    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    /// As [`dispatch`](Self::dispatch), for all of them together.
     pub fn dispatch_all(&self, dispatches: Vec<Dispatch>) -> Result<Vec<Cursor>, DispatchRefusal> {
         self.accept(dispatches, |_| None)
     }
@@ -185,7 +202,7 @@ impl Dispatcher {
     /// dispatch reaches.
     ///
     /// # Errors
-    /// [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    /// As [`dispatch_all`](Self::dispatch_all).
     pub fn dispatch_counted(
         &self,
         dispatches: Vec<Dispatch>,
@@ -240,6 +257,10 @@ impl Dispatcher {
         dispatches: Vec<Dispatch>,
         mut reached: impl FnMut(usize) -> Option<mpsc::Sender<usize>>,
     ) -> Result<Vec<Cursor>, DispatchRefusal> {
+        let (expansion, most) = (Dispatch::expansion_of(&dispatches), self.expansion_bytes);
+        if expansion > most {
+            return Err(DispatchRefusal::ExpansionTooLarge { bytes: expansion, most });
+        }
         let now = Instant::now();
         let bytes: usize = dispatches.iter().map(log::bytes_of).sum();
         let mut accepted = Vec::with_capacity(dispatches.len());

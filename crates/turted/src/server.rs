@@ -114,7 +114,8 @@ impl Server {
             bytes: config.recovery.log_bytes,
             age: config.recovery.max_age,
         };
-        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders);
+        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders)
+            .with_expansion_bytes(config.limits.expansion_bytes);
         let connections = connection_limit(&config);
         let shared = Arc::new(Shared {
             permits: Permits::new(connections),

@@ -167,7 +167,7 @@ pub struct Limits {
     pub push_body_bytes: usize,
     /// Users and channels of one dispatch together. Default: 1,000.
     pub targets: usize,
-    /// Bytes of payloads in one push body, each times its targets. Default: 64 MiB.
+    /// Bytes of payloads in one push, each times its targets. Default: 64 MiB.
     pub expansion_bytes: usize,
     /// Dispatches of one push body. Default: 1,000.
     pub batch_dispatches: usize,

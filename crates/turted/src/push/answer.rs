@@ -202,8 +202,15 @@ impl From<BodyRefusal> for Problem {
 
 impl From<DispatchRefusal> for Problem {
     fn from(refusal: DispatchRefusal) -> Self {
-        let rule = if refusal == DispatchRefusal::Overload { "overload" } else { STOPPING };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, refusal.to_string()).retry_after(1)
+        let detail = refusal.to_string();
+        let rule = match refusal {
+            DispatchRefusal::ExpansionTooLarge { .. } => {
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "expansion-too-large", detail);
+            }
+            DispatchRefusal::Overload => "overload",
+            _ => STOPPING,
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, detail).retry_after(1)
     }
 }
 

@@ -134,6 +134,29 @@ fn a_flood_of_dispatches_is_refused_and_not_queued_without_end() {
     assert_eq!(client.events_until("last").len(), accepted, "what was accepted was delivered");
 }
 
+#[test]
+fn payloads_times_targets_are_limited_for_every_source() {
+    let most = 100;
+    let server = TestServer::with(|config| config.limits.expansion_bytes = most);
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let dispatcher = server.dispatcher().clone();
+    // The event has a byte, the payload 9 with its quotation marks.
+    let to = |users: usize| {
+        let users = (0..users).map(|number| Name::new(&format!("u{number}")).unwrap()).collect();
+        let payload = serde_json::value::to_raw_value("1234567").unwrap();
+        Dispatch { payload, targets: Targets { users, ..Targets::broadcast() }, ..dispatch() }
+    };
+    let refused = |bytes| DispatchRefusal::ExpansionTooLarge { bytes, most };
+    assert_eq!(dispatcher.dispatch(to(10)), Err(refused(110)), "everyone is a target too");
+    assert_eq!(dispatcher.dispatch_all(vec![to(5), to(4)]), Err(refused(110)), "all of them together");
+    assert_eq!(dispatcher.dispatch_counted(vec![to(10)]).unwrap_err(), refused(110));
+    assert_eq!(dispatcher.broadcast("e", &"x".repeat(98)), Err(refused(101)));
+    assert!(refused(110).to_string().contains("limits.expansion_bytes"));
+    let first = dispatcher.dispatch(to(9)).unwrap();
+    assert_eq!(first.sequence, 1, "what was refused left no trace");
+    assert_eq!(client.event().payload, "1234567");
+}
+
 fn dispatch() -> Dispatch {
     let payload = serde_json::value::to_raw_value(&1).unwrap();
     Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() }
