@@ -130,9 +130,7 @@ for (const transport of TRANSPORTS) {
       await page.ident('adam');
       assert.equal(await server.stop(), 0);
       await until(() => page.closed, 'the end of the session');
-      // Between two polls nobody can be told; the next one finds no server.
-      const isUntold = transport === 'xhr-polling' && page.closed.code === 1006;
-      if (!isUntold) assert.deepEqual([page.closed.code, page.closed.reason], [1012, 'the server is stopping']);
+      assert.deepEqual([page.closed.code, page.closed.reason], [1012, 'the server is stopping']);
       await server.run();
       const back = await open(t, server.url, [transport]);
       await back.ident('adam');

@@ -9,7 +9,7 @@ use turted_core::close::Close;
 use turted_core::limits::GOOD_BYES_PER_SECOND;
 use turted_core::registry::ConnectionKey;
 
-use crate::outlet::Waiting;
+use crate::outlet::{Outlet, Waiting};
 use crate::worker::Worker;
 
 /// Time between two looks at whose turn it is: ten connections at full pace, and no client waits
@@ -19,6 +19,10 @@ const BEAT: Duration = Duration::from_millis(10);
 /// How long a client that is told to come back may take none of the bytes that wait for it. It
 /// covers a few round trips; whoever needs longer recovers what it missed when it is back.
 const STALL: Duration = Duration::from_secs(2);
+
+/// How long a client may take to ask for the next frame after it got one, before it is taken for gone: a
+/// few round trips of a slow network. Who asks within that time is told; later there is no server to ask.
+const NEXT_REQUEST: Duration = Duration::from_secs(1);
 
 /// Tells every connection of this worker that the server stops. To be called when the fan-out is
 /// done: what was accepted is then in the outboxes at the latest.
@@ -58,23 +62,28 @@ impl Late {
         Self { key, waiting: Waiting::default(), since: Instant::now() }
     }
 
-    /// Tells it if it has taken everything, or takes nothing any more. Whether it is over.
+    /// Tells it if it has taken everything and can hear it, or takes nothing any more. Whether it is over.
     fn tell(&mut self, worker: &Worker) -> bool {
         let connection = worker.registry.borrow().get(self.key).cloned();
         let Some(connection) = connection else { return true };
-        let (is_flushed, waiting) = {
+        let (is_ready, waiting) = {
             let outlet = connection.outlet().borrow();
-            (outlet.is_flushed(), outlet.waiting())
+            (outlet.is_flushed() && !is_between_requests(&outlet), outlet.waiting())
         };
         if waiting != self.waiting {
             (self.waiting, self.since) = (waiting, Instant::now());
         }
-        let over = is_flushed || self.since.elapsed() >= STALL;
+        let over = is_ready || self.since.elapsed() >= STALL;
         if over {
             connection.close(worker, Close::Drain);
         }
         over
     }
+}
+
+/// Whether nobody is there to be told, but soon will be.
+fn is_between_requests(outlet: &Outlet) -> bool {
+    matches!(outlet, Outlet::SockJs(receiving) if receiving.is_between_requests(NEXT_REQUEST))
 }
 
 /// Over how long `connections` of a node are told.

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -90,6 +91,11 @@ impl Receiving {
     /// Whether the request that waited is gone.
     pub(super) fn is_abandoned(&self) -> bool {
         matches!(&self.receiver, Receiver::Taker(taker) if taker.is_closed())
+    }
+
+    /// Whether nobody receives since so short a time that the client is about to ask for the next frame.
+    pub(crate) fn is_between_requests(&self, longest: Duration) -> bool {
+        matches!(self.state(), State::Absent(since) if since.elapsed() < longest)
     }
 
     /// Whether somebody receives.

@@ -193,6 +193,31 @@ fn a_session_lives_as_long_as_somebody_receives() {
     assert!(client.ask(r#"{"type":"echo","data":1}"#).contains("message"));
 }
 
+/// Clients that are told one after the other: without anybody who waits for them a server that stops is gone
+/// before the last one.
+const BETWEEN_POLLS: usize = 20;
+
+#[test]
+fn the_stop_of_the_server_is_told_to_a_client_between_two_polls() {
+    let server = TestServer::new();
+    let mut backend = server.http();
+    let mut clients: Vec<_> =
+        (0..BETWEEN_POLLS).map(|_| (server.http(), format!("{}/xhr", new_session()))).collect();
+    for (http, target) in &mut clients {
+        assert_eq!(http.post(target, &[], "").text(), "o\n");
+    }
+    let stopping = std::thread::spawn(move || server.stop());
+    let started = Instant::now();
+    while backend.post("/push/", &[], r#"{"event":"e"}"#).status == 200 {
+        assert!(started.elapsed() < PATIENCE, "the server stops");
+    }
+    for (http, target) in &mut clients {
+        assert_eq!(http.post(target, &[], "").text(), "c[1012,\"the server is stopping\"]\n");
+    }
+    drop((clients, backend));
+    stopping.join().unwrap();
+}
+
 #[test]
 fn the_stop_of_the_server_is_told_to_receivers_and_opens_no_session() {
     let server = TestServer::new();
