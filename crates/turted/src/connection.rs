@@ -229,7 +229,7 @@ impl Connection {
             Outlet::Stream(stream) => {
                 let farewell = self.last_words(worker, &stream, close);
                 let is_read_on = farewell.is_some() && close != Close::Drain;
-                end_stream(&stream, farewell);
+                end_stream(worker, &stream, farewell);
                 if is_read_on {
                     worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
                 }
@@ -289,15 +289,19 @@ impl Recipient for Connection {
 }
 
 /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
-fn end_stream(stream: &Stream, farewell: Option<Vec<u8>>) {
+fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>) {
     let socket = &stream.socket;
     match farewell {
         // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
         _ if stream.is_blocked() => socket.reset(),
-        Some(farewell) => {
-            // A broken socket does not take it; the end of the stream says it too.
-            let _ = socket.try_write(&farewell);
-            socket.finish();
+        Some(mut farewell) => {
+            let written = socket.try_write(&farewell).unwrap_or(0);
+            farewell.drain(..written);
+            if farewell.is_empty() && !socket.has_unsent() {
+                return socket.finish();
+            }
+            // Nothing waits, but what was written last has filled the socket; or it is broken.
+            worker.spawn(Rc::clone(socket).say_last(farewell));
         }
         None => socket.shutdown(),
     }

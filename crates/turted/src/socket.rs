@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -120,6 +121,29 @@ impl Socket {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.tcp))
     }
 
+    /// Writes last bytes when there is room for them, and [finishes](Self::finish). Who takes nothing
+    /// for as long as a [`LINGER`] does not hear them; the end of the stream says it too.
+    pub(crate) async fn say_last(self: Rc<Self>, bytes: Vec<u8>) {
+        let _ = timeout(LINGER, self.write_all(&bytes)).await;
+        self.finish();
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() || self.has_unsent() {
+            self.writable().await?;
+            let written = match bytes {
+                [] => self.try_flush().map(|()| 0),
+                _ => self.try_write(bytes),
+            };
+            match written {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Ends both directions: the task that reads sees the end.
     pub(crate) fn shutdown(&self) {
         // An error means that the connection is gone already.
@@ -207,5 +231,53 @@ impl DetachedSocket {
     /// The runtime cannot take it.
     pub(crate) fn attach(self) -> io::Result<Socket> {
         Ok(Socket { tcp: TcpStream::from_std(self.tcp)?, tls: self.tls, permit: self.permit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tokio::net::TcpListener;
+    use tokio::task::{spawn_blocking, yield_now};
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::shared::Permits;
+
+    /// A socket that takes nothing more, how many bytes it took, and its client.
+    async fn full() -> (Rc<Socket>, usize, std::net::TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = Rc::new(Socket::new(stream, Permits::new(1).take().unwrap()));
+        let mut taken = 0;
+        // The kernel moves bytes to the client meanwhile: it is full when it stays so.
+        for _ in 0..100 {
+            while let Ok(written) = socket.try_write(&[b'x'; 4096]) {
+                taken += written;
+            }
+            yield_now().await;
+        }
+        (socket, taken, client)
+    }
+
+    #[tokio::test]
+    async fn a_last_word_waits_for_a_socket_that_is_full() {
+        let (socket, taken, mut client) = full().await;
+        let read = async {
+            sleep(Duration::from_millis(50)).await;
+            let mut all = Vec::new();
+            spawn_blocking(move || client.read_to_end(&mut all).map(|_| all)).await.unwrap().unwrap()
+        };
+        let ((), all) = tokio::join!(socket.say_last(b"last".to_vec()), read);
+        assert_eq!((all.len(), &all[all.len() - 4..]), (taken + 4, &b"last"[..]));
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_not_waited_for() {
+        let (socket, _, client) = full().await;
+        socket.say_last(b"last".to_vec()).await;
+        drop(client);
     }
 }
