@@ -102,6 +102,9 @@ for (const cell of CELLS) {
         const { server, proxy, tab } = await settled(t, cell);
         let pushed = 0;
         for (let drop = 0; drop < 5; drop++) {
+          // engine.io-client 6 that loses its probe while polling is paused asks no more until its ping times
+          // out, after 45 s; nothing a server does can wake it.
+          await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
           const back = next(tab.native, 'connect');
           const gone = next(tab.native, 'disconnect');
           const burst = Array.from({ length: 10 }, () => pushed++);
