@@ -229,7 +229,7 @@ impl Connection {
             Outlet::Stream(stream) => {
                 let farewell = self.last_words(worker, &stream, close);
                 let is_read_on = farewell.is_some() && close != Close::Drain;
-                end_stream(worker, &stream, farewell);
+                end_stream(worker, &stream, farewell, close);
                 if is_read_on {
                     worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
                 }
@@ -289,9 +289,13 @@ impl Recipient for Connection {
 }
 
 /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
-fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>) {
+fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>, close: Close) {
     let socket = &stream.socket;
     match farewell {
+        // Who is slow may still hear why it is cut.
+        Some(farewell) if stream.is_blocked() && close == Close::SlowReader => {
+            worker.spawn(Rc::clone(socket).say_last(stream.rest(), farewell));
+        }
         // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
         _ if stream.is_blocked() => socket.reset(),
         Some(mut farewell) => {
@@ -301,7 +305,7 @@ fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>) {
                 return socket.finish();
             }
             // Nothing waits, but what was written last has filled the socket; or it is broken.
-            worker.spawn(Rc::clone(socket).say_last(farewell));
+            worker.spawn(Rc::clone(socket).say_last(stream.rest(), farewell));
         }
         None => socket.shutdown(),
     }

@@ -15,6 +15,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use crate::outlet::Rest;
 use crate::shared::Permit;
 use crate::tls::Session;
 
@@ -121,11 +122,18 @@ impl Socket {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.tcp))
     }
 
-    /// Writes last bytes when there is room for them, and [finishes](Self::finish). Who takes nothing
-    /// for as long as a [`LINGER`] does not hear them; the end of the stream says it too.
-    pub(crate) async fn say_last(self: Rc<Self>, bytes: Vec<u8>) {
-        let _ = timeout(LINGER, self.write_all(&bytes)).await;
-        self.finish();
+    /// Writes last bytes when there is room for them, and [finishes](Self::finish). Who does not take
+    /// them within a [`LINGER`] does not hear them.
+    pub(crate) async fn say_last(self: Rc<Self>, rest: Rest, farewell: Vec<u8>) {
+        let said = async {
+            self.write_all(rest.bytes()).await?;
+            self.write_all(&farewell).await
+        };
+        match timeout(LINGER, said).await {
+            Ok(Ok(())) => self.finish(),
+            // The kernel's buffer would stay alive until the last byte is sent.
+            _ => self.reset(),
+        }
     }
 
     async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -201,9 +209,7 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Writes what there is room for, with one system call.
-///
-/// What the runtime knows of the socket, in memory of its own, is not looked at before the kernel
+/// Writes what there is room for. What the runtime knows of the socket, in memory of its own, is not looked at before the kernel
 /// said no: a fan-out visits thousands of sockets, none of them in the processor's cache.
 ///
 /// # Errors
@@ -270,14 +276,16 @@ mod tests {
             let mut all = Vec::new();
             spawn_blocking(move || client.read_to_end(&mut all).map(|_| all)).await.unwrap().unwrap()
         };
-        let ((), all) = tokio::join!(socket.say_last(b"last".to_vec()), read);
+        let ((), all) = tokio::join!(socket.say_last(Rest::default(), b"last".to_vec()), read);
         assert_eq!((all.len(), &all[all.len() - 4..]), (taken + 4, &b"last"[..]));
     }
 
     #[tokio::test]
     async fn who_never_reads_is_not_waited_for() {
-        let (socket, _, client) = full().await;
-        socket.say_last(b"last".to_vec()).await;
-        drop(client);
+        let (socket, taken, mut client) = full().await;
+        socket.say_last(Rest::default(), b"last".to_vec()).await;
+        let mut all = Vec::new();
+        let end = spawn_blocking(move || client.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset, "not {taken} bytes and an end");
     }
 }

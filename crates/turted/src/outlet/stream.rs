@@ -76,6 +76,23 @@ struct Backlog {
     sent: usize,
 }
 
+/// The rest of a frame of which a part is sent, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Rest(Option<HalfSent>);
+
+#[derive(Debug)]
+struct HalfSent {
+    frame: Frame,
+    sent: usize,
+    form: Form,
+}
+
+impl Rest {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |half| &half.form.bytes(&half.frame)[half.sent..])
+    }
+}
+
 impl Stream {
     pub(crate) fn new(socket: Rc<Socket>, form: Form) -> Self {
         Self { socket, form, backlog: None }
@@ -89,6 +106,14 @@ impl Stream {
     /// Whether frames wait for the socket.
     pub(crate) fn is_blocked(&self) -> bool {
         self.backlog.is_some()
+    }
+
+    /// What has to follow what is sent before anything else may: the rest of a frame.
+    pub(crate) fn rest(&self) -> Rest {
+        let backlog = self.backlog.as_ref().filter(|backlog| backlog.sent > 0);
+        Rest(backlog.and_then(|backlog| {
+            Some(HalfSent { frame: backlog.frames.front()?.clone(), sent: backlog.sent, form: self.form })
+        }))
     }
 
     /// What the client has not taken yet.

@@ -32,11 +32,26 @@ fn number_of(client: &mut Client) -> usize {
 
 /// A client on a WebSocket with a small receive buffer, which reads nothing from now on.
 fn stalled(address: std::net::SocketAddr) -> WebSocket {
+    stalled_at(address, &Kind::V3_WEBSOCKET.target("websocket", ""))
+}
+
+fn stalled_at(address: std::net::SocketAddr, target: &str) -> WebSocket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     socket.connect(&address.into()).unwrap();
-    let target = Kind::V3_WEBSOCKET.target("websocket", "");
-    WebSocket::over(Http::over(TcpStream::from(socket)), &target, &[]).unwrap()
+    WebSocket::over(Http::over(TcpStream::from(socket)), target, &[]).unwrap()
+}
+
+#[test]
+fn a_slow_reader_that_goes_on_reading_hears_why_it_was_cut() {
+    let server = TestServer::with(|config| config.limits.outbox_bytes = 64 * 1024);
+    let mut http = server.http();
+    for target in ["/ws", "/turted/websocket", &Kind::V3_WEBSOCKET.target("websocket", "")] {
+        let mut reader = stalled_at(server.address(), target);
+        let cut = (0..ROUNDS).find(|number| push(&mut http, *number) == 0);
+        assert!(cut.is_some_and(|number| number > 2), "{target}: {cut:?}");
+        assert_eq!(reader.close_code(), Some(4101), "{target}");
+    }
 }
 
 #[test]
