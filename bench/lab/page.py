@@ -26,16 +26,16 @@ all, and how long after the push was due it came.
 
 # What was measured once, by a prototype that is not kept.
 TAIL = """\
-## Tried and not kept
+## Tried once
 
 2026-11-25: Batched sends through io_uring (64 SENDs per call, MSG_DONTWAIT) need 0.68 of the CPU of a `send()` loop with 10,000
 sockets (15 interleaved repetitions; spread 0.48 to 0.95) and 0.82 (0.76 to 0.98) inside turted on a busy machine. Not kept: the gain
 over the whole server is near the threshold of 15 % and one pair in four shows none; it needs `unsafe`, which the workspace forbids;
 and under load, batching gains far more. Registered files and zero-copy add nothing at 100 bytes.
 
-2026-11-25: Another allocator. Memory before 100,000 connects that are forgotten after 20 s (`TURTED_RECOVERY_MAX_AGE`), right after, and 45 s
+2026-11-25: Allocators. Memory before 100,000 connects that are forgotten after 20 s (`TURTED_RECOVERY_MAX_AGE`), right after, and 45 s
 later: jemalloc with threads of its own that give memory back 12.1, 46.2, 11.1 MB (kept); without them 12.6, 49.6, 23.8 MB; glibc 11.9,
-56.0, 34.8 MB. CPU per connect is the same for all (90 to 92 us).
+56.0, 34.8 MB. CPU per connect and disconnect is the same for all (90 to 92 us).
 """
 
 
