@@ -94,11 +94,9 @@ class Row:
         return f">= {self.least:,} {self.unit}" if self.least is not None else ""
 
     def is_met(self):
-        """Whether the target is met; `None` without a target."""
-        if self.most is None and self.least is None:
+        """Whether the target is met; `None` without a target or a figure."""
+        if self.figure is None or (self.most is None and self.least is None):
             return None
-        if self.figure is None:
-            return False
         return self.figure.median <= self.most if self.most is not None else self.figure.median >= self.least
 
     def cells(self):
