@@ -34,7 +34,7 @@ over the whole server is near the threshold of 15 % and one pair in four shows n
 and under load, batching gains far more. Registered files and zero-copy add nothing at 100 bytes.
 
 2026-11-25: Allocators. Memory before 100,000 connects that are forgotten after 20 s (`TURTED_RECOVERY_MAX_AGE`), right after, and 45 s
-later: jemalloc with threads of its own that give memory back 12.1, 46.2, 11.1 MB (kept); without them 12.6, 49.6, 23.8 MB; glibc 11.9,
+later: jemalloc with threads of its own that give memory back 12.1, 46.2, 11.1 MB (kept, with a single one); without them 12.6, 49.6, 23.8 MB; glibc 11.9,
 56.0, 34.8 MB. CPU per connect and disconnect is the same for all (90 to 92 us).
 """
 

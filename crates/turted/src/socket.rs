@@ -209,8 +209,9 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Writes what there is room for. What the runtime knows of the socket, in memory of its own, is not looked at before the kernel
-/// said no: a fan-out visits thousands of sockets, none of them in the processor's cache.
+/// Writes what there is room for. What the runtime knows of the socket, in memory of its own, is not
+/// looked at before the kernel said no: a fan-out visits thousands of sockets, none of them in the
+/// processor's cache.
 ///
 /// # Errors
 /// `WouldBlock`: there is no room. Anything else ends the connection.
