@@ -294,7 +294,7 @@ fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>, close
     match farewell {
         // Who is slow may still hear why it is cut.
         Some(farewell) if stream.is_blocked() && close == Close::SlowReader => {
-            worker.spawn(Rc::clone(socket).say_last(stream.rest(), farewell));
+            worker.spawn(stream.say_last(farewell));
         }
         // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
         _ if stream.is_blocked() => socket.reset(),
@@ -305,7 +305,7 @@ fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>, close
                 return socket.finish();
             }
             // Nothing waits, but what was written last has filled the socket; or it is broken.
-            worker.spawn(Rc::clone(socket).say_last(stream.rest(), farewell));
+            worker.spawn(stream.say_last(farewell));
         }
         None => socket.shutdown(),
     }

@@ -18,7 +18,7 @@ use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
 use crate::transport::sockjs::Receiving;
 
 pub(crate) use body::{BodyOutlet, Queue, StreamBody};
-pub(crate) use stream::{Form, Rest, Stream};
+pub(crate) use stream::{Form, Stream};
 
 /// The Engine.IO packet that answers a polling request with nothing.
 const NOOP: &str = "6";

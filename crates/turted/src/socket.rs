@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -15,7 +14,6 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use crate::outlet::Rest;
 use crate::shared::Permit;
 use crate::tls::Session;
 
@@ -122,21 +120,11 @@ impl Socket {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.tcp))
     }
 
-    /// Writes last bytes when there is room for them, and [finishes](Self::finish). Who does not take
-    /// them within a [`LINGER`] does not hear them.
-    pub(crate) async fn say_last(self: Rc<Self>, rest: Rest, farewell: Vec<u8>) {
-        let said = async {
-            self.write_all(rest.bytes()).await?;
-            self.write_all(&farewell).await
-        };
-        match timeout(LINGER, said).await {
-            Ok(Ok(())) => self.finish(),
-            // The kernel's buffer would stay alive until the last byte is sent.
-            _ => self.reset(),
-        }
-    }
-
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes all bytes as there is room for them, and what is unsent.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() || self.has_unsent() {
             self.writable().await?;
             let written = match bytes {
@@ -238,55 +226,5 @@ impl DetachedSocket {
     /// The runtime cannot take it.
     pub(crate) fn attach(self) -> io::Result<Socket> {
         Ok(Socket { tcp: TcpStream::from_std(self.tcp)?, tls: self.tls, permit: self.permit })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-
-    use tokio::net::TcpListener;
-    use tokio::task::{spawn_blocking, yield_now};
-    use tokio::time::sleep;
-
-    use super::*;
-    use crate::shared::Permits;
-
-    /// A socket that takes nothing more, how many bytes it took, and its client.
-    async fn full() -> (Rc<Socket>, usize, std::net::TcpStream) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let socket = Rc::new(Socket::new(stream, Permits::new(1).take().unwrap()));
-        let mut taken = 0;
-        // The kernel moves bytes to the client meanwhile: it is full when it stays so.
-        for _ in 0..100 {
-            while let Ok(written) = socket.try_write(&[b'x'; 4096]) {
-                taken += written;
-            }
-            yield_now().await;
-        }
-        (socket, taken, client)
-    }
-
-    #[tokio::test]
-    async fn a_last_word_waits_for_a_socket_that_is_full() {
-        let (socket, taken, mut client) = full().await;
-        let read = async {
-            sleep(Duration::from_millis(50)).await;
-            let mut all = Vec::new();
-            spawn_blocking(move || client.read_to_end(&mut all).map(|_| all)).await.unwrap().unwrap()
-        };
-        let ((), all) = tokio::join!(socket.say_last(Rest::default(), b"last".to_vec()), read);
-        assert_eq!((all.len(), &all[all.len() - 4..]), (taken + 4, &b"last"[..]));
-    }
-
-    #[tokio::test]
-    async fn who_never_reads_is_not_waited_for() {
-        let (socket, taken, mut client) = full().await;
-        socket.say_last(Rest::default(), b"last".to_vec()).await;
-        let mut all = Vec::new();
-        let end = spawn_blocking(move || client.read_to_end(&mut all)).await.unwrap();
-        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset, "not {taken} bytes and an end");
     }
 }

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
+use tokio::time::timeout;
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 
 use super::{Outbox, Sent, Waiting};
 use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
-use crate::socket::Socket;
+use crate::socket::{LINGER, Socket};
 
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
@@ -76,23 +77,6 @@ struct Backlog {
     sent: usize,
 }
 
-/// The rest of a frame of which a part is sent, or nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Rest(Option<HalfSent>);
-
-#[derive(Debug)]
-struct HalfSent {
-    frame: Frame,
-    sent: usize,
-    form: Form,
-}
-
-impl Rest {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |half| &half.form.bytes(&half.frame)[half.sent..])
-    }
-}
-
 impl Stream {
     pub(crate) fn new(socket: Rc<Socket>, form: Form) -> Self {
         Self { socket, form, backlog: None }
@@ -108,12 +92,25 @@ impl Stream {
         self.backlog.is_some()
     }
 
-    /// What has to follow what is sent before anything else may: the rest of a frame.
-    pub(crate) fn rest(&self) -> Rest {
+    /// Writes last bytes when there is room for them, behind the rest of a frame that is half sent, and
+    /// finishes the socket. Who does not take them within a [`LINGER`] does not hear them.
+    pub(crate) fn say_last(&self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
+        let (socket, form) = (Rc::clone(&self.socket), self.form);
         let backlog = self.backlog.as_ref().filter(|backlog| backlog.sent > 0);
-        Rest(backlog.and_then(|backlog| {
-            Some(HalfSent { frame: backlog.frames.front()?.clone(), sent: backlog.sent, form: self.form })
-        }))
+        let half_sent = backlog.and_then(|backlog| Some((backlog.frames.front()?.clone(), backlog.sent)));
+        async move {
+            let said = async {
+                if let Some((frame, sent)) = &half_sent {
+                    socket.write_all(&form.bytes(frame)[*sent..]).await?;
+                }
+                socket.write_all(&farewell).await
+            };
+            match timeout(LINGER, said).await {
+                Ok(Ok(())) => socket.finish(),
+                // The kernel's buffer would stay alive until the last byte is sent.
+                _ => socket.reset(),
+            }
+        }
     }
 
     /// What the client has not taken yet.
@@ -249,4 +246,58 @@ fn write_batch(Stream { socket, form, .. }: &Stream, frames: &[Frame]) -> io::Re
         *slice = IoSlice::new(form.bytes(frame));
     }
     socket.try_write_vectored(&slices[..frames.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::task::{spawn_blocking, yield_now};
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::shared::Permits;
+
+    /// A stream whose socket takes nothing more, how many bytes it took, and its client.
+    async fn full() -> (Stream, usize, std::net::TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = Rc::new(Socket::new(stream, Permits::new(1).take().unwrap()));
+        let mut taken = 0;
+        // The kernel moves bytes to the client meanwhile: it is full when it stays so.
+        for _ in 0..100 {
+            while let Ok(written) = socket.try_write(&[b'x'; 4096]) {
+                taken += written;
+            }
+            yield_now().await;
+        }
+        (Stream::new(socket, Form::WebSocket), taken, client)
+    }
+
+    #[tokio::test]
+    async fn a_last_word_waits_for_a_socket_that_is_full() {
+        let (stream, taken, mut client) = full().await;
+        let read = async {
+            sleep(Duration::from_millis(50)).await;
+            let mut all = Vec::new();
+            spawn_blocking(move || client.read_to_end(&mut all).map(|_| all)).await.unwrap().unwrap()
+        };
+        let ((), all) = tokio::join!(stream.say_last(b"last".to_vec()), read);
+        assert_eq!((all.len(), &all[all.len() - 4..]), (taken + 4, &b"last"[..]));
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_not_waited_for() {
+        let (stream, taken, mut client) = full().await;
+        let said = stream.say_last(b"last".to_vec());
+        // As a connection does that ends.
+        drop(stream);
+        said.await;
+        let mut all = Vec::new();
+        let end = spawn_blocking(move || client.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset, "not {taken} bytes and an end");
+    }
 }
