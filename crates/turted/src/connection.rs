@@ -1,6 +1,8 @@
 //! One client, whatever its transport: the way out, and how it ends.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use crate::authenticator::Visitor;
 use crate::fanout::{Chain, Recipient};
 use crate::frame::Frame;
 use crate::metrics::{Route, Transport};
-use crate::outlet::{BodyOutlet, Outlet, Queue, Sent, Stream};
+use crate::outlet::{BodyOutlet, Outbox, Outlet, Queue, Sent, Stream};
 use crate::recovery::LostSession;
 use crate::session::Session;
 use crate::session_id::SessionId;
@@ -68,6 +70,9 @@ pub(crate) struct Connection {
     /// The name of the session across reconnects, if it can be resumed.
     pub(crate) recovery_id: Cell<Option<SessionId>>,
 }
+
+/// What a delivery looks at is as large as one line of the cache.
+const _: () = assert!(mem::offset_of!(Connection, key) <= 64);
 
 impl Connection {
     /// Gives a new client its place in the registry. It receives nothing before it is
@@ -168,11 +173,25 @@ impl Connection {
 
     /// Sends frames in order. A client that cannot take them is closed.
     pub(crate) fn send(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame]) {
+        self.send_with(worker, frames, Outlet::send);
+    }
+
+    /// Goes on sending frames. The first one was just written to the socket, with this result.
+    pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: io::Result<usize>) {
+        self.send_with(worker, frames, |outlet, frames, outbox| outlet.wrote(frames, written, outbox));
+    }
+
+    fn send_with(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        frames: &[Frame],
+        send: impl FnOnce(&mut Outlet, &[Frame], Outbox<'_>) -> Sent,
+    ) {
         if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
             self.sent.set(last.sequence());
         }
         let route = self.route();
-        let sent = self.outlet.borrow_mut().send(frames, worker.outbox());
+        let sent = send(&mut self.outlet.borrow_mut(), frames, worker.outbox());
         if let (Some(route), Sent::Yes | Sent::Blocked) = (route, sent) {
             let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
             worker.metrics.delivered(route, dispatches);

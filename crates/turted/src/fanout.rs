@@ -20,6 +20,7 @@ use turted_core::registry::Registry;
 use crate::frame::Frame;
 use crate::inbox::Delivery;
 use crate::log::Accepted;
+use crate::round::{Round, TURNS_MAX};
 use crate::wire::{Wire, WireContext};
 
 #[cfg(test)]
@@ -27,8 +28,6 @@ mod tests;
 
 /// How long one slice may take; reads, heartbeats and other dispatches wait as long.
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
-/// Writes between two looks at the clock.
-const WRITES_PER_LOOK: usize = 16;
 /// Dispatches to at most so many connections are small. They take about 100 us.
 const SMALL_CONNECTIONS_MAX: usize = 64;
 /// One write of so many goes to the connections that wait for a large dispatch, whatever is
@@ -116,7 +115,7 @@ pub(crate) struct Fanout<C> {
     large: VecDeque<Rc<C>>,
     small: VecDeque<Rc<C>>,
     writes: usize,
-    batch: Vec<Frame>,
+    round: Round<C>,
     few: Vec<Rc<C>>,
 }
 
@@ -129,7 +128,7 @@ impl<C> Default for Fanout<C> {
             large: VecDeque::new(),
             small: VecDeque::new(),
             writes: 0,
-            batch: Vec::new(),
+            round: Round::default(),
             few: Vec::new(),
         }
     }
@@ -206,14 +205,11 @@ impl<C: Recipient> Fanout<C> {
         }
     }
 
-    /// Writes connections until none waits or the slice is over. `write` is told the connection
-    /// and its frames, in order.
-    pub(crate) fn write_slice(&mut self, context: &WireContext, mut write: impl FnMut(&Rc<C>, &[Frame])) {
+    /// Writes connections until none waits or the slice is over.
+    pub(crate) fn write_slice(&mut self, context: &WireContext, mut write: impl FnMut(&Round<C>)) {
         let started = Instant::now();
-        while let Some(look) = self.write_next(context, &mut write) {
-            if look && started.elapsed() > SLICE {
-                break;
-            }
+        while !self.is_idle() && started.elapsed() <= SLICE {
+            self.write_round(TURNS_MAX, context, &mut write);
         }
         if self.is_idle() {
             self.links.clear();
@@ -226,32 +222,44 @@ impl<C: Recipient> Fanout<C> {
         let mut taken = Vec::new();
         while connection.chain().get().first != NONE {
             self.unchain(connection, context);
-            taken.append(&mut self.batch);
+            taken.append(&mut self.round.frames);
         }
         taken
     }
 
-    /// Writes one connection, if one waits: whether it is time to look at the clock.
-    fn write_next(
-        &mut self,
-        context: &WireContext,
-        write: &mut impl FnMut(&Rc<C>, &[Frame]),
-    ) -> Option<bool> {
-        let connection = self.next()?;
-        let encoded = self.unchain(&*connection, context);
-        // A connection that was in both lines has no chain the second time.
-        if !self.batch.is_empty() {
-            write(&connection, &self.batch);
-            self.batch.clear();
+    /// Writes at most so many connections.
+    fn write_round(&mut self, turns_max: usize, context: &WireContext, write: &mut impl FnMut(&Round<C>)) {
+        self.gather(turns_max, context);
+        if !self.round.is_empty() {
+            write(&self.round);
+            self.round.clear();
         }
-        if connection.chain().get().first != NONE {
-            // First again, so that it does not change its place among others.
-            match connection.chain().get().line {
-                Line::Small => self.small.push_front(connection),
-                Line::Large | Line::None => self.large.push_front(connection),
+    }
+
+    /// Collects connections and their frames in `round`, until it is long enough for a look at the clock.
+    fn gather(&mut self, turns_max: usize, context: &WireContext) {
+        while self.round.len() < turns_max
+            && self.round.frames.len() < BATCH_FRAMES_MAX
+            && let Some(connection) = self.next()
+        {
+            let gathered = self.round.frames.len();
+            let encoded = self.unchain(&*connection, context);
+            let chain = connection.chain().get();
+            if !chain.is_empty() {
+                // First again, so that it does not change its place among others.
+                match chain.line {
+                    Line::Small => self.small.push_front(Rc::clone(&connection)),
+                    Line::Large | Line::None => self.large.push_front(Rc::clone(&connection)),
+                }
+            }
+            // A connection that was in both lines has no chain the second time.
+            if self.round.frames.len() > gathered {
+                self.round.push(connection);
+            }
+            if encoded || !chain.is_empty() {
+                break;
             }
         }
-        Some(encoded || self.writes.is_multiple_of(WRITES_PER_LOOK))
     }
 
     fn next(&mut self) -> Option<Rc<C>> {
@@ -262,16 +270,17 @@ impl<C: Recipient> Fanout<C> {
         first.pop_front().or_else(|| second.pop_front())
     }
 
-    /// Collects a connection's frames in `batch`: whether one had to be encoded.
+    /// Collects a connection's frames in `round`: whether one had to be encoded.
     fn unchain(&mut self, connection: &C, context: &WireContext) -> bool {
         let chain = connection.chain().get();
         let (mut next, mut encoded) = (chain.first, false);
+        let end = self.round.frames.len() + BATCH_FRAMES_MAX;
         while let Some(link) = self.links.get(next as usize).copied()
-            && self.batch.len() < BATCH_FRAMES_MAX
+            && self.round.frames.len() < end
         {
             let slot = &mut self.slots[link.frame as usize];
             encoded |= matches!(slot.state, State::Due(..));
-            self.batch.extend(slot.take(context));
+            self.round.frames.extend(slot.take(context));
             if slot.uses == 0 {
                 self.bytes -= slot.bytes;
             }

@@ -37,6 +37,7 @@ mod push;
 mod recovery;
 mod replay;
 mod resume;
+mod round;
 pub mod server;
 mod service;
 mod session;

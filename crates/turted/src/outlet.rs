@@ -6,6 +6,7 @@
 mod body;
 mod stream;
 
+use std::io;
 use std::ops::Add;
 use std::rc::Rc;
 
@@ -72,7 +73,7 @@ pub(crate) enum Outlet {
     /// A socket that is written to as frames come.
     Stream(Stream),
     /// Frames wait for the next polling request.
-    Polling(Polling),
+    Polling(Box<Polling>),
     /// Frames wait to be taken by a response of HTTP/2.
     Body(BodyOutlet),
     /// Requests of SockJS, which take one frame each or stream for a while.
@@ -89,6 +90,14 @@ impl Outlet {
             Self::Body(body) => body.send(frames, outbox),
             Self::SockJs(receiving) => receiving.send(frames, outbox),
             Self::Closed => Sent::Gone,
+        }
+    }
+
+    /// Goes on sending frames. The first one was just written to the socket, with this result.
+    pub(crate) fn wrote(&mut self, frames: &[Frame], written: io::Result<usize>, outbox: Outbox<'_>) -> Sent {
+        match self {
+            Self::Stream(stream) => stream.wrote(frames, written, outbox),
+            no_socket => no_socket.send(frames, outbox),
         }
     }
 

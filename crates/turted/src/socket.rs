@@ -93,6 +93,11 @@ impl Socket {
         }
     }
 
+    /// The TCP connection, if bytes go onto it as they are.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        self.tls.is_none().then_some(&self.tcp)
+    }
+
     /// Writes what there is room for of one buffer.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.tls {
@@ -203,7 +208,7 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 /// `WouldBlock`: there is no room. Anything else ends the connection.
-fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match send(tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         // Once more, through the runtime: it has to watch the socket from now on.
         Err(Errno::AGAIN) => tcp.try_write(bytes),

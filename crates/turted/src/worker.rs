@@ -201,8 +201,7 @@ impl Worker {
             {
                 self.accept(&delivery);
             }
-            let write = |connection: &Rc<Connection>, frames: &[Frame]| connection.send(&self, frames);
-            self.fanout.borrow_mut().write_slice(&self.context, write);
+            self.fanout.borrow_mut().write_slice(&self.context, |round| round.write(&self));
             if !self.fanout.borrow().is_idle() {
                 yield_now().await;
             }

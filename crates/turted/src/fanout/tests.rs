@@ -1,5 +1,7 @@
 //! The fan-out without sockets: who is written when, and what waits.
 
+use std::collections::HashSet;
+
 use tokio::sync::mpsc;
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::membership::Since;
@@ -78,15 +80,26 @@ impl Bench {
         self.accept(Targets::user(user(number)), 1)
     }
 
-    /// Writes one connection: its number, and those of its dispatches.
-    fn write(&mut self) -> Option<(usize, Vec<u64>)> {
-        let mut written = None;
-        while written.is_none() && !self.fanout.is_idle() {
-            self.fanout.write_next(&self.context, &mut |peer: &Rc<Peer>, frames: &[Frame]| {
-                written = Some((peer.number, frames.iter().map(Frame::sequence).collect()));
-            });
-        }
+    /// Writes one round: the number of each connection in it, and those of its dispatches.
+    fn round(&mut self, turns_max: usize) -> Vec<(usize, Vec<u64>)> {
+        let mut written = Vec::new();
+        self.fanout.write_round(turns_max, &self.context, &mut |round: &Round<Peer>| {
+            let turns = round.turns();
+            written =
+                turns.map(|(peer, all)| (peer.number, all.iter().map(Frame::sequence).collect())).collect();
+        });
         written
+    }
+
+    /// Writes one connection.
+    fn write(&mut self) -> Option<(usize, Vec<u64>)> {
+        while !self.fanout.is_idle() {
+            let written = self.round(1);
+            if !written.is_empty() {
+                return written.into_iter().next();
+            }
+        }
+        None
     }
 
     fn write_all(&mut self) -> Vec<(usize, Vec<u64>)> {
@@ -160,9 +173,14 @@ fn whatever_is_dispatched_and_written_when_everybody_gets_all_in_order() {
                     let sequence = bench.notify(number);
                     expected[number].push(sequence);
                 }
-                _ => (0..below(40)).filter_map(|_| bench.write()).for_each(|(number, mut sequences)| {
-                    received[number].append(&mut sequences);
-                }),
+                _ => {
+                    for _ in 0..below(20) {
+                        let written = bench.round(1 + below(TURNS_MAX as u64));
+                        let peers: HashSet<_> = written.iter().map(|(number, _)| *number).collect();
+                        assert_eq!(peers.len(), written.len(), "a connection is in a round once");
+                        written.into_iter().for_each(|(number, mut all)| received[number].append(&mut all));
+                    }
+                }
             }
         }
         bench.write_all().into_iter().for_each(|(number, mut all)| received[number].append(&mut all));
@@ -190,6 +208,22 @@ fn a_connection_that_receives_much_is_written_in_parts_and_in_order() {
     let written = bench.write_all();
     assert_eq!(written.len(), 3);
     assert_eq!(written.into_iter().flat_map(|(_, sequences)| sequences).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_round_is_short_however_much_waits() {
+    let mut bench = Bench::new(MANY);
+    bench.broadcast();
+    let rounds = [bench.round(TURNS_MAX), bench.round(TURNS_MAX)];
+    assert_eq!(rounds.map(|round| round.len()), [1, TURNS_MAX], "the one that encodes, and a full one");
+    bench.write_all();
+    (0..=BATCH_FRAMES_MAX).for_each(|_| _ = bench.broadcast());
+    while !bench.fanout.is_idle() {
+        let round = bench.round(TURNS_MAX);
+        let frames: Vec<_> = round.iter().map(|(_, sequences)| sequences.len()).collect();
+        assert!(frames.iter().sum::<usize>() < 2 * BATCH_FRAMES_MAX, "{frames:?}");
+        assert!(frames.iter().all(|&frames| frames <= BATCH_FRAMES_MAX), "{frames:?}");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) fn open_polling(
         PollingReader::Script(_) => session.posting_forms(),
         PollingReader::Text | PollingReader::TextOrBytes => session,
     };
-    let outlet = Outlet::Polling(Polling::new(format));
+    let outlet = Outlet::Polling(Box::new(Polling::new(format)));
     let connection = session::open(worker, newcomer.peer, session, outlet);
     let handshake = session::handshake(worker, &connection, session::Opening::Polling);
     // The CONNECT goes with the handshake.
