@@ -17,7 +17,7 @@ bench *ARGS:
 timing:
     cargo test --release --locked --package turted-core --test timing -- --ignored --nocapture --test-threads 1
 
-# Measures this server beside others: about 10 minutes, --quick 4. Writes docs/benchmarks.md.
+# Measures this server beside others: about 20 minutes, --quick 4. Writes docs/benchmarks.md.
 compare *ARGS:
     bench/compare {{ARGS}}
 

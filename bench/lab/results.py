@@ -62,11 +62,15 @@ class Results:
         found = [pick(report, place) for report in self.reports(job, server).values()]
         return Figure.of(found)
 
-    def ratio(self, over, under):
-        """One figure divided by another, each (job, server, place), within each repetition."""
+    def ratio(self, *pairs):
+        """One figure divided by another, within each repetition. A pair is both, each (job, server, place);
+        several pairs are several measurements of the same."""
+        return Figure.of([quotient for over, under in pairs for quotient in self.quotients(over, under)])
+
+    def quotients(self, over, under):
         above, below = self.reports(*over[:2]), self.reports(*under[:2])
         pairs = [(pick(above[n], over[2]), pick(below[n], under[2])) for n in above if n in below]
-        return Figure.of([a / b for a, b in pairs if a is not None and b])
+        return [a / b for a, b in pairs if a is not None and b]
 
 
 class Figure:
