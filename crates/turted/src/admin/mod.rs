@@ -32,7 +32,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -94,12 +94,22 @@ impl Admin {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let serving = Serving { state, tasks: TaskTracker::new(), ending: ending.clone() };
         let end = ended.clone().drop_guard();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // The thread comes first and waits for its runtime: whoever starts a server may be in a runtime
+        // of its own, where no other one may be dropped, so none must be left over.
+        let (give, given) = std::sync::mpsc::sync_channel::<Runtime>(1);
         let work = move || {
             let _end = end;
-            runtime.block_on(serving.run(listener));
+            // Without a runtime the start has failed.
+            if let Ok(runtime) = given.recv() {
+                runtime.block_on(serving.run(listener));
+            }
         };
         thread::Builder::new().name("turted-admin".into()).spawn(work)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        if let Err(left) = give.send(runtime) {
+            left.0.shutdown_background();
+            return Err(io::Error::other("the admin thread ended"));
+        }
         Ok(Self { address, ending: ending.drop_guard(), ended })
     }
 

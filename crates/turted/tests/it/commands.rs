@@ -145,3 +145,17 @@ fn completions_know_every_command_in_every_shell() {
         }
     }
 }
+
+#[test]
+fn a_thread_that_cannot_start_is_an_error_and_no_panic() {
+    // No thread gets a stack of 1 PiB, whoever runs the test.
+    let stack = ("RUST_MIN_STACK", "1125899906842624");
+    for (thread, admin) in [("that of the admin listener", "127.0.0.1:0"), ("that of a worker", "")] {
+        let variables = [stack, ("TURTED_ADMIN_LISTEN", admin)];
+        let output = turted(&["serve", "--listen", "127.0.0.1:0", "--workers", "2"], &variables);
+        let (code, text) = complaint(&output);
+        assert_eq!(code, Some(1), "{thread}: {text}");
+        assert!(text.starts_with("turted: cannot start a thread: "), "{thread}: {text}");
+        assert_eq!(text.lines().count(), 1, "{thread}: {text}");
+    }
+}
