@@ -141,13 +141,14 @@ impl Server {
         let node = Node { config, dispatcher: dispatcher.for_source(Source::Rest), shared };
         let (end, ended) = mpsc::channel(1);
         let inlets = listeners.into_iter().zip(inboxes).zip(mails);
-        let workers = inlets
-            .zip(0..=u8::MAX)
-            .map(|(((listener, inbox), mail), index)| {
-                node.start(index, Inlets { listener, inbox, mail }, End(end.clone()))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { address, dispatcher, certificates, shared: node.shared, admin, workers, ended })
+        let (shared, workers) = (Arc::clone(&node.shared), Vec::new());
+        // Whole before its first worker runs: dropping it stops those that run when one cannot start.
+        let mut server = Self { address, dispatcher, certificates, shared, admin, workers, ended };
+        for (((listener, inbox), mail), index) in inlets.zip(0..=u8::MAX) {
+            let inlets = Inlets { listener, inbox, mail };
+            server.workers.push(node.start(index, inlets, End(end.clone()))?);
+        }
+        Ok(server)
     }
 
     /// The address it listens on.
