@@ -1,16 +1,16 @@
 //! Answers to pushes with an `Idempotency-Key`: a backend that heard nothing may ask again without
 //! dispatching twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::tidy::{PORTION, shrink_map, shrink_queue};
+use crate::tidy::{PORTION, shrink_map};
 
-/// What a key takes beside its own text and its answer: its places in a map and a queue.
+/// What a key takes beside its own text and its answer: its places by name and by age.
 const ENTRY_BYTES: usize = 256;
 
 /// How many keys are kept, and how long.
@@ -56,12 +56,16 @@ struct Kept {
     by_key: HashMap<String, Entry>,
     /// Bytes of those, as large as their answers may become.
     bytes: usize,
-    order: VecDeque<(Instant, String)>,
+    /// The same keys by the number of their claim: the oldest first, and each is found to be freed.
+    by_claim: BTreeMap<u64, String>,
+    /// The number of the next claim.
+    next: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     body: [u8; 32],
+    claim: u64,
     claimed_at: Instant,
     answer: Option<StoredAnswer>,
     bytes: usize,
@@ -76,19 +80,24 @@ impl Idempotency {
     pub(crate) fn claim(&self, key: &str, body: &[u8], answer_bytes: usize, now: Instant) -> Claim {
         let body: [u8; 32] = Sha256::digest(body).into();
         let bytes = ENTRY_BYTES + 2 * key.len() + answer_bytes;
-        let mut kept = self.kept();
-        kept.evict(now, self.limits.age, usize::MAX);
+        let kept = &mut *self.kept();
+        let mut has_more = kept.evict(now, self.limits.age);
         match kept.by_key.get(key) {
+            // Perhaps one of many that are too old.
+            Some(entry) if entry.is_old(now, self.limits.age) => kept.remove(key),
             Some(entry) if entry.body != body => return Claim::OtherBody,
             Some(Entry { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
             Some(_) => return Claim::UnderWay,
-            None if kept.order.len() >= self.limits.keys => return Claim::Full,
-            None if kept.bytes + bytes > self.limits.bytes => return Claim::Full,
             None => {}
         }
-        kept.bytes += bytes;
-        kept.by_key.insert(key.to_owned(), Entry { body, claimed_at: now, answer: None, bytes });
-        kept.order.push_back((now, key.to_owned()));
+        while !kept.has_room(bytes, self.limits) {
+            // A long answer may need the room of several portions of short ones.
+            if !has_more {
+                return Claim::Full;
+            }
+            has_more = kept.evict(now, self.limits.age);
+        }
+        kept.insert(key, Entry { body, claim: kept.next, claimed_at: now, answer: None, bytes });
         Claim::Granted
     }
 
@@ -104,20 +113,15 @@ impl Idempotency {
 
     /// Frees `key`: the push that claimed it was not accepted and may be tried again.
     pub(crate) fn release(&self, key: &str) {
-        let mut kept = self.kept();
-        kept.remove(key);
-        // Released as soon as claimed, so it stands at the very end.
-        if kept.order.back().is_some_and(|(_, last)| last == key) {
-            kept.order.pop_back();
-        }
+        self.kept().remove(key);
     }
 
     /// Frees a portion of the keys that are too old: whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         let mut kept = self.kept();
-        let has_more = kept.evict(now, self.limits.age, PORTION);
+        let has_more = kept.evict(now, self.limits.age);
         if !has_more {
-            kept.shrink();
+            shrink_map(&mut kept.by_key);
         }
         has_more
     }
@@ -132,34 +136,48 @@ impl Idempotency {
     }
 }
 
+impl Entry {
+    fn is_old(&self, now: Instant, age: Duration) -> bool {
+        now.duration_since(self.claimed_at) > age
+    }
+}
+
 impl Kept {
+    fn has_room(&self, bytes: usize, limits: IdempotencyLimits) -> bool {
+        self.by_key.len() < limits.keys && self.bytes + bytes <= limits.bytes
+    }
+
+    fn insert(&mut self, key: &str, entry: Entry) {
+        self.bytes += entry.bytes;
+        self.next = entry.claim + 1;
+        self.by_claim.insert(entry.claim, key.to_owned());
+        self.by_key.insert(key.to_owned(), entry);
+    }
+
     fn remove(&mut self, key: &str) {
         if let Some(entry) = self.by_key.remove(key) {
             self.bytes -= entry.bytes;
+            self.by_claim.remove(&entry.claim);
         }
     }
 
-    /// Frees at most so many keys that are too old: whether there are more.
-    fn evict(&mut self, now: Instant, age: Duration, mut most: usize) -> bool {
-        while let Some((claimed_at, _)) = self.order.front()
-            && now.duration_since(*claimed_at) > age
-        {
-            if most == 0 {
-                return true;
+    /// Frees a portion of the keys that are too old: whether there are more. Were it all, the first
+    /// push after a quiet time would hold the lock for milliseconds.
+    fn evict(&mut self, now: Instant, age: Duration) -> bool {
+        for _ in 0..PORTION {
+            if !self.has_old(now, age) {
+                return false;
             }
-            most -= 1;
-            let Some((claimed_at, key)) = self.order.pop_front() else { break };
-            // The key may have been released and claimed again since.
-            if self.by_key.get(&key).is_some_and(|entry| entry.claimed_at == claimed_at) {
+            if let Some((_, key)) = self.by_claim.pop_first() {
                 self.remove(&key);
             }
         }
-        false
+        self.has_old(now, age)
     }
 
-    fn shrink(&mut self) {
-        shrink_map(&mut self.by_key);
-        shrink_queue(&mut self.order);
+    fn has_old(&self, now: Instant, age: Duration) -> bool {
+        let oldest = self.by_claim.first_key_value().and_then(|(_, key)| self.by_key.get(key));
+        oldest.is_some_and(|entry| entry.is_old(now, age))
     }
 }
 
@@ -209,7 +227,43 @@ mod tests {
         assert_eq!(store.keys(), 5_000 - PORTION);
         while store.tidy(late) {}
         let kept = store.kept();
-        assert_eq!((kept.by_key.capacity(), kept.order.capacity(), kept.bytes), (0, 0, 0));
+        assert_eq!((kept.by_key.capacity(), kept.by_claim.len(), kept.bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_key_that_is_released_takes_no_place_whoever_claimed_since() {
+        let (store, now) = store();
+        for round in 0..10 {
+            // Two workers claim, and neither push is accepted.
+            for key in ["a", "b"] {
+                assert_eq!(store.claim(key, b"", 2, now), Claim::Granted, "round {round}");
+            }
+            assert_eq!(store.claim("c", b"", 2, now), Claim::Full);
+            store.release("a");
+            store.release("b");
+        }
+        let kept = store.kept();
+        assert_eq!((kept.by_key.len(), kept.by_claim.len(), kept.bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_claim_frees_a_portion_and_takes_no_key_for_valid_that_is_too_old() {
+        let age = Duration::from_secs(300);
+        let one = ENTRY_BYTES + 2 * 3 + 2;
+        let bytes = 1_000 * one;
+        let store = Idempotency::new(IdempotencyLimits { keys: 1_000, bytes, age });
+        let now = Instant::now();
+        for number in 0..1_000 {
+            assert_eq!(store.claim(&format!("{number:03}"), b"", 2, now), Claim::Granted);
+        }
+        let late = now + age + Duration::from_secs(1);
+        assert_eq!(store.claim("999", b"other", 2, late), Claim::Granted);
+        assert_eq!(store.keys(), 1_000 - PORTION, "it took the place of the old one");
+        assert_eq!(store.claim("999", b"other", 2, late), Claim::UnderWay);
+        let most = bytes - one - (ENTRY_BYTES + 2);
+        assert_eq!(store.claim("1", b"", most, late), Claim::Granted, "by as many portions as it needs");
+        assert_eq!((store.keys(), store.kept().bytes), (2, bytes));
+        assert_eq!(store.claim("2", b"", 0, late), Claim::Full, "what is valid stays");
     }
 
     #[test]
