@@ -134,8 +134,8 @@ pub const WRONG_PASSWORDS_MAX: u32 = 10;
 pub const WRONG_IDENTS_MAX: u32 = 10;
 /// The window of [`WRONG_PASSWORDS_MAX`] and [`WRONG_IDENTS_MAX`].
 pub const PASSWORD_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses remembered for [`WRONG_PASSWORDS_MAX`], and for [`WRONG_IDENTS_MAX`]: 100,000 take
-/// about 5 MB.
+/// Addresses remembered for [`WRONG_PASSWORDS_MAX`], for [`WRONG_IDENTS_MAX`] and for wrong tokens of
+/// operators: 100,000 take about 12 MB. The oldest give way to more.
 pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
 
 /// How long the answer to an `Idempotency-Key` is kept.

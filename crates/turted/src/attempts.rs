@@ -1,9 +1,11 @@
 //! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::tidy::{PORTION, shrink_map, shrink_queue};
 
 /// How often one address may guess wrong in a window, and how many addresses are remembered.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +15,21 @@ pub(crate) struct AttemptLimits {
     pub(crate) addresses: usize,
 }
 
-/// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up.
+/// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up and a
+/// portion of what is over.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     limits: AttemptLimits,
-    wrong: Mutex<HashMap<IpAddr, Wrong>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    wrong: HashMap<IpAddr, Wrong>,
+    /// In the order in which their windows began; may name addresses whose window began anew since.
+    order: VecDeque<(Instant, IpAddr)>,
+    /// When it was last told that the oldest give way.
+    told_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,40 +40,104 @@ struct Wrong {
 
 impl Attempts {
     pub(crate) fn new(limits: AttemptLimits) -> Self {
-        Self { limits, wrong: Mutex::default() }
+        Self { limits, kept: Mutex::default() }
     }
 
     /// How long an address has to wait before it may try again; `None` if it need not.
     ///
     /// A right guess does not help meanwhile: the answer would tell a guesser that it is one.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let wrong = *self.wrong().get(&network(address))?;
+        let wrong = *self.kept().wrong.get(&network(address))?;
         let left = self.limits.window.checked_sub(now.duration_since(wrong.since))?;
         (wrong.count >= self.limits.attempts).then_some(left)
     }
 
     /// Counts a wrong guess: whether it was the last one that is let in.
     pub(crate) fn count(&self, address: IpAddr, now: Instant) -> bool {
-        let AttemptLimits { window, addresses, .. } = self.limits;
-        let is_over = |entry: &Wrong| now.duration_since(entry.since) > window;
-        let mut wrong = self.wrong();
-        if wrong.len() >= addresses {
-            wrong.retain(|_, entry| !is_over(entry));
-        }
-        if wrong.len() >= addresses && !wrong.contains_key(&network(address)) {
-            tracing::warn!(addresses, "wrong guesses from more addresses than are remembered");
-            return false;
-        }
-        let entry = wrong.entry(network(address)).or_insert(Wrong { count: 0, since: now });
-        if is_over(entry) {
-            *entry = Wrong { count: 0, since: now };
-        }
-        entry.count = entry.count.saturating_add(1);
-        entry.count == self.limits.attempts
+        let kept = &mut *self.kept();
+        kept.evict(now, self.limits.window);
+        let wrong = kept.entry(network(address), now, self.limits);
+        wrong.count = wrong.count.saturating_add(1);
+        wrong.count == self.limits.attempts
     }
 
-    fn wrong(&self) -> MutexGuard<'_, HashMap<IpAddr, Wrong>> {
-        self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets a portion of the guesses whose window is over: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let kept = &mut *self.kept();
+        let has_more = kept.evict(now, self.limits.window);
+        if !has_more {
+            shrink_map(&mut kept.wrong);
+            shrink_queue(&mut kept.order);
+        }
+        has_more
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wrong {
+    fn is_over(&self, now: Instant, window: Duration) -> bool {
+        now.duration_since(self.since) > window
+    }
+}
+
+impl Kept {
+    /// What is counted for an address, in a window that is not over. The oldest gives way if there is
+    /// no place: it may begin anew, but nobody can guess without end, and nobody else is kept out.
+    fn entry(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> &mut Wrong {
+        let AttemptLimits { window, addresses, .. } = limits;
+        if !self.wrong.contains_key(&address) {
+            while self.wrong.len() >= addresses && self.forget_oldest() {
+                self.tell(now, limits);
+            }
+        }
+        let began = Wrong { count: 0, since: now };
+        let wrong = self.wrong.entry(address).or_insert_with(|| {
+            self.order.push_back((now, address));
+            began
+        });
+        // Perhaps one of many that are over.
+        if wrong.is_over(now, window) {
+            self.order.push_back((now, address));
+            *wrong = began;
+        }
+        wrong
+    }
+
+    /// Forgets a portion of the guesses whose window is over: whether there are more.
+    fn evict(&mut self, now: Instant, window: Duration) -> bool {
+        let is_over = |since: Instant| now.duration_since(since) > window;
+        for _ in 0..PORTION {
+            let Some((since, _)) = self.order.front() else { return false };
+            if !is_over(*since) {
+                return false;
+            }
+            self.forget_oldest();
+        }
+        self.order.front().is_some_and(|(since, _)| is_over(*since))
+    }
+
+    /// Forgets the window that began first; whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((since, address)) = self.order.pop_front() else { return false };
+        // It may have begun anew since.
+        if self.wrong.get(&address).is_some_and(|wrong| wrong.since == since) {
+            self.wrong.remove(&address);
+        }
+        true
+    }
+
+    /// Logs that the oldest give way, once in a window: whoever has so many addresses could fill the log too.
+    fn tell(&mut self, now: Instant, AttemptLimits { window, addresses, .. }: AttemptLimits) {
+        if self.told_at.is_none_or(|told| now.duration_since(told) > window) {
+            self.told_at = Some(now);
+            tracing::warn!(
+                addresses,
+                "wrong guesses from more addresses than are remembered: the oldest are forgotten"
+            );
+        }
     }
 }
 
@@ -117,8 +193,47 @@ mod tests {
         for host in 1..=9 {
             attempts.count(address(&format!("127.0.0.{host}")), now);
         }
-        assert_eq!(attempts.wrong().len(), 2);
+        assert_eq!(attempts.kept().wrong.len(), 2);
         attempts.count(address("127.0.1.1"), now + Duration::from_secs(61));
-        assert_eq!(attempts.wrong().len(), 1, "those that are over give way");
+        assert_eq!(attempts.kept().wrong.len(), 1, "those that are over give way");
+    }
+
+    #[test]
+    fn the_oldest_gives_way_and_everybody_has_as_many_attempts() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        for number in 1..=9 {
+            let guesser = address(&format!("127.0.0.{number}"));
+            let turn = now + Duration::from_secs(number);
+            assert_eq!(attempts.blocked(guesser, turn), None, "nobody is kept out");
+            for guess in 1..=3 {
+                assert_eq!(attempts.count(guesser, turn), guess == 3);
+            }
+            assert!(attempts.blocked(guesser, turn).is_some());
+        }
+        let late = now + Duration::from_secs(9);
+        assert!(attempts.blocked(address("127.0.0.8"), late).is_some());
+        assert_eq!(attempts.blocked(address("127.0.0.7"), late), None, "two are remembered");
+    }
+
+    #[test]
+    fn guesses_whose_window_is_over_go_in_portions_and_their_memory_with_them() {
+        let attempts = Attempts::new(AttemptLimits { addresses: 5_000, ..LIMITS });
+        let now = Instant::now();
+        let guesser = |number: u32| IpAddr::from((0x7f00_0000 + number).to_be_bytes());
+        for number in 0..5_000 {
+            attempts.count(guesser(number), now);
+        }
+        assert!(!attempts.tidy(now), "no window is over");
+        let late = now + LIMITS.window + Duration::from_secs(1);
+        attempts.count(guesser(4_999), late);
+        assert_eq!(attempts.kept().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
+        assert_eq!(attempts.kept().wrong[&guesser(4_999)].count, 1, "and begins anew");
+        assert!(attempts.tidy(late), "there is more");
+        while attempts.tidy(late) {}
+        assert_eq!(attempts.kept().wrong.len(), 1, "what began anew stays");
+        while attempts.tidy(late + late.duration_since(now)) {}
+        let kept = attempts.kept();
+        assert_eq!((kept.wrong.len(), kept.order.len()), (0, 0));
+        assert!(kept.wrong.capacity() < 100 && kept.order.capacity() < 100);
     }
 }

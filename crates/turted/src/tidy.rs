@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::worker::Worker;
 
@@ -19,7 +20,7 @@ pub(crate) const PORTION: usize = 64;
 /// A wake-up per second is as cheap as none, and what is kept for a second is gone a second later.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Ten seconds more or less do not matter to what was kept for minutes.
-const INTERVAL_MAX: Duration = Duration::from_secs(10);
+pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// Containers of fewer entries are not worth a second thought.
 const SPARE: usize = 1_024;
 
@@ -27,8 +28,13 @@ const SPARE: usize = 1_024;
 pub(crate) async fn run(worker: Rc<Worker>) {
     let interval = worker.config.recovery.max_age.clamp(INTERVAL_MIN, INTERVAL_MAX);
     let ending = worker.shared.life.ending.clone();
+    every(interval, ending, |now| forget(&worker, now)).await;
+}
+
+/// Lets `forget` forget at each interval until the end, portion by portion while it has more.
+pub(crate) async fn every(interval: Duration, ending: CancellationToken, forget: impl Fn(Instant) -> bool) {
     while ending.run_until_cancelled(sleep(interval)).await.is_some() {
-        while forget(&worker, Instant::now()) {
+        while forget(Instant::now()) {
             yield_now().await;
         }
     }
@@ -39,8 +45,9 @@ fn forget(worker: &Worker, now: Instant) -> bool {
     let shared = &worker.shared;
     let dispatches = worker.dispatcher.read_log(|log| log.tidy(now));
     let sessions = shared.recovery.tidy(now);
-    let answers = shared.push.tidy(now);
-    dispatches || sessions || answers
+    let pushes = shared.push.tidy(now);
+    let idents = shared.gate.tidy(now);
+    dispatches || sessions || pushes || idents
 }
 
 /// Gives back what a map has room for beyond need, if that is most of it.

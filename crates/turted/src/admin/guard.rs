@@ -45,6 +45,11 @@ impl Guard {
         }
     }
 
+    /// Forgets a portion of the guesses that are too old: whether there are more.
+    pub(super) fn tidy(&self, now: Instant) -> bool {
+        self.wrong_tokens.tidy(now)
+    }
+
     pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
         let Some(token) = &self.token else {
             return if self.is_loopback { check_host(headers) } else { Ok(()) };

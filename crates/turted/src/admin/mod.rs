@@ -42,6 +42,7 @@ use turted_core::limits::{ACCEPT_BACKOFF_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HE
 use crate::config::{AdminListen, Config};
 use crate::http::{Answer, HEALTH, allow, answer, text};
 use crate::server::ServerError;
+use crate::tidy;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
 
@@ -144,6 +145,8 @@ struct Serving {
 
 impl Serving {
     async fn run(self, listener: std::net::TcpListener) {
+        let (state, ending) = (Arc::clone(&self.state), self.ending.clone());
+        self.tasks.spawn(tidy::every(tidy::INTERVAL_MAX, ending, move |now| state.guard.tidy(now)));
         match TcpListener::from_std(listener) {
             Ok(listener) => self.accept(listener).await,
             Err(error) => tracing::error!(%error, "the admin listener cannot be served"),

@@ -185,6 +185,11 @@ impl Gate {
         !matches!(self.verifier, Verifier::Core(_))
     }
 
+    /// Forgets a portion of the guesses that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        self.wrong.tidy(now)
+    }
+
     /// Decides who `visitor` is, who sent `ident`.
     pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         let address = visitor.address;

@@ -193,7 +193,8 @@ pub struct Limits {
     pub wrong_idents: u32,
     /// The window of `wrong_passwords` and `wrong_idents`. Default: 60 s.
     pub password_window: Duration,
-    /// Addresses remembered for `wrong_passwords`, and for `wrong_idents`. Default: 100,000.
+    /// Addresses remembered for `wrong_passwords`, and for `wrong_idents`; the oldest give way.
+    /// Default: 100,000.
     pub password_addresses: usize,
     /// How long the answer to an `Idempotency-Key` is kept. Default: 300 s.
     pub idempotency_age: Duration,

@@ -60,9 +60,11 @@ impl PushGate {
         }
     }
 
-    /// Frees a portion of the idempotency keys that are too old: whether there are more.
+    /// Forgets a portion of the guesses and idempotency keys that are too old: whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
-        self.idempotency.tidy(now)
+        let guesses = self.attempts.tidy(now);
+        let keys = self.idempotency.tidy(now);
+        guesses || keys
     }
 
     /// How many idempotency keys are in use.

@@ -117,6 +117,24 @@ fn guesses_that_are_made_at_once_are_counted_one_by_one() {
 }
 
 #[test]
+fn a_guesser_with_more_addresses_than_are_remembered_has_no_more_attempts_with_each_and_keeps_nobody_out() {
+    let server = TestServer::with(|config| {
+        config.push.password = Some("tiger".into());
+        config.limits.wrong_passwords = 2;
+        config.limits.password_addresses = 3;
+    });
+    let guess = |host: u8, password: &str| {
+        let body = format!(r#"{{"event":"e","targets":{{}},"auth":"{password}"}}"#);
+        from([127, 0, 1, host], server.address()).post("/push/", &[], body).status
+    };
+    for host in 1..=20 {
+        assert_eq!([(); 3].map(|()| guess(host, "lion")), [401, 401, 429], "127.0.1.{host}");
+    }
+    assert_eq!(guess(20, "tiger"), 429, "a right password does not help meanwhile");
+    assert_eq!(guess(21, "tiger"), 200, "who did not guess is let in");
+}
+
+#[test]
 fn a_header_that_claims_another_address_is_not_believed() {
     let server = TestServer::with(|config| {
         config.push.password = Some("tiger".into());
