@@ -1,4 +1,4 @@
-//! The end of the program, and life at the edge of its descriptors: signals, exit codes, limits.
+//! The end of the program: signals, exit codes, and what a drain owes to its clients.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::net::TcpStream as AsyncStream;
 use tokio::task::JoinSet;
 
@@ -320,66 +320,8 @@ fn a_hangup_changes_nothing() {
     assert!(child.is_running());
 }
 
-#[test]
-fn running_out_of_descriptors_costs_no_cpu_and_passes() {
-    raise_descriptors();
-    let variables = [("TURTED_LIMITS_CONNECTIONS", "1000"), ("TURTED_LIMITS_REQUEST_HEAD_WAIT", "60s")];
-    let child = Child::start(&variables);
-    let (mut kept, mut admin) = (child.http(), child.admin());
-    assert_eq!((kept.get("/health").status, admin.get("/health").status), (200, 200));
-    let mut client = child.client(Kind::V4_WEBSOCKET);
-    let few = Rlimit { current: Some(64), maximum: Some(64) };
-    prlimit(Some(child.pid()), Resource::Nofile, few).unwrap();
-    let crowd: Vec<_> = (0..300).map(|_| TcpStream::connect(child.address()).unwrap()).collect();
-    eventually("accepting fails", || {
-        let page = admin.get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_accept_errors_total "));
-        line.unwrap().parse::<u64>().unwrap() > 2
-    });
-    let (before, began) = (child.cpu(), Instant::now());
-    while began.elapsed() < Duration::from_secs(2) {
-        assert_eq!(kept.get("/health").text(), "ok\n");
-        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
-        pause();
-    }
-    let used = child.cpu() - before;
-    assert!(used < Duration::from_millis(400), "{used:?} of 2 s");
-    drop(crowd);
-    let began = Instant::now();
-    assert_eq!(child.http().get("/health").status, 200);
-    assert_eq!(child.client(Kind::V4_POLLING).ask("ECHO", "1"), r#"42["ECHO",1]"#);
-    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
-}
-
-#[test]
-fn a_program_that_is_given_few_descriptors_keeps_some_for_those_who_look_after_it() {
-    raise_descriptors();
-    let child = Child::start_with_descriptors(128, &[]);
-    let mut client = child.client(Kind::V4_WEBSOCKET);
-    let mut kept = child.http();
-    let crowd: Vec<_> = (0..300).map(|_| TcpStream::connect(child.address()).unwrap()).collect();
-    let (before, began) = (child.cpu(), Instant::now());
-    while began.elapsed() < Duration::from_secs(2) {
-        assert_eq!(child.admin().get("/health").status, 200, "on a new connection each time");
-        assert_eq!(kept.get("/health").text(), "ok\n");
-        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
-        pause();
-    }
-    let used = child.cpu() - before;
-    assert!(used < Duration::from_millis(600), "{used:?} of 2 s");
-    let metrics = child.admin().get("/metrics");
-    assert!(metrics.text().contains(r#"turted_refusals_total{rule="connections"}"#), "{}", metrics.text());
-    drop(crowd);
-    eventually("there is room again", || {
-        let mut http = child.http();
-        http.send_request("GET", "/health", &[], b"");
-        http.read().is_some_and(|answer| answer.status == 200)
-    });
-    assert_eq!(child.client(Kind::V4_POLLING).ask("ECHO", "1"), r#"42["ECHO",1]"#);
-}
-
 #[allow(clippy::disallowed_methods, reason = "CPU time is measured over real time")]
-fn pause() {
+pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(20));
 }
 

@@ -10,6 +10,7 @@ mod admin;
 mod bench;
 mod commands;
 mod conformance;
+mod descriptors;
 mod drain;
 mod embed;
 mod hostile;

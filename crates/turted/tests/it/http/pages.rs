@@ -1,0 +1,142 @@
+//! Pages of browsers: which may connect and push, the files they are served, and the paths of both.
+
+use turted::config::AllowOrigins;
+
+use super::BROADCAST;
+use crate::support::{Kind, TestServer, WebSocket};
+
+#[test]
+fn any_page_may_connect_unless_the_operator_says_otherwise() {
+    let origin = ("Origin", "https://page.example");
+    let polling = Kind::V4_POLLING.target("polling", "");
+    let server = TestServer::new();
+    let response = server.http().request("GET", &polling, &[origin], b"");
+    assert_eq!(response.header("access-control-allow-origin"), Some("https://page.example"));
+    assert_eq!(response.header("access-control-allow-credentials"), Some("true"));
+    assert_eq!(response.header("vary"), Some("Origin"));
+    let plain = server.http().get(&polling);
+    assert_eq!(plain.header("access-control-allow-origin"), Some("*"));
+    let refused = server.http().request("GET", "/socket.io/?EIO=4&transport=x", &[origin], b"");
+    assert_eq!(refused.header("access-control-allow-origin"), Some("https://page.example"), "errors too");
+    let headers = [
+        origin,
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type"),
+    ];
+    let preflight = server.http().request("OPTIONS", &polling, &headers, b"");
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-headers")),
+        (200, Some("content-type"))
+    );
+    assert!(
+        WebSocket::connect(server.address(), &Kind::V4_WEBSOCKET.target("websocket", ""), &[origin]).is_ok()
+    );
+}
+
+#[test]
+fn only_pages_of_the_list_may_connect_also_by_websocket() {
+    let server = TestServer::with(|config| {
+        config.allow_origins = AllowOrigins::Only(vec!["https://good.example".into()]);
+    });
+    for kind in Kind::PLAIN {
+        for (origin, good) in [
+            ("https://good.example", true),
+            ("https://GOOD.example", true),
+            ("https://evil.example", false),
+            ("https://good.example.evil.example", false),
+            ("http://good.example", false),
+            ("https://good.example:8443", false),
+            ("null", false),
+            ("", false),
+        ] {
+            let headers = [("Origin", origin)];
+            let polled = server.http().request("GET", &kind.target("polling", ""), &headers, b"");
+            assert_eq!(polled.status, if good { 200 } else { 403 }, "{origin}");
+            assert_eq!(polled.header("access-control-allow-origin"), good.then_some(origin), "{origin}");
+            let socket = WebSocket::connect(server.address(), &kind.target("websocket", ""), &headers);
+            assert_eq!(socket.map_err(|refused| refused.status).err(), (!good).then_some(403), "{origin}");
+            let preflight = server.http().request("OPTIONS", &kind.target("polling", ""), &headers, b"");
+            assert_eq!(preflight.header("access-control-allow-origin"), good.then_some(origin), "{origin}");
+        }
+        let client = server.client(kind);
+        let upgrade = WebSocket::connect(
+            server.address(),
+            &kind.target("websocket", &client.sid),
+            &[("Origin", "https://evil.example")],
+        );
+        assert_eq!(upgrade.unwrap_err().status, 403);
+    }
+}
+
+#[test]
+fn pages_may_push_only_if_the_operator_says_so() {
+    let origin = ("Origin", "https://page.example");
+    let server = TestServer::with(|config| {
+        config.push.allow_origins = AllowOrigins::Only(vec!["https://page.example".into()]);
+    });
+    let mut http = server.http();
+    let pushed = http.post("/push/", &[origin], BROADCAST);
+    assert_eq!(pushed.header("access-control-allow-origin"), Some("https://page.example"));
+    assert_eq!(
+        http.request("OPTIONS", "/push/", &[origin], b"").header("access-control-allow-origin"),
+        Some("https://page.example")
+    );
+    let other = ("Origin", "https://evil.example");
+    assert_eq!(http.post("/push/", &[other], BROADCAST).header("access-control-allow-origin"), None);
+    assert_eq!(http.request("OPTIONS", "/push/", &[other], b"").status, 403);
+}
+
+#[test]
+fn the_browser_client_is_served_from_the_directory_of_the_operator() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("socket.io.js"), "client").unwrap();
+    std::fs::write(directory.path().join("socket.io.js.map"), "{}").unwrap();
+    std::fs::write(directory.path().join(".secret.js"), "secret").unwrap();
+    std::fs::create_dir(directory.path().join("inner")).unwrap();
+    std::fs::write(directory.path().join("inner/a.js"), "secret").unwrap();
+    std::fs::write(directory.path().parent().unwrap().join("turted-outside.js"), "secret").unwrap();
+    let server = TestServer::with(|config| config.assets_dir = Some(directory.path().into()));
+    let mut http = server.http();
+    let script = http.get("/socket.io/socket.io.js");
+    assert_eq!((script.status, script.text()), (200, "client"));
+    assert_eq!(script.header("content-type"), Some("application/javascript; charset=utf-8"));
+    assert_eq!(http.get("/socket.io/socket.io.js?x=1").text(), "client");
+    assert_eq!(http.get("/socket.io/socket.io.js.map").header("content-type"), Some("application/json"));
+    assert_eq!(http.get("/socket.io/missing.js").status, 404);
+    for path in [
+        "../turted-outside.js",
+        "%2e%2e/turted-outside.js",
+        "..%2fturted-outside.js",
+        "..\\turted-outside.js",
+        ".secret.js",
+        "inner/a.js",
+        "inner%2fa.js",
+        "/etc/passwd",
+        "%00.js",
+        "..",
+        "inner/../socket.io.js",
+        "inner.js/",
+    ] {
+        let response = http.get(&format!("/socket.io/{path}"));
+        assert!((400..500).contains(&response.status), "{path}: {}", response.status);
+        assert!(!response.text().contains("secret"), "{path}");
+    }
+    std::fs::remove_file(directory.path().parent().unwrap().join("turted-outside.js")).unwrap();
+    let without = TestServer::new().http().get("/socket.io/socket.io.js");
+    assert_eq!(without.status, 404);
+    assert!(without.text().contains("assets_dir"), "{}", without.text());
+}
+
+#[test]
+fn paths_may_be_configured() {
+    let server = TestServer::with(|config| {
+        config.socketio.path = "/realtime/".into();
+        config.push.path = "/internal/push".into();
+    });
+    let mut http = server.http();
+    assert_eq!(http.get("/realtime/?EIO=4&transport=polling").status, 200);
+    assert_eq!(http.get("/realtime?EIO=4&transport=polling").status, 200);
+    assert_eq!(http.post("/internal/push/", &[], BROADCAST).status, 200);
+    assert_eq!(http.get("/socket.io/?EIO=4&transport=polling").status, 404);
+    assert_eq!(http.post("/push/", &[], BROADCAST).status, 404);
+}

@@ -1,0 +1,158 @@
+//! Who begins anew instead: what cannot be recovered, and that the client is told.
+
+use serde_json::{Value, json};
+
+use super::{RECONNECT, Resuming, offset_of_reconnect, say};
+use crate::support::{Client, Kind, TestServer};
+
+#[test]
+fn an_offset_that_is_none_begins_a_new_session() {
+    let server = TestServer::new();
+    server.dispatcher().broadcast("early", &0).unwrap();
+    let mut client = Resuming::new(&server);
+    server.dispatcher().broadcast("e", &0).unwrap();
+    client.event();
+    let epoch = client.offset.clone().unwrap().split('-').next().unwrap().to_owned();
+    let numbers = ["0", "999", "18446744073709551615", "99999999999999999999", "-1", "x", ""];
+    let garbage = ["", "-", "x", "0-1", "é", "ffffffff-1", "fffffffff-1", "1-2-3"].map(str::to_owned);
+    for offset in garbage.into_iter().chain(numbers.map(|number| format!("{epoch}-{number}"))) {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        client.offset = Some(offset.clone());
+        let (mut back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert!(!recovered, "{offset}");
+        server.dispatcher().notify_channel("c", "e", &"lost").unwrap();
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(back.payloads_until("last").len(), 0, "{offset}: memberships are gone with the session");
+        back.client.leave();
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn an_offset_or_a_pid_of_another_type_begins_a_new_session() {
+    let server = TestServer::new();
+    for value in ["7", "true", "[]", "{}", r#"["x"]"#, r#""\ud800""#] {
+        let client = Resuming::new(&server);
+        let packets =
+            [format!(r#"40{{"pid":{value}}}"#), format!(r#"40{{"pid":"{}","offset":{value}}}"#, client.pid)];
+        for packet in &packets {
+            let mut other = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, packet);
+            assert!(!other.connected.contains(&client.pid), "{packet}");
+            let next = other.ask("ECHO", "1");
+            assert!(next.starts_with(RECONNECT) || next == r#"42["ECHO",1]"#, "{packet}: {next}");
+        }
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_pid_nobody_knows_begins_a_new_session_and_says_so() {
+    let server = TestServer::new();
+    let unknown = "A".repeat(20);
+    for pid in ["x", &unknown, "Lzk9pAHJwoLQmHjzAAAB", "constructor", ""] {
+        let packet = format!("40{}", json!({"pid": pid, "offset": "0-1"}));
+        let mut client = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &packet);
+        offset_of_reconnect(&client.receive().unwrap());
+        assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+    }
+    server.assert_alive();
+}
+
+#[test]
+fn a_session_that_began_anew_can_be_recovered_before_its_first_event() {
+    let server = TestServer::new();
+    let client = Client::open(server.address(), Kind::V4_WEBSOCKET);
+    let before = Resuming { client, pid: "A".repeat(20), offset: Some("0-1".to_owned()) };
+    let client = Client::open(server.address(), Kind::V4_WEBSOCKET);
+    let (mut client, recovered) = before.resume_over(client);
+    assert!(!recovered);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    server.dispatcher().notify_channel("c", "missed", &1).unwrap();
+    assert_eq!(client.resume(&server).event().name, "missed");
+}
+
+#[test]
+fn a_session_that_was_left_on_purpose_or_broke_a_rule_is_not_kept() {
+    let server = TestServer::new();
+    for last in ["41", "4nonsense"] {
+        let mut client = Resuming::new(&server);
+        client.client.send(last);
+        client.client.socket().close_code();
+        let (_, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert!(!recovered, "{last}");
+    }
+}
+
+#[test]
+fn a_session_is_recovered_once() {
+    let server = TestServer::new();
+    let client = Resuming::new(&server);
+    let packet = client.packet();
+    let first = client.resume(&server);
+    let again = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &packet);
+    assert_eq!(again.connected, first.client.connected, "the last one to come has it");
+    let mut first = first.client;
+    assert!(first.is_ended());
+}
+
+#[test]
+fn a_gap_that_the_log_cannot_fill_begins_a_new_session() {
+    let server = TestServer::with(|config| config.recovery.log_dispatches = 3);
+    for (missed, fills) in [(3, true), (4, false)] {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        server.dispatcher().notify_channel("c", "e", &0).unwrap();
+        client.event();
+        say(&server, "c", missed);
+        let (mut back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert_eq!(recovered, fills, "{missed} missed");
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(back.payloads_until("last").len(), if fills { missed } else { 0 });
+        back.client.leave();
+    }
+}
+
+#[test]
+fn more_than_may_be_replayed_begins_a_new_session() {
+    let server = TestServer::with(|config| config.recovery.replay = 5);
+    for (missed, fills) in [(5, true), (6, false)] {
+        let mut client = Resuming::new(&server);
+        client.ask("JOIN", r#"{"channel":"c"}"#);
+        say(&server, "c", missed);
+        say(&server, "another", 20);
+        let (_, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert_eq!(recovered, fills, "{missed} missed");
+    }
+}
+
+#[test]
+fn more_than_the_outbox_holds_begins_a_new_session() {
+    let server = TestServer::with(|config| config.limits.outbox_bytes = 100_000);
+    for kind in [Kind::V4_WEBSOCKET, Kind::V4_POLLING] {
+        for (payload_bytes, fits) in [(19_000, true), (20_000, false)] {
+            let mut client = Resuming::new(&server);
+            client.ask("JOIN", r#"{"channel":"c"}"#);
+            for _ in 0..5 {
+                server.dispatcher().notify_channel("c", "e", &"x".repeat(payload_bytes)).unwrap();
+            }
+            let (mut client, recovered) = client.resume_over(Client::open(server.address(), kind));
+            assert_eq!(recovered, fits, "{kind:?}");
+            for _ in 0..(if fits { 5 } else { 0 }) {
+                assert_eq!(client.event().name, "e");
+            }
+            assert_eq!(client.client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        }
+    }
+}
+
+#[test]
+fn recovery_can_be_switched_off() {
+    let server = TestServer::with(|config| config.recovery.enabled = false);
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let connected: Value = serde_json::from_str(&client.connected[2..]).unwrap();
+    assert_eq!(connected.as_object().unwrap().keys().collect::<Vec<_>>(), ["sid"]);
+    server.dispatcher().broadcast("e", &0).unwrap();
+    assert_eq!(client.event().offset, None);
+    assert_eq!(client.ask("ECHO", r#""x""#), r#"42["ECHO","x"]"#);
+}
