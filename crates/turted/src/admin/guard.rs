@@ -111,7 +111,10 @@ impl From<GuardRefusal> for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::tidy::PORTION;
 
     #[test]
     fn a_page_of_another_host_cannot_read_along() {
@@ -126,5 +129,19 @@ mod tests {
             assert!(!check(host), "{host}");
         }
         assert!(check_host(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn guesses_are_forgotten_where_nobody_guesses_any_more() {
+        let config = Config::default();
+        let gate = Guard::new(&config, SocketAddr::from(([127, 0, 0, 1], 0)));
+        let now = Instant::now();
+        for host in 0..=PORTION {
+            gate.wrong_tokens.count(IpAddr::from([127, 0, 0, u8::try_from(host).unwrap()]), now);
+        }
+        assert!(!gate.tidy(now));
+        let late = now + config.limits.password_window + Duration::from_secs(1);
+        assert!(gate.tidy(late), "there is more than a portion");
+        assert!(!gate.tidy(late));
     }
 }
