@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -208,8 +209,18 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 /// `WouldBlock`: there is no room. Anything else ends the connection.
-pub(crate) fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match send(tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    outcome(tcp, bytes, send_now(tcp.as_fd(), bytes))
+}
+
+/// Hands bytes to the kernel, whatever the runtime knows of the socket. Its [`outcome`] is to be looked at.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+}
+
+/// What came of bytes that were [sent](send_now), as [`write`] tells it.
+pub(crate) fn outcome(tcp: &TcpStream, bytes: &[u8], sent: Result<usize, Errno>) -> io::Result<usize> {
+    match sent {
         // Once more, through the runtime: it has to watch the socket from now on.
         Err(Errno::AGAIN) => tcp.try_write(bytes),
         sent => Ok(sent?),
