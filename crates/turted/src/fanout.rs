@@ -236,12 +236,14 @@ impl<C: Recipient> Fanout<C> {
         }
     }
 
-    /// Collects connections and their frames in `round`, until it is long enough for a look at the clock.
+    /// Collects connections and their frames in `round`, until it is time to look at the clock.
     fn gather(&mut self, turns_max: usize, context: &WireContext) {
-        while self.round.len() < turns_max
-            && self.round.frames.len() < BATCH_FRAMES_MAX
-            && let Some(connection) = self.next()
-        {
+        // Those that have nothing to be written count as well: there may be thousands in a row.
+        for _ in 0..turns_max {
+            if self.round.frames.len() >= BATCH_FRAMES_MAX {
+                break;
+            }
+            let Some(connection) = self.next() else { break };
             let gathered = self.round.frames.len();
             let encoded = self.unchain(&*connection, context);
             let chain = connection.chain().get();

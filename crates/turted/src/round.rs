@@ -42,10 +42,6 @@ impl<C> Round<C> {
         self.connections.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.connections.len()
-    }
-
     /// Adds a connection, which gets all frames behind those of the one before. A connection may be
     /// in a round once.
     pub(crate) fn push(&mut self, connection: Rc<C>) {

@@ -227,6 +227,20 @@ fn a_round_is_short_however_much_waits() {
 }
 
 #[test]
+fn a_round_is_short_however_many_have_been_written_out_of_turn() {
+    let mut bench = Bench::new(MANY);
+    bench.broadcast();
+    // All of them get what they wait for in the faster line, and keep their place in the other one.
+    (0..MANY).for_each(|number| _ = bench.notify(number));
+    while !bench.fanout.is_idle() {
+        let waiting = bench.fanout.small.len() + bench.fanout.large.len();
+        bench.round(TURNS_MAX);
+        let passed = waiting - bench.fanout.small.len() - bench.fanout.large.len();
+        assert!((1..=TURNS_MAX).contains(&passed), "{passed} places in line between two looks at the clock");
+    }
+}
+
+#[test]
 fn a_connection_that_left_while_it_waited_holds_up_nobody() {
     let mut bench = Bench::new(MANY);
     bench.broadcast();
