@@ -14,7 +14,7 @@ Linux, two cores, cargo, node and npm, and nothing else on the machine that work
 
 | command | what it measures | takes, and with `--quick` |
 |---|---|---|
-| `just compare` | turted beside servers of others, over each transport, and the targets | 10 minutes, 4 |
+| `just compare` | turted beside servers of others, over each transport, and the targets | 20 minutes, 4 |
 | `just scale` | what cost grows with, and what a million connections would need | 6 minutes, 3 |
 | `just endurance` | readers that stall, connections that come and go | 8 minutes, 2 |
 | `just proof` | what the design expects: writes, frames, memory, stalled readers, fairness; needs strace and ss | 2 minutes, 1 |
