@@ -44,6 +44,7 @@ pub(crate) struct Opening {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Connection {
+    outlet: RefCell<Outlet>,
     /// What waits in the fan-out.
     chain: Cell<Chain>,
     wire: Cell<Wire>,
@@ -51,10 +52,12 @@ pub(crate) struct Connection {
     transport: Transport,
     /// The number of the last dispatch that was handed to the outlet.
     sent: Cell<u64>,
-    outlet: RefCell<Outlet>,
     pub(crate) key: ConnectionKey,
-    /// Where the client connects from.
-    pub(crate) peer: IpAddr,
+    /// When the proofs are looked at next.
+    pub(crate) expiry_due: Cell<Option<Instant>>,
+    /// The number of the last dispatch before the session first began.
+    pub(crate) began_after: Cell<u64>,
+    bucket: Cell<Option<TokenBucket>>,
     /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
     /// for each connection.
     opened: u32,
@@ -62,17 +65,15 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     /// What it has proved beyond the users it is.
     pub(crate) standing: RefCell<Standing>,
-    /// When the proofs are looked at next.
-    pub(crate) expiry_due: Cell<Option<Instant>>,
-    /// The number of the last dispatch before the session first began.
-    pub(crate) began_after: Cell<u64>,
-    bucket: Cell<Option<TokenBucket>>,
     /// The name of the session across reconnects, if it can be resumed.
     pub(crate) recovery_id: Cell<Option<SessionId>>,
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
 }
 
-/// What a delivery looks at is as large as one line of the cache.
-const _: () = assert!(mem::offset_of!(Connection, key) <= 64);
+/// What is looked up before a write is, with the counters of an `Rc` before it, as large as one line of
+/// the cache; what comes of the write is noted in the next.
+const _: () = assert!(2 * size_of::<usize>() + mem::offset_of!(Connection, sent) <= 64);
 
 impl Connection {
     /// Gives a new client its place in the registry. It receives nothing before it is

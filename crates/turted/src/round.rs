@@ -67,7 +67,8 @@ impl<C> Round<C> {
 }
 
 impl Round<Connection> {
-    /// Writes every connection of the round once.
+    /// Writes every connection of the round once. Until what came of it is seen to, a frame may be half sent
+    /// and only this function knows: seeing to one connection must not send to another of the round.
     pub(crate) fn write(&self, worker: &Rc<Worker>) {
         let mut turns = self.turns();
         let ready: [_; TURNS_MAX] =
