@@ -1,5 +1,6 @@
 //! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,16 @@ struct Wrong {
     since: Instant,
 }
 
+/// What a wrong guess was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    LetIn,
+    /// The last one that is let in.
+    Last,
+    /// It came at once with others, and is to hear no more than if it had come after them.
+    TooMany,
+}
+
 impl Attempts {
     pub(crate) fn new(limits: AttemptLimits) -> Self {
         Self { limits, kept: Mutex::default() }
@@ -52,13 +63,18 @@ impl Attempts {
         (wrong.count >= self.limits.attempts).then_some(left)
     }
 
-    /// Counts a wrong guess: whether it was the last one that is let in.
-    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> bool {
+    /// Counts a wrong guess. Others may have been counted since it was found not to be
+    /// [blocked](Self::blocked): what it may be told is decided under the same lock.
+    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Counted {
         let kept = &mut *self.kept();
         kept.evict(now, self.limits.window);
         let wrong = kept.entry(network(address), now, self.limits);
         wrong.count = wrong.count.saturating_add(1);
-        wrong.count == self.limits.attempts
+        match wrong.count.cmp(&self.limits.attempts) {
+            Ordering::Less => Counted::LetIn,
+            Ordering::Equal => Counted::Last,
+            Ordering::Greater => Counted::TooMany,
+        }
     }
 
     /// Forgets a portion of the guesses whose window is over: whether there are more.
@@ -169,7 +185,7 @@ mod tests {
         let guesser = address("127.0.0.2");
         for number in 1..=3 {
             assert_eq!(attempts.blocked(guesser, now), None);
-            assert_eq!(attempts.count(guesser, now), number == 3);
+            assert_eq!(attempts.count(guesser, now) == Counted::Last, number == 3);
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(attempts.blocked(guesser, later), Some(Duration::from_secs(40)));
@@ -206,9 +222,10 @@ mod tests {
             let turn = now + Duration::from_secs(number);
             assert_eq!(attempts.blocked(guesser, turn), None, "nobody is kept out");
             for guess in 1..=3 {
-                assert_eq!(attempts.count(guesser, turn), guess == 3);
+                assert_eq!(attempts.count(guesser, turn) == Counted::Last, guess == 3);
             }
             assert!(attempts.blocked(guesser, turn).is_some());
+            assert_eq!(attempts.count(guesser, turn), Counted::TooMany, "it was under way");
         }
         let late = now + Duration::from_secs(9);
         assert!(attempts.blocked(address("127.0.0.8"), late).is_some());

@@ -8,7 +8,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICAT
 use turted_core::auth::Secret;
 
 use super::api::problem;
-use crate::attempts::{AttemptLimits, Attempts};
+use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::Config;
 use crate::http::Answer;
 
@@ -62,8 +62,10 @@ impl Guard {
             Some(given) if token.matches(given) => Ok(()),
             Some(_) => {
                 tracing::warn!(%peer, "wrong admin token");
-                self.wrong_tokens.count(peer, Instant::now());
-                Err(GuardRefusal::Token)
+                match self.wrong_tokens.count(peer, Instant::now()) {
+                    Counted::LetIn | Counted::Last => Err(GuardRefusal::Token),
+                    Counted::TooMany => Err(GuardRefusal::Guessing),
+                }
             }
             None => Err(GuardRefusal::Token),
         }

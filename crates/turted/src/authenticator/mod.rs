@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use turted_core::auth::ClientAuthenticator;
 use turted_core::command::Ident;
 
-use crate::attempts::{AttemptLimits, Attempts};
+use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::{ClientAuth, Config};
 use crate::worker::Worker;
 use http::HttpAuthenticator;
@@ -232,8 +232,15 @@ impl Gate {
         if self.wrong.blocked(address, now).is_some() {
             return Err(IdentRefusal::TooManyWrong);
         }
-        if result == Err(IdentRefusal::NotVerified) && self.wrong.count(address, now) {
-            tracing::warn!(%address, "too many wrong IDENTs, no more from there are verified for a while");
+        if result != Err(IdentRefusal::NotVerified) {
+            return result;
+        }
+        match self.wrong.count(address, now) {
+            Counted::LetIn => {}
+            Counted::Last => {
+                tracing::warn!(%address, "too many wrong IDENTs, no more from there are verified for a while");
+            }
+            Counted::TooMany => return Err(IdentRefusal::TooManyWrong),
         }
         result
     }

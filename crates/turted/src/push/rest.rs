@@ -19,7 +19,7 @@ use turted_core::push::{self, PushLimits, Shape};
 
 use super::answer::{self, Accepted, AnswerFormat, Problem};
 use super::idempotency::{Claim, Idempotency, IdempotencyLimits, StoredAnswer};
-use crate::attempts::{AttemptLimits, Attempts};
+use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::Config;
 use crate::cors;
 use crate::dispatcher::{DispatchRefusal, Reached};
@@ -107,7 +107,9 @@ impl PushGate {
         // A push without any password is no guess.
         if guessed {
             tracing::warn!(%peer, "wrong push password");
-            self.attempts.count(peer, Instant::now());
+            if self.attempts.count(peer, Instant::now()) == Counted::TooMany {
+                self.check_address(peer)?;
+            }
         }
         Err(Problem::wrong_password())
     }
