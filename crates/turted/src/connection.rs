@@ -1,7 +1,6 @@
 //! One client, whatever its transport: the way out, and how it ends.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::mem;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
@@ -177,8 +176,8 @@ impl Connection {
         self.send_with(worker, frames, Outlet::send);
     }
 
-    /// Goes on sending frames. The first one was just written to the socket, with this result.
-    pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: io::Result<usize>) {
+    /// Goes on sending frames, after so many bytes of the first one were written to the socket.
+    pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: usize) {
         self.send_with(worker, frames, |outlet, frames, outbox| outlet.wrote(frames, written, outbox));
     }
 

@@ -6,7 +6,6 @@
 mod body;
 mod stream;
 
-use std::io;
 use std::ops::Add;
 use std::rc::Rc;
 
@@ -93,8 +92,8 @@ impl Outlet {
         }
     }
 
-    /// Goes on sending frames. The first one was just written to the socket, with this result.
-    pub(crate) fn wrote(&mut self, frames: &[Frame], written: io::Result<usize>, outbox: Outbox<'_>) -> Sent {
+    /// Goes on sending frames, after so many bytes of the first one were written to the socket.
+    pub(crate) fn wrote(&mut self, frames: &[Frame], written: usize, outbox: Outbox<'_>) -> Sent {
         match self {
             Self::Stream(stream) => stream.wrote(frames, written, outbox),
             no_socket => no_socket.send(frames, outbox),

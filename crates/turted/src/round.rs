@@ -75,15 +75,12 @@ impl Round<Connection> {
             array::from_fn(|_| turns.next().and_then(|(connection, frames)| look_up(connection, frames)));
         let sends = ready.each_ref().map(|ready| ready.as_ref().map(|(tcp, bytes)| (tcp.as_fd(), *bytes)));
         let sent = sends.map(|send| send.map(|(socket, bytes)| socket::send_now(socket, bytes)));
-        let mut sent = sent.into_iter();
-        let written = ready.map(|ready| {
-            let ((tcp, bytes), sent) = ready.zip(sent.next().flatten())?;
-            Some(socket::outcome(&tcp, bytes, sent))
-        });
-        for ((connection, frames), written) in self.turns().zip(written) {
-            match written {
-                Some(written) => connection.wrote(worker, frames, written),
-                None => connection.send(worker, frames),
+        drop(ready);
+        for ((connection, frames), sent) in self.turns().zip(sent) {
+            match sent {
+                Some(Ok(written)) => connection.wrote(worker, frames, written),
+                // A socket that is full or broken is so the second time too, and what follows is done there.
+                Some(Err(_)) | None => connection.send(worker, frames),
             }
         }
     }

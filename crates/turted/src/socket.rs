@@ -210,21 +210,17 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// `WouldBlock`: there is no room. Anything else ends the connection.
 fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    outcome(tcp, bytes, send_now(tcp.as_fd(), bytes))
-}
-
-/// Hands bytes to the kernel, whatever the runtime knows of the socket. Its [`outcome`] is to be looked at.
-pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-}
-
-/// What came of bytes that were [sent](send_now), as [`write`] tells it.
-pub(crate) fn outcome(tcp: &TcpStream, bytes: &[u8], sent: Result<usize, Errno>) -> io::Result<usize> {
-    match sent {
+    match send_now(tcp.as_fd(), bytes) {
         // Once more, through the runtime: it has to watch the socket from now on.
         Err(Errno::AGAIN) => tcp.try_write(bytes),
         sent => Ok(sent?),
     }
+}
+
+/// Hands bytes to the kernel, which takes what it has room for. The runtime is not told of a socket that is
+/// full.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
 }
 
 /// A socket on its way from one worker to another.

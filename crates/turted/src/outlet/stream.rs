@@ -125,12 +125,12 @@ impl Stream {
         self.write(frames, None, outbox)
     }
 
-    /// Goes on sending frames. The first one was just written, with this result.
-    pub(super) fn wrote(&mut self, frames: &[Frame], first: io::Result<usize>, outbox: Outbox<'_>) -> Sent {
-        self.write(frames, Some(first), outbox)
+    /// Goes on sending frames, after so many bytes of the first one were written.
+    pub(super) fn wrote(&mut self, frames: &[Frame], written: usize, outbox: Outbox<'_>) -> Sent {
+        self.write(frames, Some(written), outbox)
     }
 
-    fn write(&mut self, frames: &[Frame], first: Option<io::Result<usize>>, outbox: Outbox<'_>) -> Sent {
+    fn write(&mut self, frames: &[Frame], first: Option<usize>, outbox: Outbox<'_>) -> Sent {
         let (done, sent) = match write_frames(self, frames, first, outbox.metrics) {
             Ok(written) => written,
             Err(_) => return Sent::Gone,
@@ -223,18 +223,18 @@ impl Backlog {
 }
 
 /// Writes frames until all are written or the socket is full: how many are written whole, and how
-/// many bytes of the next one. `first` is what came of the first frame if it was written already.
+/// many bytes of the next one. `first` is how much of the first frame the socket took, if it was written already.
 fn write_frames(
     stream: &Stream,
     frames: &[Frame],
-    mut first: Option<io::Result<usize>>,
+    mut first: Option<usize>,
     metrics: &WorkerMetrics,
 ) -> io::Result<(usize, usize)> {
     let mut done = 0;
     while done < frames.len() {
         let frames_max = if first.is_some() { 1 } else { WRITE_FRAMES_MAX };
         let batch = &frames[done..frames.len().min(done + frames_max)];
-        let mut written = match first.take().unwrap_or_else(|| write_batch(stream, batch)) {
+        let mut written = match first.take().map_or_else(|| write_batch(stream, batch), Ok) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((done, 0)),
             Err(error) => return Err(error),
