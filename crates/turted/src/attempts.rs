@@ -93,46 +93,34 @@ impl Attempts {
     }
 }
 
-impl Wrong {
-    fn is_over(&self, now: Instant, window: Duration) -> bool {
-        now.duration_since(self.since) > window
-    }
-}
-
 impl Kept {
     /// What is counted for an address, in a window that is not over. The oldest gives way if there is
     /// no place: it may begin anew, but nobody can guess without end, and nobody else is kept out.
     fn entry(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> &mut Wrong {
-        let AttemptLimits { window, addresses, .. } = limits;
-        if !self.wrong.contains_key(&address) {
-            while self.wrong.len() >= addresses && self.forget_oldest() {
+        // Perhaps one of many that are over.
+        if self.wrong.get(&address).is_none_or(|wrong| is_over(wrong.since, now, limits.window)) {
+            self.wrong.remove(&address);
+            while self.wrong.len() >= limits.addresses && self.forget_oldest() {
                 self.tell(now, limits);
             }
-        }
-        let began = Wrong { count: 0, since: now };
-        let wrong = self.wrong.entry(address).or_insert_with(|| {
             self.order.push_back((now, address));
-            began
-        });
-        // Perhaps one of many that are over.
-        if wrong.is_over(now, window) {
-            self.order.push_back((now, address));
-            *wrong = began;
         }
-        wrong
+        self.wrong.entry(address).or_insert(Wrong { count: 0, since: now })
     }
 
     /// Forgets a portion of the guesses whose window is over: whether there are more.
     fn evict(&mut self, now: Instant, window: Duration) -> bool {
-        let is_over = |since: Instant| now.duration_since(since) > window;
         for _ in 0..PORTION {
-            let Some((since, _)) = self.order.front() else { return false };
-            if !is_over(*since) {
+            if !self.has_over(now, window) {
                 return false;
             }
             self.forget_oldest();
         }
-        self.order.front().is_some_and(|(since, _)| is_over(*since))
+        self.has_over(now, window)
+    }
+
+    fn has_over(&self, now: Instant, window: Duration) -> bool {
+        self.order.front().is_some_and(|(since, _)| is_over(*since, now, window))
     }
 
     /// Forgets the window that began first; whether there was one.
@@ -147,7 +135,7 @@ impl Kept {
 
     /// Logs that the oldest give way, once in a window: whoever has so many addresses could fill the log too.
     fn tell(&mut self, now: Instant, AttemptLimits { window, addresses, .. }: AttemptLimits) {
-        if self.told_at.is_none_or(|told| now.duration_since(told) > window) {
+        if self.told_at.is_none_or(|told| is_over(told, now, window)) {
             self.told_at = Some(now);
             tracing::warn!(
                 addresses,
@@ -155,6 +143,10 @@ impl Kept {
             );
         }
     }
+}
+
+fn is_over(since: Instant, now: Instant, window: Duration) -> bool {
+    now.duration_since(since) > window
 }
 
 /// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
