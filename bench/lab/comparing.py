@@ -19,6 +19,7 @@ PUSHERS = ["--pushers", "8"]
 
 # The ratio with the strictest target is measured this often in each repetition.
 PAIR, PAIRS = ["turted", "floor"], 4
+AGAIN = [f"fanout-{turn}" for turn in range(2, PAIRS + 1)]
 EVERYBODY = list(SERVERS)
 NOT_FLOOR = [server for server in SERVERS if server != "floor"]
 FANOUT = ["--connections", "10000", "--inflight", "1"]
@@ -27,7 +28,7 @@ FANOUT = ["--connections", "10000", "--inflight", "1"]
 JOBS = [
     ("fanout", FANOUT, (4, 1), list(TRANSPORTS), EVERYBODY),
     # Each time the other one begins.
-    *((f"fanout-{turn}", FANOUT, (4, 1), list(TRANSPORTS), PAIR[:: (-1) ** (turn - 1)]) for turn in range(2, PAIRS + 1)),
+    *((job, FANOUT, (4, 1), list(TRANSPORTS), PAIR[:: -1 if turn % 2 == 0 else 1]) for turn, job in enumerate(AGAIN)),
     ("one", ["--connections", "1000", "--inflight", "1"], (2, 1), ["socketio"], NOT_FLOOR),
     ("many", ["--connections", "1000", "--inflight", "64", *PUSHERS], (2, 1), list(TRANSPORTS), NOT_FLOOR),
     ("push0", ["--connections", "0"], (2, 1), ["socketio"], EVERYBODY),
@@ -54,7 +55,7 @@ def plan(only, quick):
         for job, arguments, seconds, transports, servers in JOBS
         for server in servers
         if transport in transports and transport in SERVERS[server].transports
-        if (not only or server in only) and not (quick and job.startswith("fanout-"))
+        if (not only or server in only) and not (quick and job in AGAIN)
     ]
 
 
@@ -114,9 +115,9 @@ class Row:
 
 def rows(results):
     socketio = lambda job: f"{job} socketio"
-    ratio = lambda job, place, over, under: results.ratio(((socketio(job), over, place), (socketio(job), under, place)))
+    ratio = lambda job, place, over, under: results.ratio((socketio(job), over, place), (socketio(job), under, place))
     turted = lambda job, place: results.figure(socketio(job), "turted", place)
-    batching = lambda server: results.ratio(((socketio("many"), server, SPEED), (socketio("one"), server, SPEED)))
+    batching = lambda server: results.ratio((socketio("many"), server, SPEED), (socketio("one"), server, SPEED))
     table = [*rows_of(results, "socketio")]
     table += [
         Row("deliveries/s, 64 outstanding / one at a time, turted", batching("turted"), "x", least=10),
@@ -162,17 +163,17 @@ def rows_of(results, transport):
     peers = [server for server, about_it in SERVERS.items() if transport in about_it.transports]
     peers = [server for server in peers if server not in ("turted", "floor")]
     floor = (fanout, "floor", DELIVERY)
-    turns = [fanout, *(f"fanout-{turn} {transport}" for turn in range(2, PAIRS + 1))]
+    turns = [f"{job} {transport}" for job in ("fanout", *AGAIN)]
     pairs = [((turn, "turted", DELIVERY), (turn, "floor", DELIVERY)) for turn in turns]
-    yield Row(f"{name}: CPU per delivery, turted / floor", results.ratio(*pairs), "x", most=1.15)
+    yield Row(f"{name}: CPU per delivery, turted / floor", results.ratio_of_all(pairs), "x", most=1.15)
     for peer in peers:
-        yield Row(f"{name}: CPU per delivery, {peer} / floor", results.ratio(((fanout, peer, DELIVERY), floor)), "x")
+        yield Row(f"{name}: CPU per delivery, {peer} / floor", results.ratio((fanout, peer, DELIVERY), floor), "x")
     yield Row(f"{name}: memory per connection, turted", results.figure(fanout, "turted", MEMORY), "bytes", most=1500)
     for peer in peers:
-        figure = results.ratio(((fanout, peer, MEMORY), (fanout, "turted", MEMORY)))
+        figure = results.ratio((fanout, peer, MEMORY), (fanout, "turted", MEMORY))
         yield Row(f"{name}: memory per connection, {peer} / turted", figure, "x")
     for peer in peers:
-        figure = results.ratio(((many, "turted", SPEED), (many, peer, SPEED)))
+        figure = results.ratio((many, "turted", SPEED), (many, peer, SPEED))
         yield Row(f"{name}: deliveries/s, 64 outstanding, turted / {peer}", figure, "x")
 
 
@@ -262,7 +263,7 @@ def readme(results):
     for what, job, place, unit, less_is_better in SHORT:
         both = [(f"{job} socketio", server, place) for server in ("turted", "socket.io")]
         own, rival = (results.figure(*one) for one in both)
-        ratio = results.ratio(both[::-1] if less_is_better else both)
+        ratio = results.ratio(*(reversed(both) if less_is_better else both))
         if own and rival and ratio:
             cells.append([what, median(own, unit), median(rival, unit), median(ratio, "x")])
     facts = results.about

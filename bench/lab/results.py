@@ -62,10 +62,13 @@ class Results:
         found = [pick(report, place) for report in self.reports(job, server).values()]
         return Figure.of(found)
 
-    def ratio(self, *pairs):
-        """One figure divided by another, within each repetition. A pair is both, each (job, server, place);
-        several pairs are several measurements of the same."""
-        return Figure.of([quotient for over, under in pairs for quotient in self.quotients(over, under)])
+    def ratio(self, over, under):
+        """One figure divided by another, each (job, server, place), within each repetition."""
+        return Figure.of(self.quotients(over, under))
+
+    def ratio_of_all(self, pairs):
+        """The same over several pairs that measure the same."""
+        return Figure.of([quotient for pair in pairs for quotient in self.quotients(*pair)])
 
     def quotients(self, over, under):
         above, below = self.reports(*over[:2]), self.reports(*under[:2])
