@@ -161,8 +161,20 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Checks that whoever owns `attempts` has them forgotten, portion by portion, by its `tidy`.
+    pub(crate) fn assert_forgotten(attempts: &Attempts, tidy: impl Fn(Instant) -> bool) {
+        let now = Instant::now();
+        for host in 0..=PORTION {
+            attempts.count(IpAddr::from([127, 0, 0, u8::try_from(host).unwrap()]), now);
+        }
+        assert!(!tidy(now));
+        let late = now + attempts.limits.window + Duration::from_secs(1);
+        assert!(tidy(late), "there is more than a portion");
+        assert!(!tidy(late));
+    }
 
     const LIMITS: AttemptLimits =
         AttemptLimits { attempts: 3, window: Duration::from_secs(60), addresses: 2 };

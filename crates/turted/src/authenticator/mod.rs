@@ -300,19 +300,11 @@ async fn until_panic(mut verification: Verification<'_>) -> Result<Verified, Ide
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::PORTION;
+    use crate::attempts::tests::assert_forgotten;
 
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let config = Config::default();
-        let gate = Gate::new(&config, None);
-        let now = Instant::now();
-        for host in 0..=PORTION {
-            gate.wrong.count(IpAddr::from([127, 0, 0, u8::try_from(host).unwrap()]), now);
-        }
-        assert!(!gate.tidy(now));
-        let late = now + config.limits.password_window + Duration::from_secs(1);
-        assert!(gate.tidy(late), "there is more than a portion");
-        assert!(!gate.tidy(late));
+        let gate = Gate::new(&Config::default(), None);
+        assert_forgotten(&gate.wrong, |now| gate.tidy(now));
     }
 }

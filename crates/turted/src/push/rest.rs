@@ -251,22 +251,12 @@ async fn answer_once(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::tidy::PORTION;
+    use crate::attempts::tests::assert_forgotten;
 
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let config = Config::default();
-        let gate = PushGate::new(&config);
-        let now = Instant::now();
-        for host in 0..=PORTION {
-            gate.attempts.count(IpAddr::from([127, 0, 0, u8::try_from(host).unwrap()]), now);
-        }
-        assert!(!gate.tidy(now));
-        let late = now + config.limits.password_window + Duration::from_secs(1);
-        assert!(gate.tidy(late), "there is more than a portion");
-        assert!(!gate.tidy(late));
+        let gate = PushGate::new(&Config::default());
+        assert_forgotten(&gate.attempts, |now| gate.tidy(now));
     }
 }
