@@ -1,13 +1,11 @@
 //! Cross-origin requests: which pages may talk to us, and the headers that tell them.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue, ORIGIN,
     VARY,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 
 use crate::config::AllowOrigins;
 use crate::http::{Answer, bare};
@@ -23,7 +21,7 @@ pub(crate) fn allows(origins: &AllowOrigins, origin: Option<&HeaderValue>) -> bo
 
 /// Adds the headers that let the page of `origin` read an answer, credentials included: pages
 /// with EIO3 clients always send them, and then need their exact origin instead of `*`.
-pub(crate) fn mark(answer: &mut Response<Full<Bytes>>, origins: &AllowOrigins, origin: Option<&HeaderValue>) {
+pub(crate) fn mark(answer: &mut Answer, origins: &AllowOrigins, origin: Option<&HeaderValue>) {
     if !allows(origins, origin) {
         return;
     }

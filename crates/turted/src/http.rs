@@ -3,6 +3,8 @@
 //! hyper parses and answers. A request that turns the connection into a stream leaves a
 //! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory.
 
+mod body;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -10,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
@@ -30,12 +32,14 @@ use crate::transport::streaming::Unending;
 use crate::transport::{socketio, sockjs, sse, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
+pub(crate) use body::Body;
+
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// Where balancers see that the server lives.
 pub(crate) const HEALTH: &str = "/health";
 
 /// The answer to a request.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Body>;
 
 /// What goes on with a socket that left HTTP, given the bytes that were read of it already.
 pub(crate) type Takeover = Box<dyn FnOnce(Socket, Bytes)>;
@@ -245,20 +249,20 @@ async fn serve_turted(call: Call) -> Outcome {
 }
 
 /// An answer of plain text.
-pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Answer {
     answer(status, "text/plain; charset=UTF-8", body)
 }
 
 /// An answer with a body of some type.
-pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Answer {
     let mut answer = bare(status, body);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 
 /// An answer without a content type.
-pub(crate) fn bare(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+pub(crate) fn bare(status: StatusCode, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     answer
 }
@@ -279,7 +283,7 @@ pub(crate) enum BodyRefusal {
 /// # Errors
 /// It is longer, too slow, or the client is gone.
 pub(crate) async fn read_body(worker: &Worker, body: Incoming, limit: usize) -> Result<Bytes, BodyRefusal> {
-    use hyper::body::Body;
+    use hyper::body::Body as _;
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyRefusal::TooLong);
     }

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::rt::Executor;
@@ -36,7 +36,7 @@ use crate::worker::{GOOD_BYE, Worker};
 /// The name of the protocol in the TLS handshake (RFC 9113 3.1).
 pub(crate) const ALPN: &[u8] = b"h2";
 
-type AnyBody = Either<Full<Bytes>, Guarded>;
+type AnyBody = Either<http::Body, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
