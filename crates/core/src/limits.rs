@@ -81,6 +81,13 @@ pub const OUTBOX_FRAMES_MAX: usize = 1_000;
 /// How long a blocked connection may take none of its waiting bytes before it is cut.
 pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
 
+/// Bytes that a client has to take within [`OUTBOX_STALL_MAX`], or all that waits: 1.6 kB/s, which a
+/// link of the slowest kind manages. A byte now and then would hold everything for ever.
+pub const PROGRESS_BYTES: usize = 16 * 1024;
+/// Bytes read of one connection before others have their turn: 4,000 control frames of HTTP/2, the
+/// dearest there is for its size, take about a millisecond (RFC 9113 10.5).
+pub const READ_TURN_BYTES: usize = 64 * 1024;
+
 /// Dispatches waiting for one worker before pushes are answered 503.
 pub const INBOX_DISPATCHES_MAX: usize = 4_096;
 /// Bytes of event names, targets and payloads of dispatches waiting for one worker before pushes
@@ -109,6 +116,9 @@ pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// Bytes of all requests of an HTTP/2 connection that wait to be read. It bounds what one peer makes us
 /// hold, and lets 1 MiB pass in four round trips.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of one answer over HTTP/2 whose departure is not watched: as much as the stream itself costs.
+/// They are given up with the connection, which ends when nothing else is under way on it.
+pub const H2_UNWATCHED_BYTES_MAX: usize = 1024;
 /// Bytes of one response over HTTP/2 that wait below our own outbox: two frames of it.
 pub const H2_SEND_BUFFER_BYTES: usize = 32 * 1024;
 

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::conformance;
+use crate::paced::Paced;
 use crate::push::rest;
 use crate::service::{Routes, Service};
 use crate::shared::Permit;
@@ -85,6 +86,7 @@ where
     let Arrival { channel, peer, permit } = arrival;
     let taken = Rc::new(RefCell::new(None));
     let responder = Responder { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
+    let channel = Paced::new(channel, worker.config.limits.outbox_stall);
     let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
@@ -94,11 +96,18 @@ where
         let _ = timeout(GOOD_BYE, served).await;
     }
     let parts = connection.into_parts();
-    let socket = Socket::new(parts.io.into_inner(), permit);
+    let channel = parts.io.into_inner();
+    let is_stalled = channel.is_stalled();
+    let socket = Socket::new(channel.into_inner(), permit);
     let takeover = taken.take();
     drop(parts.service);
     match takeover {
         Some(takeover) => takeover(socket, parts.read_buf),
+        // Whoever does not read does not read a good-bye either, and the kernel holds bytes for it.
+        None if is_stalled => {
+            worker.metrics.unread_answers.add(1);
+            socket.reset();
+        }
         None => socket.linger().await,
     }
 }

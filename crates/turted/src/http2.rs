@@ -4,6 +4,9 @@
 //! Its connections hold more memory than others. A browser has one for everything, and opens another
 //! one over HTTP/1.1 for a WebSocket.
 
+mod switch;
+mod whole;
+
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
@@ -31,18 +34,22 @@ use turted_core::limits::{
 
 use crate::http::{self, Answer, Arrival, Call, Outcome};
 use crate::outlet::StreamBody;
+use crate::paced::Paced;
 use crate::worker::{GOOD_BYE, Worker};
+pub(crate) use switch::Switch;
+use whole::Whole;
 
 /// The name of the protocol in the TLS handshake (RFC 9113 3.1).
 pub(crate) const ALPN: &[u8] = b"h2";
 
-type AnyBody = Either<http::Body, Guarded>;
+type AnyBody = Either<Whole, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
     let Arrival { channel, peer, permit: _permit } = arrival;
     let activity = Rc::new(Activity::new());
     let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity) };
+    let channel = Paced::new(channel, worker.config.limits.outbox_stall);
     let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     tokio::pin!(connection);
     let wait = worker.config.limits.request_head_wait;
@@ -71,13 +78,18 @@ fn builder(worker: &Rc<Worker>) -> http2::Builder<LocalExecutor> {
     builder
 }
 
-/// Runs the tasks of a connection on its worker.
+/// Runs the tasks of a connection on its worker: hyper has one for each request and its response.
 #[derive(Clone)]
 struct LocalExecutor(Rc<Worker>);
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, task: F) {
-        self.0.spawn(task);
+        let worker = Rc::clone(&self.0);
+        self.0.spawn(async move {
+            if Switch::default().run(task, worker.config.limits.outbox_stall).await {
+                worker.metrics.unread_answers.add(1);
+            }
+        });
     }
 }
 
@@ -143,25 +155,28 @@ impl Service<Request<Incoming>> for Responder {
         let token = self.activity.begin();
         Box::pin(async move {
             let call = Call { worker: Rc::clone(&worker), peer, request };
-            Ok(match http::route(call).await {
-                Outcome::Answer(answer) => whole(answer),
+            let answer = match http::route(call).await {
+                Outcome::Answer(answer) => answer,
                 Outcome::Stream(unending) => {
-                    unending.respond(&worker).map(|body| Either::Right(Guarded { body, _token: token }))
+                    let response = unending.respond(&worker);
+                    return Ok(response.map(|body| Either::Right(Guarded { body, _token: token })));
                 }
-                Outcome::Takeover(_) => whole(http::text(
+                Outcome::Takeover(_) => http::text(
                     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                     "this is not served over HTTP/2: ask with HTTP/1.1",
-                )),
-            })
+                ),
+            };
+            Ok(whole(answer, token))
         })
     }
 }
 
 /// An answer that is known already.
-fn whole(mut answer: Answer) -> Response<AnyBody> {
+fn whole(mut answer: Answer, token: Token) -> Response<AnyBody> {
     // It means nothing here, and must not be sent (RFC 9113 8.2.2).
     answer.headers_mut().remove(CONNECTION);
-    answer.map(Either::Left)
+    let switch = Switch::current();
+    answer.map(|body| Either::Left(Whole::new(body, switch, token)))
 }
 
 /// A body that is under way until it is dropped.

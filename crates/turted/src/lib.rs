@@ -33,6 +33,7 @@ pub mod logging;
 mod mail;
 mod metrics;
 mod outlet;
+mod paced;
 mod push;
 mod recovery;
 mod replay;

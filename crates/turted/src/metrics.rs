@@ -195,6 +195,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) written_bytes: Counter,
     pub(crate) outbox_bytes: Counter,
     pub(crate) accept_errors: Counter,
+    pub(crate) unread_answers: Counter,
     pub(crate) push_latency: Latency,
     /// By rule. Rules are named in the code, so there are few. Locked by the worker for a refusal
     /// and by a scrape.

@@ -168,6 +168,8 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         for (rule, count) in refusals {
             metric.sample(&[("rule", rule)], count);
         }
+        let help = "Answers whose client did not read them (limits.outbox_stall).";
+        self.single("turted_unread_answers_total", help, |worker| worker.unread_answers.get());
         self.single("turted_accept_errors_total", "Connections that could not be accepted.", |worker| {
             worker.accept_errors.get()
         });
