@@ -1,8 +1,39 @@
 //! Whose word about a client's address counts: trusted proxies, and the address behind them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+
+/// The addresses that providers use between their customers and their own NAT (RFC 6598 7): the network, and how many
+/// bits of it all of them share.
+const SHARED_NETWORK: (Ipv4Addr, u32) = (Ipv4Addr::new(100, 64, 0, 0), 10);
+
+/// Whether an address is one that several clients may share because a proxy or a NAT stands before them, or that
+/// only this machine or its own network can have: loopback, private (RFC 1918), link-local, unique local (RFC 4193)
+/// and shared between a provider's customers (RFC 6598). An IPv4 address that is mapped into IPv6 counts as IPv4.
+///
+/// ```
+/// use turted_core::trust::is_private;
+/// assert!(is_private("10.1.2.3".parse().unwrap()));
+/// assert!(!is_private("192.0.2.7".parse().unwrap()));
+/// ```
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared(address)
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Whether an address is one of those that a provider shares between its customers.
+const fn is_shared(address: Ipv4Addr) -> bool {
+    let (network, prefix) = SHARED_NETWORK;
+    (address.to_bits() ^ network.to_bits()) >> (32 - prefix) == 0
+}
 
 /// Addresses that share their first bits, `10.0.0.0/8` or `fd00::/8` say.
 ///
@@ -143,6 +174,52 @@ mod tests {
 
     fn proxies() -> TrustedProxies {
         TrustedProxies::new(["10.0.0.0/8", "fd00::/8", "127.0.0.1"].map(|text| text.parse().unwrap()).into())
+    }
+
+    #[test]
+    fn loopback_private_link_local_and_shared_addresses_are_private() {
+        for (first, last) in [
+            ("127.0.0.0", "127.255.255.255"),
+            ("10.0.0.0", "10.255.255.255"),
+            ("172.16.0.0", "172.31.255.255"),
+            ("192.168.0.0", "192.168.255.255"),
+            ("169.254.0.0", "169.254.255.255"),
+            ("100.64.0.0", "100.127.255.255"),
+            ("::ffff:10.0.0.0", "::ffff:100.127.255.255"),
+            ("::1", "::1"),
+            ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            assert!(is_private(address(first)) && is_private(address(last)), "{first} to {last}");
+        }
+    }
+
+    #[test]
+    fn an_address_beside_the_private_ones_is_public() {
+        for text in [
+            "126.255.255.255",
+            "128.0.0.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "169.253.255.255",
+            "169.255.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "192.0.2.7",
+            "::ffff:192.0.2.7",
+            "::2",
+            "fbff::",
+            "fe00::",
+            "fe7f::",
+            "fec0::",
+            "2001:db8::7",
+        ] {
+            assert!(!is_private(address(text)), "{text}");
+        }
     }
 
     #[test]
