@@ -109,6 +109,13 @@ pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// dropped: a client that pipelines sends one more request head.
 pub const STREAM_INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of one file of `assets_dir`: the largest browser client with its source map has 1.5 MB.
+pub const ASSET_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of all files of `assets_dir` in memory: several versions of the browser clients.
+pub const ASSETS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Files of `assets_dir` in memory: the package of socket.io-client has about 20.
+pub const ASSETS_MAX: usize = 64;
+
 /// Streams of one HTTP/2 connection at once, as most servers allow: a page with all its requests.
 pub const H2_STREAMS_MAX: u32 = 100;
 /// Bytes of one request over HTTP/2 that wait to be read: the least that is standard.
@@ -199,6 +206,7 @@ const _: () = {
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
     assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
+    assert!(ASSET_BYTES_MAX <= ASSETS_BYTES_MAX, "every file that may be served fits beside none");
     assert!(JWT_BYTES_MAX < MESSAGE_BYTES_MAX, "a token fits into a message");
     assert!(VERIFICATION_WAIT_MAX.as_secs() < PING_TIMEOUT.as_secs(), "a heartbeat outlives an IDENT");
 };

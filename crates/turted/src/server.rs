@@ -35,6 +35,7 @@ use crate::recovery::{Recovery, RecoveryLimits};
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
+use crate::transport::assets::Assets;
 use crate::transport::sockjs::{Mount, Mounts};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
@@ -134,6 +135,7 @@ impl Server {
                 Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
             },
             polling: Permits::new(connections),
+            assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
             certificates: certificates.clone(),
             routes,
         });

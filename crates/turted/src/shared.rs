@@ -13,6 +13,7 @@ use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
 use crate::service::Routes;
 use crate::tls::Certificates;
+use crate::transport::assets::Assets;
 use crate::transport::sockjs::Mounts;
 
 /// What all workers of a node share.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Permits>,
     /// Sessions that live by requests. They outlive their connections, so those do not bound them.
     pub(crate) polling: Arc<Permits>,
+    /// The browser clients; `None` has none.
+    pub(crate) assets: Option<Arc<Assets>>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
     /// What each worker counts, by index.

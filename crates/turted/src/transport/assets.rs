@@ -1,14 +1,15 @@
 //! The browser clients, which pages load from the server: `/socket.io/socket.io.js`, and the iframe
 //! of SockJS `/turted/sockjs.min.js`.
 
-use std::io;
-use std::path::Path;
+mod cache;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::http::{Answer, answer as with_type, text};
+use crate::http::{Answer, Unavailable, answer as with_type, text};
 use crate::worker::Worker;
+pub(crate) use cache::Assets;
+use cache::Failure;
 
 /// What an operator reads who did not name a directory.
 const NO_DIRECTORY: &str = "this server has no copy of the browser client: set assets_dir to the \
@@ -25,10 +26,10 @@ pub(crate) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// Answers with a file of `assets_dir`.
 pub(crate) async fn answer(worker: &Worker, name: &str) -> Answer {
-    let Some(directory) = &worker.config.assets_dir else {
+    let Some(assets) = &worker.shared.assets else {
         return text(StatusCode::NOT_FOUND, NO_DIRECTORY);
     };
-    match read(directory, name).await {
+    match assets.get(name).await {
         Ok(bytes) => {
             let kind = if name.ends_with(".map") {
                 "application/json"
@@ -39,18 +40,13 @@ pub(crate) async fn answer(worker: &Worker, name: &str) -> Answer {
             answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
             answer
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            text(StatusCode::NOT_FOUND, "assets_dir has no such file")
+        Err(Failure::Disk(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file"),
+        Err(Failure::NoRoom) => {
+            let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many other files are being read");
+            Unavailable::Moment.mark(&mut answer);
+            answer
         }
-        Err(error) => {
-            tracing::warn!(%error, name, "cannot read a file of assets_dir");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file")
-        }
+        // Why is in the log: it is the operator's business.
+        Err(_) => text(StatusCode::NOT_FOUND, "assets_dir has no such file"),
     }
-}
-
-/// Reads a file on a thread for such things: a disk must not hold up a worker.
-async fn read(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
-    let path = directory.join(name);
-    tokio::task::spawn_blocking(move || std::fs::read(path)).await?
 }

@@ -1,6 +1,6 @@
 //! Transports: how clients connect, and what they show when they do.
 
-mod assets;
+pub(crate) mod assets;
 mod credentials;
 mod query;
 
