@@ -36,6 +36,16 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Bytes of one push body: a batch of many dispatches fits, a runaway upload does not.
 pub const PUSH_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of all bodies that are being read or dealt with: 64 of the largest at once, from backends that
+/// all push at the same moment.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many addresses it takes to use up [`BODIES_BYTES_MAX`].
+pub const BODIES_SHARE: usize = 4;
+/// Chunks of one body, whatever its size: a client that flushes after each line of a small one.
+pub const BODY_CHUNKS_MAX: usize = 1_024;
+/// Bytes for which a body may have one chunk more. Segments of a network have 20 times as many; a
+/// chunk of one byte costs as much time as one of thousands.
+pub const BODY_CHUNK_BYTES: usize = 64;
 /// Users and channels of one dispatch together. Each costs one encoded frame per wire.
 pub const TARGETS_MAX: usize = 1_000;
 /// Bytes of payloads in one push body, each as often as its dispatch has targets: what its frames
@@ -201,6 +211,7 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const _: () = {
     assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
     assert!(PUSH_BODY_BYTES_MAX <= EXPANSION_BYTES_MAX, "a push to one target is never too large");
+    assert!(PUSH_BODY_BYTES_MAX * BODIES_SHARE <= BODIES_BYTES_MAX, "one address can push all it may");
     assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");

@@ -150,7 +150,7 @@ fn is_over(since: Instant, now: Instant, window: Duration) -> bool {
 }
 
 /// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

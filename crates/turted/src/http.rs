@@ -3,6 +3,7 @@
 //! hyper parses and answers. A request that turns the connection into a stream leaves a
 //! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory.
 
+mod bodies;
 mod body;
 
 use std::cell::RefCell;
@@ -12,7 +13,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
@@ -33,6 +33,7 @@ use crate::transport::streaming::Unending;
 use crate::transport::{socketio, sockjs, sse, websocket};
 use crate::worker::{GOOD_BYE, Worker};
 
+pub(crate) use bodies::{Bodies, BodyRefusal, read_body};
 pub(crate) use body::Body;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -188,6 +189,8 @@ pub(crate) enum Unavailable {
     Overload,
     /// What is needed to answer is away or busy for the moment.
     Moment,
+    /// Too much is being read, so the body of this request was not.
+    Unread,
     /// The server stops. Elsewhere the client may be served at once, on this connection never.
     Stopping,
 }
@@ -197,10 +200,10 @@ impl Unavailable {
     pub(crate) fn mark(self, answer: &mut Answer) {
         let seconds: u64 = match self {
             Self::Overload => 5,
-            Self::Moment | Self::Stopping => 1,
+            Self::Moment | Self::Unread | Self::Stopping => 1,
         };
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        if self == Self::Stopping {
+        if matches!(self, Self::Unread | Self::Stopping) {
             close_after(answer);
         }
     }
@@ -274,33 +277,4 @@ pub(crate) fn bare(status: StatusCode, body: impl Into<Body>) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     answer
-}
-
-/// Why a body was not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyRefusal {
-    /// It is longer than it may be.
-    TooLong,
-    /// It took longer than it may take.
-    TooSlow,
-    /// The connection broke.
-    Broken,
-}
-
-/// Reads a body of at most `limit` bytes.
-///
-/// # Errors
-/// It is longer, too slow, or the client is gone.
-pub(crate) async fn read_body(worker: &Worker, body: Incoming, limit: usize) -> Result<Bytes, BodyRefusal> {
-    use hyper::body::Body as _;
-    if body.size_hint().lower() > limit as u64 {
-        return Err(BodyRefusal::TooLong);
-    }
-    let read = timeout(worker.config.limits.request_body_wait, Limited::new(body, limit).collect());
-    match read.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(BodyRefusal::TooLong),
-        Ok(Err(_)) => Err(BodyRefusal::Broken),
-        Err(_) => Err(BodyRefusal::TooSlow),
-    }
 }

@@ -26,6 +26,7 @@ use crate::authenticator::{Authenticator, Gate};
 use crate::config::Config;
 use crate::conformance;
 use crate::dispatcher::{Dispatcher, Source};
+use crate::http::Bodies;
 use crate::inbox::{InboxLimits, inbox};
 use crate::listener;
 use crate::log::LogLimits;
@@ -135,6 +136,7 @@ impl Server {
                 Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
             },
             polling: Permits::new(connections),
+            bodies: Bodies::new(&config),
             assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
             certificates: certificates.clone(),
             routes,

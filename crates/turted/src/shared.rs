@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::authenticator::Gate;
+use crate::http::Bodies;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Permits>,
     /// Sessions that live by requests. They outlive their connections, so those do not bound them.
     pub(crate) polling: Arc<Permits>,
+    /// Bodies of requests that are being read.
+    pub(crate) bodies: Arc<Bodies>,
     /// The browser clients; `None` has none.
     pub(crate) assets: Option<Arc<Assets>>,
     /// What TLS shows; `None` serves in the clear.

@@ -57,6 +57,8 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
     gauge("turted_log_bytes", "Bytes of those (recovery.log_bytes).", bytes);
     let shared = &monitor.shared;
+    let help = "Bytes of request bodies that are being read (limits.bodies_bytes).";
+    gauge("turted_bodies_bytes", help, shared.bodies.bytes());
     let help = "Sessions without a connection that can be recovered (recovery.sessions).";
     gauge("turted_lost_sessions", help, shared.recovery.lost());
     let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";

@@ -72,6 +72,7 @@ impl Default for Limits {
             outbox_frames: limits::OUTBOX_FRAMES_MAX,
             outbox_stall: limits::OUTBOX_STALL_MAX,
             push_body_bytes: limits::PUSH_BODY_BYTES_MAX,
+            bodies_bytes: limits::BODIES_BYTES_MAX,
             targets: limits::TARGETS_MAX,
             expansion_bytes: limits::EXPANSION_BYTES_MAX,
             batch_dispatches: limits::BATCH_DISPATCHES_MAX,

@@ -165,6 +165,8 @@ pub struct Limits {
     pub outbox_stall: Duration,
     /// Bytes of one push body. Default: 1 MiB.
     pub push_body_bytes: usize,
+    /// Bytes of all request bodies that are being read. Default: 64 MiB.
+    pub bodies_bytes: usize,
     /// Users and channels of one dispatch together. Default: 1,000.
     pub targets: usize,
     /// Bytes of payloads in one push, each times its targets. Default: 64 MiB.

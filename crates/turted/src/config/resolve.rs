@@ -105,7 +105,7 @@ pub(super) struct Relation {
 }
 
 /// The relations that `turted_core::limits` asserts for the defaults.
-pub(super) const RELATIONS: [Relation; 8] = [
+pub(super) const RELATIONS: [Relation; 10] = [
     Relation {
         small: ("auth.timeout", |config| match config.auth.method {
             ClientAuth::Http(_) => millis(config.auth.timeout),
@@ -138,6 +138,16 @@ pub(super) const RELATIONS: [Relation; 8] = [
         small: ("limits.push_body_bytes", |config| config.limits.push_body_bytes),
         large: ("limits.expansion_bytes", |config| config.limits.expansion_bytes),
         reason: "a push to one target must not be too large",
+    },
+    Relation {
+        small: ("limits.push_body_bytes", |config| config.limits.push_body_bytes),
+        large: ("limits.bodies_bytes", |config| config.limits.bodies_bytes),
+        reason: "a push must be readable while no other is read",
+    },
+    Relation {
+        small: ("socketio.max_payload", |config| config.socketio.max_payload),
+        large: ("limits.bodies_bytes", |config| config.limits.bodies_bytes),
+        reason: "a polling body must be readable while no other is read",
     },
     Relation {
         small: ("recovery.replay", |config| config.recovery.replay),

@@ -210,6 +210,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.outbox_frames", Field::Count(1, |s| &mut s.config.limits.outbox_frames)),
     Setting::new("limits.outbox_stall", Field::Duration(|s| &mut s.config.limits.outbox_stall)),
     Setting::new("limits.push_body_bytes", Field::Bytes(1, |s| &mut s.config.limits.push_body_bytes)),
+    Setting::new("limits.bodies_bytes", Field::Bytes(1, |s| &mut s.config.limits.bodies_bytes)),
     Setting::new("limits.targets", Field::Count(1, |s| &mut s.config.limits.targets)),
     Setting::new("limits.expansion_bytes", Field::Bytes(1, |s| &mut s.config.limits.expansion_bytes)),
     Setting::new("limits.batch_dispatches", Field::Count(1, |s| &mut s.config.limits.batch_dispatches)),

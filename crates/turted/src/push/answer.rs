@@ -15,6 +15,8 @@ use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, 
 
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
+/// The rule under which a push is refused whose body finds no room.
+const BODIES_FULL: &str = "bodies-full";
 
 /// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
 const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
@@ -142,8 +144,10 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.rule == STOPPING {
-            Unavailable::Stopping.mark(&mut answer);
+        match self.rule {
+            STOPPING => Unavailable::Stopping.mark(&mut answer),
+            BODIES_FULL => Unavailable::Unread.mark(&mut answer),
+            _ => {}
         }
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -189,6 +193,10 @@ impl From<BodyRefusal> for Problem {
                 "body-too-long",
                 "the body is too long (limits.push_body_bytes)",
             ),
+            BodyRefusal::TooManyChunks => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body-chunks", BodyRefusal::TOO_MANY_CHUNKS)
+            }
+            BodyRefusal::Full => (StatusCode::SERVICE_UNAVAILABLE, BODIES_FULL, BodyRefusal::FULL),
             BodyRefusal::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "body-too-slow",

@@ -142,7 +142,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let gate = &worker.shared.push;
     gate.check_address(peer)?;
     let (head, body) = request.into_parts();
-    let body = read_body(&worker, body, worker.config.limits.push_body_bytes).await?;
+    let body = read_body(&worker, peer, body, worker.config.limits.push_body_bytes).await?;
     let parsed = push::parse(&body, gate.limits)?;
     gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
     let shape = parsed.shape();

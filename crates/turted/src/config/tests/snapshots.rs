@@ -47,6 +47,14 @@ fn each_relation_is_told_with_both_values_and_the_reason() {
             "turted.toml:2:20: `limits.batch_dispatches` = 1000 is above `limits.inbox_dispatches` = 999: a batch must fit into an inbox",
         ),
         (
+            "[limits]\nbodies_bytes = 1048575",
+            "turted.toml:2:16: `limits.push_body_bytes` = 1048576 is above `limits.bodies_bytes` = 1048575: a push must be readable while no other is read",
+        ),
+        (
+            "[limits]\nbodies_bytes = 1048576\n[socketio]\nmax_payload = 1048577",
+            "turted.toml:4:15: `socketio.max_payload` = 1048577 is above `limits.bodies_bytes` = 1048576: a polling body must be readable while no other is read",
+        ),
+        (
             "[limits]\nexpansion_bytes = 1048575",
             "turted.toml:2:19: `limits.push_body_bytes` = 1048576 is above `limits.expansion_bytes` = 1048575: a push to one target must not be too large",
         ),

@@ -36,6 +36,10 @@ pub(crate) enum EngineRefusal {
     TooLong,
     /// The body took longer than `limits.request_body_wait`.
     TooSlow,
+    /// The body has more pieces than it may have.
+    TooManyChunks,
+    /// As many bodies are read as may be.
+    BodiesFull,
     /// There are as many polling sessions as there may be connections.
     Overload,
     /// The server takes no new session.
@@ -46,10 +50,9 @@ impl EngineRefusal {
     fn status(self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesFull | Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -65,6 +68,8 @@ impl EngineRefusal {
             Self::UnsupportedVersion => "engine-version",
             Self::TooLong => "engine-body-too-long",
             Self::TooSlow => "engine-body-too-slow",
+            Self::TooManyChunks => "engine-body-chunks",
+            Self::BodiesFull => "bodies-full",
             Self::Overload => "engine-sessions",
             Self::Stopping => "stopping",
         }
@@ -80,6 +85,12 @@ impl EngineRefusal {
             Self::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
             Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
             Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
+            Self::TooManyChunks => {
+                r#"{"code":3,"message":"Payload in too many pieces: 1,024 and one for each 64 bytes are enough"}"#
+            }
+            Self::BodiesFull => {
+                r#"{"code":3,"message":"Too many payloads are being read (limits.bodies_bytes)"}"#
+            }
             Self::Overload => r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
             Self::Stopping => r#"{"code":3,"message":"The server is stopping"}"#,
         }
@@ -91,6 +102,7 @@ impl From<EngineRefusal> for Answer {
         let mut answer = with_type(refusal.status(), "application/json", refusal.body());
         match refusal {
             EngineRefusal::Overload => Unavailable::Overload.mark(&mut answer),
+            EngineRefusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
             EngineRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
@@ -102,7 +114,9 @@ impl From<BodyRefusal> for EngineRefusal {
     fn from(refusal: BodyRefusal) -> Self {
         match refusal {
             BodyRefusal::TooLong => Self::TooLong,
+            BodyRefusal::TooManyChunks => Self::TooManyChunks,
             BodyRefusal::TooSlow => Self::TooSlow,
+            BodyRefusal::Full => Self::BodiesFull,
             BodyRefusal::Broken => Self::BadRequest,
         }
     }
@@ -196,7 +210,7 @@ async fn serve(
         }
         (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
         (TransportName::Polling, &Method::POST) => {
-            let answer = post(worker, id, request).await?;
+            let answer = post(worker, (peer, id), request).await?;
             Ok(mark_polling(answer, id, version(&query)).into())
         }
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
@@ -250,14 +264,14 @@ async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answe
 
 async fn post(
     worker: &Rc<Worker>,
-    id: SessionId,
+    (peer, id): (IpAddr, SessionId),
     request: Request<hyper::body::Incoming>,
 ) -> Result<Answer, EngineRefusal> {
     ask(worker, id, EngineRequest::BeginPost).await?;
     let mut aborted = AbortGuard::new(worker, id, EngineRequest::PostAborted);
     let content_type = request.headers().get(CONTENT_TYPE);
     let is_binary = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
-    let read = read_body(worker, request.into_body(), worker.config.socketio.max_payload).await;
+    let read = read_body(worker, peer, request.into_body(), worker.config.socketio.max_payload).await;
     aborted.disarm();
     let bytes = match read {
         Ok(bytes) => bytes,

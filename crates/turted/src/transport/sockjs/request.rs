@@ -48,6 +48,10 @@ pub(crate) enum Refusal {
     TooLong,
     #[error("the body is too slow (limits.request_body_wait)")]
     TooSlow,
+    #[error("{}", BodyRefusal::TOO_MANY_CHUNKS)]
+    TooManyChunks,
+    #[error("{}", BodyRefusal::FULL)]
+    BodiesFull,
     #[error("the body is broken")]
     Broken,
     #[error("too many sessions (limits.connections)")]
@@ -67,7 +71,8 @@ impl Refusal {
             Self::Callback(_) => "sockjs-callback",
             Self::Messages(_) => "sockjs-messages",
             Self::UnknownSession => "sockjs-session",
-            Self::TooLong | Self::TooSlow | Self::Broken => "sockjs-body",
+            Self::TooLong | Self::TooManyChunks | Self::TooSlow | Self::Broken => "sockjs-body",
+            Self::BodiesFull => "bodies-full",
             Self::Overload => "sockjs-sessions",
             Self::Stopping => "stopping",
         }
@@ -83,9 +88,9 @@ impl Refusal {
             Self::Messages(malformed) => {
                 StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST)
             }
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesFull | Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -94,7 +99,9 @@ impl From<BodyRefusal> for Refusal {
     fn from(refusal: BodyRefusal) -> Self {
         match refusal {
             BodyRefusal::TooLong => Self::TooLong,
+            BodyRefusal::TooManyChunks => Self::TooManyChunks,
             BodyRefusal::TooSlow => Self::TooSlow,
+            BodyRefusal::Full => Self::BodiesFull,
             BodyRefusal::Broken => Self::Broken,
         }
     }
@@ -108,6 +115,7 @@ impl From<Refusal> for Answer {
         let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
         match refusal {
             Refusal::Overload => Unavailable::Overload.mark(&mut answer),
+            Refusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
             Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
@@ -266,7 +274,7 @@ async fn receive(
     let callback = transport.callback(callback)?;
     let version = request.version();
     // Nothing is in it. Read, it does not lie between this request and the news of its end.
-    read_body(&worker, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
+    read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
     let place = desk.place(session, peer);
     if transport.is_polling() {
         let frame = relay::take(&worker, &place, transport).await?;
@@ -303,7 +311,7 @@ async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Res
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = BodyKind::of(kind);
     let limit = worker.config.limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
-    let body = read_body(&worker, request.into_body(), limit).await?;
+    let body = read_body(&worker, peer, request.into_body(), limit).await?;
     let messages = decode_body(&body, kind, session::message_limits(&worker))?;
     let messages = messages.into_iter().map(Into::into).collect();
     let (answer, received) = oneshot::channel();
