@@ -17,12 +17,12 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::conformance;
 use crate::paced::Paced;
 use crate::push::rest;
@@ -88,7 +88,7 @@ where
     let taken = Rc::new(RefCell::new(None));
     let responder = Responder { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
     let channel = Paced::new(channel, worker.config.limits.outbox_stall);
-    let mut connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
+    let mut connection = builder(&worker.config.limits).serve_connection(TokioIo::new(channel), responder);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
@@ -113,8 +113,8 @@ where
     }
 }
 
-fn builder(worker: &Worker) -> http1::Builder {
-    let limits = &worker.config.limits;
+/// HTTP/1 within the limits of the configuration.
+pub(crate) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -216,14 +216,17 @@ pub(crate) fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> IpAd
     config.trusted_proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("")))
 }
 
+/// The answer to a request whose target is too long.
+pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    (target.len() > limits.request_uri_bytes)
+        .then(|| text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)"))
+}
+
 /// Which part of the server a request is for.
 pub(crate) async fn route(call: Call) -> Outcome {
-    let config = &call.worker.config;
-    let uri = call.request.uri();
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if target.len() > config.limits.request_uri_bytes {
-        return text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)")
-            .into();
+    if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
+        return refusal.into();
     }
     match call.worker.shared.routes {
         Routes::Turted => serve_turted(call).await,

@@ -10,6 +10,7 @@
 //! | `guard` | who may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
 //! | `page` | `/metrics`: every metric, its type and its meaning |
+//! | `places` | who gives way when there are too many connections |
 //! | `exposition` | the text format of Prometheus |
 
 mod api;
@@ -17,37 +18,39 @@ mod exposition;
 mod guard;
 mod monitor;
 mod page;
+mod places;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use hyper::header::{CACHE_CONTROL, HeaderValue};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use turted_core::limits::{ACCEPT_BACKOFF_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_WAIT_MAX};
+use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
-use crate::config::{AdminListen, Config};
-use crate::http::{Answer, HEALTH, allow, answer, text};
+use crate::config::{AdminListen, Config, Limits};
+use crate::http::{self, Answer, HEALTH, allow, answer, text};
+use crate::paced::Paced;
 use crate::server::ServerError;
 use crate::tidy;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
+use places::{Place, Places};
 
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
-/// that are kept back from clients.
+/// that are kept back from clients. One more takes the place of the one that does least.
 const CONNECTIONS_MAX: usize = 32;
 /// Connections the kernel holds for us; more than are served at once need not wait.
 const BACKLOG: i32 = 32;
@@ -68,6 +71,8 @@ pub(crate) struct Admin {
 struct State {
     monitor: Monitor,
     guard: Guard,
+    /// Those of the public port hold here too.
+    limits: Limits,
 }
 
 impl Admin {
@@ -77,10 +82,15 @@ impl Admin {
     /// The configured address cannot be listened on. The default one is given up with a warning.
     pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, ServerError> {
         let Some(address) = config.admin.listen.address() else { return Ok(None) };
-        let opened = open(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let opened =
+            open(address, &config.limits).and_then(|listener| Ok((listener.local_addr()?, listener)));
         match (opened, config.admin.listen) {
             (Ok((address, listener)), _) => {
-                let state = Arc::new(State { monitor, guard: Guard::new(config, address) });
+                let state = Arc::new(State {
+                    monitor,
+                    guard: Guard::new(config, address),
+                    limits: config.limits.clone(),
+                });
                 Self::start(listener, address, state).map(Some).map_err(ServerError::Start)
             }
             (Err(error), AdminListen::IfFree(_)) => {
@@ -127,9 +137,12 @@ impl Admin {
 
 /// Opens the listener. The port is not shared (no `SO_REUSEPORT`): a second server must notice
 /// that it is taken, not get half of the scrapes.
-fn open(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn open(address: SocketAddr, limits: &Limits) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    // Accepted connections inherit these.
+    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -157,20 +170,15 @@ impl Serving {
     }
 
     async fn accept(&self, listener: TcpListener) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::new(CONNECTIONS_MAX);
         let ending = self.ending.clone();
         loop {
-            let next = async {
-                let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((permit, listener.accept().await?))
-            };
-            match ending.run_until_cancelled(next).await {
+            match ending.run_until_cancelled(listener.accept()).await {
                 None => return,
-                Some(Ok((permit, (stream, peer)))) => {
-                    let serving = self.clone();
+                Some(Ok((stream, peer))) => {
+                    let (serving, place) = (self.clone(), places.take());
                     self.tasks.spawn(async move {
-                        serving.serve(stream, peer.ip().to_canonical()).await;
-                        drop(permit);
+                        serving.serve(stream, peer.ip().to_canonical(), place).await;
                     });
                 }
                 Some(Err(error)) => {
@@ -181,23 +189,28 @@ impl Serving {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: IpAddr) {
-        let state = Arc::clone(&self.state);
+    async fn serve(&self, stream: TcpStream, peer: IpAddr, place: Place) {
+        let place = Arc::new(place);
+        let (state, own) = (Arc::clone(&self.state), Arc::clone(&place));
         let service = service_fn(move |request| {
-            let state = Arc::clone(&state);
-            async move { Ok::<_, Infallible>(route(&state, peer, &request).await) }
+            let (state, place) = (Arc::clone(&state), Arc::clone(&own));
+            async move {
+                place.asked();
+                let answer = route(&state, peer, &request).await;
+                place.answered();
+                Ok::<_, Infallible>(answer)
+            }
         });
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST_HEAD_WAIT_MAX)
-            .max_buf_size(REQUEST_HEAD_BYTES_MAX);
-        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-        if self.ending.run_until_cancelled(connection.as_mut()).await.is_none() {
-            connection.as_mut().graceful_shutdown();
+        let limits = &self.state.limits;
+        let stream = Paced::new(stream, limits.outbox_stall);
+        let mut connection = pin!(http::builder(limits).serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
             // Broken by the reader, or complete: it ends either way.
-            let _ = connection.await;
+            _ = connection.as_mut() => return,
+            () = place.end().cancelled() => return,
+            () = self.ending.cancelled() => connection.as_mut().graceful_shutdown(),
         }
+        let _ = connection.await;
     }
 }
 
@@ -205,6 +218,9 @@ async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
         allow(&mut answer, "GET, HEAD");
+        return answer;
+    }
+    if let Some(answer) = http::check_target(&state.limits, request.uri()) {
         return answer;
     }
     let mut answer = match request.uri().path() {

@@ -1,5 +1,8 @@
 //! HTTP/2 behind TLS: the same requests, event streams as responses, and what a peer may not do.
 
+mod unread;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,25 +49,8 @@ impl Setting {
         Self { pair, server, runtime: runtime.unwrap() }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "a client is no worker")]
     fn connect(&self) -> Client {
-        let mut config = self.pair.client(rustls::ALL_VERSIONS);
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        self.runtime.block_on(async {
-            let tcp = TcpStream::connect(self.server.address()).await.unwrap();
-            let connector = TlsConnector::from(Arc::new(config));
-            let tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
-            assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .initial_stream_window_size(WINDOW_BYTES)
-                .initial_connection_window_size(16 << 20)
-                .handshake(TokioIo::new(tls))
-                .await
-                .unwrap();
-            let driver = tokio::spawn(async move { drop(connection.await) });
-            Client { sender, driver }
-        })
+        connect(&self.runtime, &self.pair, self.server.address(), WINDOW_BYTES)
     }
 
     fn send(&self, client: &mut Client, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
@@ -101,6 +87,28 @@ impl Setting {
         self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         self.server.admin().get("/api/v1/counts").json()["connections"]["sse"].as_u64().unwrap()
     }
+}
+
+/// A connection each of whose streams may have so much unread.
+#[allow(clippy::disallowed_methods, reason = "a client is no worker")]
+fn connect(runtime: &Runtime, pair: &Pair, server: SocketAddr, window_bytes: u32) -> Client {
+    let mut config = pair.client(rustls::ALL_VERSIONS);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    runtime.block_on(async {
+        let tcp = TcpStream::connect(server).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(window_bytes)
+            .initial_connection_window_size(16 << 20)
+            .handshake(TokioIo::new(tls))
+            .await
+            .unwrap();
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Client { sender, driver }
+    })
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {

@@ -27,5 +27,6 @@ mod sockjs;
 mod sse;
 mod support;
 mod tls;
+mod unread;
 mod v1;
 mod websocket;

@@ -48,14 +48,15 @@ impl Child {
         let mut banner = String::new();
         let mut address_behind = |prefix: &str| loop {
             if let Some((_, rest)) = banner.split_once(prefix)
+                && let Some((_, rest)) = rest.split_once("://")
                 && let Some((address, _)) = rest.split_once('\n')
             {
                 break address.parse().unwrap();
             }
             assert!(output.read_line(&mut banner).unwrap() > 0, "no {prefix} in {banner}");
         };
-        let address = address_behind("listening on http://");
-        let admin = address_behind("admin on http://");
+        let address = address_behind("listening on ");
+        let admin = address_behind("admin on ");
         let readers = vec![read_all(std::io::Cursor::new(banner).chain(output)), read_all(errors)];
         Self { process, address, admin, readers }
     }
