@@ -94,8 +94,8 @@ pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
 /// Bytes that a client has to take within [`OUTBOX_STALL_MAX`], or all that waits: 1.6 kB/s, which a
 /// link of the slowest kind manages. A byte now and then would hold everything for ever.
 pub const PROGRESS_BYTES: usize = 16 * 1024;
-/// Bytes read of one connection before others have their turn: 4,000 control frames of HTTP/2, the
-/// dearest there is for its size, take about a millisecond (RFC 9113 10.5).
+/// Bytes read of one connection before others have their turn. A large push takes 16 turns; of control
+/// frames of HTTP/2, which cost the most for their size (RFC 9113 10.5), 4,000 pings fit into one.
 pub const READ_TURN_BYTES: usize = 64 * 1024;
 
 /// Dispatches waiting for one worker before pushes are answered 503.

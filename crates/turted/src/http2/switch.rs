@@ -61,7 +61,10 @@ impl Switch {
 
     /// Makes the stream know when these bytes have left. A stream with such bytes has to make progress.
     pub(crate) fn track(&self, bytes: Bytes) -> Bytes {
-        self.0.unsent.fetch_add(bytes.len(), Ordering::Relaxed);
+        if self.0.unsent.fetch_add(bytes.len(), Ordering::Relaxed) == 0 {
+            // Whoever waited for nothing waits for progress from now on.
+            self.0.changed.notify_one();
+        }
         Bytes::from_owner(Tracked { bytes, switch: self.clone() })
     }
 
@@ -154,6 +157,17 @@ mod tests {
         };
         assert!(Switch::current().is_none(), "no stream");
         assert!(!switch.run(task, LONG).await, "it did not stall");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_had_nothing_to_send_at_first_is_cut_too() {
+        let task = async {
+            tokio::time::sleep(STALL * 3).await;
+            let unread = Switch::current().unwrap().track(Bytes::from_static(b"x"));
+            pending::<()>().await;
+            drop(unread);
+        };
+        assert!(Switch::default().run(task, STALL).await);
     }
 
     #[tokio::test(start_paused = true)]
