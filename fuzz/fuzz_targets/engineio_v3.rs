@@ -34,7 +34,7 @@ fn check_text_payload(body: &[u8]) {
     for packet in &packets {
         payload.push(&packet.encode_text(Version::V3));
     }
-    assert_eq!(payload.finish(), body.as_bytes());
+    assert_eq!(payload.finish(), body);
 }
 
 fn check_binary_payload(body: &[u8]) {

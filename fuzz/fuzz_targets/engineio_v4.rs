@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     for packet in &packets {
         payload.push(&packet.encode_text(Version::V4));
     }
-    assert_eq!(payload.finish(), data);
+    assert_eq!(payload.finish().as_bytes(), data);
 });
 
 fn check_jsonp(body: &str) {

@@ -84,12 +84,22 @@ pub const MESSAGE_RATE_PER_SECOND: u32 = 50;
 /// twice, after a reconnect.
 pub const MESSAGE_BURST: u32 = 256;
 
-/// Bytes waiting for one connection that does not read.
-pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
-/// Frames waiting for one connection that does not read.
-pub const OUTBOX_FRAMES_MAX: usize = 1_000;
-/// How long a blocked connection may take none of its waiting bytes before it is cut.
+/// Bytes waiting for one connection: a dozen events of the largest size, for a client on a slow link. How
+/// long it may take them is bounded by [`OUTBOX_STALL_MAX`], what all of them may hold by
+/// [`BACKLOG_BYTES_MAX`].
+pub const OUTBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Frames waiting for one connection: 8 bytes each beside the frames, which connections share.
+pub const OUTBOX_FRAMES_MAX: usize = 16_384;
+/// How long a blocked connection may take less than 16 KiB of its waiting bytes, and not all of them,
+/// before it is cut.
 pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
+/// Bytes waiting for all connections together, each counted once however many it waits for: frames,
+/// answers that are not read, dispatches that are still to be replayed. Without a configured value it is at
+/// most a quarter of the memory that the process may use.
+pub const BACKLOG_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes of one answer to a polling request, unless one event alone is larger: what a slow link takes in
+/// two seconds, so that heartbeats are not late. The rest waits for the next request.
+pub const POLLING_ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes that a client has to take within [`OUTBOX_STALL_MAX`], or all that waits: 1.6 kB/s, which a
 /// link of the slowest kind manages. A byte now and then would hold everything for ever.
@@ -188,6 +198,9 @@ pub const LOG_DISPATCHES_MAX: usize = 100_000;
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches replayed to one recovered connection; more is a gap, and the client starts anew.
 pub const REPLAY_DISPATCHES_MAX: usize = 300;
+/// Clients of one address that wait at a worker to hear what they missed; one more begins anew. A look into
+/// the log takes about 0.1 ms: an office that comes back at once has waited for 100 ms.
+pub const REPLAYS_WAITING_MAX: usize = 1_000;
 
 /// How long a server that was told to stop takes to close its connections.
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -212,7 +225,7 @@ const _: () = {
     assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
     assert!(PUSH_BODY_BYTES_MAX <= EXPANSION_BYTES_MAX, "a push to one target is never too large");
     assert!(PUSH_BODY_BYTES_MAX * BODIES_SHARE <= BODIES_BYTES_MAX, "one address can push all it may");
-    assert!(REPLAY_DISPATCHES_MAX < OUTBOX_FRAMES_MAX, "a replay fits into one outbox");
+    assert!(PUSH_BODY_BYTES_MAX <= OUTBOX_BYTES_MAX, "an event fits into an outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
     assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");

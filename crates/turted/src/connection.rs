@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout_at};
 use turted_core::close::Close;
 use turted_core::rate::TokenBucket;
 use turted_core::registry::ConnectionKey;
@@ -17,8 +18,9 @@ use crate::authenticator::Visitor;
 use crate::fanout::{Chain, Recipient};
 use crate::frame::Frame;
 use crate::metrics::{Route, Transport};
-use crate::outlet::{BodyOutlet, Outbox, Outlet, Queue, Sent, Stream};
+use crate::outlet::{BodyOutlet, Ledger, Missed, Outlet, Pace, Queue, Sent, Stream};
 use crate::recovery::LostSession;
+use crate::relief;
 use crate::session::Session;
 use crate::session_id::SessionId;
 use crate::socket::{LINGER, Socket};
@@ -166,6 +168,13 @@ impl Connection {
         matches!(*self.outlet.borrow(), Outlet::Closed)
     }
 
+    /// Closes the connection if its client has ended it, which a task that reads would notice later.
+    pub(crate) fn close_if_gone(&self, worker: &Worker) {
+        if self.socket().is_some_and(|socket| socket.is_gone()) {
+            self.close(worker, Close::TransportLost);
+        }
+    }
+
     /// Sends one message that carries no dispatch.
     pub(crate) fn send_message(self: &Rc<Self>, worker: &Rc<Worker>, message: &str) {
         self.send(worker, &[self.wire().framing.wrap(message, 0)]);
@@ -178,21 +187,38 @@ impl Connection {
 
     /// Goes on sending frames, after so many bytes of the first one were written to the socket.
     pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: usize) {
-        self.send_with(worker, frames, |outlet, frames, outbox| outlet.wrote(frames, written, outbox));
+        self.send_with(worker, frames, |outlet, frames, ledger| outlet.wrote(frames, written, ledger));
+    }
+
+    /// Sends a heartbeat, before all that waits for the client.
+    pub(crate) fn send_ahead(self: &Rc<Self>, worker: &Rc<Worker>, frame: &Frame) {
+        let sent = self.outlet.borrow_mut().send_ahead(frame, &worker.ledger);
+        self.settle(worker, sent);
+    }
+
+    /// Sends what the client missed, as it takes it. What is sent from now on comes behind.
+    pub(crate) fn replay(self: &Rc<Self>, worker: &Rc<Worker>, missed: Missed) {
+        let Some(last) = missed.last() else { return };
+        self.sent.set(last);
+        if let Some(route) = self.route() {
+            worker.metrics.delivered(route, missed.len());
+        }
+        let sent = self.outlet.borrow_mut().replay(missed, &worker.ledger);
+        self.settle(worker, sent);
     }
 
     fn send_with(
         self: &Rc<Self>,
         worker: &Rc<Worker>,
         frames: &[Frame],
-        send: impl FnOnce(&mut Outlet, &[Frame], Outbox<'_>) -> Sent,
+        send: impl FnOnce(&mut Outlet, &[Frame], &Rc<Ledger>) -> Sent,
     ) {
         if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
             self.sent.set(last.sequence());
         }
         let route = self.route();
-        let sent = send(&mut self.outlet.borrow_mut(), frames, worker.outbox());
-        if let (Some(route), Sent::Yes | Sent::Blocked) = (route, sent) {
+        let sent = send(&mut self.outlet.borrow_mut(), frames, &worker.ledger);
+        if let (Some(route), Sent::Yes | Sent::Kept | Sent::Blocked) = (route, sent) {
             let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
             worker.metrics.delivered(route, dispatches);
         }
@@ -203,7 +229,11 @@ impl Connection {
     pub(crate) fn settle(self: &Rc<Self>, worker: &Rc<Worker>, sent: Sent) {
         match sent {
             Sent::Yes => {}
-            Sent::Blocked => self.watch_outlet(worker),
+            Sent::Kept => relief::note(worker, self),
+            Sent::Blocked => {
+                relief::note(worker, self);
+                self.watch_outlet(worker);
+            }
             Sent::Full => self.close(worker, Close::SlowReader),
             Sent::Gone => self.close(worker, Close::TransportLost),
         }
@@ -229,7 +259,7 @@ impl Connection {
             _ => {
                 let last = self.session.farewell(worker, close);
                 let last = last.and_then(|last| String::from_utf8(last).ok());
-                body.finish(last.map(|last| Frame::chunk(&last, 0)));
+                body.finish(last.map(|last| Frame::chunk(&last, 0)).as_ref());
             }
         }
     }
@@ -242,13 +272,12 @@ impl Connection {
         self.keep_session(worker, close);
         worker.registry.borrow_mut().remove(self.key);
         let outlet = self.outlet.replace(Outlet::Closed);
-        worker.metrics.outbox_bytes.subtract(outlet.waiting().bytes);
         worker.metrics.closed(route, close);
         match outlet {
-            Outlet::Stream(stream) => {
+            Outlet::Stream(mut stream) => {
                 let farewell = self.last_words(worker, &stream, close);
                 let is_read_on = farewell.is_some() && close != Close::Drain;
-                end_stream(worker, &stream, farewell, close);
+                end_stream(worker, &mut stream, farewell, close);
                 if is_read_on {
                     worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
                 }
@@ -258,6 +287,15 @@ impl Connection {
             Outlet::SockJs(receiving) => sockjs::end(worker, self, *receiving, close),
             Outlet::Closed => {}
         }
+    }
+
+    /// Ends the connection of a slow reader and gives up at once all that waits for it. It hears no reason:
+    /// that would have to wait behind what it has not read.
+    pub(crate) fn cut(&self, worker: &Worker) {
+        if let Outlet::Stream(stream) = &mut *self.outlet.borrow_mut() {
+            stream.give_up();
+        }
+        self.close(worker, Close::SlowReader);
     }
 
     /// What the client reads before the end; `None` if it reads nothing any more.
@@ -308,8 +346,8 @@ impl Recipient for Connection {
 }
 
 /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
-fn end_stream(worker: &Worker, stream: &Stream, farewell: Option<Vec<u8>>, close: Close) {
-    let socket = &stream.socket;
+fn end_stream(worker: &Worker, stream: &mut Stream, farewell: Option<Vec<u8>>, close: Close) {
+    let socket = Rc::clone(&stream.socket);
     match farewell {
         // Who is slow may still hear why it is cut.
         Some(farewell) if stream.is_blocked() && close == Close::SlowReader => {
@@ -342,29 +380,38 @@ async fn cut_off(socket: Weak<Socket>) {
 /// Writes what waits for a full socket, until nothing waits or the client takes nothing any more.
 /// At most one such task exists per connection: only the first blocked write starts it.
 async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
+    let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
     while let Some(socket) = connection.socket() {
-        match timeout(worker.config.limits.outbox_stall, socket.writable()).await {
+        match timeout_at(pace.deadline(), socket.writable()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return connection.close(&worker, Close::TransportLost),
             Err(_) => return connection.close(&worker, Close::SlowReader),
         }
         // Whoever is woken goes to the end of the runtime's queue: everybody else has a turn in between.
-        let _turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
-        let sent = connection.outlet.borrow_mut().flush(worker.outbox());
-        match sent {
+        let turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
+        let flushed = connection.outlet.borrow_mut().flush(&worker.ledger);
+        pace.took(flushed.bytes, Instant::now());
+        match flushed.sent {
             Sent::Blocked => {}
-            Sent::Yes => return,
+            Sent::Yes | Sent::Kept => return,
             Sent::Full | Sent::Gone => return connection.close(&worker, Close::TransportLost),
         }
+        drop(turn);
+        // A client that takes bytes as fast as they come leaves its socket writable.
+        yield_now().await;
     }
 }
 
 /// Waits while a response of HTTP/2 takes what waits for it, as long as it takes something. At most one
 /// such task exists per connection.
 async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
+    let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
+    let mut taken = queue.taken();
     while !queue.stop_watching() {
-        if timeout(worker.config.limits.outbox_stall, queue.progress()).await.is_err() {
+        if timeout_at(pace.deadline(), queue.progress()).await.is_err() {
             return connection.close(&worker, Close::SlowReader);
         }
+        pace.took(queue.taken().wrapping_sub(taken), Instant::now());
+        taken = queue.taken();
     }
 }

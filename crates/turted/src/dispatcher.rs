@@ -18,6 +18,7 @@ use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::{Name, NameRefusal};
 
+use crate::backlogs::Backlogs;
 use crate::handlers::{HandlerId, Handlers};
 use crate::inbox::Inbox;
 use crate::log::{self, Log, LogLimits};
@@ -52,6 +53,7 @@ struct Inner {
     /// Held while a dispatch is numbered and put into the inboxes, so that the order of the
     /// inboxes is the order of the log. Once per dispatch, never per delivery, never across await.
     order: Mutex<Order>,
+    backlogs: Arc<Backlogs>,
     handlers: Handlers,
 }
 
@@ -85,6 +87,9 @@ pub enum DispatchRefusal {
     /// A worker is too far behind; try again shortly.
     #[error("too many dispatches are waiting to be delivered")]
     Overload,
+    /// Too much waits for clients that read slowly; try again shortly.
+    #[error("too much is waiting for clients that read slowly (limits.backlog_bytes)")]
+    BacklogsFull,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,
@@ -106,10 +111,12 @@ impl Reached {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<Inbox>) -> Self {
+    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<Inbox>, backlogs: &Arc<Backlogs>) -> Self {
         let accepted = [0; Source::ALL.len()];
-        let order = Mutex::new(Order { log: Log::new(limits), inboxes, stopped: false, accepted });
-        let inner = Arc::new(Inner { epoch, order, handlers: Handlers::default() });
+        let log = Log::new(limits, backlogs);
+        let order = Mutex::new(Order { log, inboxes, stopped: false, accepted });
+        let backlogs = Arc::clone(backlogs);
+        let inner = Arc::new(Inner { epoch, order, backlogs, handlers: Handlers::default() });
         Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX }
     }
 
@@ -185,7 +192,7 @@ impl Dispatcher {
     /// Sends a dispatch that is already typed.
     ///
     /// # Errors
-    /// [`DispatchRefusal::ExpansionTooLarge`], [`DispatchRefusal::Overload`] and [`DispatchRefusal::Stopped`].
+    /// All but those of names and payloads.
     pub fn dispatch(&self, dispatch: Dispatch) -> Result<Cursor, DispatchRefusal> {
         self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
     }
@@ -261,6 +268,9 @@ impl Dispatcher {
         if expansion > most {
             return Err(DispatchRefusal::ExpansionTooLarge { bytes: expansion, most });
         }
+        if self.inner.backlogs.is_full() {
+            return Err(DispatchRefusal::BacklogsFull);
+        }
         let now = Instant::now();
         let bytes: usize = dispatches.iter().map(log::bytes_of).sum();
         let mut accepted = Vec::with_capacity(dispatches.len());
@@ -311,7 +321,7 @@ mod tests {
         let small = InboxLimits { dispatches: 10, bytes: 1_000 };
         let (inboxes, mut receivers): (Vec<_>, Vec<_>) =
             [InboxLimits { bytes: 1 << 20, ..small }, small].into_iter().map(inbox).unzip();
-        let dispatcher = Dispatcher::new(7, log, inboxes);
+        let dispatcher = Dispatcher::new(7, log, inboxes, &Backlogs::new(usize::MAX));
         let push = || dispatcher.broadcast("e", &"x".repeat(600));
         assert_eq!(push().unwrap().sequence, 1);
         assert_eq!(push(), Err(DispatchRefusal::Overload));

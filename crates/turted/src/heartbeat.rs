@@ -25,6 +25,8 @@ pub(crate) struct Rhythm {
 pub(crate) struct Heartbeat {
     /// When the one that is not answered yet was sent.
     pinged: Cell<Option<Instant>>,
+    /// Whether the client had more to take before it, so that it sees it later.
+    is_delayed: Cell<bool>,
 }
 
 impl Heartbeat {
@@ -41,13 +43,21 @@ impl Heartbeat {
         if self.pinged.get().is_none() {
             self.pinged.set(Some(due));
             worker.timers.add(due + rhythm.timeout, connection.key, Due::Pong);
-            connection.send(worker, &[ping]);
+            connection.send_ahead(worker, &ping);
+            self.is_delayed.set(connection.outlet().borrow().is_being_taken());
         }
     }
 
-    /// The answer must have come by now.
+    /// The answer must have come by now, unless the client still takes what was sent before the question.
     pub(crate) fn check(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm) {
-        if self.pinged.get().is_some_and(|sent| sent.elapsed() >= rhythm.timeout) {
+        let Some(asked) = self.pinged.get() else { return };
+        let is_being_taken = connection.outlet().borrow().is_being_taken();
+        if self.is_delayed.replace(is_being_taken) || is_being_taken {
+            // It has as long again as if it were asked now.
+            let now = Instant::now();
+            self.pinged.set(Some(now));
+            worker.timers.add(now + rhythm.timeout, connection.key, Due::Pong);
+        } else if asked.elapsed() >= rhythm.timeout {
             connection.close(worker, Close::PingTimeout);
         }
     }

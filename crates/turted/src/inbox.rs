@@ -86,6 +86,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::backlogs::Backlogs;
     use crate::log::{Log, LogLimits};
     use turted_core::dispatch::{Dispatch, Targets};
     use turted_core::name::Name;
@@ -95,7 +96,7 @@ mod tests {
         let limits = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
         let payload = serde_json::value::to_raw_value(&"x".repeat(1_000)).unwrap();
         let dispatch = Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() };
-        let accepted = Log::new(limits).append(dispatch, Instant::now());
+        let accepted = Log::new(limits, &Backlogs::new(usize::MAX)).append(dispatch, Instant::now());
         let bytes = accepted.bytes();
         let (inbox, mut receiver) = inbox(InboxLimits { dispatches: 10, bytes: 2 * bytes });
         assert!(inbox.has_room(1, 100 * bytes), "it is empty");

@@ -4,11 +4,12 @@
 //! then nothing is indexed: a push does not pay for clients that are away.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use turted_core::dispatch::{Dispatch, Targets, Via};
 
+use crate::backlogs::{Backlogs, Counted};
 use crate::tidy::{PORTION, shrink_queue};
 
 mod index;
@@ -31,6 +32,8 @@ pub struct Accepted {
     pub dispatch: Dispatch,
     accepted_at: Instant,
     bytes: usize,
+    /// Set when the log gives it up and somebody still needs it.
+    counted: OnceLock<Counted>,
 }
 
 impl Accepted {
@@ -76,6 +79,8 @@ pub(crate) struct Log {
     index: Index,
     /// The number of the last dispatch that was indexed.
     indexed: u64,
+    /// Where dispatches are counted that clients still need when the log has given them up.
+    backlogs: Arc<Backlogs>,
 }
 
 #[derive(Debug)]
@@ -86,14 +91,17 @@ struct Entry {
 }
 
 impl Log {
-    pub(crate) fn new(limits: LogLimits) -> Self {
-        Self { limits, kept: VecDeque::new(), bytes: 0, next: 1, index: Index::new(), indexed: 0 }
+    pub(crate) fn new(limits: LogLimits, backlogs: &Arc<Backlogs>) -> Self {
+        let (kept, backlogs) = (VecDeque::new(), Arc::clone(backlogs));
+        Self { limits, kept, bytes: 0, next: 1, index: Index::new(), indexed: 0, backlogs }
     }
 
     /// Numbers and keeps `dispatch`.
     pub(crate) fn append(&mut self, dispatch: Dispatch, now: Instant) -> Arc<Accepted> {
         let bytes = bytes_of(&dispatch);
-        let accepted = Arc::new(Accepted { sequence: self.next, dispatch, accepted_at: now, bytes });
+        let counted = OnceLock::new();
+        let accepted = Accepted { sequence: self.next, dispatch, accepted_at: now, bytes, counted };
+        let accepted = Arc::new(accepted);
         self.next += 1;
         self.bytes += accepted.bytes();
         self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
@@ -183,6 +191,10 @@ impl Log {
             old += usize::from(is_old);
             let Some(Entry { accepted, .. }) = self.kept.pop_front() else { break };
             self.bytes -= accepted.bytes();
+            if Arc::strong_count(&accepted) > 1 {
+                // It waits for a client that catches up, or in an inbox.
+                accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
+            }
             if accepted.sequence <= self.indexed {
                 self.index.remove(&accepted);
             }
@@ -205,7 +217,7 @@ mod tests {
     fn log(dispatches: usize, of_bytes: usize) -> (Log, Instant) {
         let bytes = of_bytes * bytes_of(&dispatch());
         let limits = LogLimits { dispatches, bytes, age: Duration::from_secs(10) };
-        (Log::new(limits), Instant::now())
+        (Log::new(limits, &Backlogs::new(usize::MAX)), Instant::now())
     }
 
     fn kept(log: &Log) -> Vec<u64> {
@@ -221,6 +233,17 @@ mod tests {
             log.append(Dispatch { targets, ..dispatch() }, now);
         }
         assert_eq!(log.kept.len(), 1, "19,400 bytes hold one of 11,400");
+    }
+
+    #[test]
+    fn what_the_log_gives_up_counts_as_long_as_somebody_needs_it() {
+        let (mut log, now) = log(1, 10);
+        let first = log.append(dispatch(), now);
+        assert_eq!(log.backlogs.bytes(), 0, "the log has it");
+        let second = log.append(dispatch(), now);
+        assert_eq!(log.backlogs.bytes(), first.bytes());
+        drop((first, second));
+        assert_eq!(log.backlogs.bytes(), 0);
     }
 
     #[test]

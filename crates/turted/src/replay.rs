@@ -1,24 +1,27 @@
-//! What a client missed while it was away: found in the log, and encoded again for its wire.
+//! What a client missed while it was away, found in the log.
 //!
 //! Knows no transport. It is done in slices, for one client of a worker at a time: many that come
-//! back at once hold up nobody. The lock of the log is held for a few microseconds at a time.
+//! back at once hold up nobody. The lock of the log is held for a few microseconds at a time. What is
+//! found is listed; it is encoded later, as the client takes it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Instant;
 
 use tokio::task::yield_now;
+use tokio::time::sleep;
 use turted_core::dispatch::Via;
+use turted_core::limits::REPLAYS_WAITING_MAX;
 use turted_core::membership::Memberships;
+use turted_core::trust::is_private;
 
+use crate::connection::Connection;
 use crate::fanout::SLICE;
-use crate::frame::Frame;
 use crate::log::{Log, Mention};
-use crate::outlet::Waiting;
+use crate::outlet::{Missed, RECENT_AGE};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
-/// Bytes that may go out before what was missed: what tells the client so, and a heartbeat.
-const GREETING_BYTES_MAX: usize = 512;
 /// Targets looked at or indexed while the log is locked, 50 to 200 ns each.
 const STEPS_PER_LOCK: usize = 256;
 /// Slices for one client: half a second. Who falls behind faster than that catches up begins anew.
@@ -35,24 +38,81 @@ pub(crate) struct Returning<'a> {
 }
 
 /// What `client` missed: every dispatch for it after the last one it has seen, up to what this
-/// worker has resolved when this returns. `None` if that cannot be told in full any more, or is
-/// more than may be replayed.
+/// worker has resolved when this returns. `None` if that cannot be told in full any more, is more than
+/// may be replayed, or if `connection` is gone.
 ///
-/// Whoever asks makes the client a receiver and sends it the frames before waiting for anything
+/// Whoever asks makes the client a receiver and hands it the list before waiting for anything
 /// else. Otherwise a dispatch could come between the last one that was missed and the first one
 /// that is new.
-pub(crate) async fn missed(worker: &Worker, client: Returning<'_>) -> Option<Vec<Frame>> {
-    // One after the other: each gets a slice per turn of the worker, however many there are.
-    let _turn = worker.replays.acquire().await.ok()?;
+pub(crate) async fn missed(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    client: Returning<'_>,
+) -> Option<Missed> {
+    let has_place = worker.replays.clients(connection.peer) < REPLAYS_WAITING_MAX
+        || (is_private(connection.peer) && worker.config.trusted_proxies.networks().is_empty());
+    if !has_place || worker.shared.backlogs.is_full() {
+        return None;
+    }
+    worker.replays.take(connection.peer, find(worker, connection, client)).await
+}
+
+async fn find(worker: &Rc<Worker>, connection: &Rc<Connection>, client: Returning<'_>) -> Option<Missed> {
+    // It may have gone while others had their turn, and nobody has read its socket since.
+    connection.close_if_gone(worker);
+    if connection.is_closed() {
+        return None;
+    }
     index(worker).await;
-    let mut replay = Replay::new(worker, client);
+    let mut search = Search::new(client.memberships, client.seen);
     for _ in 0..SLICES_MAX {
-        match replay.advance()? {
-            Progress::Done => return Some(replay.frames),
-            Progress::More => yield_now().await,
+        if advance(worker, &mut search)? == Progress::Done {
+            return list(worker, &search, client.wire);
+        }
+        yield_now().await;
+        if connection.is_closed() {
+            return None;
         }
     }
     None
+}
+
+/// What was found, by number.
+fn list(worker: &Rc<Worker>, search: &Search<'_>, wire: Wire) -> Option<Missed> {
+    let mut dispatches = Vec::with_capacity(search.found.len());
+    let found: Vec<_> = search.found.iter().collect();
+    for portion in found.chunks(STEPS_PER_LOCK) {
+        let kept = worker.dispatcher.read_log(|log| {
+            let get = |(sequence, number): &(&u64, &u32)| Some((log.get(**sequence)?.clone(), **number));
+            portion.iter().map(get).collect::<Option<Vec<_>>>()
+        });
+        dispatches.extend(kept?);
+    }
+    if worker.missed.watch() {
+        let (missed, ending) = (Rc::clone(&worker.missed), worker.shared.life.ending.clone());
+        worker.spawn(async move {
+            ending.run_until_cancelled(sleep(RECENT_AGE)).await;
+            missed.forget();
+        });
+    }
+    Some(Missed::new(dispatches, wire, &worker.missed, &worker.shared.backlogs))
+}
+
+/// One slice. `Done` only if nothing was resolved that was not looked at.
+fn advance(worker: &Worker, search: &mut Search<'_>) -> Option<Progress> {
+    let started = Instant::now();
+    while started.elapsed() < SLICE {
+        let most = worker.config.recovery.replay;
+        if worker.dispatcher.read_log(|log| search.advance(log, most))? == Progress::More {
+            continue;
+        }
+        let seen = worker.seen();
+        if search.to == seen {
+            return Some(Progress::Done);
+        }
+        search.go_on(seen);
+    }
+    Some(Progress::More)
 }
 
 /// Indexes what this worker has resolved. Clients share this work, so no number of slices ends it.
@@ -75,58 +135,6 @@ async fn index(worker: &Worker) {
 enum Progress {
     Done,
     More,
-}
-
-struct Replay<'a> {
-    worker: &'a Worker,
-    wire: Wire,
-    search: Search<'a>,
-    frames: Vec<Frame>,
-    bytes: usize,
-}
-
-impl<'a> Replay<'a> {
-    fn new(worker: &'a Worker, client: Returning<'a>) -> Self {
-        let search = Search::new(client.memberships, client.seen);
-        Self { worker, wire: client.wire, search, frames: Vec::new(), bytes: GREETING_BYTES_MAX }
-    }
-
-    /// One slice. `Done` only if nothing was resolved that was not looked at.
-    fn advance(&mut self) -> Option<Progress> {
-        let started = Instant::now();
-        while started.elapsed() < SLICE {
-            if self.step()? == Progress::Done {
-                let seen = self.worker.seen();
-                if self.search.to == seen {
-                    return Some(Progress::Done);
-                }
-                self.search.go_on(seen);
-            }
-        }
-        Some(Progress::More)
-    }
-
-    fn step(&mut self) -> Option<Progress> {
-        let most = self.worker.config.recovery.replay - self.frames.len();
-        if self.worker.dispatcher.read_log(|log| self.search.advance(log, most))? == Progress::More {
-            return Some(Progress::More);
-        }
-        let Some((sequence, number)) = self.search.found.pop_first() else { return Some(Progress::Done) };
-        self.encode(sequence, number)?;
-        Some(Progress::More)
-    }
-
-    fn encode(&mut self, sequence: u64, number: u32) -> Option<()> {
-        let accepted = self.worker.dispatcher.read_log(|log| log.get(sequence).cloned())?;
-        let via = accepted.dispatch.targets.vias().nth(usize::try_from(number).ok()?)?;
-        let frame = self.wire.encode(&accepted, via, self.worker.context());
-        self.bytes += frame.bytes().len();
-        self.frames.push(frame);
-        // What the outbox cannot hold would end the connection, and bring the client back for the
-        // same again and again.
-        let waiting = Waiting { frames: self.frames.len() + 1, bytes: self.bytes };
-        (!self.worker.outbox().is_exceeded_by(waiting)).then_some(())
-    }
 }
 
 /// Looks for the dispatches of one client in the log, a few steps at a time.
@@ -152,7 +160,7 @@ impl<'a> Search<'a> {
         Self { reasons, after: seen, to: seen, reason, at: None, found: BTreeMap::new() }
     }
 
-    /// What was found was taken: looks on, up to `to`.
+    /// Looks on, up to `to`.
     fn go_on(&mut self, to: u64) {
         (self.after, self.to, self.reason, self.at) = (self.to, to, 0, None);
     }
@@ -205,10 +213,12 @@ mod tests {
     use turted_core::name::Name;
 
     use super::*;
+    use crate::backlogs::Backlogs;
     use crate::log::LogLimits;
 
     fn log(dispatches: usize) -> Log {
-        Log::new(LogLimits { dispatches, bytes: usize::MAX, age: Duration::from_secs(60) })
+        let limits = LogLimits { dispatches, bytes: usize::MAX, age: Duration::from_secs(60) };
+        Log::new(limits, &Backlogs::new(usize::MAX))
     }
 
     fn append(log: &mut Log, targets: Targets) -> u64 {

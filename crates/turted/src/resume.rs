@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::identity;
 use crate::mail::{ConnectionHint, Mail};
 use crate::metrics::Recovered;
+use crate::outlet::Missed;
 use crate::recovery::{Home, LostSession};
 use crate::replay::{self, Returning};
 use crate::session_id::SessionId;
@@ -81,7 +82,7 @@ pub(crate) async fn resume(
     };
     catch_up(worker).await;
     let missed = match &found {
-        Some((_, lost)) => missed(worker, resumption, lost, wire).await,
+        Some((_, lost)) => missed(worker, connection, (resumption, lost, wire)).await,
         None => None,
     };
     // From here on nothing waits: what was missed and what is new must follow on each other.
@@ -96,11 +97,10 @@ pub(crate) async fn resume(
         (None, _) => Outcome::SessionUnknown,
         (Some(_), None) => Outcome::Gap,
         (Some((id, lost)), Some(missed)) => {
-            let mut frames = vec![greet(id, missed.len())];
-            frames.extend(missed);
             connection.set_wire(wire);
             restore(worker, connection, id, &lost);
-            connection.send(worker, &frames);
+            connection.send(worker, &[greet(id, missed.len())]);
+            connection.replay(worker, missed);
             Outcome::Resumed
         }
     };
@@ -155,16 +155,15 @@ pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId
 
 /// What a client missed, or `None` if that cannot be told in full any more.
 async fn missed(
-    worker: &Worker,
-    resumption: &Resumption,
-    lost: &LostSession,
-    wire: Wire,
-) -> Option<Vec<Frame>> {
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (resumption, lost, wire): (&Resumption, &LostSession, Wire),
+) -> Option<Missed> {
     let seen = resumption.seen(worker, lost)?;
     let client = Returning { memberships: &lost.memberships, seen, wire };
-    let frames = replay::missed(worker, client).await?;
+    let missed = replay::missed(worker, connection, client).await?;
     // What came after the token expired was not for this client any more.
-    (!lost.standing.has_expired(unix_now())).then_some(frames)
+    (!lost.standing.has_expired(unix_now())).then_some(missed)
 }
 
 /// What a client missed that names its memberships anew: the connection has them already and is not
@@ -172,7 +171,11 @@ async fn missed(
 ///
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
-pub(crate) async fn missed_since(worker: &Worker, connection: &Connection, seen: Seen) -> Option<Vec<Frame>> {
+pub(crate) async fn missed_since(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    seen: Seen,
+) -> Option<Missed> {
     catch_up(worker).await;
     let memberships = worker.registry.borrow().memberships(connection.key);
     // It was a member of all of them when it was sent the position.
@@ -184,10 +187,12 @@ pub(crate) async fn missed_since(worker: &Worker, connection: &Connection, seen:
     };
     let resumption = Resumption { id: None, seen };
     let missed = match worker.config.recovery.enabled {
-        true => missed(worker, &resumption, &lost, connection.wire()).await,
+        true => missed(worker, connection, (&resumption, &lost, connection.wire())).await,
         false => None,
     };
-    worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
+    if !connection.is_closed() {
+        worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
+    }
     missed
 }
 

@@ -19,10 +19,11 @@ use std::thread::{self, JoinHandle};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use turted_core::limits::DESCRIPTORS_RESERVED;
+use turted_core::limits::{BACKLOG_BYTES_MAX, DESCRIPTORS_RESERVED};
 
 use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate};
+use crate::backlogs::Backlogs;
 use crate::config::Config;
 use crate::conformance;
 use crate::dispatcher::{Dispatcher, Source};
@@ -30,6 +31,7 @@ use crate::http::Bodies;
 use crate::inbox::{InboxLimits, inbox};
 use crate::listener;
 use crate::log::LogLimits;
+use crate::memory;
 use crate::metrics::WorkerMetrics;
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
@@ -116,7 +118,8 @@ impl Server {
             bytes: config.recovery.log_bytes,
             age: config.recovery.max_age,
         };
-        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders)
+        let backlogs = Backlogs::new(backlog_limit(&config));
+        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
         let connections = connection_limit(&config);
         let shared = Arc::new(Shared {
@@ -130,6 +133,7 @@ impl Server {
                 bytes: config.recovery.session_bytes,
                 age: config.recovery.max_age,
             }),
+            backlogs: Arc::clone(&backlogs),
             push: PushGate::new(&config),
             sockjs: match routes {
                 Routes::Turted => Mounts::new([Mount::turted(&config)]),
@@ -324,6 +328,11 @@ fn listen(config: &Config) -> Result<(Vec<std::net::TcpListener>, SocketAddr), S
         listeners.push(listener::open(address, &config.limits).map_err(refused(address))?);
     }
     Ok((listeners, address))
+}
+
+/// How many bytes may wait for all connections together.
+fn backlog_limit(config: &Config) -> usize {
+    config.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
 }
 
 /// How many connections may be open: what the operator said, or what the descriptors allow. The

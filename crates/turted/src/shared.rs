@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::authenticator::Gate;
+use crate::backlogs::Backlogs;
 use crate::http::Bodies;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) peers: Vec<mpsc::Sender<Mail>>,
     pub(crate) gate: Gate,
     pub(crate) recovery: Recovery,
+    /// All that waits for clients.
+    pub(crate) backlogs: Arc<Backlogs>,
     pub(crate) push: PushGate,
     pub(crate) sockjs: Mounts,
     /// Connections.

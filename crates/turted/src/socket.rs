@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use socket2::SockRef;
@@ -92,6 +93,16 @@ impl Socket {
             None => read(&self.tcp, buffer),
             Some(tls) => tls.read(&self.tcp, buffer),
         }
+    }
+
+    /// Whether the peer has ended the connection, or its side of it. Bytes may still be unread.
+    pub(crate) fn is_gone(&self) -> bool {
+        let interest = PollFlags::RDHUP;
+        let mut polled = [PollFd::new(&self.tcp, interest)];
+        // It is asked, not waited for.
+        let now = Timespec::default();
+        let ended = interest | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(ended)
     }
 
     /// The TCP connection, if bytes go onto it as they are.

@@ -29,12 +29,14 @@ use crate::inbox::Delivery;
 use crate::listener;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
-use crate::outlet::Outbox;
+use crate::outlet::{Ledger, MissedFrames};
+use crate::relief::{self, WaitingConnections};
 use crate::resume;
 use crate::shared::Shared;
 use crate::tidy;
 use crate::timers::{Due, Timers};
 use crate::transport::{socketio, sockjs};
+use crate::turns::Turns;
 use crate::wire::WireContext;
 
 /// Bytes one read takes at most: whole bursts of small messages, a whole large one.
@@ -72,8 +74,14 @@ pub(crate) struct Worker {
     pub(crate) sockjs: Rc<sockjs::Sessions>,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    /// Leave to collect what a client missed: one at a time, see [`replay`](crate::replay).
-    pub(crate) replays: Semaphore,
+    /// Leave to look for what a client missed: one at a time, see [`replay`](crate::replay).
+    pub(crate) replays: Turns,
+    /// The frames of what clients missed.
+    pub(crate) missed: Rc<MissedFrames>,
+    /// What may wait for connections, and where it is counted.
+    pub(crate) ledger: Rc<Ledger>,
+    /// The connections that something waits for.
+    pub(crate) waiting: WaitingConnections,
     /// Leave to write what waits for a blocked connection, in turn.
     pub(crate) flushes: Semaphore,
     fanout: RefCell<Fanout<Connection>>,
@@ -96,13 +104,24 @@ impl Worker {
             users: config.limits.users_per_connection,
         };
         let metrics = shared.metrics_of(index);
+        let context = WireContext {
+            epoch: dispatcher.epoch(),
+            has_cursor: config.recovery.enabled,
+            metrics: Arc::clone(&metrics),
+        };
+        let ledger = Ledger {
+            bytes_max: config.limits.outbox_bytes,
+            frames_max: config.limits.outbox_frames,
+            metrics: Arc::clone(&metrics),
+            backlogs: Arc::clone(&shared.backlogs),
+        };
         Rc::new(Self {
             index,
-            context: WireContext {
-                epoch: dispatcher.epoch(),
-                has_cursor: config.recovery.enabled,
-                metrics: Arc::clone(&metrics),
-            },
+            missed: Rc::new(MissedFrames::new(context.clone())),
+            context,
+            ledger: Rc::new(ledger),
+            waiting: WaitingConnections::default(),
+            replays: Turns::default(),
             config,
             dispatcher,
             shared,
@@ -111,7 +130,6 @@ impl Worker {
             timers: Timers::default(),
             sockjs: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-            replays: Semaphore::new(1),
             flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
             seen: Cell::new(0),
@@ -130,6 +148,7 @@ impl Worker {
         self.spawn(listener::accept(Rc::clone(self), listener));
         self.spawn(Rc::clone(self).read_mail(inlets.mail));
         self.spawn(Rc::clone(self).watch_timers());
+        self.spawn(relief::run(Rc::clone(self)));
         if self.index == 0 {
             self.spawn(tidy::run(Rc::clone(self)));
         }
@@ -155,21 +174,10 @@ impl Worker {
         self.started.elapsed()
     }
 
-    /// How much may wait for one connection.
-    pub(crate) fn outbox(&self) -> Outbox<'_> {
-        let limits = &self.config.limits;
-        Outbox { bytes_max: limits.outbox_bytes, frames_max: limits.outbox_frames, metrics: &self.metrics }
-    }
-
     /// How many messages one connection may send.
     pub(crate) fn message_rate(&self) -> Rate {
         let limits = &self.config.limits;
         Rate { per_second: limits.message_rate, burst: limits.message_burst }
-    }
-
-    /// What dispatches are encoded with.
-    pub(crate) fn context(&self) -> &WireContext {
-        &self.context
     }
 
     /// The number of the last dispatch that was resolved against this worker's registry.

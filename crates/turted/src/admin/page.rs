@@ -48,7 +48,7 @@ fn dispatches(page: &mut Exposition, monitor: &Monitor) {
     page.metric("turted_inbox_dispatches", Kind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
 }
 
-/// What is kept for those who come back or ask again.
+/// What is kept for clients that come back, for pushes that are made again, and what waits.
 fn kept(page: &mut Exposition, monitor: &Monitor) {
     let (dispatches, bytes) = monitor.dispatcher.read_log(|log| log.size());
     let mut gauge = |name, help, value| {
@@ -63,6 +63,9 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_lost_sessions", help, shared.recovery.lost());
     let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";
     gauge("turted_idempotency_keys", help, shared.push.idempotency_keys());
+    let help = "Bytes that wait for all clients together, each frame counted once.";
+    gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
+    gauge("turted_backlog_limit_bytes", "How many may wait (limits.backlog_bytes).", shared.backlogs.limit());
 }
 
 fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {

@@ -71,6 +71,7 @@ impl Default for Limits {
             outbox_bytes: limits::OUTBOX_BYTES_MAX,
             outbox_frames: limits::OUTBOX_FRAMES_MAX,
             outbox_stall: limits::OUTBOX_STALL_MAX,
+            backlog_bytes: None,
             push_body_bytes: limits::PUSH_BODY_BYTES_MAX,
             bodies_bytes: limits::BODIES_BYTES_MAX,
             targets: limits::TARGETS_MAX,

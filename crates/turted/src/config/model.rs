@@ -157,12 +157,15 @@ pub struct Limits {
     pub channels_per_connection: usize,
     /// Users one connection may be at once under `auth.ident = "add"`. Default: 8.
     pub users_per_connection: usize,
-    /// Bytes waiting for one connection that does not read. Default: 1 MiB.
+    /// Bytes waiting for one connection. Default: 16 MiB.
     pub outbox_bytes: usize,
-    /// Frames waiting for one connection that does not read. Default: 1,000.
+    /// Frames waiting for one connection. Default: 16,384.
     pub outbox_frames: usize,
-    /// How long a blocked connection may take none of its bytes. Default: 10 s.
+    /// How long a blocked connection may take less than 16 KiB of what waits, and not all. Default: 10 s.
     pub outbox_stall: Duration,
+    /// Bytes waiting for all connections together; `None` is 512 MiB, or a quarter of the memory that the
+    /// process may use if that is less. Default: `None`.
+    pub backlog_bytes: Option<usize>,
     /// Bytes of one push body. Default: 1 MiB.
     pub push_body_bytes: usize,
     /// Bytes of all request bodies that are being read. Default: 64 MiB.

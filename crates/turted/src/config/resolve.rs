@@ -150,9 +150,12 @@ pub(super) const RELATIONS: [Relation; 10] = [
         reason: "a polling body must be readable while no other is read",
     },
     Relation {
-        small: ("recovery.replay", |config| config.recovery.replay),
-        large: ("limits.outbox_frames", |config| config.limits.outbox_frames),
-        reason: "a replay must fit into an outbox",
+        small: ("limits.outbox_bytes", |config| match config.limits.backlog_bytes {
+            Some(_) => config.limits.outbox_bytes,
+            None => 0,
+        }),
+        large: ("limits.backlog_bytes", |config| config.limits.backlog_bytes.unwrap_or(usize::MAX)),
+        reason: "one connection must not be more than all",
     },
     Relation {
         small: ("limits.request_uri_bytes", |config| config.limits.request_uri_bytes),

@@ -127,6 +127,9 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
+/// Less than a few events of the largest size would make every push wait for the slowest reader.
+const BACKLOG_BYTES_MIN: usize = 1024 * 1024;
+
 /// hyper refuses to read heads into less than this (`hyper::server::conn::http1::Builder`).
 const REQUEST_HEAD_BYTES_MIN: usize = 8 * 1024;
 
@@ -209,6 +212,10 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.outbox_bytes", Field::Bytes(1, |s| &mut s.config.limits.outbox_bytes)),
     Setting::new("limits.outbox_frames", Field::Count(1, |s| &mut s.config.limits.outbox_frames)),
     Setting::new("limits.outbox_stall", Field::Duration(|s| &mut s.config.limits.outbox_stall)),
+    Setting::new(
+        "limits.backlog_bytes",
+        Field::OptionalBytes(BACKLOG_BYTES_MIN, |s| &mut s.config.limits.backlog_bytes),
+    ),
     Setting::new("limits.push_body_bytes", Field::Bytes(1, |s| &mut s.config.limits.push_body_bytes)),
     Setting::new("limits.bodies_bytes", Field::Bytes(1, |s| &mut s.config.limits.bodies_bytes)),
     Setting::new("limits.targets", Field::Count(1, |s| &mut s.config.limits.targets)),

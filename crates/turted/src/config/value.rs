@@ -21,6 +21,7 @@ pub(super) enum Field {
     Bytes(usize, Of<usize>),
     Count(usize, Of<usize>),
     OptionalCount(Of<Option<usize>>),
+    OptionalBytes(usize, Of<Option<usize>>),
     Number(Of<u32>),
     Duration(Of<Duration>),
     Flag(Of<bool>),
@@ -79,6 +80,9 @@ impl Field {
             Self::Bytes(least, of) => put(of(settings), input.bytes().filter(|bytes| bytes >= least)),
             Self::Count(least, of) => put(of(settings), input.count().filter(|count| count >= least)),
             Self::OptionalCount(of) => put(of(settings), input.count().filter(|count| *count >= 1).map(Some)),
+            Self::OptionalBytes(least, of) => {
+                put(of(settings), input.bytes().filter(|bytes| bytes >= least).map(Some))
+            }
             Self::Number(of) => put(of(settings), input.number()),
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
             Self::Flag(of) => put(of(settings), input.flag()),
@@ -110,7 +114,7 @@ impl Field {
                 quote(&of(settings).address().map_or_else(String::new, |address| address.to_string()))
             }
             Self::Bytes(_, of) | Self::Count(_, of) => of(settings).to_string(),
-            Self::OptionalCount(of) => of(settings).as_ref()?.to_string(),
+            Self::OptionalCount(of) | Self::OptionalBytes(_, of) => of(settings).as_ref()?.to_string(),
             Self::Number(of) => of(settings).to_string(),
             Self::Duration(of) => quote(&show_duration(*of(settings))),
             Self::Flag(of) => of(settings).to_string(),
@@ -138,7 +142,7 @@ impl Field {
             Self::AdminListen(_) => {
                 r#"an address and a port, such as "127.0.0.1:7118", or "" for none"#.into()
             }
-            Self::Bytes(least, _) => {
+            Self::Bytes(least, _) | Self::OptionalBytes(least, _) => {
                 format!("a number of bytes, {least} or more, such as 65536 or \"64KiB\"")
             }
             Self::Count(least, _) => format!("a whole number, {least} or more"),

@@ -9,6 +9,7 @@ use turted_core::name::Name;
 use turted_core::registry::ConnectionKey;
 
 use super::*;
+use crate::backlogs::Backlogs;
 use crate::dispatcher::Dispatcher;
 use crate::inbox::{InboxLimits, inbox};
 use crate::log::LogLimits;
@@ -59,7 +60,7 @@ impl Bench {
         let limits = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
         let (sender, inbox) = inbox(InboxLimits { dispatches: 1, bytes: 0 });
         let epoch = 7;
-        let dispatcher = Dispatcher::new(epoch, limits, vec![sender]);
+        let dispatcher = Dispatcher::new(epoch, limits, vec![sender], &Backlogs::new(usize::MAX));
         let context = WireContext { epoch, has_cursor: true, metrics: Arc::default() };
         Self { fanout: Fanout::default(), registry, keys, dispatcher, inbox, context }
     }

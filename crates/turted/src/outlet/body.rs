@@ -4,7 +4,6 @@
 //! Two ends share one queue: the connection fills it, the response empties it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,15 +12,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use hyper::body::{Body, Frame as BodyFrame};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::{Outbox, Sent, Waiting};
+use super::pace::PROGRESS_BYTES;
+use super::{Ledger, Missed, Sent, Waiting, Waitlist};
+use crate::backlogs::Backlogs;
 use crate::frame::Frame;
-use crate::metrics::WorkerMetrics;
 use crate::shared::Permit;
-
-/// Bytes that go to hyper in one piece, unless one frame alone is larger: a frame of HTTP/2 as large
-/// as every client takes it (RFC 9113 4.2).
-const PIECE_BYTES: usize = 16 * 1024;
 
 /// The connection's end.
 #[derive(Debug)]
@@ -31,27 +28,29 @@ pub(crate) struct BodyOutlet(Rc<Queue>);
 #[derive(Debug)]
 pub(crate) struct StreamBody {
     queue: Rc<Queue>,
-    metrics: Arc<WorkerMetrics>,
+    ledger: Rc<Ledger>,
     /// Given back at the end.
     _permit: Option<Permit>,
 }
 
 /// What both share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
-    frames: RefCell<VecDeque<Frame>>,
-    bytes: Cell<usize>,
+    waiting: RefCell<Waitlist>,
+    /// Bytes of the first frame that were taken already.
+    sent: Cell<usize>,
+    /// Bytes that were taken in all.
+    taken: Cell<usize>,
     state: Cell<State>,
     /// Whether somebody waits for the client to take something.
     is_watched: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    taken: Notify,
+    progress: Notify,
     dropped: Notify,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    #[default]
     Open,
     /// Nothing comes behind what waits.
     Finished,
@@ -67,9 +66,27 @@ enum State {
 pub(crate) struct Aborted;
 
 impl Queue {
+    pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
+        Self {
+            waiting: RefCell::new(Waitlist::new(ledger)),
+            sent: Cell::new(0),
+            taken: Cell::new(0),
+            state: Cell::new(State::Open),
+            is_watched: Cell::new(false),
+            waker: RefCell::default(),
+            progress: Notify::new(),
+            dropped: Notify::new(),
+        }
+    }
+
     /// Waits until something is taken, or nothing waits any more. Cancel safe.
     pub(crate) async fn progress(&self) {
-        self.taken.notified().await;
+        self.progress.notified().await;
+    }
+
+    /// How many bytes were taken until now.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.get()
     }
 
     /// Waits until the client has no use for the response any more. Cancel safe.
@@ -81,14 +98,14 @@ impl Queue {
 
     /// Nobody watches any more; whether there is nothing to watch.
     pub(crate) fn stop_watching(&self) -> bool {
-        let is_idle = self.frames.borrow().is_empty();
+        let is_idle = self.waiting.borrow().is_empty();
         self.is_watched.set(!is_idle);
         is_idle
     }
 
     fn waiting(&self) -> Waiting {
         match self.state.get() {
-            State::Open => Waiting { frames: self.frames.borrow().len(), bytes: self.bytes.get() },
+            State::Open => self.waiting.borrow().waiting(),
             // The connection is closed: it is not its business any more.
             _ => Waiting::default(),
         }
@@ -100,27 +117,45 @@ impl Queue {
         }
     }
 
-    fn add(&self, frames: &[Frame]) -> usize {
-        let bytes = frames.iter().map(|frame| frame.data().len()).sum();
-        self.bytes.set(self.bytes.get() + bytes);
-        self.frames.borrow_mut().extend(frames.iter().cloned());
-        self.wake();
-        bytes
+    /// Takes the next piece: the rest of a large frame, or as many small ones as fit into it.
+    fn take(&self, backlogs: &Arc<Backlogs>) -> Option<Bytes> {
+        let waiting = &mut *self.waiting.borrow_mut();
+        let first = waiting.ready().front()?;
+        let left = first.data().len() - self.sent.get();
+        let next = waiting.ready().get(1).map(|frame| frame.data().len());
+        let piece = if left > PROGRESS_BYTES || next.is_none_or(|next| left + next > PROGRESS_BYTES) {
+            self.take_slice(waiting)?
+        } else {
+            backlogs.count_answer(self.take_several(waiting))
+        };
+        self.taken.set(self.taken.get().wrapping_add(piece.len()));
+        self.progress.notify_one();
+        Some(piece)
     }
 
-    /// Takes what fits into one piece.
-    fn take(&self) -> Option<Vec<u8>> {
-        let mut frames = self.frames.borrow_mut();
-        let mut piece = frames.pop_front()?.data().to_vec();
-        while let Some(next) = frames.front()
-            && piece.len() + next.data().len() <= PIECE_BYTES
-        {
-            piece.extend_from_slice(next.data());
-            frames.pop_front();
+    /// A part of a frame, whose bytes are shared.
+    fn take_slice(&self, waiting: &mut Waitlist) -> Option<Bytes> {
+        let data = waiting.ready().front()?.shared_data();
+        let (begin, end) = (self.sent.get(), data.len().min(self.sent.get() + PROGRESS_BYTES));
+        if end == data.len() {
+            waiting.pop();
+            self.sent.set(0);
+        } else {
+            self.sent.set(end);
         }
-        self.bytes.set(self.bytes.get() - piece.len());
-        self.taken.notify_one();
-        Some(piece)
+        Some(data.slice(begin..end))
+    }
+
+    /// Whole frames, and the rest of one before them.
+    fn take_several(&self, waiting: &mut Waitlist) -> Vec<u8> {
+        let mut piece = Vec::new();
+        while let Some(next) = waiting.ready().front()
+            && piece.len() + next.data().len() - self.sent.get() <= PROGRESS_BYTES
+        {
+            piece.extend_from_slice(&next.data()[self.sent.replace(0)..]);
+            waiting.pop();
+        }
+        piece
     }
 }
 
@@ -133,27 +168,54 @@ impl BodyOutlet {
         &self.0
     }
 
-    pub(super) fn waiting(&self) -> Waiting {
+    pub(crate) fn waiting(&self) -> Waiting {
         self.0.waiting()
     }
 
-    pub(super) fn send(&self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+    /// Since when something has waited; `None` if nothing waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.0.waiting.borrow().since()
+    }
+
+    pub(crate) fn send(&self, frames: &[Frame]) -> Sent {
+        self.put(|waiting| waiting.add(frames))
+    }
+
+    /// Sends what the client missed, as it takes it.
+    pub(super) fn replay(&self, missed: Missed) -> Sent {
+        self.put(|waiting| {
+            waiting.miss(missed);
+            Sent::Yes
+        })
+    }
+
+    /// Sends a frame of the server's own, before all that waits but what is half sent.
+    pub(super) fn send_ahead(&self, frame: &Frame) -> Sent {
+        self.put(|waiting| {
+            waiting.push_ahead(frame, usize::from(self.0.sent.get() > 0));
+            Sent::Yes
+        })
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
         let queue = &self.0;
         if queue.state.get() != State::Open {
             return Sent::Gone;
         }
-        outbox.metrics.outbox_bytes.add(queue.add(frames));
-        if outbox.is_exceeded_by(queue.waiting()) {
-            return Sent::Full;
+        let put = put(&mut queue.waiting.borrow_mut());
+        queue.wake();
+        match put {
+            Sent::Yes if !queue.is_watched.replace(true) => Sent::Blocked,
+            put => put,
         }
-        if queue.is_watched.replace(true) { Sent::Yes } else { Sent::Blocked }
     }
 
     /// Ends the response behind what waits and a last message.
-    pub(crate) fn finish(&self, last: Option<Frame>) {
+    pub(crate) fn finish(&self, last: Option<&Frame>) {
         if self.0.state.get() == State::Open {
             self.0.state.set(State::Finished);
-            self.0.add(last.as_slice());
+            last.into_iter().for_each(|last| self.0.waiting.borrow_mut().push(last));
+            self.0.wake();
         }
     }
 
@@ -161,16 +223,16 @@ impl BodyOutlet {
     pub(crate) fn abort(&self) {
         if self.0.state.get() == State::Open {
             self.0.state.set(State::Aborted);
-            self.0.frames.borrow_mut().clear();
-            self.0.taken.notify_one();
+            self.0.waiting.borrow_mut().clear();
+            self.0.progress.notify_one();
             self.0.wake();
         }
     }
 }
 
 impl StreamBody {
-    pub(crate) fn new(queue: Rc<Queue>, metrics: Arc<WorkerMetrics>, permit: Option<Permit>) -> Self {
-        Self { queue, metrics, _permit: permit }
+    pub(crate) fn new(queue: Rc<Queue>, ledger: Rc<Ledger>, permit: Option<Permit>) -> Self {
+        Self { queue, ledger, _permit: permit }
     }
 }
 
@@ -183,13 +245,9 @@ impl Body for StreamBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Aborted>>> {
         let queue = &self.queue;
-        let is_counted = queue.state.get() == State::Open;
-        if let Some(piece) = queue.take() {
-            self.metrics.wrote(piece.len());
-            if is_counted {
-                self.metrics.outbox_bytes.subtract(piece.len());
-            }
-            return Poll::Ready(Some(Ok(BodyFrame::data(piece.into()))));
+        if let Some(piece) = queue.take(&self.ledger.backlogs) {
+            self.ledger.metrics.wrote(piece.len());
+            return Poll::Ready(Some(Ok(BodyFrame::data(piece))));
         }
         match queue.state.get() {
             State::Open => {
@@ -202,18 +260,16 @@ impl Body for StreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.queue.state.get() == State::Finished && self.queue.frames.borrow().is_empty()
+        self.queue.state.get() == State::Finished && self.queue.waiting.borrow().is_empty()
     }
 }
 
 impl Drop for StreamBody {
     fn drop(&mut self) {
         let queue = &self.queue;
-        if queue.state.replace(State::Dropped) == State::Open {
-            self.metrics.outbox_bytes.subtract(queue.bytes.replace(0));
-        }
-        queue.frames.borrow_mut().clear();
-        queue.taken.notify_one();
+        queue.state.set(State::Dropped);
+        queue.waiting.borrow_mut().clear();
+        queue.progress.notify_one();
         queue.dropped.notify_one();
     }
 }
@@ -228,50 +284,60 @@ mod tests {
         polled.map(|next| next.map(|next| next.map(text)))
     }
 
+    fn parts(ledger: &Rc<Ledger>) -> (BodyOutlet, StreamBody) {
+        let queue = Rc::new(Queue::new(ledger));
+        (BodyOutlet::new(&queue), StreamBody::new(queue, Rc::clone(ledger), None))
+    }
+
     #[test]
     fn what_waits_goes_out_together_and_more_than_may_wait_is_too_much() {
-        let metrics = Arc::new(WorkerMetrics::default());
-        let queue = Rc::new(Queue::default());
-        let outlet = BodyOutlet::new(&queue);
-        let mut body = StreamBody::new(Rc::clone(&queue), Arc::clone(&metrics), None);
-        let outbox = Outbox { bytes_max: 10, frames_max: 3, metrics: &metrics };
+        let ledger = Ledger::of(20, 3);
+        let waiting = || (ledger.metrics.outbox_bytes.get(), ledger.backlogs.bytes());
+        let (outlet, mut body) = parts(&ledger);
         let frame = |text: &str| Frame::chunk(text, 1);
         assert!(poll(&mut body).is_pending());
-        assert_eq!(outlet.send(&[frame("ab")], outbox), Sent::Blocked);
-        assert_eq!(outlet.send(&[frame("cd")], outbox), Sent::Yes, "somebody watches already");
-        assert_eq!((outlet.waiting(), metrics.outbox_bytes.get()), (Waiting { frames: 2, bytes: 4 }, 4));
+        assert_eq!(outlet.send(&[frame("ab")]), Sent::Blocked);
+        assert_eq!(outlet.send(&[frame("cd")]), Sent::Yes, "somebody watches already");
+        assert_eq!(outlet.waiting().frames, 2);
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(text))) if text == "abcd"));
-        assert_eq!((outlet.waiting(), metrics.outbox_bytes.get()), (Waiting::default(), 0));
-        assert!(queue.stop_watching());
-        assert_eq!(outlet.send(&[frame("0123456789ab")], outbox), Sent::Blocked, "one always fits");
-        assert_eq!(outlet.send(&[frame("x")], outbox), Sent::Full);
+        assert_eq!((outlet.waiting(), waiting()), (Waiting::default(), (0, 0)));
+        assert!(outlet.queue().stop_watching());
+        assert_eq!(outlet.send(&[frame("0123456789abcdefghijkl")]), Sent::Blocked, "one always fits");
+        assert_eq!(outlet.send(&[frame("x")]), Sent::Full);
         outlet.abort();
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Err(Aborted)))));
+        assert_eq!(waiting(), (0, 0));
+    }
+
+    #[test]
+    fn a_large_frame_goes_out_in_slices_that_show_how_the_client_takes_them() {
+        let ledger = Ledger::of(1 << 20, 100);
+        let (outlet, mut body) = parts(&ledger);
+        let text = "x".repeat(2 * PROGRESS_BYTES + 5);
+        outlet.send(&[Frame::chunk("first", 1), Frame::chunk(&text, 2), Frame::chunk("last", 3)]);
+        let mut pieces = Vec::new();
+        while let Poll::Ready(Some(Ok(piece))) = poll(&mut body) {
+            pieces.push(piece);
+        }
+        let lengths: Vec<_> = pieces.iter().map(String::len).collect();
+        assert_eq!(lengths, [5, PROGRESS_BYTES, PROGRESS_BYTES, 9]);
+        assert_eq!(pieces.concat(), format!("first{text}last"));
+        assert_eq!(outlet.queue().taken(), text.len() + 9);
     }
 
     #[test]
     fn a_response_ends_behind_its_last_message_or_when_nobody_takes_it() {
-        let metrics = Arc::new(WorkerMetrics::default());
-        let outbox = Outbox { bytes_max: 10, frames_max: 3, metrics: &metrics };
-        let queue = Rc::new(Queue::default());
-        let mut body = StreamBody::new(Rc::clone(&queue), Arc::clone(&metrics), None);
-        let outlet = BodyOutlet::new(&queue);
-        assert_eq!(outlet.send(&[Frame::chunk("a", 1)], outbox), Sent::Blocked);
-        // As the connection does when it closes.
-        metrics.outbox_bytes.subtract(outlet.waiting().bytes);
-        outlet.finish(Some(Frame::chunk("b", 0)));
+        let ledger = Ledger::of(10, 3);
+        let (outlet, mut body) = parts(&ledger);
+        assert_eq!(outlet.send(&[Frame::chunk("a", 1)]), Sent::Blocked);
+        outlet.finish(Some(&Frame::chunk("b", 0)));
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(text))) if text == "ab"));
         assert!(matches!(poll(&mut body), Poll::Ready(None)));
         drop(body);
-        assert_eq!(
-            (outlet.send(&[Frame::chunk("c", 2)], outbox), metrics.outbox_bytes.get()),
-            (Sent::Gone, 0)
-        );
-        let queue = Rc::new(Queue::default());
-        let outlet = BodyOutlet::new(&queue);
-        let body = StreamBody::new(queue, Arc::clone(&metrics), None);
-        assert_eq!(outlet.send(&[Frame::chunk("a", 1)], outbox), Sent::Blocked);
+        assert_eq!(outlet.send(&[Frame::chunk("c", 2)]), Sent::Gone);
+        let (outlet, body) = parts(&ledger);
+        assert_eq!(outlet.send(&[Frame::chunk("a", 1)]), Sent::Blocked);
         drop(body);
-        assert_eq!((outlet.waiting(), metrics.outbox_bytes.get()), (Waiting::default(), 0));
+        assert_eq!((outlet.waiting(), ledger.metrics.outbox_bytes.get()), (Waiting::default(), 0));
     }
 }

@@ -1,20 +1,22 @@
 //! The way out over a socket: frames are written as they come, and what the socket does not take
 //! waits in a bounded backlog.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 
-use super::{Outbox, Sent, Waiting};
+use super::{Flushed, Ledger, Missed, Sent, Waiting, Waitlist};
 use crate::frame::Frame;
 use crate::metrics::{Carrier, WorkerMetrics};
 use crate::socket::{LINGER, Socket};
 
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
+/// Bytes written to one client in one go while it takes them as fast as they come. Others have a turn
+/// in between: half a millisecond later.
+const FLUSH_BYTES_MAX: usize = 256 * 1024;
 
 /// What of a frame goes onto a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +73,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 struct Backlog {
     form: Form,
-    frames: VecDeque<Frame>,
-    bytes: usize,
+    waiting: Waitlist,
     /// Bytes of the first frame that are sent already.
     sent: usize,
 }
@@ -80,6 +81,12 @@ struct Backlog {
 impl Stream {
     pub(crate) fn new(socket: Rc<Socket>, form: Form) -> Self {
         Self { socket, form, backlog: None }
+    }
+
+    /// Goes on with what has waited for another way out. It is to be flushed.
+    pub(crate) fn going_on(socket: Rc<Socket>, form: Form, waiting: Waitlist) -> Self {
+        let backlog = (!waiting.is_empty()).then(|| Box::new(Backlog { form, waiting, sent: 0 }));
+        Self { socket, form, backlog }
     }
 
     /// What of a frame goes onto the socket.
@@ -92,12 +99,17 @@ impl Stream {
         self.backlog.is_some()
     }
 
+    /// Since when something has waited; `None` if nothing waits.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.backlog.as_ref()?.waiting.since()
+    }
+
     /// Writes last bytes when there is room for them, behind the rest of a frame that is half sent, and
     /// finishes the socket. Who does not take them within a [`LINGER`] does not hear them.
-    pub(crate) fn say_last(&self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn say_last(&mut self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
         let (socket, form) = (Rc::clone(&self.socket), self.form);
-        let backlog = self.backlog.as_ref().filter(|backlog| backlog.sent > 0);
-        let half_sent = backlog.and_then(|backlog| Some((backlog.frames.front()?.clone(), backlog.sent)));
+        let backlog = self.backlog.as_mut().filter(|backlog| backlog.sent > 0);
+        let half_sent = backlog.and_then(|backlog| Some((backlog.waiting.pop()?, backlog.sent)));
         async move {
             let said = async {
                 if let Some((frame, sent)) = &half_sent {
@@ -113,25 +125,65 @@ impl Stream {
         }
     }
 
-    /// What the client has not taken yet.
-    pub(crate) fn waiting(&self) -> Waiting {
-        self.backlog.as_ref().map_or(Waiting::default(), |backlog| backlog.waiting())
+    /// Gives up the socket and all that waits for it.
+    pub(crate) fn give_up(&mut self) {
+        self.socket.reset();
+        self.backlog = None;
     }
 
-    pub(crate) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+    /// What the client has not taken yet.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.backlog.as_ref().map_or(Waiting::default(), |backlog| backlog.waiting.waiting())
+    }
+
+    pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         if let Some(backlog) = &mut self.backlog {
-            return backlog.add(frames, outbox);
+            return backlog.waiting.add(frames);
         }
-        self.write(frames, None, outbox)
+        self.write(frames, None, ledger)
+    }
+
+    /// Sends a frame of the server's own, behind all others. No client is to blame for it.
+    pub(crate) fn send_own(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
+        match &mut self.backlog {
+            Some(backlog) => {
+                backlog.waiting.push(frame);
+                Sent::Yes
+            }
+            None => self.write(std::slice::from_ref(frame), None, ledger),
+        }
+    }
+
+    /// Sends a frame of the server's own, before all that waits but what is half sent.
+    pub(crate) fn send_ahead(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
+        match &mut self.backlog {
+            Some(backlog) => {
+                backlog.waiting.push_ahead(frame, usize::from(backlog.sent > 0));
+                Sent::Yes
+            }
+            None => self.write(std::slice::from_ref(frame), None, ledger),
+        }
+    }
+
+    /// Sends what the client missed, as it takes it.
+    pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.waiting.miss(missed);
+            return Sent::Yes;
+        }
+        let mut backlog = Box::new(Backlog::new(self.form, ledger));
+        backlog.waiting.miss(missed);
+        self.backlog = Some(backlog);
+        self.flush(ledger).sent
     }
 
     /// Goes on sending frames, after so many bytes of the first one were written.
-    pub(super) fn wrote(&mut self, frames: &[Frame], written: usize, outbox: Outbox<'_>) -> Sent {
-        self.write(frames, Some(written), outbox)
+    pub(super) fn wrote(&mut self, frames: &[Frame], written: usize, ledger: &Rc<Ledger>) -> Sent {
+        self.write(frames, Some(written), ledger)
     }
 
-    fn write(&mut self, frames: &[Frame], first: Option<usize>, outbox: Outbox<'_>) -> Sent {
-        let (done, sent) = match write_frames(self, frames, first, outbox.metrics) {
+    fn write(&mut self, frames: &[Frame], first: Option<usize>, ledger: &Rc<Ledger>) -> Sent {
+        let (done, sent) = match write_frames(self, frames, first, &ledger.metrics) {
             Ok(written) => written,
             Err(_) => return Sent::Gone,
         };
@@ -139,63 +191,46 @@ impl Stream {
             return Sent::Yes;
         }
         // Without frames it stands for ciphertext that the kernel did not take.
-        let mut backlog = Box::new(Backlog::new(self.form, sent));
-        let added = backlog.add(&frames[done..], outbox);
-        outbox.metrics.outbox_bytes.subtract(sent);
+        let mut backlog = Box::new(Backlog { sent, ..Backlog::new(self.form, ledger) });
+        // A worker that is behind hands over much in one go. A client that had nothing waiting is
+        // not to blame for that: it is judged when more comes, or when it takes nothing.
+        backlog.waiting.add(&frames[done..]);
         self.backlog = Some(backlog);
-        match added {
-            // A worker that is behind hands over much in one go. A client that had nothing waiting is
-            // not to blame for that: it is judged when more comes, or when it takes nothing.
-            Sent::Yes | Sent::Full => Sent::Blocked,
-            other => other,
-        }
+        Sent::Blocked
     }
 
-    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again.
-    pub(crate) fn flush(&mut self, metrics: &WorkerMetrics) -> Sent {
-        let Some(backlog) = &mut self.backlog else { return Sent::Yes };
-        match backlog.write(&self.socket, metrics) {
+    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again, or others
+    /// are to have a turn.
+    pub(crate) fn flush(&mut self, ledger: &Ledger) -> Flushed {
+        let Some(backlog) = &mut self.backlog else { return Flushed { sent: Sent::Yes, bytes: 0 } };
+        let mut bytes = 0;
+        let sent = match backlog.write(&self.socket, &ledger.metrics, &mut bytes) {
             Ok(true) => {
                 self.backlog = None;
                 Sent::Yes
             }
             Ok(false) => Sent::Blocked,
             Err(_) => Sent::Gone,
-        }
+        };
+        Flushed { sent, bytes }
     }
 }
 
 impl Backlog {
-    fn new(form: Form, sent: usize) -> Self {
-        Self { form, frames: VecDeque::new(), bytes: 0, sent }
+    fn new(form: Form, ledger: &Rc<Ledger>) -> Self {
+        Self { form, waiting: Waitlist::new(ledger), sent: 0 }
     }
 
-    fn waiting(&self) -> Waiting {
-        Waiting { frames: self.frames.len(), bytes: self.bytes - self.sent }
-    }
-
-    fn add(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
-        let bytes: usize = frames.iter().map(|frame| self.form.bytes(frame).len()).sum();
-        outbox.metrics.outbox_bytes.add(bytes);
-        self.bytes += bytes;
-        self.frames.extend(frames.iter().cloned());
-        let full = outbox.is_exceeded_by(self.waiting());
-        if full { Sent::Full } else { Sent::Yes }
-    }
-
-    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics) -> io::Result<bool> {
-        while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
-            let mut skip = self.sent;
-            let count = self.frames.len().min(WRITE_FRAMES_MAX);
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(&self.form.bytes(frame)[skip..]);
-                skip = 0;
+    /// Whether all is written. Counts what is in `bytes`.
+    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics, bytes: &mut usize) -> io::Result<bool> {
+        while !self.waiting.is_empty() {
+            if *bytes >= FLUSH_BYTES_MAX {
+                return Ok(false);
             }
-            match socket.try_write_vectored(&slices[..count]) {
+            match self.write_batch(socket) {
                 Ok(written) => {
                     metrics.wrote(written);
-                    metrics.outbox_bytes.subtract(written);
+                    *bytes += written;
                     self.forget(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -209,15 +244,25 @@ impl Backlog {
         }
     }
 
+    fn write_batch(&mut self, socket: &Socket) -> io::Result<usize> {
+        let frames = self.waiting.ready();
+        let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+        let mut skip = self.sent;
+        let count = frames.len().min(WRITE_FRAMES_MAX);
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(&self.form.bytes(frame)[skip..]);
+            skip = 0;
+        }
+        socket.try_write_vectored(&slices[..count])
+    }
+
     fn forget(&mut self, written: usize) {
         self.sent += written;
-        while let Some(first) = self.frames.front()
+        while let Some(first) = self.waiting.ready().front()
             && self.sent >= self.form.bytes(first).len()
         {
-            let bytes = self.form.bytes(first).len();
-            self.sent -= bytes;
-            self.bytes -= bytes;
-            self.frames.pop_front();
+            self.sent -= self.form.bytes(first).len();
+            self.waiting.pop();
         }
     }
 }
@@ -294,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_last_word_waits_for_a_socket_that_is_full() {
-        let (stream, taken, mut client) = full().await;
+        let (mut stream, taken, mut client) = full().await;
         let read = async {
             sleep(Duration::from_millis(50)).await;
             let mut all = Vec::new();
@@ -306,7 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_never_reads_is_not_waited_for() {
-        let (stream, taken, mut client) = full().await;
+        let (mut stream, taken, mut client) = full().await;
         let said = stream.say_last(b"last".to_vec());
         // As a connection does that ends.
         drop(stream);

@@ -216,6 +216,7 @@ impl From<DispatchRefusal> for Problem {
                 return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "expansion-too-large", detail);
             }
             DispatchRefusal::Overload => "overload",
+            DispatchRefusal::BacklogsFull => "backlogs-full",
             _ => STOPPING,
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, detail).retry_after(1)

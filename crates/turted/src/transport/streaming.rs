@@ -7,7 +7,6 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use hyper::header::{
@@ -49,8 +48,8 @@ impl Unending {
 
     /// As a response, for HTTP/2.
     pub(crate) fn respond(mut self, worker: &Worker) -> Response<StreamBody> {
-        let queue = Rc::new(Queue::default());
-        let body = StreamBody::new(Rc::clone(&queue), Arc::clone(&worker.metrics), self.permit);
+        let queue = Rc::new(Queue::new(&worker.ledger));
+        let body = StreamBody::new(Rc::clone(&queue), Rc::clone(&worker.ledger), self.permit);
         mark(&mut self.head);
         (self.begin)(Way::Response(queue));
         self.head.map(|_| body)

@@ -13,7 +13,7 @@ mod v4;
 pub use handshake::{Handshake, Upgrades};
 pub use jsonp::{decode_jsonp_form, encode_jsonp};
 pub use packet::{Packet, PacketType, encode_binary};
-pub use payload::{PayloadEncoder, decode_payload};
+pub use payload::{PayloadEncoder, before_packet, decode_payload};
 pub use v3::{decode_binary_payload, encode_binary_payload};
 
 /// The version of the protocol a client asked for with `EIO=`.

@@ -24,12 +24,29 @@ pub fn decode_payload(
 /// let mut payload = PayloadEncoder::new(Version::V3);
 /// payload.push("42[\"é\"]");
 /// payload.push("6");
-/// assert_eq!(payload.finish(), "7:42[\"é\"]1:6".as_bytes());
+/// assert_eq!(payload.finish(), "7:42[\"é\"]1:6");
 /// ```
 #[derive(Debug)]
 pub struct PayloadEncoder {
     version: Version,
     body: String,
+}
+
+/// What stands before a packet in the body of a polling answer, which is the first one in it or not: so a
+/// large packet need not be copied into a body.
+///
+/// ```
+/// use turted_core::wire::engineio::{Version, before_packet};
+/// assert_eq!(before_packet(Version::V3, "42[\"é\"]", true), "7:");
+/// assert_eq!(before_packet(Version::V4, "6", true), "");
+/// assert_eq!(before_packet(Version::V4, "6", false), "\u{1e}");
+/// ```
+#[must_use]
+pub fn before_packet(version: Version, packet: &str, is_first: bool) -> String {
+    match version {
+        Version::V3 => v3::before_packet(packet),
+        Version::V4 => v4::before_packet(is_first).to_owned(),
+    }
 }
 
 impl PayloadEncoder {
@@ -41,15 +58,13 @@ impl PayloadEncoder {
 
     /// Appends a packet that is encoded as text, `42["EVENT",{}]` or `b4AQID` say.
     pub fn push(&mut self, packet: &str) {
-        match self.version {
-            Version::V3 => v3::push_packet(&mut self.body, packet),
-            Version::V4 => v4::push_packet(&mut self.body, packet),
-        }
+        self.body.push_str(&before_packet(self.version, packet, self.body.is_empty()));
+        self.body.push_str(packet);
     }
 
     /// The body.
     #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        self.body.into_bytes()
+    pub fn finish(self) -> String {
+        self.body
     }
 }

@@ -32,11 +32,9 @@ pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packe
     Ok(packets)
 }
 
-pub(super) fn push_packet(body: &mut String, packet: &str) {
+pub(super) fn before_packet(packet: &str) -> String {
     let code_units = if packet.is_ascii() { packet.len() } else { packet.encode_utf16().count() };
-    body.push_str(&code_units.to_string());
-    body.push(':');
-    body.push_str(packet);
+    format!("{code_units}:")
 }
 
 /// Decodes a body of type `application/octet-stream`, which browsers send when a packet is

@@ -3,7 +3,7 @@
 use super::{Malformed, Packet, Version};
 
 /// engine.io protocol v4, "Payload encoding". JSON text never contains it.
-const SEPARATOR: char = '\x1e';
+const SEPARATOR: &str = "\x1e";
 
 pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
     let mut packets = Vec::new();
@@ -16,9 +16,6 @@ pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packe
     Ok(packets)
 }
 
-pub(super) fn push_packet(body: &mut String, packet: &str) {
-    if !body.is_empty() {
-        body.push(SEPARATOR);
-    }
-    body.push_str(packet);
+pub(super) fn before_packet(is_first: bool) -> &'static str {
+    if is_first { "" } else { SEPARATOR }
 }

@@ -113,9 +113,9 @@ fn values_that_do_not_fit_together_are_refused() {
         "turted.toml:2:17: `limits.message_bytes` = 2097152 is above `socketio.max_payload` = 1000000: a message must fit into a polling body",
     );
     check(
-        "[limits]\noutbox_frames = 299",
+        "[limits]\nbacklog_bytes = \"8MiB\"",
         &[],
-        "turted.toml:2:17: `recovery.replay` = 300 is above `limits.outbox_frames` = 299: a replay must fit into an outbox",
+        "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 8388608: one connection must not be more than all",
     );
     check(
         "[push]\npath = \"/socket.io/push\"",

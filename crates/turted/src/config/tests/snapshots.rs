@@ -59,8 +59,8 @@ fn each_relation_is_told_with_both_values_and_the_reason() {
             "turted.toml:2:19: `limits.push_body_bytes` = 1048576 is above `limits.expansion_bytes` = 1048575: a push to one target must not be too large",
         ),
         (
-            "[limits]\noutbox_frames = 299",
-            "turted.toml:2:17: `recovery.replay` = 300 is above `limits.outbox_frames` = 299: a replay must fit into an outbox",
+            "[limits]\nbacklog_bytes = 16777215",
+            "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 16777215: one connection must not be more than all",
         ),
         (
             "[limits]\nrequest_uri_bytes = 16385",

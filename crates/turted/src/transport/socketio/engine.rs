@@ -57,7 +57,7 @@ pub(super) fn open_polling(
         PollingReader::Script(_) => session.posting_forms(),
         PollingReader::Text | PollingReader::TextOrBytes => session,
     };
-    let outlet = Outlet::Polling(Box::new(Polling::new(format)));
+    let outlet = Outlet::Polling(Box::new(Polling::new(format, &worker.ledger)));
     let connection = session::open(worker, newcomer.peer, session, outlet);
     let handshake = session::handshake(worker, &connection, session::Opening::Polling);
     // The CONNECT goes with the handshake.
@@ -123,7 +123,7 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
         Err(refusal) => return reply(answer, Err(refusal)),
     };
     let parked = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.park(answer, &worker.metrics),
+        Outlet::Polling(polling) => polling.park(answer),
         Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return,
     };
     match parked {
@@ -245,7 +245,7 @@ pub(super) async fn hand_over(mut attempt: AbortGuard, socket: Socket, leftover:
 pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     Session::of(connection).upgrading.set(None);
     let sent = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.release(&worker.metrics),
+        Outlet::Polling(polling) => polling.release(),
         Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => Sent::Yes,
     };
     connection.settle(worker, sent);

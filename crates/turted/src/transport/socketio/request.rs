@@ -15,7 +15,7 @@ use super::payload::PollingBody;
 use super::session::Newcomer;
 use super::{engine, stream};
 use crate::cors;
-use crate::http::{Answer, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
+use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
 use crate::mail::EngineRequest;
 use crate::service::Service;
 use crate::session_id::SessionId;
@@ -300,7 +300,7 @@ async fn ask(
 /// The answer to a GET.
 fn polling_answer(id: SessionId, version: Option<Version>, body: PollingBody) -> Answer {
     let kind = if body.is_binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
-    mark_polling(with_type(StatusCode::OK, kind, body.bytes), id, version)
+    mark_polling(with_type(StatusCode::OK, kind, Body::of_parts(body.parts)), id, version)
 }
 
 /// Adds the cookie that 3.3.6 set and balancers may know a session by, or what 4.x said instead.

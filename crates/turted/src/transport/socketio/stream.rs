@@ -14,7 +14,7 @@ use super::{connect, engine, packets};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::http::Takeover;
-use crate::outlet::{Form, Outlet, Stream};
+use crate::outlet::{Form, Outlet, Sent, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::transport::query::Query;
@@ -155,15 +155,17 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
 /// Makes the WebSocket the way out and sends what waited for it.
 fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
     let waiting = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.leave(&worker.metrics),
+        Outlet::Polling(polling) => polling.leave(&worker.ledger),
         Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return false,
     };
     let polling = connection.route();
-    connection.outlet().replace(Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket)));
+    let stream = Stream::going_on(Rc::clone(socket), Form::WebSocket, waiting);
+    let sent = if stream.is_blocked() { Sent::Blocked } else { Sent::Yes };
+    connection.outlet().replace(Outlet::Stream(stream));
     if let (Some(from), Some(to)) = (polling, connection.route()) {
         worker.metrics.moved(from, to);
     }
-    connection.send(worker, &waiting);
+    connection.settle(worker, sent);
     true
 }
 

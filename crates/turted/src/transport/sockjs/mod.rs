@@ -11,7 +11,7 @@
 //! | `relay` | takes frames from that session for polls, and for responses of HTTP/2 |
 //! | `owner` | what a request does to its session, on the worker that owns it |
 //! | `response` | a response that streams, from its head to its end |
-//! | `receiving` | the way out of a session that lives by requests |
+//! | `receiving`, `taken` | the way out of a session that lives by requests; what a request takes out of it |
 //! | `session` | the state of a session, its heartbeats and its end |
 //! | `sessions` | where the sessions of a worker are, and what is left of those that ended |
 
@@ -24,6 +24,7 @@ mod request;
 mod response;
 mod session;
 mod sessions;
+mod taken;
 mod turted;
 mod websocket;
 

@@ -148,7 +148,8 @@ fn open(
     let permit = worker.shared.polling.take().ok_or(Refusal::Overload)?;
     let first_look = mount.options.disconnect_delay.min(mount.options.heartbeat);
     let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, permit))));
-    let way = (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport))));
+    let way =
+        (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport, &worker.ledger))));
     let connection = session::open(worker, peer, session, way);
     worker.sockjs.opened(&key, connection.key);
     worker.timers.add(Instant::now() + first_look, connection.key, Due::Silence);
@@ -171,15 +172,15 @@ fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => answer(taker, Err(refusal)),
             Ok(connection) => {
-                answer(taker, Ok(OPEN.to_owned()));
+                answer(taker, Ok(OPEN.to_owned().into()));
                 opened(worker, &connection);
             }
         },
         Found::Open(connection) if is_occupied(&connection) => {
-            answer(taker, Ok(encode_close(OCCUPIED.0, OCCUPIED.1)));
+            answer(taker, Ok(encode_close(OCCUPIED.0, OCCUPIED.1).into()));
         }
         Found::Open(connection) => {
-            attach(worker, &connection, transport, |receiving| receiving.take(taker, worker.outbox()));
+            attach(worker, &connection, transport, |receiving| receiving.take(taker, &worker.ledger));
         }
     }
 }
@@ -251,8 +252,8 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
 fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Beginning) {
     let transport = beginning.transport;
     let bytes = Session::of(connection).mount().options.response_bytes;
-    let (response, begun) = Response::begin(beginning, bytes, worker.outbox());
-    attach(worker, connection, transport, |receiving| receiving.stream(response, worker.outbox()));
+    let (response, begun) = Response::begin(beginning, bytes, &worker.ledger);
+    attach(worker, connection, transport, |receiving| receiving.stream(response, &worker.ledger));
     connection.settle(worker, begun.sent);
     worker.spawn(watch(Rc::clone(worker), Rc::clone(connection), begun.socket, begun.over));
 }

@@ -1,31 +1,32 @@
 //! The way out of a session that lives by requests: a request that takes one frame, a response that
 //! streams for a while, or nobody, and what waits for the next.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use turted_core::wire::sockjs::{HEARTBEAT, Transport, merge_messages, unframe};
+use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
+use turted_core::wire::sockjs::{HEARTBEAT, Transport};
 
 use super::request::Refusal;
 use super::response::Response;
+use super::taken::Taken;
 use crate::frame::Frame;
-use crate::metrics::{Carrier, WorkerMetrics};
-use crate::outlet::{Outbox, Sent, Waiting};
+use crate::metrics::Carrier;
+use crate::outlet::{Flushed, LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
 use crate::socket::Socket;
 
 /// Where the frame goes that a request waits for.
-pub(crate) type Taker = oneshot::Sender<Result<String, Refusal>>;
+pub(crate) type Taker = oneshot::Sender<Result<Taken, Refusal>>;
 
 /// What waits for the next receiver, or the receiver that waits for it.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     /// Frames with messages, in whatever framing was used when they came.
-    waiting: Vec<Frame>,
-    bytes: usize,
+    waiting: Waitlist,
     receiver: Receiver,
+    answer: LastAnswer,
     /// What the last receiver came by.
     carrier: Carrier,
     /// When the receiver came, left, or heard a heartbeat.
@@ -40,6 +41,9 @@ enum Receiver {
     Stream(Response),
 }
 
+/// Bytes given to a response at a time: what a socket takes in one go.
+const PORTION_BYTES: usize = 64 * 1024;
+
 /// Whether somebody receives, and since when nothing has changed about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -49,14 +53,24 @@ pub(super) enum State {
 
 impl Receiving {
     /// Nobody receives yet; the first who will comes by `transport`.
-    pub(super) fn new(transport: Transport) -> Self {
-        let carrier = carrier(transport);
-        Self { waiting: Vec::new(), bytes: 0, receiver: Receiver::Nobody, carrier, since: Instant::now() }
+    pub(super) fn new(transport: Transport, ledger: &Rc<Ledger>) -> Self {
+        let (waiting, carrier) = (Waitlist::new(ledger), carrier(transport));
+        Self {
+            waiting,
+            receiver: Receiver::Nobody,
+            answer: LastAnswer::default(),
+            carrier,
+            since: Instant::now(),
+        }
     }
 
     pub(super) fn state(&self) -> State {
         match self.receiver {
-            Receiver::Nobody => State::Absent(self.since),
+            // The client cannot ask for more before it has read what it asked for.
+            Receiver::Nobody if self.answer.is_on_its_way() => State::Absent(Instant::now()),
+            Receiver::Nobody => {
+                State::Absent(self.answer.taken_at().map_or(self.since, |at| at.max(self.since)))
+            }
             Receiver::Taker(_) | Receiver::Stream(_) => State::Attached(self.since),
         }
     }
@@ -68,9 +82,18 @@ impl Receiving {
 
     /// What the client has not taken yet.
     pub(crate) fn waiting(&self) -> Waiting {
-        let own = Waiting { frames: self.waiting.len(), bytes: self.bytes };
+        let own = self.waiting.waiting();
         match &self.receiver {
             Receiver::Stream(response) => own + response.waiting(),
+            Receiver::Nobody | Receiver::Taker(_) => own,
+        }
+    }
+
+    /// Since when something has waited for the client; `None` if nothing waits.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        let own = self.waiting.since();
+        match &self.receiver {
+            Receiver::Stream(response) => response.since().or(own),
             Receiver::Nobody | Receiver::Taker(_) => own,
         }
     }
@@ -104,35 +127,47 @@ impl Receiving {
     }
 
     /// Gives frames to the receiver, or keeps them for the next.
-    pub(crate) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+    pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         if let Receiver::Stream(response) = &mut self.receiver
             && !response.is_over()
             && self.waiting.is_empty()
         {
-            let sent = response.send(frames, outbox);
+            let sent = response.send(frames, ledger);
             self.let_go();
             return sent;
         }
-        let bytes: usize = frames.iter().map(|frame| frame.data().len()).sum();
-        outbox.metrics.outbox_bytes.add(bytes);
-        self.bytes += bytes;
-        self.waiting.extend(frames.iter().cloned());
-        if outbox.is_exceeded_by(self.waiting()) {
+        self.put(ledger, |waiting| waiting.add(frames))
+    }
+
+    /// Gives the receiver what the client missed, as it takes it.
+    pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
+        self.put(ledger, |waiting| {
+            waiting.miss(missed);
+            Sent::Yes
+        })
+    }
+
+    fn put(&mut self, ledger: &Rc<Ledger>, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
+        let was_empty = self.waiting.is_empty();
+        if put(&mut self.waiting) == Sent::Full {
             return Sent::Full;
         }
-        self.deliver(outbox)
+        match self.deliver(ledger) {
+            Sent::Yes if was_empty && !self.waiting.is_empty() => Sent::Kept,
+            sent => sent,
+        }
     }
 
     /// A request wants the next frame. Nobody else may be receiving.
-    pub(super) fn take(&mut self, taker: Taker, outbox: Outbox<'_>) -> Sent {
+    pub(super) fn take(&mut self, taker: Taker, ledger: &Rc<Ledger>) -> Sent {
         self.attach(Receiver::Taker(taker), Carrier::Polling);
-        self.deliver(outbox)
+        self.deliver(ledger)
     }
 
     /// A response wants all frames. Nobody else may be receiving.
-    pub(super) fn stream(&mut self, response: Response, outbox: Outbox<'_>) -> Sent {
+    pub(super) fn stream(&mut self, response: Response, ledger: &Rc<Ledger>) -> Sent {
         self.attach(Receiver::Stream(response), Carrier::Streaming);
-        self.deliver(outbox)
+        self.deliver(ledger)
     }
 
     fn attach(&mut self, receiver: Receiver, carrier: Carrier) {
@@ -142,13 +177,13 @@ impl Receiving {
     }
 
     /// Shows that the session is alive.
-    pub(super) fn beat(&mut self, outbox: Outbox<'_>) -> Sent {
+    pub(super) fn beat(&mut self, ledger: &Rc<Ledger>) -> Sent {
         self.since = Instant::now();
         match std::mem::take(&mut self.receiver) {
             Receiver::Nobody => Sent::Yes,
-            Receiver::Taker(taker) => give(taker, HEARTBEAT.to_owned()),
+            Receiver::Taker(taker) => give(taker, Taken::from(HEARTBEAT.to_owned())),
             Receiver::Stream(mut response) => {
-                let sent = response.beat(outbox);
+                let sent = response.beat(ledger);
                 self.receiver = Receiver::Stream(response);
                 self.let_go();
                 sent
@@ -157,32 +192,31 @@ impl Receiving {
     }
 
     /// Writes what waits for the socket.
-    pub(crate) fn flush(&mut self, outbox: Outbox<'_>) -> Sent {
-        let Receiver::Stream(response) = &mut self.receiver else { return Sent::Yes };
-        let sent = response.flush(outbox.metrics);
+    pub(crate) fn flush(&mut self, ledger: &Rc<Ledger>) -> Flushed {
+        let Receiver::Stream(response) = &mut self.receiver else {
+            return Flushed { sent: Sent::Yes, bytes: 0 };
+        };
+        let flushed = response.flush(ledger);
         self.let_go();
-        sent
+        match flushed.sent {
+            Sent::Yes => Flushed { sent: self.deliver(ledger), ..flushed },
+            _ => flushed,
+        }
     }
 
-    /// Gives what waits to the receiver, if there is one that takes it.
-    fn deliver(&mut self, outbox: Outbox<'_>) -> Sent {
-        let can_take = match &self.receiver {
-            Receiver::Nobody => false,
-            Receiver::Taker(_) => !self.waiting.is_empty(),
-            Receiver::Stream(response) => !response.is_over(),
-        };
-        if !can_take {
+    /// Gives what waits to the receiver, as much as it takes.
+    fn deliver(&mut self, ledger: &Rc<Ledger>) -> Sent {
+        if self.waiting.is_empty() {
             return Sent::Yes;
         }
-        let frames = self.take_waiting(outbox.metrics);
         match std::mem::take(&mut self.receiver) {
             Receiver::Nobody => Sent::Yes,
-            Receiver::Taker(taker) => {
-                self.since = Instant::now();
-                give(taker, merge(&frames))
-            }
+            Receiver::Taker(taker) => self.answer(taker),
             Receiver::Stream(mut response) => {
-                let sent = response.send(&frames, outbox);
+                let mut sent = Sent::Yes;
+                while sent == Sent::Yes && response.takes() && !self.waiting.is_empty() {
+                    sent = response.send(&self.waiting.take(PORTION_BYTES), ledger);
+                }
                 self.receiver = Receiver::Stream(response);
                 self.let_go();
                 sent
@@ -190,10 +224,11 @@ impl Receiving {
         }
     }
 
-    fn take_waiting(&mut self, metrics: &WorkerMetrics) -> Vec<Frame> {
-        metrics.outbox_bytes.subtract(self.bytes);
-        self.bytes = 0;
-        std::mem::take(&mut self.waiting)
+    /// Answers a request with what waits. What does not fit into one answer waits for the next request.
+    fn answer(&mut self, taker: Taker) -> Sent {
+        self.since = Instant::now();
+        let frames = self.waiting.take(POLLING_ANSWER_BYTES_MAX);
+        give(taker, Taken::messages(frames, Some(self.answer.give())))
     }
 
     /// Lets go of a response that is over, once all of it is in the kernel: whoever has read its end
@@ -206,15 +241,15 @@ impl Receiving {
         }
     }
 
-    /// The session has ended: tells its receiver. Gives what nobody has taken, in one frame.
-    pub(super) fn end(self, close: &str) -> Option<String> {
+    /// The session has ended: tells its receiver. Gives what nobody has taken.
+    pub(super) fn end(self, close: &str) -> Waitlist {
         match self.receiver {
             Receiver::Nobody => {}
             // It may be gone; another will ask.
-            Receiver::Taker(taker) => drop(taker.send(Ok(close.to_owned()))),
+            Receiver::Taker(taker) => drop(taker.send(Ok(close.to_owned().into()))),
             Receiver::Stream(response) => response.end(close),
         }
-        (!self.waiting.is_empty()).then(|| merge(&self.waiting))
+        self.waiting
     }
 }
 
@@ -223,12 +258,6 @@ fn carrier(transport: Transport) -> Carrier {
     if transport.is_polling() { Carrier::Polling } else { Carrier::Streaming }
 }
 
-fn give(taker: Taker, frame: String) -> Sent {
-    if taker.send(Ok(frame)).is_err() { Sent::Gone } else { Sent::Yes }
-}
-
-/// One frame with the messages of several.
-fn merge(frames: &[Frame]) -> String {
-    let frames: Vec<Cow<'_, str>> = frames.iter().filter_map(|frame| unframe(frame.message())).collect();
-    merge_messages(frames.iter().map(AsRef::as_ref))
+fn give(taker: Taker, taken: Taken) -> Sent {
+    if taker.send(Ok(taken)).is_err() { Sent::Gone } else { Sent::Yes }
 }

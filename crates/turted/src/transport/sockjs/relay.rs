@@ -4,21 +4,18 @@
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use turted_core::wire::sockjs::{Callback, Transport};
 
 use super::owner::{self, Letter, Place, Wish};
 use super::request::Refusal;
+use super::taken::Taken;
 use crate::frame::Frame;
-use crate::outlet::{BodyOutlet, Outlet, Queue};
+use crate::outlet::{BodyOutlet, Pace, Queue};
 use crate::worker::Worker;
 
 /// Waits for the next frame of a session. Cancel safe: the session ends, as its client is gone.
-pub(super) async fn take(
-    worker: &Rc<Worker>,
-    place: &Place,
-    transport: Transport,
-) -> Result<String, Refusal> {
+pub(super) async fn take(worker: &Rc<Worker>, place: &Place, transport: Transport) -> Result<Taken, Refusal> {
     let (taker, taken) = oneshot::channel();
     let aborted = Letter { place: place.clone(), wish: Wish::TakeAborted };
     let mut guard = AbortGuard { worker: Rc::clone(worker), aborted: Some(aborted) };
@@ -37,8 +34,8 @@ pub(super) async fn run(
     queue: &Rc<Queue>,
     (transport, prelude): (Transport, String),
 ) {
-    let mut body = Outlet::Body(BodyOutlet::new(queue));
-    body.send(&[Frame::chunk(&prelude, 0)], worker.outbox());
+    let body = BodyOutlet::new(queue);
+    body.send(&[Frame::chunk(&prelude, 0)]);
     let mut left = place.mount.options.response_bytes;
     while left > 0 {
         // Polling shares its frames with most; what the response wants is made of them here.
@@ -47,30 +44,31 @@ pub(super) async fn run(
             frame = take(worker, place, Transport::XhrPolling) => frame,
         };
         // The status is on its way: a refusal can only be the end.
-        let Ok(frame) = frame else { break };
+        let Ok(taken) = frame else { break };
+        let frame = taken.frame();
         let data = transport.frame(&Callback::NONE, &frame);
         left = if frame.starts_with('c') { 0 } else { left.saturating_sub(data.len()) };
-        body.send(&[Frame::chunk(&data, 0)], worker.outbox());
-        if timeout(worker.config.limits.outbox_stall, drained(&body, queue)).await.is_err() {
-            return end(worker, &body, BodyOutlet::abort);
+        body.send(&[Frame::chunk(&data, 0)]);
+        if !is_drained(worker, &body).await {
+            return body.abort();
         }
+        // Until then the session knew that its client could not ask for more.
+        drop(taken);
     }
-    end(worker, &body, |body| body.finish(None));
+    body.finish(None);
 }
 
-/// Ends the response. What still waits in it counts no more, as with a connection that is closed.
-fn end(worker: &Worker, body: &Outlet, end: impl FnOnce(&BodyOutlet)) {
-    worker.metrics.outbox_bytes.subtract(body.waiting().bytes);
-    if let Outlet::Body(body) = body {
-        end(body);
+/// Waits until the client has taken everything: whether it went on taking it.
+async fn is_drained(worker: &Worker, body: &BodyOutlet) -> bool {
+    let (mut pace, queue) = (Pace::new(worker.config.limits.outbox_stall, Instant::now()), body.queue());
+    while body.waiting().frames > 0 {
+        let taken = queue.taken();
+        if timeout_at(pace.deadline(), queue.progress()).await.is_err() {
+            return false;
+        }
+        pace.took(queue.taken().wrapping_sub(taken), Instant::now());
     }
-}
-
-/// Waits until the client has taken everything.
-async fn drained(body: &Outlet, queue: &Queue) {
-    while !body.is_flushed() {
-        queue.progress().await;
-    }
+    true
 }
 
 /// Tells the owner of a session that a request went away before it was answered.

@@ -19,7 +19,8 @@ use super::websocket::Frames;
 use super::{relay, session, websocket};
 use crate::cors;
 use crate::http::{
-    Answer, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body, text,
+    Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
+    text,
 };
 use crate::outlet::Form;
 use crate::transport::query::Query;
@@ -222,7 +223,7 @@ impl Desk<'_> {
     }
 
     /// A response that frames of `transport` go into.
-    fn of_transport(&self, transport: Transport, body: String) -> Answer {
+    fn of_transport(&self, transport: Transport, body: impl Into<Body>) -> Answer {
         let kind = transport.content_type().unwrap_or_default();
         let mut answer = not_cached(with_type(StatusCode::OK, kind, body));
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -277,8 +278,9 @@ async fn receive(
     read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
     let place = desk.place(session, peer);
     if transport.is_polling() {
-        let frame = relay::take(&worker, &place, transport).await?;
-        return Ok(desk.of_transport(transport, transport.frame(&callback, &frame)).into());
+        let taken = relay::take(&worker, &place, transport).await?;
+        let answer = taken.into_answer((transport, &callback), &worker.shared.backlogs);
+        return Ok(desk.of_transport(transport, answer).into());
     }
     let permit = streaming::permit(&worker, version).map_err(|_| Refusal::Overload)?;
     let mut head = desk.of_transport(transport, String::new());

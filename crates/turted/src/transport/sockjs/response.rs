@@ -7,14 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 use turted_core::wire::sockjs::{Callback, HEARTBEAT, Transport, unframe};
 
 use crate::connection::Connection;
 use crate::frame::Frame;
-use crate::metrics::WorkerMetrics;
-use crate::outlet::{Form, Outbox, Sent, Stream, Waiting};
+use crate::outlet::{Flushed, Form, Ledger, Sent, Stream, Waiting};
 use crate::socket::Socket;
 use crate::transport::streaming;
 use crate::worker::Worker;
@@ -84,12 +83,12 @@ pub(super) fn put(form: Form, data: &[u8], out: &mut Vec<u8>) {
 impl Response {
     /// Begins a response of at most about so many bytes of frames. What comes with it ends when the
     /// response is over.
-    pub(super) fn begin(beginning: Beginning, bytes: usize, outbox: Outbox<'_>) -> (Self, Begun) {
+    pub(super) fn begin(beginning: Beginning, bytes: usize, ledger: &Rc<Ledger>) -> (Self, Begun) {
         let Beginning { socket, form, transport, bytes: first, said } = beginning;
         let (over, is_over) = oneshot::channel();
         let stream = Stream::new(Rc::clone(&socket), form);
         let mut response = Self { stream, transport, left: bytes.saturating_sub(said).max(1), _over: over };
-        let sent = response.stream.send(&[Frame::bare(&first)], outbox);
+        let sent = response.stream.send(&[Frame::bare(&first)], ledger);
         (response, Begun { socket, sent, over: is_over })
     }
 
@@ -110,12 +109,22 @@ impl Response {
         Rc::clone(&self.stream.socket)
     }
 
-    pub(super) fn flush(&mut self, metrics: &WorkerMetrics) -> Sent {
-        self.stream.flush(metrics)
+    /// Since when something has waited; `None` if nothing waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.stream.since()
+    }
+
+    /// Whether it takes more frames now.
+    pub(super) fn takes(&self) -> bool {
+        !self.is_over() && !self.is_blocked()
+    }
+
+    pub(super) fn flush(&mut self, ledger: &Ledger) -> Flushed {
+        self.stream.flush(ledger)
     }
 
     /// Writes frames, all of them even if it has grown too long with the first.
-    pub(super) fn send(&mut self, frames: &[Frame], outbox: Outbox<'_>) -> Sent {
+    pub(super) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         let fits = |frame: &Frame| self.transport.has_framed(frame.data());
         let frames = if frames.iter().all(fits) {
             Cow::Borrowed(frames)
@@ -124,10 +133,10 @@ impl Response {
         };
         let bytes: usize = frames.iter().map(|frame| frame.data().len()).sum();
         self.left = self.left.saturating_sub(bytes);
-        let sent = if frames.is_empty() { Sent::Yes } else { self.stream.send(&frames, outbox) };
+        let sent = if frames.is_empty() { Sent::Yes } else { self.stream.send(&frames, ledger) };
         if self.is_over() && self.stream.form() == Form::Chunked && matches!(sent, Sent::Yes | Sent::Blocked)
         {
-            let ended = self.stream.send(&[Frame::bare(LAST_CHUNK)], outbox);
+            let ended = self.stream.send_own(&Frame::bare(LAST_CHUNK), ledger);
             return if ended == Sent::Yes { sent } else { ended };
         }
         sent
@@ -140,12 +149,12 @@ impl Response {
     }
 
     /// Shows that the session is alive, unless the client has enough to read.
-    pub(super) fn beat(&mut self, outbox: Outbox<'_>) -> Sent {
+    pub(super) fn beat(&mut self, ledger: &Rc<Ledger>) -> Sent {
         if self.is_over() || self.is_blocked() {
             return Sent::Yes;
         }
         let beat = Frame::chunk(&self.transport.frame(&Callback::NONE, HEARTBEAT), 0);
-        self.send(&[beat], outbox)
+        self.send(&[beat], ledger)
     }
 
     /// Says the last word where it can arrive.

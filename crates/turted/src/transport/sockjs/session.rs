@@ -209,7 +209,7 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
     match (&session.kind, due) {
         (Kind::Framed(heartbeat), Due::Ping) => {
             // The frame is for the client; only the ping beside it is answered.
-            connection.send(worker, &[Frame::text(HEARTBEAT, 0)]);
+            connection.send_ahead(worker, &Frame::text(HEARTBEAT, 0));
             heartbeat.send(worker, connection, rhythm, Frame::ping());
         }
         (Kind::Raw(heartbeat), Due::Ping) => heartbeat.send(worker, connection, rhythm, Frame::ping()),
@@ -246,7 +246,7 @@ fn look_after(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Sessio
 
 fn beat(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     let sent = match &mut *connection.outlet().borrow_mut() {
-        Outlet::SockJs(receiving) => receiving.beat(worker.outbox()),
+        Outlet::SockJs(receiving) => receiving.beat(&worker.ledger),
         _ => return,
     };
     connection.settle(worker, sent);
@@ -259,7 +259,10 @@ pub(crate) fn end(worker: &Worker, connection: &Connection, receiving: Receiving
     let Some(requests) = session.requests() else { return };
     let (code, reason) = close.code().map_or(INTERRUPTED, |code| (code, close.reason()));
     let frame = encode_close(code, reason);
-    let waiting = receiving.end(&frame).filter(|_| close != Close::SlowReader);
+    let mut waiting = receiving.end(&frame);
+    if close == Close::SlowReader {
+        waiting.clear();
+    }
     let permit = requests.permit.take();
     // A client that never came back is told nothing: the next one with this id is another.
     if close == Close::PingTimeout {

@@ -10,8 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 use turted_core::registry::ConnectionKey;
 
+use super::taken::Taken;
+use crate::outlet::Waitlist;
 use crate::shared::Permit;
 use crate::worker::Worker;
 
@@ -67,8 +70,8 @@ impl Sessions {
 /// What is left of a session that ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Messages that nobody asked for any more, in one frame.
-    pub(super) waiting: RefCell<Option<String>>,
+    /// Messages that nobody asked for any more.
+    pub(super) waiting: RefCell<Waitlist>,
     /// The frame that says why it ended.
     pub(super) close: String,
     /// It counts as a session.
@@ -77,12 +80,17 @@ pub(super) struct Ended {
 
 impl Ended {
     /// The next frame for a client that takes one.
-    pub(super) fn next(&self) -> String {
-        self.waiting.take().unwrap_or_else(|| self.close.clone())
+    pub(super) fn next(&self) -> Taken {
+        match &*self.waiting.borrow_mut().take(POLLING_ANSWER_BYTES_MAX) {
+            [] => self.close.clone().into(),
+            frames => Taken::messages(frames.to_vec(), None),
+        }
     }
 
-    /// All frames for a client that takes all.
+    /// Frames for a client that takes all: the last one, unless it has to come back for more.
     pub(super) fn all(&self) -> Vec<String> {
-        self.waiting.take().into_iter().chain([self.close.clone()]).collect()
+        let next = self.next().frame().into_owned();
+        let is_last = self.waiting.borrow().is_empty() && next != self.close;
+        [next].into_iter().chain(is_last.then(|| self.close.clone())).collect()
     }
 }

@@ -49,6 +49,10 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
     }
     // Counted from when it was due, or each delay would add up.
     watch(worker, connection, worker.timers.due_at(Instant::now()));
+    if connection.outlet().borrow().is_being_taken() {
+        // What it is taking shows that the server lives.
+        return;
+    }
     let position = position(worker, connection);
     let sign = match session.style {
         Style::Turted => encode_heartbeat(position),

@@ -89,7 +89,7 @@ async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, seen: Seen) {
     // From here on nothing waits: what was missed and what is new must follow on each other.
     admit(worker, connection);
     match missed {
-        Some(frames) => connection.send(worker, &frames),
+        Some(missed) => connection.replay(worker, missed),
         None => {
             let position = worker.config.recovery.enabled.then(|| worker.dispatcher.cursor(worker.seen()));
             connection.send_message(worker, &encode_gap(position));

@@ -127,26 +127,6 @@ fn more_than_may_be_replayed_begins_a_new_session() {
 }
 
 #[test]
-fn more_than_the_outbox_holds_begins_a_new_session() {
-    let server = TestServer::with(|config| config.limits.outbox_bytes = 100_000);
-    for kind in [Kind::V4_WEBSOCKET, Kind::V4_POLLING] {
-        for (payload_bytes, fits) in [(19_000, true), (20_000, false)] {
-            let mut client = Resuming::new(&server);
-            client.ask("JOIN", r#"{"channel":"c"}"#);
-            for _ in 0..5 {
-                server.dispatcher().notify_channel("c", "e", &"x".repeat(payload_bytes)).unwrap();
-            }
-            let (mut client, recovered) = client.resume_over(Client::open(server.address(), kind));
-            assert_eq!(recovered, fits, "{kind:?}");
-            for _ in 0..(if fits { 5 } else { 0 }) {
-                assert_eq!(client.event().name, "e");
-            }
-            assert_eq!(client.client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
-        }
-    }
-}
-
-#[test]
 fn recovery_can_be_switched_off() {
     let server = TestServer::with(|config| config.recovery.enabled = false);
     let mut client = server.client(Kind::V4_WEBSOCKET);

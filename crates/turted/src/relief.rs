@@ -1,0 +1,132 @@
+//! Relief: when more waits for all clients together than may, each worker closes the connections that
+//! something has waited for longest, until there is room again.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use turted_core::registry::ConnectionKey;
+
+use crate::connection::Connection;
+use crate::worker::Worker;
+
+/// Entries below which it is not worth looking for those that are out of date.
+const ENTRIES_MIN: usize = 1_024;
+/// Time until the next look where relief found nothing to close: what waits is held by answers or by
+/// other workers, which need a moment.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Time between two lines in the log: clients could fill it.
+const TELL_PAUSE: Duration = Duration::from_secs(60);
+
+/// The connections of one worker that something waits for, in the order in which it began to.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingConnections(RefCell<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// An entry is out of date once nothing waits any more, or once something else does.
+    entries: VecDeque<(Instant, ConnectionKey)>,
+    /// The number of entries at which those that are out of date are looked for.
+    entries_max: usize,
+}
+
+impl WaitingConnections {
+    /// Notes that something waits for a connection since then.
+    pub(crate) fn add(
+        &self,
+        since: Instant,
+        key: ConnectionKey,
+        is_current: impl Fn(Instant, ConnectionKey) -> bool,
+    ) {
+        let Entries { entries, entries_max } = &mut *self.0.borrow_mut();
+        entries.push_back((since, key));
+        if entries.len() > ENTRIES_MIN.max(*entries_max) {
+            entries.retain(|(since, key)| is_current(*since, *key));
+            *entries_max = 2 * entries.len();
+            entries.shrink_to(ENTRIES_MIN.max(*entries_max));
+        }
+    }
+
+    /// Takes out the connection that something has waited for longest.
+    fn longest<T>(&self, find: impl Fn(Instant, ConnectionKey) -> Option<T>) -> Option<T> {
+        let entries = &mut self.0.borrow_mut().entries;
+        while let Some((since, key)) = entries.pop_front() {
+            if let Some(found) = find(since, key) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// Notes that something waits for a connection from now on.
+pub(crate) fn note(worker: &Worker, connection: &Connection) {
+    let since = connection.outlet().borrow().since();
+    if let Some(since) = since {
+        worker.waiting.add(since, connection.key, |since, key| find(worker, since, key).is_some());
+    }
+}
+
+/// The connection with this key, if something has waited for it since then.
+fn find(worker: &Worker, since: Instant, key: ConnectionKey) -> Option<Rc<Connection>> {
+    let connection = worker.registry.borrow().get(key).cloned()?;
+    let is_current = connection.outlet().borrow().since() == Some(since);
+    is_current.then_some(connection)
+}
+
+/// Relieves the server of what waits whenever that is too much, until the server ends.
+pub(crate) async fn run(worker: Rc<Worker>) {
+    let backlogs = Arc::clone(&worker.shared.backlogs);
+    let ending = worker.shared.life.ending.clone();
+    let (mut closed, mut told) = (0, None::<Instant>);
+    while ending.run_until_cancelled(backlogs.exceeded()).await.is_some() {
+        closed += relieve(&worker);
+        if closed > 0 && told.is_none_or(|told| told.elapsed() >= TELL_PAUSE) {
+            let limit = backlogs.limit();
+            tracing::warn!(
+                closed,
+                limit,
+                "more waits for clients than may (limits.backlog_bytes): slow readers are closed"
+            );
+            (closed, told) = (0, Some(Instant::now()));
+        }
+        ending.run_until_cancelled(sleep(PAUSE)).await;
+    }
+}
+
+/// Closes connections until there is room: how many.
+fn relieve(worker: &Rc<Worker>) -> usize {
+    let mut closed = 0;
+    while worker.shared.backlogs.is_full()
+        && let Some(connection) = worker.waiting.longest(|since, key| find(worker, since, key))
+    {
+        connection.cut(worker);
+        closed += 1;
+    }
+    closed
+}
+
+#[cfg(test)]
+mod tests {
+    use turted_core::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn entries_out_of_date_are_forgotten_and_the_oldest_of_the_others_comes_first() {
+        let (waiting, start) = (WaitingConnections::default(), Instant::now());
+        let mut registry = Registry::new();
+        let keys = [registry.insert(()), registry.insert(())];
+        let at = |millis| start + Duration::from_millis(millis);
+        for millis in 0..100_000 {
+            waiting.add(at(millis), keys[0], |since, _| since >= at(millis));
+        }
+        assert!(waiting.0.borrow().entries.len() <= ENTRIES_MIN, "the others are out of date");
+        waiting.add(at(100_001), keys[1], |_, _| true);
+        let longest = || waiting.longest(|since, key| (since >= at(99_999)).then_some(key));
+        assert_eq!([longest(), longest(), longest()], [Some(keys[0]), Some(keys[1]), None]);
+    }
+}
