@@ -1,5 +1,7 @@
 //! Clients that do not read are cut; those beside them notice nothing, and memory stays bounded.
 
+mod backlogs;
+mod links;
 mod streams;
 
 use std::net::TcpStream;
@@ -56,7 +58,8 @@ fn a_slow_reader_that_goes_on_reading_hears_why_it_was_cut() {
 
 #[test]
 fn stalled_readers_are_cut_and_healthy_ones_receive_all_in_order() {
-    let child = Child::start(&[("TURTED_RECOVERY_LOG_BYTES", "1MiB")]);
+    let limits = [("TURTED_RECOVERY_LOG_BYTES", "1MiB"), ("TURTED_LIMITS_OUTBOX_BYTES", "1MiB")];
+    let child = Child::start(&limits);
     let mut healthy: Vec<_> = Kind::ALL.iter().map(|kind| child.client(*kind)).collect();
     let mut stalled_readers: Vec<_> = (0..8).map(|_| stalled(child.address())).collect();
     // A polling client that asks for nothing any more is no better.

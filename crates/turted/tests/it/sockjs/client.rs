@@ -1,14 +1,14 @@
 //! Clients of SockJS by hand, over each of its transports.
 
 use std::collections::VecDeque;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::{Http, PATIENCE, Response, TestServer, WebSocket, frame, read_some};
 
 /// How a client connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     WebSocket,
     Raw,
     Xhr,
@@ -19,7 +19,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::WebSocket,
         Self::Raw,
         Self::Xhr,
@@ -28,9 +28,9 @@ impl Way {
         Self::HtmlFile,
         Self::Jsonp,
     ];
-    pub(super) const BY_REQUESTS: [Self; 5] =
+    pub(crate) const BY_REQUESTS: [Self; 5] =
         [Self::Xhr, Self::XhrStreaming, Self::EventSource, Self::HtmlFile, Self::Jsonp];
-    pub(super) const STREAMING: [Self; 3] = [Self::XhrStreaming, Self::EventSource, Self::HtmlFile];
+    pub(crate) const STREAMING: [Self; 3] = [Self::XhrStreaming, Self::EventSource, Self::HtmlFile];
 
     fn name(self) -> &'static str {
         match self {
@@ -43,12 +43,12 @@ impl Way {
         }
     }
 
-    pub(super) fn is_streaming(self) -> bool {
+    pub(crate) fn is_streaming(self) -> bool {
         Self::STREAMING.contains(&self)
     }
 
     /// Method and path of the request that receives.
-    pub(super) fn receiver(self, session: &str) -> (&'static str, String) {
+    pub(crate) fn receiver(self, session: &str) -> (&'static str, String) {
         let target = format!("{session}/{}", self.name());
         match self {
             Self::Xhr | Self::XhrStreaming => ("POST", target),
@@ -58,7 +58,7 @@ impl Way {
     }
 
     /// The frame in what the transport sent.
-    pub(super) fn unwrap(self, sent: &str) -> String {
+    pub(crate) fn unwrap(self, sent: &str) -> String {
         let between = |before: &str, behind: &str| {
             let inner = sent.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind));
             inner.unwrap_or_else(|| panic!("{self:?} sent {sent:?}")).to_owned()
@@ -75,25 +75,25 @@ impl Way {
 }
 
 /// The path of a new session.
-pub(super) fn new_session() -> String {
+pub(crate) fn new_session() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("/turted/000/session_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A response that streams.
 #[derive(Debug)]
-pub(super) struct Chunks {
-    pub(super) head: Response,
-    pub(super) stream: TcpStream,
+pub(crate) struct Chunks {
+    pub(crate) head: Response,
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Chunks {
-    pub(super) fn open(server: &TestServer, (method, target): (&str, &str)) -> Self {
+    pub(crate) fn open(server: &TestServer, (method, target): (&str, &str)) -> Self {
         Self::over(server.http(), (method, target))
     }
 
-    pub(super) fn over(mut http: Http, (method, target): (&str, &str)) -> Self {
+    pub(crate) fn over(mut http: Http, (method, target): (&str, &str)) -> Self {
         http.send_request(method, target, &[], b"");
         let head = http.read_head().unwrap();
         let (stream, buffer) = http.into_parts();
@@ -101,7 +101,7 @@ impl Chunks {
     }
 
     /// The next chunk; `None` at the end of the response.
-    pub(super) fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         let line = loop {
             if let Some(at) = self.buffer.windows(2).position(|window| window == b"\r\n") {
                 break at;
@@ -123,10 +123,10 @@ impl Chunks {
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) way: Way,
-    pub(super) session: String,
-    server: std::net::SocketAddr,
+pub(crate) struct Client {
+    pub(crate) way: Way,
+    pub(crate) session: String,
+    server: SocketAddr,
     socket: Option<WebSocket>,
     response: Option<Chunks>,
     messages: VecDeque<String>,
@@ -134,12 +134,17 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects and hears that it is open.
-    pub(super) fn connect(server: &TestServer, way: Way) -> Self {
+    pub(crate) fn connect(server: &TestServer, way: Way) -> Self {
+        Self::connect_to(server.address(), way)
+    }
+
+    /// The same at an address.
+    pub(crate) fn connect_to(server: SocketAddr, way: Way) -> Self {
         let session = new_session();
         let mut client = Self {
             way,
             session: session.clone(),
-            server: server.address(),
+            server,
             socket: None,
             response: None,
             messages: VecDeque::new(),
@@ -149,7 +154,7 @@ impl Client {
             _ => format!("{session}/websocket"),
         };
         if matches!(way, Way::WebSocket | Way::Raw) {
-            client.socket = Some(WebSocket::connect(server.address(), &target, &[]).unwrap());
+            client.socket = Some(WebSocket::connect(server, &target, &[]).unwrap());
         }
         if way != Way::Raw {
             assert_eq!(client.frame(), "o", "{way:?}");
@@ -158,12 +163,12 @@ impl Client {
     }
 
     /// The next frame; asks for it again as often as it takes.
-    pub(super) fn frame(&mut self) -> String {
+    pub(crate) fn frame(&mut self) -> String {
         self.next_frame().unwrap_or_else(|| panic!("{:?} was ended", self.way))
     }
 
     /// The next frame; `None` if the WebSocket has ended.
-    pub(super) fn next_frame(&mut self) -> Option<String> {
+    pub(crate) fn next_frame(&mut self) -> Option<String> {
         if let Some(socket) = &mut self.socket {
             return socket.text();
         }
@@ -188,7 +193,7 @@ impl Client {
     }
 
     /// The next message.
-    pub(super) fn hear(&mut self) -> String {
+    pub(crate) fn hear(&mut self) -> String {
         loop {
             if let Some(message) = self.messages.pop_front() {
                 return message;
@@ -206,7 +211,7 @@ impl Client {
     }
 
     /// Says something, and the server takes it.
-    pub(super) fn say(&mut self, message: &str) {
+    pub(crate) fn say(&mut self, message: &str) {
         let list = serde_json::to_string(&[message]).unwrap();
         match (&mut self.socket, self.way) {
             (Some(socket), Way::Raw) => socket.send(frame(0x81, message.as_bytes())),
@@ -224,12 +229,12 @@ impl Client {
         }
     }
 
-    pub(super) fn post(&self, name: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn post(&self, name: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         Http::connect(self.server).post(&format!("{}/{name}", self.session), headers, body)
     }
 
     /// Says several things at once, and does not wait for the server to take them.
-    pub(super) fn start_saying(&mut self, messages: &[&str]) -> Option<Http> {
+    pub(crate) fn start_saying(&mut self, messages: &[&str]) -> Option<Http> {
         let list = serde_json::to_string(messages).unwrap();
         match (&mut self.socket, self.way) {
             (Some(socket), Way::Raw) => {
@@ -249,24 +254,24 @@ impl Client {
     }
 
     /// Says something and hears the answer.
-    pub(super) fn ask(&mut self, message: &str) -> String {
+    pub(crate) fn ask(&mut self, message: &str) -> String {
         self.say(message);
         self.hear()
     }
 
     /// The connection of the response under way.
-    pub(super) fn stream(&mut self) -> &mut TcpStream {
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
         &mut self.response.as_mut().unwrap().stream
     }
 
     /// Lets go of its receiver.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.response = None;
         self.socket = None;
     }
 
     /// Reads the response under way to its end; what is in it is heard later.
-    pub(super) fn leave_when_over(&mut self) {
+    pub(crate) fn leave_when_over(&mut self) {
         let way = self.way;
         let Some(mut response) = self.response.take() else { return };
         while let Some(chunk) = response.next() {
@@ -276,7 +281,7 @@ impl Client {
     }
 
     /// Waits until no more comes: the WebSocket has ended, or the session is told as ended.
-    pub(super) fn is_ended(&mut self) -> bool {
+    pub(crate) fn is_ended(&mut self) -> bool {
         if let Some(socket) = &mut self.socket {
             while socket.read().is_some() {}
             return true;
@@ -292,6 +297,6 @@ impl Client {
 }
 
 /// Text as a field of a form.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

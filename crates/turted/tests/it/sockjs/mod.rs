@@ -1,7 +1,7 @@
 //! SockJS, protocol 0.3.3, as its clients see it. What the protocol's own suite expects is said
 //! here in our words; `tests/clients` has its unmodified client.
 
-mod client;
+pub(crate) mod client;
 mod hostile;
 mod messages;
 mod pages;
