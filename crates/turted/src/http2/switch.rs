@@ -25,6 +25,7 @@ pub(crate) struct Switch(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     is_killed: AtomicBool,
+    is_stalled: AtomicBool,
     /// Bytes that h2 holds.
     unsent: AtomicUsize,
     /// Bytes that have left, modulo all there are.
@@ -53,7 +54,6 @@ impl Switch {
     }
 
     /// Resets the stream.
-    #[allow(dead_code, reason = "event streams are about to be ended by it")]
     pub(crate) fn kill(&self) {
         self.0.is_killed.store(true, Ordering::Relaxed);
         self.0.changed.notify_one();
@@ -94,6 +94,7 @@ impl Switch {
             if self.unsent() == 0 {
                 self.0.changed.notified().await;
             } else if !Box::pin(self.makes_progress(stall)).await {
+                self.0.is_stalled.store(true, Ordering::Relaxed);
                 return Cut::Stalled;
             }
         }
@@ -113,6 +114,11 @@ impl Switch {
                 return false;
             }
         }
+    }
+
+    /// Whether the stream ended because its client took too little.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.0.is_stalled.load(Ordering::Relaxed)
     }
 
     fn is_killed(&self) -> bool {

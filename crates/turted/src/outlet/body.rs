@@ -13,11 +13,13 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame as BodyFrame};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::limits::PROGRESS_BYTES;
 
-use super::pace::PROGRESS_BYTES;
 use super::{Ledger, Missed, Sent, Waiting, Waitlist};
 use crate::backlogs::Backlogs;
 use crate::frame::Frame;
+use crate::http2::Switch;
 use crate::shared::Permit;
 
 /// The connection's end.
@@ -47,6 +49,8 @@ pub(crate) struct Queue {
     waker: RefCell<Option<Waker>>,
     progress: Notify,
     dropped: Notify,
+    /// Ends the stream, also while hyper does not ask for more.
+    switch: Option<Switch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +70,10 @@ enum State {
 pub(crate) struct Aborted;
 
 impl Queue {
+    /// What waits for a response to the request whose task runs.
     pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
         Self {
+            switch: Switch::current(),
             waiting: RefCell::new(Waitlist::new(ledger)),
             sent: Cell::new(0),
             taken: Cell::new(0),
@@ -89,11 +95,13 @@ impl Queue {
         self.taken.get()
     }
 
-    /// Waits until the client has no use for the response any more. Cancel safe.
-    pub(crate) async fn ended(&self) {
+    /// Waits until the client has no use for the response any more: why. Cancel safe.
+    pub(crate) async fn ended(&self) -> Close {
         while self.state.get() != State::Dropped {
             self.dropped.notified().await;
         }
+        let is_stalled = self.switch.as_ref().is_some_and(Switch::is_stalled);
+        if is_stalled { Close::SlowReader } else { Close::TransportLost }
     }
 
     /// Nobody watches any more; whether there is nothing to watch.
@@ -226,6 +234,7 @@ impl BodyOutlet {
             self.0.waiting.borrow_mut().clear();
             self.0.progress.notify_one();
             self.0.wake();
+            self.0.switch.iter().for_each(Switch::kill);
         }
     }
 }
@@ -247,6 +256,10 @@ impl Body for StreamBody {
         let queue = &self.queue;
         if let Some(piece) = queue.take(&self.ledger.backlogs) {
             self.ledger.metrics.wrote(piece.len());
+            let piece = match &queue.switch {
+                Some(switch) => switch.track(piece),
+                None => piece,
+            };
             return Poll::Ready(Some(Ok(BodyFrame::data(piece))));
         }
         match queue.state.get() {

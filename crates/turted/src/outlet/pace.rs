@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-/// Bytes that count as progress: what a segment and a record of TLS hold at most. Whoever takes less
-/// within `limits.outbox_stall` could hold all that waits for it with a byte now and then.
-pub(crate) const PROGRESS_BYTES: usize = 16 * 1024;
+use turted_core::limits::PROGRESS_BYTES;
 
 /// How a client goes on taking what waits for it.
 #[derive(Clone, Copy, Debug)]

@@ -189,8 +189,8 @@ async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>)
 
 /// The same for a response of HTTP/2.
 async fn run_response(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
-    queue.ended().await;
-    connection.close(&worker, Close::TransportLost);
+    let close = queue.ended().await;
+    connection.close(&worker, close);
 }
 
 /// Waits until the client ends its side of the connection, or sends more than any client has reason

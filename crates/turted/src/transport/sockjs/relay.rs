@@ -40,7 +40,7 @@ pub(super) async fn run(
     while left > 0 {
         // Polling shares its frames with most; what the response wants is made of them here.
         let frame = tokio::select! {
-            () = queue.ended() => return,
+            _ = queue.ended() => return,
             frame = take(worker, place, Transport::XhrPolling) => frame,
         };
         // The status is on its way: a refusal can only be the end.
