@@ -1,5 +1,6 @@
 //! HTTP/2 behind TLS: the same requests, event streams as responses, and what a peer may not do.
 
+mod slow;
 mod unread;
 
 use std::net::SocketAddr;
