@@ -3,7 +3,7 @@
 //! Shared by all workers behind a lock that is taken when a client disconnects or resumes, never
 //! when an event is delivered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 
 use crate::session_id::SessionId;
-use crate::tidy::{PORTION, shrink_map, shrink_queue};
+use crate::tidy::{PORTION, shrink_map};
 
-/// What a lost session takes beside names and grants: its places in a map and a queue.
+/// What a lost session takes beside names and grants: its places by id and by age.
 const ENTRY_BYTES: usize = 256;
 
 /// A session while its client is away.
@@ -57,12 +57,23 @@ pub(crate) struct Recovery {
 
 #[derive(Debug, Default)]
 struct Kept {
-    lost: HashMap<SessionId, (Instant, LostSession)>,
+    lost: HashMap<SessionId, Lost>,
     /// Bytes of those.
     bytes: usize,
-    /// In the order in which they were lost; may name sessions that are back.
-    order: VecDeque<(Instant, SessionId)>,
+    /// The same sessions in the order in which they were lost. Whoever is back is in it no more: one client
+    /// that comes and goes would push out all others.
+    order: BTreeMap<u64, SessionId>,
+    /// The number of the next loss.
+    next: u64,
     homes: HashMap<SessionId, Home>,
+}
+
+#[derive(Debug)]
+struct Lost {
+    at: Instant,
+    /// Its place in the order.
+    number: u64,
+    session: LostSession,
 }
 
 impl Recovery {
@@ -72,14 +83,7 @@ impl Recovery {
 
     /// Keeps a session whose client may come back.
     pub(crate) fn keep(&self, id: SessionId, session: LostSession) {
-        let now = Instant::now();
-        let mut kept = self.kept();
-        kept.homes.remove(&id);
-        kept.remove(id);
-        kept.bytes += session.bytes();
-        kept.lost.insert(id, (now, session));
-        kept.order.push_back((now, id));
-        kept.evict(now, self.limits);
+        self.kept().keep(id, session, (Instant::now(), self.limits));
     }
 
     /// Gives up a session that ended for good.
@@ -89,12 +93,7 @@ impl Recovery {
 
     /// Takes a lost session out, if it is still kept.
     pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
-        let now = Instant::now();
-        let mut kept = self.kept();
-        kept.evict(now, self.limits);
-        let lost_at = kept.lost.get(&id)?.0;
-        // Perhaps one of many that are too old.
-        (now.duration_since(lost_at) <= self.limits.age).then(|| kept.remove(id))?
+        self.kept().take(id, (Instant::now(), self.limits))
     }
 
     /// How many sessions are lost and can be recovered.
@@ -128,8 +127,26 @@ impl Recovery {
 }
 
 impl Kept {
+    fn keep(&mut self, id: SessionId, session: LostSession, (now, limits): (Instant, RecoveryLimits)) {
+        self.homes.remove(&id);
+        self.remove(id);
+        self.bytes += session.bytes();
+        self.order.insert(self.next, id);
+        self.lost.insert(id, Lost { at: now, number: self.next, session });
+        self.next += 1;
+        self.evict(now, limits);
+    }
+
+    fn take(&mut self, id: SessionId, (now, limits): (Instant, RecoveryLimits)) -> Option<LostSession> {
+        self.evict(now, limits);
+        // Perhaps one of many that are too old.
+        let is_old = now.duration_since(self.lost.get(&id)?.at) > limits.age;
+        (!is_old).then(|| self.remove(id))?
+    }
+
     fn remove(&mut self, id: SessionId) -> Option<LostSession> {
-        let (_, session) = self.lost.remove(&id)?;
+        let Lost { number, session, .. } = self.lost.remove(&id)?;
+        self.order.remove(&number);
         self.bytes -= session.bytes();
         Some(session)
     }
@@ -138,31 +155,33 @@ impl Kept {
     /// first client that comes back after thousands were lost would hold the lock for milliseconds.
     fn evict(&mut self, now: Instant, limits: RecoveryLimits) -> bool {
         let mut old = 0;
-        while let Some(&(lost_at, id)) = self.order.front() {
-            let full = self.order.len() > limits.sessions || self.bytes > limits.bytes;
+        while let Some((id, lost_at)) = self.oldest() {
+            let full = self.lost.len() > limits.sessions || self.bytes > limits.bytes;
             let is_old = now.duration_since(lost_at) > limits.age;
             if !full && (!is_old || old == PORTION) {
                 return is_old;
             }
             old += usize::from(is_old);
-            self.order.pop_front();
-            // The session may be back, or have been lost again since.
-            if self.lost.get(&id).is_some_and(|(at, _)| *at == lost_at) {
-                self.remove(id);
-            }
+            self.remove(id);
         }
         false
+    }
+
+    fn oldest(&self) -> Option<(SessionId, Instant)> {
+        let (_, id) = self.order.first_key_value()?;
+        Some((*id, self.lost.get(id)?.at))
     }
 
     fn shrink(&mut self) {
         shrink_map(&mut self.lost);
         shrink_map(&mut self.homes);
-        shrink_queue(&mut self.order);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use turted_core::membership::Since;
     use turted_core::name::Name;
 
@@ -233,6 +252,99 @@ mod tests {
         while recovery.tidy(late) {}
         let kept = recovery.kept();
         assert_eq!((kept.lost.len(), kept.order.len(), kept.bytes), (0, 0, 0));
-        assert_eq!((kept.lost.capacity(), kept.order.capacity()), (0, 0));
+        assert_eq!(kept.lost.capacity(), 0);
+    }
+
+    #[test]
+    fn a_client_that_comes_and_goes_pushes_nobody_out() {
+        let recovery =
+            Recovery::new(RecoveryLimits { sessions: 3, bytes: 1 << 20, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..3).map(|slot| SessionId::new(0, slot)).collect();
+        ids.iter().for_each(|id| recovery.keep(*id, session()));
+        for _ in 0..1_000 {
+            let again = recovery.take(ids[2]).unwrap();
+            recovery.keep(ids[2], again);
+        }
+        assert_eq!(recovery.kept().order.len(), 3, "an entry for each that is lost");
+        assert!(ids.iter().all(|id| recovery.take(*id).is_some()));
+    }
+
+    /// What is kept, in the order in which it was lost: its id, when it was lost, and its channels.
+    #[derive(Default)]
+    struct Model(Vec<(SessionId, Instant, usize)>);
+
+    impl Model {
+        fn remove(&mut self, id: SessionId) -> Option<usize> {
+            let place = self.0.iter().position(|(own, ..)| *own == id)?;
+            Some(self.0.remove(place).2)
+        }
+
+        fn make_room(&mut self, now: Instant, limits: RecoveryLimits) {
+            self.0.retain(|(_, lost_at, _)| now.duration_since(*lost_at) <= limits.age);
+            let bytes = |kept: &[(_, _, usize)]| -> usize {
+                kept.iter().map(|(.., channels)| of_channels(*channels).bytes()).sum()
+            };
+            while self.0.len() > limits.sessions || bytes(&self.0) > limits.bytes {
+                self.0.remove(0);
+            }
+        }
+    }
+
+    fn of_channels(channels: usize) -> LostSession {
+        let channels = (0..channels).map(|number| (Name::new(&number.to_string()).unwrap(), Since::START));
+        let memberships = Memberships { channels: channels.collect(), ..Memberships::default() };
+        LostSession { memberships, ..session() }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Lose(usize, usize),
+        Return(usize),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..12_usize, 0..8_usize).prop_map(|(who, channels)| Step::Lose(who, channels)),
+            3 => (0..12_usize).prop_map(Step::Return),
+            1 => (0..40_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_was_lost_last_however_clients_come_and_go(
+            steps in vec(step(), 0..200), sessions in 1..8_usize, rooms in 2..20_usize,
+        ) {
+            let bytes = rooms * of_channels(2).bytes();
+            let limits = RecoveryLimits { sessions, bytes, age: Duration::from_secs(60) };
+            let ids: Vec<_> = (0..12).map(|slot| SessionId::new(0, slot)).collect();
+            let (mut kept, mut model, mut now) = (Kept::default(), Model::default(), Instant::now());
+            for step in steps {
+                match step {
+                    Step::Lose(who, channels) => {
+                        kept.keep(ids[who], of_channels(channels), (now, limits));
+                        model.remove(ids[who]);
+                        model.0.push((ids[who], now, channels));
+                        model.make_room(now, limits);
+                    }
+                    Step::Return(who) => {
+                        let back = kept.take(ids[who], (now, limits));
+                        model.make_room(now, limits);
+                        let channels = back.map(|session| session.memberships.channels.len());
+                        prop_assert_eq!(channels, model.remove(ids[who]));
+                    }
+                    Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                }
+                let order: Vec<_> = kept.order.values().copied().collect();
+                let expected: Vec<_> = model.0.iter().map(|(id, ..)| *id).collect();
+                prop_assert_eq!(order, expected);
+                prop_assert_eq!(kept.lost.len(), model.0.len());
+                prop_assert_eq!(
+                    kept.bytes,
+                    kept.lost.values().map(|lost| lost.session.bytes()).sum::<usize>()
+                );
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! it has to begin anew.
 
 mod anew;
+mod crowd;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -37,7 +37,7 @@ impl Client {
         serde_json::from_str(&self.socket.text().expect("a message")).unwrap()
     }
 
-    fn ask(&mut self, request: &Value) -> Value {
+    pub(crate) fn ask(&mut self, request: &Value) -> Value {
         self.send(request);
         self.receive()
     }
