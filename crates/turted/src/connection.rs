@@ -81,6 +81,7 @@ impl Connection {
     /// [admitted](Self::admit).
     pub(crate) fn open(worker: &Worker, opening: Opening) -> Rc<Self> {
         let Opening { peer, session, wire, outlet } = opening;
+        worker.timers.forget_closed(|key| worker.registry.borrow().get(key).is_some());
         let mut opened = None;
         worker.registry.borrow_mut().insert_with(|key| {
             let connection = Rc::new(Self {

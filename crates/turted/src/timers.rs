@@ -3,8 +3,10 @@
 //! The first one after a while is on time; those that follow within [`PAUSE`] are dealt with
 //! together, so that an idle server with many connections wakes up little.
 //!
-//! Entries are never taken out early. One whose connection is gone, or was heard of since, is
-//! dropped when it comes up; that is cheaper than a timer per connection.
+//! No entry is taken out early for itself. One whose connection is gone, or was heard of since, is
+//! dropped when it comes up; that is cheaper than a timer per connection. Entries of connections that
+//! are gone are dropped together once they may be most of all: a client that opens and ends sessions
+//! in a loop would otherwise own those of the last 45 s.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -22,6 +24,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// By how much a deadline may run ahead of what happened: timers are called up to a pause and 2 ms
 /// late, for they count in milliseconds, as the runtime waits in them.
 const LATENESS_MAX: Duration = Duration::from_millis(15);
+
+/// Entries that are not worth a look for those of connections that are gone: 640 kB.
+const ENTRIES_MIN: usize = 16 * 1024;
+/// How much the heap grows between two such looks, in times. The entries that open connections add by
+/// themselves are then at least as many as those that are looked at: a look is paid for.
+const GROWTH: usize = 2;
 
 /// What is due for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +61,8 @@ pub(crate) struct Timers {
     sooner: Notify,
     /// When the entry that was taken out last was due.
     last_due: Cell<Option<Instant>>,
+    /// Entries that were left by the last look for those of connections that are gone.
+    left: Cell<usize>,
 }
 
 impl Timers {
@@ -63,6 +73,16 @@ impl Timers {
         heap.push(Reverse((at, key, due)));
         if is_first {
             self.sooner.notify_one();
+        }
+    }
+
+    /// Drops the entries of connections that are gone, if the heap has grown to [`GROWTH`] times what the
+    /// last look left.
+    pub(crate) fn forget_closed(&self, is_open: impl Fn(ConnectionKey) -> bool) {
+        let mut heap = self.heap.borrow_mut();
+        if heap.len() >= ENTRIES_MIN.max(GROWTH * self.left.get()) {
+            heap.retain(|Reverse((_, key, _))| is_open(*key));
+            self.left.set(heap.len());
         }
     }
 
@@ -101,6 +121,7 @@ impl Timers {
         }
         let Reverse((at, key, due)) = heap.pop()?;
         self.last_due.set(Some(at));
+        self.left.set(self.left.get().min(heap.len()));
         if heap.len() * 4 < heap.capacity() && heap.capacity() > 1024 {
             heap.shrink_to_fit();
         }
@@ -142,5 +163,22 @@ mod tests {
             let expected = start + second + Duration::from_millis(counted_late);
             assert_eq!(timers.due_at(now), expected, "{late} ms late");
         }
+    }
+
+    #[test]
+    fn entries_of_connections_that_are_gone_are_never_most_of_all() {
+        let (timers, mut registry) = (Timers::default(), Registry::new());
+        let start = Instant::now();
+        let open: Vec<_> = (0..10_000).map(|_| registry.insert(())).collect();
+        open.iter().for_each(|key| timers.add(start, *key, Due::Ping));
+        for number in 0..200_000_u64 {
+            let key = registry.insert(());
+            timers.forget_closed(|key| registry.get(key).is_some());
+            timers.add(start + Duration::from_millis(number), key, Due::Ping);
+            registry.remove(key);
+            assert!(timers.heap.borrow().len() <= GROWTH * open.len() + 1);
+        }
+        let due: Vec<_> = std::iter::from_fn(|| timers.pop(start)).collect();
+        assert!(open.iter().all(|key| due.contains(&(*key, Due::Ping))), "those of open ones stay");
     }
 }
