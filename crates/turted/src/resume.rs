@@ -2,9 +2,11 @@
 //! known to be dead, and it gets all that it missed, or is told that this is not possible.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Since;
@@ -21,6 +23,11 @@ use crate::replay::{self, Returning};
 use crate::session_id::SessionId;
 use crate::wire::Wire;
 use crate::worker::Worker;
+
+/// How long another worker may take to let go of a session, its full mail box included. One that lives
+/// answers within the slice it is at, 500 us; a client that waits for longer than this takes its connection
+/// for dead and tries anew.
+const LETTING_GO_MAX: Duration = Duration::from_secs(3);
 
 /// What a client shows that was connected before.
 #[derive(Debug)]
@@ -121,13 +128,18 @@ async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
     };
     if owner == worker.index {
         supersede(worker, hint, id);
-    } else {
-        let (done, superseded) = oneshot::channel();
-        worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
-        // Without an answer there is nothing to take, which the next line finds out.
-        let _ = superseded.await;
+    } else if timeout(LETTING_GO_MAX, ask_to_let_go(worker, owner, (hint, id))).await.is_err() {
+        tracing::warn!(worker = owner, "a worker does not let go of a session: its client begins anew");
     }
     recovery.take(id)
+}
+
+/// Has another worker let go of a session.
+async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, SessionId)) {
+    let (done, superseded) = oneshot::channel();
+    worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
+    // Without an answer there is nothing to take, which whoever asked finds out.
+    let _ = superseded.await;
 }
 
 /// Waits until this worker has resolved whatever another one may have sent already. It could come

@@ -1,9 +1,13 @@
 //! Who begins anew instead: what cannot be recovered, and that the client is told.
 
-use serde_json::{Value, json};
+use std::sync::{Mutex, mpsc};
 
-use super::{RECONNECT, Resuming, offset_of_reconnect, say};
-use crate::support::{Client, Kind, TestServer};
+use serde_json::{Value, json};
+use turted::authenticator::{IdentRefusal, IdentRequest};
+use turted::server::Server;
+
+use super::{RECONNECT, Resuming, offset_of_reconnect, open_on, say};
+use crate::support::{Client, Kind, TestServer, config};
 
 #[test]
 fn an_offset_that_is_none_begins_a_new_session() {
@@ -135,4 +139,37 @@ fn recovery_can_be_switched_off() {
     server.dispatcher().broadcast("e", &0).unwrap();
     assert_eq!(client.event().offset, None);
     assert_eq!(client.ask("ECHO", r#""x""#), r#"42["ECHO","x"]"#);
+}
+
+/// A server on which a worker hangs from an IDENT until the sender is dropped.
+fn server_that_hangs() -> (TestServer, mpsc::SyncSender<()>) {
+    let (release, released) = mpsc::sync_channel::<()>(1);
+    let released = Mutex::new(released);
+    let authenticator = move |_: IdentRequest| {
+        // Its end is news enough.
+        let _ = released.lock().unwrap().recv();
+        async { Err(IdentRefusal::NotVerified) }
+    };
+    let server = Server::builder(config()).authenticator(authenticator).bind().unwrap();
+    (TestServer::run(server), release)
+}
+
+#[test]
+fn a_session_of_a_worker_that_hangs_is_unknown_after_a_while() {
+    let (server, release) = server_that_hangs();
+    let mut lost = open_on(&server, 0);
+    lost.send("40");
+    lost.connected = lost.receive().unwrap();
+    let lost = Resuming::over(lost);
+    let (mut hanging, mut back) = (open_on(&server, 0), open_on(&server, 1));
+    hanging.send("40");
+    hanging.receive().unwrap();
+    hanging.send(r#"42["IDENT",{"username":"u"}]"#);
+    back.send(&lost.packet());
+    let connected = back.receive().expect("an answer while the other worker hangs");
+    assert!(!connected.contains(&lost.pid), "{connected}");
+    offset_of_reconnect(&back.receive().unwrap());
+    drop(release);
+    assert!(hanging.receive().unwrap().contains("ERROR"));
+    assert_eq!(back.ask("ECHO", "1"), r#"42["ECHO",1]"#);
 }
