@@ -21,6 +21,8 @@ pub enum Close {
     SlowReader,
     /// Two polling requests of one kind were under way at once.
     PollingConflict,
+    /// Another client needed the place of a session that nobody came back to after its handshake.
+    GaveWay,
     /// The client came back before its old connection was known to be dead.
     Superseded,
     /// The server is stopping.
@@ -37,7 +39,11 @@ impl Close {
     pub fn code(self) -> Option<u16> {
         match self {
             Self::ByClient => Some(1000),
-            Self::TransportLost | Self::PingTimeout | Self::Superseded | Self::PollingConflict => None,
+            Self::TransportLost
+            | Self::PingTimeout
+            | Self::Superseded
+            | Self::PollingConflict
+            | Self::GaveWay => None,
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) | Self::ByService(code, _) => Some(code),
             Self::SlowReader => Some(4101),
@@ -57,6 +63,7 @@ impl Close {
             Self::RateLimited => "too many messages",
             Self::SlowReader => "slow reader",
             Self::PollingConflict => "two polling requests at once",
+            Self::GaveWay => "gave way to another session",
             Self::Superseded => "superseded by a new connection",
             Self::Drain => "the server is stopping",
             Self::Expired => "token expired",

@@ -114,6 +114,12 @@ pub const INBOX_DISPATCHES_MAX: usize = 4_096;
 /// are answered 503. Workers and the log share them; a worker that is behind keeps them longer.
 pub const INBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Sessions that live by requests, polling and SockJS, of one address: an office of a thousand pages
+/// that a proxy denies WebSockets. Others give their place back as soon as they have moved to one. A
+/// server with the descriptors of a systemd unit has 500 times as many places, so it takes as many
+/// addresses to fill it; an idle polling session takes about 1 kB, so one address takes 1 MB.
+pub const SESSIONS_PER_ADDRESS_MAX: usize = 1_000;
+
 /// Bytes of an HTTP request head.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of an HTTP request.

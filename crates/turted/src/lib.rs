@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod outlet;
 mod paced;
+mod places;
 mod push;
 mod recovery;
 mod relief;

@@ -24,6 +24,8 @@ pub(crate) enum Mail {
     SockJs(Box<Letter>),
     /// The client of this connection is back under the same id: let go of the old connection.
     Supersede(ConnectionHint, SessionId, oneshot::Sender<()>),
+    /// A session whose client did not come back gives its place to another.
+    GiveWay(ConnectionKey),
     /// The operator wants to know something.
     Query(Query),
 }

@@ -127,7 +127,7 @@ impl Recovered {
 }
 
 /// Why connections end, as labels.
-pub(crate) const CLOSE_REASONS: [&str; 11] = [
+pub(crate) const CLOSE_REASONS: [&str; 12] = [
     "by_client",
     "transport_lost",
     "ping_timeout",
@@ -139,6 +139,7 @@ pub(crate) const CLOSE_REASONS: [&str; 11] = [
     "superseded",
     "drain",
     "expired",
+    "gave_way",
 ];
 
 fn reason_index(close: Close) -> usize {
@@ -155,6 +156,7 @@ fn reason_index(close: Close) -> usize {
         Close::Superseded => 8,
         Close::Drain => 9,
         Close::Expired => 10,
+        Close::GaveWay => 11,
     }
 }
 

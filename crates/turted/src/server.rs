@@ -33,6 +33,7 @@ use crate::listener;
 use crate::log::LogLimits;
 use crate::memory;
 use crate::metrics::WorkerMetrics;
+use crate::places::{Counted, PlaceLimits, Places};
 use crate::push::rest::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
 use crate::service::Routes;
@@ -139,9 +140,16 @@ impl Server {
                 Routes::Turted => Mounts::new([Mount::turted(&config)]),
                 Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
             },
-            polling: Permits::new(connections),
             bodies: Bodies::new(&config),
             assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
+            places: Places::new(PlaceLimits {
+                all: connections,
+                per_address: config.limits.sessions_per_address,
+                counted: match config.trusted_proxies.networks() {
+                    [] => Counted::Public,
+                    _ => Counted::All,
+                },
+            }),
             certificates: certificates.clone(),
             routes,
         });

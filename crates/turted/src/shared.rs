@@ -11,6 +11,7 @@ use crate::backlogs::Backlogs;
 use crate::http::Bodies;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
+use crate::places::Places;
 use crate::push::rest::PushGate;
 use crate::recovery::Recovery;
 use crate::service::Routes;
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
     /// Connections.
     pub(crate) permits: Arc<Permits>,
     /// Sessions that live by requests. They outlive their connections, so those do not bound them.
-    pub(crate) polling: Arc<Permits>,
+    pub(crate) places: Arc<Places>,
     /// Bodies of requests that are being read.
     pub(crate) bodies: Arc<Bodies>,
     /// The browser clients; `None` has none.
@@ -93,7 +94,7 @@ impl Life {
     }
 }
 
-/// How many connections, or sessions, may be open.
+/// How many connections may be open.
 #[derive(Debug)]
 pub(crate) struct Permits {
     open: AtomicUsize,
@@ -123,7 +124,7 @@ impl Permits {
     }
 }
 
-/// Leave for one open connection, or session.
+/// Leave for one open connection.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Permits>);
 

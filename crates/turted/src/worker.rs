@@ -30,6 +30,7 @@ use crate::listener;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::outlet::{Ledger, MissedFrames};
+use crate::places;
 use crate::relief::{self, WaitingConnections};
 use crate::resume;
 use crate::shared::Shared;
@@ -232,6 +233,7 @@ impl Worker {
             match letter {
                 Mail::Engine(id, request) => socketio::receive(&self, id, request),
                 Mail::SockJs(letter) => sockjs::receive(&self, *letter),
+                Mail::GiveWay(key) => places::give_way(&self, key),
                 Mail::Query(query) => census::answer(&self, query),
                 Mail::Supersede(hint, id, done) => {
                     resume::supersede(&self, hint, id);

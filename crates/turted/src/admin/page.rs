@@ -37,6 +37,11 @@ fn server(page: &mut Exposition, monitor: &Monitor) {
         .sample(&[], permits.open());
     page.metric("turted_sockets_limit", Kind::Gauge, "How many may be open (limits.connections).")
         .sample(&[], permits.limit());
+    let places = &monitor.shared.places;
+    let help = "Sessions that live by requests: polling, and SockJS without a WebSocket.";
+    page.metric("turted_request_sessions", Kind::Gauge, help).sample(&[], places.taken());
+    let help = "How many there may be (limits.connections).";
+    page.metric("turted_request_sessions_limit", Kind::Gauge, help).sample(&[], places.limit());
 }
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {

@@ -80,6 +80,7 @@ impl Default for Limits {
             inbox_dispatches: limits::INBOX_DISPATCHES_MAX,
             inbox_bytes: limits::INBOX_BYTES_MAX,
             connections: None,
+            sessions_per_address: limits::SESSIONS_PER_ADDRESS_MAX,
             request_head_bytes: limits::REQUEST_HEAD_BYTES_MAX,
             request_headers: limits::REQUEST_HEADERS_MAX,
             request_uri_bytes: limits::REQUEST_URI_BYTES_MAX,

@@ -182,6 +182,8 @@ pub struct Limits {
     pub inbox_bytes: usize,
     /// Open connections; `None` is the number of file descriptors minus 256. Default: `None`.
     pub connections: Option<usize>,
+    /// Sessions that live by requests, polling and SockJS, of one address. Default: 1,000.
+    pub sessions_per_address: usize,
     /// Bytes of an HTTP request head. Default: 16 KiB.
     pub request_head_bytes: usize,
     /// Headers of an HTTP request. Default: 100.

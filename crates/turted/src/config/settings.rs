@@ -225,6 +225,10 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.inbox_bytes", Field::Bytes(1, |s| &mut s.config.limits.inbox_bytes)),
     Setting::new("limits.connections", Field::OptionalCount(|s| &mut s.config.limits.connections)),
     Setting::new(
+        "limits.sessions_per_address",
+        Field::Count(1, |s| &mut s.config.limits.sessions_per_address),
+    ),
+    Setting::new(
         "limits.request_head_bytes",
         Field::Bytes(REQUEST_HEAD_BYTES_MIN, |s| &mut s.config.limits.request_head_bytes),
     ),

@@ -304,6 +304,11 @@ fn polling_sessions_beyond_the_limit_are_told_to_come_back() {
     let mut http = server.http();
     let target = Kind::V3_POLLING.target("polling", "");
     let sids: Vec<String> = (0..4).map(|_| sid(&http.get(&target))).collect();
+    for sid in &sids {
+        // One that nobody came back to would give way.
+        let session = Kind::V3_POLLING.target("polling", sid);
+        assert_eq!(http.post(&session, &[], payload(3, &["6"])).status, 200);
+    }
     let refused = http.get(&target);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
     let session = Kind::V3_POLLING.target("polling", &sids[0]);

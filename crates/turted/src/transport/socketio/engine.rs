@@ -20,6 +20,7 @@ use super::stream;
 use crate::connection::Connection;
 use crate::mail::{Answer, EngineRequest, Mail};
 use crate::outlet::{Outlet, Polling, PollingAnswer, Sent};
+use crate::places;
 use crate::session_id::SessionId;
 use crate::socket::Socket;
 use crate::timers::Due;
@@ -50,15 +51,16 @@ pub(super) fn open_polling(
         None if newcomer.version == Version::V3 && query.get("b64").is_none() => PollingReader::TextOrBytes,
         None => PollingReader::Text,
     };
-    let permit = worker.shared.polling.take().ok_or(EngineRefusal::Overload)?;
+    let place = places::take(worker, newcomer.peer)?;
     let format = PollingFormat { version: newcomer.version, reader };
-    let session = Session::new(newcomer).holding(permit);
+    let session = Session::new(newcomer).holding(place);
     let session = match reader {
         PollingReader::Script(_) => session.posting_forms(),
         PollingReader::Text | PollingReader::TextOrBytes => session,
     };
     let outlet = Outlet::Polling(Box::new(Polling::new(format, &worker.ledger)));
     let connection = session::open(worker, newcomer.peer, session, outlet);
+    Session::of(&connection).place.await_return(worker, connection.key);
     let handshake = session::handshake(worker, &connection, session::Opening::Polling);
     // The CONNECT goes with the handshake.
     let unasked = connect::unasked(newcomer);
@@ -113,6 +115,7 @@ fn reply<T>(answer: Answer<T>, result: Result<T, EngineRefusal>) {
 /// A session whose requests come by polling.
 fn polling(found: Option<Rc<Connection>>) -> Result<Rc<Connection>, EngineRefusal> {
     let connection = found.ok_or(EngineRefusal::UnknownSession)?;
+    Session::of(&connection).place.came_back();
     let is_polling = matches!(*connection.outlet().borrow(), Outlet::Polling(_));
     is_polling.then_some(connection).ok_or(EngineRefusal::BadRequest)
 }

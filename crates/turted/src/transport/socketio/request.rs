@@ -17,6 +17,7 @@ use super::{engine, stream};
 use crate::cors;
 use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
 use crate::mail::EngineRequest;
+use crate::places::NoPlace;
 use crate::service::Service;
 use crate::session_id::SessionId;
 use crate::transport::query::Query;
@@ -42,6 +43,8 @@ pub(crate) enum EngineRefusal {
     BodiesFull,
     /// There are as many polling sessions as there may be connections.
     Overload,
+    /// There are as many of this address as it may have.
+    TooManyOfAddress,
     /// The server takes no new session.
     Stopping,
 }
@@ -52,7 +55,9 @@ impl EngineRefusal {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesFull | Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesFull | Self::Overload | Self::TooManyOfAddress | Self::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -71,6 +76,7 @@ impl EngineRefusal {
             Self::TooManyChunks => "engine-body-chunks",
             Self::BodiesFull => "bodies-full",
             Self::Overload => "engine-sessions",
+            Self::TooManyOfAddress => "engine-sessions-per-address",
             Self::Stopping => "stopping",
         }
     }
@@ -92,6 +98,9 @@ impl EngineRefusal {
                 r#"{"code":3,"message":"Too many payloads are being read (limits.bodies_bytes)"}"#
             }
             Self::Overload => r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
+            Self::TooManyOfAddress => {
+                r#"{"code":3,"message":"Too many sessions of this address (limits.sessions_per_address)"}"#
+            }
             Self::Stopping => r#"{"code":3,"message":"The server is stopping"}"#,
         }
     }
@@ -101,12 +110,23 @@ impl From<EngineRefusal> for Answer {
     fn from(refusal: EngineRefusal) -> Self {
         let mut answer = with_type(refusal.status(), "application/json", refusal.body());
         match refusal {
-            EngineRefusal::Overload => Unavailable::Overload.mark(&mut answer),
+            EngineRefusal::Overload | EngineRefusal::TooManyOfAddress => {
+                Unavailable::Overload.mark(&mut answer);
+            }
             EngineRefusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
             EngineRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
         answer
+    }
+}
+
+impl From<NoPlace> for EngineRefusal {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::All => Self::Overload,
+            NoPlace::OfAddress => Self::TooManyOfAddress,
+        }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::metrics::Transport;
 use crate::outlet::Outlet;
+use crate::places::{Held, Place};
 use crate::service::Service;
 use crate::session;
 use crate::session_id::SessionId;
-use crate::shared::Permit;
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::wire::Wire;
@@ -41,8 +41,8 @@ pub(crate) struct Session {
     pub(super) posts_forms: bool,
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
-    /// Of a session that began by polling.
-    _permit: Option<Permit>,
+    /// Of a session that lives by polling.
+    pub(super) place: Held,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// The WebSocket that is about to take the session over.
@@ -113,7 +113,7 @@ impl Session {
             service: newcomer.service,
             verifying: RefCell::default(),
             posts_forms: false,
-            _permit: None,
+            place: Held::default(),
             posting: Cell::new(false),
             upgrading: Cell::new(None),
             probe: RefCell::default(),
@@ -125,9 +125,9 @@ impl Session {
         }
     }
 
-    /// The session counts as a connection for as long as it lives.
-    pub(super) fn holding(self, permit: Permit) -> Self {
-        Self { _permit: Some(permit), ..self }
+    /// The session has a place for as long as it lives by polling.
+    pub(super) fn holding(self, place: Place) -> Self {
+        Self { place: Held::of(place), ..self }
     }
 
     /// The client polls with scripts.
@@ -213,8 +213,9 @@ impl Session {
         }
     }
 
-    /// The connection ends: lets go of the WebSocket that wanted to take it over.
+    /// The connection ends: lets go of its place, and of the WebSocket that wanted to take it over.
     pub(crate) fn closing(&self) {
+        drop(self.place.release());
         if let Some((_, probe)) = self.probe.take() {
             probe.shutdown();
         }

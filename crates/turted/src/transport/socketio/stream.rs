@@ -165,6 +165,8 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
     if let (Some(from), Some(to)) = (polling, connection.route()) {
         worker.metrics.moved(from, to);
     }
+    // The socket has a permit of its own.
+    drop(Session::of(connection).place.release());
     connection.settle(worker, sent);
     true
 }

@@ -19,6 +19,7 @@ use super::sessions::{Ended, Entry};
 use crate::connection::Connection;
 use crate::mail::Mail;
 use crate::outlet::Outlet;
+use crate::places;
 use crate::socket::DetachedSocket;
 use crate::timers::Due;
 use crate::transport::streaming::Head;
@@ -106,7 +107,18 @@ fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
     if let Found::Open(connection) = find(worker, key) {
         close_if_abandoned(worker, &connection);
     }
-    find(worker, key)
+    find_again(worker, key)
+}
+
+/// The same for any further request of a client: it has come back.
+fn find_again(worker: &Worker, key: &str) -> Found {
+    let found = find(worker, key);
+    if let Found::Open(connection) = &found
+        && let Some(requests) = Session::of(connection).requests()
+    {
+        requests.place.came_back();
+    }
+    found
 }
 
 /// A client that lets go of its request has closed its page, or lost its connection and what was on
@@ -145,9 +157,9 @@ fn open(
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
-    let permit = worker.shared.polling.take().ok_or(Refusal::Overload)?;
+    let taken = places::take(worker, peer)?;
     let first_look = mount.options.disconnect_delay.min(mount.options.heartbeat);
-    let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, permit))));
+    let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, taken))));
     let way =
         (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport, &worker.ledger))));
     let connection = session::open(worker, peer, session, way);
@@ -158,6 +170,14 @@ fn open(
 
 fn opened(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     Session::of(connection).mount().service.opened(worker, connection);
+}
+
+/// A session that was opened by a poll gives way until its client polls again, or says something. A
+/// response that streams is there, and has a connection of its own.
+fn await_return(worker: &Worker, connection: &Connection) {
+    if let Some(requests) = Session::of(connection).requests() {
+        requests.place.await_return(worker, connection.key);
+    }
 }
 
 fn is_occupied(connection: &Connection) -> bool {
@@ -172,6 +192,7 @@ fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => answer(taker, Err(refusal)),
             Ok(connection) => {
+                await_return(worker, &connection);
                 answer(taker, Ok(OPEN.to_owned().into()));
                 opened(worker, &connection);
             }
@@ -231,6 +252,7 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
         }
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => {
+                worker.metrics.refused(refusal.rule());
                 beginning.bytes = request::refusal_head(form, refusal);
                 worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
             }
@@ -268,7 +290,7 @@ fn send(
         // Whoever asked may be gone.
         let _ = answer.send(result);
     };
-    let connection = match find(worker, key) {
+    let connection = match find_again(worker, key) {
         Found::Open(connection) => connection,
         // The client will hear of it where it receives.
         Found::Ended(_) => return reply(answer, Ok(())),

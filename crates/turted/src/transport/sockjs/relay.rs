@@ -43,8 +43,15 @@ pub(super) async fn run(
             _ = queue.ended() => return,
             frame = take(worker, place, Transport::XhrPolling) => frame,
         };
-        // The status is on its way: a refusal can only be the end.
-        let Ok(taken) = frame else { break };
+        let taken = match frame {
+            Ok(taken) => taken,
+            // The status is on its way: a refusal can only be the last that is said.
+            Err(refusal) => {
+                worker.metrics.refused(refusal.rule());
+                body.send(&[Frame::chunk(&refusal.to_string(), 0)]);
+                break;
+            }
+        };
         let frame = taken.frame();
         let data = transport.frame(&Callback::NONE, &frame);
         left = if frame.starts_with('c') { 0 } else { left.saturating_sub(data.len()) };

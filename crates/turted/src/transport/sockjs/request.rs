@@ -23,6 +23,7 @@ use crate::http::{
     text,
 };
 use crate::outlet::Form;
+use crate::places::NoPlace;
 use crate::transport::query::Query;
 use crate::transport::streaming::{Unending, Way};
 use crate::transport::{assets, streaming};
@@ -57,13 +58,15 @@ pub(crate) enum Refusal {
     Broken,
     #[error("too many sessions (limits.connections)")]
     Overload,
+    #[error("too many sessions of this address (limits.sessions_per_address)")]
+    TooManyOfAddress,
     #[error("the server is stopping")]
     Stopping,
 }
 
 impl Refusal {
     /// The rule for metrics.
-    fn rule(self) -> &'static str {
+    pub(super) fn rule(self) -> &'static str {
         match self {
             Self::NotFound => "sockjs-path",
             Self::Method(_) => "sockjs-method",
@@ -75,6 +78,7 @@ impl Refusal {
             Self::TooLong | Self::TooManyChunks | Self::TooSlow | Self::Broken => "sockjs-body",
             Self::BodiesFull => "bodies-full",
             Self::Overload => "sockjs-sessions",
+            Self::TooManyOfAddress => "sockjs-sessions-per-address",
             Self::Stopping => "stopping",
         }
     }
@@ -91,7 +95,18 @@ impl Refusal {
             }
             Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesFull | Self::Overload | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesFull | Self::Overload | Self::TooManyOfAddress | Self::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
+impl From<NoPlace> for Refusal {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::All => Self::Overload,
+            NoPlace::OfAddress => Self::TooManyOfAddress,
         }
     }
 }
@@ -115,7 +130,7 @@ impl From<Refusal> for Answer {
         }
         let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
         match refusal {
-            Refusal::Overload => Unavailable::Overload.mark(&mut answer),
+            Refusal::Overload | Refusal::TooManyOfAddress => Unavailable::Overload.mark(&mut answer),
             Refusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
             Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}

@@ -1,6 +1,6 @@
 //! The state of a session, its heartbeats and its end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::connection::{Connection, Opening};
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::outlet::Outlet;
+use crate::places::{Held, Place};
 use crate::session;
 use crate::session_id::SessionId;
-use crate::shared::Permit;
 use crate::timers::Due;
 use crate::transport::websocket::{self, Step};
 use crate::wire::{Framing, Language, Wire};
@@ -60,14 +60,14 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Requests {
     key: Box<str>,
-    permit: RefCell<Option<Permit>>,
+    pub(super) place: Held,
     /// Bodies with messages are received one after the other, in the order in which they came.
     pub(super) turn: Mutex<()>,
 }
 
 impl Requests {
-    pub(super) fn new(key: &str, permit: Permit) -> Self {
-        Self { key: key.into(), permit: RefCell::new(Some(permit)), turn: Mutex::new(()) }
+    pub(super) fn new(key: &str, place: Place) -> Self {
+        Self { key: key.into(), place: Held::of(place), turn: Mutex::new(()) }
     }
 }
 
@@ -263,12 +263,12 @@ pub(crate) fn end(worker: &Worker, connection: &Connection, receiving: Receiving
     if close == Close::SlowReader {
         waiting.clear();
     }
-    let permit = requests.permit.take();
+    let place = requests.place.release();
     // A client that never came back is told nothing: the next one with this id is another.
-    if close == Close::PingTimeout {
+    if matches!(close, Close::PingTimeout | Close::GaveWay) {
         return worker.sockjs.forget(&requests.key);
     }
-    let ended = Ended { waiting: waiting.into(), close: frame, _permit: permit };
+    let ended = Ended { waiting: waiting.into(), close: frame, _place: place };
     worker.sockjs.ended(worker, &requests.key, (ended, session.mount.options.disconnect_delay));
 }
 

@@ -15,7 +15,7 @@ use turted_core::registry::ConnectionKey;
 
 use super::taken::Taken;
 use crate::outlet::Waitlist;
-use crate::shared::Permit;
+use crate::places::Place;
 use crate::worker::Worker;
 
 /// What there is under a key: the path of the mount and the id in it.
@@ -25,7 +25,7 @@ pub(super) enum Entry {
     Ended(Rc<Ended>),
 }
 
-/// The sessions of one worker. Each entry holds a permit, which bounds how many there are.
+/// The sessions of one worker. Each entry holds a place, which bounds how many there are.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(RefCell<HashMap<Box<str>, Entry>>);
 
@@ -75,7 +75,7 @@ pub(super) struct Ended {
     /// The frame that says why it ended.
     pub(super) close: String,
     /// It counts as a session.
-    pub(super) _permit: Option<Permit>,
+    pub(super) _place: Option<Box<Place>>,
 }
 
 impl Ended {

@@ -5,6 +5,7 @@ mod commands;
 mod frames;
 mod guesses;
 mod idents;
+pub(crate) mod places;
 mod polling;
 mod pushes;
 mod requests;

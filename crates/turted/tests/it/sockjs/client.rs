@@ -96,6 +96,11 @@ impl Chunks {
     pub(crate) fn over(mut http: Http, (method, target): (&str, &str)) -> Self {
         http.send_request(method, target, &[], b"");
         let head = http.read_head().unwrap();
+        Self::behind(head, http)
+    }
+
+    /// The rest of a response whose head was read.
+    pub(super) fn behind(head: Response, http: Http) -> Self {
         let (stream, buffer) = http.into_parts();
         Self { head, stream, buffer }
     }

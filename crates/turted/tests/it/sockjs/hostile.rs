@@ -60,10 +60,13 @@ fn endless_sessions_are_refused_when_there_are_as_many_as_connections() {
     let mut http = server.http();
     let mut sessions = 0;
     let refused = loop {
-        let answer = http.post(&format!("{}/xhr", new_session()), &[], "");
+        let session = new_session();
+        let answer = http.post(&format!("{session}/xhr"), &[], "");
         if answer.status != 200 {
             break answer;
         }
+        // One that nobody came back to would give way.
+        assert_eq!(http.post(&format!("{session}/xhr_send"), &[], "[]").status, 204);
         sessions += 1;
         assert!(sessions <= 20);
     };

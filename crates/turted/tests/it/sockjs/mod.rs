@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod hostile;
 mod messages;
 mod pages;
+mod places;
 mod polling;
 mod streaming;
 mod websocket;

@@ -129,7 +129,7 @@ impl Http {
     }
 
     /// The rest of an answer whose head was read.
-    pub(super) fn read_body(&mut self, response: Response) -> Response {
+    pub(crate) fn read_body(&mut self, response: Response) -> Response {
         let length = response.header("content-length").map(|length| length.parse().unwrap());
         assert_eq!(response.header("transfer-encoding"), None, "{}", response.head);
         let length: usize = length.unwrap_or(0);

@@ -3,6 +3,7 @@
 
 mod child;
 mod client;
+mod flood;
 mod http;
 mod random;
 mod relay;
@@ -13,6 +14,7 @@ mod websocket;
 
 pub(crate) use child::{Child, eventually};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
+pub(crate) use flood::Flood;
 pub(crate) use http::{Http, Response, read_some};
 pub(crate) use random::Random;
 pub(crate) use relay::slow_link;
