@@ -208,6 +208,10 @@ pub const REPLAY_DISPATCHES_MAX: usize = 300;
 /// the log takes about 0.1 ms: an office that comes back at once has waited for 100 ms.
 pub const REPLAYS_WAITING_MAX: usize = 1_000;
 
+/// Bytes of log lines that wait for standard error: some 6,000 lines, more than a reader that was away
+/// for a moment misses, and little beside what a server takes.
+pub const LOG_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a server that was told to stop takes to close its connections.
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Connections told per second that the server stops. Each comes back to another node, where a

@@ -1,7 +1,13 @@
-//! Log lines on standard error: text for people or JSON for machines.
+//! Log lines on standard error: text for people or JSON for machines. They are written by a thread of
+//! their own, see [`queue`].
 
-use std::env;
-use std::io::{self, IsTerminal};
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, thread};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -10,19 +16,126 @@ use tracing_subscriber::util::TryInitError;
 
 use crate::config::{LogFormat, LogLevel};
 
+mod queue;
+
+use queue::Queue;
+
 /// Libraries that warn of what clients do: anybody could fill the log through them. What matters of it
 /// is told by our own lines.
 const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 
+/// How long the end of the program waits for lines that are still to be written: those of a stop are
+/// read in milliseconds by whoever reads.
+const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
+
+/// Set by whoever logs first in this process.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Why logging does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// Somebody else, such as a program that embeds turted, already logs; then theirs stays.
+    #[error(transparent)]
+    Taken(#[from] TryInitError),
+    /// The operating system refuses the thread that writes.
+    #[error("cannot start a thread: {0}")]
+    Start(#[source] io::Error),
+}
+
 /// Starts logging for the whole process. Colours are for terminals without `NO_COLOR`.
 ///
+/// Whoever logs never waits for standard error: lines that nobody reads are dropped and counted, as
+/// soon as 1 MiB of them waits. [`flush`] is for the end.
+///
 /// # Errors
-/// Somebody else, such as a program that embeds turted, already logs; then theirs stays.
-pub fn init(level: LogLevel, format: LogFormat) -> Result<(), TryInitError> {
+/// Somebody already logs, or there is no thread for it.
+pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingError> {
+    let queue = QUEUE.get_or_init(Queue::default);
+    subscribe((level, format), queue)?;
+    let write = || queue.write(Unlocked, tell_dropped);
+    thread::Builder::new().name("turted-log".into()).spawn(write).map_err(LoggingError::Start)?;
+    Ok(())
+}
+
+/// Waits until every line is written, but at most a second: a standard error that nobody reads does not
+/// keep a program alive.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        // Whoever did not read until now is not waited for any longer.
+        let _ = queue.flush(LAST_LINES_WAIT);
+    }
+}
+
+/// How many lines were dropped since the start.
+pub(crate) fn dropped() -> u64 {
+    QUEUE.get().map_or(0, Queue::dropped)
+}
+
+/// Writes a line as it is, behind those that were logged.
+pub(crate) fn write_line(line: &str) {
+    let queue = QUEUE.get_or_init(Queue::default);
+    queue.put(format!("{line}\n").as_bytes());
+}
+
+/// Has panics logged. The standard library writes them to standard error itself: where nobody reads
+/// that, a thread that panics would hang instead of ending.
+pub(crate) fn log_panics() {
+    panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = text_of(panic.payload());
+    let location = panic.location().map(tracing::field::display);
+    let thread = thread::current();
+    // Asked for by `RUST_BACKTRACE`, as ever.
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+    let backtrace = backtrace.as_ref().map(tracing::field::display);
+    tracing::error!(thread = thread.name(), location, backtrace, "panicked: {message}");
+}
+
+fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref().copied()).unwrap_or("no message")
+}
+
+fn tell_dropped(lines: u64) {
+    tracing::warn!(lines, "log lines were dropped: standard error was not read");
+}
+
+/// Standard error without the lock of the standard library, which would be held as long as nobody reads,
+/// and anybody else who wants to write would wait for it.
+struct Unlocked;
+
+impl Write for Unlocked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stderr(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts what is logged into the queue, a line at a time.
+struct Lines(&'static Queue);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn subscribe((level, format): (LogLevel, LogFormat), queue: &'static Queue) -> Result<(), TryInitError> {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let builder = tracing_subscriber::fmt()
         .with_max_level(filter(level))
-        .with_writer(io::stderr)
+        .with_writer(move || Lines(queue))
         .with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none())
         // A closed standard error must not become a panic.
         .log_internal_errors(false);

@@ -6,6 +6,7 @@ use super::exposition::{Exposition, Kind};
 use super::monitor::Monitor;
 use crate::census;
 use crate::dispatcher::Source;
+use crate::logging;
 use crate::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 
 /// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
@@ -21,6 +22,7 @@ pub(super) async fn write(monitor: &Monitor) -> String {
     counters.write();
     dispatches(&mut page, monitor);
     kept(&mut page, monitor);
+    process(&mut page);
     workers(&mut page, &monitor.shared.metrics, &users.answered);
     page.finish()
 }
@@ -42,6 +44,12 @@ fn server(page: &mut Exposition, monitor: &Monitor) {
     page.metric("turted_request_sessions", Kind::Gauge, help).sample(&[], places.taken());
     let help = "How many there may be (limits.connections).";
     page.metric("turted_request_sessions_limit", Kind::Gauge, help).sample(&[], places.limit());
+}
+
+/// What has to do with the process, not with a server in it.
+fn process(page: &mut Exposition) {
+    let help = "Log lines that were dropped because standard error was not read.";
+    page.metric("turted_log_lines_dropped_total", Kind::Counter, help).sample(&[], logging::dropped());
 }
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {

@@ -34,7 +34,9 @@ pub(super) fn run(args: &ConformanceArgs) -> ExitCode {
     if let Err(error) = logging::init(LogLevel::Warn, LogFormat::Text) {
         complain(format_args!("cannot start logging: {error}"));
     }
-    match serve(args) {
+    let ended = serve(args);
+    logging::flush();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(error);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::thread;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,18 +25,34 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = logging::init(loaded.config.log_level, loaded.config.log_format) {
-        complain(format_args!("cannot start logging: {error}"));
+    let logging = logging::init(loaded.config.log_level, loaded.config.log_format);
+    match &logging {
+        Ok(()) => logging::log_panics(),
+        Err(error) => complain(format_args!("cannot start logging: {error}")),
     }
     for warning in &loaded.warnings {
         warn!(%warning, "configuration");
     }
-    match serve(loaded.config) {
-        Ok(code) => code,
-        Err(error) => {
-            complain(error);
-            ExitCode::FAILURE
-        }
+    let ended = serve(loaded.config);
+    match &ended {
+        Ok(_) => {}
+        // Behind all that was logged, and only if somebody reads it.
+        Err(error) if logging.is_ok() => logging::write_line(&format!("turted: {error}")),
+        Err(error) => complain(error),
+    }
+    logging::flush();
+    ended.unwrap_or(ExitCode::FAILURE)
+}
+
+/// Prints by a thread of its own: nobody may read standard output, and the server is to serve all the
+/// same. At the end of the program the thread ends, whatever it waits for.
+fn print_aside(text: String) {
+    let printing = move || {
+        // Whether it could be printed is nothing to end for.
+        let _ = print(text.as_bytes());
+    };
+    if let Err(error) = thread::Builder::new().name("turted-banner".into()).spawn(printing) {
+        warn!(%error, "cannot start a thread: what is served is not printed");
     }
 }
 
@@ -45,7 +62,7 @@ fn serve(config: Config) -> Result<ExitCode, ServeError> {
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Runtime)?;
         let server = Server::bind(config.clone())?;
-        print(banner(&config, server.address(), server.admin_address()).as_bytes());
+        print_aside(banner(&config, server.address(), server.admin_address()));
         systemd::ready();
         let (stop, monitor, certificates) =
             (CancellationToken::new(), server.monitor(), server.certificates());

@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod http2;
 mod limits;
+mod logging;
 mod map;
 mod metrics;
 mod model;

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,18 @@ impl Child {
         Self::run(shell, variables)
     }
 
-    fn run(mut command: Command, variables: &[(&str, &str)]) -> Self {
+    /// The same, with a standard error that nobody reads until the test does.
+    pub(crate) fn start_unread(variables: &[(&str, &str)]) -> (Self, ChildStderr) {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_turted")), variables)
+    }
+
+    fn run(command: Command, variables: &[(&str, &str)]) -> Self {
+        let (mut child, errors) = Self::spawn(command, variables);
+        child.readers.push(read_all(errors));
+        child
+    }
+
+    fn spawn(mut command: Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
         let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"])
             .env_clear()
@@ -57,8 +68,8 @@ impl Child {
         };
         let address = address_behind("listening on ");
         let admin = address_behind("admin on ");
-        let readers = vec![read_all(std::io::Cursor::new(banner).chain(output)), read_all(errors)];
-        Self { process, address, admin, readers }
+        let readers = vec![read_all(std::io::Cursor::new(banner).chain(output))];
+        (Self { process, address, admin, readers }, errors)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
