@@ -28,6 +28,9 @@ const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 /// read in milliseconds by whoever reads.
 const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
+/// Stack of the thread that writes: it formats one line at most, in some 10 kB.
+const STACK_BYTES: usize = 256 * 1024;
+
 /// Set by whoever logs first in this process.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
@@ -53,7 +56,8 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingError> {
     let queue = QUEUE.get_or_init(Queue::default);
     subscribe((level, format), queue)?;
     let write = || queue.write(Unlocked, tell_dropped);
-    thread::Builder::new().name("turted-log".into()).spawn(write).map_err(LoggingError::Start)?;
+    let thread = thread::Builder::new().name("turted-log".into()).stack_size(STACK_BYTES);
+    thread.spawn(write).map_err(LoggingError::Start)?;
     Ok(())
 }
 

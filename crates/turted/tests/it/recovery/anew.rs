@@ -141,22 +141,24 @@ fn recovery_can_be_switched_off() {
     assert_eq!(client.ask("ECHO", r#""x""#), r#"42["ECHO","x"]"#);
 }
 
-/// A server on which a worker hangs from an IDENT until the sender is dropped.
-fn server_that_hangs() -> (TestServer, mpsc::SyncSender<()>) {
+/// A server on which a worker hangs from an IDENT, which is told, until the sender is dropped.
+fn server_that_hangs() -> (TestServer, mpsc::Receiver<()>, mpsc::SyncSender<()>) {
+    let (hang, hangs) = mpsc::sync_channel(1);
     let (release, released) = mpsc::sync_channel::<()>(1);
     let released = Mutex::new(released);
     let authenticator = move |_: IdentRequest| {
+        hang.send(()).unwrap();
         // Its end is news enough.
         let _ = released.lock().unwrap().recv();
         async { Err(IdentRefusal::NotVerified) }
     };
     let server = Server::builder(config()).authenticator(authenticator).bind().unwrap();
-    (TestServer::run(server), release)
+    (TestServer::run(server), hangs, release)
 }
 
 #[test]
 fn a_session_of_a_worker_that_hangs_is_unknown_after_a_while() {
-    let (server, release) = server_that_hangs();
+    let (server, hangs, release) = server_that_hangs();
     let mut lost = open_on(&server, 0);
     lost.send("40");
     lost.connected = lost.receive().unwrap();
@@ -165,6 +167,7 @@ fn a_session_of_a_worker_that_hangs_is_unknown_after_a_while() {
     hanging.send("40");
     hanging.receive().unwrap();
     hanging.send(r#"42["IDENT",{"username":"u"}]"#);
+    hangs.recv().unwrap();
     back.send(&lost.packet());
     let connected = back.receive().expect("an answer while the other worker hangs");
     assert!(!connected.contains(&lost.pid), "{connected}");
