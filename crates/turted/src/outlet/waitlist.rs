@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::{Ledger, Missed, Sent, Waiting};
+use crate::backlogs::Counted;
 use crate::frame::Frame;
 
 /// The frames that wait for one connection. Counted as long as they are in it.
@@ -19,6 +20,8 @@ pub(crate) struct Waitlist {
     missed: Option<Box<Behind>>,
     /// Bytes of all frames.
     bytes: usize,
+    /// The memory of the queues themselves: many small frames that others share take little else.
+    places: Option<Counted>,
     /// When something began to wait.
     since: Instant,
 }
@@ -33,7 +36,7 @@ struct Behind {
 impl Waitlist {
     pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
         let ledger = Rc::clone(ledger);
-        Self { ledger, ready: VecDeque::new(), missed: None, bytes: 0, since: Instant::now() }
+        Self { ledger, ready: VecDeque::new(), missed: None, bytes: 0, places: None, since: Instant::now() }
     }
 
     /// What waits, dispatches that are still to be encoded included.
@@ -61,9 +64,11 @@ impl Waitlist {
     /// Adds a frame of the server's own at the end. No client is to blame for it.
     pub(crate) fn push(&mut self, frame: &Frame) {
         self.count(frame);
-        match &mut self.missed {
-            Some(behind) => behind.frames.push_back(frame.clone()),
-            None => self.ready.push_back(frame.clone()),
+        let queue = self.missed.as_mut().map_or(&mut self.ready, |behind| &mut behind.frames);
+        let places = queue.capacity();
+        queue.push_back(frame.clone());
+        if queue.capacity() != places {
+            self.count_places();
         }
     }
 
@@ -137,6 +142,12 @@ impl Waitlist {
         self.ledger.metrics.outbox_bytes.add(frame.bytes().len());
     }
 
+    fn count_places(&mut self) {
+        let behind = self.missed.as_ref().map_or(0, |behind| behind.frames.capacity());
+        let bytes = (self.ready.capacity() + behind) * size_of::<Frame>();
+        self.places = Some(self.ledger.backlogs.count(bytes));
+    }
+
     fn encode_portion(&mut self) {
         let Some(mut behind) = self.missed.take() else { return };
         for frame in behind.missed.portion() {
@@ -148,6 +159,7 @@ impl Waitlist {
         } else {
             self.missed = Some(behind);
         }
+        self.count_places();
     }
 }
 
@@ -205,6 +217,25 @@ mod tests {
         assert!(ledger.backlogs.bytes() > 0);
         drop(waitlist);
         assert_eq!((ledger.metrics.outbox_bytes.get(), ledger.backlogs.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_places_of_frames_that_others_share_count_for_each_client() {
+        let ledger = Ledger::of(usize::MAX, usize::MAX);
+        let frame = Frame::bare(b"x");
+        let bytes_of = |clients: usize| {
+            let mut waitlists: Vec<_> = (0..clients).map(|_| Waitlist::new(&ledger)).collect();
+            for waitlist in &mut waitlists {
+                (0..1_000).for_each(|_| {
+                    waitlist.add(std::slice::from_ref(&frame));
+                });
+            }
+            ledger.backlogs.bytes()
+        };
+        let more = bytes_of(101) - bytes_of(1);
+        assert!((800_000..1_700_000).contains(&more), "{more} bytes for 100,000 places");
+        drop(frame);
+        assert_eq!(ledger.backlogs.bytes(), 0);
     }
 
     #[test]
