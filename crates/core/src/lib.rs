@@ -14,6 +14,7 @@ mod json;
 pub mod limits;
 pub mod membership;
 pub mod name;
+pub mod origin;
 pub mod push;
 pub mod rate;
 pub mod registry;
