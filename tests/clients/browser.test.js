@@ -166,6 +166,17 @@ describe('Chromium', { concurrency: false }, () => {
     assert.equal(code, 1006);
   });
 
+  for (const transport of SOCKJS_TRANSPORTS.filter((name) => name.startsWith('iframe-'))) {
+    test(`sockjs-client over ${transport}, whose page is the server's, where only one origin may connect`, LIMITS, async (t) => {
+      const env = { TURTED_ASSETS_DIR: dist('sockjs-client'), TURTED_ALLOW_ORIGINS: browser.origin };
+      const server = await start(t, {}, env);
+      const page = await browser.page(t, ['/sockjs.js', '/v1.js', '/page.js']);
+      await page.evaluate(([url, name]) => (window.tab = openSockJs(url, name)), [server.url, transport]);
+      await day(server, page);
+      assert.equal(await page.evaluate(() => tab.transport), transport);
+    });
+  }
+
   for (const transport of SOCKJS_TRANSPORTS) {
     test(`sockjs-client over ${transport}`, LIMITS, async (t) => {
       const server = await start(t, {}, { TURTED_ASSETS_DIR: dist('sockjs-client') });

@@ -87,9 +87,10 @@ describe('an answer', { concurrency: true }, () => {
 
   test('to OPTIONS is 200 and empty, and lets no origin in', LIMITS, async (t) => {
     const server = await start(t);
-    const answer = await request(`${server.url}/push/`, { method: 'OPTIONS', headers: { Origin: 'http://evil.example' } });
-    assert.deepEqual([answer.status, answer.body], [200, '']);
-    assert.equal(answer.headers['access-control-allow-origin'], undefined);
+    const ask = (headers) => request(`${server.url}/push/`, { method: 'OPTIONS', headers });
+    const [answer, refused] = [await ask({}), await ask({ Origin: 'http://evil.example' })];
+    assert.deepEqual([answer.status, answer.body, refused.status], [200, '', 403]);
+    for (const { headers } of [answer, refused]) assert.equal(headers['access-control-allow-origin'], undefined);
   });
 });
 

@@ -33,30 +33,34 @@ const SLOW = process.env.TURTED_TEST_SLOW !== '1' && 'takes minutes: TURTED_TEST
 const BEHIND = { TURTED_TRUSTED_PROXIES: '127.0.0.1', TURTED_ADMIN_LISTEN: '127.0.0.1:0' };
 const CONFIG = { push: { password: 'secret' }, limits: { wrong_passwords: GUESSES } };
 
+/** A server that speaks no TLS. */
+function startPlain(t, { config = CONFIG, env = {} } = {}) {
+  return start(t, config, { ...BEHIND, ...env });
+}
+
 /** A server that speaks TLS. */
-async function startTls(t, more = {}) {
+async function startTls(t, { config = CONFIG, env = {} } = {}, more = {}) {
   const directory = directoryFor(t);
   const { cert, key } = certify(directory);
-  const env = { ...BEHIND, TURTED_TLS_CERT: cert, TURTED_TLS_KEY: key, ...more };
-  const server = await start(t, CONFIG, env);
+  const server = await start(t, config, { ...BEHIND, TURTED_TLS_CERT: cert, TURTED_TLS_KEY: key, ...more, ...env });
   return { server, directory };
 }
 
-/** Each way to a server: `{ name, open(t) }` gives the server and the port of the proxy. */
+/** Each way to a server: `{ name, open(t, { config, env }) }` gives the server and the port of the proxy. */
 const WAYS = [
   {
     name: 'nginx',
     deniesPush: true,
-    async open(t) {
-      const server = await start(t, CONFIG, BEHIND);
+    async open(t, setting) {
+      const server = await startPlain(t, setting);
       return { server, port: await nginx(t, server) };
     },
   },
   {
     name: 'nginx, TLS to turted',
     deniesPush: true,
-    async open(t) {
-      const { server, directory } = await startTls(t);
+    async open(t, setting) {
+      const { server, directory } = await startTls(t, setting);
       // nginx shows its own certificate: turted's is seen at turted.
       return { server, directory, port: await nginx(t, server, 'https'), shows: server.port };
     },
@@ -64,16 +68,16 @@ const WAYS = [
   {
     name: 'haproxy',
     deniesPush: true,
-    async open(t) {
-      const server = await start(t, CONFIG, BEHIND);
+    async open(t, setting) {
+      const server = await startPlain(t, setting);
       return { server, port: (await haproxy(t, server.port, 1)).front };
     },
   },
   {
     name: 'haproxy, TLS by turted',
     deniesPush: false,
-    async open(t) {
-      const { server, directory } = await startTls(t, { TURTED_PROXY_PROTOCOL: 'true' });
+    async open(t, setting) {
+      const { server, directory } = await startTls(t, setting, { TURTED_PROXY_PROTOCOL: 'true' });
       const { through } = await haproxy(t, 1, server.port);
       return { server, directory, port: through, shows: through };
     },
@@ -82,22 +86,27 @@ const WAYS = [
     name: 'caddy',
     deniesPush: true,
     skip: !has('caddy') && 'caddy is not installed',
-    async open(t) {
-      const server = await start(t, CONFIG, BEHIND);
+    async open(t, setting) {
+      const server = await startPlain(t, setting);
       return { server, port: await caddy(t, server) };
     },
   },
 ];
 
-/** A push through the proxy, made from `localAddress`. */
-function push(port, { password = 'secret', localAddress = '127.0.0.2', headers = {}, event = 'NEWS', targets = {}, payload = {} } = {}) {
-  const body = JSON.stringify({ event, targets, payload, auth: { password } });
+/** The status of a request through the proxy. */
+function ask(port, path, { body, ...options } = {}) {
   return new Promise((resolve, reject) => {
-    const request = https.request({ host: '127.0.0.1', port, path: '/push/', method: 'POST', localAddress, agent: false, headers });
+    const request = https.request({ host: '127.0.0.1', port, path, agent: false, ...options });
     request.once('error', reject);
     request.once('response', (answer) => answer.resume().once('end', () => resolve(answer.statusCode)));
     request.end(body);
   });
+}
+
+/** A push through the proxy, made from `localAddress`. */
+function push(port, { password = 'secret', localAddress = '127.0.0.2', headers = {}, event = 'NEWS', targets = {}, payload = {} } = {}) {
+  const body = JSON.stringify({ event, targets, payload, auth: { password } });
+  return ask(port, '/push/', { method: 'POST', localAddress, headers, body });
 }
 
 /** How many connections have joined `channel`, by the server's own account: asking sends nothing to them. */
@@ -143,6 +152,27 @@ for (const way of WAYS) {
       const { port } = await way.open(t);
       assert.equal(await push(port, { localAddress: '127.0.0.2' }), 200);
       assert.equal(await push(port, { localAddress: '127.0.0.9' }), 403);
+    });
+
+    test('without a password pushes pass whatever name the proxy has, and those of pages do not', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
+      const { port } = await way.open(t, { config: { push: { method: 'none' } } });
+      const Host = `turted.example.com:${port}`;
+      assert.equal(await push(port, { headers: { Host } }), 200);
+      for (const Origin of ['https://evil.example', `https://${Host}`, 'null']) {
+        assert.equal(await push(port, { headers: { Host, Origin } }), 403, Origin);
+      }
+      assert.equal(await push(port, { headers: { Host, 'Sec-Fetch-Site': 'cross-site' } }), 403);
+    });
+
+    test('a page of the name of the proxy is one of the own host', LIMITS, async (t) => {
+      const { port } = await way.open(t, { env: { TURTED_ALLOW_ORIGINS: 'https://a.example' } });
+      const Host = `turted.example.com:${port}`;
+      const info = (Origin) => ask(port, '/turted/info', { headers: { Host, Origin } });
+      assert.equal(await info(`https://${Host}`), 200);
+      assert.equal(await info('https://a.example'), 200);
+      for (const Origin of ['https://turted.example.com', `https://turted.example.com:${port + 1}`]) {
+        assert.equal(await info(Origin), 403, Origin);
+      }
     });
 
     test('the server knows at once that a listener left', LIMITS, async (t) => {

@@ -126,7 +126,7 @@ async function caddy(t, server) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
   const config = adapt('Caddyfile', [
-    ['turted.example.com {', `https://127.0.0.1:${port} {\n\tbind 127.0.0.1\n\ttls ${cert} ${key}`],
+    ['turted.example.com {', `https://127.0.0.1:${port}, https://turted.example.com:${port} {\n\tbind 127.0.0.1\n\ttls ${cert} ${key}`],
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
     ['private_ranges', INSIDE],
   ]);

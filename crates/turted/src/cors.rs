@@ -1,57 +1,220 @@
-//! Cross-origin requests: which pages may talk to us, and the headers that tell them.
+//! Which pages may talk to us, and the headers that tell them. One decision for every transport and for pushes.
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HOST, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
 };
 use hyper::{Request, StatusCode};
+use turted_core::origin::{Authority, Origin};
 
 use crate::config::AllowOrigins;
 use crate::http::{Answer, bare};
 
-/// Whether a page of this origin may connect. Requests without an origin are not made by pages.
-pub(crate) fn allows(origins: &AllowOrigins, origin: Option<&HeaderValue>) -> bool {
-    let Some(origin) = origin else { return true };
-    match origins {
-        AllowOrigins::Any => true,
-        AllowOrigins::Only(_) => origin.to_str().is_ok_and(|origin| origins.allows(origin)),
+/// Where a browser says what the page of a request is to us (Fetch Metadata Request Headers 2.3).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// The page that makes a request, if a page does, and whether it may.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// What the page says where it is from.
+    origin: Option<HeaderValue>,
+    is_allowed: bool,
+    /// Whether any page may read an answer, also one that does not say where it is from.
+    is_open: bool,
+}
+
+impl Page {
+    /// Decides about the page of `request`: that of the host it is for may make it, and those of `origins`.
+    pub(crate) fn of<B>(request: &Request<B>, origins: &AllowOrigins) -> Self {
+        let headers = request.headers();
+        let origin = headers.get(ORIGIN);
+        let is_allowed = *origins == AllowOrigins::Any
+            || match single_origin(headers) {
+                Some(origin) => origins.allows(origin) || is_own(origin, request),
+                None => origin.is_none() && is_no_other_site(headers),
+            };
+        let is_open = *origins == AllowOrigins::Any;
+        Self { origin: origin.cloned(), is_allowed, is_open }
+    }
+
+    /// Whether the request may be made.
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.is_allowed
+    }
+
+    /// Whether a page says where it is from.
+    pub(crate) fn has_origin(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// Adds the headers that let the page read an answer, credentials included: pages with EIO3 clients always send
+    /// them, and then need their exact origin instead of `*`.
+    pub(crate) fn mark(&self, answer: &mut Answer) {
+        if !self.is_allowed {
+            return;
+        }
+        let headers = answer.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        match &self.origin {
+            Some(origin) => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
+            None if self.is_open => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            None => {}
+        }
+    }
+
+    /// Answers the question of the page whether it may send a request.
+    pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Answer {
+        if !self.is_allowed {
+            return bare(StatusCode::FORBIDDEN, "");
+        }
+        let mut answer = bare(StatusCode::OK, "");
+        self.mark(&mut answer);
+        let headers = answer.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let allowed = asked.cloned().unwrap_or(HeaderValue::from_static("Content-Type"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        answer
     }
 }
 
-/// Adds the headers that let the page of `origin` read an answer, credentials included: pages
-/// with EIO3 clients always send them, and then need their exact origin instead of `*`.
-pub(crate) fn mark(answer: &mut Answer, origins: &AllowOrigins, origin: Option<&HeaderValue>) {
-    if !allows(origins, origin) {
-        return;
-    }
-    let headers = answer.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
-    match origin {
-        Some(origin) => {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
-        None if *origins == AllowOrigins::Any => {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        }
-        None => {}
-    }
+/// Whether everything that a request says about the host it is for names this machine. A page whose name was made to
+/// resolve to this machine (DNS rebinding) is of the own host, but its name is another one. Browsers always name a host.
+pub(crate) fn is_for_loopback<B>(request: &Request<B>) -> bool {
+    hosts(request).all(|host| host.is_some_and(|host| host.is_loopback()))
 }
 
-/// Answers the question of a page whether it may send a request.
-pub(crate) fn preflight<B>(request: &Request<B>, origins: &AllowOrigins) -> Answer {
-    let mut answer = bare(StatusCode::OK, "");
-    let origin = request.headers().get(ORIGIN);
-    if !allows(origins, origin) {
-        return bare(StatusCode::FORBIDDEN, "");
+/// The hosts a request is for; `None` for what cannot be read. `Host` may be there more than once, and beside the
+/// authority of the target, `:authority` over HTTP/2: others on the way may have looked at either.
+fn hosts<B>(request: &Request<B>) -> impl Iterator<Item = Option<Authority<'_>>> {
+    let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
+    let named = request.headers().get_all(HOST).iter();
+    target.into_iter().chain(named.map(|host| host.to_str().ok().and_then(Authority::parse)))
+}
+
+/// Whether an origin is that of the host a request is for. `null` never is.
+fn is_own<B>(origin: &str, request: &Request<B>) -> bool {
+    let Some(origin) = Origin::parse(origin) else { return false };
+    let mut hosts = hosts(request).peekable();
+    hosts.peek().is_some() && hosts.all(|host| host.is_some_and(|host| origin.is_of(&host)))
+}
+
+/// Whether a request without an origin is made by no page, by one of the same origin, or by the person at the browser.
+/// Scripts, images, frames and links of other sites say no origin, and browsers of today what site they are of.
+fn is_no_other_site(headers: &HeaderMap) -> bool {
+    headers.get_all(SEC_FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none")
+}
+
+/// The `Origin` of a request, if it is there once and is text.
+fn single_origin(headers: &HeaderMap) -> Option<&str> {
+    let mut lines = headers.get_all(ORIGIN).iter();
+    let value = lines.next()?.to_str().ok()?;
+    lines.next().is_none().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request with these headers, each `name: value`.
+    fn request(target: &str, headers: &[&str]) -> Request<()> {
+        let mut request = Request::post(target).body(()).unwrap();
+        for header in headers {
+            let (name, value) = header.split_once(": ").unwrap();
+            let name = hyper::header::HeaderName::try_from(name).unwrap();
+            request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        request
     }
-    mark(&mut answer, origins, origin);
-    let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
-    let allowed = asked.cloned().unwrap_or(HeaderValue::from_static("Content-Type"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-    answer
+
+    fn listed() -> AllowOrigins {
+        AllowOrigins::Only(vec!["https://good.example".into()])
+    }
+
+    #[test]
+    fn pages_of_the_own_host_and_of_the_list_may_and_no_others() {
+        for (headers, expected) in [
+            (&["Host: a.example"][..], true),
+            (&[], true),
+            (&["Host: a.example", "Origin: https://a.example"], true),
+            (&["Host: a.example:7117", "Origin: http://A.example:7117"], true),
+            (&["Host: a.example", "Origin: https://good.example"], true),
+            (&["Host: a.example", "Origin: https://good.example:443"], true),
+            (&["Host: a.example", "Origin: https://good.example:444"], false),
+            (&["Host: a.example", "Origin: http://good.example"], false),
+            (&["Host: a.example", "Origin: http://a.example:7117"], false),
+            (&["Host: a.example", "Origin: null"], false),
+            (&["Host: null", "Origin: null"], false),
+            (&["Host: a.example", "Origin: "], false),
+            (&["Origin: https://a.example"], false),
+            (&["Host: ", "Origin: https://a.example"], false),
+            (&["Host: é", "Origin: https://é"], false),
+            // Whoever else reads it may take the other one.
+            (&["Host: a.example", "Host: b.example", "Origin: https://a.example"], false),
+            (&["Host: a.example", "Origin: https://a.example", "Origin: https://evil.example"], false),
+        ] {
+            assert_eq!(Page::of(&request("/push", headers), &listed()).is_allowed(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_request_names_its_host_as_well() {
+        let page = |target, host| {
+            Page::of(&request(target, &[host, "Origin: https://a.example"]), &listed()).is_allowed()
+        };
+        assert!(page("https://a.example/push", "X: over HTTP/2"));
+        assert!(page("http://a.example/push", "Host: a.example"));
+        assert!(!page("http://b.example/push", "Host: a.example"));
+        assert!(!page("http://a.example/push", "Host: b.example"));
+    }
+
+    #[test]
+    fn without_an_origin_other_sites_may_not() {
+        for (site, expected) in [
+            ("same-origin", true),
+            ("none", true),
+            ("same-site", false),
+            ("cross-site", false),
+            ("Same-Origin", false),
+            ("", false),
+            ("anything", false),
+        ] {
+            let headers = [format!("Sec-Fetch-Site: {site}")];
+            let request = request("/push", &headers.each_ref().map(String::as_str));
+            assert_eq!(Page::of(&request, &listed()).is_allowed(), expected, "{site}");
+            assert!(Page::of(&request, &AllowOrigins::Any).is_allowed(), "{site}");
+        }
+        let both = request("/push", &["Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"]);
+        assert!(!Page::of(&both, &listed()).is_allowed());
+        let own = ["Sec-Fetch-Site: same-site", "Host: a.example", "Origin: http://a.example"];
+        assert!(Page::of(&request("/push", &own), &listed()).is_allowed(), "the origin counts");
+    }
+
+    #[test]
+    fn a_request_is_for_loopback_if_all_that_it_names_is() {
+        for (target, headers, expected) in [
+            ("/push", &[][..], true),
+            ("/push", &["Host: localhost:7117"], true),
+            ("/push", &["Host: LOCALHOST."], true),
+            ("/push", &["Host: 127.1.2.3:7117"], true),
+            ("/push", &["Host: [::1]:7117"], true),
+            ("/push", &["Host: evil.example:7117"], false),
+            ("/push", &["Host: "], false),
+            ("/push", &["Host: localhost", "Host: evil.example"], false),
+            ("http://localhost:7117/push", &["Host: localhost:7117"], true),
+            ("http://evil.example/push", &["Host: localhost:7117"], false),
+            ("http://localhost/push", &["Host: evil.example"], false),
+            ("http://user@localhost/push", &["Host: localhost"], false),
+            ("https://[::1]:7117/push", &[], true),
+        ] {
+            assert_eq!(is_for_loopback(&request(target, headers)), expected, "{target} {headers:?}");
+        }
+    }
 }

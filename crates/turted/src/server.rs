@@ -34,7 +34,7 @@ use crate::log::LogLimits;
 use crate::memory;
 use crate::metrics::WorkerMetrics;
 use crate::places::{Counted, PlaceLimits, Places};
-use crate::push::rest::PushGate;
+use crate::push::gate::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};

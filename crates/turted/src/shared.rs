@@ -12,7 +12,7 @@ use crate::http::Bodies;
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::places::Places;
-use crate::push::rest::PushGate;
+use crate::push::gate::PushGate;
 use crate::recovery::Recovery;
 use crate::service::Routes;
 use crate::tls::Certificates;

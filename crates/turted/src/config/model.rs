@@ -11,6 +11,7 @@ use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 use crate::authenticator::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
 use turted_core::channel::ChannelRules;
+use turted_core::origin::Origin;
 pub use turted_core::registry::IdentMode;
 pub use turted_core::trust::TrustedProxies;
 
@@ -29,7 +30,7 @@ pub struct Config {
     pub workers: usize,
     /// Whether other machines may connect without credentials. Default: no.
     pub insecure: bool,
-    /// The origins whose pages may connect. Default: any.
+    /// The origins whose pages may connect, beside the own host. Default: any.
     pub allow_origins: AllowOrigins,
     /// The least important level that is logged. Default: warn.
     pub log_level: LogLevel,
@@ -136,7 +137,7 @@ pub struct Push {
     pub path: String,
     /// What a push must carry; `None` lets everyone push. Default: none.
     pub password: Option<Secret>,
-    /// The origins whose pages may push. Default: none, no CORS at all.
+    /// The origins whose pages may push, beside the own host. Default: none.
     pub allow_origins: AllowOrigins,
 }
 
@@ -194,7 +195,7 @@ pub struct Limits {
     pub request_head_wait: Duration,
     /// How long a request body may take. Default: 30 s.
     pub request_body_wait: Duration,
-    /// Wrong push passwords of one address within `password_window`. Default: 10.
+    /// Wrong push passwords of one address within `password_window`, and wrong admin tokens. Default: 10.
     pub wrong_passwords: u32,
     /// Wrong IDENTs of one address within `password_window`. Default: 10.
     pub wrong_idents: u32,
@@ -241,24 +242,28 @@ pub struct Recovery {
 pub enum AllowOrigins {
     /// Any origin, also pages without one.
     Any,
-    /// These, in lower case as browsers send them. None of them if empty.
+    /// These, and the page's own host. None but that if empty.
     Only(Vec<String>),
 }
 
 impl AllowOrigins {
-    /// Whether no origin at all is let in.
+    /// Whether nobody is listed.
     #[must_use]
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Only(origins) if origins.is_empty())
     }
 
-    /// Whether the page that sent this `Origin` header is let in.
+    /// Whether the page that sent this `Origin` header is listed. A port that its scheme has anyway may be there or not.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Only(origins) => origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
-        }
+        let Self::Only(listed) = self else { return true };
+        let page = Origin::parse(origin);
+        let is_page = |listed: &String| match (&page, Origin::parse(listed)) {
+            (Some(page), Some(listed)) => page.is(&listed),
+            // `null`, where an embedding program lists it.
+            _ => listed.eq_ignore_ascii_case(origin),
+        };
+        listed.iter().any(is_page)
     }
 }
 

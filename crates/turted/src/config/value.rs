@@ -10,6 +10,7 @@ use super::units::{parse_duration, parse_size, show_duration};
 use crate::authenticator::{Algorithm, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 use turted_core::channel::Join;
+use turted_core::origin::Origin;
 
 /// The way to one field of the settings.
 type Of<T> = fn(&mut Settings) -> &mut T;
@@ -333,11 +334,9 @@ fn parse_origins(list: &[&str]) -> Option<AllowOrigins> {
     list.iter().map(|text| parse_origin(text)).collect::<Option<_>>().map(AllowOrigins::Only)
 }
 
+/// An origin as browsers send it, whatever way it is written.
 fn parse_origin(text: &str) -> Option<String> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() && !b",*?#@\\\"".contains(&byte));
-    let (scheme, authority) = text.split_once("://").filter(|_| visible)?;
-    (!scheme.is_empty() && !authority.is_empty() && !authority.contains('/'))
-        .then(|| text.to_ascii_lowercase())
+    Origin::parse(text).map(|origin| origin.to_string())
 }
 
 fn show_origins(origins: &AllowOrigins) -> String {

@@ -1,6 +1,7 @@
 //! Push connectors: how backends push.
 
 mod answer;
+pub(crate) mod gate;
 mod idempotency;
 pub(crate) mod rest;
 #[cfg(test)]

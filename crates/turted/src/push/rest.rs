@@ -1,137 +1,52 @@
 //! The REST push connector: `POST /push/`.
 //!
-//! The order of its answers is the node server's: what is no JSON, then wrong credentials, then
-//! broken rules. Nothing is dispatched unless all of a body is valid.
+//! Pages that may not push are refused first. Then the order of answers is the node server's: what is no JSON, then
+//! wrong credentials, then broken rules. Nothing is dispatched unless all of a body is valid.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::{AUTHORIZATION, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
-use turted_core::auth::Secret;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use turted_core::push::{self, PushLimits, Shape};
+use turted_core::push::{self, Shape};
 
 use super::answer::{self, Accepted, AnswerFormat, Problem};
-use super::idempotency::{Claim, Idempotency, IdempotencyLimits, StoredAnswer};
-use crate::attempts::{AttemptLimits, Attempts, Counted};
-use crate::config::Config;
-use crate::cors;
+use super::gate;
+use super::idempotency::{Claim, StoredAnswer};
+use crate::cors::Page;
 use crate::dispatcher::{DispatchRefusal, Reached};
 use crate::http::{Answer, Call, bare, read_body};
 use crate::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// What all pushes of a node have to pass.
-#[derive(Debug)]
-pub(crate) struct PushGate {
-    limits: PushLimits,
-    password: Option<Secret>,
-    attempts: Attempts,
-    idempotency: Idempotency,
-}
-
-impl PushGate {
-    pub(crate) fn new(config: &Config) -> Self {
-        let limits = &config.limits;
-        Self {
-            limits: PushLimits {
-                targets: limits.targets,
-                dispatches: limits.batch_dispatches,
-                expansion_bytes: limits.expansion_bytes,
-            },
-            password: config.push.password.clone(),
-            attempts: Attempts::new(AttemptLimits {
-                attempts: limits.wrong_passwords,
-                window: limits.password_window,
-                addresses: limits.password_addresses,
-            }),
-            idempotency: Idempotency::new(IdempotencyLimits {
-                keys: limits.idempotency_keys,
-                bytes: limits.idempotency_bytes,
-                age: limits.idempotency_age,
-            }),
-        }
-    }
-
-    /// Forgets a portion of the guesses and idempotency keys that are too old: whether there are more.
-    pub(crate) fn tidy(&self, now: Instant) -> bool {
-        let guesses = self.attempts.tidy(now);
-        let keys = self.idempotency.tidy(now);
-        guesses || keys
-    }
-
-    /// How many idempotency keys are in use.
-    pub(crate) fn idempotency_keys(&self) -> usize {
-        self.idempotency.keys()
-    }
-
-    /// Refuses an address that guessed too often.
-    fn check_address(&self, peer: IpAddr) -> Result<(), Problem> {
-        if self.password.is_none() {
-            return Ok(());
-        }
-        let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
-        let detail = "too many wrong passwords from this address (limits.wrong_passwords)";
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-wrong-passwords", detail);
-        Err(problem.retry_after(wait.as_secs() + 1))
-    }
-
-    /// Checks the password: the header if there is one, else that of every item.
-    fn check_password<'a>(
-        &self,
-        peer: IpAddr,
-        bearer: Option<&str>,
-        mut given: impl Iterator<Item = Option<&'a Secret>>,
-    ) -> Result<(), Problem> {
-        let Some(password) = &self.password else { return Ok(()) };
-        // Again: many guesses may have been let in before the first one was counted.
-        self.check_address(peer)?;
-        let mut guessed = bearer.is_some();
-        let correct = match bearer {
-            Some(bearer) => password.matches(bearer),
-            None => given.all(|given| {
-                guessed |= given.is_some();
-                given.is_some_and(|given| password.matches(given.reveal()))
-            }),
-        };
-        if correct {
-            return Ok(());
-        }
-        // A push without any password is no guess.
-        if guessed {
-            tracing::warn!(%peer, "wrong push password");
-            if self.attempts.count(peer, Instant::now()) == Counted::TooMany {
-                self.check_address(peer)?;
-            }
-        }
-        Err(Problem::wrong_password())
-    }
-}
-
 /// Answers a request to the push path.
 pub(crate) async fn answer(call: Call) -> Answer {
     let worker = Rc::clone(&call.worker);
     let origins = &worker.config.push.allow_origins;
     let format = AnswerFormat::of(call.request.headers());
-    let origin = call.request.headers().get(ORIGIN).cloned();
+    let page = Page::of(&call.request, origins);
+    let refuse = |problem: Problem| {
+        worker.metrics.refused(problem.rule());
+        problem.answer(format)
+    };
+    // Before all else: a page must neither push nor guess, and a form or a beacon of any page gets as far as here.
+    if let Err(problem) = gate::check_page(&worker.config, &page, &call.request) {
+        return refuse(problem);
+    }
     let mut answer = match *call.request.method() {
-        Method::POST => push(call).await.unwrap_or_else(|problem| {
-            worker.metrics.refused(problem.rule());
-            problem.answer(format)
-        }),
-        Method::OPTIONS if origins.is_none() => return bare(StatusCode::OK, ""),
-        Method::OPTIONS => return cors::preflight(&call.request, origins),
+        Method::POST => push(call).await.unwrap_or_else(refuse),
+        Method::OPTIONS if origins.is_none() && !page.has_origin() => return bare(StatusCode::OK, ""),
+        Method::OPTIONS => return page.preflight(&call.request),
         _ => return answer::method_not_supported(),
     };
-    if !origins.is_none() {
-        cors::mark(&mut answer, origins, origin.as_ref());
+    if !origins.is_none() || page.has_origin() {
+        page.mark(&mut answer);
     }
     answer
 }
@@ -143,7 +58,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     gate.check_address(peer)?;
     let (head, body) = request.into_parts();
     let body = read_body(&worker, peer, body, worker.config.limits.push_body_bytes).await?;
-    let parsed = push::parse(&body, gate.limits)?;
+    let parsed = push::parse(&body, gate.limits())?;
     gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
     let shape = parsed.shape();
     let dispatches = parsed.into_dispatches()?;
@@ -152,11 +67,11 @@ async fn push(call: Call) -> Result<Answer, Problem> {
         return Ok(dispatch(&worker, format, dispatches, began)?.answer(shape).await.into());
     };
     let answer_bytes = answer::bytes_max(format, dispatches.len());
-    match gate.idempotency.claim(&key, &body, answer_bytes, Instant::now()) {
+    match gate.idempotency().claim(&key, &body, answer_bytes, Instant::now()) {
         Claim::Granted => match dispatch(&worker, format, dispatches, began) {
             Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
             Err(refusal) => {
-                gate.idempotency.release(&key);
+                gate.idempotency().release(&key);
                 Err(refusal.into())
             }
         },
@@ -242,21 +157,9 @@ async fn answer_once(
     let shared = Arc::clone(&worker.shared);
     worker.spawn(async move {
         let answer = dispatched.answer(shape).await;
-        shared.push.idempotency.answer(&key, answer.clone());
+        shared.push.idempotency().answer(&key, answer.clone());
         // The caller may be gone.
         let _ = sender.send(answer);
     });
     receiver.await.map(Answer::from).map_err(|_| DispatchRefusal::Stopped.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attempts::tests::assert_forgotten;
-
-    #[test]
-    fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let gate = PushGate::new(&Config::default());
-        assert_forgotten(&gate.attempts, |now| gate.tidy(now));
-    }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 /// The sources that name rules.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("../../../core/src/push.rs"),
     include_str!("../../../core/src/push/form.rs"),
     include_str!("../../../core/src/push/refusal.rs"),
     include_str!("../../../core/src/push/targets.rs"),
     include_str!("answer.rs"),
+    include_str!("gate.rs"),
     include_str!("rest.rs"),
 ];
 /// Rules of one word, which look like any other text.

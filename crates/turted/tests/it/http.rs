@@ -1,6 +1,7 @@
 //! The answers to HTTP requests: pushes in both forms, batches, keys, and what old backends send.
 
 mod life;
+mod origins;
 mod pages;
 
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ fn a_push_is_answered_as_the_node_server_did() {
     let head = http.read_head().unwrap();
     assert_eq!((head.status, head.header("allow")), (405, Some("OPTIONS, POST")));
     assert_eq!(http.get("/push/").status, 405, "an answer to HEAD has no body");
-    let options = http.request("OPTIONS", "/push/", &[("Origin", "https://a.example")], b"");
+    let options = http.request("OPTIONS", "/push/", &[], b"");
     assert_eq!((options.status, options.header("access-control-allow-origin")), (200, None));
 }
 
@@ -187,9 +188,11 @@ fn one_connection_carries_many_requests_also_before_their_answers() {
     for _ in 0..100 {
         assert_eq!(http.post("/push", &[], BROADCAST).text(), "OK");
     }
-    let request =
-        format!("POST /push/ HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{BROADCAST}", BROADCAST.len());
-    let bad = "POST /push/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
+    let request = format!(
+        "POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{BROADCAST}",
+        BROADCAST.len()
+    );
+    let bad = "POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
     let mut client = server.client(Kind::V4_WEBSOCKET);
     http.send(format!("{}{bad}{request}", request.repeat(20)));
     let statuses: Vec<_> = (0..22).map(|_| http.read().unwrap().status).collect();
@@ -211,23 +214,24 @@ fn old_and_careful_backends_are_answered() {
     assert!(old.is_ended(), "HTTP/1.0 has no keep-alive unless asked for");
     let mut php = server.http();
     php.send(format!(
-        "POST /push/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{BROADCAST}"
+        "POST /push/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{BROADCAST}"
     ));
     assert_eq!(php.read().unwrap().header("connection"), Some("close"));
     assert!(php.is_ended());
     let mut careful = server.http();
     careful.send(format!(
-        "POST /push/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        "POST /push/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
     ));
     assert_eq!(careful.read_head().unwrap().status, 100);
     careful.send(BROADCAST);
     assert_eq!(careful.read().unwrap().text(), "OK");
     let mut refused = server.http();
-    refused
-        .send("POST /push/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
+    refused.send(
+        "POST /push/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n",
+    );
     assert_eq!(refused.read().unwrap().status, 413, "and not 100 first");
     let mut chunked = server.http();
-    chunked.send(format!("POST /push/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{BROADCAST}\r\n0\r\n\r\n"));
+    chunked.send(format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{BROADCAST}\r\n0\r\n\r\n"));
     assert_eq!(chunked.read().unwrap().text(), "OK");
     assert_eq!(chunked.post("/push", &[], BROADCAST).text(), "OK", "the connection goes on");
 }

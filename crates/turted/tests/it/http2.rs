@@ -146,6 +146,29 @@ fn every_plain_route_is_served() {
 }
 
 #[test]
+fn the_authority_is_the_host_a_push_is_for() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    let mut push = |authority: &str, headers: &[(&str, &str)]| {
+        let mut request = request("POST", "/push/", headers, r#"{"event":"e"}"#);
+        *request.uri_mut() = format!("https://{authority}/push/").parse().unwrap();
+        let answer = setting.send(&mut client, request).unwrap();
+        answer.status().as_u16()
+    };
+    for authority in ["localhost", "localhost:7117", "127.0.0.1", "[::1]:7117"] {
+        assert_eq!(push(authority, &[]), 200, "{authority}");
+        assert_eq!(push(authority, &[("origin", &format!("https://{authority}"))]), 200, "{authority}");
+        assert_eq!(push(authority, &[("origin", "https://evil.example")]), 403, "{authority}");
+        assert_eq!(push(authority, &[("sec-fetch-site", "cross-site")]), 403, "{authority}");
+        assert_eq!(push(authority, &[("host", "evil.example")]), 403, "{authority}");
+    }
+    for authority in ["evil.example", "127.0.0.1.evil.example:7117", "10.0.0.1"] {
+        assert_eq!(push(authority, &[]), 403, "{authority}");
+        assert_eq!(push(authority, &[("host", "localhost")]), 403, "{authority}");
+    }
+}
+
+#[test]
 fn many_streams_share_a_connection_and_each_gets_its_own() {
     let setting = Setting::new(|_| {});
     let mut client = setting.connect();

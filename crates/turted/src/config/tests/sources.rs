@@ -61,6 +61,21 @@ fn loopback_credentials_or_insecure_open_the_door() {
 }
 
 #[test]
+fn an_origin_is_taken_as_browsers_send_it() {
+    let place = Place::new("allow_origins = [\"https://A.example:443\", \"http://b.example:8080\"]");
+    let config = place.load(&[("TURTED_PUSH_ALLOW_ORIGINS", "HTTP://c.example:80")], &[]).unwrap().config;
+    let listed = ["https://a.example", "http://b.example:8080"].map(str::to_owned);
+    assert_eq!(config.allow_origins, AllowOrigins::Only(listed.into()));
+    assert_eq!(config.push.allow_origins, AllowOrigins::Only(vec!["http://c.example".to_owned()]));
+    for origin in ["https://a.example", "https://A.example:443", "http://b.example:8080"] {
+        assert!(config.allow_origins.allows(origin), "{origin}");
+    }
+    for origin in ["https://a.example:80", "http://a.example", "http://b.example", "null", ""] {
+        assert!(!config.allow_origins.allows(origin), "{origin}");
+    }
+}
+
+#[test]
 fn the_effective_configuration_reads_back_as_itself() {
     let place = Place::new(
         "admin_listen = \"[::1]:0\"\nallow_origins = [\"https://a.de\"]\nassets_dir = \".\"\n[limits]\nconnections = 7\noutbox_stall = \"1500ms\"",

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::wire::engineio::Version;
@@ -14,7 +14,7 @@ use turted_core::wire::engineio::Version;
 use super::payload::PollingBody;
 use super::session::Newcomer;
 use super::{engine, stream};
-use crate::cors;
+use crate::cors::Page;
 use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
 use crate::mail::EngineRequest;
 use crate::places::NoPlace;
@@ -179,26 +179,27 @@ impl TransportName {
 /// Answers a request of a client of `service`.
 pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     let Call { worker, request, peer } = call;
-    let origin = request.headers().get(ORIGIN).cloned();
     if let Some(file) = assets::file_name(request.uri().path(), &worker.config.socketio.path) {
         return assets::answer(&worker, file).await.into();
     }
+    let page = Page::of(&request, &worker.config.allow_origins);
     if request.method() == Method::OPTIONS {
-        return cors::preflight(&request, &worker.config.allow_origins).into();
+        return page.preflight(&request).into();
     }
-    let allowed = cors::allows(&worker.config.allow_origins, origin.as_ref());
-    let outcome =
-        if allowed { serve(&worker, (peer, service), request).await } else { Err(EngineRefusal::Forbidden) };
+    let outcome = match page.is_allowed() {
+        true => serve(&worker, (peer, service), request).await,
+        false => Err(EngineRefusal::Forbidden),
+    };
     match outcome {
         Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
         Ok(Outcome::Answer(mut answer)) => {
-            cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
+            page.mark(&mut answer);
             answer.into()
         }
         Err(refusal) => {
             worker.metrics.refused(refusal.rule());
             let mut answer = Answer::from(refusal);
-            cors::mark(&mut answer, &worker.config.allow_origins, origin.as_ref());
+            page.mark(&mut answer);
             answer.into()
         }
     }

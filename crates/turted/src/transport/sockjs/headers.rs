@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL,
-    COOKIE, EXPIRES, HeaderMap, HeaderValue, ORIGIN, SET_COOKIE,
+    COOKIE, EXPIRES, HeaderMap, HeaderValue, SET_COOKIE,
 };
 use hyper::{Request, StatusCode};
 
 use crate::config::AllowOrigins;
-use crate::cors;
+use crate::cors::Page;
 use crate::http::{Answer, allow, bare};
 
 /// Literally so (sockjs-protocol 0.3.3, `verify_not_cached`).
@@ -27,24 +27,24 @@ const COOKIE_VALUE: &str = "dummy";
 /// What of a request its answer depends on, beside what it asks for.
 #[derive(Debug)]
 pub(super) struct Asker {
-    pub(super) origin: Option<HeaderValue>,
+    pub(super) page: Page,
     headers: Option<HeaderValue>,
     cookie: String,
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, origins: &AllowOrigins) -> Self {
         let headers = request.headers();
         Self {
-            origin: headers.get(ORIGIN).cloned(),
+            page: Page::of(request, origins),
             headers: headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
             cookie: session_cookie(headers).unwrap_or(COOKIE_VALUE).to_owned(),
         }
     }
 
     /// Lets the page of this request read the answer.
-    pub(super) fn share(&self, answer: &mut Answer, origins: &AllowOrigins) {
-        cors::mark(answer, origins, self.origin.as_ref());
+    pub(super) fn share(&self, answer: &mut Answer) {
+        self.page.mark(answer);
         let headers = answer.headers_mut();
         if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;

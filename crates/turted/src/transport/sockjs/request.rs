@@ -17,7 +17,6 @@ use super::mount::Mount;
 use super::owner::{self, Letter, Opening, Place, Wish};
 use super::websocket::Frames;
 use super::{relay, session, websocket};
-use crate::cors;
 use crate::http::{
     Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
     text,
@@ -148,13 +147,14 @@ pub(super) fn refusal_head(form: Form, refusal: Refusal) -> Vec<u8> {
 
 /// Answers a request below the path of `mount`.
 pub(crate) async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
-    let (worker, asker) = (Rc::clone(&call.worker), Asker::of(&call.request));
+    let worker = Rc::clone(&call.worker);
+    let asker = Asker::of(&call.request, &worker.config.allow_origins);
     match serve(call, mount, &asker).await {
         Ok(outcome) => outcome,
         Err(refusal) => {
             worker.metrics.refused(refusal.rule());
             let mut answer = Answer::from(refusal);
-            asker.share(&mut answer, &worker.config.allow_origins);
+            asker.share(&mut answer);
             answer.into()
         }
     }
@@ -170,10 +170,10 @@ async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, 
     let route = Route::parse(below).ok_or(Refusal::NotFound)?;
     check(&call.request, route, &mount)?;
     let is_page = matches!(route, Route::Greeting | Route::Iframe);
-    if !is_page && !cors::allows(&worker.config.allow_origins, asker.origin.as_ref()) {
+    if !is_page && !asker.page.is_allowed() {
         return Err(Refusal::Origin);
     }
-    let desk = Desk { worker: &worker, mount: &mount, asker };
+    let desk = Desk { mount: &mount, asker };
     match route {
         _ if call.request.method() == Method::OPTIONS => {
             let answer = preflight(methods(route));
@@ -216,7 +216,6 @@ fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(),
 
 /// Where a request is answered.
 struct Desk<'a> {
-    worker: &'a Rc<Worker>,
     mount: &'a Arc<Mount>,
     asker: &'a Asker,
 }
@@ -224,7 +223,7 @@ struct Desk<'a> {
 impl Desk<'_> {
     /// An answer that pages of other origins may read.
     fn shared(&self, mut answer: Answer) -> Answer {
-        self.asker.share(&mut answer, &self.worker.config.allow_origins);
+        self.asker.share(&mut answer);
         answer
     }
 

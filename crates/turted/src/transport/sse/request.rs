@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
@@ -21,7 +21,7 @@ use turted_core::wire::sse::CONTENT_TYPE;
 use super::stream::{self, Wanted};
 use super::{Style, come_back};
 use crate::authenticator::Visitor;
-use crate::cors;
+use crate::cors::Page;
 use crate::http::{Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text};
 use crate::identity;
 use crate::metrics::Transport;
@@ -121,18 +121,17 @@ impl Refusal {
 /// Answers a request for a stream.
 pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
     let Call { worker, peer, request } = call;
-    let origins = &worker.config.allow_origins;
-    let origin = request.headers().get(ORIGIN).cloned();
+    let page = Page::of(&request, &worker.config.allow_origins);
     if request.method() == Method::OPTIONS {
-        return cors::preflight(&request, origins).into();
+        return page.preflight(&request).into();
     }
     let is_head = request.method() == Method::HEAD;
     let is_event_source = accepts_events(request.headers());
     let visitor = Visitor { address: peer, transport: Transport::Sse.labels().0 };
-    let mut head = match check(&worker, visitor, style, request).await {
+    let mut head = match check(&worker, visitor, style, (&page, request)).await {
         Ok((wanted, permit)) => {
             let mut head = with_type(StatusCode::OK, CONTENT_TYPE, "");
-            cors::mark(&mut head, origins, origin.as_ref());
+            page.mark(&mut head);
             let worker = Rc::clone(&worker);
             let begin = Box::new(move |way: Way| match is_head {
                 true => way.end(&worker),
@@ -151,7 +150,7 @@ pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
     if worker.shared.life.is_draining() {
         close_after(&mut head);
     }
-    cors::mark(&mut head, origins, origin.as_ref());
+    page.mark(&mut head);
     head.into()
 }
 
@@ -174,13 +173,13 @@ async fn check(
     worker: &Rc<Worker>,
     visitor: Visitor,
     style: Style,
-    request: Request<Incoming>,
+    (page, request): (&Page, Request<Incoming>),
 ) -> Result<(Wanted, Option<Permit>), Refusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal::Method);
     }
     let headers = request.headers();
-    if !cors::allows(&worker.config.allow_origins, headers.get(ORIGIN)) {
+    if !page.is_allowed() {
         return Err(Refusal::Origin);
     }
     if worker.shared.life.is_draining() {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, ORIGIN, UPGRADE};
+use hyper::header::{HeaderMap, HeaderValue, UPGRADE};
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
@@ -19,7 +19,7 @@ use crate::authenticator::Visitor;
 use crate::commands;
 use crate::conformance;
 use crate::connection::{Connection, Opening};
-use crate::cors;
+use crate::cors::Page;
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text};
@@ -141,7 +141,7 @@ async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
         return Err(Refusal::NoUpgrade);
     }
     let key = upgrade_key(&request).ok_or(Refusal::Malformed)?.to_owned();
-    if !cors::allows(&worker.config.allow_origins, request.headers().get(ORIGIN)) {
+    if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
         return Err(Refusal::Origin);
     }
     if worker.shared.life.is_draining() {

@@ -10,10 +10,12 @@ const PUSH: &str = r#"{"event":"smuggled","targets":{"broadcast":true}}"#;
 fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
     let server = TestServer::new();
     let mut client = server.client(Kind::V4_WEBSOCKET);
-    let inner = format!("POST /push/ HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{PUSH}", PUSH.len());
+    let inner =
+        format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{PUSH}", PUSH.len());
     let chunked = format!("0\r\n\r\n{inner}");
-    let with =
-        |headers: String, body: &str| format!("POST /nowhere HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}");
+    let with = |headers: String, body: &str| {
+        format!("POST /nowhere HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}")
+    };
     let length = chunked.len();
     let cases = [
         ("CL then TE", with(format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"), &chunked)),
@@ -56,16 +58,16 @@ fn requests_that_are_no_http_are_refused() {
     let cases: [&[u8]; 12] = [
         b"\r\n\r\n\r\n\r\n\0",
         b"GET\r\n\r\n",
-        b"GET /\xFF\xFE HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /socket.io/\xC3\x28?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /socket.io/?EIO=4&transport=\xFF HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET /\xFF\xFE HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /socket.io/\xC3\x28?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /socket.io/?EIO=4&transport=\xFF HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n: empty\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n: empty\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ];
     for bytes in cases {
         let mut http = server.http();
@@ -100,7 +102,7 @@ fn a_head_that_is_too_slow_is_not_waited_for() {
     let started = Instant::now();
     let mut silent = server.http();
     let mut half = server.http();
-    half.send("POST /push/ HTTP/1.1\r\nHost: x\r\nContent-Le");
+    half.send("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Le");
     let mut idle = server.http();
     assert_eq!(idle.post("/push/", &[], PUSH).text(), "OK");
     assert!(silent.is_ended() && half.is_ended() && idle.is_ended());
@@ -134,7 +136,7 @@ fn a_body_that_is_too_slow_is_answered_408() {
     let client = server.client(Kind::V4_POLLING);
     for target in ["/push/".to_owned(), client.kind.target("polling", &client.sid)] {
         let mut http = server.http();
-        http.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"));
+        http.send(format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{"));
         assert_eq!(http.read().unwrap().status, 408, "{target}");
         assert!(http.is_ended());
     }
@@ -147,7 +149,7 @@ fn a_body_without_end_is_answered_413_long_before_it_is_through() {
     let client = server.client(Kind::V4_POLLING);
     for target in ["/push/".to_owned(), client.kind.target("polling", &client.sid)] {
         let mut http = server.http();
-        http.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        http.send(format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"));
         let chunk = [&b"10000\r\n"[..], &[b' '; 0x10000], b"\r\n"].concat();
         let mut sent = 0;
         while sent < 300 << 20 && std::io::Write::write_all(&mut http.stream, &chunk).is_ok() {
@@ -158,7 +160,7 @@ fn a_body_without_end_is_answered_413_long_before_it_is_through() {
         assert!(http.is_ended());
     }
     let mut http = server.http();
-    http.send("POST /push/ HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n");
+    http.send("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000000\r\n\r\n");
     let response = http.read().unwrap();
     assert_eq!((response.status, response.header("connection")), (413, Some("close")), "refused by its head");
     assert!(http.is_ended());

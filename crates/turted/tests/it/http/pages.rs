@@ -69,6 +69,41 @@ fn only_pages_of_the_list_may_connect_also_by_websocket() {
 }
 
 #[test]
+fn a_page_of_the_own_host_may_always_connect_and_one_of_another_site_only_if_it_says_where_it_is_from() {
+    let server = TestServer::with(|config| config.allow_origins = AllowOrigins::Only(Vec::new()));
+    // What the tests say their host is.
+    let own = [("Origin", "http://localhost")];
+    let session = "/turted/000/page";
+    let gets = [Kind::V4_POLLING.target("polling", ""), "/turted/info".into()];
+    for target in &gets {
+        let status = |headers: &[(&str, &str)]| server.http().request("GET", target, headers, b"").status;
+        assert_eq!(status(&own), 200, "{target}");
+        assert_eq!(status(&[]), 200, "{target}");
+        assert_eq!(status(&[("Sec-Fetch-Site", "same-origin")]), 200, "{target}");
+        assert_eq!(status(&[("Sec-Fetch-Site", "cross-site")]), 403, "{target}: a script of another page");
+        assert_eq!(status(&[("Origin", "http://localhost:7118")]), 403, "{target}");
+    }
+    let opened = server.http().post(&format!("{session}/xhr"), &own, "");
+    assert_eq!(
+        (opened.text(), opened.header("access-control-allow-origin")),
+        ("o\n", Some("http://localhost"))
+    );
+    let sent = server.http().post(&format!("{session}/xhr_send"), &own, "[\"[\\\"PING\\\"]\"]");
+    assert_eq!(sent.status, 204, "the iframe of SockJS sends from here");
+    for target in ["/ws", "/turted/websocket", &Kind::V4_WEBSOCKET.target("websocket", "")] {
+        assert!(WebSocket::connect(server.address(), target, &own).is_ok(), "{target}");
+        let other = [("Origin", "http://localhost:7118")];
+        assert_eq!(WebSocket::connect(server.address(), target, &other).unwrap_err().status, 403, "{target}");
+    }
+    let status = |headers: &[(&str, &str)]| {
+        let mut http = server.http();
+        http.send_request("GET", "/sse?channel=c", headers, b"");
+        http.read_head().unwrap().status
+    };
+    assert_eq!((status(&own), status(&[("Sec-Fetch-Site", "cross-site")])), (200, 403));
+}
+
+#[test]
 fn pages_may_push_only_if_the_operator_says_so() {
     let origin = ("Origin", "https://page.example");
     let server = TestServer::with(|config| {
@@ -82,7 +117,8 @@ fn pages_may_push_only_if_the_operator_says_so() {
         Some("https://page.example")
     );
     let other = ("Origin", "https://evil.example");
-    assert_eq!(http.post("/push/", &[other], BROADCAST).header("access-control-allow-origin"), None);
+    let refused = http.post("/push/", &[other], BROADCAST);
+    assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None));
     assert_eq!(http.request("OPTIONS", "/push/", &[other], b"").status, 403);
 }
 
