@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::Config;
+use crate::proxies;
 use crate::tidy::{PORTION, shrink_map, shrink_queue};
 
 /// How often one address may guess wrong in a window, and how many addresses are remembered.
@@ -14,6 +16,20 @@ pub(crate) struct AttemptLimits {
     pub(crate) attempts: u32,
     pub(crate) window: Duration,
     pub(crate) addresses: usize,
+    /// Whether the operator named proxies. Otherwise a private address may be one, and all clients behind it wait together.
+    pub(crate) names_proxies: bool,
+}
+
+impl AttemptLimits {
+    /// What operators configured, with so many attempts.
+    pub(crate) fn of(config: &Config, attempts: u32) -> Self {
+        Self {
+            attempts,
+            window: config.limits.password_window,
+            addresses: config.limits.password_addresses,
+            names_proxies: !config.trusted_proxies.networks().is_empty(),
+        }
+    }
 }
 
 /// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up and a
@@ -72,7 +88,12 @@ impl Attempts {
         wrong.count = wrong.count.saturating_add(1);
         match wrong.count.cmp(&self.limits.attempts) {
             Ordering::Less => Counted::LetIn,
-            Ordering::Equal => Counted::Last,
+            Ordering::Equal => {
+                if !self.limits.names_proxies {
+                    proxies::tell_of_guesses(address, now);
+                }
+                Counted::Last
+            }
             Ordering::Greater => Counted::TooMany,
         }
     }
@@ -177,7 +198,7 @@ pub(crate) mod tests {
     }
 
     const LIMITS: AttemptLimits =
-        AttemptLimits { attempts: 3, window: Duration::from_secs(60), addresses: 2 };
+        AttemptLimits { attempts: 3, window: Duration::from_secs(60), addresses: 2, names_proxies: true };
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()

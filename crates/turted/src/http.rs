@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -22,9 +22,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::config::{Config, Limits};
+use crate::config::Limits;
 use crate::conformance;
 use crate::paced::Paced;
+use crate::proxies;
 use crate::push::rest;
 use crate::service::{Routes, Service};
 use crate::shared::Permit;
@@ -36,7 +37,6 @@ use crate::worker::{GOOD_BYE, Worker};
 pub(crate) use bodies::{Bodies, BodyRefusal, read_body};
 pub(crate) use body::Body;
 
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// Where balancers see that the server lives.
 pub(crate) const HEALTH: &str = "/health";
 
@@ -144,7 +144,7 @@ impl HttpService<Request<Incoming>> for Responder {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
-        let peer = client(&self.worker.config, self.peer, request.headers());
+        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
         let call = Call { worker: Rc::clone(&self.worker), peer, request };
         let taken = Rc::clone(&self.taken);
         Box::pin(async move {
@@ -207,13 +207,6 @@ impl Unavailable {
             close_after(answer);
         }
     }
-}
-
-/// The client behind `peer`, if that is a proxy whose word counts.
-pub(crate) fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    // A line that is no text names nobody, and nobody left of it is believed.
-    config.trusted_proxies.client(peer, lines.map(|line| line.to_str().unwrap_or("")))
 }
 
 /// The answer to a request whose target is too long.

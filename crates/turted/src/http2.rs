@@ -35,6 +35,7 @@ use turted_core::limits::{
 use crate::http::{self, Answer, Arrival, Call, Outcome};
 use crate::outlet::StreamBody;
 use crate::paced::Paced;
+use crate::proxies;
 use crate::worker::{GOOD_BYE, Worker};
 pub(crate) use switch::Switch;
 use whole::Whole;
@@ -150,7 +151,7 @@ impl Service<Request<Incoming>> for Responder {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let peer = http::client(&self.worker.config, self.peer, request.headers());
+        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
         let worker = Rc::clone(&self.worker);
         let token = self.activity.begin();
         Box::pin(async move {

@@ -37,6 +37,7 @@ mod metrics;
 mod outlet;
 mod paced;
 mod places;
+mod proxies;
 mod push;
 mod recovery;
 mod relief;

@@ -33,14 +33,9 @@ pub(super) enum GuardRefusal {
 
 impl Guard {
     pub(super) fn new(config: &Config, address: SocketAddr) -> Self {
-        let limits = &config.limits;
         Self {
             token: config.admin.token.clone(),
-            wrong_tokens: Attempts::new(AttemptLimits {
-                attempts: limits.wrong_passwords,
-                window: limits.password_window,
-                addresses: limits.password_addresses,
-            }),
+            wrong_tokens: Attempts::new(AttemptLimits::of(config, config.limits.wrong_passwords)),
             is_loopback: address.ip().to_canonical().is_loopback(),
         }
     }

@@ -171,11 +171,7 @@ impl Gate {
             verifier,
             timeout: auth.timeout,
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
-            wrong: Attempts::new(AttemptLimits {
-                attempts: limits.wrong_idents,
-                window: limits.password_window,
-                addresses: limits.password_addresses,
-            }),
+            wrong: Attempts::new(AttemptLimits::of(config, limits.wrong_idents)),
             failing: AtomicBool::new(false),
         }
     }

@@ -49,11 +49,7 @@ impl PushGate {
                 expansion_bytes: limits.expansion_bytes,
             },
             password: config.push.password.clone(),
-            attempts: Attempts::new(AttemptLimits {
-                attempts: limits.wrong_passwords,
-                window: limits.password_window,
-                addresses: limits.password_addresses,
-            }),
+            attempts: Attempts::new(AttemptLimits::of(config, limits.wrong_passwords)),
             idempotency: Idempotency::new(IdempotencyLimits {
                 keys: limits.idempotency_keys,
                 bytes: limits.idempotency_bytes,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use turted::config::{Config, Secret, TrustedProxies};
 
-use crate::support::{Client, Http, Kind, PATIENCE, Pair, TestServer, Tunnel};
+use crate::support::{Child, Client, Http, Kind, PATIENCE, Pair, TestServer, Tunnel};
 
 const PUSH: &str = r#"{"event":"a","targets":{"broadcast":true},"auth":{"password":"wrong"}}"#;
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -75,6 +75,39 @@ fn forwarded_addresses_of_others_are_ignored() {
     for forwarded in ["192.0.2.2", "10.0.0.1", "192.0.2.3, 10.0.0.1", "127.0.0.1", ""] {
         assert_eq!(guess(&mut http, forwarded), 429, "{forwarded}");
     }
+}
+
+/// What a server with these variables logs of private addresses after `ask`.
+fn told(variables: &[(&str, &str)], ask: impl Fn(&mut Http)) -> Vec<String> {
+    let child = Child::start(variables);
+    ask(&mut child.http());
+    ask(&mut child.http());
+    let output = child.stop();
+    output.lines().filter(|line| line.contains("trusted_proxies")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_proxy_of_the_own_network_that_nobody_named_is_told_once_with_the_key() {
+    for header in [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1")] {
+        let ask = |http: &mut Http| assert_eq!(http.request("GET", "/health", &[header], b"").status, 200);
+        for (proxies, lines) in [("", 1), ("10.0.0.0/8", 1), ("127.0.0.1", 0)] {
+            let told = told(&[("TURTED_TRUSTED_PROXIES", proxies)], ask);
+            assert_eq!(told.len(), lines, "{header:?} {proxies}: {told:?}");
+            assert!(told.iter().all(|line| line.contains("WARN") && line.contains("127.0.0.1")), "{told:?}");
+        }
+    }
+    assert!(told(&[], |http| assert_eq!(http.get("/health").status, 200)).is_empty(), "nobody is behind it");
+}
+
+#[test]
+fn a_private_address_that_guesses_too_often_may_be_a_proxy_and_is_told_with_the_key() {
+    let ask = |http: &mut Http| {
+        guess(http, "");
+    };
+    let password = [("TURTED_PUSH_PASSWORD", "secret"), ("TURTED_LIMITS_WRONG_PASSWORDS", "2")];
+    assert_eq!(told(&password, ask).len(), 1);
+    let named = [password[0], password[1], ("TURTED_TRUSTED_PROXIES", "10.0.0.0/8")];
+    assert!(told(&named, ask).is_empty(), "whoever names proxies knows them");
 }
 
 #[test]
