@@ -6,7 +6,9 @@ set -eu
 url=${1:-http://127.0.0.1:7117/push/}
 
 push() {
-  curl --silent --show-error --fail-with-body --header "Authorization: Bearer ${TURTED_PUSH_PASSWORD:-none}" "$@" "$url"
+  # Without a password no header: a wrong one would count as a guess.
+  curl --silent --show-error --fail-with-body \
+    ${TURTED_PUSH_PASSWORD:+--header "Authorization: Bearer $TURTED_PUSH_PASSWORD"} "$@" "$url"
   echo
 }
 

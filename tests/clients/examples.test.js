@@ -53,4 +53,24 @@ describe('an example', { concurrency: true }, () => {
     const texts = ['to adam', 'to chat', 'to all', 'once', 'counted', 'first', 'second', 'only once'];
     assert.deepEqual(await heard(), texts);
   });
+
+  test('with curl pushes without a password where none is needed', LIMITS, async (t) => {
+    const server = await start(t);
+    const heard = await listen(t, server);
+    for (const password of [undefined, '']) {
+      const env = { ...process.env, TURTED_PUSH_PASSWORD: password };
+      await run('sh', [path.join(EXAMPLES, 'push.sh'), `${server.url}/push/`], { env });
+    }
+    assert.equal((await heard()).length, 16);
+  });
+
+  test('with curl guesses no password that it was not given', LIMITS, async (t) => {
+    const server = await start(t, { ...BY_PASSWORD, limits: { wrong_passwords: 1 } });
+    const args = [path.join(EXAMPLES, 'push.sh'), `${server.url}/push/`];
+    for (const password of [undefined, '', undefined]) {
+      const env = { ...process.env, TURTED_PUSH_PASSWORD: password };
+      await assert.rejects(run('sh', args, { env }), ({ stdout }) => stdout.includes('Wrong auth data'));
+    }
+    await run('sh', args, { env: { ...process.env, TURTED_PUSH_PASSWORD: PASSWORD } });
+  });
 });

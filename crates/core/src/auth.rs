@@ -43,6 +43,12 @@ impl Secret {
         bool::from(equal) && !self.0.is_empty()
     }
 
+    /// Whether there is nothing in it. Who shows an empty secret guesses nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The secret in a JSON string; `None` for other values.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         json::text(raw).map(|text| Self(text.into_owned()))

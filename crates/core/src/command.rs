@@ -120,6 +120,12 @@ fn is_falsy(raw: &RawValue) -> bool {
 }
 
 impl<'a> Ident<'a> {
+    /// Whether it shows a password or a token that may be wrong. An empty one guesses nothing.
+    #[must_use]
+    pub fn is_guess(&self) -> bool {
+        [&self.password, &self.token].into_iter().flatten().any(|secret| !secret.is_empty())
+    }
+
     fn decode(data: &'a RawValue) -> Result<Self, CommandRefusal> {
         if json::is_deeper_than(data.get(), IDENT_DEPTH_MAX) {
             return Err(CommandRefusal::TooDeep);

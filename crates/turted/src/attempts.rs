@@ -6,9 +6,18 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
 use crate::config::Config;
 use crate::proxies;
 use crate::tidy::{PORTION, shrink_map, shrink_queue};
+
+/// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
 
 /// How often one address may guess wrong in a window, and how many addresses are remembered.
 #[derive(Clone, Copy, Debug)]

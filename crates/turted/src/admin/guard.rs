@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use hyper::StatusCode;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use turted_core::auth::Secret;
 
 use super::api::problem;
-use crate::attempts::{AttemptLimits, Attempts, Counted};
+use crate::attempts::{AttemptLimits, Attempts, Counted, bearer};
 use crate::config::Config;
 use crate::http::Answer;
 
@@ -65,11 +65,6 @@ impl Guard {
             None => Err(GuardRefusal::Token),
         }
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// Without a token any page that a browser on this machine has open could read along, if its name

@@ -192,9 +192,10 @@ impl Gate {
         if self.wrong.blocked(address, Instant::now()).is_some() {
             return Verdict::Now(Err(IdentRefusal::TooManyWrong));
         }
-        // Whoever shows nothing guesses nothing. What a backend looks at, nobody here knows.
-        let shows = ident.password.is_some() || ident.token.is_some();
-        let judge = |result| if shows { self.judge(address, result) } else { result };
+        let judge = |result| match ident.is_guess() {
+            true => self.judge(address, result),
+            false => result,
+        };
         match &self.verifier {
             Verifier::Core(core) => Verdict::Now(judge(core.verify(ident).map(Verified::from))),
             Verifier::Jwt(rule) => Verdict::Now(judge(rule.verify(ident, unix_now()).map_err(|refusal| {
@@ -209,6 +210,7 @@ impl Gate {
                     address: visitor.address,
                 };
                 let worker = Rc::clone(worker);
+                // What a backend looks at, nobody here knows: whatever it refuses was a guess.
                 Verdict::Later(Box::pin(async move {
                     let gate = &worker.shared.gate;
                     gate.judge(address, gate.ask(&worker, request).await)

@@ -179,7 +179,8 @@ fn password(args: &PushArgs, variables: &Variables) -> Result<Option<Secret>, St
         return Ok(None);
     };
     let text = value.to_str().ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
-    Ok(Some(Secret::from(text.to_owned())))
+    // Unset in some shells and compose files is empty.
+    Ok(Some(Secret::from(text)).filter(|secret| !secret.is_empty()))
 }
 
 fn bearer(password: &Secret) -> Result<HeaderValue, String> {

@@ -96,6 +96,16 @@ fn a_password_file_goes_before_the_variable_and_a_payload_may_be_missing() {
 }
 
 #[test]
+fn a_push_without_a_password_shows_none() {
+    for variables in [&[][..], &[("TURTED_PUSH_PASSWORD", "")]] {
+        let (url, request) = server(ACCEPTED);
+        assert_eq!(turted(&["push", "--url", &url, "--broadcast", "TICK"], variables), ExitCode::SUCCESS);
+        let request = request.join().unwrap();
+        assert!(!request.contains("authorization"), "{request}");
+    }
+}
+
+#[test]
 fn a_refused_push_is_1_and_an_unreachable_server_3() {
     let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 15\r\n\r\nWrong auth data";
     let (url, request) = server(refused);

@@ -103,14 +103,14 @@ impl PushGate {
         let is_right = match bearer {
             Some(bearer) => password.matches(bearer),
             None => given.all(|given| {
-                is_guess |= given.is_some();
+                is_guess |= given.is_some_and(|given| !given.is_empty());
                 given.is_some_and(|given| password.matches(given.reveal()))
             }),
         };
         if is_right {
             return Ok(());
         }
-        // A push without any password is no guess.
+        // A push without any password, or with an empty one, is no guess.
         if is_guess {
             tracing::warn!(%peer, "wrong push password");
             if self.attempts.count(peer, Instant::now()) == Counted::TooMany {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
@@ -18,6 +18,7 @@ use turted_core::push::{self, Shape};
 use super::answer::{self, Accepted, AnswerFormat, Problem};
 use super::gate;
 use super::idempotency::{Claim, StoredAnswer};
+use crate::attempts::bearer;
 use crate::cors::Page;
 use crate::dispatcher::{DispatchRefusal, Reached};
 use crate::http::{Answer, Call, bare, read_body};
@@ -80,11 +81,6 @@ async fn push(call: Call) -> Result<Answer, Problem> {
         Claim::OtherBody => Err(other_body()),
         Claim::Full => Err(keys_full()),
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -65,6 +65,34 @@ fn after_ten_wrong_idents_an_address_is_not_verified_whatever_it_shows() {
 }
 
 #[test]
+fn an_empty_password_or_token_is_no_guess() {
+    let rule = TokenRule { hash: Hash::Sha256, prefix: "pre".into(), suffix: "post".into() };
+    let methods = [
+        ClientAuth::Password("tiger".into()),
+        ClientAuth::Token(rule),
+        ClientAuth::Jwt(Box::new(hmac_rule())),
+    ];
+    for method in methods {
+        let name = format!("{method:?}");
+        let mut config = limited(method);
+        config.limits.wrong_idents = 1;
+        let server = Server::bind(config).unwrap();
+        let mut client = Client::connect(server.address());
+        for _ in 0..3 {
+            for empty in [json!({"password": ""}), json!({"token": ""}), json!({"password": "", "token": ""})]
+            {
+                let mut ident = empty.clone();
+                ident["username"] = "alice".into();
+                assert_eq!(client.ask("IDENT", &ident), error("IDENT not verified"), "{name} {empty}");
+            }
+        }
+        let word = json!({"username": "alice", "password": "none", "token": "none"});
+        assert_eq!(client.ask("IDENT", &word), error("IDENT not verified"), "{name}");
+        assert_eq!(client.ask("IDENT", &word), error(TOO_MANY), "{name}: a word is a guess");
+    }
+}
+
+#[test]
 fn what_proves_nothing_and_guesses_nothing_is_not_counted() {
     let server = Server::bind(limited(ClientAuth::Jwt(Box::new(hmac_rule())))).unwrap();
     let mut client = Client::connect(server.address());

@@ -96,6 +96,37 @@ fn after_ten_wrong_passwords_an_address_has_to_wait_and_others_do_not() {
 }
 
 #[test]
+fn an_empty_credential_is_no_guess_and_a_wrong_one_is() {
+    let server = TestServer::with(|config| {
+        config.push.password = Some("tiger".into());
+        config.limits.wrong_passwords = 1;
+    });
+    let empty = [
+        r#"{"event":"e","auth":""}"#,
+        r#"{"event":"e","auth":{"password":""}}"#,
+        r#"{"event":"e","auth":{}}"#,
+        r#"{"event":"e","auth":null}"#,
+        r#"[{"event":"e","auth":""},{"event":"e","auth":""}]"#,
+        r#"{"cmd":"notifyAll","password":"","data":{"event":"e"}}"#,
+        r#"{"cmd":"notifyAll","auth":"","data":{"event":"e"}}"#,
+    ];
+    for _ in 0..2 {
+        for body in empty {
+            assert_eq!(server.push(body).status, 401, "{body}");
+        }
+        for header in ["Bearer", "Bearer ", "Bearer    ", ""] {
+            let headers = [("Authorization", header)];
+            assert_eq!(server.http().post("/push/", &headers, r#"{"event":"e"}"#).status, 401, "{header:?}");
+            let right = server.http().post("/push/", &headers, r#"{"event":"e","auth":"tiger"}"#);
+            assert_eq!(right.status, 200, "{header:?} says nothing");
+        }
+    }
+    assert_eq!(server.push(r#"{"event":"e","auth":"tiger"}"#).status, 200);
+    assert_eq!(server.push(r#"{"event":"e","auth":"none"}"#).status, 401, "a word is a guess");
+    assert_eq!(server.push(r#"{"event":"e","auth":"tiger"}"#).status, 429);
+}
+
+#[test]
 fn guesses_that_are_made_at_once_are_counted_one_by_one() {
     let server = TestServer::with(|config| {
         config.push.password = Some("tiger".into());
