@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use crate::channel::Grants;
 use crate::command::{Ident, UserField};
 use crate::json;
+use crate::limits::STRONG_SECRET_CHARACTERS_MIN;
 use crate::name::Name;
 use crate::standing::UnixTime;
 
@@ -41,6 +42,12 @@ impl Secret {
     pub fn matches(&self, candidate: &str) -> bool {
         let equal = Sha256::digest(&self.0).ct_eq(&Sha256::digest(candidate));
         bool::from(equal) && !self.0.is_empty()
+    }
+
+    /// Whether it is too long to be guessed, if it was made at random: [`STRONG_SECRET_CHARACTERS_MIN`] or more.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.0.chars().count() >= STRONG_SECRET_CHARACTERS_MIN
     }
 
     /// Whether there is nothing in it. Who shows an empty secret guesses nothing.
@@ -163,6 +170,13 @@ impl TokenRule {
         hex::decode(token).is_ok_and(|given| expected.ct_eq(&given).into())
     }
 
+    /// Whether what tokens are made of is too long to be guessed, see [`Secret::is_strong`].
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        let characters = |secret: &Secret| secret.reveal().chars().count();
+        characters(&self.prefix) + characters(&self.suffix) >= STRONG_SECRET_CHARACTERS_MIN
+    }
+
     fn digest(&self, username: &str) -> Vec<u8> {
         self.hash.digest([self.prefix.reveal(), username, self.suffix.reveal()])
     }
@@ -240,6 +254,16 @@ pub enum ClientAuthenticator {
 }
 
 impl ClientAuthenticator {
+    /// Whether nobody guesses what it wants to see, see [`Secret::is_strong`].
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        match self {
+            Self::Accept => false,
+            Self::Password(secret) => secret.is_strong(),
+            Self::Token(rule) => rule.is_strong(),
+        }
+    }
+
     /// Decides who sent `ident`.
     ///
     /// # Errors
@@ -276,7 +300,7 @@ pub enum IdentRefusal {
     /// Whoever verifies could not be asked: the client may try again later.
     #[error("IDENT cannot be verified now")]
     Unavailable,
-    /// Its address was wrong too often; nobody looked at this one.
+    /// Its address was wrong too often, and this one is not right, or of a kind that is guessed.
     #[error("too many wrong IDENTs from this address (limits.wrong_idents)")]
     TooManyWrong,
 }

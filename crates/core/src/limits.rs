@@ -181,6 +181,10 @@ pub const PASSWORD_WINDOW: Duration = Duration::from_secs(60);
 /// operators: 100,000 take about 12 MB. The oldest give way to more.
 pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
 
+/// Characters of a secret that nobody guesses: 128 bits in base64 without padding. A right one of so many passes
+/// although its address guessed wrong too often.
+pub const STRONG_SECRET_CHARACTERS_MIN: usize = 22;
+
 /// How long the answer to an `Idempotency-Key` is kept.
 pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(300);
 /// Idempotency keys kept at once.

@@ -94,3 +94,21 @@ fn a_secret_is_matched_by_itself_alone_and_never_shown() {
     let shown = format!("{:?} {:?}", ClientAuthenticator::Password(secret), rule("md5"));
     assert!(!shown.contains("tiger") && !shown.contains("pepper") && shown.contains("***"), "{shown}");
 }
+
+#[test]
+fn a_secret_of_128_bits_in_base64_is_one_that_nobody_guesses() {
+    let of = |characters: usize| Secret::from("é".repeat(characters));
+    assert!(of(22).is_strong() && !of(21).is_strong(), "characters count, not bytes");
+    assert!(!Secret::from("").is_strong() && Secret::from("").is_empty() && !of(1).is_empty());
+    let rule = |prefix, suffix| TokenRule { hash: Hash::Md5, prefix: of(prefix), suffix: of(suffix) };
+    for (prefix, suffix, expected) in
+        [(22, 0, true), (0, 22, true), (11, 11, true), (11, 10, false), (0, 0, false)]
+    {
+        let rule = rule(prefix, suffix);
+        assert_eq!(rule.is_strong(), expected, "{prefix} and {suffix}");
+        assert_eq!(ClientAuthenticator::Token(rule).is_strong(), expected);
+    }
+    assert!(ClientAuthenticator::Password(of(22)).is_strong());
+    assert!(!ClientAuthenticator::Password(of(21)).is_strong());
+    assert!(!ClientAuthenticator::Accept.is_strong(), "it asks for nothing");
+}

@@ -81,7 +81,8 @@ impl Attempts {
 
     /// How long an address has to wait before it may try again; `None` if it need not.
     ///
-    /// A right guess does not help meanwhile: the answer would tell a guesser that it is one.
+    /// A right guess does not help meanwhile, unless it is [too long](turted_core::auth::Secret::is_strong) to be one: the
+    /// answer would tell a guesser that it is right.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let wrong = *self.kept().wrong.get(&network(address))?;
         let left = self.limits.window.checked_sub(now.duration_since(wrong.since))?;

@@ -144,6 +144,11 @@ impl JwtRule {
         self.claims.read(payload.get(), named, now).map_err(JwtRefusal::Claims)
     }
 
+    /// Whether nobody guesses a signature: that of a shared secret only if the secret [is long](Secret::is_strong).
+    pub(super) fn is_strong(&self) -> bool {
+        self.algorithm.family() != AlgorithmFamily::Hmac || self.key.text.is_strong()
+    }
+
     /// The payload of a token whose signature is genuine.
     fn payload(&self, token: &str) -> Result<Box<RawValue>, JwtRefusal> {
         if token.len() > JWT_BYTES_MAX {

@@ -3,7 +3,7 @@
 //!
 //! The first two answer at once. The others are asked: within a time, a bounded number of them at
 //! once, and while one connection waits no other does. Whoever decides, an address that was wrong
-//! too often is not heard for a while.
+//! too often is not heard for a while, unless it is right where nobody can guess.
 
 mod http;
 mod jwt;
@@ -133,9 +133,22 @@ enum Verifier {
     Custom(Arc<dyn Authenticator>),
 }
 
+impl Verifier {
+    /// Whether nobody guesses what it wants to see. What others want to see, nobody here knows.
+    fn is_strong(&self) -> bool {
+        match self {
+            Self::Core(core) => core.is_strong(),
+            Self::Jwt(rule) => rule.is_strong(),
+            Self::Http(_) | Self::Custom(_) => false,
+        }
+    }
+}
+
 /// Verifies every IDENT of a node.
 pub(crate) struct Gate {
     verifier: Verifier,
+    /// Whether a right IDENT passes although its address was wrong too often.
+    is_strong: bool,
     timeout: Duration,
     /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
     /// queue is no longer than there are connections.
@@ -168,6 +181,7 @@ impl Gate {
             }
         };
         Self {
+            is_strong: verifier.is_strong(),
             verifier,
             timeout: auth.timeout,
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
@@ -189,12 +203,12 @@ impl Gate {
     /// Decides who `visitor` is, who sent `ident`.
     pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         let address = visitor.address;
-        if self.wrong.blocked(address, Instant::now()).is_some() {
+        if !self.is_strong && self.wrong.blocked(address, Instant::now()).is_some() {
             return Verdict::Now(Err(IdentRefusal::TooManyWrong));
         }
         let judge = |result| match ident.is_guess() {
             true => self.judge(address, result),
-            false => result,
+            false => self.unless_blocked(address, result),
         };
         match &self.verifier {
             Verifier::Core(core) => Verdict::Now(judge(core.verify(ident).map(Verified::from))),
@@ -226,14 +240,11 @@ impl Gate {
         address: IpAddr,
         result: Result<Verified, IdentRefusal>,
     ) -> Result<Verified, IdentRefusal> {
-        let now = Instant::now();
-        if self.wrong.blocked(address, now).is_some() {
-            return Err(IdentRefusal::TooManyWrong);
-        }
+        let result = self.unless_blocked(address, result);
         if result != Err(IdentRefusal::NotVerified) {
             return result;
         }
-        match self.wrong.count(address, now) {
+        match self.wrong.count(address, Instant::now()) {
             Counted::LetIn => {}
             Counted::Last => {
                 tracing::warn!(%address, "too many wrong IDENTs, no more from there are verified for a while");
@@ -241,6 +252,19 @@ impl Gate {
             Counted::TooMany => return Err(IdentRefusal::TooManyWrong),
         }
         result
+    }
+
+    /// What an address hears that may be blocked: nothing of its result, unless it is right and nobody guesses that.
+    fn unless_blocked(
+        &self,
+        address: IpAddr,
+        result: Result<Verified, IdentRefusal>,
+    ) -> Result<Verified, IdentRefusal> {
+        let passes = self.is_strong && result.is_ok();
+        match passes || self.wrong.blocked(address, Instant::now()).is_none() {
+            true => result,
+            false => Err(IdentRefusal::TooManyWrong),
+        }
     }
 
     /// Asks, and waits for the answer no longer than it may take or the server runs.

@@ -78,12 +78,15 @@ impl PushGate {
         self.limits
     }
 
-    /// Refuses an address that guessed too often.
-    pub(super) fn check_address(&self, peer: IpAddr) -> Result<(), Problem> {
-        if self.password.is_none() {
+    /// Refuses an address that guessed too often, unless `bearer` is the right password and none that is guessed. Before
+    /// the body is read no other one is known.
+    pub(super) fn check_address(&self, peer: IpAddr, bearer: Option<&str>) -> Result<(), Problem> {
+        let Some(password) = &self.password else { return Ok(()) };
+        let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
+        // Both are looked at, whatever comes of one: whether a short one is right must not show in the time either.
+        if bearer.is_some_and(|bearer| password.matches(bearer)) & password.is_strong() {
             return Ok(());
         }
-        let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
         let detail = "too many wrong passwords from this address (limits.wrong_passwords)";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-wrong-passwords", detail);
         Err(problem.retry_after(wait.as_secs() + 1))
@@ -98,7 +101,7 @@ impl PushGate {
     ) -> Result<(), Problem> {
         let Some(password) = &self.password else { return Ok(()) };
         // Again: many guesses may have been let in before the first one was counted.
-        self.check_address(peer)?;
+        self.check_address(peer, bearer)?;
         let mut is_guess = bearer.is_some();
         let is_right = match bearer {
             Some(bearer) => password.matches(bearer),
@@ -114,7 +117,7 @@ impl PushGate {
         if is_guess {
             tracing::warn!(%peer, "wrong push password");
             if self.attempts.count(peer, Instant::now()) == Counted::TooMany {
-                self.check_address(peer)?;
+                self.check_address(peer, bearer)?;
             }
         }
         Err(Problem::wrong_password())

@@ -56,7 +56,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let began = Instant::now();
     let Call { worker, peer, request } = call;
     let gate = &worker.shared.push;
-    gate.check_address(peer)?;
+    gate.check_address(peer, bearer(request.headers()))?;
     let (head, body) = request.into_parts();
     let body = read_body(&worker, peer, body, worker.config.limits.push_body_bytes).await?;
     let parsed = push::parse(&body, gate.limits())?;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted::authenticator::{IdentRefusal, IdentRequest, Verified};
-use turted::config::{ClientAuth, Config, Hash, TokenRule};
+use turted::authenticator::{Algorithm, IdentRefusal, IdentRequest, JwtKey, JwtRule, Verified, sign};
+use turted::config::{ClientAuth, Config, Hash, Secret, TokenRule};
 use turted::server::Server;
 
 use crate::backend::{Backend, reply, status, user};
@@ -27,16 +27,23 @@ fn backend() -> Backend {
     })
 }
 
+/// A rule whose key has one character less than nobody guesses, and a token of alice.
+fn short_rule() -> (JwtRule, String) {
+    let secret = Secret::from("0123456789abcdefghijk");
+    let signed = sign(Algorithm::HS256, &secret, &json!({"sub": "alice", "exp": at(60)})).unwrap();
+    (JwtRule { key: JwtKey::new(Algorithm::HS256, secret).unwrap(), ..hmac_rule() }, signed)
+}
+
 #[test]
 fn after_ten_wrong_idents_an_address_is_not_verified_whatever_it_shows() {
     let rule = TokenRule { hash: Hash::Sha256, prefix: "pre".into(), suffix: "post".into() };
     let hashed = rule.sign("alice");
     let backend = backend();
-    let signed = || token(json!({"sub": "alice"}));
+    let (short, signed) = short_rule();
     let cases: [(ClientAuth, Value, Value); 4] = [
         (ClientAuth::Password("tiger".into()), json!({"password": "tiger"}), json!({"password": "lion"})),
         (ClientAuth::Token(rule), json!({ "token": hashed }), json!({"token": "00"})),
-        (ClientAuth::Jwt(Box::new(hmac_rule())), json!({"token": signed()}), json!({"token": "a.b.c"})),
+        (ClientAuth::Jwt(Box::new(short)), json!({"token": signed}), json!({"token": "a.b.c"})),
         (backend.method(), json!({"word": "sesame"}), json!({"word": "lion"})),
     ];
     for (method, mut right, mut wrong) in cases {
@@ -62,6 +69,47 @@ fn after_ten_wrong_idents_an_address_is_not_verified_whatever_it_shows() {
         stranger.ident(&right, "alice");
     }
     assert_eq!(backend.requests().len(), 12, "ten wrong ones, and one right one from each address");
+}
+
+#[test]
+fn a_right_ident_that_nobody_guesses_is_verified_although_its_address_was_wrong_too_often() {
+    let rule = TokenRule { hash: Hash::Sha256, prefix: "0123456789".into(), suffix: "abcdefghijkl".into() };
+    let hashed = rule.sign("alice");
+    let strong = "0123456789abcdefghijkl";
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+    let read = |name: &str| Secret::from(std::fs::read_to_string(format!("{keys}/{name}")).unwrap());
+    let by_key = JwtRule {
+        algorithm: Algorithm::ES256,
+        key: JwtKey::new(Algorithm::ES256, read("p256.pub.pem")).unwrap(),
+        ..hmac_rule()
+    };
+    let claims = json!({"sub": "alice", "exp": at(60)});
+    let signed_by_key = sign(Algorithm::ES256, &read("p256.pem"), &claims).unwrap();
+    let signed = token(json!({"sub": "alice"}));
+    let expired = token(json!({"sub": "alice", "exp": at(-3600)}));
+    let cases: [(ClientAuth, Value, Value); 4] = [
+        (ClientAuth::Password(strong.into()), json!({"password": strong}), json!({"password": &strong[1..]})),
+        (ClientAuth::Token(rule), json!({"token": hashed}), json!({"token": "00"})),
+        (ClientAuth::Jwt(Box::new(hmac_rule())), json!({"token": signed}), json!({"token": expired})),
+        (ClientAuth::Jwt(Box::new(by_key)), json!({"token": signed_by_key}), json!({"token": signed})),
+    ];
+    for (method, mut right, mut wrong) in cases {
+        let name = format!("{method:?}");
+        let mut config = limited(method);
+        config.limits.wrong_idents = 1;
+        for ident in [&mut right, &mut wrong] {
+            ident["username"] = "alice".into();
+        }
+        let server = Server::bind(config).unwrap();
+        let mut client = Client::connect(server.address());
+        let guess = json!({"username": "alice", "password": "lion", "token": "a.b.c"});
+        assert_eq!(client.ask("IDENT", &guess), error("IDENT not verified"), "{name}");
+        for ident in [&guess, &wrong, &json!({"username": "alice"})] {
+            assert_eq!(client.ask("IDENT", ident), error(TOO_MANY), "{name}");
+        }
+        client.ident(&right, "alice");
+        assert_eq!(client.ask("IDENT", &guess), error(TOO_MANY), "{name}: the address stays blocked");
+    }
 }
 
 #[test]

@@ -173,6 +173,27 @@ fn a_token_protects_all_but_health() {
 }
 
 #[test]
+fn a_right_token_that_nobody_guesses_passes_although_its_address_guessed_too_often() {
+    for (token, status) in [("0123456789abcdefghijkl", 200), ("0123456789abcdefghijk", 429)] {
+        let server = TestServer::with(|config| {
+            config.admin.token = Some(Secret::from(token));
+            config.limits.wrong_passwords = 1;
+        });
+        let ask = |authorization: &str| {
+            let headers = [("Authorization", authorization)];
+            server.admin().request("GET", "/metrics", &headers, b"").status
+        };
+        let right = format!("Bearer {token}");
+        for nothing in ["Bearer", "Bearer ", ""] {
+            assert_eq!(ask(nothing), 401, "an empty token is no guess");
+        }
+        assert_eq!((ask(&right), ask("Bearer wrong"), ask("Bearer wrong")), (200, 401, 429));
+        assert_eq!(ask(&right), status, "{token}");
+        assert_eq!(ask("Bearer"), 429);
+    }
+}
+
+#[test]
 fn health_is_on_the_public_port_too_and_the_rest_is_not() {
     let server = TestServer::new();
     assert_eq!(server.http().get("/health").text(), "ok\n");

@@ -95,6 +95,42 @@ fn after_ten_wrong_passwords_an_address_has_to_wait_and_others_do_not() {
     assert_eq!(push(&mut from([127, 0, 0, 3], server.address()), "tiger").status, 200);
 }
 
+/// 128 bits in base64, and one character less.
+const STRONG: &str = "0123456789abcdefghijkl";
+const WEAK: &str = "0123456789abcdefghijk";
+
+#[test]
+fn a_right_password_that_nobody_guesses_passes_in_the_header_although_its_address_guessed_too_often() {
+    for (password, passes) in [(STRONG, true), (WEAK, false)] {
+        let server = TestServer::with(|config| {
+            config.push.password = Some(password.into());
+            config.limits.wrong_passwords = 2;
+        });
+        let event = r#"{"event":"e"}"#;
+        let push = |bearer: &str| {
+            let header = format!("Bearer {bearer}");
+            let answer = server.http().post("/push/", &[("Authorization", &header)], event);
+            (answer.status, answer.text().to_owned(), answer.header("retry-after").is_some())
+        };
+        for _ in 0..2 {
+            assert_eq!((push(password).0, push("lion").0), (200, 401));
+        }
+        let refused = push("lion");
+        assert_eq!((refused.0, refused.2), (429, true));
+        assert_eq!(push(&password[1..]), refused, "one that is nearly right hears what all hear");
+        assert_eq!(push(password).0, if passes { 200 } else { 429 });
+        if !passes {
+            assert_eq!(push(password), refused, "a guesser does not hear that a short one is right");
+        }
+        assert_eq!(push("lion").0, 429, "the address stays blocked");
+        let body = format!(r#"{{"event":"e","auth":"{password}"}}"#);
+        assert_eq!(server.push(&body).status, 429, "what is in the body is not read");
+        let both = format!(r#"{{"event":"e","auth":"{password}"}}"#);
+        let wrong = [("Authorization", "Bearer lion")];
+        assert_eq!(server.http().post("/push/", &wrong, both).status, 429);
+    }
+}
+
 #[test]
 fn an_empty_credential_is_no_guess_and_a_wrong_one_is() {
     let server = TestServer::with(|config| {
