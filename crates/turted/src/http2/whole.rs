@@ -9,8 +9,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use turted_core::limits::{H2_UNWATCHED_BYTES_MAX, PROGRESS_BYTES};
 
-use super::Switch;
-use super::Token;
+use super::{Switch, Token};
 use crate::http::Body;
 
 /// Bytes of a slice: what a client has to take at once, and a frame of HTTP/2 as large as every client
