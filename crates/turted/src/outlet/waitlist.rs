@@ -102,6 +102,10 @@ impl Waitlist {
         let frame = self.ready.pop_front()?;
         self.bytes -= frame.bytes().len();
         self.ledger.metrics.outbox_bytes.subtract(frame.bytes().len());
+        if self.is_empty() {
+            // A client for which nothing waits owns no queue.
+            (self.ready, self.places) = (VecDeque::new(), None);
+        }
         Some(frame)
     }
 

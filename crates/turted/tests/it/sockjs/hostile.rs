@@ -122,6 +122,7 @@ fn stalled_streams_are_cut_and_sessions_without_receiver_too_and_memory_stays() 
     const EVENT_BYTES: usize = 20 * 1024;
     let child = Child::start(&[
         ("TURTED_RECOVERY_LOG_BYTES", "1MiB"),
+        ("TURTED_LIMITS_OUTBOX_BYTES", "1MiB"),
         ("TURTED_SOCKJS_RESPONSE_BYTES", "1GiB"),
         ("TURTED_SOCKJS_DISCONNECT_DELAY", "60s"),
     ]);

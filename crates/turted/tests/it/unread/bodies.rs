@@ -7,13 +7,13 @@ const MB: usize = 1_000_000;
 
 /// Begins a push of so many bytes and sends all but the last one.
 fn begin(http: &mut Http, bytes: usize) {
-    http.send(format!("POST /push/ HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n"));
+    http.send(format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n"));
     http.send(vec![b' '; bytes - 1]);
 }
 
 /// A push in chunks of one byte.
 fn in_chunks_of_one(bytes: usize) -> String {
-    let head = "POST /push/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /push/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(bytes))
 }
 
@@ -72,7 +72,7 @@ fn bodies_that_are_not_finished_cost_what_has_come_of_them() {
     // 30 MB of announcements, of which 3 MB come, and two connections for each that is refused.
     let mut small: Vec<_> = (0..30).map(|_| child.http()).collect();
     for http in &mut small {
-        http.send(format!("POST /push/ HTTP/1.1\r\nHost: a\r\nContent-Length: {MB}\r\n\r\n"));
+        http.send(format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MB}\r\n\r\n"));
         http.send(vec![b' '; MB / 10]);
     }
     let bytes = || {
