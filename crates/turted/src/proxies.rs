@@ -46,7 +46,8 @@ pub(crate) fn tell_of_guesses(address: IpAddr, now: Instant) {
     }
 }
 
-/// Whether a request was passed on by a proxy of the own network. Those of clients elsewhere are none of ours.
+/// Whether a request was passed on by a proxy of the own network. A client elsewhere may have a proxy of its own, which
+/// need not be named here.
 fn seems_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
     is_private(peer) && (headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED))
 }

@@ -13,8 +13,8 @@ use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::Config;
 use crate::cors::{self, Page};
 
-/// Refuses the pages that may not push. What cannot be told from a page of this machine is told by its host: without a
-/// password a page of any name could push that was made to resolve to this machine (DNS rebinding).
+/// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) is of the
+/// own host, so without a password the name that the request is for is checked as well.
 pub(super) fn check_page<B>(config: &Config, page: &Page, request: &Request<B>) -> Result<(), Problem> {
     if !page.is_allowed() {
         let detail = "pages of this origin may not push (push.allow_origins)";
