@@ -103,10 +103,11 @@ impl Places {
         address: IpAddr,
         dismiss: impl FnOnce(Unreturned) -> bool,
     ) -> Result<Place, NoPlace> {
+        let is_counted = self.limits.counted == Counted::All || !is_private(address);
         let address = network(address);
         let taken = &mut *self.locked();
         if taken.of(address) >= self.limits.per_address {
-            if self.limits.counted == Counted::All || !is_private(address) {
+            if is_counted {
                 return Err(NoPlace::OfAddress);
             }
             taken.tell(address, self.limits.per_address);

@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 /// Enough that an honest client is back before a flood has gone round them.
-const PLACES: usize = 1_000;
+const PLACES: usize = 3_000;
 const FORWARDED: &str = "X-Forwarded-For";
 
 /// A number of the metrics page.

@@ -5,7 +5,7 @@ use crate::hostile::places::{metric, two_places_each};
 use crate::support::{Flood, Http, Response, TestServer};
 
 /// Enough that an honest client is back before a flood has gone round them.
-const PLACES: usize = 1_000;
+const PLACES: usize = 3_000;
 
 #[test]
 fn a_flood_of_sessions_keeps_no_honest_client_out() {
