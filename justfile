@@ -33,6 +33,10 @@ endurance *ARGS:
 proof *ARGS:
     bench/proof {{ARGS}}
 
+# Hostile inputs: their memory, their time, and what others feel: about 8 minutes, --quick 5. Writes docs/benchmarks.md.
+hostile *ARGS:
+    bench/hostile {{ARGS}}
+
 # Builds the Debian package (needs cargo-deb).
 deb:
     packaging/deb

@@ -126,9 +126,9 @@ def event(payload, **targets):
     return {"event": "EVENT", "targets": targets, "payload": payload}
 
 
-def metrics(port):
+def metrics(port, patience=PATIENCE):
     """What the server counts, the sum over all labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patience) as answer:
         lines = answer.read().decode().splitlines()
     found = {}
     for line in lines:

@@ -4,7 +4,7 @@ import re
 
 from .paths import PAGE, README
 
-SECTIONS = ["compare", "scale", "endurance", "proof"]
+SECTIONS = ["compare", "scale", "endurance", "proof", "hostile"]
 
 HEAD = """\
 # Benchmarks
@@ -18,6 +18,7 @@ Linux, two cores, cargo, node and npm, and nothing else on the machine that work
 | `just scale` | what cost grows with, and what a million connections would need | 6 minutes, 3 |
 | `just endurance` | readers that stall, connections that come and go | 8 minutes, 2 |
 | `just proof` | what the design expects: writes, frames, memory, stalled readers, fairness; needs strace and ss | 2 minutes, 1 |
+| `just hostile` | what hostile inputs cost, and what others feel meanwhile; needs openssl | 8 minutes, 5 |
 
 All of them load servers with `turted bench` (`turted bench --help`), which works with any running server: real clients, one per
 connection, and a backend that pushes over kept connections. A client counts what it receives, twice, out of order or not at
