@@ -4,7 +4,9 @@
 mod commands;
 mod frames;
 mod guesses;
+mod h2;
 mod idents;
+mod memory;
 pub(crate) mod places;
 mod polling;
 mod pushes;
