@@ -75,7 +75,11 @@ impl Waitlist {
     /// Adds a frame of the server's own before all others, but behind so many that are under way.
     pub(crate) fn push_ahead(&mut self, frame: &Frame, under_way: usize) {
         self.count(frame);
+        let places = self.ready.capacity();
         self.ready.insert(under_way.min(self.ready.len()), frame.clone());
+        if self.ready.capacity() != places {
+            self.count_places();
+        }
     }
 
     /// Adds what the client missed, behind all that waits already.

@@ -13,6 +13,7 @@ use super::{Event, connect};
 use crate::commands::RATE_LIMITED;
 use crate::conformance::{self, TestService};
 use crate::connection::Connection;
+use crate::frame::Frame;
 use crate::outlet::Outlet;
 use crate::service::Service;
 use crate::transport::websocket::Step;
@@ -37,7 +38,7 @@ pub(super) fn receive(
         (engineio::Packet::Message(text), _) => message(worker, connection, text),
         (engineio::Packet::Binary(bytes), _) => binary(worker, connection, bytes),
         (engineio::Packet::Ping(_), Version::V3) => {
-            connection.send_message(worker, "3");
+            connection.send_ahead(worker, &Frame::text("3", 0));
             Step::Continue
         }
         (engineio::Packet::Pong(_), Version::V4) => {

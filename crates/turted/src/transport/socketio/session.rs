@@ -277,6 +277,11 @@ pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &
         Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
         Due::Pong => session.heartbeat.check(worker, connection, rhythm),
         Due::Silence => {
+            // A client that still takes what was sent before hears our answer to its heartbeat later, and
+            // sends the next one after that.
+            if connection.outlet().borrow().is_being_taken() {
+                session.heard();
+            }
             let deadline = session.heard.get() + rhythm.interval + rhythm.timeout;
             if deadline <= now {
                 connection.close(worker, Close::PingTimeout);

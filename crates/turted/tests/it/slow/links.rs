@@ -82,7 +82,24 @@ fn large_events_in_a_row_reach_clients_on_slow_links() {
     server.assert_alive();
 }
 
-/// Version 3 has no heartbeats that a client answers.
+/// In version 3 it is the client that asks, and that waits for the answer before it asks again.
+#[test]
+fn a_client_that_has_much_to_take_may_ask_late() {
+    let server = TestServer::with(|config| {
+        config.socketio.ping_interval = Duration::from_secs(1);
+        config.socketio.ping_timeout = Duration::from_secs(2);
+    });
+    let link = slow_link(server.address(), 150_000);
+    let mut client = Client::connect(link, Kind::V3_WEBSOCKET);
+    for payload in large_events() {
+        server.dispatcher().broadcast("e", &payload).unwrap();
+    }
+    client.send("2");
+    // Behind the event that is under way, and before those that wait.
+    let order: Vec<_> = (0..5).map(|_| client.receive().expect("more").len()).collect();
+    assert_eq!(order.iter().position(|bytes| *bytes == 1), Some(1), "{order:?}");
+}
+
 #[test]
 fn a_heartbeat_waits_for_a_client_that_has_much_to_take() {
     let server = TestServer::with(|config| {
