@@ -339,13 +339,13 @@ fn listen(config: &Config) -> Result<(Vec<std::net::TcpListener>, SocketAddr), S
 }
 
 /// How many bytes may wait for all connections together.
-fn backlog_limit(config: &Config) -> usize {
+pub(crate) fn backlog_limit(config: &Config) -> usize {
     config.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
 }
 
 /// How many connections may be open: what the operator said, or what the descriptors allow. The
 /// soft limit of descriptors is raised to the hard one first, as servers do.
-fn connection_limit(config: &Config) -> usize {
+pub(crate) fn connection_limit(config: &Config) -> usize {
     if let Some(limit) = config.limits.connections {
         return limit;
     }

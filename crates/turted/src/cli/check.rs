@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print, warn_of};
 use crate::config::{self, Sources};
+use crate::server::connection_limit;
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     match config::load(sources) {
         Ok(loaded) => {
             warn_of(&loaded);
-            print(loaded.effective().as_bytes())
+            let memory = config::show_memory(&loaded.config, connection_limit(&loaded.config));
+            print((loaded.effective() + &memory).as_bytes())
         }
         Err(error) => {
             complain(error);

@@ -17,6 +17,7 @@ mod resolve;
 mod settings;
 mod show;
 mod suggest;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod transports;
@@ -33,6 +34,8 @@ pub use model::{
     Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
     Recovery, Tls, TrustedProxies,
 };
+pub use sum::MemoryPart;
+pub(crate) use sum::show as show_memory;
 pub use transports::{SockJs, SocketIo, Sse, WebSocket};
 pub(crate) use units::parse_duration;
 

@@ -4,6 +4,7 @@
 //! The program runs as a child: in a program of tests another allocator counts. Its memory is the peak of
 //! what is resident, above what was so before.
 
+mod all;
 mod unread;
 
 use std::io::Write;

@@ -1,0 +1,100 @@
+//! How much memory a server takes at most: the sum of what its limits bound.
+//! `docs/configuration.md` has the same table; a test compares.
+
+use std::fmt::Write as _;
+
+use turted_core::limits::NAME_BYTES_MAX;
+
+use super::model::Config;
+
+/// The program, its libraries, the admin listener, the files of `assets_dir`, log lines that wait.
+const PROGRAM_BYTES: usize = 64 << 20;
+/// The fan-out of a worker (8 MB of links, 6 MB of frames, 16 MiB in them), its buffers and tables.
+const WORKER_BYTES: usize = 40 << 20;
+/// A connection until its first answer: two buffers of hyper's. As a stream it takes 1.3 kB.
+const CONNECTION_BYTES: usize = 20_000;
+/// What TLS needs beside it, and HTTP/2 with all of its streams: 100 of 8 kB, and a window of 256 KiB.
+const TLS_BYTES: usize = 60_000;
+const HTTP2_BYTES: usize = 100 * 8_000 + (256 << 10);
+/// A session that lives by requests, and the place it has.
+const SESSION_BYTES: usize = 2_000;
+/// A name in the registry with its places in two tables.
+const NAME_BYTES: usize = NAME_BYTES_MAX + 200;
+/// An address that guessed wrong, in one of three tables.
+const ADDRESS_BYTES: usize = 3 * 120;
+
+/// One part of the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPart {
+    /// What takes it.
+    pub what: &'static str,
+    /// How much at most.
+    pub bytes: usize,
+}
+
+impl Config {
+    /// What a server with so many connections at most takes at most, by parts. The kernel's buffers for
+    /// sockets come on top: up to 66 kB for a client that does not read.
+    #[must_use]
+    pub fn memory_parts(&self, connections: usize) -> Vec<MemoryPart> {
+        let (limits, recovery) = (&self.limits, &self.recovery);
+        let backlogs = crate::server::backlog_limit(self);
+        let tls = if self.tls.is_some() { TLS_BYTES + HTTP2_BYTES } else { 0 };
+        let names = limits.channels_per_connection + limits.users_per_connection;
+        // Sessions that live by requests outlive their connections: there may be as many again.
+        let clients = connections.saturating_mul(2);
+        let part = |what, count: usize, each: usize| MemoryPart { what, bytes: count.saturating_mul(each) };
+        vec![
+            part("program", 1, PROGRAM_BYTES),
+            part("workers", self.workers, WORKER_BYTES),
+            part("connections", connections, CONNECTION_BYTES + tls),
+            part("unfinished messages", connections, limits.message_bytes),
+            part("sessions", clients, SESSION_BYTES),
+            part("users and channels", clients, names.saturating_mul(NAME_BYTES)),
+            part("backlogs", 1, backlogs),
+            part("request bodies", 1, limits.bodies_bytes),
+            part("inboxes", 1, limits.inbox_bytes),
+            part("log", 1, if recovery.enabled { recovery.log_bytes } else { 0 }),
+            part("lost sessions", 1, if recovery.enabled { recovery.session_bytes } else { 0 }),
+            part("idempotency keys", 1, limits.idempotency_bytes),
+            part("guessers", limits.password_addresses, ADDRESS_BYTES),
+        ]
+    }
+
+    /// The sum of [`memory_parts`](Self::memory_parts), and a quarter more for what an allocator rounds up and
+    /// has not given back yet.
+    #[must_use]
+    pub fn memory_max(&self, connections: usize) -> usize {
+        let parts = self.memory_parts(connections);
+        let sum = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.bytes));
+        sum.saturating_add(sum / 4)
+    }
+}
+
+/// The sum as comments below an effective configuration.
+pub(crate) fn show(config: &Config, connections: usize) -> String {
+    let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+    let mut text = format!(
+        "\n# memory at most, with {connections} connections: {} MiB, of which\n",
+        mib(config.memory_max(connections))
+    );
+    for MemoryPart { what, bytes } in config.memory_parts(connections) {
+        let _infallible = writeln!(text, "#   {what:<20} {:>8} MiB", mib(bytes));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_names_every_part_in_its_order() {
+        let docs = include_str!("../../../../docs/configuration.md");
+        let section = docs.split_once("## Memory").expect("a section").1;
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+        let documented: Vec<_> = rows.map(|(what, _)| what).skip(1).collect();
+        let parts = Config::default().memory_parts(1);
+        assert_eq!(documented[..parts.len()], parts.iter().map(|part| part.what).collect::<Vec<_>>());
+    }
+}
