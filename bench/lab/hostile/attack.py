@@ -13,8 +13,8 @@ CONNECTION_BYTES, TLS_BYTES = 20_000, 60_000
 PER_BYTE = 20
 # Pools that a worker fills once, and what honest clients take meanwhile.
 SLACK_BYTES = 6_000_000
-# Of each byte that a backend pushes: in the log, in an inbox on the way, and as a frame of two wires.
-PER_PUSHED_BYTE = 4
+# Of what a backend pushes: in the log, in an inbox on the way, and as a frame of two wires.
+PUSHED_COPIES = 4
 # An unread answer may stay for limits.outbox_stall, or a body for its time; then looks at timers, and the allocator.
 HELD_SECONDS, SETTLED_SECONDS = 20, 20
 
@@ -27,7 +27,7 @@ class Attack:
         self.lines, self.gone = [], 0
         self.connections = self.pushed = 0
         self.checks, self.notes = [], []
-        self.bound = None
+        self.bound, self.copies = None, PUSHED_COPIES
         self.others = Others(target, headers)
         self.before = None
         self.backend = None
@@ -82,7 +82,7 @@ class Attack:
     def allowed(self):
         """What the server may take: never more than the bound, if one is stated."""
         each = CONNECTION_BYTES + (TLS_BYTES if self.target.is_tls else 0)
-        shares = self.connections * each + self.sent_since() * PER_BYTE + self.pushed * PER_PUSHED_BYTE
+        shares = self.connections * each + self.sent_since() * PER_BYTE + self.pushed * self.copies
         return SLACK_BYTES + (min(self.bound, shares) if self.bound is not None else shares)
 
     def gained(self):

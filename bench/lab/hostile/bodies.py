@@ -7,8 +7,8 @@ PUSHES, PUSH_BYTES = 300, 1_040_000
 TINY_CONNECTIONS, TINY_BODY_BYTES = 4, 1_000_000
 # How long all of them may take to be sent.
 SEND_SECONDS = 12
-# What all bodies that are being read may take together.
-ALL_BODIES_BYTES = 64 * 1024 * 1024
+# limits.bodies_bytes, in buffers that double.
+ALL_BODIES_BYTES = 2 * 64 * 1024 * 1024
 
 
 def unfinished(attack):

@@ -56,7 +56,7 @@ INPUTS = {
     ),
     "echo": Input("40 x 100 ECHO of 60 kB, never read", readers.echoes, wanted=BACKLOG, felt_max=20, may_refuse=True),
     "own-frames": Input("2,000 users, 2 x 100 kB for each alone, never read", readers.own_frames, wanted=BACKLOG, felt_max=20, may_refuse=True),
-    "stalled": Input("100 stalled clients of five wires, 20 broadcasts of 1 MB", readers.stalled, wanted=BACKLOG),
+    "stalled": Input("100 stalled clients of five wires, 12 broadcasts of 1 MB", readers.stalled, wanted=BACKLOG),
     "large-events": Input("6 pushes of 400 kB, 6 of 600 kB to who reads", readers.large_events),
     "h2-ping": Input("PING of HTTP/2 for 5 s", floods.pings, **HTTP2),
     "h2-ping-unread": Input("the same, answers unread", floods.pings_unread, **HTTP2),

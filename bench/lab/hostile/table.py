@@ -71,8 +71,8 @@ def section(results, command):
 TEXT = """\
 What strangers send to make the server hold memory or work, each against a server of its own with one worker. Memory is the peak of
 resident memory above what it was before, and what is allowed: 20 kB for each connection, 60 kB more for one over TLS, 20 bytes for each byte
-that was sent, 4 for each byte that a backend pushed, and 6 MB for pools that fill once; where a limit is stated, no more than that limit (a common bound of backlogs of
-64 MiB, the log, bodies being read). Meanwhile an honest client pushes and receives, and new clients connect, from another address: how long
+that was sent, 4 for each byte that a backend pushed, and 6 MB for pools that fill once; where a limit is stated, no more than that limit (`limits.backlog_bytes`, here 64 MiB, and a fifth
+more for the sizes that the allocator has; the log; `limits.bodies_bytes` in buffers that double; a message of each connection that is not whole yet). Meanwhile an honest client pushes and receives, and new clients connect, from another address: how long
 either took at most, all its tries counted. After each input the server must be alive, and must have forgotten everything: no connection
 left, nothing in an outbox. Where the strangers stay connected the server must let go of them by itself. `NO` says what does not hold."""
 
