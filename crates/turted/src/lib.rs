@@ -9,7 +9,6 @@ mod attempts;
 pub mod authenticator;
 mod backlogs;
 pub mod banner;
-mod bench;
 mod census;
 pub mod cli;
 mod commands;

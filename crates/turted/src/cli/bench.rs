@@ -13,14 +13,14 @@ use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{EXIT_USAGE, Variables, complain, print};
-use crate::bench::plan::{
+use crate::config::{Secret, parse_duration};
+use turted_bench::plan::{
     CHANNEL, CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
     PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target,
 };
-use crate::bench::report::Report;
-use crate::bench::transport::Transport;
-use crate::bench::{self, Progress, STAMP_BYTES};
-use crate::config::{Secret, parse_duration};
+use turted_bench::report::Report;
+use turted_bench::transport::Transport;
+use turted_bench::{self as bench, Progress, STAMP_BYTES};
 
 /// Arguments of `turted bench`.
 #[derive(Debug, Args)]

@@ -3,6 +3,14 @@
 //!
 //! Not here: the meaning of each key for operators (`docs/configuration.md`) and the flags
 //! themselves (`cli`).
+//!
+//! | file | what |
+//! |---|---|
+//! | `settings`, `value`, `units` | every key once; kinds of values; units |
+//! | `model`, `transports`, `defaults` | the validated configuration, and what it is without any |
+//! | `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
+//! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
+//! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
 
 mod channels;
 mod collect;

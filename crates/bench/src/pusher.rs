@@ -46,13 +46,17 @@ pub(crate) struct Pushed {
 
 /// Why a run ended.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PushError {
+pub enum PushError {
+    /// The connection broke.
     #[error("cannot push: {0}")]
     Io(#[from] std::io::Error),
+    /// The answer is no HTTP.
     #[error("cannot push: {0}")]
     Http(#[from] hyper::Error),
+    /// The server refused a push: the status, and its text.
     #[error("a push was answered {0}: {1}")]
     Refused(StatusCode, String),
+    /// The server did not answer in time.
     #[error("a push was not answered within {} s", ANSWER_WAIT_MAX.as_secs())]
     Slow,
 }

@@ -9,104 +9,139 @@ use super::process::Cpu;
 
 /// What a run found. Times of the server are missing without its process.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
-    pub(crate) connects: Connects,
+pub struct Report {
+    /// How connections opened.
+    pub connects: Connects,
+    /// How connections opened and closed, if they did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) churn: Option<Churn>,
-    pub(crate) load: LoadReport,
+    pub churn: Option<Churn>,
+    /// How dispatches arrived.
+    pub load: LoadReport,
+    /// What the server used.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) server: Option<ServerReport>,
+    pub server: Option<ServerReport>,
     /// The first reason why a connection failed or ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) complaint: Option<String>,
+    pub complaint: Option<String>,
 }
 
 /// How connections opened.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Connects {
-    pub(crate) opened: usize,
-    pub(crate) failed: usize,
-    pub(crate) per_second: f64,
+pub struct Connects {
+    /// Connections that opened.
+    pub opened: usize,
+    /// Connections that did not.
+    pub failed: usize,
+    /// Connections per second.
+    pub per_second: f64,
     /// The server's CPU time for one connection that joins its channel.
-    pub(crate) cpu_us: Option<f64>,
-    pub(crate) cpu_user_us: Option<f64>,
+    pub cpu_us: Option<f64>,
+    /// The part of it outside the kernel.
+    pub cpu_user_us: Option<f64>,
 }
 
 /// How connections opened and closed.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Churn {
-    pub(crate) cycles: usize,
-    pub(crate) failed: usize,
-    pub(crate) per_second: f64,
+pub struct Churn {
+    /// Connections that were opened and closed.
+    pub cycles: usize,
+    /// Connections that did not.
+    pub failed: usize,
+    /// Connections per second.
+    pub per_second: f64,
     /// The server's CPU time for one connection from its beginning to its end.
-    pub(crate) cpu_us: Option<f64>,
-    pub(crate) rss_growth_bytes: Option<i64>,
-    pub(crate) descriptors_growth: Option<i64>,
+    pub cpu_us: Option<f64>,
+    /// Resident memory that was left.
+    pub rss_growth_bytes: Option<i64>,
+    /// File descriptors that were left.
+    pub descriptors_growth: Option<i64>,
 }
 
 /// How dispatches arrived.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct LoadReport {
-    pub(crate) seconds: f64,
-    pub(crate) pushes: u64,
+pub struct LoadReport {
+    /// How long was pushed.
+    pub seconds: f64,
+    /// Pushes that were accepted.
+    pub pushes: u64,
     /// Pushes the server had no room for.
-    pub(crate) pushes_refused: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) deliveries_per_second: f64,
-    pub(crate) lost: u64,
-    pub(crate) disordered: u64,
-    pub(crate) duplicated: u64,
+    pub pushes_refused: u64,
+    /// Events that arrived.
+    pub deliveries: u64,
+    /// Events that arrived per second.
+    pub deliveries_per_second: f64,
+    /// Events that did not arrive.
+    pub lost: u64,
+    /// Events that arrived behind a later one.
+    pub disordered: u64,
+    /// Events that arrived more than once.
+    pub duplicated: u64,
     /// Events nobody here pushed.
-    pub(crate) strange: u64,
+    pub strange: u64,
     /// Connections that the server ended although they read.
-    pub(crate) ended: usize,
-    pub(crate) stalled: usize,
-    pub(crate) stalled_failed: usize,
+    pub ended: usize,
+    /// Connections that did not read.
+    pub stalled: usize,
+    /// Connections that were not to read and did not open.
+    pub stalled_failed: usize,
     /// Connections that did not read and that the server ended.
-    pub(crate) stalled_cut: usize,
+    pub stalled_cut: usize,
     /// Nothing was delivered any more before the time was over.
-    pub(crate) gave_up: bool,
-    pub(crate) latency: Latency,
+    pub gave_up: bool,
+    /// How long deliveries took.
+    pub latency: Latency,
 }
 
 /// From the time a push was due to the arrival at a client, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
-    pub(crate) p999_us: f64,
-    pub(crate) max_us: f64,
+pub struct Latency {
+    /// The median.
+    pub p50_us: f64,
+    /// What 1 in 100 exceeds.
+    pub p99_us: f64,
+    /// What 1 in 1,000 exceeds.
+    pub p999_us: f64,
+    /// The longest.
+    pub max_us: f64,
 }
 
 /// What the server used.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct ServerReport {
+pub struct ServerReport {
     /// From the first push to the last delivery.
-    pub(crate) cpu: Cpu,
+    pub cpu: Cpu,
     /// Cores in use meanwhile.
-    pub(crate) cores: f64,
-    pub(crate) cpu_us_per_delivery: Option<f64>,
-    pub(crate) cpu_us_per_push: Option<f64>,
+    pub cores: f64,
+    /// CPU time of one delivery.
+    pub cpu_us_per_delivery: Option<f64>,
+    /// CPU time of one push with its deliveries.
+    pub cpu_us_per_push: Option<f64>,
     /// Resident memory between a tenth of the connections and all of them, for each.
-    pub(crate) bytes_per_connection: Option<f64>,
-    pub(crate) rss: Memory,
-    pub(crate) descriptors_before: usize,
-    pub(crate) descriptors_after: usize,
+    pub bytes_per_connection: Option<f64>,
+    /// Resident memory.
+    pub rss: Memory,
+    /// File descriptors before the first connection.
+    pub descriptors_before: usize,
+    /// File descriptors after the last connection closed.
+    pub descriptors_after: usize,
 }
 
 /// Resident memory at points of the run.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Memory {
-    pub(crate) before: u64,
-    pub(crate) connected: u64,
-    pub(crate) loaded: u64,
+pub struct Memory {
+    /// Before the first connection.
+    pub before: u64,
+    /// When all were connected.
+    pub connected: u64,
+    /// When all was delivered.
+    pub loaded: u64,
     /// After the last connection closed.
-    pub(crate) after: u64,
+    pub after: u64,
 }
 
 impl Report {
     /// Whether everything arrived where it should, once and in order.
-    pub(crate) fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         let load = &self.load;
         let wrong = load.lost + load.disordered + load.duplicated + load.strange;
         let churn_failed = self.churn.map_or(0, |churn| churn.failed);
@@ -117,13 +152,13 @@ impl Report {
 
 /// `part` of each of `count`; nothing if there are none.
 #[expect(clippy::cast_precision_loss, reason = "a report has four digits")]
-pub(crate) fn each(part: f64, count: u64) -> Option<f64> {
+pub fn each(part: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| part / count as f64)
 }
 
 /// Events per second.
 #[expect(clippy::cast_precision_loss, reason = "a report has four digits")]
-pub(crate) fn rate(count: u64, time: Duration) -> f64 {
+pub fn rate(count: u64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
 

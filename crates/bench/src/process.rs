@@ -18,14 +18,17 @@ pub(crate) struct Usage {
 
 /// CPU time between two looks.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Cpu {
-    pub(crate) user_us: f64,
-    pub(crate) system_us: f64,
+pub struct Cpu {
+    /// Outside the kernel, in microseconds.
+    pub user_us: f64,
+    /// In the kernel, in microseconds.
+    pub system_us: f64,
 }
 
 impl Cpu {
     /// User and system time.
-    pub(crate) fn total_us(self) -> f64 {
+    #[must_use]
+    pub fn total_us(self) -> f64 {
         self.user_us + self.system_us
     }
 }

@@ -7,12 +7,12 @@ mod board;
 mod client;
 mod fleet;
 mod histogram;
-pub(crate) mod plan;
+pub mod plan;
 mod process;
 mod pusher;
-pub(crate) mod report;
+pub mod report;
 mod stamp;
-pub(crate) mod transport;
+pub mod transport;
 
 use std::io;
 use std::sync::Arc;
@@ -30,10 +30,12 @@ use tokio_util::task::TaskTracker;
 use board::Board;
 use fleet::{Orders, Tally, Wanted};
 use plan::{Load, OUTSTANDING_MAX, Plan};
-use process::{Cpu, Usage};
-use pusher::{PushError, Pushed, Pusher};
+pub use process::Cpu;
+use process::Usage;
+pub use pusher::PushError;
+use pusher::{Pushed, Pusher};
 use report::{Churn, Connects, Latency, LoadReport, Memory, Report, ServerReport, each, rate};
-pub(crate) use stamp::STAMP_BYTES;
+pub use stamp::STAMP_BYTES;
 
 /// Descriptors for everything but connections.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -50,7 +52,7 @@ const CONNECT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Progress {
+pub enum Progress {
     /// Connections are being opened: so many of so many.
     Connecting(usize, usize),
     /// Dispatches are pushed: so much of the time is over.
@@ -59,19 +61,30 @@ pub(crate) enum Progress {
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BenchError {
+pub enum BenchError {
+    /// The operating system refuses a thread or a runtime.
     #[error("cannot start the generator: {0}")]
     Start(#[source] io::Error),
+    /// The connections need more file descriptors than there are.
     #[error(
         "{wanted} connections need more than {limit} file descriptors; raise the hard limit (ulimit -Hn)"
     )]
-    Descriptors { wanted: usize, limit: u64 },
+    Descriptors {
+        /// Connections of the plan.
+        wanted: usize,
+        /// File descriptors that this program may have.
+        limit: u64,
+    },
+    /// There is no such process, or it is somebody else's.
     #[error("cannot read /proc/{0}: {1}")]
     Process(u32, #[source] io::Error),
+    /// The server accepts no more connections.
     #[error("no connection became ready for {} s", CONNECT_WAIT_MAX.as_secs())]
     Stuck,
+    /// A push failed.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// A thread panicked.
     #[error("a thread of the generator has ended")]
     Thread,
 }
@@ -81,7 +94,7 @@ pub(crate) enum BenchError {
 /// # Errors
 /// The generator cannot run here, or the server cannot be pushed to. Losses are no error but part
 /// of the report.
-pub(crate) fn run(plan: Plan, progress: impl FnMut(Progress)) -> Result<Report, BenchError> {
+pub fn run(plan: Plan, progress: impl FnMut(Progress)) -> Result<Report, BenchError> {
     raise_descriptors(plan.clients.reading + plan.clients.stalled + plan.pushers)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(BenchError::Start)?;

@@ -9,7 +9,7 @@ const MARK: u8 = b'~';
 /// Hexadecimal: enough for any `u32`.
 const NUMBER_DIGITS: usize = 8;
 /// Bytes of a stamp and its quotes: the shortest payload.
-pub(crate) const STAMP_BYTES: usize = 1 + NUMBER_DIGITS + 2;
+pub const STAMP_BYTES: usize = 1 + NUMBER_DIGITS + 2;
 
 /// Which dispatch this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::plan::CHANNEL;
 
 /// What clients connect with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// Socket.IO over WebSocket, version 4 of Engine.IO
     #[value(name = "socketio")]
     SocketIo,
@@ -46,7 +46,8 @@ pub(crate) struct Destination<'a> {
 
 impl Transport {
     /// Where turted has it by default.
-    pub(crate) fn default_path(self) -> &'static str {
+    #[must_use]
+    pub fn default_path(self) -> &'static str {
         match self {
             Self::SocketIo => "/socket.io/",
             Self::WebSocket => "/ws",
