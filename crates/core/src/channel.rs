@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
+use crate::json::{self, Kind};
 use crate::limits::CHANNEL_GRANTS_MAX;
 use crate::name::{Name, NameRefusal};
 
@@ -97,6 +100,40 @@ impl Grants {
         Ok(Self(Some(patterns).filter(|patterns| !patterns.is_empty())))
     }
 
+    /// Reads a list in the shapes that backends write: an array, an object of which only the values count
+    /// (PHP writes arrays with gaps so), or null for none (Go writes an empty slice so). The items are strings,
+    /// or integers for their decimal text, as in the targets of a push. A lone string is no list: it may be
+    /// many names with spaces between.
+    ///
+    /// ```
+    /// use serde_json::value::RawValue;
+    /// use turted_core::{channel::Grants, name::Name};
+    /// let list: Box<RawValue> = serde_json::from_str(r#"{"0":"chat","2":"news.*"}"#)?;
+    /// assert!(Grants::read(&list).unwrap().cover(&Name::new("news.1").unwrap()));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// It is no list, one of its items is no pattern, or there are more than [`CHANNEL_GRANTS_MAX`].
+    pub fn read(list: &RawValue) -> Result<Self, GrantRefusal> {
+        match Kind::of(list) {
+            Kind::Null => return Ok(Self::default()),
+            Kind::Array | Kind::Object => {}
+            Kind::Bool | Kind::Number | Kind::Text => return Err(GrantRefusal::NoList),
+        }
+        let (mut patterns, mut is_sound) = (Vec::new(), true);
+        let syntax = json::each(list.get(), |_, item| {
+            let text = json::integer(item).map(Into::into).or_else(|| json::text(item));
+            is_sound &= text.is_some();
+            // One more than may be is enough to know that there are too many.
+            patterns.extend(text.filter(|_| patterns.len() <= CHANNEL_GRANTS_MAX));
+        });
+        match syntax.is_ok() && is_sound {
+            true => Self::parse(&patterns),
+            false => Err(GrantRefusal::NoList),
+        }
+    }
+
     /// About what they take in memory if nobody shares them.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -119,6 +156,9 @@ impl Grants {
 /// Why a list of channels grants nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantRefusal {
+    /// It is no list of strings.
+    #[error("no list of strings")]
+    NoList,
     /// There are more than [`CHANNEL_GRANTS_MAX`].
     #[error("more than {CHANNEL_GRANTS_MAX} channels")]
     TooMany,
@@ -215,6 +255,26 @@ mod tests {
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_list_of_channels_is_read_as_php_and_go_write_it() {
+        let read = |json: &str| Grants::read(&serde_json::from_str::<Box<RawValue>>(json).unwrap());
+        let expected = Grants::parse(&["p.a", "p.b"]);
+        for list in [r#"["p.a","p.b"]"#, r#"{"0":"p.a","2":"p.b"}"#, r#"{"a":"p.a","b":"p.b"}"#] {
+            assert_eq!(read(list), expected, "{list}");
+        }
+        assert_eq!(read(r#"[7,{}]"#), Err(GrantRefusal::NoList));
+        assert_eq!(read("[7]"), Grants::parse(&["7"]), "PHP sends ids as numbers");
+        for none in ["null", "[]", "{}"] {
+            assert_eq!(read(none), Ok(Grants::default()), "{none}");
+        }
+        for other in [r#""p.a""#, "7", "true", r#"{"p.a":true}"#, "[null]", r#"[["p.a"]]"#, "[1.5]"] {
+            assert_eq!(read(other), Err(GrantRefusal::NoList), "{other}");
+        }
+        let list = |count: usize| format!("[{}]", vec![r#""c""#; count].join(","));
+        assert!(read(&list(CHANNEL_GRANTS_MAX)).is_ok());
+        assert_eq!(read(&list(CHANNEL_GRANTS_MAX + 1)), Err(GrantRefusal::TooMany));
     }
 
     #[test]

@@ -109,8 +109,7 @@ impl ClaimRules {
         let Some(listed) = self.channels.as_ref().and_then(|claim| claims.get(claim)) else {
             return Ok(Grants::default());
         };
-        let listed = texts(listed).ok_or(ClaimRefusal::ChannelsNoList)?;
-        Grants::parse(&listed).map_err(ClaimRefusal::Channels)
+        Grants::read(listed).map_err(ClaimRefusal::Channels)
     }
 }
 
@@ -131,10 +130,10 @@ fn collect(payload: &str) -> Result<Claims<'_>, ClaimRefusal> {
 fn seconds(claims: &Claims<'_>, claim: &'static str) -> Result<Option<Duration>, ClaimRefusal> {
     let Some(raw) = claims.get(claim) else { return Ok(None) };
     let number: f64 = serde_json::from_str(raw.get()).map_err(|_| ClaimRefusal::NoDate(claim))?;
-    if (0.0..=SECONDS_MAX).contains(&number) {
-        Ok(Some(Duration::from_secs_f64(number)))
-    } else {
-        Err(ClaimRefusal::NoDate(claim))
+    match number {
+        _ if number > SECONDS_MAX => Err(ClaimRefusal::DateTooLate(claim)),
+        _ if number >= 0.0 => Ok(Some(Duration::from_secs_f64(number))),
+        _ => Err(ClaimRefusal::NoDate(claim)),
     }
 }
 
@@ -144,7 +143,7 @@ fn user(raw: &RawValue) -> Result<Name, ClaimRefusal> {
 }
 
 /// The strings of an array; `None` for everything else.
-pub(crate) fn texts(raw: &RawValue) -> Option<Vec<String>> {
+fn texts(raw: &RawValue) -> Option<Vec<String>> {
     serde_json::from_str(raw.get()).ok()
 }
 
@@ -164,9 +163,14 @@ pub enum ClaimRefusal {
     /// There is no `exp`.
     #[error("exp missing")]
     ExpMissing,
-    /// A claim is no number of seconds since 1970 before the year 10000.
+    /// A claim is no number of seconds since 1970.
     #[error("{0} is no number of seconds since 1970")]
     NoDate(&'static str),
+    /// A claim is a date after the year 9999: milliseconds, or a largest number that is to mean "never".
+    #[error(
+        "{0} is after the year 9999: it counts seconds, not milliseconds, and a token that never expires is not taken"
+    )]
+    DateTooLate(&'static str),
     /// The token was good until `exp`.
     #[error("token expired")]
     Expired,
@@ -174,16 +178,16 @@ pub enum ClaimRefusal {
     #[error("nbf is in the future")]
     NotYet,
     /// `iss` is not `auth.issuer`.
-    #[error("iss is not auth.issuer")]
+    #[error("iss is missing or not auth.issuer")]
     Issuer,
     /// `aud` is or has not `auth.audience`.
-    #[error("aud is not auth.audience")]
+    #[error("aud is missing, or neither is auth.audience nor lists it")]
     Audience,
     /// The token is for an audience, and nobody said that this is us.
-    #[error("token has an aud, but auth.audience is not set")]
+    #[error("the token has an aud, and auth.audience does not say that it is us")]
     AudienceUnset,
     /// The claim `auth.user_claim` is missing.
-    #[error("auth.user_claim: no such claim")]
+    #[error("the token has no claim auth.user_claim")]
     UserMissing,
     /// The claim `auth.user_claim` is neither a string nor an integer.
     #[error("auth.user_claim: neither a string nor an integer")]
@@ -194,10 +198,7 @@ pub enum ClaimRefusal {
     /// The client says it is somebody else than the token says.
     #[error("the token is for another user")]
     OtherUser,
-    /// The claim `auth.channels_claim` is no list of strings.
-    #[error("auth.channels_claim: no list of strings")]
-    ChannelsNoList,
-    /// The claim `auth.channels_claim` lists something else than channels.
+    /// The claim `auth.channels_claim` is no list of channels.
     #[error("auth.channels_claim: {0}")]
     Channels(#[source] GrantRefusal),
 }
@@ -242,9 +243,13 @@ mod tests {
         check(r#""exp":0"#, Err(ClaimRefusal::Expired));
         check(r#""exp":1800000001,"nbf":1800000030"#, Ok(()));
         check(r#""exp":1800000001,"nbf":1800000031"#, Err(ClaimRefusal::NotYet));
-        for exp in ["253402300800", "1800000001000", "1e400", "-1", r#""1800000060""#, "null", "true", "[]"] {
+        for exp in ["1e400", "-1", r#""1800000060""#, "null", "true", "[]"] {
             check(&format!(r#""exp":{exp}"#), Err(ClaimRefusal::NoDate("exp")));
             check(&format!(r#""exp":1800000060,"nbf":{exp}"#), Err(ClaimRefusal::NoDate("nbf")));
+        }
+        for exp in ["253402300800", "1800000001000", "9223372036854775807", "18446744073709551615", "1e300"] {
+            check(&format!(r#""exp":{exp}"#), Err(ClaimRefusal::DateTooLate("exp")));
+            check(&format!(r#""exp":1800000060,"nbf":{exp}"#), Err(ClaimRefusal::DateTooLate("nbf")));
         }
         check(r#""nbf":1"#, Err(ClaimRefusal::ExpMissing));
     }
@@ -312,12 +317,13 @@ mod tests {
         let unread = ClaimRules::default().read(payload, None, NOW).unwrap();
         assert!(unread.channels.is_empty(), "no claim was named for channels");
         for (list, refusal) in [
-            (r#""chat""#, ClaimRefusal::ChannelsNoList),
-            (r#"["chat",1]"#, ClaimRefusal::ChannelsNoList),
-            (r#"{"0":"chat"}"#, ClaimRefusal::ChannelsNoList),
-            (r#"[""]"#, ClaimRefusal::Channels(GrantRefusal::Pattern(NameRefusal::Empty))),
+            (r#""chat""#, GrantRefusal::NoList),
+            (r#"["chat",true]"#, GrantRefusal::NoList),
+            (r#"{"0":["chat"]}"#, GrantRefusal::NoList),
+            (r#"[""]"#, GrantRefusal::Pattern(NameRefusal::Empty)),
         ] {
-            assert_eq!(read(&rules(), &format!(r#","sub":"a","channels":{list}"#)), Err(refusal));
+            let refusal = Err(ClaimRefusal::Channels(refusal));
+            assert_eq!(read(&rules(), &format!(r#","sub":"a","channels":{list}"#)), refusal);
         }
         assert!(read(&rules(), r#","sub":"a","channels":[]"#).is_ok());
     }
