@@ -53,6 +53,7 @@ mod systemd;
 mod tidy;
 mod timers;
 pub mod tls;
+mod told;
 mod transport;
 mod turns;
 mod wire;

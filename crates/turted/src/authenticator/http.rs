@@ -1,8 +1,8 @@
 //! Asks the backend: POSTs what the client sent, and takes 200 with a user for a yes.
 //!
 //! `{"ident":{..},"transport":"socketio","address":"192.0.2.7"}` goes out;
-//! `{"user":"alice","channels":["news.*"]}` comes back, `channels` only if it likes. Everything
-//! else is a no. Nothing is followed or looked up that the answer names.
+//! `{"user":"alice","channels":["news.*"]}` comes back, `channels` only if it likes. 401 and 403 are a no, everything
+//! else is no verdict. Nothing is followed or looked up that the answer names.
 
 use std::error::Error;
 use std::fmt;
@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use turted_core::auth::{IdentRefusal, Identity, Verified};
-use turted_core::channel::Grants;
+use turted_core::channel::{GrantRefusal, Grants};
 use turted_core::command::UserField;
 use turted_core::limits::VERDICT_BYTES_MAX;
 
@@ -82,13 +82,20 @@ struct Question<'a> {
 struct Answer<'a> {
     #[serde(borrow)]
     user: &'a RawValue,
-    channels: Option<Vec<String>>,
+    #[serde(borrow)]
+    channels: Option<&'a RawValue>,
 }
 
 impl HttpAuthenticator {
     /// Asks at `url`, and keeps at most `most` connections.
     pub(super) fn new(url: HttpUrl, most: usize) -> Self {
         Self { url, idle: Arc::new(Idle { senders: Mutex::default(), most }) }
+    }
+
+    /// The address without its query, which may hold a secret.
+    pub(super) fn shown_url(&self) -> String {
+        let path = self.url.target().split('?').next().unwrap_or_default();
+        format!("http://{}{path}", self.url.authority())
     }
 
     /// Asks once. Takes as long as the backend does: the caller has to bound it.
@@ -171,9 +178,8 @@ async fn body(response: Response<Incoming>) -> Result<Bytes, HttpFailure> {
 
 fn read(answer: &[u8], named: Option<&UserField>) -> Result<Verified, HttpFailure> {
     let answer: Answer<'_> = serde_json::from_slice(answer).map_err(|_| HttpFailure::Malformed)?;
-    let user = UserField::decode(answer.user).map_err(|_| HttpFailure::Malformed)?;
-    let listed = answer.channels.unwrap_or_default();
-    let channels = Grants::parse(&listed).map_err(|_| HttpFailure::Malformed)?;
+    let user = UserField::decode(answer.user).map_err(|_| HttpFailure::User)?;
+    let channels = answer.channels.map_or(Ok(Grants::default()), Grants::read)?;
     let identity = match named {
         Some(named) if named.name == user.name => Identity::from(named),
         _ => Identity::from(&user),
@@ -194,20 +200,27 @@ pub(super) enum HttpFailure {
     TooLong,
     #[error("the answer is not {{\"user\": name, \"channels\": [names]}}")]
     Malformed,
-    #[error("the backend answered {0}")]
+    #[error("the user of the answer is no name")]
+    User,
+    #[error("the channels of the answer: {0}")]
+    Channels(#[from] GrantRefusal),
+    #[error("the backend answered {0}: 200 is a yes, 401 and 403 are a no")]
     Status(StatusCode),
 }
 
 impl HttpFailure {
     /// Whether the backend said no, as opposed to nothing of use.
     fn is_refusal(&self) -> bool {
-        matches!(self, Self::Status(status) if status.is_client_error())
+        // 404, 408, 419 and 429 come from backends that are broken, busy or not deployed yet.
+        matches!(self, Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
     /// Passes on a failure that somebody must look after, with its cause.
     pub(super) fn unless_refused(&self, note: impl FnOnce(&dyn fmt::Display)) {
         match self.source() {
             _ if self.is_refusal() => {}
+            // Its text has the cause already.
+            Some(_) if matches!(self, Self::Channels(_)) => note(self),
             Some(cause) => note(&format_args!("{self}: {cause}")),
             None => note(self),
         }

@@ -16,7 +16,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -29,6 +28,7 @@ use turted_core::command::Ident;
 
 use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::{ClientAuth, Config};
+use crate::told::Told;
 use crate::worker::Worker;
 use http::HttpAuthenticator;
 
@@ -134,6 +134,14 @@ enum Verifier {
 }
 
 impl Verifier {
+    /// Who it is, for the log.
+    fn describe(&self) -> String {
+        match self {
+            Self::Http(http) => http.shown_url(),
+            Self::Core(_) | Self::Jwt(_) | Self::Custom(_) => "the authenticator of this program".to_owned(),
+        }
+    }
+
     /// Whether nobody guesses what it wants to see. What others want to see, nobody here knows.
     fn is_strong(&self) -> bool {
         match self {
@@ -147,15 +155,13 @@ impl Verifier {
 /// Verifies every IDENT of a node.
 pub(crate) struct Gate {
     verifier: Verifier,
-    /// Whether a right IDENT passes although its address was wrong too often.
-    is_strong: bool,
     timeout: Duration,
     /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
     /// queue is no longer than there are connections.
     places: Semaphore,
     wrong: Attempts,
-    /// Whether the last one asked gave no verdict, so that the log tells it once.
-    failing: AtomicBool,
+    /// That somebody who was asked gave no verdict.
+    failure: Told,
 }
 
 impl fmt::Debug for Gate {
@@ -181,12 +187,11 @@ impl Gate {
             }
         };
         Self {
-            is_strong: verifier.is_strong(),
             verifier,
             timeout: auth.timeout,
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
             wrong: Attempts::new(AttemptLimits::of(config, limits.wrong_idents)),
-            failing: AtomicBool::new(false),
+            failure: Told::default(),
         }
     }
 
@@ -203,7 +208,7 @@ impl Gate {
     /// Decides who `visitor` is, who sent `ident`.
     pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         let address = visitor.address;
-        if !self.is_strong && self.wrong.blocked(address, Instant::now()).is_some() {
+        if !self.verifier.is_strong() && self.wrong.blocked(address, Instant::now()).is_some() {
             return Verdict::Now(Err(IdentRefusal::TooManyWrong));
         }
         let judge = |result| match ident.is_guess() {
@@ -260,7 +265,7 @@ impl Gate {
         address: IpAddr,
         result: Result<Verified, IdentRefusal>,
     ) -> Result<Verified, IdentRefusal> {
-        let passes = self.is_strong && result.is_ok();
+        let passes = result.is_ok() && self.verifier.is_strong();
         match passes || self.wrong.blocked(address, Instant::now()).is_none() {
             true => result,
             false => Err(IdentRefusal::TooManyWrong),
@@ -291,18 +296,24 @@ impl Gate {
             self.note_failure(&"no answer within auth.timeout");
             return Err(IdentRefusal::Unavailable);
         };
-        if answer != Err(IdentRefusal::Unavailable) && self.failing.swap(false, Ordering::Relaxed) {
-            tracing::warn!("the authenticator answers again");
+        if answer != Err(IdentRefusal::Unavailable)
+            && let Some(failures) = self.failure.is_over()
+        {
+            let asked = self.verifier.describe();
+            tracing::warn!(asked, failures, "an IDENT has a verdict again");
         }
         answer
     }
 
-    /// Tells the operator, once until it works again.
+    /// Tells the operator, now and then.
     fn note_failure(&self, failure: &dyn fmt::Display) {
-        if self.failing.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%failure, "the authenticator gives no verdict");
-        } else {
-            tracing::warn!(%failure, "the authenticator gives no verdict: every IDENT is refused until it does");
+        let asked = self.verifier.describe();
+        match self.failure.again(Instant::now()) {
+            Some(since_last) => tracing::warn!(
+                asked, %failure, since_last,
+                "no verdict about an IDENT: its client is told to try again, and it is counted for nobody"
+            ),
+            None => tracing::debug!(asked, %failure, "no verdict about an IDENT"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use turted::authenticator::{Algorithm, JwtKey};
+use turted::authenticator::{Algorithm, JwtKeys};
 use turted::config::{ClientAuth, Secret};
 
 use crate::backend::{Backend, yes};
@@ -53,10 +53,11 @@ fn keys_and_what_clients_show_reach_no_log_no_reply_and_no_debug_output() {
             replies.push_str(&client.packet());
         }
     }
-    let refusal = JwtKey::new(Algorithm::RS256, Secret::from("canary")).unwrap_err();
+    let refusal = JwtKeys::new(Algorithm::RS256, Secret::from("canary")).unwrap_err();
     assert!(!format!("{refusal} {refusal:?} {:?}", Secret::from(HMAC_SECRET)).contains("canary"));
     let logged = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("token refused") && logged.contains("gives no verdict"), "{logged}");
+    assert!(logged.contains("token refused") && logged.contains("no verdict about an IDENT"), "{logged}");
     assert!(!logged.contains("canary"), "{logged}");
+    assert!(logged.contains("/auth\"") && !logged.contains("app=1"), "a query may hold a secret: {logged}");
     assert!(!replies.contains("canary"), "{replies}");
 }

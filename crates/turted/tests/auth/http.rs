@@ -159,7 +159,14 @@ fn a_no_is_not_verified_and_nonsense_is_not_now() {
     let cases: Vec<(&str, String)> = vec![
         (no, status("401 Unauthorized", "")),
         (no, status("403 Forbidden", r#"{"user":"alice"}"#)),
-        (no, status("404 Not Found", r#"{"user":"alice"}"#)),
+        (NOT_NOW, status("400 Bad Request", "")),
+        (NOT_NOW, status("404 Not Found", r#"{"user":"alice"}"#)),
+        (NOT_NOW, status("405 Method Not Allowed", "")),
+        (NOT_NOW, status("408 Request Timeout", "")),
+        (NOT_NOW, status("419 Page Expired", "")),
+        (NOT_NOW, status("422 Unprocessable Content", "")),
+        (NOT_NOW, status("429 Too Many Requests", "")),
+        (NOT_NOW, status("503 Service Unavailable", "")),
         (NOT_NOW, status("500 Internal Server Error", r#"{"user":"alice"}"#)),
         (NOT_NOW, status("204 No Content", "")),
         (NOT_NOW, status("201 Created", r#"{"user":"alice"}"#)),
@@ -175,7 +182,8 @@ fn a_no_is_not_verified_and_nonsense_is_not_now() {
         (NOT_NOW, yes(r#"{"user":"alice","user":"bob"}"#)),
         (NOT_NOW, yes(r#"{"user":"alice"}}"#)),
         (NOT_NOW, yes(r#"{"user":"alice","channels":"news"}"#)),
-        (NOT_NOW, yes(r#"{"user":"alice","channels":[1]}"#)),
+        (NOT_NOW, yes(r#"{"user":"alice","channels":[true]}"#)),
+        (NOT_NOW, yes(r#"{"user":"alice","channels":{"news":true}}"#)),
         (NOT_NOW, yes(r#"{"user":"alice","channels":[""]}"#)),
         (NOT_NOW, name("")),
         (NOT_NOW, name("a\nb")),
@@ -197,6 +205,49 @@ fn a_no_is_not_verified_and_nonsense_is_not_now() {
         assert_eq!(client.ask("IDENT", &json!({"username": "alice"})), error(text), "{shown}");
         server.dispatcher().notify_user("alice", "SECRET", &1).unwrap();
         client.nothing();
+    }
+}
+
+#[test]
+fn a_broken_or_busy_backend_locks_nobody_out() {
+    for broken in
+        ["404 Not Found", "408 Request Timeout", "419 Page Expired", "429 Too Many Requests", "500 Oops"]
+    {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let backend = Backend::start(move |question, stream| match asked.fetch_add(1, Ordering::SeqCst) {
+            0..5 => stream.write_all(status(broken, "").as_bytes()).is_ok(),
+            _ => reply(stream, &user(&question["ident"]["username"])),
+        });
+        let mut config = config(backend.method());
+        config.limits.wrong_idents = 1;
+        let server = Server::bind(config).unwrap();
+        let mut client = Client::connect(server.address());
+        for _ in 0..5 {
+            assert_eq!(client.ask("IDENT", &json!({"username": "alice"})), error(NOT_NOW), "{broken}");
+        }
+        client.ident(&json!({"username": "alice"}), "alice");
+    }
+}
+
+#[test]
+fn channels_of_an_answer_are_read_as_php_and_go_write_them() {
+    for (list, may_join) in [
+        (r#"["p.a","p.b"]"#, true),
+        (r#"{"0":"p.a","2":"p.b"}"#, true),
+        (r#"{"first":"p.*"}"#, true),
+        ("null", false),
+        ("[]", false),
+        ("{}", false),
+    ] {
+        let answer = format!(r#"{{"user":"alice","channels":{list}}}"#);
+        let backend = Backend::start(move |_, stream| reply(stream, &answer));
+        let mut config = config(backend.method());
+        config.channels = rules(&[("p.*", Join::Claim)]);
+        let server = Server::bind(config).unwrap();
+        let mut client = Client::connect(server.address());
+        client.ident(&json!({"username": "alice"}), "alice");
+        let reply = client.ask("JOIN", &json!({"channel": "p.b"}));
+        assert_eq!(reply == joined("p.b"), may_join, "{list}: {reply:?}");
     }
 }
 
