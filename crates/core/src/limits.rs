@@ -65,6 +65,11 @@ pub const CHANNEL_GRANTS_MAX: usize = 1_000;
 /// Bytes of one JSON Web Token. Those of identity providers have 1 to 4 KiB; web servers take
 /// headers of 8 to 16 KiB, so a larger one reaches no backend either.
 pub const JWT_BYTES_MAX: usize = 16 * 1024;
+/// Keys that JSON Web Tokens may be verified with. Providers publish two or three; a token without `kid` is tried
+/// with each, at some 50 us for a signature of RSA.
+pub const JWT_KEYS_MAX: usize = 16;
+/// Bytes of a file of such keys: 16 keys of RSA 4096 as JSON Web Keys, each with its certificate, have 50 kB.
+pub const JWT_KEY_FILE_BYTES_MAX: usize = 64 * 1024;
 /// How far the clocks of whoever signs tokens and of this server may differ. With NTP they differ
 /// by milliseconds; half a minute forgives a machine whose NTP has been down for weeks.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);

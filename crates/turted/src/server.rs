@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use turted_core::limits::{BACKLOG_BYTES_MAX, DESCRIPTORS_RESERVED};
 
 use crate::admin::{Admin, Monitor};
-use crate::authenticator::{Authenticator, Gate};
+use crate::authenticator::{Authenticator, Gate, Rotation};
 use crate::backlogs::Backlogs;
 use crate::config::Config;
 use crate::conformance;
@@ -194,6 +194,12 @@ impl Server {
     #[must_use]
     pub fn certificates(&self) -> Option<Certificates> {
         self.certificates.clone()
+    }
+
+    /// The keys of JSON Web Tokens, to be reloaded; `None` if it verifies no such tokens.
+    #[must_use]
+    pub fn keys(&self) -> Option<Rotation> {
+        self.shared.gate.keys()
     }
 
     /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was

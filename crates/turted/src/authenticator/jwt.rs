@@ -1,12 +1,14 @@
-//! JSON Web Tokens: keys and signatures. What the claims must say is in [`turted_core::claims`].
+//! JSON Web Tokens: their signatures. What the claims must say is in [`turted_core::claims`].
 //!
-//! The key and the algorithm come from the configuration alone. Nothing in a token's header
-//! chooses either: `kid`, `jku`, `jwk`, `x5u` and `x5c` are not looked at.
+//! Keys and algorithm come from the configuration alone. Of a token's header `kid` chooses among these
+//! keys, where they have names; `jku`, `jwk`, `x5u` and `x5c` are not looked at.
 
 use std::collections::HashSet;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{
+    AlgorithmFamily, EncodingKey, Header, TokenData, Validation, decode, decode_header, encode,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use turted_core::auth::{IdentRefusal, Secret, Verified};
@@ -15,107 +17,17 @@ use turted_core::command::{Ident, UserField};
 use turted_core::limits::JWT_BYTES_MAX;
 use turted_core::standing::UnixTime;
 
+use super::keys::{JwtKeys, VerifyingKey};
+
 pub use jsonwebtoken::Algorithm;
-
-/// Bytes of the DER form of an RSA key of 2048 bits, the shortest that RFC 7518 3.3 allows: the
-/// modulus alone has 256.
-const RSA_DER_BYTES_MIN: usize = 256 + 8;
-/// Bytes of an uncompressed point on the curves P-256 and P-384, and of an Ed25519 key.
-const P256_POINT_BYTES: usize = 65;
-const P384_POINT_BYTES: usize = 97;
-const ED25519_KEY_BYTES: usize = 32;
-
-/// The key that signatures are verified with. `Debug` does not show it.
-#[derive(Clone, Debug)]
-pub struct JwtKey {
-    text: Secret,
-    key: DecodingKey,
-}
-
-impl PartialEq for JwtKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.key.family() == other.key.family()
-    }
-}
-
-impl Eq for JwtKey {}
-
-impl JwtKey {
-    /// The key for `algorithm`: the shared secret for HMAC, else a public key in PEM.
-    ///
-    /// # Errors
-    /// The text is no such key.
-    pub fn new(algorithm: Algorithm, text: Secret) -> Result<Self, JwtKeyRefusal> {
-        let pem = text.reveal().trim_ascii_start();
-        let is_pem = pem.starts_with("-----BEGIN ");
-        let key = match algorithm.family() {
-            AlgorithmFamily::Hmac if is_pem => return Err(JwtKeyRefusal::PemForHmac),
-            AlgorithmFamily::Hmac => DecodingKey::from_secret(text.reveal().as_bytes()),
-            _ if is_pem && pem.lines().next().is_some_and(|line| line.contains("PRIVATE")) => {
-                return Err(JwtKeyRefusal::Private);
-            }
-            _ if !pem.starts_with("-----BEGIN PUBLIC KEY-----")
-                && !pem.starts_with("-----BEGIN RSA PUBLIC KEY-----") =>
-            {
-                return Err(JwtKeyRefusal::NoPublicKey);
-            }
-            AlgorithmFamily::Rsa => public(DecodingKey::from_rsa_pem, pem)?,
-            AlgorithmFamily::Ec => public(DecodingKey::from_ec_pem, pem)?,
-            AlgorithmFamily::Ed => public(DecodingKey::from_ed_pem, pem)?,
-        };
-        let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
-        let fits = match algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => bytes > 0,
-            Algorithm::ES256 => bytes == P256_POINT_BYTES,
-            Algorithm::ES384 => bytes == P384_POINT_BYTES,
-            Algorithm::EdDSA => bytes == ED25519_KEY_BYTES,
-            _ if bytes < RSA_DER_BYTES_MIN => return Err(JwtKeyRefusal::ShortRsa),
-            _ => true,
-        };
-        if fits { Ok(Self { text, key }) } else { Err(JwtKeyRefusal::OtherKind) }
-    }
-
-    /// The text it was made of: for HMAC what tokens are signed with as well.
-    #[must_use]
-    pub fn text(&self) -> &Secret {
-        &self.text
-    }
-}
-
-fn public(
-    read: fn(&[u8]) -> jsonwebtoken::errors::Result<DecodingKey>,
-    pem: &str,
-) -> Result<DecodingKey, JwtKeyRefusal> {
-    read(pem.as_bytes()).map_err(|_| JwtKeyRefusal::OtherKind)
-}
-
-/// Why a text is not the key of an algorithm. Never carries the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JwtKeyRefusal {
-    /// A PEM key for HMAC: public keys are public, whoever knows it could sign.
-    #[error("a PEM key is no shared secret; it belongs to an RS, PS, ES or EdDSA algorithm")]
-    PemForHmac,
-    /// A private key.
-    #[error("this is a private key, which stays with whoever signs; expected its public key")]
-    Private,
-    /// No public key in PEM.
-    #[error("expected a public key in PEM: -----BEGIN PUBLIC KEY-----")]
-    NoPublicKey,
-    /// A public key of another kind than the algorithm's.
-    #[error("the key is not one of this algorithm (ES256 needs P-256, ES384 P-384, EdDSA Ed25519)")]
-    OtherKind,
-    /// An RSA key of less than 2048 bits.
-    #[error("an RSA key has at least 2048 bits")]
-    ShortRsa,
-}
 
 /// How tokens are verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtRule {
     /// The only algorithm that counts.
     pub algorithm: Algorithm,
-    /// The only key that counts, made for that algorithm.
-    pub key: JwtKey,
+    /// The only keys that count, made for that algorithm.
+    pub keys: JwtKeys,
     /// What the claims must say.
     pub claims: ClaimRules,
 }
@@ -146,7 +58,7 @@ impl JwtRule {
 
     /// Whether nobody guesses a signature: that of a shared secret only if the secret [is long](Secret::is_strong).
     pub(super) fn is_strong(&self) -> bool {
-        self.algorithm.family() != AlgorithmFamily::Hmac || self.key.text.is_strong()
+        self.algorithm.family() != AlgorithmFamily::Hmac || self.keys.text().is_strong()
     }
 
     /// The payload of a token whose signature is genuine.
@@ -154,12 +66,36 @@ impl JwtRule {
         if token.len() > JWT_BYTES_MAX {
             return Err(JwtRefusal::TooLong);
         }
-        let token = decode::<Box<RawValue>>(token, &self.key.key, &self.signature_only())?;
+        let token = self.decode(token, self.keys.all())?;
         // RFC 7515 4.1.11: a token whose extensions are not understood is not valid.
         if token.header.crit.is_some() {
             return Err(JwtRefusal::Critical);
         }
         Ok(token.claims)
+    }
+
+    /// Whether one of `keys` signed `token`, whatever it says.
+    pub(super) fn is_signed_by(&self, token: &str, keys: &[VerifyingKey]) -> bool {
+        token.len() <= JWT_BYTES_MAX && self.decode(token, keys).is_ok()
+    }
+
+    /// The token, if one of `keys` signed it: the one that it names, or one without a name; any, if it names none.
+    fn decode(&self, token: &str, keys: &[VerifyingKey]) -> Result<TokenData<Box<RawValue>>, JwtRefusal> {
+        let (named, validation) = (decode_header(token)?.kid, self.signature_only());
+        let mut refusal = JwtRefusal::UnknownKey;
+        for key in keys {
+            if key.kid.is_some() && named.is_some() && key.kid != named {
+                continue;
+            }
+            match decode(token, &key.key, &validation) {
+                Ok(token) => return Ok(token),
+                Err(error) => refusal = error.into(),
+            }
+            if refusal != JwtRefusal::Signature {
+                break;
+            }
+        }
+        Err(refusal)
     }
 
     /// Lets jsonwebtoken verify the signature, and no claims: it reads the clock itself and knows
@@ -189,9 +125,15 @@ pub enum JwtRefusal {
     /// It is not signed by the algorithm that was agreed.
     #[error("alg is not auth.algorithm")]
     Algorithm,
-    /// The signature is not of the key that was agreed.
-    #[error("wrong signature")]
+    /// The signature is not of a key that was agreed.
+    #[error("wrong signature: it is of none of the keys")]
     Signature,
+    /// It names a key that is not there.
+    #[error("its kid names no key: if keys were changed, SIGHUP reads auth.key_file again")]
+    UnknownKey,
+    /// It is signed with a key that counted before keys were read again.
+    #[error("signed with a key that was taken out of auth.key_file")]
+    FormerKey,
     /// It asks for extensions.
     #[error("crit is not supported")]
     Critical,
@@ -216,6 +158,8 @@ impl From<JwtRefusal> for IdentRefusal {
     fn from(refusal: JwtRefusal) -> Self {
         match refusal {
             JwtRefusal::Claims(refusal) => refusal.into(),
+            // It was good, and can be good no more: the client is to get a new one.
+            JwtRefusal::FormerKey => Self::Expired,
             _ => Self::NotVerified,
         }
     }

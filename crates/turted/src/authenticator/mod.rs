@@ -6,7 +6,10 @@
 //! too often is not heard for a while, unless it is right where nobody can guess.
 
 mod http;
+mod jwk;
 mod jwt;
+mod keys;
+mod rotation;
 mod url;
 
 use std::fmt;
@@ -32,7 +35,11 @@ use crate::told::Told;
 use crate::worker::Worker;
 use http::HttpAuthenticator;
 
-pub use jwt::{Algorithm, JwtKey, JwtKeyRefusal, JwtRefusal, JwtRule, SignFailure, sign};
+pub(crate) use rotation::read_key_file;
+
+pub use jwt::{Algorithm, JwtRefusal, JwtRule, SignFailure, sign};
+pub use keys::{JwtKeyRefusal, JwtKeys};
+pub use rotation::{KeysError, Rotation};
 pub use turted_core::auth::{IdentRefusal, Identity, Verified};
 pub use turted_core::channel::Grants;
 pub use turted_core::claims::ClaimRules;
@@ -128,7 +135,7 @@ pub(crate) enum Verdict {
 /// Who is asked.
 enum Verifier {
     Core(ClientAuthenticator),
-    Jwt(Box<JwtRule>),
+    Jwt(Rotation),
     Http(HttpAuthenticator),
     Custom(Arc<dyn Authenticator>),
 }
@@ -181,7 +188,7 @@ impl Gate {
                 Verifier::Core(ClientAuthenticator::Password(secret.clone()))
             }
             (None, ClientAuth::Token(rule)) => Verifier::Core(ClientAuthenticator::Token(rule.clone())),
-            (None, ClientAuth::Jwt(rule)) => Verifier::Jwt(rule.clone()),
+            (None, ClientAuth::Jwt(rule)) => Verifier::Jwt(Rotation::new((**rule).clone())),
             (None, ClientAuth::Http(url)) => {
                 Verifier::Http(HttpAuthenticator::new(url.clone(), auth.concurrency))
             }
@@ -192,6 +199,14 @@ impl Gate {
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
             wrong: Attempts::new(AttemptLimits::of(config, limits.wrong_idents)),
             failure: Told::default(),
+        }
+    }
+
+    /// The keys of JSON Web Tokens, to be read again.
+    pub(crate) fn keys(&self) -> Option<Rotation> {
+        match &self.verifier {
+            Verifier::Jwt(rotation) => Some(rotation.clone()),
+            Verifier::Core(_) | Verifier::Http(_) | Verifier::Custom(_) => None,
         }
     }
 

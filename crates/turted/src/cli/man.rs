@@ -39,7 +39,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("SIGTERM, SIGINT", "Deliver what was accepted, close connections over drain_timeout, and end."),
             ("the second of them", "End at once."),
-            ("SIGHUP", "Read the certificate and its key again."),
+            ("SIGHUP", "Read the certificate, its key and the keys of JSON Web Tokens again."),
         ],
     ),
     (

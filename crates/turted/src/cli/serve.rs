@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{EXIT_USAGE, complain, print};
+use crate::authenticator::Rotation;
 use crate::banner::banner;
 use crate::config::{self, Config, Sources};
 use crate::logging;
@@ -64,11 +65,11 @@ fn serve(config: Config) -> Result<ExitCode, ServeError> {
         let server = Server::bind(config.clone())?;
         print_aside(banner(&config, server.address(), server.admin_address()));
         systemd::ready();
-        let (stop, monitor, certificates) =
-            (CancellationToken::new(), server.monitor(), server.certificates());
+        let (stop, monitor) = (CancellationToken::new(), server.monitor());
+        let reloaded = Reloaded { certificates: server.certificates(), keys: server.keys() };
         tokio::select! {
             ended = server.run(stop.clone().cancelled_owned()) => Ok(ended.map(|()| ExitCode::SUCCESS)?),
-            code = signals.watch(&stop, certificates.as_ref()) => Ok(code),
+            code = signals.watch(&stop, &reloaded) => Ok(code),
             never = systemd::watch(monitor) => match never {},
         }
     })
@@ -92,13 +93,13 @@ impl Signals {
 
     /// The first signal to end cancels `stop`. With the second one the process is to end at once:
     /// the exit code is the one of a process that the signal killed.
-    async fn watch(&mut self, stop: &CancellationToken, certificates: Option<&Certificates>) -> ExitCode {
+    async fn watch(&mut self, stop: &CancellationToken, reloaded: &Reloaded) -> ExitCode {
         loop {
             let (name, number) = tokio::select! {
                 _ = self.terminate.recv() => ("SIGTERM", 15),
                 _ = self.interrupt.recv() => ("SIGINT", 2),
                 _ = self.hangup.recv() => {
-                    reload(certificates);
+                    reloaded.reload();
                     continue;
                 }
             };
@@ -113,12 +114,33 @@ impl Signals {
     }
 }
 
-/// Reads the certificate anew.
-fn reload(certificates: Option<&Certificates>) {
-    match certificates.map(Certificates::reload) {
-        Some(Ok(())) => info!("the certificate was reloaded"),
-        Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
-        None => info!("SIGHUP reloads the certificate, and there is none"),
+/// What SIGHUP reads again.
+struct Reloaded {
+    certificates: Option<Certificates>,
+    keys: Option<Rotation>,
+}
+
+impl Reloaded {
+    fn reload(&self) {
+        match self.certificates.as_ref().map(Certificates::reload) {
+            Some(Ok(())) => info!("the certificate was reloaded"),
+            Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
+            None => {}
+        }
+        let has_keys = match self.keys.as_ref().map(Rotation::reload) {
+            Some(Ok(Some(keys))) => {
+                info!(keys, "the keys of auth.key_file were reloaded");
+                true
+            }
+            Some(Err(error)) => {
+                error!(%error, "the keys of auth.key_file were not reloaded, the old ones stay");
+                true
+            }
+            None | Some(Ok(None)) => false,
+        };
+        if self.certificates.is_none() && !has_keys {
+            info!("SIGHUP reloads the certificate and auth.key_file, and there is neither");
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn hashed(args: &TokenArgs, rule: &TokenRule) -> Result<String, String> {
 fn signed(args: &TokenArgs, rule: &JwtRule, name: &Name) -> Result<String, String> {
     let is_shared = matches!(rule.algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
     let key = match &args.key_file {
-        None if is_shared => rule.key.text().clone(),
+        None if is_shared => rule.keys.text().clone(),
         None => return Err("--key-file with the private key is needed: the server has the public one".into()),
         Some(_) if is_shared => return Err("--key-file is for private keys; `auth.key` signs".into()),
         Some(path) => {

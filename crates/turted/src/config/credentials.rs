@@ -9,6 +9,7 @@ use super::error::{Origin, Problem};
 use super::jwt;
 use super::model::ClientAuth;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
+use crate::authenticator::read_key_file;
 use turted_core::auth::{Secret, TokenRule};
 
 /// Bytes of a secret file. A file this large is not a secret but a mistake.
@@ -137,7 +138,8 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
             if key != "auth.key" || jwt::is_key_secret(collected) {
                 warn_if_readable(collected, path);
             }
-            match read_secret(path) {
+            let read = if key == "auth.key" { read_key_file(path) } else { read_secret(path) };
+            match read {
                 Ok(secret) => secret,
                 Err(error) => {
                     let what = format!("`{file_key}`: cannot read {}: {error}", path.display());

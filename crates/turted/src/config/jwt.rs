@@ -3,7 +3,7 @@
 use super::collect::Collected;
 use super::error::Problem;
 use super::model::ClientAuth;
-use crate::authenticator::{Algorithm, JwtKey, JwtRule};
+use crate::authenticator::{Algorithm, JwtKeys, JwtRule};
 use turted_core::auth::Secret;
 
 /// Bytes of the shortest key for an algorithm of HMAC (RFC 7518 3.2: as long as its hash).
@@ -21,11 +21,18 @@ pub(super) fn is_key_secret(collected: &Collected) -> bool {
     collected.settings.auth.algorithm.is_none_or(|algorithm| key_bytes_min(algorithm).is_some())
 }
 
+/// Whether it is the file that counts: of two, the one from the stronger source.
+fn is_from_file(collected: &Collected) -> bool {
+    let rank = |key| collected.origin(key).rank();
+    collected.settings.auth.key.text.is_none() || rank("auth.key_file") > rank("auth.key")
+}
+
 /// The rule for tokens, unless a key of the configuration is missing or wrong.
 pub(super) fn rule(collected: &mut Collected, text: Secret) -> Option<ClientAuth> {
     let auth = &collected.settings.auth;
     let (algorithm, claims) = (auth.algorithm?, auth.claims.clone());
-    let source = if auth.key.text.is_some() { "auth.key" } else { "auth.key_file" };
+    let file = auth.key.file.clone().filter(|_| is_from_file(collected));
+    let source = if file.is_some() { "auth.key_file" } else { "auth.key" };
     if key_bytes_min(algorithm).is_some_and(|least| text.reveal().len() < least) {
         let warning = format!(
             "`{source}` is shorter than the hash of `auth.algorithm` = \"{algorithm:?}\" and can be guessed \
@@ -33,8 +40,14 @@ pub(super) fn rule(collected: &mut Collected, text: Secret) -> Option<ClientAuth
         );
         collected.warnings.push(warning);
     }
-    match JwtKey::new(algorithm, text) {
-        Ok(key) => Some(ClientAuth::Jwt(Box::new(JwtRule { algorithm, key, claims }))),
+    match JwtKeys::new(algorithm, text) {
+        Ok(keys) => {
+            let keys = match file {
+                Some(file) => keys.from_file(&file),
+                None => keys,
+            };
+            Some(ClientAuth::Jwt(Box::new(JwtRule { algorithm, keys, claims })))
+        }
         Err(refusal) => {
             let what = format!("`{source}` with `auth.algorithm` = \"{algorithm:?}\": {refusal}");
             collected.problem(Problem::at(collected.origin(source), what));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::channels;
 use super::collect::Collected;
 use super::error::Origin;
+use super::model::ClientAuth;
 use super::settings::SETTINGS;
 
 /// Every key with its value, and behind it where a value that is no default came from.
@@ -24,9 +25,19 @@ pub(super) fn effective(collected: &Collected) -> String {
         };
         let _infallible = match collected.origin(setting.key) {
             Origin::Default => writeln!(text, "{line}"),
-            origin => writeln!(text, "{line:<40} # from {origin}"),
+            origin => writeln!(text, "{line:<40} # from {origin}{}", keys(collected, setting.key)),
         };
     }
     channels::show(&mut text, &collected.settings.channels);
     text
+}
+
+/// How many keys of JSON Web Tokens were found in what `key` names.
+fn keys(collected: &Collected, key: &str) -> String {
+    match &collected.settings.config.auth.method {
+        ClientAuth::Jwt(rule) if matches!(key, "auth.key" | "auth.key_file") => {
+            format!(", keys: {}", rule.keys.count())
+        }
+        _ => String::new(),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted::authenticator::{Algorithm, IdentRefusal, IdentRequest, JwtKey, JwtRule, Verified, sign};
+use turted::authenticator::{Algorithm, IdentRefusal, IdentRequest, JwtKeys, JwtRule, Verified, sign};
 use turted::config::{ClientAuth, Config, Hash, Secret, TokenRule};
 use turted::server::Server;
 
@@ -31,7 +31,7 @@ fn backend() -> Backend {
 fn short_rule() -> (JwtRule, String) {
     let secret = Secret::from("0123456789abcdefghijk");
     let signed = sign(Algorithm::HS256, &secret, &json!({"sub": "alice", "exp": at(60)})).unwrap();
-    (JwtRule { key: JwtKey::new(Algorithm::HS256, secret).unwrap(), ..hmac_rule() }, signed)
+    (JwtRule { keys: JwtKeys::new(Algorithm::HS256, secret).unwrap(), ..hmac_rule() }, signed)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_right_ident_that_nobody_guesses_is_verified_although_its_address_was_wrong_
     let read = |name: &str| Secret::from(std::fs::read_to_string(format!("{keys}/{name}")).unwrap());
     let by_key = JwtRule {
         algorithm: Algorithm::ES256,
-        key: JwtKey::new(Algorithm::ES256, read("p256.pub.pem")).unwrap(),
+        keys: JwtKeys::new(Algorithm::ES256, read("p256.pub.pem")).unwrap(),
         ..hmac_rule()
     };
     let claims = json!({"sub": "alice", "exp": at(60)});

@@ -4,17 +4,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use turted::authenticator::{
-    Algorithm, ClaimRules, JwtKey, JwtKeyRefusal, JwtRefusal, JwtRule, UnixTime, sign,
+    Algorithm, ClaimRules, JwtKeyRefusal, JwtKeys, JwtRefusal, JwtRule, UnixTime, sign,
 };
 use turted::config::{ClientAuth, Secret};
 
 use crate::support::{Client, HMAC_SECRET, at, error, hmac_rule, serve, token};
 
 /// Test keys: the private one signs in the tests, the public one verifies.
-const RSA: (&str, &str) = (include_str!("../keys/rsa.pem"), include_str!("../keys/rsa.pub.pem"));
-const P256: (&str, &str) = (include_str!("../keys/p256.pem"), include_str!("../keys/p256.pub.pem"));
+pub(crate) const RSA: (&str, &str) = (include_str!("../keys/rsa.pem"), include_str!("../keys/rsa.pub.pem"));
+pub(crate) const P256: (&str, &str) =
+    (include_str!("../keys/p256.pem"), include_str!("../keys/p256.pub.pem"));
 const P384: (&str, &str) = (include_str!("../keys/p384.pem"), include_str!("../keys/p384.pub.pem"));
-const ED25519: (&str, &str) = (include_str!("../keys/ed25519.pem"), include_str!("../keys/ed25519.pub.pem"));
+pub(crate) const ED25519: (&str, &str) =
+    (include_str!("../keys/ed25519.pem"), include_str!("../keys/ed25519.pub.pem"));
 
 /// An HMAC key of 64 bytes, long enough for every hash.
 const HMAC: (&str, &str) = (SECRET_64, SECRET_64);
@@ -36,11 +38,11 @@ const ALGORITHMS: [(Algorithm, (&str, &str)); 12] = [
 ];
 
 fn rule(algorithm: Algorithm, public: &str) -> JwtRule {
-    let key = JwtKey::new(algorithm, Secret::from(public)).unwrap();
-    JwtRule { algorithm, key, claims: ClaimRules::default() }
+    let keys = JwtKeys::new(algorithm, Secret::from(public)).unwrap();
+    JwtRule { algorithm, keys, claims: ClaimRules::default() }
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     UnixTime(std::time::Duration::from_secs(u64::try_from(at(0)).unwrap()))
 }
 
@@ -65,11 +67,11 @@ fn every_algorithm_verifies_its_own_tokens_and_no_other_algorithms() {
 
 #[test]
 fn a_key_that_does_not_belong_to_its_algorithm_is_refused_at_the_start() {
-    let refusal = |algorithm, text: &str| JwtKey::new(algorithm, Secret::from(text)).unwrap_err();
+    let refusal = |algorithm, text: &str| JwtKeys::new(algorithm, Secret::from(text)).unwrap_err();
     for (algorithm, (private, public)) in ALGORITHMS.into_iter().skip(3) {
         assert_eq!(refusal(algorithm, private), JwtKeyRefusal::Private);
         assert_eq!(refusal(algorithm, SECRET_64), JwtKeyRefusal::NoPublicKey);
-        assert_eq!(refusal(algorithm, "-----BEGIN CERTIFICATE-----\nMII="), JwtKeyRefusal::NoPublicKey);
+        assert_eq!(refusal(algorithm, "-----BEGIN CERTIFICATE-----\nMII="), JwtKeyRefusal::Certificate);
         let broken = public.replace("BEGIN PUBLIC KEY-----\nM", "BEGIN PUBLIC KEY-----\nA");
         assert_eq!(refusal(algorithm, &broken), JwtKeyRefusal::OtherKind);
         assert_eq!(refusal(Algorithm::HS256, public), JwtKeyRefusal::PemForHmac);
@@ -239,7 +241,7 @@ fn wrong_claims() -> Vec<(&'static str, String)> {
         ("sub too long", sub(&format!("\"{}\"", "x".repeat(256)))),
         ("sub twice", signed(&format!(r#"{{"sub":"alice","sub":"alice","exp":{}}}"#, at(60)))),
         ("channels no list", with(&format!(r#""exp":{},"channels":"*""#, at(60)))),
-        ("channels of numbers", with(&format!(r#""exp":{},"channels":[1]"#, at(60)))),
+        ("channels of truths", with(&format!(r#""exp":{},"channels":[true]"#, at(60)))),
         ("nested", signed(&format!("\"{}\"", signed(&good)))),
         ("a list", signed(&format!("[{good}]"))),
         ("no JSON", signed("sub=alice")),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
-use turted::authenticator::{Algorithm, ClaimRules, JwtKey, JwtRule, sign};
+use turted::authenticator::{Algorithm, ClaimRules, JwtKeys, JwtRule, sign};
 use turted::config::{ChannelPattern, ChannelRules, ClientAuth, Config, Join, Secret};
 use turted::server::Server;
 
@@ -42,8 +42,8 @@ pub(crate) fn at(seconds: i64) -> i64 {
 /// Tokens by HMAC, with channels in the claim `channels`.
 pub(crate) fn hmac_rule() -> JwtRule {
     let claims = ClaimRules { channels: Some("channels".to_owned()), ..ClaimRules::default() };
-    let key = JwtKey::new(Algorithm::HS256, Secret::from(HMAC_SECRET)).unwrap();
-    JwtRule { algorithm: Algorithm::HS256, key, claims }
+    let keys = JwtKeys::new(Algorithm::HS256, Secret::from(HMAC_SECRET)).unwrap();
+    JwtRule { algorithm: Algorithm::HS256, keys, claims }
 }
 
 /// A genuine token of these claims; without an `exp` it is good for a minute.
