@@ -48,6 +48,11 @@ impl Heartbeat {
         }
     }
 
+    /// Whether the time for the answer is over.
+    pub(crate) fn is_due(&self, rhythm: Rhythm) -> bool {
+        self.pinged.get().is_some_and(|asked| asked.elapsed() >= rhythm.timeout)
+    }
+
     /// The answer must have come by now, unless the client still takes what was sent before the question.
     pub(crate) fn check(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm) {
         let Some(asked) = self.pinged.get() else { return };

@@ -1,5 +1,6 @@
 //! The answers to HTTP requests: pushes in both forms, batches, keys, and what old backends send.
 
+mod deadline;
 mod life;
 mod origins;
 mod pages;
@@ -44,6 +45,7 @@ fn a_push_is_answered_as_the_node_server_did() {
     assert_eq!(http.get("/push/").status, 405, "an answer to HEAD has no body");
     let options = http.request("OPTIONS", "/push/", &[], b"");
     assert_eq!((options.status, options.header("access-control-allow-origin")), (200, None));
+    assert_eq!(options.header("access-control-allow-headers"), Some("*"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(super) fn open_polling(
 
 /// Does to a session of this worker what a request asks for.
 pub(crate) fn receive(worker: &Rc<Worker>, id: SessionId, request: EngineRequest) {
-    let found = session::find(worker, id);
+    let found = session::find(worker, id).filter(|connection| session::is_in_time(worker, connection));
     match request {
         EngineRequest::Poll(answer) => poll(worker, found, answer),
         EngineRequest::PollAborted => {

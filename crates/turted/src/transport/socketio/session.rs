@@ -184,6 +184,15 @@ impl Session {
         }
     }
 
+    /// When a client of version 3 has been silent for too long. One that still takes what was sent before hears
+    /// our answer to its heartbeat later, and sends the next one after that.
+    fn silent_until(&self, connection: &Connection, rhythm: Rhythm) -> Instant {
+        if connection.outlet().borrow().is_being_taken() {
+            self.heard();
+        }
+        self.heard.get() + rhythm.interval + rhythm.timeout
+    }
+
     /// Notes that the client is alive.
     pub(super) fn heard(&self) {
         self.heard.set(Instant::now());
@@ -266,23 +275,38 @@ pub(super) fn find(worker: &Worker, id: SessionId) -> Option<Rc<Connection>> {
     (session.id() == id).then(|| Rc::clone(connection))
 }
 
+/// Whether a session may still be asked for something. One that missed its deadline is closed, if the timer has not
+/// done so yet: timers are late by some milliseconds, and a client that waits for its end asks at once.
+pub(super) fn is_in_time(worker: &Rc<Worker>, connection: &Rc<Connection>) -> bool {
+    let session = Session::of(connection);
+    let rhythm = rhythm(worker);
+    match session.version {
+        Version::V3 if session.silent_until(connection, rhythm) <= Instant::now() => {
+            connection.close(worker, Close::PingTimeout);
+        }
+        Version::V4 if session.heartbeat.is_due(rhythm) => {
+            session.heartbeat.check(worker, connection, rhythm)
+        }
+        Version::V3 | Version::V4 => {}
+    }
+    !connection.is_closed()
+}
+
+fn rhythm(worker: &Worker) -> Rhythm {
+    let config = &worker.config.socketio;
+    Rhythm { interval: config.ping_interval, timeout: config.ping_timeout }
+}
+
 /// Something is due for a session.
 pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, due: Due) {
-    let config = &worker.config.socketio;
-    let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
-    let now = Instant::now();
+    let (rhythm, now) = (rhythm(worker), Instant::now());
     match due {
         Due::Connect if session.is_unconnected() => connection.close(worker, Close::ConnectTimeout),
         Due::Connect | Due::Expiry => {}
         Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
         Due::Pong => session.heartbeat.check(worker, connection, rhythm),
         Due::Silence => {
-            // A client that still takes what was sent before hears our answer to its heartbeat later, and
-            // sends the next one after that.
-            if connection.outlet().borrow().is_being_taken() {
-                session.heard();
-            }
-            let deadline = session.heard.get() + rhythm.interval + rhythm.timeout;
+            let deadline = session.silent_until(connection, rhythm);
             if deadline <= now {
                 connection.close(worker, Close::PingTimeout);
             } else {
