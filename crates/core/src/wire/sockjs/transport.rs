@@ -63,7 +63,8 @@ impl Transport {
             Self::XhrPolling | Self::XhrStreaming | Self::JsonpPolling => {
                 Some("application/javascript; charset=UTF-8")
             }
-            Self::EventSource => Some("text/event-stream; charset=UTF-8"),
+            // Without a charset: event streams are UTF-8 anyway, and sockjs-node 0.3.24 sends none.
+            Self::EventSource => Some("text/event-stream"),
             Self::HtmlFile => Some("text/html; charset=UTF-8"),
         }
     }

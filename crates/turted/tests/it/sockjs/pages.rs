@@ -216,7 +216,7 @@ fn every_answer_that_receives_is_kept_out_of_caches_and_has_the_type_of_its_tran
     let kinds = [
         (Way::Xhr, script),
         (Way::XhrStreaming, script),
-        (Way::EventSource, "text/event-stream; charset=UTF-8"),
+        (Way::EventSource, "text/event-stream"),
         (Way::HtmlFile, "text/html; charset=UTF-8"),
         (Way::Jsonp, script),
     ];
