@@ -264,20 +264,25 @@ impl ClientAuthenticator {
         }
     }
 
-    /// Decides who sent `ident`.
+    /// Decides who sent `ident`. The proof comes first, as in the node server: one that is wrong is refused as
+    /// that, whoever is named or not.
     ///
     /// # Errors
-    /// No user is named, or the proof for the one named is missing or wrong.
+    /// The proof is missing or wrong, or it is right and no user is named.
     pub fn verify(&self, ident: &Ident<'_>) -> Result<Identity, IdentRefusal> {
-        let user = ident.user.as_ref().ok_or(IdentRefusal::UserMissing)?;
+        let user = ident.user.as_ref();
         let genuine = match self {
             Self::Accept => true,
             Self::Password(secret) => matches(ident.password.as_ref(), |given| secret.matches(given)),
-            Self::Token(rule) => {
+            Self::Token(rule) => user.is_some_and(|user| {
                 matches(ident.token.as_ref(), |given| rule.verify(user.name.as_str(), given))
-            }
+            }),
         };
-        if genuine { Ok(user.into()) } else { Err(IdentRefusal::NotVerified) }
+        match user {
+            _ if !genuine => Err(IdentRefusal::NotVerified),
+            Some(user) => Ok(user.into()),
+            None => Err(IdentRefusal::UserMissing),
+        }
     }
 }
 

@@ -70,12 +70,15 @@ fn an_authenticator_names_the_user_it_proved() {
         (&password, r#"{"username":"alice","password":["tiger"]}"#.to_owned(), wrong.clone()),
         (&password, r#"{"username":"alice"}"#.to_owned(), wrong.clone()),
         (&password, r#"{"password":"tiger"}"#.to_owned(), missing.clone()),
+        (&password, r#"{"password":"lion"}"#.to_owned(), wrong.clone()),
+        (&password, "{}".to_owned(), wrong.clone()),
+        (&token, "{}".to_owned(), wrong.clone()),
         (&token, with_token(r#""alice""#, good), alice()),
         (&token, with_token(r#""bob""#, good), wrong.clone()),
         (&token, with_token("7", &number), Ok("7".to_owned())),
         (&token, with_token(r#""foo""#, "h57dlot8"), wrong.clone()),
         (&token, r#"{"username":"alice"}"#.to_owned(), wrong.clone()),
-        (&token, format!(r#"{{"token":"{good}"}}"#), missing.clone()),
+        (&token, format!(r#"{{"token":"{good}"}}"#), wrong.clone()),
     ];
     for (authenticator, json, expected) in cases {
         assert_eq!(verify(authenticator, &json), expected, "{json}");

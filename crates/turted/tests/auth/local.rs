@@ -21,6 +21,8 @@ fn a_password_lets_in_and_a_wrong_one_does_not_end_the_connection() {
     let mut client = Client::connect(server.address());
     let wrong = client.ask("IDENT", &json!({"username": "alice", "password": "lion"}));
     assert_eq!(wrong, error("IDENT not verified"));
+    assert_eq!(client.ask("IDENT", &json!({})), error("IDENT not verified"), "as 3.3.6 said");
+    assert_eq!(client.ask("IDENT", &json!({"password": "tiger"})), error("user name missing"));
     client.ident(&json!({"username": "alice", "password": "tiger"}), "alice");
 }
 
