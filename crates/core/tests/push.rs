@@ -176,6 +176,10 @@ fn a_broken_rule_is_named_with_its_field() {
         (targets(r#"{"users":true}"#), "names-not-a-list /targets/users"),
         (targets(r#"{"users":7}"#), "names-not-a-list /targets/users"),
         (legacy("[]"), "data-not-an-object /data"),
+        (r#"{"data":[]}"#.to_owned(), "data-not-an-object /data"),
+        (r#"{"data":{}}"#.to_owned(), "event-missing /data/event"),
+        (r#"{"data":null}"#.to_owned(), "event-missing /event"),
+        (r#"{"targets":{},"data":{"event":"E"}}"#.to_owned(), "event-missing /event"),
         (legacy("{}"), "event-missing /data/event"),
         (legacy(r#"{"event":"E","users":[null]}"#), "name-not-a-string /data/users/0"),
         (r#"{"cmd":"notifyall","data":{"event":"E"}}"#.to_owned(), "cmd-unknown /cmd"),
@@ -217,6 +221,8 @@ fn the_form_before_3_3_3_reaches_the_same_targets() {
         (r#"{"cmd":"notify","data":{"event":"E","user":["u"],"channels":["c"],"x":1}}"#, "u;c"),
         (r#"{"cmd":"notifyAll","data":{"event":"E","user":["u"],"channels":["c"]}}"#, ";*"),
         (r#"{"cmd":"notifyAll","data":{"event":"E","user":1.5}}"#, ";*"),
+        (r#"{"password":"P","data":{"event":"E","user":"u","channel":"c"}}"#, "u;c"),
+        (r#"{"data":{"event":"E"},"payload":1}"#, ";"),
     ];
     for (body, expected) in cases {
         assert_eq!(summary(&only(body).targets), expected, "{body}");

@@ -1,6 +1,6 @@
 //! One item of a push body in either of its forms.
 //!
-//! Until 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, and old backends send it still;
+//! Until 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, also without `cmd`, and old backends send it still;
 //! since 3.3.3 it takes `{"event":E,"targets":T,"payload":P,"auth":..}`.
 
 use serde_json::value::RawValue;
@@ -27,7 +27,8 @@ enum Form<'a> {
         payload: Option<&'a RawValue>,
     },
     Legacy {
-        cmd: &'a RawValue,
+        /// Missing means `notify`: 3.2.2 and earlier told `notifyAll` from everything else.
+        cmd: Option<&'a RawValue>,
         data: &'a RawValue,
     },
     /// Known to be wrong, but not to be said before the credentials are checked.
@@ -53,10 +54,11 @@ impl<'a> Item<'a> {
         if cmd.is_some() && data.is_none() {
             return Err(Refusal::data_missing());
         }
-        let form = match (members.duplicate, cmd.zip(data)) {
+        let is_legacy = cmd.is_some() || (event.is_none() && targets.is_none());
+        let form = match (members.duplicate, data) {
             (Some(key), _) => Form::Wrong(Refusal::duplicate_key("", key)),
-            (None, Some((cmd, data))) => Form::Legacy { cmd, data },
-            (None, None) => Form::Current { event, targets, payload },
+            (None, Some(data)) if is_legacy => Form::Legacy { cmd, data },
+            (None, _) => Form::Current { event, targets, payload },
         };
         let credentials = auth.and_then(auth_secret).or_else(|| password.and_then(Secret::read));
         Ok(Self { credentials, form })
@@ -105,8 +107,8 @@ fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
     }
 }
 
-fn read_legacy(cmd: &RawValue, data: &RawValue, targets_max: usize) -> Result<Dispatch, Refusal> {
-    let broadcast = is_broadcast(cmd)?;
+fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> Result<Dispatch, Refusal> {
+    let broadcast = cmd.map_or(Ok(false), is_broadcast)?;
     let names = ["event", "user", "users", "channel", "channels", "payload"];
     let not_an_object = || Refusal::rule("data-not-an-object", "/data", "data must be an object");
     let members = Members::read(data.get(), names).ok_or_else(not_an_object)?;
