@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::HeaderMap;
+use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
@@ -21,7 +21,7 @@ use super::idempotency::{Claim, StoredAnswer};
 use crate::attempts::bearer;
 use crate::cors::Page;
 use crate::dispatcher::{DispatchRefusal, Reached};
-use crate::http::{Answer, Call, bare, read_body};
+use crate::http::{Answer, Call, read_body};
 use crate::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -42,12 +42,22 @@ pub(crate) async fn answer(call: Call) -> Answer {
     }
     let mut answer = match *call.request.method() {
         Method::POST => push(call).await.unwrap_or_else(refuse),
-        Method::OPTIONS if origins.is_none() && !page.has_origin() => return bare(StatusCode::OK, ""),
-        Method::OPTIONS => return page.preflight(&call.request),
+        Method::OPTIONS => return preflight(&page, &call),
         _ => return answer::method_not_supported(),
     };
     if !origins.is_none() || page.has_origin() {
         page.mark(&mut answer);
+    }
+    answer
+}
+
+/// Tells a page what it may send. One that names no header may send any, as TURTED for reactphp had it.
+fn preflight(page: &Page, call: &Call) -> Answer {
+    let mut answer = page.preflight(&call.request);
+    if answer.status() == StatusCode::OK
+        && !call.request.headers().contains_key(ACCESS_CONTROL_REQUEST_HEADERS)
+    {
+        answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
     }
     answer
 }

@@ -116,6 +116,12 @@ fn pages_may_push_only_if_the_operator_says_so() {
         http.request("OPTIONS", "/push/", &[origin], b"").header("access-control-allow-origin"),
         Some("https://page.example")
     );
+    let asked = http.request("OPTIONS", "/push", &[origin], b"");
+    assert_eq!((asked.status, asked.header("access-control-allow-headers")), (200, Some("*")), "as reactphp");
+    assert_eq!(asked.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
+    let named = [origin, ("Access-Control-Request-Headers", "authorization,content-type")];
+    let asked = http.request("OPTIONS", "/push", &named, b"");
+    assert_eq!(asked.header("access-control-allow-headers"), Some("authorization,content-type"));
     let other = ("Origin", "https://evil.example");
     let refused = http.post("/push/", &[other], BROADCAST);
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None));
