@@ -33,6 +33,8 @@ pub(crate) enum EngineRefusal {
     BadRequest,
     Forbidden,
     UnsupportedVersion,
+    /// A version of Engine.IO before 3, as of socket.io-client 1.0.
+    OldVersion,
     /// The body is longer than `socketio.max_payload`.
     TooLong,
     /// The body took longer than `limits.request_body_wait`.
@@ -70,7 +72,7 @@ impl EngineRefusal {
             Self::BadHandshakeMethod => "engine-method",
             Self::BadRequest => "engine-request",
             Self::Forbidden => "engine-origin",
-            Self::UnsupportedVersion => "engine-version",
+            Self::UnsupportedVersion | Self::OldVersion => "engine-version",
             Self::TooLong => "engine-body-too-long",
             Self::TooSlow => "engine-body-too-slow",
             Self::TooManyChunks => "engine-body-chunks",
@@ -89,6 +91,9 @@ impl EngineRefusal {
             Self::BadRequest => r#"{"code":3,"message":"Bad request"}"#,
             Self::Forbidden => r#"{"code":4,"message":"Forbidden"}"#,
             Self::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
+            Self::OldVersion => {
+                r#"{"code":5,"message":"Unsupported protocol version: Engine.IO 3 and 4 are spoken here, by socket.io-client 1.1 and later"}"#
+            }
             Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
             Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
             Self::TooManyChunks => {
@@ -248,7 +253,10 @@ fn open<B>(
     if worker.shared.life.is_draining() {
         return Err(EngineRefusal::Stopping);
     }
-    let version = version.ok_or(EngineRefusal::UnsupportedVersion)?;
+    let version = version.ok_or_else(|| match query.get("EIO") {
+        Some("1" | "2") => EngineRefusal::OldVersion,
+        _ => EngineRefusal::UnsupportedVersion,
+    })?;
     let newcomer = Newcomer { version, peer, service };
     if request.method() != Method::GET {
         return Err(EngineRefusal::BadHandshakeMethod);
