@@ -9,8 +9,9 @@ const { openEventSource } = require('./eventsource');
 const { SOCKJS_TRANSPORTS, openSockJs, openSockJsV1 } = require('./sockjs');
 const { openWebSocket } = require('./websocket');
 
-// 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
+// 1.x and 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
 const SOCKETIO_KEEPS = {
+  1: { keeps: 'user' },
   2: { keeps: 'user' },
   3: { keeps: 'nothing' },
   4: { keeps: 'everything', restores: 'user' },

@@ -1,5 +1,5 @@
 'use strict';
-// One page of a user: the unmodified TURTED client on one of three generations of socket.io-client. The
+// One page of a user: the unmodified TURTED client on one of four generations of socket.io-client. The
 // interface of its tab, as far as `everywhere.js` uses it, is that of every transport.
 
 const assert = require('node:assert/strict');
@@ -10,6 +10,7 @@ const { Listener } = require('./listener');
 const { next, until } = require('./waiting');
 
 const VERSIONS = [
+  { name: 'socket.io-client 1.7', io: require('socket.io-client-1'), major: 1 },
   { name: 'socket.io-client 2.5', io: require('socket.io-client-2'), major: 2 },
   { name: 'socket.io-client 3.1', io: require('socket.io-client-3'), major: 3 },
   { name: 'socket.io-client 4.x', io: require('socket.io-client-4'), major: 4 },

@@ -8,6 +8,7 @@
 
 mod admin;
 mod bench;
+mod clients;
 mod commands;
 mod conformance;
 mod descriptors;

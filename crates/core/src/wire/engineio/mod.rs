@@ -13,8 +13,11 @@ mod v4;
 pub use handshake::{Handshake, Upgrades};
 pub use jsonp::{decode_jsonp_form, encode_jsonp};
 pub use packet::{Packet, PacketType, encode_binary};
-pub use payload::{PayloadEncoder, before_packet, decode_payload};
-pub use v3::{decode_binary_payload, encode_binary_payload};
+pub use payload::{PayloadEncoder, before_packet, decode_payload, escape_non_ascii};
+pub use v3::{
+    before_text_in_bytes, decode_binary_payload, decode_payload_of_bytes, encode_binary_payload,
+    undo_second_utf8,
+};
 
 /// The version of the protocol a client asked for with `EIO=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

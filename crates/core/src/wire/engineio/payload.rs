@@ -1,5 +1,8 @@
 //! Polling payloads of text: the bodies of POST requests and of answers to GET.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use super::{Malformed, Packet, Version, v3, v4};
 
 /// Decodes the body of a polling POST: at least one packet, at most `packets_max`.
@@ -47,6 +50,31 @@ pub fn before_packet(version: Version, packet: &str, is_first: bool) -> String {
         Version::V3 => v3::before_packet(packet),
         Version::V4 => v4::before_packet(is_first).to_owned(),
     }
+}
+
+/// A packet whose text is JSON, in ASCII alone: the same values to every reader, however often it decodes
+/// UTF-8. Outside of its strings JSON has no other characters.
+///
+/// ```
+/// use turted_core::wire::engineio::escape_non_ascii;
+/// assert_eq!(escape_non_ascii("42[\"\u{f6}\u{1f600}\"]"), r#"42["\u00f6\ud83d\ude00"]"#);
+/// ```
+#[must_use]
+pub fn escape_non_ascii(packet: &str) -> Cow<'_, str> {
+    if packet.is_ascii() {
+        return Cow::Borrowed(packet);
+    }
+    let mut escaped = String::with_capacity(packet.len() * 2);
+    for character in packet.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            write!(escaped, "\\u{unit:04x}").expect("a string takes all that is written to it");
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 impl PayloadEncoder {

@@ -181,3 +181,32 @@ fn handshakes_look_as_recorded() {
     let v3 = r#"97:0{"sid":"0123456789abcdefghij","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}2:40"#;
     assert_eq!(payload.finish(), v3);
 }
+
+/// Bodies as engine.io-parser 1.3.2 and 2.2.1 write them, of socket.io-client 1.7.4 and 2.5.0.
+#[test]
+fn a_text_that_is_utf8_twice_is_told_from_one_that_is_so_once() {
+    for (body, text) in [
+        ("8:42[\"\u{c3}\u{b6}\"]", Some("42[\"\u{f6}\"]")),
+        ("9:42[\"\u{e2}\u{82}\u{ac}\"]", Some("42[\"\u{20ac}\"]")),
+        ("10:42[\"\u{f0}\u{9f}\u{98}\u{80}\"]", Some("42[\"\u{1f600}\"]")),
+        ("7:42[\"\u{f6}\"]", None),
+        ("7:42[\"\u{20ac}\"]", None),
+        ("8:42[\"\u{1f600}\"]", None),
+        ("7:42[\"o\"]", None),
+        // One sign that is not doubled is enough.
+        ("9:42[\"\u{c3}\u{b6}\u{f6}\"]", None),
+    ] {
+        let undone = undo_second_utf8(body);
+        let packets = match &undone {
+            Some(body) => decode_payload_of_bytes(body, 2).unwrap(),
+            None => decode_payload(Version::V3, body, 2).unwrap(),
+        };
+        assert_eq!(undone.is_some(), text.is_some(), "{body}");
+        if let Some(text) = text {
+            assert_eq!(packets, [Packet::Message(&text[1..])], "{body}");
+        }
+    }
+    assert_eq!(decode_payload_of_bytes("3:4\u{f6}", 1), Ok(vec![Packet::Message("\u{f6}")]));
+    assert_eq!(decode_payload_of_bytes("2:4\u{f6}", 1), Err(Malformed::SplitCharacter));
+    assert_eq!(decode_payload_of_bytes("4:4\u{f6}", 1), Err(Malformed::Truncated));
+}

@@ -15,6 +15,41 @@ const BINARY_MARK: u8 = 1;
 const LENGTH_END: u8 = 0xFF;
 
 pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
+    decode_split(body, packets_max, split_code_units)
+}
+
+/// What the body of a text payload is if it was encoded as UTF-8 twice, decoded the second time. Up to 1.x
+/// engine.io-parser writes each packet of a text payload as a string of its UTF-8 bytes, which the request
+/// then encodes once more; from 2.0 on it does not, and nothing else tells the two apart. `None` if the body
+/// cannot be such, or is ASCII, which is the same either way.
+///
+/// ```
+/// use turted_core::wire::engineio::undo_second_utf8;
+/// assert_eq!(undo_second_utf8("8:42[\"\u{c3}\u{b6}\"]").as_deref(), Some("8:42[\"\u{f6}\"]"));
+/// assert_eq!(undo_second_utf8("7:42[\"\u{f6}\"]"), None);
+/// ```
+#[must_use]
+pub fn undo_second_utf8(body: &str) -> Option<String> {
+    if body.is_ascii() {
+        return None;
+    }
+    let bytes = body.chars().map(|character| u8::try_from(character).ok());
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+}
+
+/// Decodes what [`undo_second_utf8`] made of a body: its lengths count the bytes of UTF-8.
+///
+/// # Errors
+/// The rule that `body` breaks; nothing of such a body counts.
+pub fn decode_payload_of_bytes(body: &str, packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
+    decode_split(body, packets_max, split_bytes)
+}
+
+fn decode_split(
+    body: &str,
+    packets_max: usize,
+    split: impl Fn(&str, usize) -> Result<(&str, &str), Malformed>,
+) -> Result<Vec<Packet<'_>>, Malformed> {
     if body.is_empty() {
         return Err(Malformed::Empty);
     }
@@ -25,7 +60,7 @@ pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packe
             return Err(Malformed::TooManyPackets);
         }
         let (length, tail) = split_length(rest)?;
-        let (packet, tail) = split_code_units(tail, length)?;
+        let (packet, tail) = split(tail, length)?;
         packets.push(Packet::decode_text(Version::V3, packet)?);
         rest = tail;
     }
@@ -35,6 +70,23 @@ pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packe
 pub(super) fn before_packet(packet: &str) -> String {
     let code_units = if packet.is_ascii() { packet.len() } else { packet.encode_utf16().count() };
     format!("{code_units}:")
+}
+
+/// What stands before a text packet of so many bytes in a body of type `application/octet-stream`.
+///
+/// ```
+/// assert_eq!(turted_core::wire::engineio::before_text_in_bytes(12), [0, 1, 2, 0xFF]);
+/// ```
+#[must_use]
+pub fn before_text_in_bytes(bytes: usize) -> Vec<u8> {
+    before_in_bytes(TEXT_MARK, bytes)
+}
+
+fn before_in_bytes(mark: u8, bytes: usize) -> Vec<u8> {
+    let mut before = vec![mark];
+    before.extend(bytes.to_string().bytes().map(|digit| digit - b'0'));
+    before.push(LENGTH_END);
+    before
 }
 
 /// Decodes a body of type `application/octet-stream`, which browsers send when a packet is
@@ -69,9 +121,7 @@ pub fn encode_binary_payload(packets: &[Packet<'_>]) -> Vec<u8> {
             Packet::Binary(data) => (BINARY_MARK, encode_binary(Version::V3, data)),
             packet => (TEXT_MARK, packet.encode_text(Version::V3).into_bytes()),
         };
-        body.push(mark);
-        body.extend(data.len().to_string().bytes().map(|digit| digit - b'0'));
-        body.push(LENGTH_END);
+        body.extend(before_in_bytes(mark, data.len()));
         body.extend_from_slice(&data);
     }
     body
@@ -103,6 +153,14 @@ fn decode_length(digits: impl Iterator<Item = u8>) -> Result<usize, Malformed> {
         length = length * 10 + usize::from(digit);
     }
     if length == 0 { Err(Malformed::InvalidLength) } else { Ok(length) }
+}
+
+/// Splits `text` behind `length` bytes.
+fn split_bytes(text: &str, length: usize) -> Result<(&str, &str), Malformed> {
+    if length > text.len() {
+        return Err(Malformed::Truncated);
+    }
+    text.split_at_checked(length).ok_or(Malformed::SplitCharacter)
 }
 
 /// Splits `text` behind `length` UTF-16 code units.

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{
-    Packet, Version, decode_binary_payload, decode_jsonp_form, decode_payload,
+    Packet, Version, decode_binary_payload, decode_jsonp_form, decode_payload, decode_payload_of_bytes,
+    undo_second_utf8,
 };
 
 use super::connect;
 use super::packets;
-use super::payload::{PollingBody, PollingFormat, PollingReader};
+use super::payload::{Content, PollingBody, PollingFormat, PollingReader};
 use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody};
 use super::session::{self, Newcomer, Session};
 use super::stream;
@@ -21,6 +22,7 @@ use crate::connection::Connection;
 use crate::mail::{Answer, EngineRequest, Mail};
 use crate::outlet::{Outlet, Polling, PollingAnswer, Sent};
 use crate::places;
+use crate::service::Service;
 use crate::session_id::SessionId;
 use crate::socket::Socket;
 use crate::timers::Due;
@@ -52,7 +54,8 @@ pub(super) fn open_polling(
         None => PollingReader::Text,
     };
     let place = places::take(worker, newcomer.peer)?;
-    let format = PollingFormat { version: newcomer.version, reader };
+    let content = if newcomer.service == Service::Turted { Content::Json } else { Content::Any };
+    let format = PollingFormat { version: newcomer.version, reader, content };
     let session = Session::new(newcomer).holding(place);
     let session = match reader {
         PollingReader::Script(_) => session.posting_forms(),
@@ -200,9 +203,15 @@ async fn process(
     } else {
         &body.bytes
     };
-    Session::of(connection).handshake_verified().await;
+    let session = Session::of(connection);
+    session.handshake_verified().await;
     let packets_max = worker.config.limits.polling_packets;
-    for packet in decode((Session::of(connection).version, packets_max), bytes, body.is_binary)? {
+    let undone = if body.is_binary { None } else { undo_old_encoding(session, bytes) };
+    let packets = match &undone {
+        Some(text) => decode_payload_of_bytes(text, packets_max).map_err(|_| EngineRefusal::BadRequest)?,
+        None => decode((session.version, packets_max), bytes, body.is_binary)?,
+    };
+    for packet in packets {
         if let Step::Wait(event) = packets::receive(worker, connection, &packet) {
             event.await;
         }
@@ -211,6 +220,18 @@ async fn process(
         }
     }
     Ok(())
+}
+
+/// A body of socket.io-client 1, which encodes UTF-8 twice, decoded the second time. A session that once said
+/// what no such client says is none, whatever its texts look like later.
+fn undo_old_encoding(session: &Session, bytes: &[u8]) -> Option<String> {
+    let may_be_old = session.version == Version::V3 && session.service == Service::Turted;
+    if !may_be_old || session.encodes_once.get() || bytes.is_ascii() {
+        return None;
+    }
+    let undone = undo_second_utf8(std::str::from_utf8(bytes).ok()?);
+    session.encodes_once.set(undone.is_none());
+    undone
 }
 
 fn decode(

@@ -1,14 +1,21 @@
 //! Bodies of polling answers: frames that waited, as one client reads them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use turted_core::wire::engineio::{
-    Packet, PayloadEncoder, Version, before_packet, encode_binary_payload, encode_jsonp,
+    Packet, PayloadEncoder, Version, before_packet, before_text_in_bytes, encode_binary_payload,
+    encode_jsonp, escape_non_ascii,
 };
 
 use crate::backlogs::{Backlogs, Held};
 use crate::frame::Frame;
+
+/// Bytes of a packet from which a client that reads bytes gets bytes, also if it is ASCII: pages with
+/// engine.io-client 1 make a string of a text answer with one argument for each byte, and engines take 64
+/// thousand of them.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// Bytes from which a packet is shared with other answers instead of copied: a part of its own takes
 /// about 100.
@@ -19,6 +26,16 @@ const SHARED_BYTES_MIN: usize = 4 * 1024;
 pub(crate) struct PollingFormat {
     pub(super) version: Version,
     pub(super) reader: PollingReader,
+    pub(super) content: Content,
+}
+
+/// What the packets hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// JSON behind digits, which can be written in ASCII alone.
+    Json,
+    /// Whatever a test service says.
+    Any,
 }
 
 /// What a polling client can read.
@@ -60,7 +77,8 @@ impl PollingFormat {
             return self.encode_mixed(frames);
         }
         match self.reader {
-            PollingReader::Text | PollingReader::TextOrBytes => self.share(frames),
+            PollingReader::TextOrBytes if self.needs_bytes(frames) => share_bytes(frames),
+            PollingReader::Text | PollingReader::TextOrBytes => self.share(frames, backlogs),
             PollingReader::Script(_) => self.encode_script(frames.iter().map(Frame::message), backlogs),
         }
     }
@@ -79,21 +97,41 @@ impl PollingFormat {
         })
     }
 
-    /// A body of parts: small packets are copied, large ones shared.
-    fn share(self, frames: &[Frame]) -> PollingBody {
-        let (mut parts, mut copied) = (Vec::new(), Vec::new());
+    /// Whether clients of socket.io-client 1 may read it, which decode UTF-8 twice where later ones decode it
+    /// once. Before they say something nothing tells them apart.
+    fn may_be_old(self) -> bool {
+        self.version == Version::V3 && self.content == Content::Json
+    }
+
+    /// Whether these frames go out as bytes to a client that reads bytes: old clients and new ones read
+    /// those alike, and text only as long as it is ASCII and short.
+    fn needs_bytes(self, frames: &[Frame]) -> bool {
+        let is_hard = |frame: &Frame| frame.data().len() > TEXT_BYTES_MAX || !frame.data().is_ascii();
+        self.may_be_old() && frames.iter().any(is_hard)
+    }
+
+    /// A packet as text that every client of this format reads alike.
+    fn readable(self, packet: &str) -> Cow<'_, str> {
+        if self.may_be_old() { escape_non_ascii(packet) } else { Cow::Borrowed(packet) }
+    }
+
+    /// A body of parts: small packets are copied, large ones shared. Those that had to be escaped are this
+    /// client's alone, and count until it has taken them.
+    fn share(self, frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
+        let (mut parts, mut escaped) = (Parts::default(), 0);
         for (index, frame) in frames.iter().enumerate() {
-            copied.extend_from_slice(before_packet(self.version, frame.message(), index == 0).as_bytes());
-            if frame.data().len() < SHARED_BYTES_MIN {
-                copied.extend_from_slice(frame.data());
-            } else {
-                parts.push(std::mem::take(&mut copied).into());
-                parts.push(frame.shared_data());
+            let packet = self.readable(frame.message());
+            parts.copy(before_packet(self.version, &packet, index == 0).as_bytes());
+            match packet {
+                Cow::Borrowed(_) => parts.share(frame),
+                Cow::Owned(packet) => {
+                    escaped += packet.len();
+                    parts.copy(packet.as_bytes());
+                }
             }
         }
-        parts.push(copied.into());
-        parts.retain(|part: &Bytes| !part.is_empty());
-        PollingBody { parts, is_binary: false }
+        let body = PollingBody { parts: parts.finish(), is_binary: false };
+        if escaped == 0 { body } else { body.holding(backlogs.count(escaped)) }
     }
 
     /// A body that is a script, escaped for its client alone: it counts until it is taken.
@@ -109,7 +147,7 @@ impl PollingFormat {
 
     fn payload<'a>(self, packets: impl Iterator<Item = &'a str>) -> String {
         let mut payload = PayloadEncoder::new(self.version);
-        packets.for_each(|packet| payload.push(packet));
+        packets.for_each(|packet| payload.push(&self.readable(packet)));
         payload.finish()
     }
 
@@ -122,6 +160,44 @@ impl PollingFormat {
         }
         let packets: Vec<_> = packets.iter().map(|packet| packet.encode_text(self.version)).collect();
         self.encode_text(packets.iter().map(String::as_str))
+    }
+}
+
+/// A body of bytes with packets that are text: small ones are copied, large ones shared.
+fn share_bytes(frames: &[Frame]) -> PollingBody {
+    let mut parts = Parts::default();
+    for frame in frames {
+        parts.copy(&before_text_in_bytes(frame.data().len()));
+        parts.share(frame);
+    }
+    PollingBody { parts: parts.finish(), is_binary: true }
+}
+
+/// The parts of a body that is being put together.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Bytes>,
+    copied: Vec<u8>,
+}
+
+impl Parts {
+    fn copy(&mut self, bytes: &[u8]) {
+        self.copied.extend_from_slice(bytes);
+    }
+
+    /// Adds what is in a frame, shared if that is worth a part.
+    fn share(&mut self, frame: &Frame) {
+        if frame.data().len() < SHARED_BYTES_MIN {
+            return self.copy(frame.data());
+        }
+        self.parts.push(std::mem::take(&mut self.copied).into());
+        self.parts.push(frame.shared_data());
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.parts.push(self.copied.into());
+        self.parts.retain(|part| !part.is_empty());
+        self.parts
     }
 }
 
@@ -140,6 +216,10 @@ mod tests {
 
     use super::*;
 
+    fn format(version: Version, reader: PollingReader) -> PollingFormat {
+        PollingFormat { version, reader, content: Content::Json }
+    }
+
     fn encode(format: PollingFormat, frames: &[Frame]) -> (Vec<u8>, bool) {
         let body = format.encode(frames, &Backlogs::new(usize::MAX));
         (body.parts.concat(), body.is_binary)
@@ -147,7 +227,7 @@ mod tests {
 
     fn mixed(version: Version, reader: PollingReader) -> (Vec<u8>, bool) {
         let frames = [Frame::text("4hé", 0), Frame::binary(&encode_binary(version, &[1, 2, 3, 4]))];
-        encode(PollingFormat { version, reader }, &frames)
+        encode(PollingFormat { version, reader, content: Content::Any }, &frames)
     }
 
     /// engine.io protocol v3 and v4, "Payload"; the first and third in the words of their examples.
@@ -172,9 +252,40 @@ mod tests {
 
     #[test]
     fn a_client_that_reads_bytes_is_sent_text_where_that_is_enough() {
-        let format = PollingFormat { version: Version::V3, reader: PollingReader::TextOrBytes };
+        let format = format(Version::V3, PollingReader::TextOrBytes);
         let body = encode(format, &[Frame::text("4hi", 0), Frame::text("3", 0)]);
         assert_eq!(body, (b"3:4hi1:3".to_vec(), false));
+    }
+
+    /// engine.io-parser 1.3.2 and 2.2.1 read each of these bodies as the same packet.
+    #[test]
+    fn clients_that_decode_utf8_twice_and_once_are_sent_what_both_read_alike() {
+        use PollingReader::{Script, Text, TextOrBytes};
+        let text = "42[\"ö\"]";
+        let bytes = b"\x00\x08\xFF42[\"\xC3\xB6\"]";
+        for (version, reader, expected) in [
+            (Version::V3, Text, &br#"12:42["\u00f6"]"#[..]),
+            (Version::V3, TextOrBytes, bytes),
+            (Version::V3, Script(3), br#"___eio[3]("12:42[\"\\u00f6\"]");"#),
+            (Version::V4, Text, text.as_bytes()),
+        ] {
+            let (body, _) = encode(format(version, reader), &[Frame::text(text, 0)]);
+            let shown = String::from_utf8_lossy(&body);
+            assert_eq!(shown, String::from_utf8_lossy(expected), "{version:?} {reader:?}");
+        }
+        let at_most = |length: usize| {
+            encode(format(Version::V3, TextOrBytes), &[Frame::text(&"4".repeat(length), 0)]).1
+        };
+        assert!(!at_most(TEXT_BYTES_MAX) && at_most(TEXT_BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn what_is_escaped_for_one_client_counts_until_it_is_taken() {
+        let backlogs = Backlogs::new(usize::MAX);
+        let body = format(Version::V3, PollingReader::Text).encode(&[Frame::text("42[\"ö\"]", 0)], &backlogs);
+        assert_eq!(backlogs.bytes(), r#"42["\u00f6"]"#.len());
+        drop(body);
+        assert_eq!(backlogs.bytes(), 0);
     }
 
     #[test]
@@ -182,8 +293,8 @@ mod tests {
         let large = format!("4{}é", "x".repeat(SHARED_BYTES_MIN));
         let packets = ["4a", &large, "4b", &large, &large, "4c"];
         let frames = packets.map(|packet| Frame::text(packet, 0));
-        for version in [Version::V3, Version::V4] {
-            let format = PollingFormat { version, reader: PollingReader::Text };
+        for (version, content) in [(Version::V3, Content::Any), (Version::V4, Content::Json)] {
+            let format = PollingFormat { version, reader: PollingReader::Text, content };
             let body = format.encode(&frames, &Backlogs::new(usize::MAX));
             assert_eq!(body.parts.concat(), format.payload(packets.into_iter()).into_bytes(), "{version:?}");
             let shared = body.parts.iter().find(|part| part.len() == large.len()).unwrap();
@@ -194,7 +305,7 @@ mod tests {
     #[test]
     fn a_script_counts_until_it_is_taken() {
         let backlogs = Backlogs::new(usize::MAX);
-        let format = PollingFormat { version: Version::V4, reader: PollingReader::Script(1) };
+        let format = format(Version::V4, PollingReader::Script(1));
         let body = format.encode(&[Frame::text("4hi", 0)], &backlogs);
         assert_eq!(backlogs.bytes(), body.parts.concat().len());
         drop(body);

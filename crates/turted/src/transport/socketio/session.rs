@@ -39,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) service: Service,
     /// Whether its POSTs are forms, as of clients that poll with scripts.
     pub(super) posts_forms: bool,
+    /// It sent text over polling that is not UTF-8 twice: it is of socket.io-client 2.
+    pub(super) encodes_once: Cell<bool>,
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
     /// Of a session that lives by polling.
@@ -113,6 +115,7 @@ impl Session {
             service: newcomer.service,
             verifying: RefCell::default(),
             posts_forms: false,
+            encodes_once: Cell::new(false),
             place: Held::default(),
             posting: Cell::new(false),
             upgrading: Cell::new(None),
