@@ -216,6 +216,11 @@ pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
         .then(|| text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)"))
 }
 
+/// A path without the slash at its end: with it and without it is the same path, on every listener.
+pub(crate) fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
 /// Which part of the server a request is for.
 pub(crate) async fn route(call: Call) -> Outcome {
     if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
@@ -232,22 +237,23 @@ async fn serve_turted(call: Call) -> Outcome {
     let config = &call.worker.config;
     let path = call.request.uri().path();
     let socketio = config.socketio.path.as_str();
-    if path.starts_with(socketio) || path == socketio.trim_end_matches('/') {
+    if path.starts_with(socketio) || path == without_slash(socketio) {
         return socketio::answer(call, Service::Turted).await;
     }
-    if path.strip_prefix(config.push.path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/") {
+    let place = without_slash(path);
+    if place == config.push.path {
         return rest::answer(call).await.into();
     }
-    if path == config.websocket.path {
+    if place == config.websocket.path {
         return websocket::answer(call, Service::Turted).await;
     }
-    if path == config.sse.path {
+    if place == config.sse.path {
         return sse::answer(call, sse::Style::Turted).await;
     }
     if let Some(mount) = call.worker.shared.sockjs.find(path) {
         return sockjs::answer(call, mount).await;
     }
-    if path == HEALTH {
+    if place == HEALTH {
         return text(StatusCode::OK, "ok\n").into();
     }
     if config.sse.is_reactphp(path) {

@@ -223,7 +223,7 @@ async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
     if let Some(answer) = http::check_target(&state.limits, request.uri()) {
         return answer;
     }
-    let mut answer = match request.uri().path() {
+    let mut answer = match http::without_slash(request.uri().path()) {
         HEALTH => text(StatusCode::OK, "ok\n"),
         "/ready" => ready(&state.monitor),
         path => match state.guard.check(peer, request.headers()) {

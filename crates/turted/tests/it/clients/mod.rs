@@ -2,6 +2,7 @@
 //! has those, here each rule has its whole table.
 
 mod encoding;
+mod paths;
 
 use crate::support::{Http, Response, TestServer};
 
