@@ -11,6 +11,8 @@ use turted_core::origin::{Authority, Origin};
 use crate::config::AllowOrigins;
 use crate::http::{Answer, bare};
 
+/// Which pages may load an answer into themselves (Fetch, "Cross-Origin-Resource-Policy").
+const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
 /// Where a browser says what the page of a request is to us (Fetch Metadata Request Headers 2.3).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -83,6 +85,19 @@ impl Page {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
         answer
     }
+}
+
+/// Lets pages of every origin load an answer into themselves, also under `Cross-Origin-Embedder-Policy`: a script
+/// of JSONP, a frame.
+pub(crate) fn let_embed(answer: &mut Answer) {
+    answer.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+}
+
+/// Lets pages of every origin load and read an answer that is the same for everyone, as modules, with a hash of
+/// its content, or with `crossorigin`.
+pub(crate) fn let_everyone_read(answer: &mut Answer) {
+    let_embed(answer);
+    answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
 /// Whether everything that a request says about the host it is for names this machine. A page whose name was made to

@@ -6,6 +6,7 @@ mod cache;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 
+use crate::cors;
 use crate::http::{Answer, Unavailable, answer as with_type, text};
 use crate::worker::Worker;
 pub(crate) use cache::Assets;
@@ -24,8 +25,14 @@ pub(crate) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     (plain && known && !name.starts_with('.')).then_some(name)
 }
 
-/// Answers with a file of `assets_dir`.
+/// Answers with a file of `assets_dir`, which pages of every origin may load: it is the same for everyone.
 pub(crate) async fn answer(worker: &Worker, name: &str) -> Answer {
+    let mut answer = find(worker, name).await;
+    cors::let_everyone_read(&mut answer);
+    answer
+}
+
+async fn find(worker: &Worker, name: &str) -> Answer {
     let Some(assets) = &worker.shared.assets else {
         return text(StatusCode::NOT_FOUND, NO_DIRECTORY);
     };

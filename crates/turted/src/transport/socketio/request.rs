@@ -14,7 +14,7 @@ use turted_core::wire::engineio::Version;
 use super::payload::PollingBody;
 use super::session::Newcomer;
 use super::{engine, stream};
-use crate::cors::Page;
+use crate::cors::{self, Page};
 use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
 use crate::mail::EngineRequest;
 use crate::places::NoPlace;
@@ -191,6 +191,7 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     if request.method() == Method::OPTIONS {
         return page.preflight(&request).into();
     }
+    let is_script = asks_for_script(&request);
     let outcome = match page.is_allowed() {
         true => serve(&worker, (peer, service), request).await,
         false => Err(EngineRefusal::Forbidden),
@@ -199,6 +200,9 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
         Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
         Ok(Outcome::Answer(mut answer)) => {
             page.mark(&mut answer);
+            if is_script {
+                cors::let_embed(&mut answer);
+            }
             answer.into()
         }
         Err(refusal) => {
@@ -208,6 +212,11 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
             answer.into()
         }
     }
+}
+
+/// Whether a client polls with scripts, which pages load from other origins.
+fn asks_for_script<B>(request: &Request<B>) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|part| part.starts_with("j=")))
 }
 
 async fn serve(
@@ -224,12 +233,12 @@ async fn serve(
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
         (TransportName::WebSocket, _) => {
-            let key = websocket::upgrade_key(&request).ok_or(EngineRefusal::BadRequest)?.to_owned();
+            let accepted = accept(&request)?;
             match begin_upgrade(worker, id).await {
-                Ok(attempt) => Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, key))),
+                Ok(attempt) => Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, accepted))),
                 Err(refusal @ EngineRefusal::BadRequest) => {
                     worker.metrics.refused(refusal.rule());
-                    Ok(Outcome::Takeover(stream::turn_away(Rc::clone(worker), key)))
+                    Ok(Outcome::Takeover(stream::turn_away(Rc::clone(worker), accepted)))
                 }
                 Err(refusal) => Err(refusal),
             }
@@ -241,6 +250,11 @@ async fn serve(
         }
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
     }
+}
+
+/// The answer that turns the connection of a request into a WebSocket.
+fn accept<B>(request: &Request<B>) -> Result<Vec<u8>, EngineRefusal> {
+    websocket::accept_request(request, &[websocket::VERSION]).ok_or(EngineRefusal::BadRequest)
 }
 
 /// A request without a session id opens a session.
@@ -267,8 +281,8 @@ fn open<B>(
             Ok(polling_answer(id, Some(version), body).into())
         }
         TransportName::WebSocket => {
-            let key = websocket::upgrade_key(request).ok_or(EngineRefusal::BadRequest)?.to_owned();
-            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), newcomer, query, key)))
+            let accepted = accept(request)?;
+            Ok(Outcome::Takeover(stream::open(Rc::clone(worker), newcomer, query, accepted)))
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::outlet::{Form, Outlet, Sent, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::transport::query::Query;
-use crate::transport::websocket::{self, Progress, Reader, Step, accept_response, write_whole};
+use crate::transport::websocket::{self, Progress, Reader, Step, write_whole};
 use crate::worker::Worker;
 
 /// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
@@ -30,12 +30,12 @@ const PROBE_ANSWER: &str = "3probe";
 const ALREADY_UPGRADED: u16 = 1008;
 
 /// Opens a session on a WebSocket. The handshakes of WebSocket and Engine.IO go out in one write.
-pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, key: String) -> Takeover {
+pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
         let connection = session::open(&worker, newcomer.peer, Session::new(newcomer), outlet);
-        let mut greeting = accept_response(&key);
+        let mut greeting = accepted;
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
         let unasked = connect::unasked(newcomer);
@@ -54,11 +54,11 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, key: St
 }
 
 /// Lets a WebSocket take over a session, wherever that lives.
-pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, key: String) -> Takeover {
+pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, leftover| {
         worker.spawn(async move {
             // A client that does not even take the handshake has no use for the rest.
-            let _ = write_whole(&socket, &accept_response(&key));
+            let _ = write_whole(&socket, &accepted);
             engine::hand_over(attempt, socket, leftover).await;
         });
     })
@@ -66,10 +66,10 @@ pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, key: String) -> T
 
 /// Closes a second WebSocket of a session as soon as it is one: the session is not to be moved, and
 /// lives (engine.io `Server.onWebSocket`).
-pub(super) fn turn_away(worker: Rc<Worker>, key: String) -> Takeover {
+pub(super) fn turn_away(worker: Rc<Worker>, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, _| {
         worker.spawn(async move {
-            if write_whole(&socket, &accept_response(&key)) {
+            if write_whole(&socket, &accepted) {
                 websocket::refuse(&socket, ALREADY_UPGRADED).await;
             }
         });

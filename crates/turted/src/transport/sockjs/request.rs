@@ -17,6 +17,7 @@ use super::mount::Mount;
 use super::owner::{self, Letter, Opening, Place, Wish};
 use super::websocket::Frames;
 use super::{relay, session, websocket};
+use crate::cors;
 use crate::http::{
     Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
     text,
@@ -241,6 +242,9 @@ impl Desk<'_> {
         let kind = transport.content_type().unwrap_or_default();
         let mut answer = not_cached(with_type(StatusCode::OK, kind, body));
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if matches!(transport, Transport::HtmlFile | Transport::JsonpPolling) {
+            cors::let_embed(&mut answer);
+        }
         self.of_session(answer)
     }
 
@@ -269,6 +273,7 @@ fn iframe<B>(request: &Request<B>, mount: &Mount) -> Answer {
     } else {
         with_type(StatusCode::OK, "text/html; charset=UTF-8", page.html().to_owned())
     });
+    cors::let_everyone_read(&mut answer);
     if let Ok(etag) = HeaderValue::from_str(page.etag()) {
         answer.headers_mut().insert(ETAG, etag);
     }

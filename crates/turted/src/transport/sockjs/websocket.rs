@@ -20,7 +20,7 @@ use crate::http::{Call, Outcome};
 use crate::outlet::{Form, Outlet, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
-use crate::transport::websocket::{self, Reader, accept_response, write_whole};
+use crate::transport::websocket::{self, Reader, write_whole};
 use crate::wire::Framing;
 use crate::worker::Worker;
 
@@ -40,7 +40,7 @@ pub(super) enum Frames {
 /// Turns a request into a WebSocket.
 pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, Refusal> {
     let Call { worker, peer, request } = call;
-    let key = websocket::upgrade_key_of(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?.to_owned();
+    let accepted = websocket::accept_request(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?;
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
@@ -52,7 +52,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
         }
         let reader = Reader::new(&limits, &leftover);
         let socket = Rc::new(socket);
-        if let Some(connection) = begin(&worker, (peer, mount, frames), &socket, &accept_response(&key)) {
+        if let Some(connection) = begin(&worker, (peer, mount, frames), &socket, &accepted) {
             worker.clone().spawn(websocket::run(worker, connection, socket, reader));
         }
     })))

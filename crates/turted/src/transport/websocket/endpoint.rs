@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, UPGRADE};
+use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
@@ -83,6 +83,8 @@ enum Refusal {
     NoUpgrade,
     /// It asks for one, but not as RFC 6455 4.2.1 wants it.
     Malformed,
+    /// It asks for subprotocols, and turted.v1 is none of them.
+    Protocol,
     /// A page of another origin.
     Origin,
     /// The server takes no new connection.
@@ -95,6 +97,7 @@ impl Refusal {
         match self {
             Self::NoUpgrade => "websocket-upgrade",
             Self::Malformed => "websocket-handshake",
+            Self::Protocol => "websocket-protocol",
             Self::Origin => "websocket-origin",
             Self::Stopping => "stopping",
         }
@@ -106,6 +109,11 @@ impl From<Refusal> for Answer {
         let (status, body) = match refusal {
             Refusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
             Refusal::Malformed => (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)"),
+            Refusal::Protocol => (
+                StatusCode::BAD_REQUEST,
+                "whoever names subprotocols names turted.v1 among them: browsers end a WebSocket of which the server \
+                 confirms none, and those that carry credentials are never confirmed",
+            ),
             Refusal::Origin => {
                 (StatusCode::FORBIDDEN, "pages of this origin may not connect (allow_origins)")
             }
@@ -117,7 +125,7 @@ impl From<Refusal> for Answer {
                 answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             }
             Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            Refusal::Malformed | Refusal::Origin => {}
+            Refusal::Malformed | Refusal::Protocol | Refusal::Origin => {}
         }
         answer
     }
@@ -143,6 +151,9 @@ async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
     let key = upgrade_key(&request).ok_or(Refusal::Malformed)?.to_owned();
     if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
         return Err(Refusal::Origin);
+    }
+    if service == Service::Turted && asks_for_another(request.headers()) {
+        return Err(Refusal::Protocol);
     }
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
@@ -183,6 +194,11 @@ async fn prepare(
 /// Whether a client asks for a subprotocol.
 fn asks_for(headers: &HeaderMap, protocol: &str) -> bool {
     credentials::subprotocols(headers).any(|asked| asked == protocol)
+}
+
+/// Whether a client asks for subprotocols, but not for the one that is spoken here.
+fn asks_for_another(headers: &HeaderMap) -> bool {
+    headers.contains_key(SEC_WEBSOCKET_PROTOCOL) && !asks_for(headers, PROTOCOL)
 }
 
 /// Opens a connection, which has still to be greeted.

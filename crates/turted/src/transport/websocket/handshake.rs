@@ -4,14 +4,19 @@ use hyper::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERS
 use hyper::{Method, Request};
 use turted_core::wire::websocket::{accept_key, is_valid_key};
 
+use crate::transport::credentials;
+
+/// The version of RFC 6455.
+pub(crate) const VERSION: &str = "13";
+
 /// The `Sec-WebSocket-Key` of a request that asks for a WebSocket (RFC 6455 4.2.1); `None` if it
 /// does not, or not correctly.
 pub(crate) fn upgrade_key<B>(request: &Request<B>) -> Option<&str> {
-    upgrade_key_of(request, &["13"])
+    upgrade_key_of(request, &[VERSION])
 }
 
 /// The same for any of these versions of the WebSocket protocol.
-pub(crate) fn upgrade_key_of<'a, B>(request: &'a Request<B>, versions: &[&str]) -> Option<&'a str> {
+fn upgrade_key_of<'a, B>(request: &'a Request<B>, versions: &[&str]) -> Option<&'a str> {
     let headers = request.headers();
     let version = headers.get(SEC_WEBSOCKET_VERSION).and_then(|version| version.to_str().ok());
     let asks = request.method() == Method::GET
@@ -20,6 +25,23 @@ pub(crate) fn upgrade_key_of<'a, B>(request: &'a Request<B>, versions: &[&str]) 
         && version.is_some_and(|version| versions.contains(&version));
     let key = headers.get(SEC_WEBSOCKET_KEY)?.to_str().ok()?;
     (asks && is_valid_key(key)).then_some(key)
+}
+
+/// The answer that turns the connection of such a request into a WebSocket, on a transport that has no
+/// subprotocols: the first that the client asks for is confirmed, as socket.io's server does. A browser ends a
+/// WebSocket of which the server confirms none.
+pub(crate) fn accept_request<B>(request: &Request<B>, versions: &[&str]) -> Option<Vec<u8>> {
+    let key = upgrade_key_of(request, versions)?;
+    Some(match credentials::subprotocols(request.headers()).find(|protocol| is_token(protocol)) {
+        Some(protocol) => accept_protocol_response(key, protocol),
+        None => accept_response(key),
+    })
+}
+
+/// Whether a text is a token (RFC 9110 5.6.2), as names of subprotocols are.
+fn is_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 /// Whether a request tries to become a WebSocket at all.

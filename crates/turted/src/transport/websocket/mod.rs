@@ -15,6 +15,6 @@ mod run;
 pub(crate) mod v1;
 
 pub(crate) use endpoint::{Session, answer, timer};
-pub(crate) use handshake::{accept_response, upgrade_key, upgrade_key_of, wants_upgrade};
+pub(crate) use handshake::{VERSION, accept_request, wants_upgrade};
 pub(crate) use reader::{Progress, Reader, Step};
 pub(crate) use run::{farewell, refuse, run, write_whole};

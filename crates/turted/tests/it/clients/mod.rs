@@ -3,6 +3,7 @@
 
 mod encoding;
 mod paths;
+mod subprotocols;
 
 use crate::support::{Http, Response, TestServer};
 
