@@ -29,9 +29,11 @@ class V1 {
     socket.onopen = () => this.hello && socket.send(JSON.stringify(this.hello));
     socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
     socket.onerror = () => {};
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       this.isReady = false;
       this.onloss();
+      // The server does not want this client: it would only end the same way.
+      if (code >= 4000 && code < 4100) this.isClosed = true;
       if (!this.isClosed) setTimeout(() => this.isClosed || this.open(), COME_BACK_MS);
     };
   }

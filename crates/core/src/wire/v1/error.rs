@@ -133,6 +133,7 @@ error_codes! {
     SessionInvalid "session-invalid" "session is the one that welcome gave"
     CursorInvalid "cursor-invalid" "cursor is one that welcome or an event gave"
     SessionUnknown "session-unknown" "a session is kept for a limited time after its connection broke"
+    SessionOwn "session-own" "a session is resumed on another connection than the one that has it"
     Gap "gap" "what a session missed is replayed only if all of it is still kept"
     RateLimited "rate-limited" "a connection sends no more than limits.message_rate and limits.message_burst allow"
 }

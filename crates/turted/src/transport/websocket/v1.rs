@@ -20,6 +20,7 @@ use crate::session_id::SessionId;
 use crate::worker::Worker;
 
 const SESSION_UNKNOWN: &str = "the session is not known any more";
+const SESSION_OWN: &str = "this connection is the session already";
 const GAP: &str = "some of what was missed is not kept any more";
 
 /// The first message on a connection, which is admitted and may have proved who it is.
@@ -110,6 +111,12 @@ fn resume_session(worker: &Rc<Worker>, connection: &Rc<Connection>, id: Id<'_>, 
         return Step::Continue;
     }
     let resumption = Resumption { id: SessionId::parse(&resume.session), seen: Seen::UpTo(resume.cursor) };
+    if resumption.id.is_some() && resumption.id == connection.recovery_id.get() {
+        // Taken over, it would be cut off.
+        let error = Error::new(ErrorCode::SessionOwn, SESSION_OWN);
+        refuse(worker, connection, Some(id.get()), &error);
+        return Step::Continue;
+    }
     let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
     Step::Wait(Box::pin(async move {
         let wire = connection.wire();

@@ -3,6 +3,7 @@
 
 mod encoding;
 mod paths;
+mod session;
 mod subprotocols;
 
 use crate::support::{Http, Response, TestServer};
