@@ -4,6 +4,7 @@
 //! whatever connection each client already has. This library is what the program `turted` is made
 //! of; to embed a server in a program of your own start with [`server::Server`].
 
+mod accept;
 mod admin;
 mod attempts;
 pub mod authenticator;

@@ -32,7 +32,17 @@ impl Query {
 
     /// All values of a parameter, in their order.
     pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(own, _)| own == key).map(|(_, value)| value.as_str())
+        self.matching(move |own| own == key)
+    }
+
+    /// All values of the parameters with such names, in their order.
+    pub(crate) fn matching(&self, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(own, _)| is_wanted(own)).map(|(_, value)| value.as_str())
+    }
+
+    /// The names of all parameters, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 }
 

@@ -25,6 +25,9 @@ use crate::socket::Socket;
 use crate::transport::websocket::write_whole;
 use crate::worker::Worker;
 
+/// Keeps a response without an end out of caches, and away from whatever compresses: it would hold each event
+/// until more have come (RFC 9111 5.2.2.6).
+pub(crate) const NOT_CACHED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
 /// Makes nginx pass on what comes instead of collecting it.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -143,7 +146,7 @@ fn form(version: Version) -> Form {
 fn mark(answer: &mut Answer) {
     let headers = answer.headers_mut();
     headers.remove(CONTENT_LENGTH);
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(NOT_CACHED);
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
@@ -240,7 +243,7 @@ mod tests {
         let head = head_for(Version::HTTP_11, answer());
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
         assert!(head.contains("\r\ntransfer-encoding: chunked\r\n"), "{head}");
-        assert!(head.contains("\r\ncache-control: no-store\r\n"), "{head}");
+        assert!(head.contains("\r\ncache-control: no-store, no-transform\r\n"), "{head}");
         assert!(head.contains("\r\nx-accel-buffering: no\r\n"), "{head}");
         assert!(head.contains("\r\ndate: "), "{head}");
         let head = head_for(Version::HTTP_10, answer());

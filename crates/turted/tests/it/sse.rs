@@ -35,7 +35,7 @@ fn a_stream_starts_with_its_head_the_time_to_wait_and_a_position() {
     for (name, value) in [
         ("content-type", "text/event-stream"),
         ("transfer-encoding", "chunked"),
-        ("cache-control", "no-store"),
+        ("cache-control", "no-store, no-transform"),
         ("x-accel-buffering", "no"),
         ("access-control-allow-origin", "https://page.example"),
         ("access-control-allow-credentials", "true"),

@@ -1,52 +1,49 @@
 //! A request for a stream: what it asks for, the rules it must keep, and its answer if it keeps
 //! them not.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::channel::JoinRefusal;
-use turted_core::name::{Name, NameRefusal};
+use turted_core::name::NameRefusal;
 use turted_core::wire::sse::CONTENT_TYPE;
 
+use super::parameters::{self, CREDENTIALS};
 use super::stream::{self, Wanted};
 use super::{Style, come_back};
+use crate::accept::{Named, liking};
 use crate::authenticator::Visitor;
 use crate::cors::Page;
 use crate::http::{Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text};
 use crate::identity;
 use crate::metrics::Transport;
-use crate::resume::Seen;
 use crate::shared::Permit;
 use crate::transport::credentials::{self, Proof};
 use crate::transport::query::Query;
-use crate::transport::streaming::{self, NoPermit, Unending, Way};
+use crate::transport::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
 use crate::wire::Language;
 use crate::worker::Worker;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The parameters that say who a client is.
-const CREDENTIALS: [&str; 3] = ["user", "token", "password"];
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request gets no stream. The text goes to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("ask for an event stream with GET")]
     Method,
     #[error("pages of this origin may not connect (allow_origins)")]
     Origin,
     #[error("the query is not UTF-8")]
     Query,
+    #[error("the query has a parameter that is nearly called {0}: call it {0}")]
+    Parameter(&'static str),
     #[error("channel: {0}")]
     Name(#[from] NameRefusal),
     #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
@@ -70,6 +67,7 @@ impl Refusal {
             Self::Method => "sse-method",
             Self::Origin => "sse-origin",
             Self::Query => "sse-query",
+            Self::Parameter(_) => "sse-parameter",
             Self::Name(_) => "sse-channel-name",
             Self::TooManyChannels(_) => "sse-channels",
             Self::QueryCredentials => "sse-query-credentials",
@@ -90,9 +88,11 @@ impl Refusal {
             }
             Self::Ident(IdentRefusal::TooManyWrong) => StatusCode::TOO_MANY_REQUESTS,
             Self::Ident(_) => StatusCode::UNAUTHORIZED,
-            Self::Query | Self::Name(_) | Self::TooManyChannels(_) | Self::QueryCredentials => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Query
+            | Self::Parameter(_)
+            | Self::Name(_)
+            | Self::TooManyChannels(_)
+            | Self::QueryCredentials => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -157,16 +157,15 @@ pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
 /// An `EventSource` gives up for good at anything but a stream (HTML 9.2.2, "fail the connection").
 /// One that could be served later gets a stream that says so and ends.
 fn later(retry: Duration) -> Answer {
-    with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)))
+    let mut answer = with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)));
+    answer.headers_mut().insert(CACHE_CONTROL, NOT_CACHED);
+    answer
 }
 
 /// Whether a request is one of an `EventSource`, which always says so.
 fn accepts_events(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|range| {
-        let kind = range.split(';').next().unwrap_or("").trim();
-        kind.eq_ignore_ascii_case(CONTENT_TYPE)
-    })
+    let liking = liking(headers, CONTENT_TYPE);
+    liking.named == Named::Exactly && liking.weight > 0
 }
 
 async fn check(
@@ -186,7 +185,11 @@ async fn check(
         return Err(Refusal::Stopping);
     }
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(Refusal::Query)?;
-    let channels = channels(worker, &query)?;
+    if style == Style::Turted {
+        // Pages of TURTED for reactphp may say what they like.
+        parameters::check_names(&query)?;
+    }
+    let channels = parameters::channels(&query, worker.config.limits.channels_per_connection)?;
     let peer = visitor.address;
     let verified = verify(worker, visitor, headers, &query).await?;
     for channel in &channels {
@@ -196,25 +199,9 @@ async fn check(
         Some("1") => Language::SseEnvelope,
         _ => Language::Sse,
     };
-    let seen = seen(headers, &query);
+    let seen = parameters::seen(headers, &query, worker.dispatcher.epoch());
     let permit = streaming::permit(worker, request.version())?;
     Ok((Wanted { peer, style, verified, channels, language, seen }, permit))
-}
-
-/// The channels a request names, each once.
-fn channels(worker: &Worker, query: &Query) -> Result<Vec<Name>, Refusal> {
-    let most = worker.config.limits.channels_per_connection;
-    let (mut channels, mut known) = (Vec::new(), HashSet::new());
-    for channel in query.all("channel") {
-        let name = Name::new(channel)?;
-        if known.insert(name.clone()) {
-            channels.push(name);
-        }
-        if channels.len() > most {
-            return Err(Refusal::TooManyChannels(most));
-        }
-    }
-    Ok(channels)
 }
 
 /// Who the client is, if it says so. A page can set no header of an `EventSource`, so the query may
@@ -242,20 +229,10 @@ async fn verify(
     Ok(proof.transpose()?)
 }
 
-/// The position a client shows. One that cannot be read is one from which nothing can be resumed.
-fn seen(headers: &HeaderMap, query: &Query) -> Option<Seen> {
-    let shown = match headers.get(LAST_EVENT_ID) {
-        Some(value) => value.to_str().unwrap_or("?"),
-        None => query.get("lastEventId")?,
-    };
-    if shown.is_empty() {
-        return None;
-    }
-    Some(shown.parse().map_or(Seen::Unknown, Seen::UpTo))
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::ACCEPT;
+
     use super::*;
 
     #[test]
@@ -263,6 +240,10 @@ mod tests {
         for (accept, expected) in [
             ("text/event-stream", true),
             ("text/html, Text/Event-Stream;q=0.9", true),
+            ("TEXT/EVENT-STREAM, */*;q=0.1", true),
+            ("text/event-stream;q=0", false),
+            ("text/event-stream;q=0.000, */*", false),
+            ("text/*", false),
             ("*/*", false),
             ("text/event-streams", false),
             ("", false),
@@ -271,21 +252,5 @@ mod tests {
             assert_eq!(accepts_events(&headers), expected, "{accept}");
         }
         assert!(!accepts_events(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_position_is_read_from_the_header_or_from_the_query() {
-        let at = |header: Option<&'static str>, query: &str| {
-            let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
-            seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap())
-        };
-        let sequence = |seen| match seen {
-            Some(Seen::UpTo(cursor)) => Some(cursor.sequence),
-            _ => None,
-        };
-        assert!(at(None, "").is_none() && at(Some(""), "").is_none() && at(None, "lastEventId=").is_none());
-        assert_eq!(sequence(at(Some("f-7"), "lastEventId=f-8")), Some(7));
-        assert_eq!(sequence(at(None, "lastEventId=f-8")), Some(8));
-        assert!(matches!(at(Some("constructor"), "lastEventId=f-8"), Some(Seen::Unknown)));
     }
 }

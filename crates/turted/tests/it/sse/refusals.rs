@@ -30,6 +30,10 @@ fn what_a_request_must_keep_is_named_and_counted() {
         (&long, "sse-channel-name", "at most 255 bytes"),
         ("/sse?channel=%ff", "sse-query", "not UTF-8"),
         ("/sse?channel=a&channel=b&channel=c&channel=d", "sse-channels", "limits.channels_per_connection"),
+        ("/sse?channels=c", "sse-parameter", "call it channel"),
+        ("/sse?channels[]=c", "sse-parameter", "call it channel"),
+        ("/sse?channel=c&last_event_id=f-1", "sse-parameter", "call it lastEventId"),
+        ("/sse?username=u", "sse-parameter", "call it user"),
         ("/sse?channel=a&user=u", "sse-query-credentials", "sse.query_credentials"),
         ("/sse?token=t", "sse-query-credentials", "sse.query_credentials"),
     ] {

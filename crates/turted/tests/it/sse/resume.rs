@@ -49,6 +49,27 @@ fn a_client_that_comes_back_gets_what_it_missed_and_then_what_is_new() {
 }
 
 #[test]
+fn the_latest_position_counts_of_those_that_a_client_has_added_to_its_address() {
+    let server = TestServer::new();
+    let mut source = open(&server, "?channel[]=c");
+    say(&server, 0..3);
+    let ids: Vec<_> = (0..3).map(|_| source.event().id).collect();
+    server.dispatcher().broadcast("last", &0).unwrap();
+    let (first, second) = (&ids[0], &ids[1]);
+    for (query, header) in [
+        (format!("lastEventId={first}&lastEventId={second}"), None),
+        (format!("lastEventId={second}&lastEventId={first}"), None),
+        (format!("lastEventId=0-1&lastEventId={second}"), None),
+        (format!("lastEventId={second}"), Some(first)),
+        (format!("lastEventId={first}"), Some(second)),
+    ] {
+        let headers: Vec<_> = header.iter().map(|id| (LAST, id.as_str())).collect();
+        let mut source = open_with(&server, &format!("?channel=c&{query}"), &headers);
+        assert_eq!(numbers(&mut source), [2], "{query} {header:?}");
+    }
+}
+
+#[test]
 fn a_client_that_received_nothing_resumes_from_where_it_began() {
     let server = TestServer::new();
     say(&server, 0..2);

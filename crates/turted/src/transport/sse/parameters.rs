@@ -1,0 +1,186 @@
+//! The parameters of a request for a stream: what they are called, and which ones are meant to be one of them.
+
+use std::collections::HashSet;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use strsim::damerau_levenshtein;
+use turted_core::cursor::Cursor;
+use turted_core::name::Name;
+
+use super::request::Refusal;
+use crate::resume::Seen;
+use crate::transport::query::Query;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The parameters that say who a client is.
+pub(super) const CREDENTIALS: [&str; 3] = ["user", "token", "password"];
+/// Other names of parameters that are not far from ours.
+const ALIASES: [(&str, &str); 2] = [("username", "user"), ("channelname", "channel")];
+/// Letters of a name from which one letter may be wrong: a short one is near too many others.
+const NEAR_LETTERS_MIN: usize = 7;
+
+/// Refuses a parameter that is nearly one of ours: what it asks for would be missing without a word. Others are
+/// none of our business, such as those against caches.
+pub(super) fn check_names(query: &Query) -> Result<(), Refusal> {
+    let meant = query.names().filter(|name| !is_channel(name)).find_map(meant);
+    meant.map_or(Ok(()), |ours| Err(Refusal::Parameter(ours)))
+}
+
+/// The name that a parameter should have, if it is nearly one of ours.
+fn meant(name: &str) -> Option<&'static str> {
+    let ours = ["channel", "envelope", "lastEventId"].into_iter().chain(CREDENTIALS);
+    let ours: Vec<_> = ours.collect();
+    if ours.contains(&name) {
+        return None;
+    }
+    let plain = plain(name);
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == plain).map(|(_, ours)| *ours);
+    alias.or_else(|| ours.into_iter().find(|ours| is_near(&plain, &ours.to_ascii_lowercase())))
+}
+
+fn is_near(plain: &str, ours: &str) -> bool {
+    let single = plain.strip_suffix('s').unwrap_or(plain);
+    plain == ours
+        || single == ours
+        || (ours.len() >= NEAR_LETTERS_MIN && damerau_levenshtein(single, ours) <= 1)
+}
+
+/// The letters of a name, small ones, without what stands in brackets.
+fn plain(name: &str) -> String {
+    let name = name.split('[').next().unwrap_or("");
+    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// Whether a parameter is a channel: `channel`, or as PHP and others write lists, `channel[]` and `channel[0]`.
+fn is_channel(name: &str) -> bool {
+    let index = name.strip_prefix("channel[").and_then(|rest| rest.strip_suffix(']'));
+    name == "channel" || index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The channels a request names, at most so many, each once.
+pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, Refusal> {
+    let (mut channels, mut known) = (Vec::new(), HashSet::new());
+    for channel in query.matching(is_channel) {
+        let name = Name::new(channel)?;
+        if known.insert(name.clone()) {
+            channels.push(name);
+        }
+        if channels.len() > most {
+            return Err(Refusal::TooManyChannels(most));
+        }
+    }
+    Ok(channels)
+}
+
+/// The position a client shows; of several the latest in this life of the server. Clients that cannot set the
+/// header add a parameter at each reconnect, and leave the older ones where they are. One that cannot be read,
+/// or is of another life, is one from which nothing can be resumed.
+pub(super) fn seen(headers: &HeaderMap, query: &Query, epoch: u32) -> Option<Seen> {
+    let in_headers = headers.get_all(LAST_EVENT_ID).iter().map(text);
+    let shown = in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty());
+    let cursors: Vec<Option<Cursor>> = shown.map(|shown| shown.parse().ok()).collect();
+    let known = cursors.iter().flatten().filter(|cursor| cursor.epoch == epoch);
+    match known.max_by_key(|cursor| cursor.sequence) {
+        Some(cursor) => Some(Seen::UpTo(*cursor)),
+        None => (!cursors.is_empty()).then_some(Seen::Unknown),
+    }
+}
+
+/// A header as text; what is none is no position either.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_position_counts_wherever_it_stands() {
+        let at = |header: Option<&'static str>, query: &str| {
+            let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
+            match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), 15) {
+                Some(Seen::UpTo(cursor)) => cursor.to_string(),
+                Some(_) => "gap".into(),
+                None => "none".into(),
+            }
+        };
+        for (header, query, expected) in [
+            (None, "", "none"),
+            (Some(""), "", "none"),
+            (None, "lastEventId=", "none"),
+            (None, "lastEventId=f-8", "f-8"),
+            (Some("f-7"), "", "f-7"),
+            (Some("f-7"), "lastEventId=f-8", "f-8"),
+            (Some("f-9"), "lastEventId=f-8", "f-9"),
+            (None, "lastEventId=f-7&lastEventId=f-8", "f-8"),
+            (None, "lastEventId=f-8&lastEventId=f-7", "f-8"),
+            (None, "lastEventId=f-9&lastEventId=f-10", "f-10"),
+            (None, "lastEventId=f-8&lastEventId=", "f-8"),
+            // Of the life before this one.
+            (None, "lastEventId=e-99&lastEventId=f-7", "f-7"),
+            (Some("e-99"), "lastEventId=f-7", "f-7"),
+            (Some("e-99"), "", "gap"),
+            (Some("constructor"), "", "gap"),
+            (Some("constructor"), "lastEventId=f-8", "f-8"),
+            (Some("constructor"), "lastEventId=x", "gap"),
+        ] {
+            assert_eq!(at(header, query), expected, "{header:?} {query}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_looks_like_ours_is_refused_with_the_right_name() {
+        for (name, expected) in [
+            ("channels", "channel"),
+            ("channels[]", "channel"),
+            ("Channel", "channel"),
+            ("chanel", "channel"),
+            ("channle", "channel"),
+            ("channel[a]", "channel"),
+            ("channel[", "channel"),
+            ("channel_name", "channel"),
+            ("envelop", "envelope"),
+            ("lasteventid", "lastEventId"),
+            ("last-event-id", "lastEventId"),
+            ("last_event_id", "lastEventId"),
+            ("Last-Event-ID", "lastEventId"),
+            ("lastEventID", "lastEventId"),
+            ("username", "user"),
+            ("users", "user"),
+            ("User", "user"),
+            ("Token", "token"),
+            ("passwords", "password"),
+            ("pasword", "password"),
+        ] {
+            assert_eq!(meant(name), Some(expected), "{name}");
+        }
+        for name in [
+            "channel",
+            "lastEventId",
+            "user",
+            "_",
+            "t",
+            "v",
+            "use",
+            "tokyo",
+            "cache",
+            "panel",
+            "event",
+            "id",
+            "",
+        ] {
+            assert_eq!(meant(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn channels_are_listed_as_urls_and_as_php_list_them() {
+        let query = Query::parse("channel=a&channel[]=b&channel%5B%5D=c&channel[0]=d&channel[1]=a").unwrap();
+        let listed: Vec<_> =
+            channels(&query, 4).unwrap().iter().map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(listed, ["a", "b", "c", "d"]);
+        assert_eq!(channels(&query, 3), Err(Refusal::TooManyChannels(3)));
+        assert_eq!(check_names(&query), Ok(()));
+    }
+}
