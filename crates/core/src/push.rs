@@ -5,13 +5,14 @@
 //! Bodies are an object of the current form, an object of the form before 3.3.3 (it has a `cmd`),
 //! or a batch: an array of such objects. Checking the credentials is the caller's.
 
+mod fault;
 mod form;
 mod refusal;
 mod targets;
 
 use serde_json::value::RawValue;
 
-pub use refusal::{Refusal, RefusalKind};
+pub use refusal::{NOT_JSON, Refusal, RefusalKind};
 
 use crate::auth::Secret;
 use crate::dispatch::Dispatch;
@@ -63,6 +64,13 @@ impl Default for PushLimits {
 /// # Limits
 /// The caller limits the bytes of `body`. Depth does not matter: values are not recursed into.
 pub fn parse(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, Refusal> {
+    read(body, limits).map_err(|refusal| match refusal.kind {
+        RefusalKind::NotJson => refusal.because(&fault::describe(body)),
+        _ => refusal,
+    })
+}
+
+fn read(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, Refusal> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::not_json())?;
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     match text.as_bytes().first() {

@@ -60,7 +60,7 @@ const LEGACY_FIELDS: [(&str, &[&str]); 11] = [
     ("/data/channels/0", ELEMENT),
     ("/data/payload", &VALUES),
 ];
-const LIST: &[&str] = &["null", r#""text""#, "[]", "{}"];
+const LIST: &[&str] = &["null", "0", "7", r#""text""#, "[]", "{}"];
 const ELEMENT: &[&str] = &["0", "7", r#""text""#];
 
 /// `template` with the value at `pointer` replaced by the JSON text `value`, which may be one that

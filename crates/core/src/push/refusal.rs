@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// What the node server said of a body that is no JSON.
+pub const NOT_JSON: &str = "Data was not json";
+
 /// Which answer a refused push gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
@@ -35,7 +38,12 @@ pub struct Refusal {
 
 impl Refusal {
     pub(super) fn not_json() -> Self {
-        Self::new(RefusalKind::NotJson, "not-json", "Data was not json")
+        Self::new(RefusalKind::NotJson, "not-json", NOT_JSON)
+    }
+
+    /// Says in the detail where the body is no JSON; as text the refusal stays what it was.
+    pub(super) fn because(self, fault: &str) -> Self {
+        Self { detail: format!("{NOT_JSON}: {fault}").into(), ..self }
     }
 
     pub(super) fn data_missing() -> Self {
@@ -71,8 +79,10 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.kind, RefusalKind::NotJson | RefusalKind::DataMissing) {
-            return formatter.write_str(&self.detail);
+        match self.kind {
+            RefusalKind::NotJson => return formatter.write_str(NOT_JSON),
+            RefusalKind::DataMissing => return formatter.write_str(&self.detail),
+            RefusalKind::Invalid | RefusalKind::TooLarge => {}
         }
         if let Some(index) = self.index {
             write!(formatter, "item {index}: ")?;

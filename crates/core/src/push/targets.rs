@@ -101,13 +101,14 @@ struct Names {
 }
 
 impl Names {
-    /// Adds one name or several: a string, an array, an object's values (PHP writes arrays with
+    /// Adds one name or several: a string, an integer, an array, an object's values (PHP writes arrays with
     /// gaps as objects), or null for none.
     fn add_list(&mut self, raw: &RawValue, field: &str) -> Result<(), Refusal> {
         match Kind::of(raw) {
             Kind::Null => Ok(()),
             Kind::Text => self.add(raw, || field.to_owned()),
             Kind::Array | Kind::Object => self.add_each(raw, field),
+            Kind::Number if json::integer(raw).is_some() => self.add(raw, || field.to_owned()),
             Kind::Bool | Kind::Number => {
                 let detail = "users and channels are a name or an array of names";
                 Err(Refusal::rule("names-not-a-list", field, detail))

@@ -3,18 +3,21 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
-use turted_core::push::{Refusal, RefusalKind, Shape};
+use turted_core::push::{NOT_JSON, Refusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
+use crate::accept::{Named, liking};
 use crate::dispatcher::DispatchRefusal;
 use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, bare, text};
 
 /// The rule under which a server that stops refuses pushes.
 const STOPPING: &str = "stopping";
+/// The rule of a body that is no JSON: where it is none is said in JSON alone.
+const NOT_JSON_RULE: &str = "not-json";
 /// The rule under which a push is refused whose body finds no room.
 const BODIES_FULL: &str = "bodies-full";
 
@@ -31,12 +34,16 @@ pub(super) enum AnswerFormat {
 }
 
 impl AnswerFormat {
-    /// The format a request asks for. `*/*` asks for nothing in particular.
+    /// The format a request asks for: what it reads best, and JSON if it names it and reads both alike. `*/*` names
+    /// nothing. Who reads neither is answered as the node server did.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut kinds = values.flat_map(|value| value.split(',')).map(|range| range.split(';').next());
-        let json = ["application/json", "application/problem+json"];
-        let asked = kinds.any(|kind| json.contains(&kind.unwrap_or("").trim()));
+        let json = ["application/json", "application/problem+json"].map(|kind| liking(headers, kind));
+        let [json, problem] = json;
+        let json = if json.weight >= problem.weight { json } else { problem };
+        let plain = liking(headers, "text/plain");
+        let is_named = json.named > Named::AsAny;
+        let asked =
+            json.weight > plain.weight || (json.weight == plain.weight && json.weight > 0 && is_named);
         if asked { Self::Json } else { Self::Plain }
     }
 }
@@ -137,6 +144,7 @@ impl Problem {
     pub(super) fn answer(&self, format: AnswerFormat) -> Answer {
         let mut answer = match format {
             // What the node server said carried no content type.
+            AnswerFormat::Plain if self.rule == NOT_JSON_RULE => bare(self.status, NOT_JSON),
             AnswerFormat::Plain if self.is_old() => bare(self.status, self.detail.clone()),
             AnswerFormat::Plain => text(self.status, self.detail.clone()),
             AnswerFormat::Json => with_type(self.status, "application/problem+json", self.body()),
@@ -152,11 +160,15 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            // RFC 9110 15.5.16: what would have been taken.
+            answer.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         answer
     }
 
     fn is_old(&self) -> bool {
-        matches!(self.rule, "not-json" | "data-missing" | "wrong-password")
+        matches!(self.rule, "data-missing" | "wrong-password")
     }
 
     fn body(&self) -> Vec<u8> {
@@ -180,7 +192,10 @@ impl From<Refusal> for Problem {
             RefusalKind::NotJson | RefusalKind::Invalid => StatusCode::BAD_REQUEST,
             RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         };
-        let detail = refusal.to_string();
+        let detail = match refusal.kind {
+            RefusalKind::NotJson => refusal.detail.clone().into_owned(),
+            _ => refusal.to_string(),
+        };
         Self { field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }
     }
 }

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_ENCODING, HeaderMap, HeaderValue,
+};
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
@@ -67,6 +69,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let Call { worker, peer, request } = call;
     let gate = &worker.shared.push;
     gate.check_address(peer, bearer(request.headers()))?;
+    check_encoding(request.headers())?;
     let (head, body) = request.into_parts();
     let body = read_body(&worker, peer, body, worker.config.limits.push_body_bytes).await?;
     let parsed = push::parse(&body, gate.limits())?;
@@ -91,6 +94,17 @@ async fn push(call: Call) -> Result<Answer, Problem> {
         Claim::OtherBody => Err(other_body()),
         Claim::Full => Err(keys_full()),
     }
+}
+
+/// Refuses a body that is encoded: it is not decoded here, where a few bytes could become very many.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let lines = headers.get_all(CONTENT_ENCODING).iter().map(|line| line.to_str().unwrap_or("?"));
+    let mut codings = lines.flat_map(|line| line.split(',')).map(str::trim);
+    if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity")) {
+        return Ok(());
+    }
+    let detail = "the body has a Content-Encoding: send it as it is";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body-encoded", detail))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

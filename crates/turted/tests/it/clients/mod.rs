@@ -1,6 +1,7 @@
 //! What unmodified clients need that no document asks for, found with the clients themselves: `tests/clients`
 //! has those, here each rule has its whole table.
 
+mod answers;
 mod encoding;
 mod paths;
 mod session;
