@@ -2,6 +2,8 @@
 // Pages in a headless Chromium, of another origin than the server's.
 
 const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { Browser, until } = require('./browser/chromium');
@@ -82,7 +84,7 @@ async function missesNothing(server, page, proxy) {
 }
 
 describe('Chromium', { concurrency: false }, () => {
-  for (const name of ['socket.io-client-2', 'socket.io-client-4']) {
+  for (const name of ['socket.io-client-1', 'socket.io-client-2', 'socket.io-client-4']) {
     test(`turted-client with ${name} from our server, without any option`, LIMITS, async (t) => {
       const server = await start(t, {}, { TURTED_ASSETS_DIR: dist(name) });
       const proxy = await proxyTo(t, server);
@@ -99,6 +101,53 @@ describe('Chromium', { concurrency: false }, () => {
       assert.deepEqual(names(await heard(page)), ['AGAIN']);
     });
   }
+
+  // Pages read and write bytes where node does not, and each of these ways differs from 1.x to 2.x.
+  for (const name of ['socket.io-client-1', 'socket.io-client-2']) {
+    for (const options of [{}, { forceBase64: true }, { forceJSONP: true }]) {
+      test(`${name} over polling alone with ${JSON.stringify(options)}`, LIMITS, async (t) => {
+        const server = await start(t, {}, { TURTED_ASSETS_DIR: dist(name) });
+        const page = await browser.page(t, [`${server.url}/socket.io/socket.io.js`, '/turted.js', '/page.js']);
+        const polling = { transports: ['polling'], ...options };
+        await page.evaluate(([url, options]) => (window.tab = openTurted(url, options)), [server.url, polling]);
+        await until(page, () => tab.isReady);
+        await day(server, page);
+        const large = ['a'.repeat(200_000), 'ö'.repeat(200_000)];
+        for (const text of large) await server.emit('LARGE', { users: ['adam'] }, text);
+        await until(page, () => tab.events.length === 2);
+        assert.deepEqual((await heard(page)).map(({ payload }) => payload), large);
+      });
+    }
+  }
+
+  test('an isolated page loads the client from our server, as a script, a module and with its hash', LIMITS, async (t) => {
+    const server = await start(t, {}, { TURTED_ASSETS_DIR: dist('socket.io-client-4') });
+    const file = fs.readFileSync(path.join(dist('socket.io-client-4'), 'socket.io.min.js'));
+    const integrity = `sha384-${crypto.createHash('sha384').update(file).digest('base64')}`;
+    const page = await browser.page(t, [`${server.url}/socket.io/socket.io.js`, '/turted.js', '/page.js'], 'isolated');
+    assert.equal(await page.evaluate(() => typeof io), 'function');
+    const module = `${server.url}/socket.io/socket.io.esm.min.js`;
+    assert.equal(await page.evaluate(async (url) => typeof (await import(url)).io, module), 'function');
+    const loaded = await page.evaluate(([src, integrity]) => new Promise((resolve) => {
+      const script = Object.assign(document.createElement('script'), { src, integrity, crossOrigin: 'anonymous' });
+      script.onload = () => resolve('loaded');
+      script.onerror = () => resolve('refused');
+      document.head.append(script);
+    }), [`${server.url}/socket.io/socket.io.min.js`, integrity]);
+    assert.equal(loaded, 'loaded');
+    await page.evaluate((url) => (window.tab = openTurted(url)), server.url);
+    await day(server, page);
+  });
+
+  test('an isolated page polls with scripts', LIMITS, async (t) => {
+    const server = await start(t, {}, { TURTED_ASSETS_DIR: dist('socket.io-client-2') });
+    const page = await browser.page(t, [`${server.url}/socket.io/socket.io.js`, '/turted.js', '/page.js'], 'isolated');
+    const options = { transports: ['polling'], forceJSONP: true };
+    await page.evaluate(([url, options]) => (window.tab = openTurted(url, options)), [server.url, options]);
+    await until(page, () => tab.isReady);
+    await server.emit('ALL', { broadcast: true });
+    await event(page, 'ALL');
+  });
 
   test('a WebSocket that speaks turted.v1 and resumes', LIMITS, async (t) => {
     const server = await start(t);

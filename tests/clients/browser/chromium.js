@@ -62,6 +62,8 @@ class Browser {
     const file = FILES[url.pathname];
     response.statusCode = file || url.pathname === '/' ? 200 : 404;
     response.setHeader('Content-Type', `text/${file ? 'javascript' : 'html'}; charset=utf-8`);
+    // Whatever such a page loads from elsewhere must say that it may be.
+    if (url.searchParams.has('isolated')) response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     response.end(file ? fs.readFileSync(file) : html(url.searchParams.getAll('script')));
   }
 
@@ -77,10 +79,10 @@ class Browser {
     return page;
   }
 
-  /** A page with these scripts. */
-  async page(t, scripts) {
+  /** A page with these scripts; `isolated` for one under a `Cross-Origin-Embedder-Policy`. */
+  async page(t, scripts, ...options) {
     const page = await this.blank(t);
-    const query = new URLSearchParams(scripts.map((url) => ['script', url]));
+    const query = new URLSearchParams([...scripts.map((url) => ['script', url]), ...options.map((option) => [option, ''])]);
     await page.goto(`${this.origin}/?${query}`);
     return page;
   }

@@ -2,13 +2,13 @@
 // What the pages of `browser.test.js` do, for each client: `open(url, ..)` begins, `tab` is what it began, with
 // `events`, `ident`, `join`, `echo`, and `losses`: how often its connection was lost.
 
-/* global SockJS, TURTED, V1 */
+/* global SockJS, TURTED, V1, io */
 
 const HELLO = { type: 'hello', protocol: 'turted.v1' };
 
-/** The unmodified turted-client, without any option. */
-function openTurted(url) {
-  const turted = new TURTED(url);
+/** The unmodified turted-client, without any option, or on a connection with these. */
+function openTurted(url, options) {
+  const turted = options ? new TURTED(url, io(url, options)) : new TURTED(url);
   const { nativeConnection: native } = turted;
   const tab = { events: [], losses: 0, connects: 0, sock: native };
   const answers = new Map();
