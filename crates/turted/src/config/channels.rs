@@ -126,7 +126,9 @@ pub(super) fn resolve(collected: &mut Collected) {
         ClientMethod::Http => true,
         ClientMethod::Accept | ClientMethod::Password | ClientMethod::Token => false,
     };
-    if let Some(rule) = rules.iter().find(|rule| rule.join == Join::Claim && !granting) {
+    if let Some(rule) = rules.iter().find(|rule| rule.join == Join::Claim && !granting)
+        && !collected.is_broken(&["auth"])
+    {
         let what = "`join` = \"claim\" needs somebody who grants channels: `auth.method` = \"jwt\" with \
                     `auth.channels_claim`, or \"http\"";
         collected.problem(Problem::at(rule.origin.clone(), what));

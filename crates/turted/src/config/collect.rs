@@ -1,6 +1,6 @@
 //! What the sources said so far: values, where they came from, and what was wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::error::{ConfigError, Origin, Problem};
@@ -13,6 +13,10 @@ pub(super) struct Collected {
     pub(super) settings: Settings,
     pub(super) warnings: Vec<String>,
     origins: BTreeMap<&'static str, Origin>,
+    /// What follows from another key, and where that came from.
+    inferred: BTreeMap<&'static str, Origin>,
+    /// Keys whose value is wrong: what would follow from them is not told as well.
+    broken: BTreeSet<&'static str>,
     problems: Vec<Problem>,
 }
 
@@ -25,7 +29,9 @@ impl Collected {
             }
             Err(mismatch) => {
                 let found = mismatch.found.map_or_else(String::new, |found| format!(", found {found}"));
-                let what = format!("`{}`: expected {}{found}", setting.key, mismatch.expected);
+                let fault = mismatch.fault.map_or_else(String::new, |fault| format!(": {fault}"));
+                let what = format!("`{}`: expected {}{found}{fault}", setting.key, mismatch.expected);
+                self.broken.insert(setting.key);
                 self.problem(Problem::at(origin, what));
             }
         }
@@ -42,7 +48,25 @@ impl Collected {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 
-    /// Whether a source said something about `key`.
+    /// Notes that the value of `key` follows from what `origin` says.
+    pub(super) fn infer(&mut self, key: &'static str, origin: Origin) {
+        self.inferred.insert(key, origin);
+    }
+
+    /// Where the value of `key` came from, or what it follows from.
+    pub(super) fn source(&self, key: &str) -> Origin {
+        self.origins.get(key).or_else(|| self.inferred.get(key)).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Whether a source said something wrong about one of `keys`, or about a key of a section that is among them.
+    pub(super) fn is_broken(&self, keys: &[&str]) -> bool {
+        let is = |broken: &&str, key: &&str| {
+            broken == key || broken.strip_prefix(*key).is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.broken.iter().any(|broken| keys.iter().any(|key| is(broken, key)))
+    }
+
+    /// Whether a source said something about `key` that can be used.
     pub(super) fn is_given(&self, key: &str) -> bool {
         self.origins.contains_key(key)
     }

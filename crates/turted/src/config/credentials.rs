@@ -9,6 +9,7 @@ use super::error::{Origin, Problem};
 use super::jwt;
 use super::model::ClientAuth;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
+use super::value::without_newline;
 use crate::authenticator::read_key_file;
 use turted_core::auth::{Secret, TokenRule};
 
@@ -62,20 +63,27 @@ const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
 /// A secret without a method means the method that uses it, so that setting
 /// `TURTED_PUSH_PASSWORD` alone protects pushes.
 fn infer_methods(collected: &mut Collected) {
-    let given = |keys: &[&str]| keys.iter().any(|key| collected.is_given(key));
+    let given =
+        |keys: &[&str]| keys.iter().find(|key| collected.is_given(key)).map(|key| collected.origin(key));
     let push = given(&PUSH_PASSWORD_KEYS);
     let inferred = [
         (given(&AUTH_PASSWORD_KEYS), ClientMethod::Password),
-        (given(&AUTH_TOKEN_KEYS) || given(&["auth.hash"]), ClientMethod::Token),
+        (given(&AUTH_TOKEN_KEYS).or_else(|| given(&["auth.hash"])), ClientMethod::Token),
         (given(&AUTH_JWT_KEYS), ClientMethod::Jwt),
         (given(&AUTH_HTTP_KEYS), ClientMethod::Http),
     ];
-    if !collected.is_given("auth.method") {
-        let method = inferred.iter().find(|(is_given, _)| *is_given).map(|(_, method)| *method);
-        collected.settings.auth.method = method.unwrap_or(ClientMethod::Accept);
+    if !collected.is_given("auth.method")
+        && let Some((origin, method)) =
+            inferred.into_iter().find_map(|(origin, method)| Some((origin?, method)))
+    {
+        collected.settings.auth.method = method;
+        collected.infer("auth.method", origin);
     }
-    if !collected.is_given("push.method") && push {
+    if !collected.is_given("push.method")
+        && let Some(origin) = push
+    {
         collected.settings.push.method = PushMethod::Password;
+        collected.infer("push.method", origin);
     }
 }
 
@@ -102,15 +110,14 @@ fn check_methods(collected: &mut Collected) {
 }
 
 fn check_keys(collected: &mut Collected, method: &str, needed: &[&str], idle: &[&str]) {
-    if !needed.is_empty() && !needed.iter().any(|key| collected.is_given(key)) {
+    if collected.is_broken(&[method]) {
+        return;
+    }
+    if !needed.is_empty() && !needed.iter().any(|key| collected.is_given(key)) && !collected.is_broken(needed)
+    {
         let keys: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
         let what = format!("{} needs {}", show_method(collected, method), keys.join(" or "));
-        // The method was inferred from a key that does not do alone: blame that.
-        let alone = ["auth.hash"].into_iter().chain(AUTH_JWT_KEYS).chain(AUTH_HTTP_KEYS);
-        let origins = [method].into_iter().chain(alone).map(|key| collected.origin(key));
-        let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
-        let origin = origin.unwrap_or(Origin::Default);
-        collected.problem(Problem::at(origin, what));
+        collected.problem(Problem::at(collected.source(method), what));
     }
     for key in idle.iter().filter(|key| collected.is_given(key)).copied().collect::<Vec<_>>() {
         let what = format!("`{key}` has no effect with {}", show_method(collected, method));
@@ -142,7 +149,13 @@ fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Opti
             match read {
                 Ok(secret) => secret,
                 Err(error) => {
-                    let what = format!("`{file_key}`: cannot read {}: {error}", path.display());
+                    let hint = match error.kind() {
+                        io::ErrorKind::PermissionDenied => {
+                            "; under systemd load it as a credential, as the unit shows"
+                        }
+                        _ => "",
+                    };
+                    let what = format!("`{file_key}`: cannot read {}: {error}{hint}", path.display());
                     collected.problem(Problem::at(file_origin, what));
                     return None;
                 }
@@ -169,8 +182,7 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
         let reason = format!("a secret has at most {SECRET_BYTES_MAX} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::from(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+    Ok(Secret::from(without_newline(&text).to_owned()))
 }
 
 /// A configuration file that holds a secret is a secret file.
@@ -187,9 +199,13 @@ fn warn_about_file(collected: &mut Collected) {
 
 #[cfg(unix)]
 pub(super) fn warn_if_readable(collected: &mut Collected, path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o077 != 0 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = path.metadata() else { return };
+    let mode = metadata.mode();
+    // A file of somebody else that a group may read was given to that group: so come the credentials of
+    // systemd, and keys that a program renews. We could not change that either.
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if mode & if is_ours { 0o077 } else { 0o007 } != 0 {
         let path = path.display();
         let warning = format!(
             "{path} holds a secret and is open to other users (mode {:04o}): chmod 600 {path}",

@@ -19,7 +19,7 @@ impl Default for Config {
             tls: None,
             trusted_proxies: TrustedProxies::default(),
             proxy_protocol: false,
-            workers: available_parallelism().map_or(1, usize::from),
+            workers: available_parallelism().map_or(1, usize::from).min(limits::WORKERS_MAX),
             insecure: false,
             allow_origins: AllowOrigins::Any,
             log_level: LogLevel::Warn,

@@ -36,7 +36,7 @@ pub(super) fn rule(collected: &mut Collected, text: Secret) -> Option<ClientAuth
     if key_bytes_min(algorithm).is_some_and(|least| text.reveal().len() < least) {
         let warning = format!(
             "`{source}` is shorter than the hash of `auth.algorithm` = \"{algorithm:?}\" and can be guessed \
-             from any token: use 64 random bytes, such as `openssl rand -hex 32` prints"
+             from any token: `openssl rand -hex 32` prints 64 characters that nobody guesses"
         );
         collected.warnings.push(warning);
     }

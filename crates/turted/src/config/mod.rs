@@ -6,12 +6,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `settings`, `value`, `units` | every key once; kinds of values; units |
+//! | `settings`, `value`, `units`, `addresses` | every key once; kinds of values; units; addresses and origins |
 //! | `model`, `transports`, `defaults` | the validated configuration, and what it is without any |
 //! | `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
 //! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
 //! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
 
+mod addresses;
 mod channels;
 mod collect;
 mod credentials;
@@ -113,17 +114,21 @@ impl Config {
 /// Reads all sources and remembers where each value came from.
 ///
 /// # Errors
-/// Every problem that was found, if there is one: first those of single keys, and only when each
-/// key is valid those of their combination.
+/// Every problem that was found, if there is one: those of single keys, and those of combinations that
+/// do not follow from them.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut collected = Collected::default();
-    file::read(&mut collected, &sources.file)?;
+    let file = file::read(&mut collected, &sources.file);
     env::read(&mut collected, &sources.variables);
     for flag in &sources.flags {
         collected.set_bare(flag.key, Origin::Flag(flag.name), &flag.value);
     }
+    match file {
+        Ok(()) => resolve::resolve(&mut collected),
+        // Without the file everything in it would be called missing.
+        Err(problem) => collected.problem(problem),
+    }
     collected.refuse_problems()?;
-    resolve::resolve(&mut collected)?;
     Ok(Loaded {
         config: collected.settings.config.clone(),
         warnings: std::mem::take(&mut collected.warnings),

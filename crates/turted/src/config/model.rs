@@ -260,7 +260,7 @@ impl AllowOrigins {
         let page = Origin::parse(origin);
         let is_page = |listed: &String| match (&page, Origin::parse(listed)) {
             (Some(page), Some(listed)) => page.is(&listed),
-            // `null`, where an embedding program lists it.
+            // `null` and `file://`.
             _ => listed.eq_ignore_ascii_case(origin),
         };
         listed.iter().any(is_page)

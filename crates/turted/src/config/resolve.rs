@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
+use super::addresses::collide;
 use super::channels;
 use super::collect::Collected;
 use super::credentials;
-use super::error::{ConfigError, Origin, Problem};
-use super::model::{ClientAuth, Config, Tls};
-use super::settings::TlsSettings;
+use super::error::{Origin, Problem};
+use super::model::{AdminListen, AllowOrigins, ClientAuth, Config, Tls};
+use super::settings::{ClientMethod, PushMethod, TlsSettings};
 use crate::tls::{Certificates, TlsError};
 
-/// Reads credentials and completes `collected.settings.config`.
-///
-/// # Errors
-/// Credentials that are incomplete, or else everything that does not fit together.
-pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
+/// Reads credentials, completes `collected.settings.config`, and notes everything that does not fit together.
+pub(super) fn resolve(collected: &mut Collected) {
     credentials::resolve(collected);
-    collected.refuse_problems()?;
     channels::resolve(collected);
     normalize_paths(&mut collected.settings.config);
     check_paths(collected);
@@ -26,7 +23,8 @@ pub(super) fn resolve(collected: &mut Collected) -> Result<(), ConfigError> {
     check_relations(collected);
     check_exposure(collected);
     check_admin_exposure(collected);
-    collected.refuse_problems()
+    check_admin_place(collected);
+    warn_of_opaque_origins(collected);
 }
 
 fn normalize_paths(config: &mut Config) {
@@ -77,8 +75,12 @@ fn check_tls(collected: &mut Collected) {
     let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) => return,
-        (Some(_), None) => return blame(collected, &["tls_cert"], "`tls_cert` needs `tls_key`".into()),
-        (None, Some(_)) => return blame(collected, &["tls_key"], "`tls_key` needs `tls_cert`".into()),
+        (Some(_), None) => {
+            return blame(collected, &["tls_cert", "tls_key"], "`tls_cert` needs `tls_key`".into());
+        }
+        (None, Some(_)) => {
+            return blame(collected, &["tls_key", "tls_cert"], "`tls_key` needs `tls_cert`".into());
+        }
     };
     credentials::warn_if_readable(collected, &key);
     let tls = Tls { cert, key };
@@ -93,7 +95,7 @@ fn check_proxies(collected: &mut Collected) {
     let config = &collected.settings.config;
     if config.proxy_protocol && config.trusted_proxies.networks().is_empty() {
         let what = "`proxy_protocol` needs `trusted_proxies`: nobody else may send a PROXY header";
-        blame(collected, &["proxy_protocol"], what.into());
+        blame(collected, &["proxy_protocol", "trusted_proxies"], what.into());
     }
 }
 
@@ -186,11 +188,12 @@ fn check_exposure(collected: &mut Collected) {
         return;
     }
     let (mut open, mut remedies) = (Vec::new(), Vec::new());
-    if config.auth.method == ClientAuth::Accept {
+    // Not the configuration: a secret that cannot be read is a problem of its own.
+    if collected.settings.auth.method == ClientMethod::Accept && !collected.is_broken(&["auth"]) {
         open.push(r#"be any user (`auth.method` = "accept")"#);
         remedies.push(r#"`auth.method` to "password", "token", "jwt" or "http" and what it needs"#);
     }
-    if config.push.password.is_none() {
+    if collected.settings.push.method == PushMethod::None && !collected.is_broken(&["push"]) {
         open.push(r#"push (`push.method` = "none")"#);
         remedies.push("`push.password_file` or TURTED_PUSH_PASSWORD");
     }
@@ -201,7 +204,7 @@ fn check_exposure(collected: &mut Collected) {
             open.join(" and "),
             remedies.join(", and "),
         );
-        blame(collected, &["listen"], what);
+        blame(collected, &["listen", "insecure"], what);
     }
 }
 
@@ -209,18 +212,42 @@ fn check_exposure(collected: &mut Collected) {
 fn check_admin_exposure(collected: &mut Collected) {
     let config = &collected.settings.config;
     let Some(address) = config.admin.listen.address() else { return };
-    if config.insecure || config.admin.token.is_some() || address.ip().to_canonical().is_loopback() {
+    let token = &collected.settings.admin_token;
+    let has_token = token.text.is_some() || token.file.is_some();
+    if config.insecure || has_token || address.ip().to_canonical().is_loopback() {
         return;
     }
     let what = format!(
         "`admin_listen` = \"{address}\" lets other machines see who is online; set `admin_token_file`, \
          or accept it with --insecure"
     );
-    blame(collected, &["admin_listen"], what);
+    blame(collected, &["admin_listen", "insecure", "admin_token", "admin_token_file"], what);
 }
 
-/// Notes a problem at the first of `keys` that somebody set.
+fn check_admin_place(collected: &mut Collected) {
+    let config = &collected.settings.config;
+    let (listen, AdminListen::At(admin)) = (config.listen, config.admin.listen) else { return };
+    if collide(listen, admin) {
+        let what =
+            format!("`admin_listen` = \"{admin}\" is where `listen` = \"{listen}\" is; choose another port");
+        blame(collected, &["admin_listen", "listen"], what);
+    }
+}
+
+fn warn_of_opaque_origins(collected: &mut Collected) {
+    let AllowOrigins::Only(listed) = &collected.settings.config.allow_origins else { return };
+    if listed.iter().any(|origin| origin == "null") {
+        let warning = "`allow_origins` lists \"null\": every page can send that from a sandboxed frame, so all pages may connect";
+        collected.warnings.push(warning.to_owned());
+    }
+}
+
+/// Notes a problem at the first of `keys` that somebody set. Not where one of them is wrong: the problem may
+/// follow from that.
 fn blame(collected: &mut Collected, keys: &[&str], what: String) {
+    if collected.is_broken(keys) {
+        return;
+    }
     let origins = keys.iter().map(|key| collected.origin(key));
     let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
     collected.problem(Problem { origin, what });

@@ -5,11 +5,13 @@
 
 use std::path::PathBuf;
 
+use super::addresses::Opaque;
 use super::channels::ChannelSetting;
 use super::model::Config;
 use super::value::Field;
 use crate::authenticator::{Algorithm, ClaimRules, HttpUrl};
 use turted_core::auth::{Hash, Secret};
+use turted_core::limits::WORKERS_MAX;
 
 /// The configuration while it is being collected: what is valid key by key, with credentials
 /// not yet read and combinations not yet checked.
@@ -140,9 +142,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("tls_key", Field::Path(|s| &mut s.tls.key)),
     Setting::new("trusted_proxies", Field::Networks(|s| &mut s.config.trusted_proxies)),
     Setting::new("proxy_protocol", Field::Flag(|s| &mut s.config.proxy_protocol)),
-    Setting::new("workers", Field::Count(1, |s| &mut s.config.workers)),
+    Setting::new("workers", Field::CountUpTo(1, WORKERS_MAX, |s| &mut s.config.workers)),
     Setting::new("insecure", Field::Flag(|s| &mut s.config.insecure)),
-    Setting::new("allow_origins", Field::Origins(|s| &mut s.config.allow_origins)),
+    Setting::new("allow_origins", Field::Origins(Opaque::Listable, |s| &mut s.config.allow_origins)),
     Setting::new("log_level", Field::LogLevel(|s| &mut s.config.log_level)),
     Setting::new("log_format", Field::LogFormat(|s| &mut s.config.log_format)),
     Setting::new("assets_dir", Field::Path(|s| &mut s.config.assets_dir)),
@@ -195,7 +197,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("push.method", Field::PushMethod(|s| &mut s.push.method)),
     Setting::new("push.password", Field::Secret(|s| &mut s.push.password.text)),
     Setting::new("push.password_file", Field::Path(|s| &mut s.push.password.file)),
-    Setting::new("push.allow_origins", Field::Origins(|s| &mut s.config.push.allow_origins)),
+    Setting::new("push.allow_origins", Field::Origins(Opaque::Refused, |s| &mut s.config.push.allow_origins)),
     Setting::new("limits.message_bytes", Field::Bytes(1, |s| &mut s.config.limits.message_bytes)),
     Setting::new("limits.message_fragments", Field::Count(1, |s| &mut s.config.limits.message_fragments)),
     Setting::new("limits.polling_packets", Field::Count(1, |s| &mut s.config.limits.polling_packets)),

@@ -23,7 +23,7 @@ pub(super) fn effective(collected: &Collected) -> String {
             Some(value) => format!("{key} = {value}"),
             None => format!("# {key} is not set"),
         };
-        let _infallible = match collected.origin(setting.key) {
+        let _infallible = match collected.source(setting.key) {
             Origin::Default => writeln!(text, "{line}"),
             origin => writeln!(text, "{line:<40} # from {origin}{}", keys(collected, setting.key)),
         };

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::addresses::{
+    Opaque, fault_of_origins, parse_address, parse_admin_listen, parse_origins, show_origins,
+};
 use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_duration, parse_size, show_duration};
 use crate::authenticator::{Algorithm, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 use turted_core::channel::Join;
-use turted_core::origin::Origin;
 
 /// The way to one field of the settings.
 type Of<T> = fn(&mut Settings) -> &mut T;
@@ -21,12 +23,15 @@ pub(super) enum Field {
     AdminListen(Of<AdminListen>),
     Bytes(usize, Of<usize>),
     Count(usize, Of<usize>),
+    /// With the largest value behind the least one.
+    CountUpTo(usize, usize, Of<usize>),
     OptionalCount(Of<Option<usize>>),
     OptionalBytes(usize, Of<Option<usize>>),
     Number(Of<u32>),
     Duration(Of<Duration>),
     Flag(Of<bool>),
-    Origins(Of<AllowOrigins>),
+    /// With what becomes of pages that have no origin of their own.
+    Origins(Opaque, Of<AllowOrigins>),
     Networks(Of<TrustedProxies>),
     Path(Of<Option<PathBuf>>),
     Text(Of<String>),
@@ -65,6 +70,8 @@ pub(super) struct Mismatch {
     pub(super) expected: String,
     /// `None` where the value must not be repeated.
     pub(super) found: Option<String>,
+    /// What exactly is wrong, if that can be told.
+    pub(super) fault: Option<String>,
 }
 
 impl Field {
@@ -76,10 +83,13 @@ impl Field {
         base: &Path,
     ) -> Result<(), Mismatch> {
         let read = match self {
-            Self::Address(of) => put(of(settings), input.text().and_then(|text| text.parse().ok())),
+            Self::Address(of) => put(of(settings), input.text().and_then(parse_address)),
             Self::AdminListen(of) => put(of(settings), input.text().and_then(parse_admin_listen)),
             Self::Bytes(least, of) => put(of(settings), input.bytes().filter(|bytes| bytes >= least)),
             Self::Count(least, of) => put(of(settings), input.count().filter(|count| count >= least)),
+            Self::CountUpTo(least, most, of) => {
+                put(of(settings), input.count().filter(|count| (least..=most).contains(&count)))
+            }
             Self::OptionalCount(of) => put(of(settings), input.count().filter(|count| *count >= 1).map(Some)),
             Self::OptionalBytes(least, of) => {
                 put(of(settings), input.bytes().filter(|bytes| bytes >= least).map(Some))
@@ -87,7 +97,9 @@ impl Field {
             Self::Number(of) => put(of(settings), input.number()),
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
             Self::Flag(of) => put(of(settings), input.flag()),
-            Self::Origins(of) => put(of(settings), input.list().and_then(|list| parse_origins(&list))),
+            Self::Origins(opaque, of) => {
+                put(of(settings), input.list().and_then(|list| parse_origins(&list, *opaque).ok()))
+            }
             Self::Networks(of) => put(of(settings), input.list().and_then(|list| parse_networks(&list))),
             Self::Path(of) => put(of(settings), input.filled().map(|text| Some(base.join(text)))),
             Self::Text(of) => put(of(settings), input.filled().map(str::to_owned)),
@@ -95,8 +107,10 @@ impl Field {
             Self::UrlPath(of) => put(of(settings), input.text().and_then(parse_url_path)),
             Self::BasePath(of) => put(of(settings), input.text().and_then(parse_base_path).map(Some)),
             Self::HttpUrl(of) => put(of(settings), input.text().and_then(|text| text.parse().ok()).map(Some)),
-            Self::Secret(of) => put(of(settings), input.text().map(|text| Some(Secret::from(text)))),
-            Self::LogLevel(of) => put(of(settings), input.choice()),
+            Self::Secret(of) => {
+                put(of(settings), input.text().map(|text| Some(Secret::from(without_newline(text)))))
+            }
+            Self::LogLevel(of) => put(of(settings), input.choice_in_any_case()),
             Self::LogFormat(of) => put(of(settings), input.choice()),
             Self::ClientMethod(of) => put(of(settings), input.choice()),
             Self::PushMethod(of) => put(of(settings), input.choice()),
@@ -104,7 +118,11 @@ impl Field {
             Self::Algorithm(of) => put(of(settings), input.choice().map(Some)),
             Self::Ident(of) => put(of(settings), input.choice()),
         };
-        read.ok_or_else(|| Mismatch { expected: self.expected(), found: self.found(input) })
+        read.ok_or_else(|| Mismatch {
+            expected: self.expected(),
+            found: self.found(input),
+            fault: self.fault(input),
+        })
     }
 
     /// The value as TOML, secrets masked; `None` if there is none.
@@ -114,12 +132,12 @@ impl Field {
             Self::AdminListen(of) => {
                 quote(&of(settings).address().map_or_else(String::new, |address| address.to_string()))
             }
-            Self::Bytes(_, of) | Self::Count(_, of) => of(settings).to_string(),
+            Self::Bytes(_, of) | Self::Count(_, of) | Self::CountUpTo(_, _, of) => of(settings).to_string(),
             Self::OptionalCount(of) | Self::OptionalBytes(_, of) => of(settings).as_ref()?.to_string(),
             Self::Number(of) => of(settings).to_string(),
             Self::Duration(of) => quote(&show_duration(*of(settings))),
             Self::Flag(of) => of(settings).to_string(),
-            Self::Origins(of) => show_origins(of(settings)),
+            Self::Origins(_, of) => show_origins(of(settings)),
             Self::Networks(of) => show_list(of(settings).networks()),
             Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
             Self::Text(of) | Self::UrlPath(of) => quote(of(settings)),
@@ -147,11 +165,12 @@ impl Field {
                 format!("a number of bytes, {least} or more, such as 65536 or \"64KiB\"")
             }
             Self::Count(least, _) => format!("a whole number, {least} or more"),
+            Self::CountUpTo(least, most, _) => format!("a whole number from {least} to {most}"),
             Self::OptionalCount(_) => "a whole number, 1 or more".into(),
             Self::Number(_) => format!("a whole number from 1 to {}", i32::MAX),
             Self::Duration(_) => r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into(),
             Self::Flag(_) => "true or false".into(),
-            Self::Origins(_) => {
+            Self::Origins(..) => {
                 r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()
             }
             Self::Networks(_) => r#"a list of networks, such as ["10.0.0.0/8", "fd00::/8"]"#.into(),
@@ -171,6 +190,13 @@ impl Field {
             Self::Hash(_) => names::<Hash>(),
             Self::Algorithm(_) => names::<Algorithm>(),
             Self::Ident(_) => names::<IdentMode>(),
+        }
+    }
+
+    fn fault(&self, input: &Input<'_>) -> Option<String> {
+        match self {
+            Self::Origins(opaque, _) => fault_of_origins(&input.list()?, *opaque),
+            _ => None,
         }
     }
 
@@ -238,6 +264,11 @@ impl<'a> Input<'a> {
     pub(super) fn choice<T: Choice>(&self) -> Option<T> {
         let text = self.text()?;
         T::NAMES.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
+    }
+
+    fn choice_in_any_case<T: Choice>(&self) -> Option<T> {
+        let text = self.text()?;
+        T::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, choice)| *choice)
     }
 }
 
@@ -321,36 +352,17 @@ fn put<T>(field: &mut T, value: Option<T>) -> Option<()> {
     Some(())
 }
 
-/// An address, or nothing at all for off.
-fn parse_admin_listen(text: &str) -> Option<AdminListen> {
-    if text.is_empty() { Some(AdminListen::Off) } else { text.parse().ok().map(AdminListen::At) }
-}
-
-/// `*` alone, or origins as browsers send them: scheme, host and port, without a path.
-fn parse_origins(list: &[&str]) -> Option<AllowOrigins> {
-    if list == ["*"] {
-        return Some(AllowOrigins::Any);
-    }
-    list.iter().map(|text| parse_origin(text)).collect::<Option<_>>().map(AllowOrigins::Only)
-}
-
-/// An origin as browsers send it, whatever way it is written.
-fn parse_origin(text: &str) -> Option<String> {
-    Origin::parse(text).map(|origin| origin.to_string())
-}
-
-fn show_origins(origins: &AllowOrigins) -> String {
-    match origins {
-        AllowOrigins::Any => r#"["*"]"#.into(),
-        AllowOrigins::Only(list) => show_list(list),
-    }
+/// A secret without the newline that `echo`, a heredoc or a secret store puts at its end.
+pub(super) fn without_newline(text: &str) -> &str {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 fn parse_networks(list: &[&str]) -> Option<TrustedProxies> {
     list.iter().map(|text| text.parse().ok()).collect::<Option<_>>().map(TrustedProxies::new)
 }
 
-fn show_list(list: &[impl ToString]) -> String {
+pub(super) fn show_list(list: &[impl ToString]) -> String {
     let quoted: Vec<String> = list.iter().map(|item| quote(&item.to_string())).collect();
     format!("[{}]", quoted.join(", "))
 }

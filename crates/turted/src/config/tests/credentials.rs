@@ -145,3 +145,52 @@ fn no_secret_reaches_an_error() {
         assert!(!error.contains("canary"), "{error}");
     }
 }
+
+#[test]
+fn a_newline_at_the_end_is_no_part_of_a_secret() {
+    for end in ["\n", "\r\n"] {
+        let variables =
+            [("TURTED_PUSH_PASSWORD", format!("b{end}")), ("TURTED_AUTH_PREFIX", format!("c{end}"))];
+        let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let config = Place::new("").load(&variables, &[]).unwrap().config;
+        assert_eq!(config.push.password, Some(Secret::from("b")));
+        let ClientAuth::Token(rule) = config.auth.method else { panic!("token") };
+        assert_eq!(rule.prefix, Secret::from("c"));
+    }
+    check("", &[("TURTED_ADMIN_TOKEN", "\n")], "TURTED_ADMIN_TOKEN: `admin_token`: the secret is empty");
+    let config = Place::new("[push]\npassword = \"\"\"a\nb\n\"\"\"").load(&[], &[]).unwrap().config;
+    assert_eq!(config.push.password, Some(Secret::from("a\nb")));
+}
+
+#[test]
+fn a_method_is_shown_with_the_secret_it_follows_from() {
+    let place = Place::new("[auth]\nalgorithm = \"HS256\"\nkey = \"0123456789abcdef0123456789abcdef\"");
+    let shown = place.load(&[("TURTED_PUSH_PASSWORD", "a")], &[]).unwrap().effective();
+    let lines: Vec<String> =
+        shown.lines().filter(|line| line.starts_with("method = ")).map(|line| place.strip(line)).collect();
+    assert_eq!(
+        lines,
+        [
+            "method = \"jwt\"                           # from turted.toml:2:13",
+            "method = \"password\"                      # from TURTED_PUSH_PASSWORD",
+        ]
+    );
+    let shown = Place::new("").load(&[], &[]).unwrap().effective();
+    assert!(shown.contains("method = \"accept\"\n") && shown.contains("method = \"none\"\n"), "{shown}");
+}
+
+/// So come the credentials of systemd: of root, and readable by the service alone.
+#[test]
+fn a_file_that_somebody_else_gave_to_a_group_is_no_warning() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new("[push]\npassword_file = \"p\"");
+    place.write("p", "secret");
+    let path = place.0.path().join("p");
+    std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+    for (mode, warnings) in [(0o440, 0), (0o444, 1)] {
+        set_mode(&path, mode);
+        assert_eq!(place.load(&[], &[]).unwrap().warnings.len(), warnings, "{mode:o}");
+    }
+}

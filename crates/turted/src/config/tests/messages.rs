@@ -41,13 +41,17 @@ fn wrong_types_are_told_with_what_was_expected_and_found() {
     check(
         "workers = \"two\"",
         &[],
-        "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found \"two\"",
+        "turted.toml:1:11: `workers`: expected a whole number from 1 to 256, found \"two\"",
     );
-    check("workers = 0", &[], "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found 0");
+    for count in [0, 257] {
+        let what = format!("`workers`: expected a whole number from 1 to 256, found {count}");
+        check(&format!("workers = {count}"), &[], &format!("turted.toml:1:11: {what}"));
+    }
+    assert_eq!(Place::new("workers = 256").load(&[], &[]).unwrap().config.workers, 256);
     check(
         "workers = 99999999999999999999",
         &[],
-        "turted.toml:1:11: `workers`: expected a whole number, 1 or more, found a value of type integer",
+        "turted.toml:1:11: `workers`: expected a whole number from 1 to 256, found a value of type integer",
     );
     check(
         "admin_listen = \"here\"",
@@ -68,7 +72,7 @@ fn wrong_types_are_told_with_what_was_expected_and_found() {
     check(
         "allow_origins = [\"https://a.de/\"]",
         &[],
-        "turted.toml:1:17: `allow_origins`: expected a list of origins, such as [\"https://example.com\"], or [\"*\"] for any, found [\"https://a.de/\"]",
+        "turted.toml:1:17: `allow_origins`: expected a list of origins, such as [\"https://example.com\"], or [\"*\"] for any, found [\"https://a.de/\"]: \"https://a.de/\" has a slash at its end, an origin has none: \"https://a.de\"",
     );
     check(
         "[push]\npath = \"/a b\"",

@@ -9,6 +9,7 @@ mod packaging;
 mod snapshots;
 mod sources;
 mod tls;
+mod together;
 
 use std::ffi::OsString;
 use std::fs;

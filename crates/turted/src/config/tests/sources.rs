@@ -84,3 +84,54 @@ fn the_effective_configuration_reads_back_as_itself() {
     let again = Place::new(&loaded.effective()).load(&[], &[]).unwrap();
     assert_eq!(again.config, loaded.config);
 }
+
+#[test]
+fn localhost_and_levels_in_any_case_are_taken() {
+    let variables = [("TURTED_LISTEN", "localhost:7000"), ("TURTED_LOGLEVEL", "DEBUG")];
+    let config = Place::new("admin_listen = \"localhost:7001\"").load(&variables, &[]).unwrap().config;
+    assert_eq!((config.listen, config.log_level), (([127, 0, 0, 1], 7000).into(), LogLevel::Debug));
+    assert_eq!(config.admin.listen, AdminListen::At(([127, 0, 0, 1], 7001).into()));
+    let flag = Place::new("").load(&[], &[("log_level", "Warn")]).unwrap().config;
+    assert_eq!(flag.log_level, LogLevel::Warn);
+}
+
+#[test]
+fn pages_without_an_origin_may_be_let_in_but_never_push() {
+    let place = Place::new("allow_origins = [\"null\", \"FILE://\", \"https://a.example\"]");
+    let loaded = place.load(&[], &[]).unwrap();
+    assert!(
+        ["null", "file://", "https://a.example"]
+            .iter()
+            .all(|origin| loaded.config.allow_origins.allows(origin))
+    );
+    assert!(!loaded.config.allow_origins.allows("https://b.example"));
+    let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
+    assert!(warning.contains("every page can send that from a sandboxed frame"), "{warning}");
+    let again = Place::new(&loaded.effective()).load(&[], &[]).unwrap().config;
+    assert_eq!(again.allow_origins, loaded.config.allow_origins);
+    let apps = Place::new("allow_origins = [\"file://\"]").load(&[], &[]).unwrap();
+    assert_eq!(apps.warnings, [""; 0], "only web views of apps send it");
+    for name in ["null", "file://"] {
+        let error = Place::new("").load(&[("TURTED_PUSH_ALLOW_ORIGINS", name)], &[]).map(|_| ()).unwrap_err();
+        let reason = format!(
+            "{name:?} is what every page can send from a sandboxed frame, so it would let all pages push"
+        );
+        assert!(error.ends_with(&reason), "{error}");
+    }
+}
+
+#[test]
+fn an_origin_that_is_none_is_named_with_what_is_wrong() {
+    for (origin, fault) in [
+        ("https://a.de/", "\"https://a.de/\" has a slash at its end, an origin has none: \"https://a.de\""),
+        ("https://a.de/app", "\"https://a.de/app\" has a path, an origin has none: \"https://a.de\""),
+        ("a.de", "\"a.de\" has no scheme: \"https://a.de\""),
+        ("*", "\"*\" stands alone"),
+        ("https://", "\"https://\" is no origin"),
+        ("", "\"\" is no origin"),
+    ] {
+        let list = format!("https://fine.example,{origin}");
+        let error = Place::new("").load(&[("TURTED_ALLOW_ORIGINS", &list)], &[]).map(|_| ()).unwrap_err();
+        assert!(error.ends_with(&format!("found {list:?}: {fault}")), "{error}");
+    }
+}
