@@ -17,6 +17,10 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
         endpoint(&config.sockjs.path, "SockJS clients", client_credentials(config)),
         endpoint(&format!("{}/", config.push.path), "REST push", push_credentials(config)),
     ];
+    if let Some(path) = &config.sse.reactphp_path {
+        let streams = endpoint(&format!("{path}/"), "reactphp streams", client_credentials(config));
+        lines.insert(lines.len() - 1, streams);
+    }
     if let Some(admin) = admin {
         lines.push(format!("admin on http://{admin}"));
         lines.push(endpoint("/metrics, /api/", "read-only", admin_credentials(config)));
@@ -96,6 +100,14 @@ mod tests {
                 env!("CARGO_PKG_VERSION")
             )
         );
+    }
+
+    #[test]
+    fn every_path_that_is_served_is_named() {
+        let mut config = Config::default();
+        config.sse.reactphp_path = Some("/events".to_owned());
+        let banner = banner(&config, "127.0.0.1:7117".parse().unwrap(), None);
+        assert!(banner.contains("\n  /events/       reactphp streams   OPEN"), "{banner}");
     }
 
     #[test]

@@ -12,14 +12,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use turted_core::limits::{BACKLOG_BYTES_MAX, DESCRIPTORS_RESERVED};
+use turted_core::limits::{BACKLOG_BYTES_MAX, DESCRIPTORS_RESERVED, WORKERS_MAX};
 
 use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate, Rotation};
@@ -29,7 +29,7 @@ use crate::conformance;
 use crate::dispatcher::{Dispatcher, Source};
 use crate::http::Bodies;
 use crate::inbox::{InboxLimits, inbox};
-use crate::listener;
+use crate::listener::{self, Listeners};
 use crate::log::LogLimits;
 use crate::memory;
 use crate::metrics::WorkerMetrics;
@@ -43,14 +43,11 @@ use crate::transport::assets::Assets;
 use crate::transport::sockjs::{Mount, Mounts};
 use crate::worker::{Inlets, MAIL_MAX, Worker};
 
-/// Session ids name their worker in one byte.
-const WORKERS_MAX: usize = 256;
-
 /// Why a server does not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", listener::advice(*address, source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -58,6 +55,12 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// A socket that was handed over cannot be served.
+    #[error("cannot serve the socket that was handed over: {0}")]
+    HandedOver(#[source] io::Error),
+    /// There are too many workers, or none.
+    #[error("`workers` = {0}: a server has 1 to {WORKERS_MAX}")]
+    Workers(usize),
     /// The operating system refuses a thread or its runtime.
     #[error("cannot start a thread: {0}")]
     Start(#[source] io::Error),
@@ -98,15 +101,18 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None, routes: Routes::Turted }
+        ServerBuilder { config, authenticator: None, routes: Routes::Turted, listener: None }
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator, routes } = builder;
-        config.workers = config.workers.clamp(1, WORKERS_MAX);
+        let ServerBuilder { config, authenticator, routes, listener } = builder;
+        if !(1..=WORKERS_MAX).contains(&config.workers) {
+            return Err(ServerError::Workers(config.workers));
+        }
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
-        let (listeners, address) = listen(&config)?;
+        let Listeners { sockets: listeners, address, queue } =
+            listener::open_all(&config, listener.as_deref())?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
         let waiting =
@@ -161,7 +167,7 @@ impl Server {
         // Whole before its first worker runs: dropping it stops those that run when one cannot start.
         let mut server = Self { address, dispatcher, certificates, shared, admin, workers, ended };
         for (((listener, inbox), mail), index) in inlets.zip(0..=u8::MAX) {
-            let inlets = Inlets { listener, inbox, mail };
+            let inlets = Inlets { listener, queue, inbox, mail };
             server.workers.push(node.start(index, inlets, End(end.clone()))?);
         }
         Ok(server)
@@ -251,6 +257,7 @@ pub struct ServerBuilder {
     config: Config,
     authenticator: Option<Arc<dyn Authenticator>>,
     routes: Routes,
+    listener: Option<Arc<TcpListener>>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -264,6 +271,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Serves a socket that listens already, instead of `listen`. Connections that wait in its queue when the
+    /// server stops are left to whoever else has the socket.
+    #[must_use]
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(Arc::new(listener));
         self
     }
 
@@ -329,19 +344,6 @@ impl Node {
         let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
         thread.map_err(ServerError::Start)
     }
-}
-
-/// One listener per worker, all on one address.
-fn listen(config: &Config) -> Result<(Vec<std::net::TcpListener>, SocketAddr), ServerError> {
-    let refused = |address| move |source| ServerError::Listen { address, source };
-    listener::check(config.listen).map_err(refused(config.listen))?;
-    let first = listener::open(config.listen, &config.limits).map_err(refused(config.listen))?;
-    let address = first.local_addr().map_err(refused(config.listen))?;
-    let mut listeners = vec![first];
-    for _ in 1..config.workers {
-        listeners.push(listener::open(address, &config.limits).map_err(refused(address))?);
-    }
-    Ok((listeners, address))
 }
 
 /// How many bytes may wait for all connections together.

@@ -1,13 +1,20 @@
-//! What systemd is told, if it asks (`Type=notify`, `WatchdogSec=`): ready, stopping, alive.
+//! What systemd is told, if it asks (`Type=notify`, `WatchdogSec=`): ready, stopping, alive. And the socket that
+//! it opened for us, if it did (a unit of type socket).
 
 use std::convert::Infallible;
-use std::env;
+use std::ffi::OsString;
 use std::future::pending;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::{env, io};
 
-use sd_notify::{NotifyState, notify, watchdog_enabled};
+use listenfd::ListenFd;
+use sd_notify::{NotifyState, watchdog_enabled};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Monitor;
@@ -54,9 +61,9 @@ fn tell(state: NotifyState<'static>) {
 }
 
 fn start() -> Option<SyncSender<NotifyState<'static>>> {
-    env::var_os("NOTIFY_SOCKET")?;
+    let path = env::var_os("NOTIFY_SOCKET")?;
     let (teller, states) = sync_channel(UNTOLD_MAX);
-    let told = thread::Builder::new().name("turted-systemd".into()).spawn(|| tell_all(states));
+    let told = thread::Builder::new().name("turted-systemd".into()).spawn(move || tell_all(&path, states));
     if let Err(error) = told {
         tracing::warn!(%error, "cannot start a thread: systemd is told nothing");
         return None;
@@ -64,10 +71,37 @@ fn start() -> Option<SyncSender<NotifyState<'static>>> {
     Some(teller)
 }
 
-fn tell_all(states: Receiver<NotifyState<'static>>) {
+fn tell_all(path: &OsString, states: Receiver<NotifyState<'static>>) {
     for state in states {
-        if let Err(error) = notify(&[state]) {
+        if let Err(error) = send(path, &state) {
             tracing::warn!(%error, "cannot tell systemd");
         }
+    }
+}
+
+/// Sends to a path, or behind an `@` to a name without one (sd_notify(3), unix(7) "abstract").
+fn send(path: &OsString, state: &NotifyState<'_>) -> io::Result<()> {
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(path)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(format!("{state}\n").as_bytes(), &address)?;
+    Ok(())
+}
+
+/// The socket that was opened for us (`LISTEN_FDS`, sd_listen_fds(3)), if one was.
+///
+/// # Errors
+/// Why it cannot be served, in words for an operator.
+pub(crate) fn socket() -> Result<Option<TcpListener>, String> {
+    let mut sockets = ListenFd::from_env();
+    match sockets.len() {
+        0 => Ok(None),
+        1 => sockets.take_tcp_listener(0).map_err(|error| {
+            format!("LISTEN_FDS: expected a TCP socket that listens (ListenStream= with a port): {error}")
+        }),
+        several => Err(format!(
+            "LISTEN_FDS: expected one socket, which takes the place of `listen`, found {several}"
+        )),
     }
 }

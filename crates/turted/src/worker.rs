@@ -26,7 +26,7 @@ use crate::fanout::{Fanout, SLICE};
 use crate::frame::Frame;
 use crate::identity;
 use crate::inbox::Delivery;
-use crate::listener;
+use crate::listener::{self, Queue};
 use crate::mail::Mail;
 use crate::metrics::WorkerMetrics;
 use crate::outlet::{Ledger, MissedFrames};
@@ -56,6 +56,7 @@ pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Inlets {
     pub(crate) listener: std::net::TcpListener,
+    pub(crate) queue: Queue,
     pub(crate) inbox: mpsc::Receiver<Delivery>,
     pub(crate) mail: mpsc::Receiver<Mail>,
 }
@@ -146,7 +147,7 @@ impl Worker {
     pub(crate) async fn run(self: &Rc<Self>, inlets: Inlets) -> io::Result<()> {
         self.metrics.watch_runtime();
         let listener = TcpListener::from_std(inlets.listener)?;
-        self.spawn(listener::accept(Rc::clone(self), listener));
+        self.spawn(listener::accept(Rc::clone(self), listener, inlets.queue));
         self.spawn(Rc::clone(self).read_mail(inlets.mail));
         self.spawn(Rc::clone(self).watch_timers());
         self.spawn(relief::run(Rc::clone(self)));

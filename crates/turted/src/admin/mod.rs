@@ -32,7 +32,6 @@ use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
@@ -42,6 +41,7 @@ use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
 use crate::config::{AdminListen, Config, Limits};
 use crate::http::{self, Answer, HEALTH, allow, answer, text};
+use crate::listener;
 use crate::paced::Paced;
 use crate::server::ServerError;
 use crate::tidy;
@@ -54,6 +54,8 @@ use places::{Place, Places};
 const CONNECTIONS_MAX: usize = 32;
 /// Connections the kernel holds for us; more than are served at once need not wait.
 const BACKLOG: i32 = 32;
+/// Time between two looks whether a taken address is free: another server drains for seconds.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long answers that are under way may take at the end.
 const GOOD_BYE: Duration = Duration::from_secs(1);
 
@@ -76,34 +78,41 @@ struct State {
 }
 
 impl Admin {
-    /// Listens where the configuration says, if it says so, and serves from then on.
+    /// Listens where the configuration says, if it says so, and serves from then on. An address that is
+    /// taken is waited for: a server of before, which drains, still answers there. The default one is given
+    /// up with a warning.
     ///
     /// # Errors
-    /// The configured address cannot be listened on. The default one is given up with a warning.
+    /// The configured address cannot be listened on, and not because it is taken.
     pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, ServerError> {
         let Some(address) = config.admin.listen.address() else { return Ok(None) };
-        let opened =
-            open(address, &config.limits).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        match (opened, config.admin.listen) {
-            (Ok((address, listener)), _) => {
-                let state = Arc::new(State {
-                    monitor,
-                    guard: Guard::new(config, address),
-                    limits: config.limits.clone(),
-                });
-                Self::start(listener, address, state).map(Some).map_err(ServerError::Start)
-            }
+        let address = listener::possible(address);
+        let opened = listener::open_alone(address, &config.limits, BACKLOG)
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = match (opened, config.admin.listen) {
+            (Ok((address, listener)), _) => (address, Some(listener)),
             (Err(error), AdminListen::IfFree(_)) => {
                 tracing::warn!(%address, %error, "no admin listener; set admin_listen to choose another");
-                Ok(None)
+                return Ok(None);
             }
-            (Err(source), _) => Err(ServerError::Listen { address, source }),
-        }
+            (Err(error), _) if error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::warn!(%address, "admin_listen is taken, it is tried again each second");
+                (address, None)
+            }
+            (Err(source), _) => return Err(ServerError::Listen { address, source }),
+        };
+        let guard = Guard::new(config, address);
+        let state = State { monitor, guard, limits: config.limits.clone() };
+        Self::start(listener, address, Arc::new(state)).map(Some).map_err(ServerError::Start)
     }
 
-    fn start(listener: std::net::TcpListener, address: SocketAddr, state: Arc<State>) -> io::Result<Self> {
+    fn start(
+        listener: Option<std::net::TcpListener>,
+        address: SocketAddr,
+        state: Arc<State>,
+    ) -> io::Result<Self> {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
-        let serving = Serving { state, tasks: TaskTracker::new(), ending: ending.clone() };
+        let serving = Serving { address, state, tasks: TaskTracker::new(), ending: ending.clone() };
         let end = ended.clone().drop_guard();
         // The thread comes first and waits for its runtime: whoever starts a server may be in a runtime
         // of its own, where no other one may be dropped, so none must be left over.
@@ -135,38 +144,41 @@ impl Admin {
     }
 }
 
-/// Opens the listener. The port is not shared (no `SO_REUSEPORT`): a second server must notice
-/// that it is taken, not get half of the scrapes.
-fn open(address: SocketAddr, limits: &Limits) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    // Accepted connections inherit these.
-    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
-    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 #[derive(Clone)]
 struct Serving {
+    address: SocketAddr,
     state: Arc<State>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
 
 impl Serving {
-    async fn run(self, listener: std::net::TcpListener) {
+    async fn run(self, listener: Option<std::net::TcpListener>) {
         let (state, ending) = (Arc::clone(&self.state), self.ending.clone());
         self.tasks.spawn(tidy::every(tidy::INTERVAL_MAX, ending, move |now| state.guard.tidy(now)));
-        match TcpListener::from_std(listener) {
-            Ok(listener) => self.accept(listener).await,
-            Err(error) => tracing::error!(%error, "the admin listener cannot be served"),
+        let listener = match listener {
+            Some(listener) => Some(listener),
+            None => self.ending.run_until_cancelled(self.open()).await,
+        };
+        match listener.map(TcpListener::from_std) {
+            Some(Ok(listener)) => self.accept(listener).await,
+            Some(Err(error)) => tracing::error!(%error, "the admin listener cannot be served"),
+            None => {}
         }
         self.tasks.close();
         // Whoever is still reading then does without the rest.
         let _ = timeout(GOOD_BYE, self.tasks.wait()).await;
+    }
+
+    /// Opens the listener as soon as its address is free.
+    async fn open(&self) -> std::net::TcpListener {
+        loop {
+            sleep(RETRY).await;
+            if let Ok(listener) = listener::open_alone(self.address, &self.state.limits, BACKLOG) {
+                tracing::warn!(address = %self.address, "admin_listen is free, and served from now on");
+                return listener;
+            }
+        }
     }
 
     async fn accept(&self, listener: TcpListener) {

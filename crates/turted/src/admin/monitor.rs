@@ -47,9 +47,13 @@ impl Monitor {
         self.shared.life.is_draining()
     }
 
-    /// Whether every worker answers.
+    /// Whether every worker answers. At the end they do not have to: when all clients were told they read no
+    /// letters any more, and that end has a limit of its own (`worker::GOOD_BYE`).
     pub(crate) async fn workers_answer(&self) -> bool {
-        self.ask_all(Query::Ping).await.iter().all(Option::is_some)
+        let ending = &self.shared.life.ending;
+        let answered = self.ask_all(Query::Ping).await.iter().all(Option::is_some);
+        // Looked at last: it may have begun while they were asked.
+        answered || ending.is_cancelled()
     }
 
     /// Counts the names of the node, each once, however many workers know it.

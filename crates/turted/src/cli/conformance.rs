@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +14,13 @@ use crate::conformance::settings;
 use crate::logging;
 use crate::server::{Server, ServerError};
 
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct ConformanceArgs {
+/// The command. It is no part of `Cli`, so that neither help nor completions offer it.
+pub(super) const COMMAND: &str = "conformance";
+
+/// Run the test services of the official protocol suites, for this machine only
+#[derive(Clone, Copy, Debug, Parser)]
+#[command(name = "turted conformance")]
+pub(super) struct Conformance {
     /// Serve /engine.io/, /socket.io/ and /ws-echo here, where the suites expect them
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
@@ -24,7 +29,7 @@ pub(super) struct ConformanceArgs {
     sockjs_listen: SocketAddr,
 }
 
-pub(super) fn run(args: &ConformanceArgs) -> ExitCode {
+pub(super) fn run(args: &Conformance) -> ExitCode {
     for address in [args.listen, args.sockjs_listen] {
         if !address.ip().is_loopback() {
             complain(format_args!("{address} is not a loopback address: no other machine may use these"));
@@ -46,7 +51,7 @@ pub(super) fn run(args: &ConformanceArgs) -> ExitCode {
 }
 
 /// Serves until a signal ends it.
-fn serve(args: &ConformanceArgs) -> Result<(), ServerError> {
+fn serve(args: &Conformance) -> Result<(), ServerError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Start)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Start)?;

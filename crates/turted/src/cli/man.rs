@@ -31,6 +31,14 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
                 "Every key of the configuration: TURTED_LISTEN is listen, TURTED_PUSH_PASSWORD is password in [push]. \
                  They override the file, and flags override them.",
             ),
+            (
+                "LISTEN_FDS, LISTEN_PID",
+                "One socket that listens already, as systemd passes it: it takes the place of listen.",
+            ),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC",
+                "Where and how often systemd is told that every worker answers.",
+            ),
             ("TURTED_LOGLEVEL", "The same as TURTED_LOG_LEVEL, as it was for the node server."),
         ],
     ),
@@ -39,7 +47,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("SIGTERM, SIGINT", "Deliver what was accepted, close connections over drain_timeout, and end."),
             ("the second of them", "End at once."),
-            ("SIGHUP", "Read the certificate, its key and the keys of JSON Web Tokens again."),
+            (
+                "SIGHUP",
+                "Read the certificate and its key, the keys of JSON Web Tokens, the push password and the admin token again.",
+            ),
         ],
     ),
     (

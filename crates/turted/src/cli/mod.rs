@@ -74,9 +74,6 @@ enum Command {
     Check(ServeArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
-    /// Run the test services of the official protocol suites, for this machine only
-    #[command(hide = true)]
-    Conformance(conformance::ConformanceArgs),
     /// Print the completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -107,7 +104,8 @@ struct ServeArgs {
     #[arg(long)]
     insecure: bool,
     /// error, warn, info, debug or trace [default: warn]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", ignore_case = true, hide_possible_values = true)]
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: Option<String>,
 }
 
@@ -120,12 +118,16 @@ impl ServeArgs {
             flag("insecure", "--insecure", self.insecure.then(|| "true".to_owned())),
             flag("log_level", "--log-level", self.log_level),
         ];
-        Sources {
-            file: self.config.map_or_else(|| ConfigFile::IfPresent("turted.toml".into()), ConfigFile::Named),
-            variables,
-            flags: flags.into_iter().flatten().collect(),
-        }
+        let mut sources = sources_of(self.config, variables);
+        sources.flags = flags.into_iter().flatten().collect();
+        sources
     }
+}
+
+/// The file that `--config` names, or the usual one, and the environment.
+fn sources_of(config: Option<PathBuf>, variables: Variables) -> Sources {
+    let file = config.map_or_else(|| ConfigFile::IfPresent("turted.toml".into()), ConfigFile::Named);
+    Sources { file, variables, flags: Vec::new() }
 }
 
 /// Runs the command that `arguments` name; `variables` is the environment.
@@ -136,17 +138,23 @@ where
     A: IntoIterator<Item = OsString>,
     V: IntoIterator<Item = (OsString, OsString)>,
 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|command| command == conformance::COMMAND) {
+        return match conformance::Conformance::try_parse_from(&arguments[1..]) {
+            Ok(conformance) => conformance::run(&conformance),
+            Err(message) => show_message(&message),
+        };
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(message) => return show_message(&message),
     };
     let variables = variables.into_iter().collect();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => serve::run(&args.sources(variables)),
+        Command::Serve(args) => serve::run(args.sources(variables)),
         Command::Push(args) => push::run(args, &variables),
         Command::Bench(args) => bench::run(&args, &variables),
         Command::Check(args) => check::run(&args.sources(variables)),
-        Command::Conformance(args) => conformance::run(&args),
         Command::Token(args) => token::run(args, variables),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man::run(Cli::command(), command.as_deref()),

@@ -1,6 +1,7 @@
 //! `turted serve`: loads the configuration, starts logging and hands over to the server.
 
 use std::io;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
 
@@ -12,14 +13,21 @@ use tracing::{error, info, warn};
 use super::{EXIT_USAGE, complain, print};
 use crate::authenticator::Rotation;
 use crate::banner::banner;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Flag, Sources};
 use crate::logging;
 use crate::server::{Server, ServerError};
 use crate::systemd;
 use crate::tls::Certificates;
 
-pub(super) fn run(sources: &Sources) -> ExitCode {
-    let loaded = match config::load(sources) {
+pub(super) fn run(mut sources: Sources) -> ExitCode {
+    let socket = match take_socket(&mut sources) {
+        Ok(socket) => socket,
+        Err(error) => {
+            complain(error);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let loaded = match config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => {
             complain(error);
@@ -34,7 +42,7 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     for warning in &loaded.warnings {
         warn!(%warning, "configuration");
     }
-    let ended = serve(loaded.config);
+    let ended = serve(loaded.config, socket);
     match &ended {
         Ok(_) => {}
         // Behind all that was logged, and only if somebody reads it.
@@ -43,6 +51,15 @@ pub(super) fn run(sources: &Sources) -> ExitCode {
     }
     logging::flush();
     ended.unwrap_or(ExitCode::FAILURE)
+}
+
+/// The socket that systemd opened for us, if it did. Where it listens is where we do: it is judged as `listen` is.
+fn take_socket(sources: &mut Sources) -> Result<Option<TcpListener>, String> {
+    let Some(socket) = systemd::socket()? else { return Ok(None) };
+    let address = socket.local_addr().map_err(|error| format!("LISTEN_FDS: {error}"))?;
+    sources.flags.retain(|flag| flag.key != "listen");
+    sources.flags.push(Flag { key: "listen", name: "LISTEN_FDS", value: address.to_string() });
+    Ok(Some(socket))
 }
 
 /// Prints by a thread of its own: nobody may read standard output, and the server is to serve all the
@@ -58,11 +75,15 @@ fn print_aside(text: String) {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(config: Config) -> Result<ExitCode, ServeError> {
+fn serve(config: Config, socket: Option<TcpListener>) -> Result<ExitCode, ServeError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Runtime)?;
-        let server = Server::bind(config.clone())?;
+        let mut builder = Server::builder(config.clone());
+        if let Some(socket) = socket {
+            builder = builder.listener(socket);
+        }
+        let server = builder.bind()?;
         print_aside(banner(&config, server.address(), server.admin_address()));
         systemd::ready();
         let (stop, monitor) = (CancellationToken::new(), server.monitor());

@@ -187,3 +187,42 @@ fn help_version_check_token_and_completions_are_0() {
         assert_eq!(turted(arguments, &variables), ExitCode::SUCCESS, "{arguments:?}");
     }
 }
+
+#[test]
+fn completions_offer_values_and_nothing_hidden() {
+    for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "turted", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        assert!(!script.contains("conformance"), "{shell}");
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            assert!(script.contains(level), "{shell}: {level}");
+        }
+    }
+    assert_eq!(turted(&["conformance", "--help"], &[]), ExitCode::SUCCESS, "it is there for who knows of it");
+    assert_eq!(turted(&["conformance", "--listen", "192.0.2.1:1"], &[]), ExitCode::from(2));
+}
+
+#[test]
+fn a_level_is_one_of_five_in_any_case() {
+    assert_eq!(turted(&["check", "--log-level", "DEBUG"], &[]), ExitCode::SUCCESS);
+    assert_eq!(turted(&["check", "--log-level", "loud"], &[]), ExitCode::from(2));
+}
+
+#[test]
+fn a_command_has_no_flag_that_does_nothing() {
+    let help = |name: &str| {
+        let mut root = Cli::command();
+        root.find_subcommand_mut(name).unwrap().render_long_help().to_string()
+    };
+    for flag in ["--listen", "--workers", "--insecure", "--log-level"] {
+        assert!(!help("token").contains(flag), "a token depends on no {flag}");
+        assert_eq!(
+            turted(&["token", "alice", flag], &[("TURTED_AUTH_PREFIX", "a")]),
+            ExitCode::from(2),
+            "{flag}"
+        );
+        assert!(help("check").contains(flag), "what {flag} changes is shown");
+    }
+    assert!(help("token").contains("--config"));
+}

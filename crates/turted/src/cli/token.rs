@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use turted_core::channel::ChannelPattern;
 use turted_core::name::Name;
 
-use super::{EXIT_USAGE, ServeArgs, Variables, complain, print, warn_of};
+use super::{EXIT_USAGE, Variables, complain, print, sources_of, warn_of};
 use crate::authenticator::{Algorithm, JwtRule, sign, unix_now};
 use crate::config::{self, ClientAuth, TokenRule, read_secret};
 
@@ -28,8 +28,9 @@ pub(super) struct TokenArgs {
     /// The private key in PEM, unless auth.key is a shared secret (jwt)
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    #[command(flatten)]
-    serve: ServeArgs,
+    /// Read this file instead of turted.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -54,7 +55,8 @@ pub(super) fn run(args: TokenArgs, variables: Variables) -> ExitCode {
 
 fn token(args: TokenArgs, variables: Variables) -> Result<String, String> {
     let name = Name::new(&args.name).map_err(|refusal| format!("NAME: {refusal}"))?;
-    let loaded = config::load(&args.serve.clone().sources(variables)).map_err(|error| error.to_string())?;
+    let loaded =
+        config::load(&sources_of(args.config.clone(), variables)).map_err(|error| error.to_string())?;
     warn_of(&loaded);
     match &loaded.config.auth.method {
         ClientAuth::Token(rule) => hashed(&args, rule),

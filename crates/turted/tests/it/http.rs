@@ -7,7 +7,9 @@ mod pages;
 
 use serde_json::{Value, json};
 
-use crate::support::{Kind, TestServer};
+use turted::config::AdminListen;
+
+use crate::support::{Http, Kind, TestServer, config};
 
 const BROADCAST: &str = r#"{"event":"e","targets":{"broadcast":true},"payload":1}"#;
 const JSON: (&str, &str) = ("Accept", "application/json");
@@ -236,4 +238,32 @@ fn old_and_careful_backends_are_answered() {
     chunked.send(format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{BROADCAST}\r\n0\r\n\r\n"));
     assert_eq!(chunked.read().unwrap().text(), "OK");
     assert_eq!(chunked.post("/push", &[], BROADCAST).text(), "OK", "the connection goes on");
+}
+
+#[test]
+fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
+    let mut all = config();
+    all.listen = "[::]:0".parse().unwrap();
+    all.admin.listen = AdminListen::At(all.listen);
+    all.limits.wrong_passwords = 1;
+    all.push.password = Some("tiger".into());
+    let server = TestServer::start(all);
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let places = ["127.0.0.1", "::1"].into_iter().take(1 + usize::from(has_ipv6));
+    for (port, place) in [server.address().port(), server.admin_address().port()]
+        .into_iter()
+        .flat_map(|port| places.clone().map(move |place| (port, place)))
+    {
+        let mut http = Http::connect((place.parse::<std::net::IpAddr>().unwrap(), port).into());
+        assert_eq!(http.get("/health").text(), "ok\n", "{place}");
+    }
+    // A client of IPv4 is counted as one, whatever the socket calls it.
+    let push = |place: std::net::IpAddr| {
+        let mut http = Http::connect((place, server.address().port()).into());
+        http.post("/push/", &[("Authorization", "Bearer lion")], BROADCAST).status
+    };
+    assert_eq!([push([127, 0, 0, 1].into()), push([127, 0, 0, 1].into())], [401, 429]);
+    if has_ipv6 {
+        assert_eq!(push(std::net::Ipv6Addr::LOCALHOST.into()), 401);
+    }
 }

@@ -24,7 +24,7 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
     place.write("push.password", "a");
     place.write("token.prefix", "b");
     let config = place.load(&[], &[]).unwrap().config;
-    assert_eq!(config.listen, "0.0.0.0:7117".parse().unwrap());
+    assert_eq!(config.listen, "[::]:7117".parse().unwrap());
     assert!(matches!(config.auth.method, ClientAuth::Token(_)) && config.push.password.is_some());
     assert!(!config.channels.is_empty());
 }
@@ -58,10 +58,10 @@ fn the_compose_file_starts_a_server_that_others_may_reach() {
     let lines = COMPOSE.lines().filter_map(|line| line.trim().split_once(": "));
     let set: Vec<(String, String)> = lines
         .filter(|(name, _)| name.starts_with("TURTED_"))
-        .map(|(name, value)| (name.to_owned(), value.replace("/run/secrets", &secrets)))
-        .chain([("TURTED_LISTEN".to_owned(), "0.0.0.0:7117".to_owned())])
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').replace("/run/secrets", &secrets)))
+        .chain([("TURTED_LISTEN".to_owned(), "[::]:7117".to_owned())])
         .collect();
-    assert!(DOCKERFILE.contains("TURTED_LISTEN=0.0.0.0:7117"));
+    assert!(DOCKERFILE.contains("TURTED_LISTEN=[::]:7117"));
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let config = place.load(&set, &[]).unwrap().config;
     assert!(!config.insecure && config.admin.token.is_some() && config.push.password.is_some());

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -36,20 +37,41 @@ impl Child {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_turted")), variables)
     }
 
+    /// The same, with `socket` handed over as systemd does (sd_listen_fds(3)): as descriptor 3, to this process alone.
+    pub(crate) fn start_with_socket(socket: &impl AsFd, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let script = "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 </dev/null";
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_turted")]);
+        let socket = socket.as_fd().try_clone_to_owned().unwrap();
+        let (mut child, errors) = Self::spawn_with(shell, socket.into(), variables);
+        child.readers.push(read_all(errors));
+        child
+    }
+
+    /// The same, run by `command`, which is given the program and its arguments.
+    pub(crate) fn start_by(mut command: Command, variables: &[(&str, &str)]) -> Self {
+        command.arg(env!("CARGO_BIN_EXE_turted"));
+        Self::run(command, variables)
+    }
+
     fn run(command: Command, variables: &[(&str, &str)]) -> Self {
         let (mut child, errors) = Self::spawn(command, variables);
         child.readers.push(read_all(errors));
         child
     }
 
-    fn spawn(mut command: Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
+    fn spawn(command: Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
+        Self::spawn_with(command, Stdio::null(), variables)
+    }
+
+    fn spawn_with(mut command: Command, input: Stdio, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
         let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2"])
             .env_clear()
             .env("TURTED_ADMIN_LISTEN", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -143,8 +165,13 @@ impl Child {
     }
 
     /// Ends it as an operator would, and returns all it wrote. It must end well.
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) fn stop(self) -> String {
         self.signal(Signal::TERM);
+        self.finish()
+    }
+
+    /// Waits for its end, which must be a good one, and returns all it wrote.
+    pub(crate) fn finish(mut self) -> String {
         let status = self.process.wait().unwrap();
         let output: String = self.readers.drain(..).map(|reader| reader.join().unwrap()).collect();
         assert!(status.success(), "{status}: {output}");

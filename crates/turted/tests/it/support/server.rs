@@ -68,6 +68,10 @@ impl TestServer {
         Http::connect(self.admin.expect("the admin listener is on"))
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the admin listener is on")
+    }
+
     pub(crate) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
     }
