@@ -44,6 +44,7 @@ mod relief;
 mod replay;
 mod resume;
 mod round;
+pub mod secrets;
 pub mod server;
 mod service;
 mod session;

@@ -36,6 +36,7 @@ use crate::metrics::WorkerMetrics;
 use crate::places::{Counted, PlaceLimits, Places};
 use crate::push::gate::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
+use crate::secrets::Secrets;
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
 use crate::tls::{Certificates, TlsError};
@@ -128,7 +129,7 @@ impl Server {
         let backlogs = Backlogs::new(backlog_limit(&config));
         let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
-        let connections = connection_limit(&config);
+        let (connections, secrets) = (connection_limit(&config), Secrets::new(&config));
         let shared = Arc::new(Shared {
             permits: Permits::new(connections),
             metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
@@ -141,7 +142,8 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             backlogs: Arc::clone(&backlogs),
-            push: PushGate::new(&config),
+            push: PushGate::new(&config, secrets.push.clone()),
+            secrets,
             sockjs: match routes {
                 Routes::Turted => Mounts::new([Mount::turted(&config)]),
                 Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
@@ -206,6 +208,12 @@ impl Server {
     #[must_use]
     pub fn keys(&self) -> Option<Rotation> {
         self.shared.gate.keys()
+    }
+
+    /// Its push password and admin token, to be exchanged.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        self.shared.secrets.clone()
     }
 
     /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was

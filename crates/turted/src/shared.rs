@@ -14,6 +14,7 @@ use crate::metrics::WorkerMetrics;
 use crate::places::Places;
 use crate::push::gate::PushGate;
 use crate::recovery::Recovery;
+use crate::secrets::Secrets;
 use crate::service::Routes;
 use crate::tls::Certificates;
 use crate::transport::assets::Assets;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// All that waits for clients.
     pub(crate) backlogs: Arc<Backlogs>,
     pub(crate) push: PushGate,
+    pub(crate) secrets: Secrets,
     pub(crate) sockjs: Mounts,
     /// Connections.
     pub(crate) permits: Arc<Permits>,

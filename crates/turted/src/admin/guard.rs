@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use turted_core::auth::Secret;
 
 use super::api::problem;
 use crate::attempts::{AttemptLimits, Attempts, Counted, bearer};
 use crate::config::Config;
 use crate::http::Answer;
+use crate::secrets::Current;
 
 /// What a request has to pass.
 #[derive(Debug)]
 pub(super) struct Guard {
-    token: Option<Secret>,
+    token: Current,
     wrong_tokens: Attempts,
     is_loopback: bool,
 }
@@ -32,9 +32,9 @@ pub(super) enum GuardRefusal {
 }
 
 impl Guard {
-    pub(super) fn new(config: &Config, address: SocketAddr) -> Self {
+    pub(super) fn new(config: &Config, address: SocketAddr, token: Current) -> Self {
         Self {
-            token: config.admin.token.clone(),
+            token,
             wrong_tokens: Attempts::new(AttemptLimits::of(config, config.limits.wrong_passwords)),
             is_loopback: address.ip().to_canonical().is_loopback(),
         }
@@ -46,7 +46,7 @@ impl Guard {
     }
 
     pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
-        let Some(token) = &self.token else {
+        let Some(token) = self.token.get() else {
             return if self.is_loopback { check_host(headers) } else { Ok(()) };
         };
         let given = bearer(headers);
@@ -108,6 +108,7 @@ impl From<GuardRefusal> for Answer {
 mod tests {
     use super::*;
     use crate::attempts::tests::assert_forgotten;
+    use crate::secrets::Secrets;
 
     #[test]
     fn a_page_of_another_host_cannot_read_along() {
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let gate = Guard::new(&Config::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let (config, address) = (Config::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let gate = Guard::new(&config, address, Secrets::new(&config).admin);
         assert_forgotten(&gate.wrong_tokens, |now| gate.tidy(now));
     }
 }

@@ -101,7 +101,7 @@ impl Admin {
             }
             (Err(source), _) => return Err(ServerError::Listen { address, source }),
         };
-        let guard = Guard::new(config, address);
+        let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
         let state = State { monitor, guard, limits: config.limits.clone() };
         Self::start(listener, address, Arc::new(state)).map(Some).map_err(ServerError::Start)
     }

@@ -15,6 +15,7 @@ use crate::authenticator::Rotation;
 use crate::banner::banner;
 use crate::config::{self, Config, Flag, Sources};
 use crate::logging;
+use crate::secrets::Secrets;
 use crate::server::{Server, ServerError};
 use crate::systemd;
 use crate::tls::Certificates;
@@ -42,7 +43,7 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
     for warning in &loaded.warnings {
         warn!(%warning, "configuration");
     }
-    let ended = serve(loaded.config, socket);
+    let ended = serve(loaded.config, socket, sources);
     match &ended {
         Ok(_) => {}
         // Behind all that was logged, and only if somebody reads it.
@@ -75,7 +76,7 @@ fn print_aside(text: String) {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(config: Config, socket: Option<TcpListener>) -> Result<ExitCode, ServeError> {
+fn serve(config: Config, socket: Option<TcpListener>, sources: Sources) -> Result<ExitCode, ServeError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Runtime)?;
@@ -87,10 +88,15 @@ fn serve(config: Config, socket: Option<TcpListener>) -> Result<ExitCode, ServeE
         print_aside(banner(&config, server.address(), server.admin_address()));
         systemd::ready();
         let (stop, monitor) = (CancellationToken::new(), server.monitor());
-        let reloaded = Reloaded { certificates: server.certificates(), keys: server.keys() };
+        let reload = Reload {
+            sources,
+            secrets: server.secrets(),
+            certificates: server.certificates(),
+            keys: server.keys(),
+        };
         tokio::select! {
             ended = server.run(stop.clone().cancelled_owned()) => Ok(ended.map(|()| ExitCode::SUCCESS)?),
-            code = signals.watch(&stop, &reloaded) => Ok(code),
+            code = signals.watch(&stop, &reload) => Ok(code),
             never = systemd::watch(monitor) => match never {},
         }
     })
@@ -114,13 +120,13 @@ impl Signals {
 
     /// The first signal to end cancels `stop`. With the second one the process is to end at once:
     /// the exit code is the one of a process that the signal killed.
-    async fn watch(&mut self, stop: &CancellationToken, reloaded: &Reloaded) -> ExitCode {
+    async fn watch(&mut self, stop: &CancellationToken, reload: &Reload) -> ExitCode {
         loop {
             let (name, number) = tokio::select! {
                 _ = self.terminate.recv() => ("SIGTERM", 15),
                 _ = self.interrupt.recv() => ("SIGINT", 2),
                 _ = self.hangup.recv() => {
-                    reloaded.reload();
+                    reload.run();
                     continue;
                 }
             };
@@ -135,32 +141,34 @@ impl Signals {
     }
 }
 
-/// What SIGHUP reads again.
-struct Reloaded {
+/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the push password and the admin token.
+struct Reload {
+    sources: Sources,
+    secrets: Secrets,
     certificates: Option<Certificates>,
     keys: Option<Rotation>,
 }
 
-impl Reloaded {
-    fn reload(&self) {
+impl Reload {
+    fn run(&self) {
         match self.certificates.as_ref().map(Certificates::reload) {
             Some(Ok(())) => info!("the certificate was reloaded"),
             Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
             None => {}
         }
-        let has_keys = match self.keys.as_ref().map(Rotation::reload) {
-            Some(Ok(Some(keys))) => {
-                info!(keys, "the keys of auth.key_file were reloaded");
-                true
-            }
+        match self.keys.as_ref().map(Rotation::reload) {
+            Some(Ok(Some(keys))) => info!(keys, "the keys of auth.key_file were reloaded"),
             Some(Err(error)) => {
                 error!(%error, "the keys of auth.key_file were not reloaded, the old ones stay");
-                true
             }
-            None | Some(Ok(None)) => false,
-        };
-        if self.certificates.is_none() && !has_keys {
-            info!("SIGHUP reloads the certificate and auth.key_file, and there is neither");
+            None | Some(Ok(None)) => {}
+        }
+        match config::load(&self.sources) {
+            Ok(loaded) => {
+                let changed = self.secrets.replace(&loaded.config).join(", ");
+                info!(changed, "the push password and the admin token were read again");
+            }
+            Err(error) => error!(%error, "the configuration cannot be read, the old secrets stay"),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::idempotency::{Idempotency, IdempotencyLimits};
 use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::config::Config;
 use crate::cors::{self, Page};
+use crate::secrets::Current;
 
 /// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) is of the
 /// own host, so without a password the name that the request is for is checked as well.
@@ -34,13 +35,13 @@ pub(super) fn check_page<B>(config: &Config, page: &Page, request: &Request<B>) 
 #[derive(Debug)]
 pub(crate) struct PushGate {
     limits: PushLimits,
-    password: Option<Secret>,
+    password: Current,
     attempts: Attempts,
     idempotency: Idempotency,
 }
 
 impl PushGate {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, password: Current) -> Self {
         let limits = &config.limits;
         Self {
             limits: PushLimits {
@@ -48,7 +49,7 @@ impl PushGate {
                 dispatches: limits.batch_dispatches,
                 expansion_bytes: limits.expansion_bytes,
             },
-            password: config.push.password.clone(),
+            password,
             attempts: Attempts::new(AttemptLimits::of(config, limits.wrong_passwords)),
             idempotency: Idempotency::new(IdempotencyLimits {
                 keys: limits.idempotency_keys,
@@ -81,7 +82,7 @@ impl PushGate {
     /// Refuses an address that guessed too often, unless `bearer` is the right password and none that is guessed. Before
     /// the body is read no other one is known.
     pub(super) fn check_address(&self, peer: IpAddr, bearer: Option<&str>) -> Result<(), Problem> {
-        let Some(password) = &self.password else { return Ok(()) };
+        let Some(password) = self.password.get() else { return Ok(()) };
         let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
         // Both are looked at, whatever comes of one: whether a short one is right must not show in the time either.
         if bearer.is_some_and(|bearer| password.matches(bearer)) & password.is_strong() {
@@ -99,7 +100,7 @@ impl PushGate {
         bearer: Option<&str>,
         mut given: impl Iterator<Item = Option<&'a Secret>>,
     ) -> Result<(), Problem> {
-        let Some(password) = &self.password else { return Ok(()) };
+        let Some(password) = self.password.get() else { return Ok(()) };
         // Again: many guesses may have been let in before the first one was counted.
         self.check_address(peer, bearer)?;
         let mut is_guess = bearer.is_some();
@@ -128,10 +129,11 @@ impl PushGate {
 mod tests {
     use super::*;
     use crate::attempts::tests::assert_forgotten;
+    use crate::secrets::Secrets;
 
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let gate = PushGate::new(&Config::default());
+        let gate = PushGate::new(&Config::default(), Secrets::new(&Config::default()).push);
         assert_forgotten(&gate.attempts, |now| gate.tidy(now));
     }
 }

@@ -28,6 +28,7 @@ mod slow;
 mod sockjs;
 mod sse;
 mod support;
+mod systemd;
 mod tls;
 mod unread;
 mod v1;
