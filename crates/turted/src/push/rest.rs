@@ -108,13 +108,21 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_key = |key: &str| {
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    // Of two nobody could say which one counts.
+    match (value.to_str(), values.next()) {
+        (Ok(key), None) if is_key(key) => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "idempotency-key-invalid",
-            format!("an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+            format!(
+                "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters, no space, and there is one"
+            ),
         )),
     }
 }

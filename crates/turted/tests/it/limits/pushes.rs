@@ -73,6 +73,14 @@ fn an_idempotency_key_has_255_characters() {
     let mut http = server.http();
     let mut push = |key: &str| http.post("/push/", &[("Idempotency-Key", key)], r#"{"event":"e"}"#).status;
     assert_eq!((push(&"k".repeat(255)), push(&"k".repeat(256)), push("")), (200, 400, 400));
+    assert_eq!(
+        (push("a b"), push("a\tb"), push(" a ")),
+        (400, 400, 200),
+        "only space around it is none of it"
+    );
+    let twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "a")];
+    let answer = http.post("/push/", &twice, r#"{"event":"e"}"#);
+    assert_eq!((answer.status, answer.text().contains("there is one")), (400, true));
 }
 
 #[test]
