@@ -83,4 +83,4 @@ function openEventSource(t, url) {
   return tab;
 }
 
-module.exports = { openEventSource };
+module.exports = { EventSource, openEventSource };

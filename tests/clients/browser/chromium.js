@@ -41,13 +41,15 @@ function html(scripts) {
 }
 
 class Browser {
-  async launch() {
+  /** `options` are those of playwright, such as `ignoreHTTPSErrors`. */
+  async launch(options = {}) {
     assert.ok(fs.existsSync(EXECUTABLE), `${EXECUTABLE} is missing: apt-get install --no-install-recommends chromium`);
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-chromium-'));
     this.context = await chromium.launchPersistentContext(this.directory, {
       executablePath: EXECUTABLE,
       args: ARGS,
       headless: true,
+      ...options,
       timeout: LAUNCH_MS_MAX,
     });
     this.context.setDefaultTimeout(WAIT_MS_MAX);
