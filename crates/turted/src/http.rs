@@ -87,7 +87,7 @@ where
     let Arrival { channel, peer, permit } = arrival;
     let taken = Rc::new(RefCell::new(None));
     let responder = Responder { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
-    let channel = Paced::new(channel, worker.config.limits.outbox_stall);
+    let channel = Paced::for_requests(channel, worker.config.limits.outbox_stall);
     let mut connection = builder(&worker.config.limits).serve_connection(TokioIo::new(channel), responder);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {

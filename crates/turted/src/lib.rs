@@ -21,6 +21,7 @@ pub mod dispatcher;
 mod drain;
 mod entrance;
 mod fanout;
+mod fragment;
 mod frame;
 mod handlers;
 mod heartbeat;

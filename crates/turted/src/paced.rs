@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 use turted_core::limits::{PROGRESS_BYTES, READ_TURN_BYTES};
 
+use crate::fragment::FirstLine;
+
 /// A channel with a watch over its writes and a pause in its reads. An idle one costs 24 bytes.
 #[derive(Debug)]
 pub(crate) struct Paced<C> {
@@ -26,13 +28,20 @@ pub(crate) struct Paced<C> {
     /// Bytes read since nothing was there to read.
     read: u32,
     is_stalled: bool,
+    /// Where targets of requests are looked at.
+    line: Option<FirstLine>,
 }
 
 impl<C> Paced<C> {
     /// `stall` is how long the peer may take for [`PROGRESS_BYTES`], or for all there is.
     pub(crate) fn new(channel: C, stall: Duration) -> Self {
         let stall_millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
-        Self { channel, stall: None, stall_millis, taken: 0, read: 0, is_stalled: false }
+        Self { channel, stall: None, stall_millis, taken: 0, read: 0, is_stalled: false, line: None }
+    }
+
+    /// The same for requests of HTTP/1: a `#` in a target is refused.
+    pub(crate) fn for_requests(channel: C, stall: Duration) -> Self {
+        Self { line: Some(FirstLine::Begin), ..Self::new(channel, stall) }
     }
 
     /// Whether writes failed because the peer took too little.
@@ -57,7 +66,11 @@ impl<C> Paced<C> {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Ready(Ok(taken)) => self.took(taken, offered),
+            Poll::Ready(Ok(taken)) => {
+                // What is read from now on is the next request.
+                self.line = self.line.map(|_| FirstLine::Begin);
+                self.took(taken, offered);
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => return self.wait(context).map(Err),
         }
@@ -113,6 +126,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Paced<C> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.channel).poll_read(context, buffer);
+        if let Some(line) = &mut self.line {
+            line.read(&mut buffer.filled_mut()[before..]);
+        }
         let more = u32::try_from(buffer.filled().len() - before).unwrap_or(u32::MAX);
         self.read = if read.is_pending() { 0 } else { self.read.saturating_add(more) };
         read

@@ -149,9 +149,18 @@ mod tests {
     #[test]
     fn the_page_of_the_program_names_commands_files_signals_and_exit_codes() {
         let page = text_of(None);
-        for part in
-            [".TH turted 1", r"turted\-push(1)", ".SH EXAMPLES", ".SH FILES", "SIGHUP", ".SH \"EXIT STATUS\""]
-        {
+        for part in [
+            ".TH turted 1",
+            r"turted\-push(1)",
+            ".SH EXAMPLES",
+            ".SH FILES",
+            ".SH ENVIRONMENT",
+            "LISTEN_FDS",
+            ".SH SIGNALS",
+            "SIGHUP",
+            ".SH \"EXIT STATUS\"",
+            "143",
+        ] {
             assert!(page.contains(part), "{part} in {page}");
         }
     }

@@ -267,3 +267,44 @@ fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
         assert_eq!(push(std::net::Ipv6Addr::LOCALHOST.into()), 401);
     }
 }
+
+#[test]
+fn a_fragment_in_a_target_is_refused_and_nowhere_else() {
+    let server = TestServer::new();
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    let head = |target: &str| {
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{BROADCAST}",
+            BROADCAST.len()
+        )
+    };
+    for target in ["/push#x", "/push/#", "/push?a#b", "/push#", "http://localhost/push#x"] {
+        // As the first request, as a later one, and byte by byte.
+        let (mut first, mut later, mut slow) = (server.http(), server.http(), server.http());
+        assert_eq!(later.post("/health", &[], "").status, 200);
+        first.send(head(target));
+        later.send(head(target));
+        for byte in head(target).bytes().take_while(|byte| *byte != b'\r') {
+            slow.send([byte]);
+        }
+        slow.send("\r\n\r\n");
+        for http in [&mut first, &mut later, &mut slow] {
+            assert_eq!(http.read().unwrap().status, 400, "{target}");
+            assert!(http.is_ended());
+        }
+    }
+    let payload = r##"{"event":"e","targets":{"broadcast":true},"payload":"POST /push#x HTTP/1.1"}"##;
+    let mut http = server.http();
+    assert_eq!(http.post("/push?%23", &[("X-Mark", "#")], payload).text(), "OK");
+    // The body comes behind an answer, 100, as a request would.
+    http.send(format!(
+        "POST /push HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        payload.len()
+    ));
+    assert_eq!(http.read_head().unwrap().status, 100);
+    http.send(payload);
+    assert_eq!(http.read().unwrap().text(), "OK");
+    for _ in 0..2 {
+        assert_eq!(client.event().payload, "POST /push#x HTTP/1.1");
+    }
+}

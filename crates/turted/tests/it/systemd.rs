@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use super::support::{Child, Http, PATIENCE, eventually};
 
 const UNIT: &str = include_str!("../../../../packaging/turted.service");
+const DOCS: &str = include_str!("../../../../docs/configuration-systemd.md");
 /// Who a service with `DynamicUser` is: nobody that owns anything.
 const NOBODY: u32 = 65_534;
 /// Less than the two seconds that workers wait for their last tasks, much more than a sign of life takes.
@@ -47,18 +48,54 @@ fn setpriv(capabilities: &str) -> Option<Command> {
     Some(command)
 }
 
+/// What `systemd-analyze` says to a unit, which is called `name` and has `text`, if it objects.
+fn analyze(arguments: &[&str], name: &str, text: &str) -> Result<(), String> {
+    let Some(analyze) = program("systemd-analyze") else { return Ok(()) };
+    let directory = tempfile::tempdir().unwrap();
+    let installed = "/usr/local/bin/turted";
+    fs::write(directory.path().join(name), text.replace(installed, env!("CARGO_BIN_EXE_turted"))).unwrap();
+    // A socket belongs to a service.
+    let service = UNIT.replace(installed, env!("CARGO_BIN_EXE_turted"));
+    if name != "turted.service" {
+        fs::write(directory.path().join("turted.service"), service).unwrap();
+    }
+    let output = Command::new(analyze).args(arguments).arg(directory.path().join(name)).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    // What it only warns about, a key that it does not know say, is no failure to it.
+    let is_fine = output.status.success() && (arguments != ["verify"] || text.is_empty());
+    if is_fine { Ok(()) } else { Err(text.into_owned()) }
+}
+
 #[test]
 fn the_unit_is_valid_and_gives_little_away() {
-    let Some(analyze) = program("systemd-analyze") else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let unit = directory.path().join("turted.service");
-    let installed = "/usr/local/bin/turted";
-    assert!(UNIT.contains(installed));
-    fs::write(&unit, UNIT.replace(installed, env!("CARGO_BIN_EXE_turted"))).unwrap();
-    for arguments in [&["verify"][..], &["security", "--offline=yes", "--threshold", EXPOSURE_MAX]] {
-        let output = Command::new(&analyze).args(arguments).arg(&unit).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?} {text}");
+    assert_eq!(analyze(&["verify"], "turted.service", UNIT), Ok(()));
+    assert_eq!(
+        analyze(&["security", "--offline=yes", "--threshold", EXPOSURE_MAX], "turted.service", UNIT),
+        Ok(())
+    );
+    if program("systemd-analyze").is_some() {
+        let wrong = format!("{UNIT}\n[Service]\nLoadCredentials=a:/b\n");
+        assert!(analyze(&["verify"], "turted.service", &wrong).is_err(), "it looks at keys");
+    }
+}
+
+#[test]
+fn what_the_unit_and_the_docs_offer_to_add_is_valid() {
+    let offered =
+        UNIT.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with(' '));
+    let offered: Vec<&str> = offered.collect();
+    assert!(offered.len() >= 3, "{offered:?}");
+    let all = format!("{UNIT}\n[Service]\n{}\n", offered.join("\n"));
+    assert_eq!(analyze(&["verify"], "turted.service", &all), Ok(()));
+    let blocks: Vec<&str> =
+        DOCS.split("```ini\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 4, "{blocks:?}");
+    for block in blocks {
+        let said = match block.starts_with("[Socket]") {
+            true => analyze(&["verify"], "turted.socket", block),
+            false => analyze(&["verify"], "turted.service", &format!("{UNIT}\n{block}")),
+        };
+        assert_eq!(said, Ok(()), "{block}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 
 const SAMPLE: &str = include_str!("../../../../../packaging/turted.toml");
 const UNIT: &str = include_str!("../../../../../packaging/turted.service");
+const SYSTEMD: &str = include_str!("../../../../../docs/configuration-systemd.md");
 const COMPOSE: &str = include_str!("../../../../../packaging/compose.yaml");
 const DOCKERFILE: &str = include_str!("../../../../../packaging/Dockerfile");
 
@@ -38,7 +39,7 @@ fn variables(text: &str) -> Vec<&str> {
 
 #[test]
 fn unit_compose_file_and_dockerfile_name_variables_that_exist() {
-    for text in [UNIT, COMPOSE, DOCKERFILE] {
+    for text in [UNIT, SYSTEMD, COMPOSE, DOCKERFILE] {
         let named = variables(text);
         assert!(!named.is_empty());
         for name in named {
