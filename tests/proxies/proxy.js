@@ -86,6 +86,7 @@ async function nginx(t, server, scheme = 'http', changes = []) {
   const { cert, key } = certify(directory);
   const sample = adapt('nginx.conf', [
     ['listen 443 ssl', `listen 127.0.0.1:${port} ssl`],
+    ['    listen [::]:443 ssl http2;\n', ''],
     ['/etc/ssl/turted/fullchain.pem', cert],
     ['/etc/ssl/turted/privkey.pem', key],
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
@@ -109,8 +110,8 @@ async function haproxy(t, port, tlsPort) {
   certify(directory);
   const [front, through] = [await freePort(), await freePort()];
   const config = adapt('haproxy.cfg', [
-    ['bind :443 ', `bind 127.0.0.1:${front} `],
-    ['bind :8443', `bind 127.0.0.1:${through}`],
+    ['bind :::443 v4v6 ', `bind 127.0.0.1:${front} `],
+    ['bind :::8443 v4v6', `bind 127.0.0.1:${through}`],
     ['/etc/haproxy/turted.pem', path.join(directory, 'both.pem')],
     ['server turted 127.0.0.1:7117', `server turted 127.0.0.1:${port}`],
     ['server turted 127.0.0.1:7443', `server turted 127.0.0.1:${tlsPort}`],

@@ -106,7 +106,11 @@ impl Server {
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { config, authenticator, routes, listener } = builder;
+        let ServerBuilder { mut config, authenticator, routes, listener } = builder;
+        if let Some(listener) = &listener {
+            // What depends on who reaches it is to be decided by where it is.
+            config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
+        }
         if !(1..=WORKERS_MAX).contains(&config.workers) {
             return Err(ServerError::Workers(config.workers));
         }
