@@ -1,6 +1,7 @@
 //! The secrets that are read again while the server runs: the push password and the admin token.
 //!
-//! Not here: those of IDENTs. Users would be refused who show what was right a moment ago, so they change with a restart.
+//! Not here: those of IDENTs. Keys of tokens are changed by `authenticator`; the others change with a restart, since users would
+//! be refused who show what was right a moment ago.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
