@@ -228,7 +228,7 @@ pub(crate) async fn route(call: Call) -> Outcome {
     }
     match call.worker.shared.routes {
         Routes::Turted => serve_turted(call).await,
-        Routes::Conformance => conformance::route(call).await,
+        Routes::Conformance(suite) => conformance::route(call, suite).await,
     }
 }
 

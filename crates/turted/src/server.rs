@@ -25,7 +25,7 @@ use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate, Rotation};
 use crate::backlogs::Backlogs;
 use crate::config::Config;
-use crate::conformance;
+use crate::conformance::{self, Suite};
 use crate::dispatcher::{Dispatcher, Source};
 use crate::http::Bodies;
 use crate::inbox::{InboxLimits, inbox};
@@ -150,7 +150,7 @@ impl Server {
             secrets,
             sockjs: match routes {
                 Routes::Turted => Mounts::new([Mount::turted(&config)]),
-                Routes::Conformance => Mounts::new(conformance::sockjs::mounts()),
+                Routes::Conformance(_) => Mounts::new(conformance::sockjs::mounts()),
             },
             bodies: Bodies::new(&config),
             assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
@@ -294,9 +294,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the test services instead of turted.
-    pub(crate) fn conformance(self) -> Self {
-        Self { routes: Routes::Conformance, ..self }
+    /// Serves the test services of a suite instead of turted.
+    pub(crate) fn conformance(self, suite: Suite) -> Self {
+        Self { routes: Routes::Conformance(suite), ..self }
     }
 
     /// Listens and starts the workers.

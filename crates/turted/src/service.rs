@@ -4,7 +4,7 @@
 //! its session and hand it whole messages; it answers through the connection. No key, variable or
 //! flag sets it: it comes from the routes, and those from [`Routes`].
 
-use crate::conformance::TestService;
+use crate::conformance::{Suite, TestService};
 
 /// Who answers the messages of a client. `T` are the test services of its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,6 @@ pub(crate) enum Routes {
     /// The product.
     #[default]
     Turted,
-    /// The test services, and nothing else.
-    Conformance,
+    /// The test services of a suite, and nothing else.
+    Conformance(Suite),
 }

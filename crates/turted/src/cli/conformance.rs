@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_USAGE, complain, print};
 use crate::config::{LogFormat, LogLevel};
-use crate::conformance::settings;
+use crate::conformance::{Suite, settings};
 use crate::logging;
 use crate::server::{Server, ServerError};
 
@@ -27,10 +28,29 @@ pub(super) struct Conformance {
     /// Serve them and the SockJS services here too, where the suite expects those
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
     sockjs_listen: SocketAddr,
+    /// Serve what the suite of engine.io-client expects here; it looks at 127.0.0.1:3000
+    #[arg(long, value_name = "ADDR:PORT")]
+    engine_client_listen: Option<SocketAddr>,
+    /// Serve what the suite of socket.io-client expects here; it looks at 127.0.0.1:3210
+    #[arg(long, value_name = "ADDR:PORT")]
+    socketio_client_listen: Option<SocketAddr>,
+}
+
+impl Conformance {
+    /// Where which services are.
+    fn places(&self) -> Vec<(SocketAddr, Suite)> {
+        let always = [(self.listen, Suite::Protocols), (self.sockjs_listen, Suite::Protocols)];
+        let wanted = [
+            (self.engine_client_listen, Suite::EngineClient),
+            (self.socketio_client_listen, Suite::SocketIoClient),
+        ];
+        let wanted = wanted.into_iter().filter_map(|(listen, suite)| Some((listen?, suite)));
+        always.into_iter().chain(wanted).collect()
+    }
 }
 
 pub(super) fn run(args: &Conformance) -> ExitCode {
-    for address in [args.listen, args.sockjs_listen] {
+    for (address, _) in args.places() {
         if !address.ip().is_loopback() {
             complain(format_args!("{address} is not a loopback address: no other machine may use these"));
             return ExitCode::from(EXIT_USAGE);
@@ -56,20 +76,28 @@ fn serve(args: &Conformance) -> Result<(), ServerError> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Start)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Start)?;
-        let bind = |listen| Server::builder(settings::config(listen)).conformance().bind();
-        let (server, sockjs) = (bind(args.listen)?, bind(args.sockjs_listen)?);
-        let addresses =
-            format!("test services on http://{} and http://{}\n", server.address(), sockjs.address());
-        print(addresses.as_bytes());
+        let bind =
+            |(listen, suite)| Server::builder(settings::config(listen, suite)).conformance(suite).bind();
+        let servers = args.places().into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<_> = servers.iter().map(|server| format!("http://{}", server.address())).collect();
+        print(format!("test services on {}\n", addresses.join(" and ")).as_bytes());
         let stop = CancellationToken::new();
-        let stopped = || stop.clone().cancelled_owned();
-        let mut ended = Box::pin(async { tokio::try_join!(server.run(stopped()), sockjs.run(stopped())) });
+        let mut running = JoinSet::new();
+        for server in servers {
+            running.spawn(server.run(stop.clone().cancelled_owned()));
+        }
         tokio::select! {
-            ended = &mut ended => return ended.map(drop),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            // One that ends by itself ends the others.
+            Some(Ok(ended)) = running.join_next() => ended?,
         }
         stop.cancel();
-        ended.await.map(drop)
+        while let Some(ended) = running.join_next().await {
+            if let Ok(ended) = ended {
+                ended?;
+            }
+        }
+        Ok(())
     })
 }

@@ -1,18 +1,45 @@
-//! The Engine.IO echo service.
+//! The Engine.IO services: echo, and that of the suite of engine.io-client, which greets and knows some words.
 
 use std::rc::Rc;
 
+use serde_json::json;
 use turted_core::wire::engineio::{Version, encode_binary};
 
+use super::{TestService, guests};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::metrics::Transport;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
-/// A text message comes back.
-pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-    connection.send_message(worker, &format!("4{text}"));
+/// What the suite of engine.io-client wants to receive in binary, and a text with letters of two bytes.
+const BYTES: &[u8] = &[0, 1, 2, 3, 4];
+const LETTERS: &str = "пойду спать всем спокойной ночи";
+
+/// A client of the suite of engine.io-client is greeted.
+pub(super) fn greet(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    connection.send_message(worker, "4hi");
+}
+
+/// A text message comes back, unless its service knows it as a question.
+pub(crate) fn text(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    service: TestService,
+    text: &str,
+) -> Step {
+    match (service, text) {
+        (TestService::EngineClient, "give binary") => return binary(worker, connection, BYTES),
+        (TestService::EngineClient, "give utf8") => {
+            connection.send_message(worker, &format!("4{LETTERS}"));
+        }
+        (TestService::EngineClient, "sendHeaders") => {
+            let cookies = connection.session.id().and_then(|id| guests::cookies(&id.to_string()));
+            let headers = cookies.map_or_else(|| json!({}), |cookies| json!({ "cookie": cookies }));
+            connection.send_message(worker, &format!("4{headers}"));
+        }
+        _ => connection.send_message(worker, &format!("4{text}")),
+    }
     Step::Continue
 }
 

@@ -8,10 +8,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use super::engine;
+use super::guests::Guest;
+use super::{TestService, client, engine};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::metrics::Transport;
+use crate::service::Service;
+use crate::session::Session;
 use crate::transport::socketio::{Event, ROOT};
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
@@ -27,6 +30,9 @@ pub(crate) fn connect(
     namespace: &str,
     data: Option<&RawValue>,
 ) -> Step {
+    if let Some(guest) = guest(connection) {
+        return client::connect(worker, connection, (namespace, guest), data);
+    }
     let connected = match connection.session.transport() {
         // Version 4 of the Socket.IO protocol says no more than that.
         Transport::SocketIoV3 => format!("40{namespace}"),
@@ -51,6 +57,9 @@ pub(crate) fn greet(
     namespace: &str,
     data: Option<&RawValue>,
 ) {
+    if guest(connection).is_some() {
+        return;
+    }
     let auth = data.map_or("{}", RawValue::get);
     connection.send_message(worker, &format!(r#"42{}["auth",{auth}]"#, prefix(namespace)));
 }
@@ -62,6 +71,9 @@ pub(crate) fn event(
     event: &Event<'_>,
     attachments: &[Vec<u8>],
 ) {
+    if let Some(guest) = guest(connection) {
+        return client::event(worker, connection, (event, guest), attachments);
+    }
     let args = event.args.iter().map(|arg| arg.get().to_owned());
     let (kind, ack, elements): (_, _, Vec<_>) = match (event.name, event.ack) {
         ("message", _) => (2, None, std::iter::once(r#""message-back""#.to_owned()).chain(args).collect()),
@@ -80,7 +92,25 @@ pub(crate) fn event(
     connection.send(worker, &frames);
 }
 
+/// The answer to an event that asked for one.
+pub(crate) fn acked(worker: &Rc<Worker>, connection: &Rc<Connection>, (id, args): (u64, &[&RawValue])) {
+    if guest(connection).is_some() {
+        client::acked(worker, connection, (id, args));
+    }
+}
+
+/// Whether it is a client of the suite of socket.io-client, and which.
+fn guest(connection: &Connection) -> Option<Guest> {
+    match &connection.session {
+        Session::SocketIo(session) => match session.service {
+            Service::Test(TestService::SocketIoClient(guest)) => Some(guest),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// How a packet names its namespace.
-fn prefix(namespace: &str) -> String {
+pub(super) fn prefix(namespace: &str) -> String {
     if namespace == ROOT { String::new() } else { format!("{namespace},") }
 }

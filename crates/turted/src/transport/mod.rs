@@ -2,7 +2,7 @@
 
 pub(crate) mod assets;
 mod credentials;
-mod query;
+pub(crate) mod query;
 
 pub(crate) mod socketio;
 pub(crate) mod sockjs;

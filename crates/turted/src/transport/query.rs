@@ -30,6 +30,11 @@ impl Query {
         self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters with their values, in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// All values of a parameter, in their order.
     pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
         self.matching(move |own| own == key)

@@ -59,7 +59,7 @@ fn read_resumption(data: Option<&RawValue>) -> Option<Resumption> {
 }
 
 /// The position up to which a connection has been sent everything.
-pub(super) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
+pub(crate) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
     worker.dispatcher.cursor(connection.sent())
 }
 
@@ -94,7 +94,7 @@ pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: 
 }
 
 /// A client of the Socket.IO protocol 5 asks to be connected.
-pub(super) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
+pub(crate) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
     let resumption = read_resumption(data).filter(|_| worker.config.recovery.enabled);
     let Some(resumption) = resumption else {
         begin(worker, connection);

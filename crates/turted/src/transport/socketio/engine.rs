@@ -18,6 +18,7 @@ use super::payload::{Content, PollingBody, PollingFormat, PollingReader};
 use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody};
 use super::session::{self, Newcomer, Session};
 use super::stream;
+use crate::conformance;
 use crate::connection::Connection;
 use crate::mail::{Answer, EngineRequest, Mail};
 use crate::outlet::{Outlet, Polling, PollingAnswer, Sent};
@@ -70,6 +71,9 @@ pub(super) fn open_polling(
     let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
     if unasked.is_some() {
         connect::admit_v3(worker, &connection, query);
+    }
+    if let Service::Test(service) = newcomer.service {
+        conformance::opened(worker, &connection, service);
     }
     Ok((Session::of(&connection).id(), body))
 }

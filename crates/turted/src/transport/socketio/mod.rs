@@ -22,6 +22,7 @@ mod stream;
 
 use serde_json::value::RawValue;
 
+pub(crate) use connect::{connect, offset};
 pub(crate) use engine::receive;
 pub(crate) use events::expired;
 pub(crate) use payload::{PollingBody, PollingFormat};

@@ -11,7 +11,7 @@ use super::events::{self, Refused};
 use super::session::{Incomplete, Session};
 use super::{Event, connect};
 use crate::commands::RATE_LIMITED;
-use crate::conformance::{self, TestService};
+use crate::conformance;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::outlet::Outlet;
@@ -68,8 +68,10 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
         return end(worker, connection, Close::Violation(1009));
     }
     let session = Session::of(connection);
-    if session.service == Service::Test(TestService::EngineEcho) {
-        return conformance::engine::text(worker, connection, text);
+    if let Service::Test(service) = session.service
+        && !session.service.speaks_socketio()
+    {
+        return conformance::engine::text(worker, connection, service, text);
     }
     if session.incomplete.take().is_some() {
         return end(worker, connection, Close::Violation(1002));
@@ -114,8 +116,11 @@ fn obey(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Packet<'_>, te
             receive_event(worker, connection, &event, (text, attachments))
         }
         // We ask for no acks; what a late one carries concerns nobody.
-        Packet::Ack { namespace, attachments, .. } if is_known(namespace) => {
+        Packet::Ack { namespace, id, args, attachments } if is_known(namespace) => {
             announce(session, attachments, None);
+            if let Service::Test(_) = session.service {
+                conformance::socketio::acked(worker, connection, (id, &args));
+            }
             Step::Continue
         }
         _ => end(worker, connection, Close::Violation(1002)),
@@ -150,7 +155,7 @@ fn announce(session: &Session, missing: usize, packet: Option<&str>) {
 /// A binary message: it must belong to a packet that announced it, unless the service takes any.
 fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
     let session = Session::of(connection);
-    if session.service == Service::Test(TestService::EngineEcho) {
+    if !session.service.speaks_socketio() {
         return conformance::engine::binary(worker, connection, bytes);
     }
     let Some(mut incomplete) = session.incomplete.take() else {

@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// The client has left a namespace.
-    pub(super) fn leave(&self, namespace: &str) {
+    pub(crate) fn leave(&self, namespace: &str) {
         self.namespaces.set(self.namespaces.get() & !self.bit(namespace));
     }
 

@@ -11,10 +11,12 @@ use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 use super::request::AbortGuard;
 use super::session::{self, Newcomer, Opening, Session};
 use super::{connect, engine, packets};
+use crate::conformance;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::http::Takeover;
 use crate::outlet::{Form, Outlet, Sent, Stream};
+use crate::service::Service;
 use crate::socket::Socket;
 use crate::timers::Due;
 use crate::transport::query::Query;
@@ -47,6 +49,9 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
         }
         if unasked.is_some() {
             connect::admit_v3(&worker, &connection, &query);
+        }
+        if let Service::Test(service) = newcomer.service {
+            conformance::opened(&worker, &connection, service);
         }
         let reader = Reader::new(&worker.config.limits, &leftover);
         run(worker, connection, socket, reader);
