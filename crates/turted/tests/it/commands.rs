@@ -1,10 +1,12 @@
 //! The commands beside `serve`, as programs: what they print, and whom they believe.
 
 use std::process::{Command, Output};
+use std::time::Instant;
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Child, Kind, Pair, TestServer};
+use crate::support::{Child, Kind, PATIENCE, Pair, TestServer};
 
 fn turted(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_turted"))
@@ -162,4 +164,34 @@ fn a_thread_that_cannot_start_is_an_error_and_no_panic() {
         assert!(text.starts_with("turted: cannot start a thread: "), "{thread}: {text}");
         assert_eq!(text.lines().count(), 1, "{thread}: {text}");
     }
+}
+
+#[test]
+fn sighup_reads_the_keys_of_tokens_again_and_check_says_how_many_there_are() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+    let read = |name: &str| std::fs::read_to_string(format!("{keys}/{name}")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys.pem");
+    std::fs::write(&file, read("p256.pub.pem")).unwrap();
+    let variables = [("TURTED_AUTH_ALGORITHM", "ES256"), ("TURTED_AUTH_KEY_FILE", file.to_str().unwrap())];
+    let private = format!("{keys}/p256-next.pem");
+    let child = Child::start(&[variables[0], variables[1], ("TURTED_LOGLEVEL", "info")]);
+    std::fs::write(&file, read("p256.pub.pem") + &read("p256-next.pub.pem")).unwrap();
+    let token = turted(&["token", "alice", "--key-file", &private], &variables);
+    let bearer = format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim_end());
+    let status = || {
+        let mut http = child.http();
+        http.send_request("GET", "/sse", &[("Authorization", &bearer)], b"");
+        http.read_head().unwrap().status
+    };
+    assert_eq!(status(), 401, "the new key is not known yet");
+    child.signal(Signal::HUP);
+    let deadline = Instant::now() + PATIENCE;
+    while status() != 200 {
+        assert!(Instant::now() < deadline, "the keys are never read");
+    }
+    let output = child.stop();
+    assert!(output.contains("the keys of auth.key_file were reloaded"), "{output}");
+    let check = String::from_utf8(turted(&["check"], &variables).stdout).unwrap();
+    assert!(check.contains("# from TURTED_AUTH_KEY_FILE, keys: 2\n"), "{check}");
 }
