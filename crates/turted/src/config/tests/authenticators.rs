@@ -103,7 +103,11 @@ fn a_key_that_is_none_is_told_without_being_shown() {
             PRIVATE_KEY,
             "this is a private key, which stays with whoever signs; expected its public key",
         ),
-        ("ES256", "canary", "expected a public key in PEM: -----BEGIN PUBLIC KEY-----"),
+        (
+            "ES256",
+            "canary",
+            "expected public keys in PEM (-----BEGIN PUBLIC KEY-----) or a set of JSON Web Keys ({\"keys\":[..]})",
+        ),
         (
             "ES384",
             PUBLIC_KEY,
