@@ -123,7 +123,6 @@ fn what_is_not_understood_is_refused() {
         "/api/v1/users/%zz",
         "/api/v1/users/%ff",
         "/api/v1/users/a%0Ab",
-        "/api/v1/users/",
         "/api/v1/users?limit=1001",
         "/api/v1/users?limit=0",
         "/api/v1/channels?lmit=1",
@@ -197,7 +196,7 @@ fn a_right_token_that_nobody_guesses_passes_although_its_address_guessed_too_oft
 fn health_is_on_the_public_port_too_and_the_rest_is_not() {
     let server = TestServer::new();
     assert_eq!(server.http().get("/health").text(), "ok\n");
-    for target in ["/metrics", "/ready", "/api/v1/counts", "/health/"] {
+    for target in ["/metrics", "/ready", "/api/v1/counts", "/health/x"] {
         assert_eq!(server.http().get(target).status, 404, "{target}");
     }
 }

@@ -78,6 +78,7 @@ fn every_json_type_in_every_field_is_judged() {
             let body = format!(r#"{{"event":"e","targets":{{"{key}":[{value}]}}}}"#);
             assert_eq!(status(&body), refused(is_name || is_integer), "{body}");
             let list = is_name
+                || is_integer
                 || matches!(
                     value,
                     "null" | "[]" | r#"["x"]"# | "{}" | r#"{"hasOwnProperty":1}"# | r#"{"length":1}"#

@@ -230,7 +230,9 @@ impl Client {
             self.ended = true;
             return None;
         }
-        self.waiting = packets(version, response.text());
+        let is_bytes = response.header("content-type") == Some("application/octet-stream");
+        self.waiting =
+            if is_bytes { packets_in_bytes(&response.body) } else { packets(version, response.text()) };
         self.waiting.pop_front()
     }
 
@@ -275,5 +277,19 @@ fn packets(version: u8, body: &str) -> VecDeque<String> {
         rest.drain(..end);
     }
     assert!(rest.is_empty());
+    packets
+}
+
+/// The packets, all of them text, in a body of bytes (engine.io protocol v3, "Payload").
+pub(crate) fn packets_in_bytes(mut body: &[u8]) -> VecDeque<String> {
+    let mut packets = VecDeque::new();
+    while let Some((0, rest)) = body.split_first() {
+        let end = rest.iter().position(|&byte| byte == 0xFF).unwrap();
+        let length = rest[..end].iter().fold(0, |length, &digit| length * 10 + usize::from(digit));
+        let (packet, behind) = rest[end + 1..].split_at(length);
+        packets.push_back(String::from_utf8(packet.to_owned()).unwrap());
+        body = behind;
+    }
+    assert!(body.is_empty());
     packets
 }
