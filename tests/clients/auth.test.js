@@ -100,7 +100,7 @@ async function isNobody(server, tab) {
 }
 
 function handshake(cell, data) {
-  return cell.major === 2 ? { query: data } : { auth: data };
+  return cell.major <= 2 ? { query: data } : { auth: data };
 }
 
 for (const { name, config, right, wrong } of AUTHENTICATORS) {
