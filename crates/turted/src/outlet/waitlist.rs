@@ -72,8 +72,13 @@ impl Waitlist {
         }
     }
 
-    /// Adds a frame of the server's own before all others, but behind so many that are under way.
+    /// Adds a frame of the server's own before all others, but behind so many that are under way. If the
+    /// same one waits there already it is not added again: a client that asks and does not read gets one
+    /// answer.
     pub(crate) fn push_ahead(&mut self, frame: &Frame, under_way: usize) {
+        if self.ready.get(under_way).is_some_and(|next| next.bytes() == frame.bytes()) {
+            return;
+        }
         self.count(frame);
         let places = self.ready.capacity();
         self.ready.insert(under_way.min(self.ready.len()), frame.clone());
@@ -254,5 +259,15 @@ mod tests {
         assert_eq!(texts(&waitlist.take(1_000)), ["half sent", "heartbeat", "next"]);
         waitlist.push_ahead(&Frame::text("heartbeat", 0), 1);
         assert_eq!(texts(&waitlist.take(1_000)), ["heartbeat"]);
+    }
+
+    #[test]
+    fn a_client_that_asks_for_heartbeats_and_does_not_read_has_one_waiting() {
+        let mut waitlist = Waitlist::new(&Ledger::of(1_000, 100));
+        waitlist.add(&[Frame::text("half sent", 0), Frame::text("next", 0)]);
+        (0..1_000).for_each(|_| waitlist.push_ahead(&Frame::text("3", 0), 1));
+        assert_eq!(texts(&waitlist.take(1_000)), ["half sent", "3", "next"]);
+        (0..1_000).for_each(|_| waitlist.push_ahead(&Frame::text("3", 0), 0));
+        assert_eq!(waitlist.waiting(), Waiting { frames: 1, bytes: 3 });
     }
 }
