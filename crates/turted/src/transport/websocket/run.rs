@@ -56,7 +56,8 @@ fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<
             Step::Stop
         }
         Message::Ping(data) => {
-            connection.send(worker, &[Frame::pong(data)]);
+            // Clients end a connection whose pong is late, and much may wait on a slow link.
+            connection.send_ahead(worker, &Frame::pong(data));
             Step::Continue
         }
         Message::Pong(_) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::sockjs::client::{Client as SockJs, Way};
-use crate::support::{Client, EventSource, Kind, TestServer, WebSocket, slow_link};
+use crate::support::{Client, EventSource, Kind, TestServer, WebSocket, frame, slow_link};
 
 /// A client, whatever it speaks.
 enum Reader {
@@ -98,6 +98,21 @@ fn a_client_that_has_much_to_take_may_ask_late() {
     // Behind the event that is under way, and before those that wait.
     let order: Vec<_> = (0..5).map(|_| client.receive().expect("more").len()).collect();
     assert_eq!(order.iter().position(|bytes| *bytes == 1), Some(1), "{order:?}");
+}
+
+/// Libraries of clients ask with a ping of the WebSocket itself, and give up soon.
+#[test]
+fn the_pong_of_a_websocket_goes_ahead_of_what_waits() {
+    let server = TestServer::new();
+    let mut client = WebSocket::connect(slow_link(server.address(), 300_000), "/ws", &[]).unwrap();
+    client.text().expect("welcome");
+    for payload in large_events() {
+        server.dispatcher().broadcast("e", &payload).unwrap();
+    }
+    client.send(frame(0x89, b"there?"));
+    let order: Vec<_> = (0..5).map(|_| client.read().expect("more").payload.len()).collect();
+    // Behind the event that is under way.
+    assert_eq!(order.iter().position(|bytes| *bytes == 6), Some(1), "{order:?}");
 }
 
 #[test]
