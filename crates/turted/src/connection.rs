@@ -382,6 +382,7 @@ async fn cut_off(socket: Weak<Socket>) {
 /// At most one such task exists per connection: only the first blocked write starts it.
 async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
     let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
+    let mut since = connection.outlet.borrow().since();
     while let Some(socket) = connection.socket() {
         match timeout_at(pace.deadline(), socket.writable()).await {
             Ok(Ok(())) => {}
@@ -392,6 +393,7 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
         let turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
         let flushed = connection.outlet.borrow_mut().flush(&worker.ledger);
         pace.took(flushed.bytes, Instant::now());
+        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
         match flushed.sent {
             Sent::Blocked => {}
             Sent::Yes | Sent::Kept => return,
@@ -407,12 +409,13 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
 /// such task exists per connection.
 async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
     let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
-    let mut taken = queue.taken();
+    let (mut taken, mut since) = (queue.taken(), connection.outlet.borrow().since());
     while !queue.stop_watching() {
         if timeout_at(pace.deadline(), queue.progress()).await.is_err() {
             return connection.close(&worker, Close::SlowReader);
         }
         pace.took(queue.taken().wrapping_sub(taken), Instant::now());
         taken = queue.taken();
+        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
     }
 }

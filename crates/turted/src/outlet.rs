@@ -67,7 +67,8 @@ impl Add for Waiting {
 pub(crate) enum Sent {
     /// They are in the kernel, in a polling answer, or wait behind others.
     Yes,
-    /// They wait for the next request of the client, the first that do.
+    /// They wait, the first that do, and somebody will take them: the next request of the client, or whoever
+    /// watches its socket.
     Kept,
     /// They wait, and nobody watches the socket yet: somebody must flush it.
     Blocked,

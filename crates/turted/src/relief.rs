@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use turted_core::registry::ConnectionKey;
 
 use crate::connection::Connection;
+use crate::outlet::Pace;
 use crate::worker::Worker;
 
 /// Entries below which it is not worth looking for those that are out of date.
@@ -67,6 +68,20 @@ pub(crate) fn note(worker: &Worker, connection: &Connection) {
     let since = connection.outlet().borrow().since();
     if let Some(since) = since {
         worker.waiting.add(since, connection.key, |since, key| find(worker, since, key).is_some());
+    }
+}
+
+/// The same for whoever watches a connection: notes if all was taken that waited `since` then and something else
+/// waits now, which has as long as it had. A session of SockJS gives its response the next portion at once.
+pub(crate) fn note_anew(
+    worker: &Worker,
+    connection: &Connection,
+    (since, pace): (&mut Option<Instant>, &mut Pace),
+) {
+    let now_since = connection.outlet().borrow().since();
+    if now_since != *since {
+        (*since, *pace) = (now_since, Pace::new(worker.config.limits.outbox_stall, Instant::now()));
+        note(worker, connection);
     }
 }
 

@@ -210,10 +210,13 @@ impl BodyOutlet {
         if queue.state.get() != State::Open {
             return Sent::Gone;
         }
+        let was_empty = queue.waiting.borrow().is_empty();
         let put = put(&mut queue.waiting.borrow_mut());
         queue.wake();
         match put {
             Sent::Yes if !queue.is_watched.replace(true) => Sent::Blocked,
+            // All was taken, which whoever watches has not seen yet.
+            Sent::Yes if was_empty => Sent::Kept,
             put => put,
         }
     }
@@ -320,6 +323,16 @@ mod tests {
         outlet.abort();
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Err(Aborted)))));
         assert_eq!(waiting(), (0, 0));
+    }
+
+    #[test]
+    fn a_response_that_was_emptied_while_it_is_watched_waits_anew() {
+        let ledger = Ledger::of(20, 3);
+        let (outlet, mut body) = parts(&ledger);
+        assert_eq!(outlet.send(&[Frame::chunk("ab", 1)]), Sent::Blocked);
+        assert!(poll(&mut body).is_ready() && outlet.since().is_none());
+        assert_eq!(outlet.send(&[Frame::chunk("cd", 2)]), Sent::Kept, "relief has to know");
+        assert_eq!(outlet.send(&[Frame::chunk("ef", 3)]), Sent::Yes);
     }
 
     #[test]

@@ -137,19 +137,19 @@ impl Stream {
     }
 
     pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
-        if let Some(backlog) = &mut self.backlog {
-            return backlog.waiting.add(frames);
+        match &mut self.backlog {
+            Some(backlog) => backlog.put(|waiting| waiting.add(frames)),
+            None => self.write(frames, None, ledger),
         }
-        self.write(frames, None, ledger)
     }
 
     /// Sends a frame of the server's own, behind all others. No client is to blame for it.
     pub(crate) fn send_own(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
         match &mut self.backlog {
-            Some(backlog) => {
-                backlog.waiting.push(frame);
+            Some(backlog) => backlog.put(|waiting| {
+                waiting.push(frame);
                 Sent::Yes
-            }
+            }),
             None => self.write(std::slice::from_ref(frame), None, ledger),
         }
     }
@@ -158,8 +158,11 @@ impl Stream {
     pub(crate) fn send_ahead(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
         match &mut self.backlog {
             Some(backlog) => {
-                backlog.waiting.push_ahead(frame, usize::from(backlog.sent > 0));
-                Sent::Yes
+                let under_way = usize::from(backlog.sent > 0);
+                backlog.put(|waiting| {
+                    waiting.push_ahead(frame, under_way);
+                    Sent::Yes
+                })
             }
             None => self.write(std::slice::from_ref(frame), None, ledger),
         }
@@ -168,8 +171,10 @@ impl Stream {
     /// Sends what the client missed, as it takes it.
     pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
         if let Some(backlog) = &mut self.backlog {
-            backlog.waiting.miss(missed);
-            return Sent::Yes;
+            return backlog.put(|waiting| {
+                waiting.miss(missed);
+                Sent::Yes
+            });
         }
         let mut backlog = Box::new(Backlog::new(self.form, ledger));
         backlog.waiting.miss(missed);
@@ -219,6 +224,15 @@ impl Stream {
 impl Backlog {
     fn new(form: Form, ledger: &Rc<Ledger>) -> Self {
         Self { form, waiting: Waitlist::new(ledger), sent: 0 }
+    }
+
+    /// Adds to what waits. `Kept` if nothing did: ciphertext alone, which is counted elsewhere.
+    fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
+        let was_empty = self.waiting.is_empty();
+        match put(&mut self.waiting) {
+            Sent::Yes if was_empty => Sent::Kept,
+            put => put,
+        }
     }
 
     /// Whether all is written. Counts what is in `bytes`.
@@ -335,6 +349,16 @@ mod tests {
             yield_now().await;
         }
         (Stream::new(socket, Form::WebSocket), taken, client)
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_behind_ciphertext_alone_begins_to_wait() {
+        let (mut stream, _, _client) = full().await;
+        let ledger = Ledger::of(100, 10);
+        stream.backlog = Some(Box::new(Backlog::new(Form::WebSocket, &ledger)));
+        assert!(stream.is_blocked() && stream.since().is_none());
+        assert_eq!(stream.send(&[Frame::text("a", 1)], &ledger), Sent::Kept, "relief has to know");
+        assert_eq!(stream.send(&[Frame::text("b", 2)], &ledger), Sent::Yes);
     }
 
     #[tokio::test]

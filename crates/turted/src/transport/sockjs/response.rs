@@ -134,10 +134,10 @@ impl Response {
         let bytes: usize = frames.iter().map(|frame| frame.data().len()).sum();
         self.left = self.left.saturating_sub(bytes);
         let sent = if frames.is_empty() { Sent::Yes } else { self.stream.send(&frames, ledger) };
-        if self.is_over() && self.stream.form() == Form::Chunked && matches!(sent, Sent::Yes | Sent::Blocked)
-        {
+        let is_sent = matches!(sent, Sent::Yes | Sent::Kept | Sent::Blocked);
+        if self.is_over() && self.stream.form() == Form::Chunked && is_sent {
             let ended = self.stream.send_own(&Frame::bare(LAST_CHUNK), ledger);
-            return if ended == Sent::Yes { sent } else { ended };
+            return if matches!(ended, Sent::Yes | Sent::Kept) { sent } else { ended };
         }
         sent
     }

@@ -1,5 +1,6 @@
 //! What waits for all clients together, and for those that were away.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use serde_json::json;
@@ -70,6 +71,35 @@ fn the_connection_that_something_has_waited_for_longest_is_closed_first() {
     eventually("the first is closed", || !is_online(0));
     assert!(is_online(1) && is_online(2));
     assert_eq!(readers[0].close_code(), None, "a reason would have to wait behind the rest");
+}
+
+#[test]
+fn a_response_of_sockjs_that_stops_with_a_later_portion_is_closed_too() {
+    let server = TestServer::with(|config| {
+        config.workers = 1;
+        config.limits.backlog_bytes = Some(4 * MIB);
+        config.limits.outbox_stall = Duration::from_secs(600);
+        config.sockjs.response_bytes = 64 * MIB;
+    });
+    assert_eq!(server.http().post("/turted/0/s/xhr", &[], "").text(), "o\n");
+    let large = "x".repeat(100_000);
+    (0..20).for_each(|_| {
+        server.dispatcher().broadcast("e", &large).unwrap();
+    });
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    socket.connect(&server.address().into()).unwrap();
+    let mut stream = std::net::TcpStream::from(socket);
+    stream
+        .write_all(b"POST /turted/0/s/xhr_streaming HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        .unwrap();
+    stream.read_exact(&mut vec![0; 500_000]).unwrap();
+    // It stops in the middle: more waits than may until it is closed.
+    eventually("it is closed", || {
+        // Refused once too much waits.
+        let _ = server.dispatcher().broadcast("e", &large);
+        gauge(&server, "turted_closes_total{reason=\"slow_reader\"}") == 1
+    });
 }
 
 #[test]
