@@ -77,7 +77,7 @@ impl PollingFormat {
             return self.encode_mixed(frames);
         }
         match self.reader {
-            PollingReader::TextOrBytes if self.needs_bytes(frames) => share_bytes(frames),
+            PollingReader::TextOrBytes if self.needs_bytes(frames) => share_bytes(frames, backlogs),
             PollingReader::Text | PollingReader::TextOrBytes => self.share(frames, backlogs),
             PollingReader::Script(_) => self.encode_script(frames.iter().map(Frame::message), backlogs),
         }
@@ -115,23 +115,18 @@ impl PollingFormat {
         if self.may_be_old() { escape_non_ascii(packet) } else { Cow::Borrowed(packet) }
     }
 
-    /// A body of parts: small packets are copied, large ones shared. Those that had to be escaped are this
-    /// client's alone, and count until it has taken them.
+    /// A body of parts: large packets are shared, small ones and those that have to be escaped are copied.
     fn share(self, frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
-        let (mut parts, mut escaped) = (Parts::default(), 0);
+        let mut parts = Parts::default();
         for (index, frame) in frames.iter().enumerate() {
             let packet = self.readable(frame.message());
             parts.copy(before_packet(self.version, &packet, index == 0).as_bytes());
             match packet {
                 Cow::Borrowed(_) => parts.share(frame),
-                Cow::Owned(packet) => {
-                    escaped += packet.len();
-                    parts.copy(packet.as_bytes());
-                }
+                Cow::Owned(packet) => parts.copy(packet.as_bytes()),
             }
         }
-        let body = PollingBody { parts: parts.finish(), is_binary: false };
-        if escaped == 0 { body } else { body.holding(backlogs.count(escaped)) }
+        parts.into_body(backlogs)
     }
 
     /// A body that is a script, escaped for its client alone: it counts until it is taken.
@@ -164,13 +159,13 @@ impl PollingFormat {
 }
 
 /// A body of bytes with packets that are text: small ones are copied, large ones shared.
-fn share_bytes(frames: &[Frame]) -> PollingBody {
+fn share_bytes(frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
     let mut parts = Parts::default();
     for frame in frames {
         parts.copy(&before_text_in_bytes(frame.data().len()));
         parts.share(frame);
     }
-    PollingBody { parts: parts.finish(), is_binary: true }
+    PollingBody { is_binary: true, ..parts.into_body(backlogs) }
 }
 
 /// The parts of a body that is being put together.
@@ -178,10 +173,13 @@ fn share_bytes(frames: &[Frame]) -> PollingBody {
 struct Parts {
     parts: Vec<Bytes>,
     copied: Vec<u8>,
+    /// Bytes that are this answer's alone.
+    own_bytes: usize,
 }
 
 impl Parts {
     fn copy(&mut self, bytes: &[u8]) {
+        self.own_bytes += bytes.len();
         self.copied.extend_from_slice(bytes);
     }
 
@@ -194,10 +192,15 @@ impl Parts {
         self.parts.push(frame.shared_data());
     }
 
-    fn finish(mut self) -> Vec<Bytes> {
+    /// The body. What was copied into it counts until it is taken, unless it is little.
+    fn into_body(mut self, backlogs: &Arc<Backlogs>) -> PollingBody {
         self.parts.push(self.copied.into());
         self.parts.retain(|part| !part.is_empty());
-        self.parts
+        let body = PollingBody { parts: self.parts, is_binary: false };
+        match self.own_bytes {
+            0..SHARED_BYTES_MIN => body,
+            own_bytes => body.holding(backlogs.count(own_bytes)),
+        }
     }
 }
 
@@ -280,12 +283,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_for_one_client_counts_until_it_is_taken() {
+    fn what_is_copied_for_one_client_counts_until_it_is_taken() {
         let backlogs = Backlogs::new(usize::MAX);
-        let body = format(Version::V3, PollingReader::Text).encode(&[Frame::text("42[\"ö\"]", 0)], &backlogs);
-        assert_eq!(backlogs.bytes(), r#"42["\u00f6"]"#.len());
-        drop(body);
-        assert_eq!(backlogs.bytes(), 0);
+        let escaped = Frame::text(&format!("42[\"{}\"]", "ö".repeat(1_000)), 0);
+        let small = vec![Frame::text(&"4".repeat(100), 0); 100];
+        for (version, frames) in [(Version::V3, vec![escaped]), (Version::V4, small)] {
+            let body = format(version, PollingReader::Text).encode(&frames, &backlogs);
+            assert_eq!(backlogs.bytes(), body.parts.concat().len(), "{version:?}");
+            drop(body);
+            assert_eq!(backlogs.bytes(), 0);
+        }
     }
 
     #[test]
