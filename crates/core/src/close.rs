@@ -58,6 +58,7 @@ impl Close {
             Self::TransportLost => "transport lost",
             Self::PingTimeout => "ping timeout",
             Self::ConnectTimeout => "no first packet in time",
+            Self::Violation(1009) => "message too large (limits.message_bytes)",
             Self::Violation(_) => "protocol violation",
             Self::RateLimited => "too many messages",
             Self::SlowReader => "slow reader",

@@ -167,7 +167,7 @@ impl UserField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandRefusal {
     /// No command has this name.
-    #[error("unknown command")]
+    #[error("unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING")]
     Unknown,
     /// `message` without the name of a command.
     #[error("message must be the name of a command")]

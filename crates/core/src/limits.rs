@@ -133,6 +133,11 @@ pub const REQUEST_HEADERS_MAX: usize = 100;
 pub const REQUEST_URI_BYTES_MAX: usize = 8 * 1024;
 /// How long a request head may take, also the first one of a silent connection.
 pub const REQUEST_HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a connection of HTTP is kept without a request, after its first one. Pools of backends and proxies
+/// keep theirs for 60 s; whoever is told the time closes first, so that no push meets a closed connection.
+pub const IDLE_WAIT_MAX: Duration = Duration::from_secs(75);
+/// How much longer than it is told a connection is kept: a request that was sent at the last moment still comes.
+pub const IDLE_GRACE: Duration = Duration::from_secs(1);
 /// How long a request body may take. The largest, 1 MiB, passes in it at 35 kB/s.
 pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -221,6 +226,8 @@ pub const REPLAYS_WAITING_MAX: usize = 1_000;
 /// for a moment misses, and little beside what a server takes.
 pub const LOG_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a server that was told to stop goes on as before: by default balancers are not waited for.
+pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// How long a server that was told to stop takes to close its connections.
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Connections told per second that the server stops. Each comes back to another node, where a
@@ -230,6 +237,13 @@ pub const GOOD_BYES_PER_SECOND: usize = 1_000;
 pub const WORKERS_MAX: usize = 256;
 /// File descriptors kept back from connections: listeners, log files, brokers, admin.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// Connections that are let in when all are taken, to push or to ask for health: each answers one request,
+/// so that a few backends with a few requests each find room.
+pub const CONNECTIONS_SPARE: usize = 64;
+/// How long a connection beyond those may take to say what it is for. Backends and balancers are near.
+pub const SPARE_HEAD_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Time between two log lines about the same thing that any stranger can cause.
+pub const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// First pause after a failed `accept`.
 pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// Longest pause after failed `accept`s.

@@ -53,8 +53,8 @@ fn commands_are_decoded() {
         ("message", &[r#""JOIN""#], "data missing"),
         ("message", &[r#""IDENT""#, "{}"], "data missing"),
         ("message", &[r#""LEAVE""#], "data missing"),
-        ("message", &[r#""CLOSE""#], "unknown command"),
-        ("message", &[r#""message""#], "unknown command"),
+        ("message", &[r#""CLOSE""#], "unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"),
+        ("message", &[r#""message""#], "unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"),
     ];
     for (event, args, expected) in cases {
         assert_eq!(decode(event, args), expected, "{event} {args:?}");

@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use crate::config::Config;
 use crate::proxies;
+use crate::seldom::warn_seldom;
 use crate::tidy::{PORTION, shrink_map, shrink_queue};
 
 /// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
@@ -17,6 +18,11 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Tells the operator that passwords of an address are not looked at for a while.
+pub(crate) fn tell_blocked(address: IpAddr) {
+    warn_seldom!(%address, "too many wrong passwords, no more from there are heard for a while");
 }
 
 /// How often one address may guess wrong in a window, and how many addresses are remembered.

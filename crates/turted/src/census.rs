@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(crate) enum Query {
     List(Selection, oneshot::Sender<BTreeMap<Name, usize>>),
     /// The connections of one user or channel.
     Group(Kind, Name, oneshot::Sender<GroupState>),
+    /// The first connections of a page.
+    Connections(Page, oneshot::Sender<Vec<ConnectionState>>),
     /// One connection.
     Connection(ConnectionWanted, oneshot::Sender<Option<ConnectionState>>),
 }
@@ -85,7 +88,7 @@ pub(crate) struct ConnectionId {
 }
 
 impl ConnectionId {
-    fn of(worker: &Worker, connection: &Connection) -> Self {
+    pub(crate) fn of(worker: &Worker, connection: &Connection) -> Self {
         let key = connection.key;
         Self { worker: worker.index, slot: key.slot(), generation: key.generation() }
     }
@@ -119,16 +122,28 @@ pub(crate) enum ConnectionWanted {
     ByPublicId(String),
 }
 
+/// Which connections are listed, in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// The last one of the page before.
+    pub(crate) after: Option<ConnectionId>,
+    /// How many.
+    pub(crate) limit: usize,
+}
+
 /// What is known of one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     pub(crate) id: ConnectionId,
     pub(crate) public_id: Option<String>,
+    /// Where its client connects from.
+    pub(crate) address: IpAddr,
     /// `None` once it is closed.
     pub(crate) route: Option<Route>,
     pub(crate) users: Vec<Name>,
     pub(crate) channels: Vec<Name>,
     pub(crate) sent: Cursor,
+    pub(crate) sent_bytes: u64,
     pub(crate) waiting: Waiting,
     pub(crate) age: Duration,
 }
@@ -145,6 +160,10 @@ pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
         Query::List(selection, answer) => {
             let worker = Rc::clone(worker);
             worker.clone().spawn(async move { drop(answer.send(list(&worker, &selection).await)) });
+        }
+        Query::Connections(page, answer) => {
+            let worker = Rc::clone(worker);
+            worker.clone().spawn(async move { drop(answer.send(connections(&worker, page).await)) });
         }
         Query::Connection(wanted, answer) => {
             let worker = Rc::clone(worker);
@@ -196,6 +215,29 @@ fn group(worker: &Worker, kind: Kind, name: &Name) -> GroupState {
     GroupState { connections: groups.size(name), ids }
 }
 
+/// Visits the places behind that of the last one. Connections that come meanwhile may be listed or not.
+async fn connections(worker: &Worker, Page { after, limit }: Page) -> Vec<ConnectionState> {
+    let mut from = match after {
+        Some(after) if after.worker > worker.index => return Vec::new(),
+        Some(after) if after.worker == worker.index => after.slot as usize,
+        _ => 0,
+    };
+    let mut listed = Vec::new();
+    while from < worker.registry.borrow().slot_count() && listed.len() < limit {
+        let slots = (from..from + SLICE).filter_map(|slot| u32::try_from(slot).ok());
+        let slice: Vec<_> = {
+            let registry = worker.registry.borrow();
+            slots.filter_map(|slot| registry.at(slot).cloned()).collect()
+        };
+        let behind = |connection: &Rc<Connection>| after < Some(ConnectionId::of(worker, connection));
+        let slice = slice.iter().filter(|connection| behind(connection)).take(limit - listed.len());
+        listed.extend(slice.map(|connection| describe(worker, connection)));
+        from += SLICE;
+        yield_now().await;
+    }
+    listed
+}
+
 async fn find(worker: &Worker, wanted: &ConnectionWanted) -> Option<Rc<Connection>> {
     match wanted {
         ConnectionWanted::ById(id) => {
@@ -231,10 +273,12 @@ fn describe(worker: &Worker, connection: &Connection) -> ConnectionState {
     ConnectionState {
         id: ConnectionId::of(worker, connection),
         public_id: connection.public_id(),
+        address: connection.peer,
         route: connection.route(),
         users: names(memberships.users),
         channels: names(memberships.channels),
         sent: worker.dispatcher.cursor(connection.sent()),
+        sent_bytes: connection.sent_bytes(),
         waiting: outlet.waiting(),
         age: worker.uptime().saturating_sub(connection.opened()),
     }

@@ -12,6 +12,7 @@ use turted_core::reply::Reply;
 use crate::authenticator::Verdict;
 use crate::connection::Connection;
 use crate::identity::{self, ChannelRefusal};
+use crate::journal;
 use crate::transport::websocket::Step;
 use crate::worker::Worker;
 
@@ -57,6 +58,7 @@ pub(crate) fn perform(
         Command::Join(channel) => join(worker, connection, channel),
         Command::Leave(channel) => {
             worker.registry.borrow_mut().leave(connection.key, channel);
+            journal::left(worker, connection, channel);
             Ok(Reply::Left(channel))
         }
         Command::Echo(data) => Ok(Reply::Echo(*data)),
@@ -68,6 +70,9 @@ pub(crate) fn perform(
 
 fn join<'a>(worker: &Rc<Worker>, connection: &Rc<Connection>, channel: &'a Name) -> Outcome<'a> {
     let joined = identity::join(worker, connection, channel).map_err(Refusal::from);
+    if let Err(refusal) = &joined {
+        journal::join_refused(worker, connection, channel, refusal);
+    }
     count(worker, joined.map(|()| Reply::Joined(channel)))
 }
 
@@ -78,7 +83,7 @@ pub(crate) fn identify(
     ident: &Ident<'_>,
     answer: impl FnOnce(&Rc<Worker>, &Rc<Connection>, Outcome<'_>) + 'static,
 ) -> Step {
-    match worker.shared.gate.verify(worker, connection.visitor(), ident) {
+    match worker.shared.gate.verify(worker, connection.visitor(worker), ident) {
         Verdict::Now(result) => {
             tell(worker, connection, result, answer);
             Step::Continue
@@ -118,9 +123,6 @@ pub(crate) fn admit(
         Ok(verified.identity)
     };
     let admitted = result.map_err(Refusal::from).and_then(admit);
-    if let Err(refusal) = &admitted {
-        tracing::debug!(key = ?connection.key, %refusal, "ident refused");
-    }
     count(worker, admitted)
 }
 

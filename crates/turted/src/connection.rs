@@ -15,8 +15,10 @@ use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
 
 use crate::authenticator::Visitor;
+use crate::census::ConnectionId;
 use crate::fanout::{Chain, Recipient};
 use crate::frame::Frame;
+use crate::journal;
 use crate::metrics::{Route, Transport};
 use crate::outlet::{BodyOutlet, Ledger, Missed, Outlet, Pace, Queue, Sent, Stream};
 use crate::recovery::LostSession;
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     transport: Transport,
     /// The number of the last dispatch that was handed to the outlet.
     sent: Cell<u64>,
+    /// Bytes of frames that were handed to the outlet, but for what it missed.
+    sent_bytes: Cell<u64>,
     pub(crate) key: ConnectionKey,
     /// When the proofs are looked at next.
     pub(crate) expiry_due: Cell<Option<Instant>>,
@@ -99,6 +103,7 @@ impl Connection {
                 wire: Cell::new(wire),
                 outlet: RefCell::new(outlet),
                 sent: Cell::new(0),
+                sent_bytes: Cell::new(0),
             });
             opened = Some(Rc::clone(&connection));
             connection
@@ -129,8 +134,9 @@ impl Connection {
     }
 
     /// Who it is to those who verify its IDENTs.
-    pub(crate) fn visitor(&self) -> Visitor {
-        Visitor { address: self.peer, transport: self.transport.labels().0 }
+    pub(crate) fn visitor(&self, worker: &Worker) -> Visitor {
+        let connection = Some(ConnectionId::of(worker, self));
+        Visitor { address: self.peer, transport: self.transport.labels().0, connection }
     }
 
     /// An id that others may see: it does not give the session away.
@@ -158,6 +164,11 @@ impl Connection {
     /// The number of the last dispatch that went out, or of the last one before it connected.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
+    }
+
+    /// Bytes of frames that went out.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.get()
     }
 
     /// The way out, to look at or to change. Not to be held across a call that sends.
@@ -222,6 +233,8 @@ impl Connection {
         if let (Some(route), Sent::Yes | Sent::Kept | Sent::Blocked) = (route, sent) {
             let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
             worker.metrics.delivered(route, dispatches);
+            let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
+            self.sent_bytes.set(self.sent_bytes.get() + bytes as u64);
         }
         self.settle(worker, sent);
     }
@@ -268,7 +281,7 @@ impl Connection {
     /// Ends the connection: it leaves the registry at once, and its transport is told why.
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
         let Some(route) = self.route() else { return };
-        tracing::debug!(key = ?self.key, reason = close.reason(), "closing");
+        journal::closed(worker, self, close);
         self.session.closing();
         self.keep_session(worker, close);
         worker.registry.borrow_mut().remove(self.key);

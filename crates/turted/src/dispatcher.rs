@@ -21,6 +21,7 @@ use turted_core::name::{Name, NameRefusal};
 use crate::backlogs::Backlogs;
 use crate::handlers::{HandlerId, Handlers};
 use crate::inbox::Inbox;
+use crate::journal::Pushes;
 use crate::log::{self, Log, LogLimits};
 
 /// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.
@@ -271,6 +272,11 @@ impl Dispatcher {
         if self.inner.backlogs.is_full() {
             return Err(DispatchRefusal::BacklogsFull);
         }
+        let pushes = match self.source {
+            Source::Embed => Pushes::of("embed", None, &dispatches),
+            // Who was pushed by is known where the request is.
+            Source::Rest => None,
+        };
         let now = Instant::now();
         let bytes: usize = dispatches.iter().map(log::bytes_of).sum();
         let mut accepted = Vec::with_capacity(dispatches.len());
@@ -290,6 +296,9 @@ impl Dispatcher {
                 order.inboxes.iter().for_each(|inbox| inbox.put(&entry, reached.as_ref()));
                 accepted.push(entry);
             }
+        }
+        if let Some(pushes) = pushes {
+            pushes.tell_uncounted();
         }
         for entry in &accepted {
             self.inner.handlers.call(&entry.dispatch);

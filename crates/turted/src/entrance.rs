@@ -15,15 +15,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use turted_core::wire::proxy::{self, Violation};
 
+use crate::guests;
 use crate::http::{self, Arrival};
 use crate::http2;
+use crate::seldom::warn_seldom;
 use crate::shared::Permit;
 use crate::socket::Socket;
 use crate::tls::{Certificates, UNSENT_BYTES_MAX};
 use crate::worker::Worker;
 
 /// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
-const TLS_HANDSHAKE: u8 = 22;
+pub(crate) const TLS_HANDSHAKE: u8 = 22;
 /// Bytes looked at together in search of the end of a PROXY header: one without much extra.
 const WINDOW_BYTES: usize = 256;
 /// What a client reads that speaks HTTP where TLS is spoken.
@@ -66,7 +68,7 @@ pub(crate) fn enter(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, pe
 /// Lets a connection pass or not. What passes goes on as a task of its own, so that nothing of the
 /// entrance stays in memory.
 async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Permit) {
-    let wait = worker.config.limits.request_head_wait;
+    let wait = guests::head_wait(&worker, &permit);
     let entered =
         worker.shared.life.ending.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
     match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
@@ -159,6 +161,7 @@ async fn refuse(refusal: Refusal, peer: IpAddr, permit: Permit) {
             tracing::warn!(%peer, "proxy_protocol is on and this peer is not in trusted_proxies");
         }),
         Refusal::NoTls(stream) => {
+            warn_seldom!(%peer, "a client does not speak TLS, which this port does: it has to use https and wss");
             let socket = Socket::new(stream, permit);
             // Whoever does not speak HTTP either reads it as garbage.
             let _ = socket.try_write(NO_TLS);

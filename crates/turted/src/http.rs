@@ -5,9 +5,11 @@
 
 mod bodies;
 mod body;
+mod patience;
+mod rules;
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,15 +20,19 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::conformance;
+use crate::entrance;
+use crate::guests::{self, Guest};
+use crate::journal::Agent;
 use crate::paced::Paced;
 use crate::proxies;
 use crate::push::rest;
+use crate::seldom::warn_seldom;
 use crate::service::{Routes, Service};
 use crate::shared::Permit;
 use crate::socket::{Channel, Socket};
@@ -36,6 +42,8 @@ use crate::worker::{GOOD_BYE, Worker};
 
 pub(crate) use bodies::{Bodies, BodyRefusal, read_body};
 pub(crate) use body::Body;
+pub(crate) use patience::Patience;
+pub(crate) use rules::check as check_rules;
 
 /// Where balancers see that the server lives.
 pub(crate) const HEALTH: &str = "/health";
@@ -51,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) worker: Rc<Worker>,
     /// The client's address, also behind trusted proxies.
     pub(crate) peer: IpAddr,
+    /// What it says it is.
+    pub(crate) agent: Agent,
     pub(crate) request: Request<Incoming>,
 }
 
@@ -86,9 +96,18 @@ where
 {
     let Arrival { channel, peer, permit } = arrival;
     let taken = Rc::new(RefCell::new(None));
-    let responder = Responder { worker: Rc::clone(&worker), peer, taken: Rc::clone(&taken) };
-    let channel = Paced::for_requests(channel, worker.config.limits.outbox_stall);
-    let mut connection = builder(&worker.config.limits).serve_connection(TokioIo::new(channel), responder);
+    let limits = &worker.config.limits;
+    let guest = Guest::of(&worker, &permit);
+    let patience = Patience::new(guests::head_wait(&worker, &permit), limits);
+    let responder = Responder {
+        worker: Rc::clone(&worker),
+        peer,
+        taken: Rc::clone(&taken),
+        guest: guest.clone(),
+        idle_wait: patience::told(limits),
+    };
+    let channel = Paced::for_requests(channel, limits.outbox_stall, patience.clone());
+    let mut connection = builder(limits, patience).serve_connection(TokioIo::new(channel), responder);
     let served = poll_fn(|context| connection.poll_without_shutdown(context));
     if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
@@ -99,7 +118,8 @@ where
     let parts = connection.into_parts();
     let channel = parts.io.into_inner();
     let is_stalled = channel.is_stalled();
-    let socket = Socket::new(channel.into_inner(), permit);
+    let place = guest.and_then(|guest| guest.take_place());
+    let socket = Socket::new(channel.into_inner(), place.unwrap_or(permit));
     let takeover = taken.take();
     drop(parts.service);
     match takeover {
@@ -109,16 +129,28 @@ where
             worker.metrics.unread_answers.add(1);
             socket.reset();
         }
-        None => socket.linger().await,
+        None => {
+            tell_of_tls(&worker, &parts.read_buf);
+            socket.linger().await;
+        }
+    }
+}
+
+/// Tells the operator of a client that speaks TLS where it is not spoken. hyper has answered in words it cannot read.
+fn tell_of_tls(worker: &Worker, unread: &[u8]) {
+    if worker.shared.certificates.is_none() && unread.starts_with(&[entrance::TLS_HANDSHAKE, 3]) {
+        warn_seldom!(
+            "a client speaks TLS, which this port does not: set tls_cert and tls_key, or have clients use http and ws"
+        );
     }
 }
 
 /// HTTP/1 within the limits of the configuration.
-pub(crate) fn builder(limits: &Limits) -> http1::Builder {
+pub(crate) fn builder(limits: &Limits, patience: Patience) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.request_head_wait)
+        .header_read_timeout(patience.head())
+        .timer(patience)
         .max_headers(limits.request_headers)
         .max_buf_size(limits.request_head_bytes);
     builder
@@ -130,12 +162,27 @@ struct Responder {
     /// The other side of the connection.
     peer: IpAddr,
     taken: Rc<RefCell<Option<Takeover>>>,
+    /// Set for a connection that has no place of a client.
+    guest: Option<Rc<Guest>>,
+    /// How long it may be idle, as clients are told.
+    idle_wait: Option<HeaderValue>,
 }
 
 /// Makes hyper stop: the socket has another use from now on.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was taken over")]
 struct TakenOver;
+
+impl Responder {
+    /// The answer to a request that is not looked at.
+    fn refuse<B>(&self, request: &Request<B>) -> Option<Answer> {
+        if let Err(breach) = rules::check(request) {
+            self.worker.metrics.refused(breach.rule());
+            return Some(breach.into());
+        }
+        self.guest.as_ref().and_then(|guest| guest.check(&self.worker, request))
+    }
+}
 
 impl HttpService<Request<Incoming>> for Responder {
     type Response = Answer;
@@ -144,12 +191,23 @@ impl HttpService<Request<Incoming>> for Responder {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
+        if let Some(refusal) = self.refuse(&request) {
+            return Box::pin(ready(Ok(refusal)));
+        }
+        let other_version = rules::asks_for_other_version(&request);
         let peer = proxies::client(&self.worker.config, self.peer, request.headers());
-        let call = Call { worker: Rc::clone(&self.worker), peer, request };
-        let taken = Rc::clone(&self.taken);
+        let agent = Agent::of(request.headers());
+        let idle_wait = self.idle_wait.clone().filter(|_| patience::wants_more(&request));
+        let call = Call { worker: Rc::clone(&self.worker), peer, agent, request };
+        let (taken, guest) = (Rc::clone(&self.taken), self.guest.clone());
         Box::pin(async move {
             match route(call).await {
-                Outcome::Answer(answer) => Ok(close_if_unread(answer)),
+                Outcome::Answer(mut answer) => {
+                    if other_version {
+                        rules::tell_version(&mut answer);
+                    }
+                    Ok(last_touch(answer, guest.as_deref(), idle_wait.as_ref()))
+                }
                 Outcome::Stream(unending) => {
                     taken.replace(Some(unending.take_over(version)));
                     Err(TakenOver)
@@ -161,6 +219,16 @@ impl HttpService<Request<Incoming>> for Responder {
             }
         })
     }
+}
+
+/// What each answer over HTTP/1 is told about its connection.
+fn last_touch(answer: Answer, guest: Option<&Guest>, idle_wait: Option<&HeaderValue>) -> Answer {
+    let mut answer = close_if_unread(answer);
+    if let Some(guest) = guest {
+        guest.dismiss(&mut answer);
+    }
+    patience::tell(&mut answer, idle_wait);
+    answer
 }
 
 /// A body that was refused half-way is not read to its end, so no other request can follow it.
@@ -241,7 +309,7 @@ async fn serve_turted(call: Call) -> Outcome {
         return socketio::answer(call, Service::Turted).await;
     }
     let place = without_slash(path);
-    if place == config.push.path {
+    if is_push(config, path) {
         return rest::answer(call).await.into();
     }
     if place == config.websocket.path {
@@ -260,6 +328,11 @@ async fn serve_turted(call: Call) -> Outcome {
         return sse::answer(call, sse::Style::ReactPhp).await;
     }
     text(StatusCode::NOT_FOUND, "nothing is served under this path").into()
+}
+
+/// Whether this is where pushes go.
+pub(crate) fn is_push(config: &Config, path: &str) -> bool {
+    without_slash(path) == config.push.path
 }
 
 /// An answer of plain text.

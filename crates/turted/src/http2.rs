@@ -9,10 +9,11 @@ mod whole;
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Either;
@@ -28,11 +29,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use turted_core::limits::{
-    H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, PING_INTERVAL,
-    PING_TIMEOUT,
+    H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, IDLE_GRACE,
+    PING_INTERVAL, PING_TIMEOUT,
 };
 
+use crate::guests::{self, Guest};
 use crate::http::{self, Answer, Arrival, Call, Outcome};
+use crate::journal::Agent;
 use crate::outlet::StreamBody;
 use crate::paced::Paced;
 use crate::proxies;
@@ -47,16 +50,19 @@ type AnyBody = Either<Whole, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
-    let Arrival { channel, peer, permit: _permit } = arrival;
+    let Arrival { channel, peer, permit } = arrival;
+    let guest = Guest::of(&worker, &permit);
+    let head_wait = guests::head_wait(&worker, &permit);
     let activity = Rc::new(Activity::new());
-    let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity) };
+    // Of a guest nobody waits for a second request.
+    let idle_wait = if guest.is_some() { head_wait } else { worker.config.limits.idle_wait + IDLE_GRACE };
+    let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity), guest };
     let channel = Paced::new(channel, worker.config.limits.outbox_stall);
     let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     tokio::pin!(connection);
-    let wait = worker.config.limits.request_head_wait;
     tokio::select! {
         _ = &mut connection => return,
-        () = activity.idle_for(wait) => {}
+        () = activity.idle_for(head_wait, idle_wait) => {}
         () = worker.shared.life.ending.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -99,26 +105,38 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
 struct Activity {
     under_way: Cell<usize>,
     idle_since: Cell<Instant>,
+    /// Whether a request has come.
+    is_used: Cell<bool>,
     changed: Notify,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self { under_way: Cell::new(0), idle_since: Cell::new(Instant::now()), changed: Notify::new() }
+        Self {
+            under_way: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            is_used: Cell::new(false),
+            changed: Notify::new(),
+        }
     }
 
     fn begin(self: &Rc<Self>) -> Token {
+        self.is_used.set(true);
         self.under_way.set(self.under_way.get() + 1);
         Token(Rc::clone(self))
     }
 
-    /// Waits until nothing has been under way for so long. Cancel safe.
-    async fn idle_for(&self, wait: std::time::Duration) {
+    /// Waits until nothing has been under way for so long: `head` before the first request, then `idle`. Cancel
+    /// safe.
+    async fn idle_for(&self, head: Duration, idle: Duration) {
         loop {
-            let due = self.idle_since.get() + wait;
+            let due = self.idle_since.get() + if self.is_used.get() { idle } else { head };
             match self.under_way.get() {
                 0 if due <= Instant::now() => return,
-                0 => sleep_until(due).await,
+                0 => tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = self.changed.notified() => {}
+                },
                 _ => self.changed.notified().await,
             }
         }
@@ -143,6 +161,8 @@ struct Responder {
     /// The other side of the connection.
     peer: IpAddr,
     activity: Rc<Activity>,
+    /// Set for a connection that has no place of a client.
+    guest: Option<Rc<Guest>>,
 }
 
 impl Service<Request<Incoming>> for Responder {
@@ -151,11 +171,16 @@ impl Service<Request<Incoming>> for Responder {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
-        let worker = Rc::clone(&self.worker);
         let token = self.activity.begin();
+        let refusal = self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &request));
+        if let Some(refusal) = refusal {
+            return Box::pin(ready(Ok(whole(refusal, token))));
+        }
+        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
+        let agent = Agent::of(request.headers());
+        let worker = Rc::clone(&self.worker);
         Box::pin(async move {
-            let call = Call { worker: Rc::clone(&worker), peer, request };
+            let call = Call { worker: Rc::clone(&worker), peer, agent, request };
             let answer = match http::route(call).await {
                 Outcome::Answer(answer) => answer,
                 Outcome::Stream(unending) => {

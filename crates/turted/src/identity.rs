@@ -14,6 +14,7 @@ use turted_core::standing::{Applicant, Standing};
 
 use crate::authenticator::unix_now;
 use crate::connection::Connection;
+use crate::journal;
 use crate::timers::Due;
 use crate::worker::Worker;
 
@@ -29,7 +30,11 @@ pub(crate) fn admit(
 ) -> Result<(), MembershipRefusal> {
     let (mode, since) = (worker.config.auth.ident, Since(worker.seen()));
     let name = &verified.identity.name;
-    worker.registry.borrow_mut().identify(connection.key, name, mode, since)?;
+    if let Err(refusal) = worker.registry.borrow_mut().identify(connection.key, name, mode, since) {
+        journal::users_refused(worker, connection, name, refusal);
+        return Err(refusal);
+    }
+    journal::identified(worker, connection, &verified.identity);
     connection.standing.borrow_mut().accept(verified, mode);
     leave_forbidden(worker, connection);
     watch_expiry(worker, connection);
@@ -49,7 +54,9 @@ pub(crate) enum ChannelRefusal {
 pub(crate) fn join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), ChannelRefusal> {
     may_join(worker, connection, channel)?;
     let since = Since(worker.seen());
-    Ok(worker.registry.borrow_mut().join(connection.key, channel, since)?)
+    worker.registry.borrow_mut().join(connection.key, channel, since)?;
+    journal::joined(worker, connection, channel);
+    Ok(())
 }
 
 fn may_join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), JoinRefusal> {
@@ -84,6 +91,7 @@ fn leave_forbidden(worker: &Worker, connection: &Connection) {
     for (channel, _) in joined {
         if may_join(worker, connection, &channel).is_err() {
             worker.registry.borrow_mut().leave(connection.key, &channel);
+            journal::left(worker, connection, &channel);
         }
     }
 }

@@ -14,6 +14,7 @@ use turted_core::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 
 use crate::config::{Config, Limits};
 use crate::entrance;
+use crate::seldom::warn_seldom;
 use crate::server::ServerError;
 use crate::worker::Worker;
 
@@ -93,6 +94,10 @@ pub(crate) fn advice(address: SocketAddr, error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied if address.port() < UNPRIVILEGED_PORT_MIN => {
             "; ports below 1024 need the capability CAP_NET_BIND_SERVICE, which the systemd unit gives"
         }
+        io::ErrorKind::AddrInUse => {
+            "; another program has it, perhaps another turted (ss -ltnp tells which): end that, or choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address: choose one of its own",
         _ => "",
     }
 }
@@ -201,13 +206,26 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, queue: Que
 }
 
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    match worker.shared.permits.take() {
+    let shared = &worker.shared;
+    let permit = shared.permits.take().or_else(|| {
+        tell_full(shared.permits.limit());
+        shared.spare.take()
+    });
+    match permit {
         Some(permit) => entrance::enter(worker, stream, peer, permit),
         None => {
             worker.metrics.refused("connections");
             worker.spawn(refuse(stream));
         }
     }
+}
+
+/// Tells the operator that clients are turned away.
+fn tell_full(limit: usize) {
+    warn_seldom!(
+        limit,
+        "all connections are taken (limits.connections): only pushes and health checks are let in"
+    );
 }
 
 /// Says why there is no service. The request is not read: reading is what we have no room for.

@@ -14,8 +14,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use turted_core::limits::{PROGRESS_BYTES, READ_TURN_BYTES};
 
 use crate::fragment::FirstLine;
+use crate::http::Patience;
 
-/// A channel with a watch over its writes and a pause in its reads. An idle one costs 24 bytes.
+/// A channel with a watch over its writes and a pause in its reads. An idle one costs 32 bytes.
 #[derive(Debug)]
 pub(crate) struct Paced<C> {
     channel: C,
@@ -30,18 +31,29 @@ pub(crate) struct Paced<C> {
     is_stalled: bool,
     /// Where targets of requests are looked at.
     line: Option<FirstLine>,
+    /// Who is to know that bytes have come.
+    patience: Option<Patience>,
 }
 
 impl<C> Paced<C> {
     /// `stall` is how long the peer may take for [`PROGRESS_BYTES`], or for all there is.
     pub(crate) fn new(channel: C, stall: Duration) -> Self {
         let stall_millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
-        Self { channel, stall: None, stall_millis, taken: 0, read: 0, is_stalled: false, line: None }
+        Self {
+            channel,
+            stall: None,
+            stall_millis,
+            taken: 0,
+            read: 0,
+            is_stalled: false,
+            line: None,
+            patience: None,
+        }
     }
 
-    /// The same for requests of HTTP/1: a `#` in a target is refused.
-    pub(crate) fn for_requests(channel: C, stall: Duration) -> Self {
-        Self { line: Some(FirstLine::Begin), ..Self::new(channel, stall) }
+    /// The same for requests of HTTP/1: a `#` in a target is refused, and `patience` is told when bytes come.
+    pub(crate) fn for_requests(channel: C, stall: Duration, patience: Patience) -> Self {
+        Self { line: Some(FirstLine::Begin), patience: Some(patience), ..Self::new(channel, stall) }
     }
 
     /// Whether writes failed because the peer took too little.
@@ -130,6 +142,11 @@ impl<C: AsyncRead + Unpin> AsyncRead for Paced<C> {
             line.read(&mut buffer.filled_mut()[before..]);
         }
         let more = u32::try_from(buffer.filled().len() - before).unwrap_or(u32::MAX);
+        if more > 0
+            && let Some(patience) = &self.patience
+        {
+            patience.read();
+        }
         self.read = if read.is_pending() { 0 } else { self.read.saturating_add(more) };
         read
     }
@@ -181,8 +198,8 @@ mod tests {
     const STALL: Duration = Duration::from_secs(10);
 
     #[test]
-    fn an_idle_channel_costs_24_bytes() {
-        assert!(size_of::<Paced<u64>>() - size_of::<u64>() <= 24);
+    fn an_idle_channel_costs_32_bytes() {
+        assert!(size_of::<Paced<u64>>() - size_of::<u64>() <= 32);
         assert!(Paced::new((), STALL).stall.is_none());
     }
 

@@ -15,17 +15,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use turted_core::limits::{BACKLOG_BYTES_MAX, DESCRIPTORS_RESERVED, WORKERS_MAX};
+use turted_core::limits::{BACKLOG_BYTES_MAX, WORKERS_MAX};
 
 use crate::admin::{Admin, Monitor};
 use crate::authenticator::{Authenticator, Gate, Rotation};
 use crate::backlogs::Backlogs;
 use crate::config::Config;
 use crate::conformance::{self, Suite};
+use crate::descriptors::{self, Room};
 use crate::dispatcher::{Dispatcher, Source};
 use crate::http::Bodies;
 use crate::inbox::{InboxLimits, inbox};
@@ -84,6 +85,7 @@ pub struct Server {
     certificates: Option<Certificates>,
     shared: Arc<Shared>,
     admin: Option<Admin>,
+    drain_delay: Duration,
     workers: Vec<JoinHandle<()>>,
     /// Hears of every worker that ends.
     ended: mpsc::Receiver<()>,
@@ -133,9 +135,10 @@ impl Server {
         let backlogs = Backlogs::new(backlog_limit(&config));
         let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
-        let (connections, secrets) = (connection_limit(&config), Secrets::new(&config));
+        let (room, secrets) = (Room::of(&config.limits, descriptors::limit()), Secrets::new(&config));
         let shared = Arc::new(Shared {
-            permits: Permits::new(connections),
+            permits: Permits::new(room.connections),
+            spare: Permits::new(room.spare),
             metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
             life: Life::new(listeners.len()),
             peers: mail_senders,
@@ -155,7 +158,7 @@ impl Server {
             bodies: Bodies::new(&config),
             assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
             places: Places::new(PlaceLimits {
-                all: connections,
+                all: room.connections,
                 per_address: config.limits.sessions_per_address,
                 counted: match config.trusted_proxies.networks() {
                     [] => Counted::Public,
@@ -166,12 +169,14 @@ impl Server {
             routes,
         });
         let admin = Admin::bind(&config, Monitor::new(Arc::clone(&shared), dispatcher.clone()))?;
+        let drain_delay = config.drain_delay;
         let node = Node { config, dispatcher: dispatcher.for_source(Source::Rest), shared };
         let (end, ended) = mpsc::channel(1);
         let inlets = listeners.into_iter().zip(inboxes).zip(mails);
         let (shared, workers) = (Arc::clone(&node.shared), Vec::new());
         // Whole before its first worker runs: dropping it stops those that run when one cannot start.
-        let mut server = Self { address, dispatcher, certificates, shared, admin, workers, ended };
+        let mut server =
+            Self { address, dispatcher, certificates, shared, admin, drain_delay, workers, ended };
         for (((listener, inbox), mail), index) in inlets.zip(0..=u8::MAX) {
             let inlets = Inlets { listener, queue, inbox, mail };
             server.workers.push(node.start(index, inlets, End(end.clone()))?);
@@ -220,7 +225,7 @@ impl Server {
         self.shared.secrets.clone()
     }
 
-    /// Serves until `stop` is done, then ends in good order: accepts nothing new, delivers what was
+    /// Serves until `stop` is done, then says so at `/ready`, goes on for `drain_delay`, and ends in good order: accepts nothing new, delivers what was
     /// accepted, closes connections so that their clients come back elsewhere, spread over
     /// `drain_timeout` at most.
     ///
@@ -231,6 +236,8 @@ impl Server {
             () = stop => false,
             _ = self.ended.recv() => true,
         };
+        self.shared.life.leaving.cancel();
+        let lost = lost || self.go_on().await;
         let life = &self.shared.life;
         life.draining.cancel();
         self.dispatcher.stop();
@@ -247,6 +254,19 @@ impl Server {
         }
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
+    }
+}
+
+impl Server {
+    /// Serves for `drain_delay`: whether a worker was lost.
+    async fn go_on(&mut self) -> bool {
+        if self.drain_delay.is_zero() {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(self.drain_delay) => false,
+            _ = self.ended.recv() => true,
+        }
     }
 }
 
@@ -361,22 +381,4 @@ impl Node {
 /// How many bytes may wait for all connections together.
 pub(crate) fn backlog_limit(config: &Config) -> usize {
     config.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
-}
-
-/// How many connections may be open: what the operator said, or what the descriptors allow. The
-/// soft limit of descriptors is raised to the hard one first, as servers do.
-pub(crate) fn connection_limit(config: &Config) -> usize {
-    if let Some(limit) = config.limits.connections {
-        return limit;
-    }
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            limit.current = limit.maximum;
-        }
-    }
-    let descriptors = limit.current.unwrap_or(u64::MAX);
-    let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED.min(descriptors / 2));
-    usize::try_from(left).unwrap_or(usize::MAX)
 }

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) sockjs: Mounts,
     /// Connections.
     pub(crate) permits: Arc<Permits>,
+    /// Connections beyond those, for pushes and health checks.
+    pub(crate) spare: Arc<Permits>,
     /// Sessions that live by requests. They outlive their connections, so those do not bound them.
     pub(crate) places: Arc<Places>,
     /// Bodies of requests that are being read.
@@ -59,6 +61,8 @@ impl Shared {
 /// How far the life of the server has come: it serves, drains, ends.
 #[derive(Debug)]
 pub(crate) struct Life {
+    /// The server was told to stop. Balancers are told so; everything else goes on until it drains.
+    pub(crate) leaving: CancellationToken,
     /// Nothing new is let in: no connection, no session, no dispatch. Who is connected is served
     /// until its turn to be told comes.
     pub(crate) draining: CancellationToken,
@@ -71,10 +75,15 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             undrained: AtomicUsize::new(workers),
         }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -91,6 +100,7 @@ impl Life {
 
     /// Ends without a word.
     pub(crate) fn cut(&self) {
+        self.leaving.cancel();
         self.draining.cancel();
         self.ending.cancel();
     }
@@ -106,6 +116,11 @@ pub(crate) struct Permits {
 impl Permits {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { open: AtomicUsize::new(0), limit })
+    }
+
+    /// Whether this leave is one of these.
+    pub(crate) fn gave(self: &Arc<Self>, permit: &Permit) -> bool {
+        Arc::ptr_eq(self, &permit.0)
     }
 
     /// How many are open.

@@ -1,6 +1,7 @@
 //! `/api/v1/..`: read-only, JSON, every answer bounded.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use turted_core::name::Name;
 
 use super::monitor::{Monitor, Unanswered};
-use crate::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Selection};
+use crate::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Page, Selection};
 use crate::http::{Answer, answer as with_type};
 use crate::metrics::Route;
 
@@ -22,6 +23,7 @@ enum Question {
     Counts,
     List(Selection),
     Group(Kind, Name),
+    Connections(Page),
     Connection(ConnectionWanted),
 }
 
@@ -51,9 +53,10 @@ impl From<ApiRefusal> for Answer {
             ApiRefusal::BadName => {
                 (StatusCode::BAD_REQUEST, "a name has 1 to 255 bytes and no control characters")
             }
-            ApiRefusal::BadQuery => {
-                (StatusCode::BAD_REQUEST, "a list takes prefix=TEXT and limit=1 to 1000, each once")
-            }
+            ApiRefusal::BadQuery => (
+                StatusCode::BAD_REQUEST,
+                "a list takes limit=1 to 1000 and prefix=TEXT, that of connections after=ID instead, each once",
+            ),
             ApiRefusal::Unanswered => {
                 (StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
             }
@@ -92,6 +95,7 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
     let question = match (collection, item) {
         ("users", None) => return read_list(Kind::Users, query).map(Question::List),
         ("channels", None) => return read_list(Kind::Channels, query).map(Question::List),
+        ("connections", None) => return read_page(query).map(Question::Connections),
         ("counts", None) => Question::Counts,
         ("users", Some(name)) => Question::Group(Kind::Users, read_name(name)?),
         ("channels", Some(name)) => Question::Group(Kind::Channels, read_name(name)?),
@@ -119,13 +123,25 @@ fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
 }
 
 fn read_list(kind: Kind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
-    let (mut prefix, mut limit) = (None, None);
+    let (prefix, limit) = read_query(query, "prefix")?;
+    Ok(Selection { kind, prefix: prefix.unwrap_or_default(), limit })
+}
+
+fn read_page(query: Option<&str>) -> Result<Page, ApiRefusal> {
+    let (after, limit) = read_query(query, "after")?;
+    let after = after.map(|id| id.parse()).transpose().map_err(|()| ApiRefusal::BadQuery)?;
+    Ok(Page { after, limit })
+}
+
+/// The parameter with this name, and how many entries are asked for.
+fn read_query(query: Option<&str>, name: &str) -> Result<(Option<String>, usize), ApiRefusal> {
+    let (mut named, mut limit) = (None, None);
     for part in query.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
         let (key, value) = part.split_once('=').ok_or(ApiRefusal::BadQuery)?;
         let value = decode(&value.replace('+', " ")).ok_or(ApiRefusal::BadQuery)?;
         let field = match key {
-            "prefix" => &mut prefix,
             "limit" => &mut limit,
+            key if key == name => &mut named,
             _ => return Err(ApiRefusal::BadQuery),
         };
         if field.replace(value).is_some() {
@@ -136,7 +152,7 @@ fn read_list(kind: Kind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
     if !(1..=LIST_MAX).contains(&limit) {
         return Err(ApiRefusal::BadQuery);
     }
-    Ok(Selection { kind, prefix: prefix.unwrap_or_default(), limit })
+    Ok((named, limit))
 }
 
 /// Decodes strictly: each `%` is followed by two hexadecimal digits, and the result is UTF-8.
@@ -153,6 +169,7 @@ async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusa
         Question::Counts => counts(monitor).await,
         Question::List(selection) => list(monitor, selection).await,
         Question::Group(kind, name) => group(monitor, kind, &name).await,
+        Question::Connections(page) => connections(monitor, page).await,
         Question::Connection(wanted) => {
             let state = monitor.connection(&wanted).await?.ok_or(ApiRefusal::NoSuchConnection)?;
             Ok(json(&Connection::from(&state)))
@@ -250,24 +267,47 @@ async fn group(monitor: &Monitor, kind: Kind, name: &Name) -> Result<Answer, Api
     }))
 }
 
-/// `GET /api/v1/connections/ID`
+/// One of `GET /api/v1/connections`
 #[derive(Serialize)]
-struct Connection<'a> {
+struct ListedConnection<'a> {
     id: String,
     public_id: Option<&'a str>,
+    address: IpAddr,
     transport: Option<&'static str>,
     version: Option<&'static str>,
     carrier: Option<&'static str>,
     users: Vec<&'a str>,
-    channels: Vec<&'a str>,
-    sent: String,
-    outbox_frames: usize,
-    outbox_bytes: usize,
     /// Seconds since 1970.
     connected_since: u64,
 }
 
-impl<'a> From<&'a ConnectionState> for Connection<'a> {
+/// `GET /api/v1/connections`
+#[derive(Serialize)]
+struct ListedConnections<'a> {
+    connections: Vec<ListedConnection<'a>>,
+    /// Whether there are others behind the last one.
+    more: bool,
+}
+
+async fn connections(monitor: &Monitor, page: Page) -> Result<Answer, ApiRefusal> {
+    let states = monitor.connections(Page { limit: page.limit + 1, ..page }).await?;
+    let connections = states.iter().take(page.limit).map(ListedConnection::from).collect();
+    Ok(json(&ListedConnections { connections, more: states.len() > page.limit }))
+}
+
+/// `GET /api/v1/connections/ID`
+#[derive(Serialize)]
+struct Connection<'a> {
+    #[serde(flatten)]
+    listed: ListedConnection<'a>,
+    channels: Vec<&'a str>,
+    sent: String,
+    sent_bytes: u64,
+    outbox_frames: usize,
+    outbox_bytes: usize,
+}
+
+impl<'a> From<&'a ConnectionState> for ListedConnection<'a> {
     fn from(state: &'a ConnectionState) -> Self {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let labels = state.route.map(Route::labels);
@@ -275,15 +315,25 @@ impl<'a> From<&'a ConnectionState> for Connection<'a> {
         Self {
             id: state.id.to_string(),
             public_id: state.public_id.as_deref(),
+            address: state.address,
             transport: label(0),
             version: label(1),
             carrier: label(2),
             users: state.users.iter().map(Name::as_str).collect(),
+            connected_since: since_epoch.saturating_sub(state.age).as_secs(),
+        }
+    }
+}
+
+impl<'a> From<&'a ConnectionState> for Connection<'a> {
+    fn from(state: &'a ConnectionState) -> Self {
+        Self {
+            listed: state.into(),
             channels: state.channels.iter().map(Name::as_str).collect(),
             sent: state.sent.to_string(),
+            sent_bytes: state.sent_bytes,
             outbox_frames: state.waiting.frames,
             outbox_bytes: state.waiting.bytes,
-            connected_since: since_epoch.saturating_sub(state.age).as_secs(),
         }
     }
 }
@@ -325,9 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_connections_begins_behind_one_of_them() {
+        let page = |query| read_page(query).map(|page| (page.after.map(|id| id.to_string()), page.limit));
+        assert_eq!(page(None), Ok((None, 100)));
+        assert_eq!(page(Some("after=0-17-3&limit=1000")), Ok((Some("0-17-3".to_owned()), 1_000)));
+        for query in ["limit=1001", "after=x", "after=", "after=0-1-1&after=0-1-1", "prefix=a"] {
+            assert_eq!(page(Some(query)), Err(ApiRefusal::BadQuery), "{query}");
+        }
+    }
+
+    #[test]
     fn paths_are_exact() {
-        for path in
-            ["/", "/api", "/api/v1/", "/api/v1/user", "/api/v2/users", "/api/v1/connections", "/users"]
+        for path in ["/", "/api", "/api/v1/", "/api/v1/user", "/api/v2/users", "/api/v1/connection", "/users"]
         {
             assert_eq!(refusal(path, None), Some(ApiRefusal::NoSuchPath), "{path}");
         }

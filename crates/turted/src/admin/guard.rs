@@ -7,10 +7,11 @@ use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::api::problem;
-use crate::attempts::{AttemptLimits, Attempts, Counted, bearer};
+use crate::attempts::{AttemptLimits, Attempts, Counted, bearer, tell_blocked};
 use crate::config::Config;
 use crate::http::Answer;
 use crate::secrets::Current;
+use crate::seldom::warn_seldom;
 
 /// What a request has to pass.
 #[derive(Debug)]
@@ -59,9 +60,13 @@ impl Guard {
         match given {
             Some(_) if is_right => Ok(()),
             Some(_) => {
-                tracing::warn!(%peer, "wrong admin token");
+                warn_seldom!(address = %peer, "wrong admin token");
                 match self.wrong_tokens.count(peer, Instant::now()) {
-                    Counted::LetIn | Counted::Last => Err(GuardRefusal::Token),
+                    Counted::LetIn => Err(GuardRefusal::Token),
+                    Counted::Last => {
+                        tell_blocked(peer);
+                        Err(GuardRefusal::Token)
+                    }
                     Counted::TooMany => Err(GuardRefusal::Guessing),
                 }
             }

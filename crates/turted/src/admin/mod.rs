@@ -40,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
 use crate::config::{AdminListen, Config, Limits};
-use crate::http::{self, Answer, HEALTH, allow, answer, text};
+use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
 use crate::listener;
 use crate::paced::Paced;
 use crate::server::ServerError;
@@ -214,8 +214,10 @@ impl Serving {
             }
         });
         let limits = &self.state.limits;
-        let stream = Paced::new(stream, limits.outbox_stall);
-        let mut connection = pin!(http::builder(limits).serve_connection(TokioIo::new(stream), service));
+        let patience = Patience::new(limits.request_head_wait, limits);
+        let stream = Paced::for_requests(stream, limits.outbox_stall, patience.clone());
+        let mut connection =
+            pin!(http::builder(limits, patience).serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             // Broken by the reader, or complete: it ends either way.
             _ = connection.as_mut() => return,
@@ -227,6 +229,9 @@ impl Serving {
 }
 
 async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
+    if let Err(breach) = http::check_rules(request) {
+        return breach.into();
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
         allow(&mut answer, "GET, HEAD");
@@ -249,7 +254,7 @@ async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
 }
 
 fn ready(monitor: &Monitor) -> Answer {
-    if monitor.is_draining() {
+    if monitor.shared.life.is_leaving() {
         text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         text(StatusCode::OK, "ready\n")

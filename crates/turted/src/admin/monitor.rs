@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use turted_core::name::Name;
 
-use crate::census::{ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Query, Selection};
+use crate::census::{ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection};
 use crate::dispatcher::Dispatcher;
 use crate::mail::Mail;
 use crate::shared::Shared;
@@ -94,6 +94,17 @@ impl Monitor {
         whole.ids.sort_unstable();
         whole.ids.truncate(LIST_MAX);
         Ok(whole)
+    }
+
+    /// The first connections of a page. Those of the node are among the first of each worker.
+    pub(super) async fn connections(&self, page: Page) -> Result<Vec<ConnectionState>, Unanswered> {
+        let mut all = Vec::new();
+        for listed in self.ask_all(|answer| Query::Connections(page, answer)).await {
+            all.extend(listed.ok_or(Unanswered)?);
+        }
+        all.sort_unstable_by_key(|state| state.id);
+        all.truncate(page.limit);
+        Ok(all)
     }
 
     /// One connection, if it is there.

@@ -39,6 +39,11 @@ fn server(page: &mut Exposition, monitor: &Monitor) {
         .sample(&[], permits.open());
     page.metric("turted_sockets_limit", Kind::Gauge, "How many may be open (limits.connections).")
         .sample(&[], permits.limit());
+    let spare = &monitor.shared.spare;
+    let help = "Open connections beyond those, which may only push or ask for health.";
+    page.metric("turted_spare_sockets", Kind::Gauge, help).sample(&[], spare.open());
+    let help = "How many may be open (limits.spare_connections).";
+    page.metric("turted_spare_sockets_limit", Kind::Gauge, help).sample(&[], spare.limit());
     let places = &monitor.shared.places;
     let help = "Sessions that live by requests: polling, and SockJS without a WebSocket.";
     page.metric("turted_request_sessions", Kind::Gauge, help).sample(&[], places.taken());

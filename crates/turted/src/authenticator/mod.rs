@@ -28,9 +28,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use turted_core::auth::ClientAuthenticator;
 use turted_core::command::Ident;
+use turted_core::name::Name;
 
 use crate::attempts::{AttemptLimits, Attempts, Counted};
+use crate::census::ConnectionId;
 use crate::config::{ClientAuth, Config};
+use crate::journal;
+use crate::seldom::warn_seldom;
 use crate::told::Told;
 use crate::worker::Worker;
 use http::HttpAuthenticator;
@@ -122,6 +126,8 @@ pub(crate) struct Visitor {
     pub(crate) address: IpAddr,
     /// How it connects.
     pub(crate) transport: &'static str,
+    /// Its connection, if it has one already.
+    pub(crate) connection: Option<ConnectionId>,
 }
 
 /// What comes of verifying.
@@ -210,6 +216,18 @@ impl Gate {
         }
     }
 
+    /// How users prove who they are, as `auth.method` names it, or `custom` for an embedding program.
+    pub(crate) fn method(&self) -> &'static str {
+        match &self.verifier {
+            Verifier::Core(ClientAuthenticator::Accept) => "accept",
+            Verifier::Core(ClientAuthenticator::Password(_)) => "password",
+            Verifier::Core(ClientAuthenticator::Token(_)) => "token",
+            Verifier::Jwt(_) => "jwt",
+            Verifier::Http(_) => "http",
+            Verifier::Custom(_) => "custom",
+        }
+    }
+
     /// Whether an IDENT without a user name may prove one.
     pub(crate) fn names_users(&self) -> bool {
         !matches!(self.verifier, Verifier::Core(_))
@@ -222,6 +240,16 @@ impl Gate {
 
     /// Decides who `visitor` is, who sent `ident`.
     pub(crate) fn verify(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
+        let user = journal::user_of(ident);
+        match self.examine(worker, visitor, ident) {
+            Verdict::Now(result) => Verdict::Now(told(result, visitor, user.as_ref())),
+            Verdict::Later(verification) => {
+                Verdict::Later(Box::pin(async move { told(verification.await, visitor, user.as_ref()) }))
+            }
+        }
+    }
+
+    fn examine(&self, worker: &Rc<Worker>, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         let address = visitor.address;
         if !self.verifier.is_strong() && self.wrong.blocked(address, Instant::now()).is_some() {
             return Verdict::Now(Err(IdentRefusal::TooManyWrong));
@@ -233,7 +261,7 @@ impl Gate {
         match &self.verifier {
             Verifier::Core(core) => Verdict::Now(judge(core.verify(ident).map(Verified::from))),
             Verifier::Jwt(rule) => Verdict::Now(judge(rule.verify(ident, unix_now()).map_err(|refusal| {
-                tracing::debug!(%refusal, "token refused");
+                warn_seldom!(%address, reason = %refusal, "JSON Web Token refused");
                 refusal.into()
             }))),
             Verifier::Http(_) | Verifier::Custom(_) => {
@@ -267,7 +295,7 @@ impl Gate {
         match self.wrong.count(address, Instant::now()) {
             Counted::LetIn => {}
             Counted::Last => {
-                tracing::warn!(%address, "too many wrong IDENTs, no more from there are verified for a while");
+                warn_seldom!(%address, "too many wrong IDENTs, no more from there are verified for a while");
             }
             Counted::TooMany => return Err(IdentRefusal::TooManyWrong),
         }
@@ -331,6 +359,18 @@ impl Gate {
             None => tracing::debug!(asked, %failure, "no verdict about an IDENT"),
         }
     }
+}
+
+/// The result, after it was logged if it is a refusal.
+fn told(
+    result: Result<Verified, IdentRefusal>,
+    visitor: Visitor,
+    user: Option<&Name>,
+) -> Result<Verified, IdentRefusal> {
+    if let Err(refusal) = result {
+        journal::ident_refused(visitor, user, &refusal);
+    }
+    result
 }
 
 /// A verification that panics refuses; it must not take its connection with it unclosed.

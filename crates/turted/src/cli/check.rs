@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print, warn_of};
 use crate::config::{self, Sources};
-use crate::server::connection_limit;
+use crate::descriptors::{self, Room};
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     match config::load(sources) {
         Ok(loaded) => {
             warn_of(&loaded);
-            let memory = config::show_memory(&loaded.config, connection_limit(&loaded.config));
-            print((loaded.effective() + &memory).as_bytes())
+            let room = Room::of(&loaded.config.limits, descriptors::limit());
+            if let Some(warning) = room.warning() {
+                complain(format_args!("warning: {warning}"));
+            }
+            let memory = config::show_memory(&loaded.config, room.connections + room.spare);
+            print(format!("{}{memory}\n# Room for {room}\n", loaded.effective()).as_bytes())
         }
         Err(error) => {
             complain(error);

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::CertificateError;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -76,6 +76,9 @@ fn explain(error: io::Error) -> Failure {
         {
             "its certificate is that of an authority; a server needs one with basicConstraints=CA:FALSE"
                 .into()
+        }
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "it does not speak TLS: use http instead of https, or set tls_cert and tls_key there".into()
         }
         _ => error.into(),
     }

@@ -45,12 +45,17 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
     (
         "SIGNALS",
         &[
-            ("SIGTERM, SIGINT", "Deliver what was accepted, close connections over drain_timeout, and end."),
+            (
+                "SIGTERM, SIGINT, SIGQUIT",
+                "Go on for drain_delay with /ready at 503, deliver what was accepted, close connections over \
+                 drain_timeout, and end.",
+            ),
             ("the second of them", "End at once."),
             (
                 "SIGHUP",
                 "Read the certificate and its key, the keys of JSON Web Tokens, the push password and the admin token again.",
             ),
+            ("SIGUSR1, SIGUSR2, SIGALRM", "Ignored: the log goes to standard error, so no file is reopened."),
         ],
     ),
     (
@@ -60,7 +65,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("1", "Failed, or turted push was refused."),
             ("2", "Wrong usage or configuration."),
             ("3", "turted push or turted bench reached no server."),
-            ("130, 143", "Ended by a second SIGINT or SIGTERM."),
+            ("130, 131, 143", "Ended by a second SIGINT, SIGQUIT or SIGTERM."),
         ],
     ),
 ];

@@ -92,7 +92,7 @@ pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
         }
     };
     match exchange(&args.url, tls.as_ref(), request) {
-        Ok(answer) => report(&answer),
+        Ok(answer) => report(&answer, advice(&answer, &args, variables)),
         Err(error) => {
             complain(format_args!("no answer from {}: {error}", args.url));
             ExitCode::from(EXIT_UNREACHED)
@@ -126,7 +126,9 @@ fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>
         payload: args.payload.as_deref().map(payload).transpose()?,
     };
     let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
+    // A URL without a path means the server, whose usual path that is.
     let path = args.url.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path == "/" { "/push/" } else { path };
     let mut builder = Request::post(path)
         .header(HOST, authority)
         .header(ACCEPT, "application/json")
@@ -190,13 +192,28 @@ fn bearer(password: &Secret) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn report(answer: &Answer) -> ExitCode {
+/// What to do about a refusal.
+fn advice(answer: &Answer, args: &PushArgs, variables: &Variables) -> &'static str {
+    let has_password = password(args, variables).is_ok_and(|password| password.is_some());
+    match answer.status {
+        StatusCode::UNAUTHORIZED if has_password => "; it is not the push.password of the server",
+        StatusCode::UNAUTHORIZED => {
+            "; set TURTED_PUSH_PASSWORD or --password-file to the push.password of the server"
+        }
+        StatusCode::NOT_FOUND => {
+            "; --url has the push.path of the server, which is /push/ unless somebody changed it"
+        }
+        _ => "",
+    }
+}
+
+fn report(answer: &Answer, advice: &str) -> ExitCode {
     let text = String::from_utf8_lossy(&answer.body);
     if answer.status == StatusCode::OK {
         return print(format!("{}\n", text.trim_end()).as_bytes());
     }
     let problem = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
     let detail = problem.get("detail").or(problem.get("title")).and_then(|detail| detail.as_str());
-    complain(format_args!("refused, {}: {}", answer.status, detail.unwrap_or(text.trim_end())));
+    complain(format_args!("refused, {}: {}{advice}", answer.status, detail.unwrap_or(text.trim_end())));
     ExitCode::from(EXIT_REFUSED)
 }

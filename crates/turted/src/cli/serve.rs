@@ -14,6 +14,7 @@ use super::{EXIT_USAGE, complain, print};
 use crate::authenticator::Rotation;
 use crate::banner::banner;
 use crate::config::{self, Config, Flag, Sources};
+use crate::descriptors::{self, Room};
 use crate::logging;
 use crate::secrets::Secrets;
 use crate::server::{Server, ServerError};
@@ -43,7 +44,11 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
     for warning in &loaded.warnings {
         warn!(%warning, "configuration");
     }
-    let ended = serve(loaded.config, socket, sources);
+    let room = Room::of(&loaded.config.limits, descriptors::limit());
+    if let Some(warning) = room.warning() {
+        warn!(%warning, "configuration");
+    }
+    let ended = serve((loaded.config, room), socket, sources);
     match &ended {
         Ok(_) => {}
         // Behind all that was logged, and only if somebody reads it.
@@ -76,7 +81,11 @@ fn print_aside(text: String) {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(config: Config, socket: Option<TcpListener>, sources: Sources) -> Result<ExitCode, ServeError> {
+fn serve(
+    (config, room): (Config, Room),
+    socket: Option<TcpListener>,
+    sources: Sources,
+) -> Result<ExitCode, ServeError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(ServeError::Runtime)?;
@@ -85,7 +94,8 @@ fn serve(config: Config, socket: Option<TcpListener>, sources: Sources) -> Resul
             builder = builder.listener(socket);
         }
         let server = builder.bind()?;
-        print_aside(banner(&config, server.address(), server.admin_address()));
+        let banner = banner(&config, server.address(), server.admin_address());
+        print_aside(format!("{banner}room for {room}\n"));
         systemd::ready();
         let (stop, monitor) = (CancellationToken::new(), server.monitor());
         let reload = Reload {
@@ -107,6 +117,10 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    quit: Signal,
+    /// Those that other servers take to reopen logs, or that nobody sends on purpose. They would end us without
+    /// a drain.
+    ignored: [Signal; 3],
 }
 
 impl Signals {
@@ -115,18 +129,30 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            ignored: [
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
+                signal(SignalKind::alarm())?,
+            ],
         })
     }
 
     /// The first signal to end cancels `stop`. With the second one the process is to end at once:
     /// the exit code is the one of a process that the signal killed.
     async fn watch(&mut self, stop: &CancellationToken, reload: &Reload) -> ExitCode {
+        let [usr1, usr2, alarm] = &mut self.ignored;
         loop {
             let (name, number) = tokio::select! {
                 _ = self.terminate.recv() => ("SIGTERM", 15),
                 _ = self.interrupt.recv() => ("SIGINT", 2),
+                _ = self.quit.recv() => ("SIGQUIT", 3),
                 _ = self.hangup.recv() => {
                     reload.run();
+                    continue;
+                }
+                () = any(usr1, usr2, alarm) => {
+                    info!("SIGUSR1, SIGUSR2 and SIGALRM are ignored: there is no log file to reopen");
                     continue;
                 }
             };
@@ -138,6 +164,15 @@ impl Signals {
             systemd::stopping();
             stop.cancel();
         }
+    }
+}
+
+/// Waits for any of these signals. Cancel safe, as `Signal::recv` is.
+async fn any(one: &mut Signal, other: &mut Signal, third: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+        _ = third.recv() => {}
     }
 }
 

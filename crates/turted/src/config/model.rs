@@ -38,6 +38,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The directory from which the browser client is served. Default: none.
     pub assets_dir: Option<PathBuf>,
+    /// How long everything but `/ready` goes on after a signal, before connections are closed. Default: 0.
+    pub drain_delay: Duration,
     /// How long connections are closed over after a signal. Default: 30 s.
     pub drain_timeout: Duration,
     /// Where operators look in.
@@ -183,6 +185,8 @@ pub struct Limits {
     pub inbox_bytes: usize,
     /// Open connections; `None` is the number of file descriptors minus 256. Default: `None`.
     pub connections: Option<usize>,
+    /// Connections beyond those, for pushes and health checks alone. Default: 64.
+    pub spare_connections: usize,
     /// Sessions that live by requests, polling and SockJS, of one address. Default: 1,000.
     pub sessions_per_address: usize,
     /// Bytes of an HTTP request head. Default: 16 KiB.
@@ -193,6 +197,8 @@ pub struct Limits {
     pub request_uri_bytes: usize,
     /// How long a request head may take. Default: 10 s.
     pub request_head_wait: Duration,
+    /// How long a connection may be without a request after its first one. Default: 75 s.
+    pub idle_wait: Duration,
     /// How long a request body may take. Default: 30 s.
     pub request_body_wait: Duration,
     /// Wrong push passwords of one address within `password_window`, and wrong admin tokens. Default: 10.

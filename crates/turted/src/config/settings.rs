@@ -148,6 +148,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("log_level", Field::LogLevel(|s| &mut s.config.log_level)),
     Setting::new("log_format", Field::LogFormat(|s| &mut s.config.log_format)),
     Setting::new("assets_dir", Field::Path(|s| &mut s.config.assets_dir)),
+    Setting::new("drain_delay", Field::Delay(|s| &mut s.config.drain_delay)),
     Setting::new("drain_timeout", Field::Duration(|s| &mut s.config.drain_timeout)),
     Setting::new("admin_listen", Field::AdminListen(|s| &mut s.config.admin.listen)),
     Setting::new("admin_token", Field::Secret(|s| &mut s.admin_token.text)),
@@ -226,6 +227,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.inbox_dispatches", Field::Count(1, |s| &mut s.config.limits.inbox_dispatches)),
     Setting::new("limits.inbox_bytes", Field::Bytes(1, |s| &mut s.config.limits.inbox_bytes)),
     Setting::new("limits.connections", Field::OptionalCount(|s| &mut s.config.limits.connections)),
+    Setting::new("limits.spare_connections", Field::Count(0, |s| &mut s.config.limits.spare_connections)),
     Setting::new(
         "limits.sessions_per_address",
         Field::Count(1, |s| &mut s.config.limits.sessions_per_address),
@@ -237,6 +239,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.request_headers", Field::Count(1, |s| &mut s.config.limits.request_headers)),
     Setting::new("limits.request_uri_bytes", Field::Bytes(1, |s| &mut s.config.limits.request_uri_bytes)),
     Setting::new("limits.request_head_wait", Field::Duration(|s| &mut s.config.limits.request_head_wait)),
+    Setting::new("limits.idle_wait", Field::Duration(|s| &mut s.config.limits.idle_wait)),
     Setting::new("limits.request_body_wait", Field::Duration(|s| &mut s.config.limits.request_body_wait)),
     Setting::new("limits.wrong_passwords", Field::Number(|s| &mut s.config.limits.wrong_passwords)),
     Setting::new("limits.wrong_idents", Field::Number(|s| &mut s.config.limits.wrong_idents)),

@@ -17,6 +17,14 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     (!duration.is_zero() && duration <= DURATION_MAX).then_some(duration)
 }
 
+/// The same, and `0s` for none at all.
+pub(super) fn parse_delay(text: &str) -> Option<Duration> {
+    let is_none = split(text).is_some_and(|(number, unit)| {
+        number.bytes().all(|digit| digit == b'0') && DURATION_UNITS.iter().any(|(name, _)| *name == unit)
+    });
+    if is_none { Some(Duration::ZERO) } else { parse_duration(text) }
+}
+
 /// The shortest text that [`parse_duration`] reads as `duration`, without leaving the unit people
 /// count in: `120s`, not `2m`.
 pub(super) fn show_duration(duration: Duration) -> String {
@@ -61,6 +69,15 @@ mod tests {
             assert_eq!(parse_duration(text), None, "{text}");
         }
         assert_eq!(parse_duration("168h"), Some(DURATION_MAX));
+    }
+
+    #[test]
+    fn a_delay_may_be_none_at_all() {
+        for (text, millis) in
+            [("0s", Some(0)), ("0ms", Some(0)), ("5s", Some(5_000)), ("0", None), ("0x", None), ("", None)]
+        {
+            assert_eq!(parse_delay(text), millis.map(Duration::from_millis), "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::addresses::{
 };
 use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::settings::{ClientMethod, PushMethod, Settings};
-use super::units::{parse_duration, parse_size, show_duration};
+use super::units::{parse_delay, parse_duration, parse_size, show_duration};
 use crate::authenticator::{Algorithm, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 use turted_core::channel::Join;
@@ -29,6 +29,8 @@ pub(super) enum Field {
     OptionalBytes(usize, Of<Option<usize>>),
     Number(Of<u32>),
     Duration(Of<Duration>),
+    /// A duration, or none at all.
+    Delay(Of<Duration>),
     Flag(Of<bool>),
     /// With what becomes of pages that have no origin of their own.
     Origins(Opaque, Of<AllowOrigins>),
@@ -96,6 +98,7 @@ impl Field {
             }
             Self::Number(of) => put(of(settings), input.number()),
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
+            Self::Delay(of) => put(of(settings), input.text().and_then(parse_delay)),
             Self::Flag(of) => put(of(settings), input.flag()),
             Self::Origins(opaque, of) => {
                 put(of(settings), input.list().and_then(|list| parse_origins(&list, *opaque).ok()))
@@ -135,7 +138,7 @@ impl Field {
             Self::Bytes(_, of) | Self::Count(_, of) | Self::CountUpTo(_, _, of) => of(settings).to_string(),
             Self::OptionalCount(of) | Self::OptionalBytes(_, of) => of(settings).as_ref()?.to_string(),
             Self::Number(of) => of(settings).to_string(),
-            Self::Duration(of) => quote(&show_duration(*of(settings))),
+            Self::Duration(of) | Self::Delay(of) => quote(&show_duration(*of(settings))),
             Self::Flag(of) => of(settings).to_string(),
             Self::Origins(_, of) => show_origins(of(settings)),
             Self::Networks(of) => show_list(of(settings).networks()),
@@ -169,6 +172,7 @@ impl Field {
             Self::OptionalCount(_) => "a whole number, 1 or more".into(),
             Self::Number(_) => format!("a whole number from 1 to {}", i32::MAX),
             Self::Duration(_) => r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into(),
+            Self::Delay(_) => r#""0s", or a duration up to "168h", such as "300ms", "25s" or "2m""#.into(),
             Self::Flag(_) => "true or false".into(),
             Self::Origins(..) => {
                 r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()

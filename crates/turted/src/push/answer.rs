@@ -136,6 +136,10 @@ impl Problem {
     }
 
     /// The rule that was broken.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     pub(super) fn rule(&self) -> &'static str {
         self.rule
     }

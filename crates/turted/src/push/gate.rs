@@ -9,10 +9,11 @@ use turted_core::push::PushLimits;
 
 use super::answer::Problem;
 use super::idempotency::{Idempotency, IdempotencyLimits};
-use crate::attempts::{AttemptLimits, Attempts, Counted};
+use crate::attempts::{AttemptLimits, Attempts, Counted, tell_blocked};
 use crate::config::Config;
 use crate::cors::{self, Page};
 use crate::secrets::Current;
+use crate::seldom::warn_seldom;
 
 /// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) is of the
 /// own host, so without a password the name that the request is for is checked as well.
@@ -116,9 +117,11 @@ impl PushGate {
         }
         // A push without any password, or with an empty one, is no guess.
         if is_guess {
-            tracing::warn!(%peer, "wrong push password");
-            if self.attempts.count(peer, Instant::now()) == Counted::TooMany {
-                self.check_address(peer, bearer)?;
+            warn_seldom!(address = %peer, "wrong push password");
+            match self.attempts.count(peer, Instant::now()) {
+                Counted::LetIn => {}
+                Counted::Last => tell_blocked(peer),
+                Counted::TooMany => self.check_address(peer, bearer)?,
             }
         }
         Err(Problem::wrong_password())

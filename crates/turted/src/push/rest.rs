@@ -3,6 +3,7 @@
 //! Pages that may not push are refused first. Then the order of answers is the node server's: what is no JSON, then
 //! wrong credentials, then broken rules. Nothing is dispatched unless all of a body is valid.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +25,7 @@ use crate::attempts::bearer;
 use crate::cors::Page;
 use crate::dispatcher::{DispatchRefusal, Reached};
 use crate::http::{Answer, Call, read_body};
+use crate::journal::{self, Pushes};
 use crate::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -34,7 +36,9 @@ pub(crate) async fn answer(call: Call) -> Answer {
     let origins = &worker.config.push.allow_origins;
     let format = AnswerFormat::of(call.request.headers());
     let page = Page::of(&call.request, origins);
+    let peer = call.peer;
     let refuse = |problem: Problem| {
+        journal::push_refused(peer, problem.rule(), problem.field());
         worker.metrics.refused(problem.rule());
         problem.answer(format)
     };
@@ -66,7 +70,7 @@ fn preflight(page: &Page, call: &Call) -> Answer {
 
 async fn push(call: Call) -> Result<Answer, Problem> {
     let began = Instant::now();
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, request, .. } = call;
     let gate = &worker.shared.push;
     gate.check_address(peer, bearer(request.headers()))?;
     check_encoding(request.headers())?;
@@ -78,11 +82,11 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let dispatches = parsed.into_dispatches()?;
     let format = AnswerFormat::of(&head.headers);
     let Some(key) = idempotency_key(&head.headers)? else {
-        return Ok(dispatch(&worker, format, dispatches, began)?.answer(shape).await.into());
+        return Ok(dispatch(&worker, (peer, format), dispatches, began)?.answer(shape).await.into());
     };
     let answer_bytes = answer::bytes_max(format, dispatches.len());
     match gate.idempotency().claim(&key, &body, answer_bytes, Instant::now()) {
-        Claim::Granted => match dispatch(&worker, format, dispatches, began) {
+        Claim::Granted => match dispatch(&worker, (peer, format), dispatches, began) {
             Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
             Err(refusal) => {
                 gate.idempotency().release(&key);
@@ -145,15 +149,19 @@ fn keys_full() -> Problem {
 /// Dispatches that were accepted, and what is still to be counted for the answer.
 enum Dispatched {
     Plain,
-    Counted(Vec<(Cursor, Reached)>),
+    Counted(Vec<(Cursor, Reached)>, Option<Pushes>),
 }
 
 impl Dispatched {
     async fn answer(self, shape: Shape) -> StoredAnswer {
-        let Self::Counted(dispatches) = self else { return answer::ok() };
+        let Self::Counted(dispatches, pushes) = self else { return answer::ok() };
         let mut results = Vec::with_capacity(dispatches.len());
         for (id, reached) in dispatches {
-            results.push(Accepted { delivered: reached.count().await, id });
+            let delivered = reached.count().await;
+            if let Some(pushes) = &pushes {
+                pushes.tell(results.len(), Some(delivered));
+            }
+            results.push(Accepted { delivered, id });
         }
         answer::accepted(shape, &results)
     }
@@ -161,14 +169,26 @@ impl Dispatched {
 
 fn dispatch(
     worker: &Worker,
-    format: AnswerFormat,
+    (peer, format): (IpAddr, AnswerFormat),
     dispatches: Vec<Dispatch>,
     began: Instant,
 ) -> Result<Dispatched, DispatchRefusal> {
-    let dispatched = match format {
-        AnswerFormat::Plain => worker.dispatcher.dispatch_all(dispatches).map(|_| Dispatched::Plain),
-        AnswerFormat::Json => worker.dispatcher.dispatch_counted(dispatches).map(Dispatched::Counted),
-    }?;
+    let pushes = Pushes::of("rest", Some(peer), &dispatches);
+    let dispatched = match (format, pushes) {
+        (AnswerFormat::Json, pushes) => {
+            Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes)
+        }
+        // The answer does not wait for the log.
+        (AnswerFormat::Plain, pushes @ Some(_)) => {
+            let counted = Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes);
+            worker.spawn(async { drop(counted.answer(Shape::Single).await) });
+            Dispatched::Plain
+        }
+        (AnswerFormat::Plain, None) => {
+            worker.dispatcher.dispatch_all(dispatches)?;
+            Dispatched::Plain
+        }
+    };
     worker.metrics.push_latency.record(began.elapsed());
     Ok(dispatched)
 }

@@ -54,7 +54,11 @@ fn a_push_over_tls_reaches_the_server_that_the_named_certificate_vouches_for() {
     let wrong = turted(&[&push[..], &["--ca", cert]].concat(), &[("TURTED_PUSH_PASSWORD", "lion")]);
     assert_eq!(
         complaint(&wrong),
-        (Some(1), "turted: refused, 401 Unauthorized: Wrong auth data\n".to_owned())
+        (
+            Some(1),
+            "turted: refused, 401 Unauthorized: Wrong auth data; it is not the push.password of the server\n"
+                .to_owned()
+        )
     );
 }
 
@@ -95,11 +99,48 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
 }
 
 #[test]
+fn a_refused_push_says_what_to_do() {
+    let child = Child::start(&[("TURTED_PUSH_PASSWORD", "right")]);
+    let url = format!("http://{}", child.address());
+    let push = |url: &str, variables: &[(&str, &str)]| {
+        complaint(&turted(&["push", "--broadcast", "--url", url, "E"], variables)).1
+    };
+    let missing = push(&url, &[]);
+    assert!(missing.contains("Wrong auth data; set TURTED_PUSH_PASSWORD or --password-file"), "{missing}");
+    let wrong = push(&url, &[("TURTED_PUSH_PASSWORD", "wrong")]);
+    assert!(
+        wrong.contains("it is not the push.password of the server") && !wrong.contains("wrong\n"),
+        "{wrong}"
+    );
+    for path in ["", "/"] {
+        let url = format!("{url}{path}");
+        let output =
+            turted(&["push", "--broadcast", "--url", &url, "E"], &[("TURTED_PUSH_PASSWORD", "right")]);
+        assert!(output.status.success(), "without a path it is /push/: {output:?}");
+    }
+    let elsewhere = push(&format!("{url}/pushes"), &[("TURTED_PUSH_PASSWORD", "right")]);
+    assert!(elsewhere.contains("404") && elsewhere.contains("push.path"), "{elsewhere}");
+    let pair = Pair::new();
+    let trusted = pair.files().cert.to_str().unwrap().to_owned();
+    let https = push(&format!("https://{}/push/", child.address()), &[("SSL_CERT_FILE", &trusted)]);
+    assert!(https.contains("it does not speak TLS: use http instead of https"), "{https}");
+    let log = child.stop();
+    assert_eq!(
+        log.matches("a client speaks TLS, which this port does not: set tls_cert").count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
 fn a_server_that_cannot_listen_says_where_and_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let listen = turted(&["serve", "--listen", &address], &[("TURTED_ADMIN_LISTEN", "")]);
-    let expected = format!("turted: cannot listen on {address}: Address already in use (os error 98)\n");
+    let expected = format!(
+        "turted: cannot listen on {address}: Address already in use (os error 98); another program has it, perhaps another \
+         turted (ss -ltnp tells which): end that, or choose another port\n"
+    );
     assert_eq!(complaint(&listen), (Some(1), expected));
     let admin = turted(
         &["serve", "--listen", "127.0.0.1:0"],

@@ -254,7 +254,10 @@ fn a_server_that_stops_ends_streams_with_a_time_to_come_back() {
 
 #[test]
 fn a_connection_without_requests_ends_and_one_with_a_stream_does_not() {
-    let setting = Setting::new(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let setting = Setting::new(|config| {
+        config.limits.request_head_wait = Duration::from_millis(300);
+        config.limits.idle_wait = Duration::from_millis(300);
+    });
     let silent = setting.connect();
     let mut busy = setting.connect();
     let mut stream = setting.get(&mut busy, "/sse?channel=c");

@@ -189,6 +189,7 @@ fn a_header_that_does_not_come_to_an_end_is_given_up() {
         config.proxy_protocol = true;
         config.limits.request_head_wait = Duration::from_millis(200);
         config.limits.connections = Some(1);
+        config.limits.spare_connections = 0;
     });
     // The permit of the one before comes back a moment after its connection ended: until then the
     // next one is told that there are too many.

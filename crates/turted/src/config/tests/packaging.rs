@@ -6,6 +6,7 @@ const SAMPLE: &str = include_str!("../../../../../packaging/turted.toml");
 const UNIT: &str = include_str!("../../../../../packaging/turted.service");
 const SYSTEMD: &str = include_str!("../../../../../docs/configuration-systemd.md");
 const COMPOSE: &str = include_str!("../../../../../packaging/compose.yaml");
+const KUBERNETES: &str = include_str!("../../../../../packaging/kubernetes.yaml");
 const DOCKERFILE: &str = include_str!("../../../../../packaging/Dockerfile");
 
 #[test]
@@ -39,13 +40,60 @@ fn variables(text: &str) -> Vec<&str> {
 
 #[test]
 fn unit_compose_file_and_dockerfile_name_variables_that_exist() {
-    for text in [UNIT, SYSTEMD, COMPOSE, DOCKERFILE] {
+    for text in [UNIT, SYSTEMD, COMPOSE, DOCKERFILE, KUBERNETES] {
         let named = variables(text);
         assert!(!named.is_empty());
         for name in named {
             assert!(SETTINGS.iter().any(|setting| setting.variable() == name), "{name}");
         }
     }
+}
+
+/// The number of seconds behind `name` in a sample.
+fn seconds(text: &str, name: &str) -> u64 {
+    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name}"));
+    let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn proxies_close_idle_connections_to_us_before_we_do_and_none_that_we_promised_to_keep() {
+    let idle = Config::default().limits.idle_wait.as_secs();
+    let [nginx, haproxy, caddy] = [
+        include_str!("../../../../../packaging/nginx.conf"),
+        include_str!("../../../../../packaging/haproxy.cfg"),
+        include_str!("../../../../../packaging/Caddyfile"),
+    ];
+    assert!(seconds(nginx, "\n    keepalive_timeout ") < idle);
+    assert!(seconds(haproxy, "\n    timeout http-keep-alive ") > idle, "it passes on what we tell");
+    let caddy: Vec<_> =
+        caddy.match_indices("\tkeepalive ").map(|(at, _)| seconds(&caddy[at..], "keepalive ")).collect();
+    assert!(caddy.len() == 2 && caddy.iter().all(|seconds| *seconds < idle), "{caddy:?}");
+}
+
+#[test]
+fn containers_are_killed_only_after_the_drain() {
+    let drain = Config::default().drain_timeout.as_secs() + 2;
+    let delay = seconds(DOCKERFILE, "TURTED_DRAIN_DELAY=");
+    assert_eq!(delay, seconds(KUBERNETES, "TURTED_DRAIN_DELAY, value: "));
+    assert!(delay > 0);
+    for grace in
+        [seconds(COMPOSE, "stop_grace_period:"), seconds(KUBERNETES, "terminationGracePeriodSeconds:")]
+    {
+        assert!(grace > delay + drain, "{grace}");
+    }
+}
+
+#[test]
+fn kubernetes_asks_for_what_tells_whether_to_send_clients_and_whether_it_lives() {
+    let probe = |name: &str| {
+        let (_, rest) = KUBERNETES.split_once(name).unwrap();
+        rest.lines().nth(1).unwrap().trim().to_owned()
+    };
+    assert_eq!(probe("readinessProbe:"), "httpGet: { path: /ready, port: admin }");
+    assert_eq!(probe("livenessProbe:"), "httpGet: { path: /health, port: admin }");
+    // A probe every 2 s is seen within drain_delay.
+    assert!(seconds(KUBERNETES, "periodSeconds:") < seconds(KUBERNETES, "TURTED_DRAIN_DELAY, value: "));
 }
 
 #[test]

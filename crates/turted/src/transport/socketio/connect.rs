@@ -65,7 +65,7 @@ pub(crate) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
 
 /// What tells a client that it is connected before it has asked (version 4 of the Socket.IO
 /// protocol).
-pub(super) fn unasked(newcomer: Newcomer) -> Option<&'static str> {
+pub(super) fn unasked(newcomer: &Newcomer) -> Option<&'static str> {
     (newcomer.version == Version::V3 && newcomer.service.speaks_socketio()).then_some(CONNECTED_V3)
 }
 

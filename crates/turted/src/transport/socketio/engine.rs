@@ -57,17 +57,17 @@ pub(super) fn open_polling(
     let place = places::take(worker, newcomer.peer)?;
     let content = if newcomer.service == Service::Turted { Content::Json } else { Content::Any };
     let format = PollingFormat { version: newcomer.version, reader, content };
-    let session = Session::new(newcomer).holding(place);
+    let session = Session::new(&newcomer).holding(place);
     let session = match reader {
         PollingReader::Script(_) => session.posting_forms(),
         PollingReader::Text | PollingReader::TextOrBytes => session,
     };
     let outlet = Outlet::Polling(Box::new(Polling::new(format, &worker.ledger)));
-    let connection = session::open(worker, newcomer.peer, session, outlet);
+    let connection = session::open(worker, &newcomer, session, outlet);
     Session::of(&connection).place.await_return(worker, connection.key);
     let handshake = session::handshake(worker, &connection, session::Opening::Polling);
     // The CONNECT goes with the handshake.
-    let unasked = connect::unasked(newcomer);
+    let unasked = connect::unasked(&newcomer);
     let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
     if unasked.is_some() {
         connect::admit_v3(worker, &connection, query);

@@ -10,6 +10,7 @@ use turted_core::wire::socketio::{self, Packet, encode_connect_error, is_reserve
 use super::events::{self, Refused};
 use super::session::{Incomplete, Session};
 use super::{Event, connect};
+use crate::census::ConnectionId;
 use crate::commands::RATE_LIMITED;
 use crate::conformance;
 use crate::connection::Connection;
@@ -79,7 +80,7 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
     match socketio::decode(text) {
         Ok(packet) => obey(worker, connection, packet, text),
         Err(malformed) => {
-            tracing::debug!(key = ?connection.key, %malformed, "malformed packet");
+            tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed packet");
             end(worker, connection, Close::Violation(1002))
         }
     }

@@ -16,6 +16,7 @@ use super::session::Newcomer;
 use super::{engine, stream};
 use crate::cors::{self, Page};
 use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
+use crate::journal::Agent;
 use crate::mail::EngineRequest;
 use crate::places::NoPlace;
 use crate::service::Service;
@@ -183,7 +184,7 @@ impl TransportName {
 
 /// Answers a request of a client of `service`.
 pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
-    let Call { worker, request, peer } = call;
+    let Call { worker, request, peer, agent } = call;
     if let Some(file) = assets::file_name(request.uri().path(), &worker.config.socketio.path) {
         return assets::answer(&worker, file).await.into();
     }
@@ -193,7 +194,7 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     }
     let is_script = asks_for_script(&request);
     let outcome = match page.is_allowed() {
-        true => serve(&worker, (peer, service), request).await,
+        true => serve(&worker, (peer, agent, service), request).await,
         false => Err(EngineRefusal::Forbidden),
     };
     match outcome {
@@ -221,14 +222,15 @@ fn asks_for_script<B>(request: &Request<B>) -> bool {
 
 async fn serve(
     worker: &Rc<Worker>,
-    (peer, service): (IpAddr, Service),
+    (peer, agent, service): (IpAddr, Agent, Service),
     request: Request<hyper::body::Incoming>,
 ) -> Result<Outcome, EngineRefusal> {
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
     let Some(sid) = query.get("sid") else {
         let version = version(&query);
-        return open(worker, (version, peer, service), query, (transport, &request));
+        let newcomer = (version, peer, agent, service);
+        return open(worker, newcomer, query, (transport, &request));
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
@@ -260,7 +262,7 @@ fn accept<B>(request: &Request<B>) -> Result<Vec<u8>, EngineRefusal> {
 /// A request without a session id opens a session.
 fn open<B>(
     worker: &Rc<Worker>,
-    (version, peer, service): (Option<Version>, IpAddr, Service),
+    (version, peer, agent, service): (Option<Version>, IpAddr, Agent, Service),
     query: Query,
     (transport, request): (TransportName, &Request<B>),
 ) -> Result<Outcome, EngineRefusal> {
@@ -271,7 +273,7 @@ fn open<B>(
         Some("1" | "2") => EngineRefusal::OldVersion,
         _ => EngineRefusal::UnsupportedVersion,
     })?;
-    let newcomer = Newcomer { version, peer, service };
+    let newcomer = Newcomer { version, peer, agent, service };
     if request.method() != Method::GET {
         return Err(EngineRefusal::BadHandshakeMethod);
     }

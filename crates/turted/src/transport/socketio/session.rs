@@ -15,6 +15,7 @@ use super::request::Attempt;
 use crate::connection::{self, Connection};
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
+use crate::journal::{self, Agent};
 use crate::metrics::Transport;
 use crate::outlet::Outlet;
 use crate::places::{Held, Place};
@@ -91,10 +92,11 @@ impl fmt::Debug for Awaiting {
 }
 
 /// Who opens a session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Newcomer {
     pub(super) version: Version,
     pub(super) peer: IpAddr,
+    pub(super) agent: Agent,
     /// Who is to answer it.
     pub(super) service: Service,
 }
@@ -109,7 +111,7 @@ pub(super) enum Opening {
 }
 
 impl Session {
-    pub(super) fn new(newcomer: Newcomer) -> Self {
+    pub(super) fn new(newcomer: &Newcomer) -> Self {
         Self {
             version: newcomer.version,
             service: newcomer.service,
@@ -235,12 +237,18 @@ impl Session {
 }
 
 /// Gives a new session its place, its id and its deadlines.
-pub(super) fn open(worker: &Rc<Worker>, peer: IpAddr, session: Session, outlet: Outlet) -> Rc<Connection> {
+pub(super) fn open(
+    worker: &Rc<Worker>,
+    newcomer: &Newcomer,
+    session: Session,
+    outlet: Outlet,
+) -> Rc<Connection> {
     let session = session::Session::SocketIo(session);
-    let opening = connection::Opening { peer, session, wire: Wire::SOCKET_IO, outlet };
+    let opening = connection::Opening { peer: newcomer.peer, session, wire: Wire::SOCKET_IO, outlet };
     let connection = Connection::open(worker, opening);
     let session = Session::of(&connection);
     session.id.set(Some(SessionId::new(worker.index, connection.key.slot())));
+    journal::opened(worker, &connection, &newcomer.agent);
     let config = &worker.config.socketio;
     let now = Instant::now();
     match session.version {

@@ -11,6 +11,7 @@ use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 use super::request::AbortGuard;
 use super::session::{self, Newcomer, Opening, Session};
 use super::{connect, engine, packets};
+use crate::census::ConnectionId;
 use crate::conformance;
 use crate::connection::Connection;
 use crate::frame::Frame;
@@ -36,11 +37,11 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
-        let connection = session::open(&worker, newcomer.peer, Session::new(newcomer), outlet);
+        let connection = session::open(&worker, &newcomer, Session::new(&newcomer), outlet);
         let mut greeting = accepted;
         let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
-        let unasked = connect::unasked(newcomer);
+        let unasked = connect::unasked(&newcomer);
         if let Some(packet) = unasked {
             greeting.extend_from_slice(Frame::text(packet, 0).bytes());
         }
@@ -208,7 +209,7 @@ fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Pack
     match packet {
         Ok(packet) => packets::receive(worker, connection, &packet),
         Err(malformed) => {
-            tracing::debug!(key = ?connection.key, %malformed, "malformed packet");
+            tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed packet");
             connection.close(worker, Close::Violation(1002));
             Step::Stop
         }

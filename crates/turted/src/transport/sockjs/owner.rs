@@ -17,6 +17,7 @@ use super::response::{Beginning, Response, put, watch};
 use super::session::{self, Kind, Requests, Session};
 use super::sessions::{Ended, Entry};
 use crate::connection::Connection;
+use crate::journal::Agent;
 use crate::mail::Mail;
 use crate::outlet::Outlet;
 use crate::places;
@@ -45,6 +46,8 @@ pub(super) struct Place {
     pub(super) key: String,
     /// Where the client connects from.
     pub(super) peer: IpAddr,
+    /// What it says it is.
+    pub(super) agent: Agent,
 }
 
 /// What a client asks of its session.
@@ -151,7 +154,7 @@ pub(crate) fn receive(worker: &Rc<Worker>, letter: Letter) {
 /// Opens a session that lives by requests.
 fn open(
     worker: &Rc<Worker>,
-    Place { mount, key, peer }: Place,
+    Place { mount, key, peer, agent }: Place,
     transport: Transport,
 ) -> Result<Rc<Connection>, Refusal> {
     if worker.shared.life.is_draining() {
@@ -162,7 +165,7 @@ fn open(
     let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, taken))));
     let way =
         (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport, &worker.ledger))));
-    let connection = session::open(worker, peer, session, way);
+    let connection = session::open(worker, (peer, &agent), session, way);
     worker.sockjs.opened(&key, connection.key);
     worker.timers.add(Instant::now() + first_look, connection.key, Due::Silence);
     Ok(connection)

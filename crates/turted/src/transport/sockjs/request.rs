@@ -22,6 +22,7 @@ use crate::http::{
     Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
     text,
 };
+use crate::journal::Agent;
 use crate::outlet::Form;
 use crate::places::NoPlace;
 use crate::transport::query::Query;
@@ -248,9 +249,9 @@ impl Desk<'_> {
         self.of_session(answer)
     }
 
-    fn place(&self, session: &str, peer: IpAddr) -> Place {
+    fn place(&self, session: &str, (peer, agent): (IpAddr, Agent)) -> Place {
         let key = format!("{}/{session}", self.mount.options.path);
-        Place { mount: Arc::clone(self.mount), key, peer }
+        Place { mount: Arc::clone(self.mount), key, peer, agent }
     }
 }
 
@@ -287,7 +288,7 @@ async fn receive(
     session: &str,
     transport: Transport,
 ) -> Result<Outcome, Refusal> {
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, agent, request } = call;
     let query = Query::parse(request.uri().query().unwrap_or(""));
     // What is no text is no name either.
     let callback = query.as_ref().map_or(Some("%"), |query| query.get("c"));
@@ -295,7 +296,7 @@ async fn receive(
     let version = request.version();
     // Nothing is in it. Read, it does not lie between this request and the news of its end.
     read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
-    let place = desk.place(session, peer);
+    let place = desk.place(session, (peer, agent));
     if transport.is_polling() {
         let taken = relay::take(&worker, &place, transport).await?;
         let answer = taken.into_answer((transport, &callback), &worker.shared.backlogs);
@@ -328,7 +329,7 @@ async fn begin(worker: Rc<Worker>, place: Place, way: Way, (transport, prelude):
 
 /// A client says something.
 async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Result<Answer, Refusal> {
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, agent, request } = call;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = BodyKind::of(kind);
     let limit = worker.config.limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
@@ -336,7 +337,7 @@ async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Res
     let messages = decode_body(&body, kind, session::message_limits(&worker))?;
     let messages = messages.into_iter().map(Into::into).collect();
     let (answer, received) = oneshot::channel();
-    let letter = Letter { place: desk.place(session, peer), wish: Wish::Send(messages, answer) };
+    let letter = Letter { place: desk.place(session, (peer, agent)), wish: Wish::Send(messages, answer) };
     owner::deliver(&worker, letter).await;
     received.await.unwrap_or(Err(Refusal::Stopping))?;
     let answer = match sender {

@@ -17,9 +17,11 @@ use super::mount::Mount;
 use super::receiving::{Receiving, State};
 use super::sessions::Ended;
 use super::turted::Protocol;
+use crate::census::ConnectionId;
 use crate::connection::{Connection, Opening};
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
+use crate::journal::{self, Agent};
 use crate::outlet::Outlet;
 use crate::places::{Held, Place};
 use crate::session;
@@ -135,7 +137,7 @@ pub(super) fn wire(framing: Framing) -> Wire {
 /// Gives a new session its place and its name.
 pub(super) fn open(
     worker: &Rc<Worker>,
-    peer: IpAddr,
+    (peer, agent): (IpAddr, &Agent),
     session: Session,
     (framing, outlet): (Framing, Outlet),
 ) -> Rc<Connection> {
@@ -143,6 +145,7 @@ pub(super) fn open(
     let connection = Connection::open(worker, Opening { peer, session, wire: wire(framing), outlet });
     let id = SessionId::new(worker.index, connection.key.slot());
     Session::of(&connection).id.set(Some(id));
+    journal::opened(worker, &connection, agent);
     connection
 }
 
@@ -166,7 +169,7 @@ pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &S
 }
 
 fn break_off(worker: &Rc<Worker>, connection: &Rc<Connection>, malformed: Malformed) {
-    tracing::debug!(key = ?connection.key, %malformed, "malformed frame");
+    tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed frame");
     connection.close(worker, Close::Violation(malformed.close_code()));
 }
 

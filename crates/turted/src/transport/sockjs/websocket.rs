@@ -17,6 +17,7 @@ use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::heartbeat::Heartbeat;
 use crate::http::{Call, Outcome};
+use crate::journal::Agent;
 use crate::outlet::{Form, Outlet, Stream};
 use crate::socket::Socket;
 use crate::timers::Due;
@@ -39,7 +40,7 @@ pub(super) enum Frames {
 
 /// Turns a request into a WebSocket.
 pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, Refusal> {
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, agent, request } = call;
     let accepted = websocket::accept_request(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?;
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
@@ -52,7 +53,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
         }
         let reader = Reader::new(&limits, &leftover);
         let socket = Rc::new(socket);
-        if let Some(connection) = begin(&worker, (peer, mount, frames), &socket, &accepted) {
+        if let Some(connection) = begin(&worker, (peer, agent, mount, frames), &socket, &accepted) {
             worker.clone().spawn(websocket::run(worker, connection, socket, reader));
         }
     })))
@@ -61,7 +62,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
 /// Opens a connection. The handshake and the first frame go out in one write.
 fn begin(
     worker: &Rc<Worker>,
-    (peer, mount, frames): (IpAddr, Arc<Mount>, Frames),
+    (peer, agent, mount, frames): (IpAddr, Agent, Arc<Mount>, Frames),
     socket: &Rc<Socket>,
     response: &[u8],
 ) -> Option<Rc<Connection>> {
@@ -73,7 +74,7 @@ fn begin(
     };
     let outlet = Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket));
     let (heartbeat, service) = (mount.options.heartbeat, mount.service);
-    let connection = session::open(worker, peer, Session::new(mount, kind), (framing, outlet));
+    let connection = session::open(worker, (peer, &agent), Session::new(mount, kind), (framing, outlet));
     let greeting = [response, open.as_ref().map_or(b"", Frame::bytes)].concat();
     if !write_whole(socket, &greeting) {
         connection.close(worker, Close::TransportLost);

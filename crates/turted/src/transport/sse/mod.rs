@@ -27,7 +27,7 @@ use crate::fanout::Recipient;
 use crate::timers::Due;
 use crate::worker::Worker;
 
-pub(crate) use request::answer;
+pub(crate) use request::{answer, no_place};
 
 /// Whose form a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

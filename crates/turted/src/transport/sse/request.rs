@@ -21,8 +21,11 @@ use super::{Style, come_back};
 use crate::accept::{Named, liking};
 use crate::authenticator::Visitor;
 use crate::cors::Page;
-use crate::http::{Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text};
+use crate::http::{
+    Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text, without_slash,
+};
 use crate::identity;
+use crate::journal::Agent;
 use crate::metrics::Transport;
 use crate::shared::Permit;
 use crate::transport::credentials::{self, Proof};
@@ -120,16 +123,17 @@ impl Refusal {
 
 /// Answers a request for a stream.
 pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, agent, request } = call;
     let page = Page::of(&request, &worker.config.allow_origins);
     if request.method() == Method::OPTIONS {
         return page.preflight(&request).into();
     }
     let is_head = request.method() == Method::HEAD;
     let is_event_source = accepts_events(request.headers());
-    let visitor = Visitor { address: peer, transport: Transport::Sse.labels().0 };
+    let visitor = Visitor { address: peer, transport: Transport::Sse.labels().0, connection: None };
     let mut head = match check(&worker, visitor, style, (&page, request)).await {
-        Ok((wanted, permit)) => {
+        Ok((mut wanted, permit)) => {
+            wanted.agent = agent;
             let mut head = with_type(StatusCode::OK, CONTENT_TYPE, "");
             page.mark(&mut head);
             let worker = Rc::clone(&worker);
@@ -160,6 +164,14 @@ fn later(retry: Duration) -> Answer {
     let mut answer = with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)));
     answer.headers_mut().insert(CACHE_CONTROL, NOT_CACHED);
     answer
+}
+
+/// What an `EventSource` hears that finds no connection left; `None` for any other request.
+pub(crate) fn no_place<B>(worker: &Worker, request: &Request<B>) -> Option<Answer> {
+    let config = &worker.config.sse;
+    let path = request.uri().path();
+    let is_ours = without_slash(path) == config.path || config.is_reactphp(path);
+    (is_ours && accepts_events(request.headers())).then(|| later(config.retry))
 }
 
 /// Whether a request is one of an `EventSource`, which always says so.
@@ -201,7 +213,8 @@ async fn check(
     };
     let seen = parameters::seen(headers, &query, worker.dispatcher.epoch());
     let permit = streaming::permit(worker, request.version())?;
-    Ok((Wanted { peer, style, verified, channels, language, seen }, permit))
+    let agent = Agent::default();
+    Ok((Wanted { peer, agent, style, verified, channels, language, seen }, permit))
 }
 
 /// Who the client is, if it says so. A page can set no header of an `EventSource`, so the query may

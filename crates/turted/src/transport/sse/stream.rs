@@ -11,6 +11,7 @@ use turted_core::wire::sse::{encode_gap, encode_start};
 use super::{Session, Style, watch};
 use crate::connection::{Connection, Opening};
 use crate::identity;
+use crate::journal::{self, Agent};
 use crate::outlet::Outlet;
 use crate::resume::{self, Seen};
 use crate::session;
@@ -22,6 +23,7 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) peer: IpAddr,
+    pub(super) agent: Agent,
     pub(super) style: Style,
     /// Who the client is, if it said so.
     pub(super) verified: Option<Verified>,
@@ -52,6 +54,7 @@ fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> 
         outlet,
     };
     let connection = Connection::open(worker, opening);
+    journal::opened(worker, &connection, &wanted.agent);
     // The request was checked by the same rules, so that neither is refused.
     if let Some(verified) = &wanted.verified {
         let identified = identity::admit(worker, &connection, verified);

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
-use super::handshake::{accept_protocol_response, accept_response, upgrade_key, wants_upgrade};
+use super::handshake::{
+    accept_protocol_response, accept_response, asks_for_other_version, upgrade_key, wants_upgrade,
+};
 use super::reader::{Reader, Step};
 use super::run::{run, write_whole};
 use super::v1;
@@ -23,6 +25,7 @@ use crate::cors::Page;
 use crate::frame::Frame;
 use crate::heartbeat::{Heartbeat, Rhythm};
 use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text};
+use crate::journal::{self, Agent};
 use crate::metrics::Transport;
 use crate::outlet::{Form, Outlet, Stream};
 use crate::service::Service;
@@ -81,6 +84,8 @@ impl Session {
 enum Refusal {
     /// It does not ask for one.
     NoUpgrade,
+    /// It asks for one in another version (RFC 6455 4.4).
+    Version,
     /// It asks for one, but not as RFC 6455 4.2.1 wants it.
     Malformed,
     /// It asks for subprotocols, and turted.v1 is none of them.
@@ -96,6 +101,7 @@ impl Refusal {
     fn rule(self) -> &'static str {
         match self {
             Self::NoUpgrade => "websocket-upgrade",
+            Self::Version => "websocket-version",
             Self::Malformed => "websocket-handshake",
             Self::Protocol => "websocket-protocol",
             Self::Origin => "websocket-origin",
@@ -108,6 +114,10 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         let (status, body) = match refusal {
             Refusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
+            Refusal::Version => (
+                StatusCode::UPGRADE_REQUIRED,
+                "only version 13 of the WebSocket protocol is spoken (RFC 6455 4.4)",
+            ),
             Refusal::Malformed => (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)"),
             Refusal::Protocol => (
                 StatusCode::BAD_REQUEST,
@@ -121,8 +131,10 @@ impl From<Refusal> for Answer {
         };
         let mut answer = text(status, body);
         match refusal {
-            Refusal::NoUpgrade => {
+            Refusal::NoUpgrade | Refusal::Version => {
+                // Who sends Upgrade names it in Connection (RFC 9110 7.8).
                 answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
             }
             Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             Refusal::Malformed | Refusal::Protocol | Refusal::Origin => {}
@@ -144,9 +156,12 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
 }
 
 async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
-    let Call { worker, peer, request } = call;
+    let Call { worker, peer, agent, request } = call;
     if !wants_upgrade(&request) {
         return Err(Refusal::NoUpgrade);
+    }
+    if asks_for_other_version(&request) {
+        return Err(Refusal::Version);
     }
     let key = upgrade_key(&request).ok_or(Refusal::Malformed)?.to_owned();
     if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
@@ -165,7 +180,7 @@ async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
     Ok(Box::new(move |socket, leftover| {
         let reader = Reader::new(&worker.config.limits, &leftover);
         let socket = Rc::new(socket);
-        let connection = begin(&worker, (peer, service), &socket);
+        let connection = begin(&worker, (peer, &agent, service), &socket);
         let greeted = match service {
             Service::Turted => greet(&worker, &connection, &socket, (response, proof)),
             Service::Test(_) => write_whole(&socket, &response),
@@ -187,7 +202,7 @@ async fn prepare(
         true => accept_protocol_response(key, PROTOCOL),
         false => accept_response(key),
     };
-    let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0 };
+    let visitor = Visitor { address: peer, transport: Transport::WebSocket.labels().0, connection: None };
     (response, credentials::verify(worker, visitor, headers).await)
 }
 
@@ -202,7 +217,11 @@ fn asks_for_another(headers: &HeaderMap) -> bool {
 }
 
 /// Opens a connection, which has still to be greeted.
-fn begin(worker: &Rc<Worker>, (peer, service): (IpAddr, Service), socket: &Rc<Socket>) -> Rc<Connection> {
+fn begin(
+    worker: &Rc<Worker>,
+    (peer, agent, service): (IpAddr, &Agent, Service),
+    socket: &Rc<Socket>,
+) -> Rc<Connection> {
     let session = Session { service, heartbeat: Heartbeat::default(), id: Cell::default() };
     let opening = Opening {
         peer,
@@ -216,6 +235,7 @@ fn begin(worker: &Rc<Worker>, (peer, service): (IpAddr, Service), socket: &Rc<So
         session.id.set(Some(id));
     }
     connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
+    journal::opened(worker, &connection, agent);
     connection.admit(worker);
     worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
     connection

@@ -1,7 +1,7 @@
 //! The opening handshake of a WebSocket, whatever is spoken on it (RFC 6455 4.2).
 
 use hyper::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Version};
 use turted_core::wire::websocket::{accept_key, is_valid_key};
 
 use crate::transport::credentials;
@@ -15,12 +15,17 @@ pub(crate) fn upgrade_key<B>(request: &Request<B>) -> Option<&str> {
     upgrade_key_of(request, &[VERSION])
 }
 
+/// Whether a request asks for a version of the WebSocket protocol that we do not speak (RFC 6455 4.2.2).
+pub(super) fn asks_for_other_version<B>(request: &Request<B>) -> bool {
+    request.headers().get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != "13")
+}
+
 /// The same for any of these versions of the WebSocket protocol.
 fn upgrade_key_of<'a, B>(request: &'a Request<B>, versions: &[&str]) -> Option<&'a str> {
     let headers = request.headers();
     let version = headers.get(SEC_WEBSOCKET_VERSION).and_then(|version| version.to_str().ok());
     let asks = request.method() == Method::GET
-        && has_token(headers, UPGRADE.as_str(), "websocket")
+        && wants_upgrade(request)
         && has_token(headers, CONNECTION.as_str(), "upgrade")
         && version.is_some_and(|version| versions.contains(&version));
     let key = headers.get(SEC_WEBSOCKET_KEY)?.to_str().ok()?;
@@ -44,9 +49,9 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// Whether a request tries to become a WebSocket at all.
+/// Whether a request tries to become a WebSocket at all. In HTTP/1.0 that has no meaning (RFC 9110 7.8).
 pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
-    has_token(request.headers(), UPGRADE.as_str(), "websocket")
+    request.version() >= Version::HTTP_11 && has_token(request.headers(), UPGRADE.as_str(), "websocket")
 }
 
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {

@@ -6,6 +6,7 @@ use turted_core::close::Close;
 use turted_core::wire::websocket::{Message, encode_close};
 
 use super::reader::{Progress, Reader, Step};
+use crate::census::ConnectionId;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::socket::Socket;
@@ -33,7 +34,7 @@ pub(crate) fn run(
                 // Nobody is left to read a good-bye.
                 Progress::Ended => return connection.close(&worker, Close::TransportLost),
                 Progress::Violated(violation) => {
-                    tracing::debug!(key = ?connection.key, %violation, "websocket violation");
+                    tracing::debug!(connection = %ConnectionId::of(&worker, &connection), %violation, "websocket violation");
                     connection.close(&worker, Close::Violation(violation.close_code()));
                 }
             }

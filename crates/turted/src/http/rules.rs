@@ -1,0 +1,103 @@
+//! What HTTP/1 demands of every request, whatever it is for, beyond what hyper sees to.
+//!
+//! hyper answers 400 and closes before anybody else sees a request: to what is no HTTP, to a length that is none or
+//! two, and where `chunked` is not the last transfer coding (RFC 9112 6.3). Such an answer cannot be changed here.
+
+use hyper::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING};
+use hyper::http::uri::Authority;
+use hyper::{Request, StatusCode, Version};
+
+use super::{Answer, close_after, text};
+use crate::transport::websocket;
+
+/// Why a request is refused before it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Breach {
+    /// RFC 9112 3.2: a request of HTTP/1.1 has one, and no request has more.
+    #[error("a request has one Host header with a host and perhaps a port (RFC 9112 3.2)")]
+    Host,
+    /// RFC 9112 6.1: a coding besides chunked, which nobody here understands.
+    #[error("the only transfer coding understood is chunked, once (RFC 9112 6.1)")]
+    TransferCoding,
+}
+
+impl Breach {
+    /// The rule for metrics.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Self::Host => "http-host",
+            Self::TransferCoding => "http-transfer-coding",
+        }
+    }
+}
+
+impl From<Breach> for Answer {
+    fn from(breach: Breach) -> Self {
+        let status = match breach {
+            Breach::Host => StatusCode::BAD_REQUEST,
+            Breach::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+        };
+        let mut answer = text(status, breach.to_string());
+        // Where its body ends, nobody knows.
+        close_after(&mut answer);
+        answer
+    }
+}
+
+/// What a request of HTTP/1 breaks, if it does.
+pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
+    if !has_host(request) {
+        return Err(Breach::Host);
+    }
+    let codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let mut codings = codings.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if is_chunked(only) => Ok(()),
+        _ => Err(Breach::TransferCoding),
+    }
+}
+
+fn has_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // RFC 9112 3.2: HTTP/1.0 knows none.
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(host), None) => is_host(host.as_bytes()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether this is a host and perhaps a port. It may be empty (RFC 9110 7.2), where the target has no authority.
+fn is_host(host: &[u8]) -> bool {
+    host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
+}
+
+/// Whether a request asks for a WebSocket in another version than ours.
+pub(super) fn asks_for_other_version<B>(request: &Request<B>) -> bool {
+    let version = |headers: &HeaderMap| headers.get(SEC_WEBSOCKET_VERSION).cloned();
+    websocket::wants_upgrade(request) && version(request.headers()).is_none_or(|version| version != "13")
+}
+
+/// Tells a client that was refused which version there is (RFC 6455 4.2.2, 4.4).
+pub(super) fn tell_version(answer: &mut Answer) {
+    if answer.status().is_client_error() {
+        answer.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in ["a.example", "a.example:80", "127.0.0.1:7117", "[::1]:7117", "localhost", ""] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in ["a b", "user@a", "a/b", "a:b:c", "[::1", "a?b", "\u{e4}"] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Connections of HTTP between two requests: pools of backends and proxies keep them, and must not lose a request.
+
+use std::time::{Duration, Instant};
+
+use super::support::{Http, TestServer};
+
+const PUSH: &str = r#"{"event":"e","targets":{"broadcast":true}}"#;
+/// How far a busy machine may be late.
+const LATE: Duration = Duration::from_secs(4);
+
+fn push(http: &mut Http) -> u16 {
+    http.post("/push/", &[], PUSH).status
+}
+
+#[test]
+fn an_answer_tells_how_long_its_connection_is_kept() {
+    let server = TestServer::new();
+    let mut http = server.http();
+    for (target, status) in
+        [("/health", 200), ("/nothing", 404), ("/socket.io/?EIO=4&transport=polling", 200)]
+    {
+        let answer = http.get(target);
+        let told = (answer.header("connection"), answer.header("keep-alive"));
+        assert_eq!((answer.status, told), (status, (Some("keep-alive"), Some("timeout=75"))), "{target}");
+    }
+    let last = http.request("GET", "/health", &[("Connection", "close")], b"");
+    assert_eq!((last.header("connection"), last.header("keep-alive")), (Some("close"), None));
+    assert!(http.is_ended());
+}
+
+#[test]
+fn http_1_0_is_told_only_if_it_asks_for_another_request() {
+    let server = TestServer::new();
+    for (header, told) in [("Connection: keep-alive\r\n", Some("timeout=75")), ("", None)] {
+        let mut http = server.http();
+        http.send(format!("GET /health HTTP/1.0\r\n{header}\r\n"));
+        let answer = http.read().unwrap();
+        assert_eq!((answer.status, answer.header("keep-alive")), (200, told), "{}", answer.head);
+        assert_eq!(told.is_none(), answer.header("connection") != Some("keep-alive"), "{}", answer.head);
+    }
+}
+
+#[test]
+fn what_cannot_be_told_in_seconds_is_not_told() {
+    let server = TestServer::with(|config| config.limits.idle_wait = Duration::from_millis(900));
+    let answer = server.http().get("/health");
+    assert_eq!(answer.header("keep-alive"), None, "0 would mean: do not come again");
+}
+
+#[test]
+fn a_silent_new_connection_ends_although_idle_ones_are_kept() {
+    let server = TestServer::with(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let (mut silent, mut half, mut used) = (server.http(), server.http(), server.http());
+    half.send("GET /health HTTP/1.1\r\nHost: a");
+    assert_eq!(push(&mut used), 200);
+    let began = Instant::now();
+    assert!(silent.is_ended() && half.is_ended());
+    assert!((Duration::from_millis(250)..LATE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_eq!(push(&mut used), 200, "the one that was used is idle, not silent");
+}
+
+#[test]
+fn the_head_of_a_second_request_has_as_long_as_that_of_the_first() {
+    let server = TestServer::with(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let mut http = server.http();
+    assert_eq!(push(&mut http), 200);
+    http.send("GET /health HTTP/1.1\r\n");
+    let began = Instant::now();
+    assert!(http.is_ended(), "from its first byte on");
+    assert!((Duration::from_millis(250)..LATE).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_idle_connection_ends_after_its_time_and_a_second() {
+    let server = TestServer::with(|config| config.limits.idle_wait = Duration::from_millis(500));
+    let mut http = server.http();
+    assert_eq!(push(&mut http), 200);
+    let began = Instant::now();
+    assert!(http.is_ended());
+    let elapsed = began.elapsed();
+    assert!((Duration::from_millis(1_400)..LATE).contains(&elapsed), "{elapsed:?}");
+}
+
+/// A pool keeps connections as long as it was told, and sends the next push at the very end of that.
+#[test]
+fn no_push_is_lost_at_the_edge_of_the_time_that_was_told() {
+    const POOL: usize = 100;
+    let server = TestServer::with(|config| config.limits.idle_wait = Duration::from_secs(1));
+    let mut lost = 0;
+    for round in 0..4_u64 {
+        let mut pool: Vec<_> = (0..POOL).map(|_| server.http()).collect();
+        let mut idle_since = Vec::new();
+        for http in &mut pool {
+            let answer = http.post("/push/", &[], PUSH);
+            assert_eq!(answer.header("keep-alive"), Some("timeout=1"));
+            idle_since.push(Instant::now());
+        }
+        for (http, since) in pool.iter_mut().zip(idle_since) {
+            // From 30 ms before to 15 ms behind the edge.
+            let edge = since + Duration::from_millis(970 + 15 * round);
+            while let Some(left) = edge.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            {
+                std::thread::park_timeout(left);
+            }
+            http.send_request("POST", "/push/", &[], PUSH.as_bytes());
+            lost += usize::from(http.read().is_none_or(|answer| answer.status != 200));
+        }
+    }
+    assert_eq!(lost, 0, "of 400");
+}
