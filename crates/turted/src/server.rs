@@ -127,12 +127,8 @@ impl Server {
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
         let (mail_senders, mails): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let log = LogLimits {
-            dispatches: config.recovery.log_dispatches,
-            bytes: config.recovery.log_bytes,
-            age: config.recovery.max_age,
-        };
         let backlogs = Backlogs::new(backlog_limit(&config));
+        let log = log_limits(&config);
         let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
         let (room, secrets) = (Room::of(&config.limits, descriptors::limit()), Secrets::new(&config));
@@ -375,6 +371,15 @@ impl Node {
         };
         let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
         thread.map_err(ServerError::Start)
+    }
+}
+
+/// How much of the recent past is kept.
+fn log_limits(config: &Config) -> LogLimits {
+    LogLimits {
+        dispatches: config.recovery.log_dispatches,
+        bytes: config.recovery.log_bytes,
+        age: config.recovery.max_age,
     }
 }
 
