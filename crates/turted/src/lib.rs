@@ -60,7 +60,6 @@ mod systemd;
 mod tidy;
 mod timers;
 pub mod tls;
-mod told;
 mod transport;
 mod turns;
 mod wire;

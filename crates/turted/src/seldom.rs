@@ -1,6 +1,6 @@
 //! Log lines that strangers can cause: told at once, then not again for a while.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use turted_core::limits::LOG_PAUSE;
@@ -14,22 +14,34 @@ struct Told {
     at: Option<Instant>,
     /// How many were not told since.
     kept: u64,
+    /// Whether it was told and not yet said to be over.
+    is_open: bool,
 }
 
 impl Seldom {
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Told { at: None, kept: 0 }))
+        Self(Mutex::new(Told { at: None, kept: 0, is_open: false }))
     }
 
     /// Whether to tell it now, and how many were not told since it was told last; `None` keeps this one too.
     pub(crate) fn tell(&self, now: Instant) -> Option<u64> {
-        let told = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = &mut *self.told();
         if told.at.is_some_and(|at| now.saturating_duration_since(at) < LOG_PAUSE) {
             told.kept = told.kept.saturating_add(1);
             return None;
         }
-        told.at = Some(now);
+        (told.at, told.is_open) = (Some(now), true);
         Some(std::mem::take(&mut told.kept))
+    }
+
+    /// The reason for the line is gone: how many were not told since it was told last, if it is not yet said to be over.
+    pub(crate) fn is_over(&self) -> Option<u64> {
+        let told = &mut *self.told();
+        std::mem::take(&mut told.is_open).then_some(told.kept)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,5 +68,17 @@ mod tests {
         assert_eq!([seldom.tell(now), seldom.tell(now + LOG_PAUSE / 2)], [None, None]);
         assert_eq!(seldom.tell(now + LOG_PAUSE), Some(2));
         assert_eq!(seldom.tell(now + LOG_PAUSE * 2), Some(0));
+    }
+    #[test]
+    fn the_end_of_what_was_told_is_told_once() {
+        let (seldom, now) = (Seldom::new(), Instant::now());
+        assert_eq!(seldom.is_over(), None, "nothing was told");
+        assert_eq!(seldom.tell(now), Some(0));
+        assert_eq!(seldom.tell(now), None);
+        assert_eq!(seldom.is_over(), Some(1));
+        assert_eq!(seldom.is_over(), None, "once");
+        assert_eq!(seldom.tell(now + LOG_PAUSE / 2), None);
+        assert_eq!(seldom.is_over(), None, "what is not told does not end either");
+        assert_eq!(seldom.tell(now + LOG_PAUSE), Some(2));
     }
 }

@@ -34,8 +34,7 @@ use crate::attempts::{AttemptLimits, Attempts, Counted};
 use crate::census::ConnectionId;
 use crate::config::{ClientAuth, Config};
 use crate::journal;
-use crate::seldom::warn_seldom;
-use crate::told::Told;
+use crate::seldom::{Seldom, warn_seldom};
 use crate::worker::Worker;
 use http::HttpAuthenticator;
 
@@ -174,7 +173,7 @@ pub(crate) struct Gate {
     places: Semaphore,
     wrong: Attempts,
     /// That somebody who was asked gave no verdict.
-    failure: Told,
+    failure: Seldom,
 }
 
 impl fmt::Debug for Gate {
@@ -204,7 +203,7 @@ impl Gate {
             timeout: auth.timeout,
             places: Semaphore::new(auth.concurrency.min(Semaphore::MAX_PERMITS)),
             wrong: Attempts::new(AttemptLimits::of(config, limits.wrong_idents)),
-            failure: Told::default(),
+            failure: Seldom::new(),
         }
     }
 
@@ -340,10 +339,10 @@ impl Gate {
             return Err(IdentRefusal::Unavailable);
         };
         if answer != Err(IdentRefusal::Unavailable)
-            && let Some(failures) = self.failure.is_over()
+            && let Some(untold) = self.failure.is_over()
         {
             let asked = self.verifier.describe();
-            tracing::warn!(asked, failures, "an IDENT has a verdict again");
+            tracing::warn!(asked, untold, "an IDENT has a verdict again");
         }
         answer
     }
@@ -351,9 +350,9 @@ impl Gate {
     /// Tells the operator, now and then.
     fn note_failure(&self, failure: &dyn fmt::Display) {
         let asked = self.verifier.describe();
-        match self.failure.again(Instant::now()) {
-            Some(since_last) => tracing::warn!(
-                asked, %failure, since_last,
+        match self.failure.tell(Instant::now()) {
+            Some(untold) => tracing::warn!(
+                asked, %failure, untold,
                 "no verdict about an IDENT: its client is told to try again, and it is counted for nobody"
             ),
             None => tracing::debug!(asked, %failure, "no verdict about an IDENT"),
