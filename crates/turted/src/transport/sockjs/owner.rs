@@ -204,7 +204,9 @@ fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
             answer(taker, Ok(encode_close(OCCUPIED.0, OCCUPIED.1).into()));
         }
         Found::Open(connection) => {
-            attach(worker, &connection, transport, |receiving| receiving.take(taker, &worker.ledger));
+            attach(worker, &connection, transport, |receiving| {
+                receiving.take(taker, transport, &worker.ledger)
+            });
         }
     }
 }

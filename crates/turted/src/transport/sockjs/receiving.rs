@@ -158,9 +158,9 @@ impl Receiving {
         }
     }
 
-    /// A request wants the next frame. Nobody else may be receiving.
-    pub(super) fn take(&mut self, taker: Taker, ledger: &Rc<Ledger>) -> Sent {
-        self.attach(Receiver::Taker(taker), Carrier::Polling);
+    /// A request wants the next frame, or a response of HTTP/2 does. Nobody else may be receiving.
+    pub(super) fn take(&mut self, taker: Taker, transport: Transport, ledger: &Rc<Ledger>) -> Sent {
+        self.attach(Receiver::Taker(taker), carrier(transport));
         self.deliver(ledger)
     }
 

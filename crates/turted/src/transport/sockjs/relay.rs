@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use turted_core::wire::sockjs::{Callback, Transport};
+use turted_core::wire::sockjs::Transport;
 
 use super::owner::{self, Letter, Place, Wish};
 use super::request::Refusal;
@@ -38,10 +38,9 @@ pub(super) async fn run(
     body.send(&[Frame::chunk(&prelude, 0)]);
     let mut left = place.mount.options.response_bytes;
     while left > 0 {
-        // Polling shares its frames with most; what the response wants is made of them here.
         let frame = tokio::select! {
             _ = queue.ended() => return,
-            frame = take(worker, place, Transport::XhrPolling) => frame,
+            frame = take(worker, place, transport) => frame,
         };
         let taken = match frame {
             Ok(taken) => taken,
@@ -52,10 +51,11 @@ pub(super) async fn run(
                 break;
             }
         };
-        let frame = taken.frame();
-        let data = transport.frame(&Callback::NONE, &frame);
-        left = if frame.starts_with('c') { 0 } else { left.saturating_sub(data.len()) };
-        body.send(&[Frame::chunk(&data, 0)]);
+        // Shared with other sessions: a client that does not read them must not cost a copy.
+        let frames = taken.framed(transport);
+        let bytes = frames.iter().map(|frame| frame.data().len()).sum();
+        left = if taken.is_last() { 0 } else { left.saturating_sub(bytes) };
+        body.send(&frames);
         if !is_drained(worker, &body).await {
             return body.abort();
         }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
-use turted_core::wire::sockjs::{Callback, HEARTBEAT, Transport, unframe};
+use turted_core::wire::sockjs::{Callback, HEARTBEAT, Transport};
 
+use super::taken::reframe;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::outlet::{Flushed, Form, Ledger, Sent, Stream, Waiting};
@@ -129,7 +130,7 @@ impl Response {
         let frames = if frames.iter().all(fits) {
             Cow::Borrowed(frames)
         } else {
-            Cow::Owned(frames.iter().map(|frame| self.reframe(frame)).collect())
+            Cow::Owned(frames.iter().map(|frame| reframe(self.transport, frame)).collect())
         };
         let bytes: usize = frames.iter().map(|frame| frame.data().len()).sum();
         self.left = self.left.saturating_sub(bytes);
@@ -140,12 +141,6 @@ impl Response {
             return if matches!(ended, Sent::Yes | Sent::Kept) { sent } else { ended };
         }
         sent
-    }
-
-    /// A frame that came while the session received by another transport.
-    fn reframe(&self, frame: &Frame) -> Frame {
-        let own = unframe(frame.message()).expect("frames are made by a transport that streams");
-        Frame::chunk(&self.transport.frame(&Callback::NONE, &own), frame.sequence())
     }
 
     /// Shows that the session is alive, unless the client has enough to read.

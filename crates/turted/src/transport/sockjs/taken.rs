@@ -47,6 +47,19 @@ impl Taken {
         }
     }
 
+    /// Frames as `transport` streams them: shared, unless they came while the session received by another.
+    pub(super) fn framed(&self, transport: Transport) -> Vec<Frame> {
+        match &self.content {
+            Content::Text(frame) => vec![Frame::chunk(&transport.frame(&Callback::NONE, frame), 0)],
+            Content::Messages(frames) => frames.iter().map(|frame| reframe(transport, frame)).collect(),
+        }
+    }
+
+    /// Whether it is the last one of its session.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(&self.content, Content::Text(frame) if frame.starts_with('c'))
+    }
+
     /// The answer to a request of `transport` that takes it.
     pub(super) fn into_answer(
         self,
@@ -74,6 +87,15 @@ impl Taken {
         let Self { _answer, .. } = self;
         Bytes::from_owner(Held { bytes: answer, _held: _answer })
     }
+}
+
+/// A frame as `transport` streams it. It may have come while the session received by another one.
+pub(super) fn reframe(transport: Transport, frame: &Frame) -> Frame {
+    if transport.has_framed(frame.data()) {
+        return frame.clone();
+    }
+    let own = unframe(frame.message()).expect("frames are made by a transport that streams");
+    Frame::chunk(&transport.frame(&Callback::NONE, &own), frame.sequence())
 }
 
 /// One frame with the messages of several.
@@ -104,6 +126,25 @@ mod tests {
             assert_eq!(answer(XhrPolling, framing, &["a", "b"]), "a[\"a\",\"b\"]\n", "{framing:?}");
             assert_eq!(answer(JsonpPolling, framing, &["a"]), "/**/f(\"a[\\\"a\\\"]\");\r\n", "{framing:?}");
         }
+    }
+
+    #[test]
+    fn a_response_of_http_2_shares_the_frames_of_its_session() {
+        let transports = [
+            (Transport::XhrStreaming, Framing::SockJsXhr),
+            (Transport::EventSource, Framing::SockJsEventSource),
+            (Transport::HtmlFile, Framing::SockJsHtmlFile),
+        ];
+        for (transport, own) in transports {
+            for (_, framing) in transports {
+                let frame = framing.wrap("a%\"", 0);
+                let framed = Taken::messages(vec![frame.clone()], None).framed(transport);
+                assert_eq!(framed[0].message(), own.wrap("a%\"", 0).message());
+                assert_eq!(framed[0].data().as_ptr() == frame.data().as_ptr(), framing == own);
+            }
+        }
+        let close = Taken::from("c[3000,\"Go away!\"]".to_owned());
+        assert!(close.is_last() && close.framed(Transport::XhrStreaming)[0].message().ends_with("]\n"));
     }
 
     #[test]
