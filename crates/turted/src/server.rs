@@ -37,6 +37,7 @@ use crate::metrics::WorkerMetrics;
 use crate::places::{Counted, PlaceLimits, Places};
 use crate::push::gate::PushGate;
 use crate::recovery::{Recovery, RecoveryLimits};
+use crate::relief::Longest;
 use crate::secrets::Secrets;
 use crate::service::Routes;
 use crate::shared::{Life, Permits, Shared};
@@ -145,6 +146,7 @@ impl Server {
                 age: config.recovery.max_age,
             }),
             backlogs: Arc::clone(&backlogs),
+            longest: Longest::new(listeners.len()),
             push: PushGate::new(&config, secrets.push.clone()),
             secrets,
             sockjs: match routes {

@@ -14,6 +14,7 @@ use crate::metrics::WorkerMetrics;
 use crate::places::Places;
 use crate::push::gate::PushGate;
 use crate::recovery::Recovery;
+use crate::relief::Longest;
 use crate::secrets::Secrets;
 use crate::service::Routes;
 use crate::tls::Certificates;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) recovery: Recovery,
     /// All that waits for clients.
     pub(crate) backlogs: Arc<Backlogs>,
+    /// Since when something waits for connections of each worker.
+    pub(crate) longest: Longest,
     pub(crate) push: PushGate,
     pub(crate) secrets: Secrets,
     pub(crate) sockjs: Mounts,
