@@ -1,7 +1,7 @@
 //! The load generator: real clients, real pushes, and what a server makes of them.
 //!
-//! Threads of their own hold the connections ([`fleet`]); this one opens them step by step,
-//! pushes ([`pusher`]) and looks at the server's process ([`process`]). They share a [`board`].
+//! Threads of their own hold the connections (`fleet`); this one opens them step by step,
+//! pushes (`pusher`) and looks at the server's process (`process`). They share a `board`.
 
 mod board;
 mod client;

@@ -1,5 +1,5 @@
 //! Log lines on standard error: text for people or JSON for machines. They are written by a thread of
-//! their own, see [`queue`].
+//! their own, see `queue`.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
