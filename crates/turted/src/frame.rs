@@ -26,6 +26,16 @@ struct Data {
     sequence: u64,
     /// Set when it waits for a client for the first time.
     counted: OnceLock<Counted>,
+    /// Set when a client reads it in a script for the first time.
+    script: OnceLock<Box<Script>>,
+}
+
+/// The message of a frame as it stands in scripts. It counts among what waits: only a client that reads its
+/// answer by and by lets go of it.
+#[derive(Debug)]
+struct Script {
+    text: String,
+    _counted: Counted,
 }
 
 /// What a frame takes in memory beside its bytes: its fields, counters and two allocations.
@@ -56,11 +66,21 @@ impl AsRef<[u8]> for Message {
     }
 }
 
+/// The message of a frame as it stands in scripts, as part of an answer that shares it.
+struct ScriptMessage(Frame);
+
+impl AsRef<[u8]> for ScriptMessage {
+    fn as_ref(&self) -> &[u8] {
+        self.0.0.script.get().map_or(b"", |script| script.text.as_bytes())
+    }
+}
+
 impl Frame {
     fn new(bytes: Vec<u8>, header_bytes: usize) -> Self {
         let header_bytes = u8::try_from(header_bytes).expect("a header has at most twenty bytes");
-        let counted = OnceLock::new();
-        let data = Data { bytes, header_bytes, trailer_bytes: 0, is_binary: false, sequence: 0, counted };
+        let (counted, script) = (OnceLock::new(), OnceLock::new());
+        let data =
+            Data { bytes, header_bytes, trailer_bytes: 0, is_binary: false, sequence: 0, counted, script };
         Self(Arc::new(data))
     }
 
@@ -142,6 +162,17 @@ impl Frame {
     /// The bytes of the message alone, shared with everybody who holds the frame.
     pub(crate) fn shared_data(&self) -> Bytes {
         Bytes::from_owner(Message(self.clone()))
+    }
+
+    /// The message as it stands in scripts, shared with everybody who holds the frame. It is made by `escape` for
+    /// the first who wants it: all scripts have it alike.
+    pub(crate) fn shared_script(&self, backlogs: &Arc<Backlogs>, escape: impl FnOnce() -> String) -> Bytes {
+        self.0.script.get_or_init(|| {
+            let text = escape();
+            let counted = backlogs.count(text.capacity());
+            Box::new(Script { text, _counted: counted })
+        });
+        Bytes::from_owner(ScriptMessage(self.clone()))
     }
 
     /// Whether the message is binary.

@@ -20,7 +20,6 @@ pub(crate) struct Body {
 
 impl Body {
     /// A body of these parts, one behind the other.
-    #[allow(dead_code, reason = "answers to polls are about to consist of parts")]
     pub(crate) fn of_parts(parts: Vec<Bytes>) -> Self {
         let mut rest = VecDeque::from(parts);
         rest.retain(|part| !part.is_empty());

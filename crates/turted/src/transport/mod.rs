@@ -2,6 +2,7 @@
 
 pub(crate) mod assets;
 mod credentials;
+mod parts;
 pub(crate) mod query;
 
 pub(crate) mod socketio;

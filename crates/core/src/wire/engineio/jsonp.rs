@@ -9,13 +9,35 @@ use crate::wire::{form, json};
 /// (engine.io 3.6.2, `polling-jsonp.js`, `doWrite`).
 #[must_use]
 pub fn encode_jsonp(index: u32, payload: &str) -> String {
-    let mut script = format!("___eio[{index}](");
-    json::push_string(&mut script, payload);
-    script.push_str(");");
-    if script.contains(['\u{2028}', '\u{2029}']) {
-        script = script.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+    [&before_script(index), &*escape_for_script(payload), AFTER_SCRIPT].concat()
+}
+
+/// What stands in a script before the payload.
+#[must_use]
+pub fn before_script(index: u32) -> String {
+    format!("___eio[{index}](\"")
+}
+
+/// What stands in a script behind the payload.
+pub const AFTER_SCRIPT: &str = "\");";
+
+/// A part of a payload as it stands in a script, between quotation marks. The parts of a payload can be
+/// escaped one by one.
+///
+/// ```
+/// use turted_core::wire::engineio::escape_for_script;
+/// assert_eq!(escape_for_script("42[\"\u{2028}\"]"), r#"42[\"\u2028\"]"#);
+/// ```
+#[must_use]
+pub fn escape_for_script(part: &str) -> String {
+    let mut string = String::new();
+    json::push_string(&mut string, part);
+    string.pop();
+    string.remove(0);
+    if string.contains(['\u{2028}', '\u{2029}']) {
+        string = string.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     }
-    script
+    string
 }
 
 /// The payload in the body of a JSONP POST: the form field `d`.

@@ -11,7 +11,7 @@ mod v3;
 mod v4;
 
 pub use handshake::{Handshake, Upgrades};
-pub use jsonp::{decode_jsonp_form, encode_jsonp};
+pub use jsonp::{AFTER_SCRIPT, before_script, decode_jsonp_form, encode_jsonp, escape_for_script};
 pub use packet::{Packet, PacketType, encode_binary};
 pub use payload::{PayloadEncoder, before_packet, decode_payload, escape_non_ascii};
 pub use v3::{

@@ -34,7 +34,6 @@ pub fn encode_messages<'a>(messages: impl IntoIterator<Item = &'a str>) -> Strin
 /// at once. Frames of other kinds are left out.
 #[must_use]
 pub fn merge_messages<'a>(frames: impl IntoIterator<Item = &'a str>) -> String {
-    let messages = |frame: &'a str| frame.strip_prefix("a[")?.strip_suffix(']');
     let mut merged = String::from("a[");
     for list in frames.into_iter().filter_map(messages).filter(|list| !list.is_empty()) {
         if merged.len() > "a[".len() {
@@ -44,6 +43,12 @@ pub fn merge_messages<'a>(frames: impl IntoIterator<Item = &'a str>) -> String {
     }
     merged.push(']');
     merged
+}
+
+/// The messages of a frame, as they stand in it.
+#[must_use]
+pub fn messages(frame: &str) -> Option<&str> {
+    frame.strip_prefix("a[")?.strip_suffix(']')
 }
 
 /// The frame that ends a session.

@@ -13,8 +13,8 @@ mod route;
 mod tests;
 mod transport;
 
-pub use frame::{HEARTBEAT, OPEN, encode_close, encode_messages, merge_messages};
+pub use frame::{HEARTBEAT, OPEN, encode_close, encode_messages, merge_messages, messages};
 pub use page::{GREETING, IframePage, Info};
 pub use receive::{BodyKind, Malformed, MessageLimits, decode_body, decode_websocket};
 pub use route::{Route, Sender};
-pub use transport::{Callback, CallbackRefusal, Transport, unframe};
+pub use transport::{Callback, CallbackRefusal, Transport, escape_for_script, unframe};

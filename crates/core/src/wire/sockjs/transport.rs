@@ -117,6 +117,16 @@ impl Transport {
         }
     }
 
+    /// What stands before and behind the messages in an answer of a transport that polls: with them and commas
+    /// between them it is what [`frame`](Self::frame) makes of all of them together.
+    #[must_use]
+    pub fn around_messages(self, callback: &Callback) -> (String, &'static str) {
+        match self {
+            Self::JsonpPolling => (format!("/**/{}(\"a[", callback.0), "]\");\r\n"),
+            _ => ("a[".to_owned(), "]\n"),
+        }
+    }
+
     /// Whether [`frame`](Self::frame) of this transport made `sent`, by how it begins: frames begin
     /// with one of four letters.
     #[must_use]
@@ -175,6 +185,16 @@ fn unescape_of_eventsource(escaped: &str) -> Cow<'_, str> {
     // The percent sign last: what it escaped must not be taken for an escape.
     let unescaped = escaped.replace("%0D", "\r").replace("%0A", "\n").replace("%00", "\0");
     Cow::Owned(unescaped.replace("%25", "%"))
+}
+
+/// A part of a frame as it stands in a script, between quotation marks.
+#[must_use]
+pub fn escape_for_script(part: &str) -> String {
+    let mut string = String::new();
+    push_script_string(&mut string, part);
+    string.pop();
+    string.remove(0);
+    string
 }
 
 fn script(start: &str, frame: &str, end: &str) -> String {

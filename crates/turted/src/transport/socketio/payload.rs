@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use turted_core::wire::engineio::{
-    Packet, PayloadEncoder, Version, before_packet, before_text_in_bytes, encode_binary_payload,
-    encode_jsonp, escape_non_ascii,
+    AFTER_SCRIPT, Packet, PayloadEncoder, Version, before_packet, before_script, before_text_in_bytes,
+    encode_binary_payload, encode_jsonp, escape_for_script, escape_non_ascii,
 };
 
 use crate::backlogs::{Backlogs, Held};
 use crate::frame::Frame;
+use crate::transport::parts::{Parts, SHARED_BYTES_MIN};
 
 /// Bytes of a packet from which a client that reads bytes gets bytes, also if it is ASCII: pages with
 /// engine.io-client 1 make a string of a text answer with one argument for each byte, and engines take 64
 /// thousand of them.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
-
-/// Bytes from which a packet is shared with other answers instead of copied: a part of its own takes
-/// about 100.
-const SHARED_BYTES_MIN: usize = 4 * 1024;
 
 /// How a client reads the answers to its polling requests. Its handshake says so for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +55,12 @@ pub(crate) struct PollingBody {
 }
 
 impl PollingBody {
+    fn of(parts: Vec<Bytes>) -> Self {
+        Self { parts, is_binary: false }
+    }
+
     fn text(bytes: impl Into<Bytes>) -> Self {
-        Self { parts: vec![bytes.into()], is_binary: false }
+        Self::of(vec![bytes.into()])
     }
 
     /// Keeps something for as long as the last part has not been taken.
@@ -79,7 +80,10 @@ impl PollingFormat {
         match self.reader {
             PollingReader::TextOrBytes if self.needs_bytes(frames) => share_bytes(frames, backlogs),
             PollingReader::Text | PollingReader::TextOrBytes => self.share(frames, backlogs),
-            PollingReader::Script(_) => self.encode_script(frames.iter().map(Frame::message), backlogs),
+            PollingReader::Script(index) if self.content == Content::Json => {
+                self.share_script(index, frames, backlogs)
+            }
+            PollingReader::Script(_) => self.encode_text(frames.iter().map(Frame::message)),
         }
     }
 
@@ -110,9 +114,11 @@ impl PollingFormat {
         self.may_be_old() && frames.iter().any(is_hard)
     }
 
-    /// A packet as text that every client of this format reads alike.
+    /// A packet as text that every client of this format reads alike. Scripts have it alike in both versions, so
+    /// that they can share it.
     fn readable(self, packet: &str) -> Cow<'_, str> {
-        if self.may_be_old() { escape_non_ascii(packet) } else { Cow::Borrowed(packet) }
+        let is_script = matches!(self.reader, PollingReader::Script(_)) && self.content == Content::Json;
+        if is_script || self.may_be_old() { escape_non_ascii(packet) } else { Cow::Borrowed(packet) }
     }
 
     /// A body of parts: large packets are shared, small ones and those that have to be escaped are copied.
@@ -126,18 +132,26 @@ impl PollingFormat {
                 Cow::Owned(packet) => parts.copy(packet.as_bytes()),
             }
         }
-        parts.into_body(backlogs)
+        PollingBody::of(parts.finish(backlogs))
     }
 
-    /// A body that is a script, escaped for its client alone: it counts until it is taken.
-    fn encode_script<'a>(
-        self,
-        packets: impl Iterator<Item = &'a str>,
-        backlogs: &Arc<Backlogs>,
-    ) -> PollingBody {
-        let body = self.encode_text(packets);
-        let bytes = body.parts.iter().map(Bytes::len).sum();
-        body.holding(backlogs.count(bytes))
+    /// A body that is a script: large packets are shared with other scripts.
+    fn share_script(self, callback: u32, frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
+        let mut parts = Parts::default();
+        parts.copy(before_script(callback).as_bytes());
+        for (index, frame) in frames.iter().enumerate() {
+            let packet = self.readable(frame.message());
+            let before = before_packet(self.version, &packet, index == 0);
+            parts.copy(escape_for_script(&before).as_bytes());
+            let escape = || escape_for_script(&packet);
+            if packet.len() < SHARED_BYTES_MIN {
+                parts.copy(escape().as_bytes());
+            } else {
+                parts.push(frame.shared_script(backlogs, escape));
+            }
+        }
+        parts.copy(AFTER_SCRIPT.as_bytes());
+        PollingBody::of(parts.finish(backlogs))
     }
 
     fn payload<'a>(self, packets: impl Iterator<Item = &'a str>) -> String {
@@ -165,43 +179,7 @@ fn share_bytes(frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
         parts.copy(&before_text_in_bytes(frame.data().len()));
         parts.share(frame);
     }
-    PollingBody { is_binary: true, ..parts.into_body(backlogs) }
-}
-
-/// The parts of a body that is being put together.
-#[derive(Default)]
-struct Parts {
-    parts: Vec<Bytes>,
-    copied: Vec<u8>,
-    /// Bytes that are this answer's alone.
-    own_bytes: usize,
-}
-
-impl Parts {
-    fn copy(&mut self, bytes: &[u8]) {
-        self.own_bytes += bytes.len();
-        self.copied.extend_from_slice(bytes);
-    }
-
-    /// Adds what is in a frame, shared if that is worth a part.
-    fn share(&mut self, frame: &Frame) {
-        if frame.data().len() < SHARED_BYTES_MIN {
-            return self.copy(frame.data());
-        }
-        self.parts.push(std::mem::take(&mut self.copied).into());
-        self.parts.push(frame.shared_data());
-    }
-
-    /// The body. What was copied into it counts until it is taken, unless it is little.
-    fn into_body(mut self, backlogs: &Arc<Backlogs>) -> PollingBody {
-        self.parts.push(self.copied.into());
-        self.parts.retain(|part| !part.is_empty());
-        let body = PollingBody { parts: self.parts, is_binary: false };
-        match self.own_bytes {
-            0..SHARED_BYTES_MIN => body,
-            own_bytes => body.holding(backlogs.count(own_bytes)),
-        }
-    }
+    PollingBody { is_binary: true, parts: parts.finish(backlogs) }
 }
 
 fn packet(version: Version, frame: &Frame) -> Packet<'_> {
@@ -310,12 +288,22 @@ mod tests {
     }
 
     #[test]
-    fn a_script_counts_until_it_is_taken() {
+    fn scripts_share_what_is_escaped_for_them_and_it_counts_once() {
         let backlogs = Backlogs::new(usize::MAX);
-        let format = format(Version::V4, PollingReader::Script(1));
-        let body = format.encode(&[Frame::text("4hi", 0)], &backlogs);
-        assert_eq!(backlogs.bytes(), body.parts.concat().len());
-        drop(body);
+        let large = format!("42[\"{}ö\u{2028}\"]", "x\\\"".repeat(SHARED_BYTES_MIN));
+        let packets = ["42[\"a\"]", &large, "42[\"ö\"]"];
+        let frames = packets.map(|packet| Frame::text(packet, 0));
+        let bodies = [Version::V3, Version::V4].map(|version| {
+            let format = format(version, PollingReader::Script(7));
+            let body = format.encode(&frames, &backlogs);
+            let expected = encode_jsonp(7, &format.payload(packets.into_iter()));
+            assert_eq!(String::from_utf8(body.parts.concat()).unwrap(), expected, "{version:?}");
+            body
+        });
+        let largest = |body: &PollingBody| body.parts.iter().max_by_key(|part| part.len()).cloned().unwrap();
+        assert_eq!(largest(&bodies[0]).as_ptr(), largest(&bodies[1]).as_ptr());
+        assert!((1..2 * largest(&bodies[0]).len()).contains(&backlogs.bytes()));
+        drop((bodies, frames));
         assert_eq!(backlogs.bytes(), 0);
     }
 }

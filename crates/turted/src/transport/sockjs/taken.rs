@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use turted_core::wire::sockjs::{Callback, Transport, merge_messages, unframe};
+use turted_core::wire::sockjs::{Callback, Transport, escape_for_script, merge_messages, messages, unframe};
 
 use crate::backlogs::{Backlogs, Held};
 use crate::frame::Frame;
+use crate::http::Body;
 use crate::outlet::OnItsWay;
+use crate::transport::parts::{Parts, SHARED_BYTES_MIN};
 
 /// One frame for a client.
 #[derive(Debug)]
@@ -65,28 +67,47 @@ impl Taken {
         self,
         (transport, callback): (Transport, &Callback),
         backlogs: &Arc<Backlogs>,
-    ) -> Bytes {
-        match &self.content {
-            // A stream writes a frame as an answer to `xhr` does: it can be shared.
-            Content::Messages(frames) if transport == Transport::XhrPolling && frames.len() == 1 => {
-                let shared = frames[0].shared_data();
-                let is_as_is = Transport::XhrStreaming.has_framed(&shared);
-                if is_as_is {
-                    return Bytes::from_owner(Held { bytes: shared, _held: self });
-                }
-                self.copy((transport, callback), backlogs)
+    ) -> Body {
+        let Self { content, _answer } = self;
+        let mut parts = match content {
+            Content::Text(frame) => return transport.frame(callback, &frame).into(),
+            Content::Messages(frames) => answer(&frames, (transport, callback), backlogs),
+        };
+        let last = parts.pop().unwrap_or_default();
+        parts.push(Bytes::from_owner(Held { bytes: last, _held: _answer }));
+        Body::of_parts(parts)
+    }
+}
+
+/// The messages of these frames in one answer. Other answers share large ones.
+fn answer(
+    frames: &[Frame],
+    (transport, callback): (Transport, &Callback),
+    backlogs: &Arc<Backlogs>,
+) -> Vec<Bytes> {
+    let (before, behind) = transport.around_messages(callback);
+    let mut parts = Parts::default();
+    parts.copy(before.as_bytes());
+    let mut is_first = true;
+    for frame in frames {
+        let own = unframe(frame.message());
+        let Some(list) = own.as_deref().and_then(messages).filter(|list| !list.is_empty()) else { continue };
+        if !std::mem::take(&mut is_first) {
+            parts.copy(b",");
+        }
+        let is_script = transport == Transport::JsonpPolling;
+        match list.len() {
+            0..SHARED_BYTES_MIN if is_script => parts.copy(escape_for_script(list).as_bytes()),
+            _ if is_script => parts.push(frame.shared_script(backlogs, || escape_for_script(list))),
+            // A stream of `xhr_streaming` writes a frame as an answer does: `a[`, the messages, `]` and a newline.
+            SHARED_BYTES_MIN.. if Transport::XhrStreaming.has_framed(frame.data()) => {
+                parts.push(frame.shared_data().slice(2..2 + list.len()));
             }
-            Content::Messages(_) => self.copy((transport, callback), backlogs),
-            Content::Text(frame) => transport.frame(callback, frame).into(),
+            _ => parts.copy(list.as_bytes()),
         }
     }
-
-    /// An answer for this client alone: it counts until it is taken.
-    fn copy(self, (transport, callback): (Transport, &Callback), backlogs: &Arc<Backlogs>) -> Bytes {
-        let answer = backlogs.count_answer(transport.frame(callback, &self.frame()).into_bytes());
-        let Self { _answer, .. } = self;
-        Bytes::from_owner(Held { bytes: answer, _held: _answer })
-    }
+    parts.copy(behind.as_bytes());
+    parts.finish(backlogs)
 }
 
 /// A frame as `transport` streams it. It may have come while the session received by another one.
@@ -114,8 +135,15 @@ mod tests {
         let frames = messages.iter().map(|message| framing.wrap(message, 0)).collect();
         let callback = transport.callback(Some("f")).unwrap();
         let taken = Taken::messages(frames, None);
-        let answer = taken.into_answer((transport, &callback), &Backlogs::new(usize::MAX));
-        String::from_utf8(answer.to_vec()).unwrap()
+        text(taken.into_answer((transport, &callback), &Backlogs::new(usize::MAX)))
+    }
+
+    fn text(mut answer: Body) -> String {
+        String::from_utf8(parts(&mut answer).concat()).unwrap()
+    }
+
+    fn parts(answer: &mut Body) -> Vec<Bytes> {
+        std::iter::from_fn(|| answer.take_part()).collect()
     }
 
     #[test]
@@ -125,6 +153,28 @@ mod tests {
             assert_eq!(answer(XhrPolling, framing, &["a%"]), "a[\"a%\"]\n", "{framing:?}");
             assert_eq!(answer(XhrPolling, framing, &["a", "b"]), "a[\"a\",\"b\"]\n", "{framing:?}");
             assert_eq!(answer(JsonpPolling, framing, &["a"]), "/**/f(\"a[\\\"a\\\"]\");\r\n", "{framing:?}");
+        }
+    }
+
+    #[test]
+    fn answers_share_large_messages_also_in_scripts_and_look_like_one_frame_of_all() {
+        let (backlogs, callback) =
+            (Backlogs::new(usize::MAX), Transport::JsonpPolling.callback(Some("f")).unwrap());
+        let large = "</script>\u{2028}\"%é".repeat(SHARED_BYTES_MIN);
+        for framing in [Framing::SockJsXhr, Framing::SockJsEventSource, Framing::SockJsHtmlFile] {
+            let frames = ["a", &large, "b"].map(|message| framing.wrap(message, 0)).to_vec();
+            for transport in [Transport::XhrPolling, Transport::JsonpPolling] {
+                let take = || {
+                    let taken = Taken::messages(frames.clone(), None);
+                    parts(&mut taken.into_answer((transport, &callback), &backlogs))
+                };
+                let (first, second) = (take(), take());
+                let expected = transport.frame(&callback, &merge(&frames));
+                assert_eq!(String::from_utf8(first.concat()).unwrap(), expected, "{framing:?} {transport:?}");
+                let is_shared = first.len() > 1 && first[1].as_ptr() == second[1].as_ptr();
+                let can_be = transport == Transport::JsonpPolling || framing == Framing::SockJsXhr;
+                assert_eq!(is_shared, can_be, "{framing:?} {transport:?}");
+            }
         }
     }
 
@@ -152,7 +202,7 @@ mod tests {
         let backlogs = Backlogs::new(usize::MAX);
         let (mut last, callback) = (LastAnswer::default(), Callback::NONE);
         for count in [1, 2] {
-            let frames = vec![Framing::SockJsXhr.wrap("x", 0); count];
+            let frames = vec![Framing::SockJsXhr.wrap(&"x".repeat(SHARED_BYTES_MIN), 0); count];
             frames[0].count(&backlogs);
             let taken = Taken::messages(frames, Some(last.give()));
             let answer = taken.into_answer((Transport::XhrPolling, &callback), &backlogs);
