@@ -22,7 +22,7 @@ const { next, until } = require('./waiting');
 const LIMITS = { timeout: 30_000 };
 // Names and texts that UTF-8 makes longer, and one that it does not.
 const TEXTS = ['Jörg', 'Zoë €', '日本', '😀', 'plain'];
-const PYTHON = path.resolve(__dirname, process.env.TURTED_PYTHON || '../../target/python/bin/python');
+const PYTHON = path.resolve(__dirname, process.env.CLIENTS_PYTHON || '../../target/python/bin/python');
 const NO_PYTHON = `${PYTHON} is missing: python3 -m venv target/python && target/python/bin/pip install -r tests/clients/requirements.txt`;
 
 describe('socket.io-client 1.7.4', LIMITS, () => {
