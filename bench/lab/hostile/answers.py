@@ -13,6 +13,7 @@ ASSET_BYTES = 1_000_000
 H2_CONNECTIONS, H2_STREAMS = 8, 96
 # 380 polls and one broadcast of 1 MB.
 POLLS, POLLED_BYTES = 380, 1_000_000
+SCRIPT_PATH = "/socket.io/?EIO=3&transport=polling&j=0"
 # An answer of 400 kB at 20 kB a second.
 SLOW_BYTES, SLOW_RATE, SLOW_STEP = 400_000, 20_000, 0.1
 # As several events, for a stream; and how the last one ends.
@@ -65,6 +66,34 @@ def polls_http2(attack):
         line.send(b"".join(line.opening("GET", path)[0] for path in paths))
         left -= len(paths)
     attack.push("x" * POLLED_BYTES, broadcast=True)
+    attack.hold()
+
+
+def polls_script(attack):
+    """The same by JSONP of Engine.IO 3, whose answers are scripts."""
+    attack.begin()
+    for _ in range(attack.count(POLLS)):
+        line = attack.line(receive_bytes=UNREAD_BUFFER_BYTES)
+        _, script = line.ask("GET", SCRIPT_PATH)
+        sid = script.split(b'sid\\":\\"')[1].split(b"\\")[0].decode()
+        line.send(request("GET", f"{SCRIPT_PATH}&sid={sid}"))
+    attack.push("x" * POLLED_BYTES, broadcast=True)
+    # It stands in the log as it is, and once more as scripts have it.
+    attack.pushed += POLLED_BYTES
+    attack.hold()
+
+
+def sockjs_http2(attack):
+    """Streams of SockJS over HTTP/2 whose windows let little through."""
+    attack.begin()
+    for connection in range(attack.count(H2_CONNECTIONS // 2)):
+        line = attack.line(Http2, window=4_000)
+        for stream in range(H2_STREAMS):
+            line.send(line.opening("POST", f"/turted/0/{connection}-{stream}/xhr_streaming")[0])
+    time.sleep(1)
+    attack.push("x" * POLLED_BYTES, broadcast=True)
+    # It stands in the log as it is, and once more as a frame of SockJS.
+    attack.pushed += POLLED_BYTES
     attack.hold()
 
 

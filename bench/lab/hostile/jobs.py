@@ -38,6 +38,8 @@ INPUTS = {
     "assets-h1": Input("the same over HTTP/1.1", answers.assets_http1),
     "polls-h1": Input("380 unread polls and a broadcast of 1 MB, HTTP/1.1", answers.polls_http1),
     "polls-h2": Input("the same over HTTP/2, window 0", answers.polls_http2, **HTTP2),
+    "polls-script": Input("the same as scripts, by JSONP", answers.polls_script),
+    "sockjs-h2": Input("384 streams of SockJS over HTTP/2, window 4 kB, a broadcast of 1 MB", answers.sockjs_http2, **HTTP2),
     "slow-h2": Input("two honest readers over HTTP/2 at 20 kB/s, 400 kB", answers.slow_http2, **HTTP2),
     "trickle-h1": Input("200 event streams that take a byte every 2 s", answers.trickle_http1),
     "trickle-h2": Input("the same over HTTP/2", answers.trickle_http2, **HTTP2),
