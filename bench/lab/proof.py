@@ -35,18 +35,17 @@ server and the clients that are looked at go before everything else on the machi
 
 STALL_TEXT = """\
 What a reader that stalls costs, until it is cut, depends on whose frames wait for it. The kernel holds twice
-`limits.send_buffer_bytes` and its own records. In the server up to `limits.outbox_bytes` (1 MiB) or `limits.outbox_frames` (1,000)
-wait, at most for `limits.outbox_stall` (10 s) without progress.
+`limits.send_buffer_bytes` and its own records. In the server up to `limits.outbox_bytes` (16 MiB) or `limits.outbox_frames` (16,384)
+wait, at most for `limits.outbox_stall` (10 s) without progress, and all that waits together is bounded by `limits.backlog_bytes`.
 
 - Frames that others get too, of channels and broadcasts, are there once per worker and wire, however many wait for them: all that
-  stall in a channel own 1 MiB together, and each one 32 bytes per frame that waits. So a reader among many costs less than 300 kB,
-  the kernel included; a single one may still be the only one for whom 1 MiB is kept.
-- Frames of its own, of pushes to one user, are shared with nobody: each reader may cost 1 MiB and what the kernel holds, four times
-  as much as 300 kB. 10,000 users who stall while each is sent 100 kB/s own up to 12 GB.
+  stall in a channel share them, and each one owns 32 bytes per frame that waits, half a megabyte at most. So a reader among many costs
+  less than 300 kB, the kernel included, unless 7,000 events reach it in 10 s; a single one may be the only one for whom they are kept.
+- Frames of its own, of pushes to one user, are shared with nobody: each reader may cost what it is sent in 10 s. Where that is more
+  than `limits.backlog_bytes` for all of them, those that something has waited for longest are closed first.
 
-Who must bound the second case lowers `limits.outbox_bytes`: with 128 KiB a stalled reader costs less than 300 kB in either case, unless
-a single event is larger, which always fits. The default stays at 1 MiB: less would cut readers who are merely slow after bursts of a few hundred kilobytes, which is what a phone in a tunnel
-is, and a push of 1 MiB would pass alone but not behind another frame."""
+Who must bound a single reader lowers `limits.outbox_bytes`: with 128 KiB a stalled reader costs less than 300 kB in either case, unless
+a single event is larger, which always fits. Less also cuts readers who are merely slow, which is what a phone in a tunnel is."""
 
 
 def publish(results, command):

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 
 from .clients import STALLED_BUFFER_BYTES, Backend, SocketIo, event, metrics
 from .proving import QUIET, Claim, turted
@@ -18,6 +19,8 @@ SETTINGS = {**QUIET, "TURTED_RECOVERY_LOG_BYTES": "1MiB"}
 LOWERED = "128KiB"
 # More than fits into the outbox and the kernel's buffers.
 ROUNDS_MAX = 400
+# Who takes nothing is cut after `limits.outbox_stall`, 10 s, however little waits.
+CUT_SECONDS_MAX = 20
 # Pushes of one body: less than 1 MiB.
 PORTION = 50
 
@@ -52,6 +55,9 @@ def measured(who, pushes, most, settings=None):
             rounds += 1
             rss = max(rss, look(pid)["rss_bytes"] - before)
             kernel = max(kernel, kernel_bytes(port))
+        deadline = time.monotonic() + CUT_SECONDS_MAX
+        while not metrics(admin)["closes"] and time.monotonic() < deadline:
+            time.sleep(0.2)
         cut = int(metrics(admin)["closes"])
     each = (rss + kernel) / STALLED
     figure = f"{number(each / 1000)} kB: server {number(rss / STALLED / 1000)}, kernel {number(kernel / STALLED / 1000)}"
