@@ -4,65 +4,32 @@
 //! whatever connection each client already has. This library is what the program `turted` is made
 //! of; to embed a server in a program of your own start with [`server::Server`].
 
-mod accept;
-mod admin;
-mod attempts;
-pub mod authenticator;
-mod backlogs;
-pub mod banner;
-mod census;
+// From top to bottom: a module imports those below it and none above. `tests/layers` keeps it.
 pub mod cli;
-mod commands;
-pub mod config;
-mod conformance;
-mod connection;
-mod cors;
-mod descriptors;
-pub mod dispatcher;
-mod drain;
-mod entrance;
-mod fanout;
-mod fragment;
-mod frame;
-mod guests;
-mod handlers;
-mod heartbeat;
-mod http;
-mod http2;
-mod identity;
-mod inbox;
-mod journal;
-mod listener;
-pub mod log;
-pub mod logging;
-mod mail;
-mod memory;
-mod metrics;
-mod outlet;
-mod paced;
-mod places;
-mod proxies;
-mod push;
-mod recovery;
-mod relief;
-mod replay;
-mod resume;
-mod round;
-pub mod secrets;
-mod seldom;
 pub mod server;
-mod service;
-mod session;
-mod session_id;
-mod shared;
-mod socket;
-mod systemd;
-mod tidy;
-mod timers;
-pub mod tls;
+mod admin;
+mod push;
 mod transport;
-mod turns;
-mod wire;
-mod worker;
+mod http;
+mod hub;
+pub mod config;
+mod auth;
+mod io;
 
-pub use handlers::HandlerId;
+pub use cli::banner;
+pub use cli::logging;
+pub use config::secrets;
+pub use hub::dispatch::dispatcher;
+pub use hub::dispatch::handlers::HandlerId;
+pub use hub::dispatch::log;
+pub use io::tls;
+
+/// Who verifies an IDENT: the types of an [`Authenticator`](authenticator::Authenticator) of the embedding program,
+/// and JSON Web Tokens.
+pub mod authenticator {
+    pub use crate::auth::{
+        Algorithm, Authenticator, ClaimRules, Grants, HttpUrl, IdentRefusal, IdentRequest, Identity,
+        JwtKeyRefusal, JwtKeys, JwtRefusal, JwtRule, KeysError, Rotation, SignFailure, UnixTime, UrlRefusal,
+        UserField, Verification, Verified, sign,
+    };
+}

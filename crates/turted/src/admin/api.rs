@@ -10,9 +10,9 @@ use serde::Serialize;
 use turted_core::name::Name;
 
 use super::monitor::{Monitor, Unanswered};
-use crate::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Page, Selection};
 use crate::http::{Answer, answer as with_type};
-use crate::metrics::Route;
+use crate::hub::delivery::metrics::Route;
+use crate::hub::worker::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Page, Selection};
 
 /// Names of a list that did not ask for more.
 const LIMIT_DEFAULT: usize = 100;

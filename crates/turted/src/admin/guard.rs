@@ -7,11 +7,11 @@ use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::api::problem;
-use crate::attempts::{AttemptLimits, Attempts, Counted, bearer, tell_blocked};
+use crate::auth::attempts::{AttemptLimits, Attempts, Counted, bearer, tell_blocked};
 use crate::config::Config;
+use crate::config::secrets::Current;
 use crate::http::Answer;
-use crate::secrets::Current;
-use crate::seldom::warn_seldom;
+use crate::io::seldom::warn_seldom;
 
 /// What a request has to pass.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ impl From<GuardRefusal> for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempts::tests::assert_forgotten;
-    use crate::secrets::Secrets;
+    use crate::auth::attempts::tests::assert_forgotten;
+    use crate::config::secrets::Secrets;
 
     #[test]
     fn a_page_of_another_host_cannot_read_along() {

@@ -9,7 +9,7 @@
 //! | `monitor` | asks the workers, with an end to waiting |
 //! | `guard` | who may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
-//! | `page` | `/metrics`: every metric, its type and its meaning |
+//! | `metrics` | `/metrics`: every metric, its type and its meaning |
 //! | `places` | who gives way when there are too many connections |
 //! | `exposition` | the text format of Prometheus |
 
@@ -17,7 +17,7 @@ mod api;
 mod exposition;
 mod guard;
 mod monitor;
-mod page;
+mod metrics;
 mod places;
 
 use std::convert::Infallible;
@@ -40,11 +40,11 @@ use tokio_util::task::TaskTracker;
 use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
 use crate::config::{AdminListen, Config, Limits};
+use crate::http::accept;
+use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
-use crate::listener;
-use crate::paced::Paced;
 use crate::server::ServerError;
-use crate::tidy;
+use crate::server::tidy;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
 use places::{Place, Places};
@@ -86,8 +86,8 @@ impl Admin {
     /// The configured address cannot be listened on, and not because it is taken.
     pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, ServerError> {
         let Some(address) = config.admin.listen.address() else { return Ok(None) };
-        let address = listener::possible(address);
-        let opened = listener::open_alone(address, &config.limits, BACKLOG)
+        let address = accept::possible(address);
+        let opened = accept::open_alone(address, &config.limits, BACKLOG)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = match (opened, config.admin.listen) {
             (Ok((address, listener)), _) => (address, Some(listener)),
@@ -174,7 +174,7 @@ impl Serving {
     async fn open(&self) -> std::net::TcpListener {
         loop {
             sleep(RETRY).await;
-            if let Ok(listener) = listener::open_alone(self.address, &self.state.limits, BACKLOG) {
+            if let Ok(listener) = accept::open_alone(self.address, &self.state.limits, BACKLOG) {
                 tracing::warn!(address = %self.address, "admin_listen is free, and served from now on");
                 return listener;
             }
@@ -262,5 +262,5 @@ fn ready(monitor: &Monitor) -> Answer {
 }
 
 async fn metrics(monitor: &Monitor) -> Answer {
-    answer(StatusCode::OK, exposition::CONTENT_TYPE, page::write(monitor).await)
+    answer(StatusCode::OK, exposition::CONTENT_TYPE, metrics::write(monitor).await)
 }

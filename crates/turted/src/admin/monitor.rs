@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use turted_core::name::Name;
 
-use crate::census::{ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection};
-use crate::dispatcher::Dispatcher;
-use crate::mail::Mail;
-use crate::shared::Shared;
+use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::worker::census::{
+    ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection,
+};
+use crate::hub::worker::mail::Mail;
+use crate::hub::worker::shared::Shared;
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
 /// names a few hundred; who takes longer than this does not serve its clients either.

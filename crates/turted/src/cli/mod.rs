@@ -1,8 +1,11 @@
 //! The command line: what each command takes, and which module answers it.
 
+pub mod banner;
+pub mod logging;
+pub(crate) mod systemd;
 mod bench;
 mod check;
-mod conformance;
+pub(crate) mod conformance;
 mod exchange;
 mod man;
 mod output;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::exchange::{Answer, exchange};
 use super::{EXIT_USAGE, Variables, complain, print};
 use crate::config::{Secret, read_secret};
-use crate::tls;
+use crate::io::tls;
 
 /// The server refused the push.
 const EXIT_REFUSED: u8 = 1;

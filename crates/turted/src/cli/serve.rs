@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{EXIT_USAGE, complain, print};
-use crate::authenticator::Rotation;
-use crate::banner::banner;
+use crate::auth::Rotation;
+use crate::cli::banner::banner;
+use crate::cli::logging;
+use crate::cli::systemd;
+use crate::config::secrets::Secrets;
 use crate::config::{self, Config, Flag, Sources};
-use crate::descriptors::{self, Room};
-use crate::logging;
-use crate::secrets::Secrets;
+use crate::io::descriptors::{self, Room};
+use crate::io::tls::Certificates;
 use crate::server::{Server, ServerError};
-use crate::systemd;
-use crate::tls::Certificates;
 
 pub(super) fn run(mut sources: Sources) -> ExitCode {
     let socket = match take_socket(&mut sources) {

@@ -10,7 +10,7 @@ use turted_core::channel::ChannelPattern;
 use turted_core::name::Name;
 
 use super::{EXIT_USAGE, Variables, complain, print, sources_of, warn_of};
-use crate::authenticator::{Algorithm, JwtRule, sign, unix_now};
+use crate::auth::{Algorithm, JwtRule, sign, unix_now};
 use crate::config::{self, ClientAuth, TokenRule, read_secret};
 
 /// Arguments of `turted token`.

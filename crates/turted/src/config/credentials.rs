@@ -10,7 +10,7 @@ use super::jwt;
 use super::model::ClientAuth;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
 use super::value::without_newline;
-use crate::authenticator::read_key_file;
+use crate::auth::read_key_file;
 use turted_core::auth::{Secret, TokenRule};
 
 /// Bytes of a secret file. A file this large is not a secret but a mistake.

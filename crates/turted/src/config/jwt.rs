@@ -3,7 +3,7 @@
 use super::collect::Collected;
 use super::error::Problem;
 use super::model::ClientAuth;
-use crate::authenticator::{Algorithm, JwtKeys, JwtRule};
+use crate::auth::{Algorithm, JwtKeys, JwtRule};
 use turted_core::auth::Secret;
 
 /// Bytes of the shortest key for an algorithm of HMAC (RFC 7518 3.2: as long as its hash).

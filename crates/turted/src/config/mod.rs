@@ -12,6 +12,7 @@
 //! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
 //! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
 
+pub mod secrets;
 mod addresses;
 mod channels;
 mod collect;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
-use crate::authenticator::{HttpUrl, JwtRule};
+use crate::auth::{HttpUrl, JwtRule};
 use turted_core::auth::{Secret, TokenRule};
 use turted_core::channel::ChannelRules;
 use turted_core::origin::Origin;

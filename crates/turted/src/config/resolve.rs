@@ -9,7 +9,7 @@ use super::credentials;
 use super::error::{Origin, Problem};
 use super::model::{AdminListen, AllowOrigins, ClientAuth, Config, Tls};
 use super::settings::{ClientMethod, PushMethod, TlsSettings};
-use crate::tls::{Certificates, TlsError};
+use crate::io::tls::{Certificates, TlsError};
 
 /// Reads credentials, completes `collected.settings.config`, and notes everything that does not fit together.
 pub(super) fn resolve(collected: &mut Collected) {

@@ -9,7 +9,7 @@ use super::addresses::Opaque;
 use super::channels::ChannelSetting;
 use super::model::Config;
 use super::value::Field;
-use crate::authenticator::{Algorithm, ClaimRules, HttpUrl};
+use crate::auth::{Algorithm, ClaimRules, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 use turted_core::limits::WORKERS_MAX;
 

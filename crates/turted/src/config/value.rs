@@ -10,7 +10,7 @@ use super::addresses::{
 use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_delay, parse_duration, parse_size, show_duration};
-use crate::authenticator::{Algorithm, HttpUrl};
+use crate::auth::{Algorithm, HttpUrl};
 use turted_core::auth::{Hash, Secret};
 use turted_core::channel::Join;
 

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use turted_core::limits::{BODIES_SHARE, BODY_CHUNK_BYTES, BODY_CHUNKS_MAX};
 use turted_core::trust::is_private;
 
-use crate::attempts::network;
+use crate::auth::attempts::network;
 use crate::config::Config;
-use crate::worker::Worker;
+use crate::hub::worker::worker::Worker;
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use hyper::http::uri::Authority;
 use hyper::{Request, StatusCode, Version};
 
 use super::{Answer, close_after, text};
-use crate::transport::websocket;
 
 /// Why a request is refused before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +76,8 @@ fn is_host(host: &[u8]) -> bool {
 /// Whether a request asks for a WebSocket in another version than ours.
 pub(super) fn asks_for_other_version<B>(request: &Request<B>) -> bool {
     let version = |headers: &HeaderMap| headers.get(SEC_WEBSOCKET_VERSION).cloned();
-    websocket::wants_upgrade(request) && version(request.headers()).is_none_or(|version| version != "13")
+    crate::http::websocket::handshake::wants_upgrade(request)
+        && version(request.headers()).is_none_or(|version| version != "13")
 }
 
 /// Tells a client that was refused which version there is (RFC 6455 4.2.2, 4.4).

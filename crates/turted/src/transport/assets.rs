@@ -6,9 +6,9 @@ mod cache;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::cors;
+use crate::http::cors;
 use crate::http::{Answer, Unavailable, answer as with_type, text};
-use crate::worker::Worker;
+use crate::hub::worker::worker::Worker;
 pub(crate) use cache::Assets;
 use cache::Failure;
 

@@ -5,14 +5,15 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::command::Command;
 
-use crate::authenticator::{Verdict, Visitor};
-use crate::worker::Worker;
+use crate::auth::{Verdict, Visitor};
+use crate::http::websocket::handshake::subprotocols;
+use crate::hub::worker::worker::Worker;
 
 /// The subprotocol that carries a token: `turted.bearer.<token>`, in the characters of RFC 9110
 /// 5.6.2. JSON Web Tokens have no others.
@@ -22,12 +23,6 @@ const IDENT_SUBPROTOCOL: &str = "turted.ident.";
 
 /// What came of the credentials of a request.
 pub(crate) type Proof = Result<Verified, IdentRefusal>;
-
-/// The subprotocols that a client asks for.
-pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
-}
 
 /// Verifies the credentials of a request; `None` if it has none.
 pub(crate) async fn verify(worker: &Rc<Worker>, visitor: Visitor, headers: &HeaderMap) -> Option<Proof> {
@@ -93,6 +88,8 @@ fn decode_object(encoded: &str) -> Option<Box<RawValue>> {
 #[cfg(test)]
 mod tests {
     use hyper::header::HeaderValue;
+
+    use hyper::header::SEC_WEBSOCKET_PROTOCOL;
 
     use super::*;
 

@@ -3,10 +3,10 @@
 pub(crate) mod assets;
 mod credentials;
 mod parts;
-pub(crate) mod query;
 
 pub(crate) mod socketio;
 pub(crate) mod sockjs;
 pub(crate) mod sse;
-pub(crate) mod streaming;
+pub(crate) mod service;
+pub(crate) mod v1;
 pub(crate) mod websocket;

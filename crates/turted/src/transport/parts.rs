@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backlogs::{Backlogs, Held};
-use crate::frame::Frame;
+use crate::hub::delivery::frame::Frame;
+use crate::io::backlogs::{Backlogs, Held};
 
 /// Bytes from which it is worth to share them with other answers: a part of its own takes about 100.
 pub(super) const SHARED_BYTES_MIN: usize = 1024;

@@ -1,7 +1,7 @@
 //! `auth.method` = "jwt" and "http": what they need, and what they refuse.
 
 use super::*;
-use crate::authenticator::Algorithm;
+use crate::auth::Algorithm;
 
 const PUBLIC_KEY: &str = include_str!("../../../tests/keys/p256.pub.pem");
 const PRIVATE_KEY: &str = include_str!("../../../tests/keys/p256.pem");

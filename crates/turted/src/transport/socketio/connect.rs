@@ -18,16 +18,16 @@ use turted_core::wire::socketio::{encode_connect, encode_event};
 use super::ROOT;
 use super::events::{self, Refused};
 use super::session::{Newcomer, Session};
-use crate::conformance;
-use crate::connection::Connection;
-use crate::frame::Frame;
-use crate::resume::{self, Outcome, Resumption, Seen};
-use crate::service::Service;
-use crate::session_id::SessionId;
-use crate::transport::query::Query;
-use crate::transport::websocket::Step;
-use crate::wire::Wire;
-use crate::worker::Worker;
+use crate::cli::conformance;
+use crate::http::query::Query;
+use crate::http::websocket::reader::Step;
+use crate::hub::client::resume::{self, Outcome, Resumption, Seen};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::worker::Worker;
+use crate::transport::service::Service;
 
 /// What tells a client of version 4 of the Socket.IO protocol that it is connected.
 const CONNECTED_V3: &str = "40";

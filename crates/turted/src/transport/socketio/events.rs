@@ -8,12 +8,12 @@ use turted_core::reply::Reply;
 use turted_core::wire::socketio::{encode_ack, encode_event};
 
 use super::{Event, connect};
-use crate::commands::{self, Outcome};
-use crate::connection::Connection;
-use crate::frame::Frame;
-use crate::transport::websocket::Step;
-use crate::wire::Wire;
-use crate::worker::Worker;
+use crate::http::websocket::reader::Step;
+use crate::hub::client::commands::{self, Outcome};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
 
 /// Does what a client asks and answers: a reply as the node server sent it, and an ack if one is
 /// wanted.

@@ -10,15 +10,15 @@ use turted_core::wire::socketio::{self, Packet, encode_connect_error, is_reserve
 use super::events::{self, Refused};
 use super::session::{Incomplete, Session};
 use super::{Event, connect};
-use crate::census::ConnectionId;
-use crate::commands::RATE_LIMITED;
-use crate::conformance;
-use crate::connection::Connection;
-use crate::frame::Frame;
-use crate::outlet::Outlet;
-use crate::service::Service;
-use crate::transport::websocket::Step;
-use crate::worker::Worker;
+use crate::cli::conformance;
+use crate::http::websocket::reader::Step;
+use crate::hub::client::commands::RATE_LIMITED;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::worker::census::ConnectionId;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
+use crate::transport::service::Service;
 
 const BINARY: &str = "binary data is not supported";
 

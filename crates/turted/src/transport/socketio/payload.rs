@@ -9,8 +9,8 @@ use turted_core::wire::engineio::{
     encode_binary_payload, encode_jsonp, escape_for_script, escape_non_ascii,
 };
 
-use crate::backlogs::{Backlogs, Held};
-use crate::frame::Frame;
+use crate::hub::delivery::frame::Frame;
+use crate::io::backlogs::{Backlogs, Held};
 use crate::transport::parts::{Parts, SHARED_BYTES_MIN};
 
 /// Bytes of a packet from which a client that reads bytes gets bytes, also if it is ASCII: pages with

@@ -14,16 +14,16 @@ use turted_core::wire::engineio::Version;
 use super::payload::PollingBody;
 use super::session::Newcomer;
 use super::{engine, stream};
-use crate::cors::{self, Page};
+use crate::http::cors::{self, Page};
+use crate::http::query::Query;
 use crate::http::{Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, read_body};
-use crate::journal::Agent;
-use crate::mail::EngineRequest;
-use crate::places::NoPlace;
-use crate::service::Service;
-use crate::session_id::SessionId;
-use crate::transport::query::Query;
-use crate::transport::{assets, websocket};
-use crate::worker::Worker;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::mail::EngineRequest;
+use crate::hub::worker::places::NoPlace;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::worker::Worker;
+use crate::transport::assets;
+use crate::transport::service::Service;
 
 /// Why a request is refused (engine.io `Server.errors`, with their numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,9 @@ enum TransportName {
 impl TransportName {
     fn of<B>(query: &Query, request: &Request<B>) -> Result<Self, EngineRefusal> {
         match query.get("transport") {
-            Some("polling") if websocket::wants_upgrade(request) => Err(EngineRefusal::BadRequest),
+            Some("polling") if crate::http::websocket::handshake::wants_upgrade(request) => {
+                Err(EngineRefusal::BadRequest)
+            }
             Some("polling") => Ok(Self::Polling),
             Some("websocket") => Ok(Self::WebSocket),
             _ => Err(EngineRefusal::UnknownTransport),
@@ -256,7 +258,8 @@ async fn serve(
 
 /// The answer that turns the connection of a request into a WebSocket.
 fn accept<B>(request: &Request<B>) -> Result<Vec<u8>, EngineRefusal> {
-    websocket::accept_request(request, &[websocket::VERSION]).ok_or(EngineRefusal::BadRequest)
+    crate::http::websocket::handshake::accept_request(request, &[crate::http::websocket::handshake::VERSION])
+        .ok_or(EngineRefusal::BadRequest)
 }
 
 /// A request without a session id opens a session.
@@ -335,7 +338,7 @@ async fn post(
 async fn ask(
     worker: &Rc<Worker>,
     id: SessionId,
-    request: impl FnOnce(crate::mail::Answer<()>) -> EngineRequest,
+    request: impl FnOnce(crate::hub::worker::mail::Answer<()>) -> EngineRequest,
 ) -> Result<(), EngineRefusal> {
     let (sender, answer) = oneshot::channel();
     engine::request(worker, id, request(sender)).await;

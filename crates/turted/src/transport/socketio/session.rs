@@ -12,20 +12,20 @@ use turted_core::wire::engineio::{Handshake, Upgrades, Version};
 
 use super::engine;
 use super::request::Attempt;
-use crate::connection::{self, Connection};
-use crate::frame::Frame;
-use crate::heartbeat::{Heartbeat, Rhythm};
-use crate::journal::{self, Agent};
-use crate::metrics::Transport;
-use crate::outlet::Outlet;
-use crate::places::{Held, Place};
-use crate::service::Service;
-use crate::session;
-use crate::session_id::SessionId;
-use crate::socket::Socket;
-use crate::timers::Due;
-use crate::wire::Wire;
-use crate::worker::Worker;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::Transport;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::connection::{self, Connection};
+use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
+use crate::hub::worker::journal::{self, Agent};
+use crate::hub::worker::places::{Held, Place};
+use crate::hub::worker::session;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
+use crate::transport::service::Service;
 
 /// The packet that ends a session.
 pub(crate) const CLOSE_PACKET: &str = "1";

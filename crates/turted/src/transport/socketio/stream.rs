@@ -11,18 +11,21 @@ use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 use super::request::AbortGuard;
 use super::session::{self, Newcomer, Opening, Session};
 use super::{connect, engine, packets};
-use crate::census::ConnectionId;
-use crate::conformance;
-use crate::connection::Connection;
-use crate::frame::Frame;
+use crate::cli::conformance;
 use crate::http::Takeover;
-use crate::outlet::{Form, Outlet, Sent, Stream};
-use crate::service::Service;
-use crate::socket::Socket;
-use crate::timers::Due;
-use crate::transport::query::Query;
-use crate::transport::websocket::{self, Progress, Reader, Step, write_whole};
-use crate::worker::Worker;
+use crate::http::query::Query;
+use crate::http::websocket::reader::Progress;
+use crate::http::websocket::reader::Reader;
+use crate::http::websocket::reader::Step;
+use crate::http::websocket::run::write_whole;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::{Form, Outlet, Sent, Stream};
+use crate::hub::worker::census::ConnectionId;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
+use crate::transport::service::Service;
 
 /// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
 /// "Upgrade").
@@ -76,7 +79,7 @@ pub(super) fn turn_away(worker: Rc<Worker>, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, _| {
         worker.spawn(async move {
             if write_whole(&socket, &accepted) {
-                websocket::refuse(&socket, ALREADY_UPGRADED).await;
+                crate::http::websocket::run::refuse(&socket, ALREADY_UPGRADED).await;
             }
         });
     })
@@ -119,7 +122,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
             }
             Progress::Stopped => {}
             Progress::Violated(violation) => {
-                websocket::refuse(&socket, violation.close_code()).await;
+                crate::http::websocket::run::refuse(&socket, violation.close_code()).await;
                 state = Probe::Failed;
             }
             _ => state = Probe::Failed,
@@ -182,11 +185,11 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
 fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
     let spawner = Rc::clone(&worker);
     if !Session::of(&connection).is_verifying() {
-        return spawner.spawn(websocket::run(worker, connection, socket, reader));
+        return spawner.spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
     }
     spawner.spawn(async move {
         Session::of(&connection).handshake_verified().await;
-        Rc::clone(&worker).spawn(websocket::run(worker, connection, socket, reader));
+        Rc::clone(&worker).spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
     });
 }
 

@@ -10,7 +10,7 @@ use hyper::header::{
 use hyper::{Request, StatusCode};
 
 use crate::config::AllowOrigins;
-use crate::cors::Page;
+use crate::http::cors::Page;
 use crate::http::{Answer, allow, bare};
 
 /// Literally so (sockjs-protocol 0.3.3, `verify_not_cached`).

@@ -1,5 +1,5 @@
 //! The SockJS transport, protocol 0.3.3: the one of turted 0.1, and of clients that a proxy denies
-//! WebSockets. What is said in it is up to the [`Service`](crate::service::Service).
+//! WebSockets. What is said in it is up to the [`Service`](crate::transport::service::Service).
 //!
 //! | file | what |
 //! |---|---|

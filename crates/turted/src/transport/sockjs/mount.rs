@@ -12,12 +12,12 @@ use std::sync::Arc;
 use turted_core::wire::sockjs::IframePage;
 
 use super::turted;
+use crate::cli::conformance::sockjs::SockJsTest;
 use crate::config::{Config, SockJs};
-use crate::conformance::sockjs::SockJsTest;
-use crate::connection::Connection;
-use crate::service::Service;
-use crate::transport::websocket::Step;
-use crate::worker::Worker;
+use crate::http::websocket::reader::Step;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
+use crate::transport::service::Service;
 
 /// The file that the page for iframes loads, if the operator names no other.
 const CLIENT_FILE: &str = "sockjs.min.js";

@@ -16,17 +16,17 @@ use super::request::{self, Refusal};
 use super::response::{Beginning, Response, put, watch};
 use super::session::{self, Kind, Requests, Session};
 use super::sessions::{Ended, Entry};
-use crate::connection::Connection;
-use crate::journal::Agent;
-use crate::mail::Mail;
-use crate::outlet::Outlet;
-use crate::places;
-use crate::socket::DetachedSocket;
-use crate::timers::Due;
-use crate::transport::streaming::Head;
-use crate::transport::websocket::Step;
-use crate::wire::Framing;
-use crate::worker::Worker;
+use crate::http::streaming::Head;
+use crate::http::websocket::reader::Step;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::delivery::wire::Framing;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::mail::Mail;
+use crate::hub::worker::places;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::DetachedSocket;
 
 /// What a client is told that receives twice at once (sockjs-protocol 0.3.3, `test_close_request`).
 const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
@@ -216,7 +216,7 @@ fn attach(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     transport: Transport,
-    attach: impl FnOnce(&mut Receiving) -> crate::outlet::Sent,
+    attach: impl FnOnce(&mut Receiving) -> crate::hub::delivery::outlet::Sent,
 ) {
     let before = connection.route();
     session::set_transport(connection, transport);

@@ -12,10 +12,10 @@ use turted_core::wire::sockjs::{HEARTBEAT, Transport};
 use super::request::Refusal;
 use super::response::Response;
 use super::taken::Taken;
-use crate::frame::Frame;
-use crate::metrics::Carrier;
-use crate::outlet::{Flushed, LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
-use crate::socket::Socket;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::Carrier;
+use crate::hub::delivery::outlet::{Flushed, LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
+use crate::io::socket::Socket;
 
 /// Where the frame goes that a request waits for.
 pub(crate) type Taker = oneshot::Sender<Result<Taken, Refusal>>;

@@ -10,9 +10,9 @@ use turted_core::wire::sockjs::Transport;
 use super::owner::{self, Letter, Place, Wish};
 use super::request::Refusal;
 use super::taken::Taken;
-use crate::frame::Frame;
-use crate::outlet::{BodyOutlet, Pace, Queue};
-use crate::worker::Worker;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::{BodyOutlet, Pace, Queue};
+use crate::hub::worker::worker::Worker;
 
 /// Waits for the next frame of a session. Cancel safe: the session ends, as its client is gone.
 pub(super) async fn take(worker: &Rc<Worker>, place: &Place, transport: Transport) -> Result<Taken, Refusal> {

@@ -17,18 +17,19 @@ use super::mount::Mount;
 use super::owner::{self, Letter, Opening, Place, Wish};
 use super::websocket::Frames;
 use super::{relay, session, websocket};
-use crate::cors;
+use crate::http::cors;
+use crate::http::query::Query;
+use crate::http::streaming;
+use crate::http::streaming::{Unending, Way};
 use crate::http::{
     Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
     text,
 };
-use crate::journal::Agent;
-use crate::outlet::Form;
-use crate::places::NoPlace;
-use crate::transport::query::Query;
-use crate::transport::streaming::{Unending, Way};
-use crate::transport::{assets, streaming};
-use crate::worker::Worker;
+use crate::hub::delivery::outlet::Form;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::places::NoPlace;
+use crate::hub::worker::worker::Worker;
+use crate::transport::assets;
 
 /// Why a request is refused, in the words of sockjs-node where it has some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,12 +12,12 @@ use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 use turted_core::wire::sockjs::{Callback, HEARTBEAT, Transport};
 
 use super::taken::reframe;
-use crate::connection::Connection;
-use crate::frame::Frame;
-use crate::outlet::{Flushed, Form, Ledger, Sent, Stream, Waiting};
-use crate::socket::Socket;
-use crate::transport::streaming;
-use crate::worker::Worker;
+use crate::http::streaming;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::{Flushed, Form, Ledger, Sent, Stream, Waiting};
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
 
 /// A response under way.
 #[derive(Debug)]

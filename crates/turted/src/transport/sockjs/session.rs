@@ -17,19 +17,19 @@ use super::mount::Mount;
 use super::receiving::{Receiving, State};
 use super::sessions::Ended;
 use super::turted::Protocol;
-use crate::census::ConnectionId;
-use crate::connection::{Connection, Opening};
-use crate::frame::Frame;
-use crate::heartbeat::{Heartbeat, Rhythm};
-use crate::journal::{self, Agent};
-use crate::outlet::Outlet;
-use crate::places::{Held, Place};
-use crate::session;
-use crate::session_id::SessionId;
-use crate::timers::Due;
-use crate::transport::websocket::{self, Step};
-use crate::wire::{Framing, Language, Wire};
-use crate::worker::Worker;
+use crate::http::websocket::reader::Step;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::delivery::wire::{Framing, Language, Wire};
+use crate::hub::worker::census::ConnectionId;
+use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
+use crate::hub::worker::journal::{self, Agent};
+use crate::hub::worker::places::{Held, Place};
+use crate::hub::worker::session;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
 
 /// What a client is told whose session ended with its connection (sockjs-protocol 0.3.3,
 /// `test_abort_xhr_polling`).
@@ -124,7 +124,7 @@ impl Session {
         {
             farewell = encode_frame(Opcode::Text, encode_close(code, close.reason()).as_bytes());
         }
-        farewell.extend_from_slice(&websocket::farewell(close)?);
+        farewell.extend_from_slice(&crate::http::websocket::run::farewell(close)?);
         Some(farewell)
     }
 }

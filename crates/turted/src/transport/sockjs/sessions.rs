@@ -14,9 +14,9 @@ use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 use turted_core::registry::ConnectionKey;
 
 use super::taken::Taken;
-use crate::outlet::Waitlist;
-use crate::places::Place;
-use crate::worker::Worker;
+use crate::hub::delivery::outlet::Waitlist;
+use crate::hub::worker::places::Place;
+use crate::hub::worker::worker::Worker;
 
 /// What there is under a key: the path of the mount and the id in it.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use turted_core::wire::sockjs::{Callback, Transport, escape_for_script, merge_messages, messages, unframe};
 
-use crate::backlogs::{Backlogs, Held};
-use crate::frame::Frame;
 use crate::http::Body;
-use crate::outlet::OnItsWay;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::OnItsWay;
+use crate::io::backlogs::{Backlogs, Held};
 use crate::transport::parts::{Parts, SHARED_BYTES_MIN};
 
 /// One frame for a client.
@@ -128,8 +128,8 @@ pub(super) fn merge(frames: &[Frame]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlet::LastAnswer;
-    use crate::wire::Framing;
+    use crate::hub::delivery::outlet::LastAnswer;
+    use crate::hub::delivery::wire::Framing;
 
     fn answer(transport: Transport, framing: Framing, messages: &[&str]) -> String {
         let frames = messages.iter().map(|message| framing.wrap(message, 0)).collect();

@@ -9,11 +9,12 @@ use turted_core::reply::Reply;
 use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decode, encode_reply};
 
 use super::session::Session;
-use crate::commands::{self, Outcome, RATE_LIMITED, Refusal};
-use crate::connection::Connection;
-use crate::transport::websocket::{Step, v1};
-use crate::wire::{Language, Wire};
-use crate::worker::Worker;
+use crate::http::websocket::reader::Step;
+use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
+use crate::hub::delivery::wire::{Language, Wire};
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
+use crate::transport::v1;
 
 const HELLO_LATE: &str = "hello must be the first message";
 

@@ -13,17 +13,18 @@ use turted_core::wire::sockjs::OPEN;
 use super::mount::Mount;
 use super::request::Refusal;
 use super::session::{self, Kind, Session};
-use crate::connection::Connection;
-use crate::frame::Frame;
-use crate::heartbeat::Heartbeat;
+use crate::http::websocket::reader::Reader;
+use crate::http::websocket::run::write_whole;
 use crate::http::{Call, Outcome};
-use crate::journal::Agent;
-use crate::outlet::{Form, Outlet, Stream};
-use crate::socket::Socket;
-use crate::timers::Due;
-use crate::transport::websocket::{self, Reader, write_whole};
-use crate::wire::Framing;
-use crate::worker::Worker;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::outlet::{Form, Outlet, Stream};
+use crate::hub::delivery::wire::Framing;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::heartbeat::Heartbeat;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
 
 /// Versions of the WebSocket protocol whose frames are those of RFC 6455: hybi-07, hybi-10 and itself
 /// (sockjs-protocol 0.3.3, `test_headersSanity`).
@@ -41,7 +42,8 @@ pub(super) enum Frames {
 /// Turns a request into a WebSocket.
 pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, Refusal> {
     let Call { worker, peer, agent, request } = call;
-    let accepted = websocket::accept_request(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?;
+    let accepted =
+        crate::http::websocket::handshake::accept_request(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?;
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
@@ -54,7 +56,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
         let reader = Reader::new(&limits, &leftover);
         let socket = Rc::new(socket);
         if let Some(connection) = begin(&worker, (peer, agent, mount, frames), &socket, &accepted) {
-            worker.clone().spawn(websocket::run(worker, connection, socket, reader));
+            worker.clone().spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
         }
     })))
 }

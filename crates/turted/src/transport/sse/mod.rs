@@ -22,10 +22,10 @@ use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::wire::sse::{encode_heartbeat, encode_ping, encode_retry};
 
-use crate::connection::Connection;
-use crate::fanout::Recipient;
-use crate::timers::Due;
-use crate::worker::Worker;
+use crate::hub::delivery::fanout::Recipient;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
 
 pub(crate) use request::{answer, no_place};
 

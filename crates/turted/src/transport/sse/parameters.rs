@@ -8,8 +8,8 @@ use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
 use super::request::Refusal;
-use crate::resume::Seen;
-use crate::transport::query::Query;
+use crate::http::query::Query;
+use crate::hub::client::resume::Seen;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The parameters that say who a client is.

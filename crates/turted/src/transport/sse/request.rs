@@ -18,21 +18,21 @@ use turted_core::wire::sse::CONTENT_TYPE;
 use super::parameters::{self, CREDENTIALS};
 use super::stream::{self, Wanted};
 use super::{Style, come_back};
-use crate::accept::{Named, liking};
-use crate::authenticator::Visitor;
-use crate::cors::Page;
+use crate::auth::Visitor;
+use crate::http::cors::Page;
+use crate::http::negotiation::{Named, liking};
+use crate::http::query::Query;
+use crate::http::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
 use crate::http::{
     Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text, without_slash,
 };
-use crate::identity;
-use crate::journal::Agent;
-use crate::metrics::Transport;
-use crate::shared::Permit;
+use crate::hub::client::identity;
+use crate::hub::delivery::metrics::Transport;
+use crate::hub::delivery::wire::Language;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::shared::Permit;
+use crate::hub::worker::worker::Worker;
 use crate::transport::credentials::{self, Proof};
-use crate::transport::query::Query;
-use crate::transport::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
-use crate::wire::Language;
-use crate::worker::Worker;
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 

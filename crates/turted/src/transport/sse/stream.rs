@@ -9,15 +9,15 @@ use turted_core::name::Name;
 use turted_core::wire::sse::{encode_gap, encode_start};
 
 use super::{Session, Style, watch};
-use crate::connection::{Connection, Opening};
-use crate::identity;
-use crate::journal::{self, Agent};
-use crate::outlet::Outlet;
-use crate::resume::{self, Seen};
-use crate::session;
-use crate::transport::streaming::Way;
-use crate::wire::{Framing, Language, Wire};
-use crate::worker::Worker;
+use crate::http::streaming::Way;
+use crate::hub::client::identity;
+use crate::hub::client::resume::{self, Seen};
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::delivery::wire::{Framing, Language, Wire};
+use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::journal::{self, Agent};
+use crate::hub::worker::session;
+use crate::hub::worker::worker::Worker;
 
 /// What a request asks for, checked.
 #[derive(Debug)]

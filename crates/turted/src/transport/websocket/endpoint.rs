@@ -11,31 +11,32 @@ use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
-use super::handshake::{
-    accept_protocol_response, accept_response, asks_for_other_version, upgrade_key, wants_upgrade,
+use crate::auth::Visitor;
+use crate::cli::conformance;
+use crate::http::cors::Page;
+use crate::http::websocket::handshake::{
+    accept_protocol_response, accept_response, asks_for_other_version, subprotocols, upgrade_key,
+    wants_upgrade,
 };
-use super::reader::{Reader, Step};
-use super::run::{run, write_whole};
-use super::v1;
-use crate::authenticator::Visitor;
-use crate::commands;
-use crate::conformance;
-use crate::connection::{Connection, Opening};
-use crate::cors::Page;
-use crate::frame::Frame;
-use crate::heartbeat::{Heartbeat, Rhythm};
+use crate::http::websocket::reader::{Reader, Step};
+use crate::http::websocket::run::{run, write_whole};
 use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text};
-use crate::journal::{self, Agent};
-use crate::metrics::Transport;
-use crate::outlet::{Form, Outlet, Stream};
-use crate::service::Service;
-use crate::session;
-use crate::session_id::SessionId;
-use crate::socket::Socket;
-use crate::timers::Due;
+use crate::hub::client::commands;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::Transport;
+use crate::hub::delivery::outlet::{Form, Outlet, Stream};
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
+use crate::hub::worker::journal::{self, Agent};
+use crate::hub::worker::session;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
 use crate::transport::credentials::{self, Proof};
-use crate::wire::Wire;
-use crate::worker::Worker;
+use crate::transport::service::Service;
+use crate::transport::v1;
 
 /// What a connection of this transport needs beside the others.
 #[derive(Debug)]
@@ -208,7 +209,7 @@ async fn prepare(
 
 /// Whether a client asks for a subprotocol.
 fn asks_for(headers: &HeaderMap, protocol: &str) -> bool {
-    credentials::subprotocols(headers).any(|asked| asked == protocol)
+    subprotocols(headers).any(|asked| asked == protocol)
 }
 
 /// Whether a client asks for subprotocols, but not for the one that is spoken here.

@@ -1,0 +1,224 @@
+//! `/metrics`: every metric of the server. `docs/metrics.md` lists the same; a test compares.
+
+use std::collections::BTreeMap;
+
+use super::exposition::{Exposition, Kind};
+use super::monitor::Monitor;
+use crate::cli::logging;
+use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
+use crate::hub::dispatch::dispatcher::Source;
+use crate::hub::worker::census;
+
+/// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
+/// is read from counters.
+pub(super) async fn write(monitor: &Monitor) -> String {
+    let users = monitor.count(census::Kind::Users).await;
+    let channels = monitor.count(census::Kind::Channels).await;
+    let mut page = Exposition::default();
+    server(&mut page, monitor);
+    page.metric("turted_users", Kind::Gauge, "Users with a connection.").sample(&[], users.names);
+    page.metric("turted_channels", Kind::Gauge, "Channels with a connection.").sample(&[], channels.names);
+    let counters = Counters { page: &mut page, workers: &monitor.shared.metrics };
+    counters.write();
+    dispatches(&mut page, monitor);
+    kept(&mut page, monitor);
+    process(&mut page);
+    workers(&mut page, &monitor.shared.metrics, &users.answered);
+    page.finish()
+}
+
+fn server(page: &mut Exposition, monitor: &Monitor) {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    page.metric("turted_build_info", Kind::Gauge, "The running version; always 1.").sample(&version, 1);
+    let uptime = monitor.started.elapsed().as_secs_f64();
+    page.metric("turted_uptime_seconds", Kind::Gauge, "Time since the server started.").sample(&[], uptime);
+    let draining = u8::from(monitor.is_draining());
+    page.metric("turted_draining", Kind::Gauge, "1 while the server stops, else 0.").sample(&[], draining);
+    let permits = &monitor.shared.permits;
+    page.metric("turted_sockets", Kind::Gauge, "Open TCP connections of clients and backends.")
+        .sample(&[], permits.open());
+    page.metric("turted_sockets_limit", Kind::Gauge, "How many may be open (limits.connections).")
+        .sample(&[], permits.limit());
+    let spare = &monitor.shared.spare;
+    let help = "Open connections beyond those, which may only push or ask for health.";
+    page.metric("turted_spare_sockets", Kind::Gauge, help).sample(&[], spare.open());
+    let help = "How many may be open (limits.spare_connections).";
+    page.metric("turted_spare_sockets_limit", Kind::Gauge, help).sample(&[], spare.limit());
+    let places = &monitor.shared.places;
+    let help = "Sessions that live by requests: polling, and SockJS without a WebSocket.";
+    page.metric("turted_request_sessions", Kind::Gauge, help).sample(&[], places.taken());
+    let help = "How many there may be (limits.connections).";
+    page.metric("turted_request_sessions_limit", Kind::Gauge, help).sample(&[], places.limit());
+}
+
+/// What has to do with the process, not with a server in it.
+fn process(page: &mut Exposition) {
+    let help = "Log lines that were dropped because standard error was not read.";
+    page.metric("turted_log_lines_dropped_total", Kind::Counter, help).sample(&[], logging::dropped());
+}
+
+fn dispatches(page: &mut Exposition, monitor: &Monitor) {
+    let mut metric = page.metric("turted_dispatches_total", Kind::Counter, "Accepted dispatches.");
+    for (source, label) in Source::ALL {
+        metric.sample(&[("source", label)], monitor.dispatcher.accepted(source));
+    }
+    let help = "Dispatches in the fullest inbox of a worker (limits.inbox_dispatches).";
+    page.metric("turted_inbox_dispatches", Kind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
+}
+
+/// What is kept for clients that come back, for pushes that are made again, and what waits.
+fn kept(page: &mut Exposition, monitor: &Monitor) {
+    let (dispatches, bytes) = monitor.dispatcher.read_log(|log| log.size());
+    let mut gauge = |name, help, value| {
+        page.metric(name, Kind::Gauge, help).sample(&[], value);
+    };
+    gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
+    gauge("turted_log_bytes", "Bytes of those (recovery.log_bytes).", bytes);
+    let shared = &monitor.shared;
+    let help = "Bytes of request bodies that are being read (limits.bodies_bytes).";
+    gauge("turted_bodies_bytes", help, shared.bodies.bytes());
+    let help = "Sessions without a connection that can be recovered (recovery.sessions).";
+    gauge("turted_lost_sessions", help, shared.recovery.lost());
+    let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";
+    gauge("turted_idempotency_keys", help, shared.push.idempotency_keys());
+    let help = "Bytes that wait for all clients together, each frame counted once.";
+    gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
+    gauge("turted_backlog_limit_bytes", "How many may wait (limits.backlog_bytes).", shared.backlogs.limit());
+}
+
+fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {
+    let help = "Time each worker spent working instead of waiting.";
+    let mut busy = page.metric("turted_worker_busy_seconds_total", Kind::Counter, help);
+    for (index, worker) in workers.iter().enumerate() {
+        busy.sample(&[("worker", &index.to_string())], worker.as_ref().busy().as_secs_f64());
+    }
+    let help = "1 if the worker answered this scrape in time, else 0.";
+    let mut responsive = page.metric("turted_worker_responsive", Kind::Gauge, help);
+    for (index, answered) in answered.iter().enumerate() {
+        responsive.sample(&[("worker", &index.to_string())], u8::from(*answered));
+    }
+}
+
+/// What is summed over all workers.
+struct Counters<'a, W> {
+    page: &'a mut Exposition,
+    workers: &'a [W],
+}
+
+impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
+    fn write(mut self) {
+        self.connections();
+        self.traffic();
+        self.refusals();
+        self.push_latency();
+    }
+
+    fn sum(&self, number: impl Fn(&WorkerMetrics) -> u64) -> u64 {
+        let numbers = self.workers.iter().map(|worker| number(worker.as_ref()));
+        numbers.fold(0, u64::wrapping_add)
+    }
+
+    /// A number that goes up and down. The reader may see a worker between two changes.
+    fn level(&self, number: impl Fn(&WorkerMetrics) -> u64) -> u64 {
+        let sum = self.sum(number);
+        if sum.cast_signed() < 0 { 0 } else { sum }
+    }
+
+    fn single(&mut self, name: &str, help: &str, number: impl Fn(&WorkerMetrics) -> u64) {
+        let sum = self.sum(number);
+        self.page.metric(name, Kind::Counter, help).sample(&[], sum);
+    }
+
+    fn connections(&mut self) {
+        let levels: Vec<_> =
+            (0..Route::ALL.len()).map(|route| self.level(|own| own.connections()[route])).collect();
+        let help = "Connected clients, by transport, version of its protocol, and carrier.";
+        let mut metric = self.page.metric("turted_connections", Kind::Gauge, help);
+        for (route, level) in Route::ALL.iter().zip(levels) {
+            metric.sample(&route.labels(), level);
+        }
+        self.single("turted_opens_total", "Connections that were opened.", |worker| worker.opens.get());
+        let mut closes = [0; CLOSE_REASONS.len()];
+        for worker in self.workers {
+            closes.iter_mut().zip(worker.as_ref().closes()).for_each(|(sum, own)| *sum += own);
+        }
+        let help = "Connections that ended, by reason; slow_reader are those that were cut.";
+        let mut metric = self.page.metric("turted_closes_total", Kind::Counter, help);
+        for (reason, closes) in CLOSE_REASONS.iter().zip(closes) {
+            metric.sample(&[("reason", reason)], closes);
+        }
+        let recoveries =
+            Recovered::ALL.map(|(how, label)| (label, self.sum(|worker| worker.recoveries(how))));
+        let help = "Clients that came back: with their session and all they missed, or anew.";
+        let mut metric = self.page.metric("turted_recoveries_total", Kind::Counter, help);
+        for (label, recoveries) in recoveries {
+            metric.sample(&[("outcome", label)], recoveries);
+        }
+    }
+
+    fn traffic(&mut self) {
+        let deliveries: Vec<_> =
+            (0..Route::ALL.len()).map(|route| self.sum(|own| own.deliveries()[route])).collect();
+        let help = "Dispatches handed to connections, by transport, version of its protocol, and carrier.";
+        let mut metric = self.page.metric("turted_deliveries_total", Kind::Counter, help);
+        for (route, deliveries) in Route::ALL.iter().zip(deliveries) {
+            metric.sample(&route.labels(), deliveries);
+        }
+        self.single("turted_frames_encoded_total", "Frames encoded for dispatches.", |worker| {
+            worker.frames_encoded.get()
+        });
+        self.single("turted_writes_total", "Write calls that put frames into sockets.", |worker| {
+            worker.writes.get()
+        });
+        self.single("turted_written_bytes_total", "Bytes of frames put into sockets.", |worker| {
+            worker.written_bytes.get()
+        });
+        let waiting = self.level(|worker| worker.outbox_bytes.get());
+        self.page
+            .metric("turted_outbox_bytes", Kind::Gauge, "Bytes that clients have not taken yet.")
+            .sample(&[], waiting);
+    }
+
+    fn refusals(&mut self) {
+        let mut refusals = BTreeMap::<&str, u64>::new();
+        for worker in self.workers {
+            for (rule, count) in worker.as_ref().refusals() {
+                *refusals.entry(rule).or_default() += count;
+            }
+        }
+        let help = "Requests, pushes and commands that were refused, by rule.";
+        let mut metric = self.page.metric("turted_refusals_total", Kind::Counter, help);
+        for (rule, count) in refusals {
+            metric.sample(&[("rule", rule)], count);
+        }
+        let help = "Answers whose client did not read them (limits.outbox_stall).";
+        self.single("turted_unread_answers_total", help, |worker| worker.unread_answers.get());
+        self.single("turted_accept_errors_total", "Connections that could not be accepted.", |worker| {
+            worker.accept_errors.get()
+        });
+    }
+
+    fn push_latency(&mut self) {
+        const NAME: &str = "turted_push_duration_seconds";
+        let mut buckets = [0; LATENCY_BOUNDS.len() + 1];
+        for worker in self.workers {
+            let own = &worker.as_ref().push_latency.buckets;
+            buckets.iter_mut().zip(own).for_each(|(sum, own)| *sum += own.get());
+        }
+        let sum = self.sum(|worker| worker.push_latency.sum_micros.get());
+        let help = "Time from the head of a push request to its acceptance.";
+        let mut metric = self.page.metric(NAME, Kind::Histogram, help);
+        let mut below = 0;
+        for (bound, count) in LATENCY_BOUNDS.iter().zip(buckets) {
+            below += count;
+            metric.suffixed("_bucket", &[("le", &seconds(*bound).to_string())], below);
+        }
+        let count: u64 = buckets.iter().sum();
+        metric.suffixed("_bucket", &[("le", "+Inf")], count);
+        metric.suffixed("_sum", &[], seconds(sum)).suffixed("_count", &[], count);
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    std::time::Duration::from_micros(micros).as_secs_f64()
+}

@@ -1,0 +1,297 @@
+//! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use crate::config::Config;
+use crate::http::proxies;
+use crate::io::seldom::warn_seldom;
+use crate::server::tidy::{PORTION, shrink_map, shrink_queue};
+
+/// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Tells the operator that passwords of an address are not looked at for a while.
+pub(crate) fn tell_blocked(address: IpAddr) {
+    warn_seldom!(%address, "too many wrong passwords, no more from there are heard for a while");
+}
+
+/// How often one address may guess wrong in a window, and how many addresses are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptLimits {
+    pub(crate) attempts: u32,
+    pub(crate) window: Duration,
+    pub(crate) addresses: usize,
+    /// Whether the operator named proxies. Otherwise a private address may be one, and all clients behind it wait together.
+    pub(crate) names_proxies: bool,
+}
+
+impl AttemptLimits {
+    /// What operators configured, with so many attempts.
+    pub(crate) fn of(config: &Config, attempts: u32) -> Self {
+        Self {
+            attempts,
+            window: config.limits.password_window,
+            addresses: config.limits.password_addresses,
+            names_proxies: !config.trusted_proxies.networks().is_empty(),
+        }
+    }
+}
+
+/// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up and a
+/// portion of what is over.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    limits: AttemptLimits,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    wrong: HashMap<IpAddr, Wrong>,
+    /// In the order in which their windows began; may name addresses whose window began anew since.
+    order: VecDeque<(Instant, IpAddr)>,
+    /// When it was last told that the oldest give way.
+    told_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    count: u32,
+    since: Instant,
+}
+
+/// What a wrong guess was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    LetIn,
+    /// The last one that is let in.
+    Last,
+    /// It came at once with others, and is to hear no more than if it had come after them.
+    TooMany,
+}
+
+impl Attempts {
+    pub(crate) fn new(limits: AttemptLimits) -> Self {
+        Self { limits, kept: Mutex::default() }
+    }
+
+    /// How long an address has to wait before it may try again; `None` if it need not.
+    ///
+    /// A right guess does not help meanwhile, unless it is [too long](turted_core::auth::Secret::is_strong) to be one: the
+    /// answer would tell a guesser that it is right.
+    pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let wrong = *self.kept().wrong.get(&network(address))?;
+        let left = self.limits.window.checked_sub(now.duration_since(wrong.since))?;
+        (wrong.count >= self.limits.attempts).then_some(left)
+    }
+
+    /// Counts a wrong guess. Others may have been counted since it was found not to be
+    /// [blocked](Self::blocked): what it may be told is decided under the same lock.
+    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Counted {
+        let kept = &mut *self.kept();
+        kept.evict(now, self.limits.window);
+        let wrong = kept.entry(network(address), now, self.limits);
+        wrong.count = wrong.count.saturating_add(1);
+        match wrong.count.cmp(&self.limits.attempts) {
+            Ordering::Less => Counted::LetIn,
+            Ordering::Equal => {
+                if !self.limits.names_proxies {
+                    proxies::tell_of_guesses(address, now);
+                }
+                Counted::Last
+            }
+            Ordering::Greater => Counted::TooMany,
+        }
+    }
+
+    /// Forgets a portion of the guesses whose window is over: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let kept = &mut *self.kept();
+        let has_more = kept.evict(now, self.limits.window);
+        if !has_more {
+            shrink_map(&mut kept.wrong);
+            shrink_queue(&mut kept.order);
+        }
+        has_more
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// What is counted for an address, in a window that is not over. The oldest gives way if there is
+    /// no place: it may begin anew, but nobody can guess without end, and nobody else is kept out.
+    fn entry(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> &mut Wrong {
+        // Perhaps one of many that are over.
+        if self.wrong.get(&address).is_none_or(|wrong| is_over(wrong.since, now, limits.window)) {
+            self.wrong.remove(&address);
+            while self.wrong.len() >= limits.addresses && self.forget_oldest() {
+                self.tell(now, limits);
+            }
+            self.order.push_back((now, address));
+        }
+        self.wrong.entry(address).or_insert(Wrong { count: 0, since: now })
+    }
+
+    /// Forgets a portion of the guesses whose window is over: whether there are more.
+    fn evict(&mut self, now: Instant, window: Duration) -> bool {
+        for _ in 0..PORTION {
+            if !self.has_over(now, window) {
+                return false;
+            }
+            self.forget_oldest();
+        }
+        self.has_over(now, window)
+    }
+
+    fn has_over(&self, now: Instant, window: Duration) -> bool {
+        self.order.front().is_some_and(|(since, _)| is_over(*since, now, window))
+    }
+
+    /// Forgets the window that began first; whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((since, address)) = self.order.pop_front() else { return false };
+        // It may have begun anew since.
+        if self.wrong.get(&address).is_some_and(|wrong| wrong.since == since) {
+            self.wrong.remove(&address);
+        }
+        true
+    }
+
+    /// Logs that the oldest give way, once in a window: whoever has so many addresses could fill the log too.
+    fn tell(&mut self, now: Instant, AttemptLimits { window, addresses, .. }: AttemptLimits) {
+        if self.told_at.is_none_or(|told| is_over(told, now, window)) {
+            self.told_at = Some(now);
+            tracing::warn!(
+                addresses,
+                "wrong guesses from more addresses than are remembered: the oldest are forgotten"
+            );
+        }
+    }
+}
+
+fn is_over(since: Instant, now: Instant, window: Duration) -> bool {
+    now.duration_since(since) > window
+}
+
+/// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Checks that whoever owns `attempts` has them forgotten, portion by portion, by its `tidy`.
+    pub(crate) fn assert_forgotten(attempts: &Attempts, tidy: impl Fn(Instant) -> bool) {
+        let now = Instant::now();
+        for host in 0..=PORTION {
+            attempts.count(IpAddr::from([127, 0, 0, u8::try_from(host).unwrap()]), now);
+        }
+        assert!(!tidy(now));
+        let late = now + attempts.limits.window + Duration::from_secs(1);
+        assert!(tidy(late), "there is more than a portion");
+        assert!(!tidy(late));
+    }
+
+    const LIMITS: AttemptLimits =
+        AttemptLimits { attempts: 3, window: Duration::from_secs(60), addresses: 2, names_proxies: true };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_last_attempt_is_allowed_and_the_next_one_waits_for_the_window() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        let guesser = address("127.0.0.2");
+        for number in 1..=3 {
+            assert_eq!(attempts.blocked(guesser, now), None);
+            assert_eq!(attempts.count(guesser, now) == Counted::Last, number == 3);
+        }
+        let later = now + Duration::from_secs(20);
+        assert_eq!(attempts.blocked(guesser, later), Some(Duration::from_secs(40)));
+        assert_eq!(attempts.blocked(address("127.0.0.3"), later), None, "others are not concerned");
+        assert_eq!(attempts.blocked(guesser, now + Duration::from_secs(61)), None);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        for host in 1..=3 {
+            attempts.count(address(&format!("fd00::{host}")), now);
+        }
+        assert!(attempts.blocked(address("fd00::ffff"), now).is_some());
+        assert!(attempts.blocked(address("fd00:0:0:1::1"), now).is_none());
+    }
+
+    #[test]
+    fn no_more_addresses_are_remembered_than_allowed() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        for host in 1..=9 {
+            attempts.count(address(&format!("127.0.0.{host}")), now);
+        }
+        assert_eq!(attempts.kept().wrong.len(), 2);
+        attempts.count(address("127.0.1.1"), now + Duration::from_secs(61));
+        assert_eq!(attempts.kept().wrong.len(), 1, "those that are over give way");
+    }
+
+    #[test]
+    fn the_oldest_gives_way_and_everybody_has_as_many_attempts() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        for number in 1..=9 {
+            let guesser = address(&format!("127.0.0.{number}"));
+            let turn = now + Duration::from_secs(number);
+            assert_eq!(attempts.blocked(guesser, turn), None, "nobody is kept out");
+            for guess in 1..=3 {
+                assert_eq!(attempts.count(guesser, turn) == Counted::Last, guess == 3);
+            }
+            assert!(attempts.blocked(guesser, turn).is_some());
+            assert_eq!(attempts.count(guesser, turn), Counted::TooMany, "it was under way");
+        }
+        let late = now + Duration::from_secs(9);
+        assert!(attempts.blocked(address("127.0.0.8"), late).is_some());
+        assert_eq!(attempts.blocked(address("127.0.0.7"), late), None, "two are remembered");
+    }
+
+    #[test]
+    fn guesses_whose_window_is_over_go_in_portions_and_their_memory_with_them() {
+        let attempts = Attempts::new(AttemptLimits { addresses: 5_000, ..LIMITS });
+        let now = Instant::now();
+        let guesser = |number: u32| IpAddr::from((0x7f00_0000 + number).to_be_bytes());
+        for number in 0..5_000 {
+            attempts.count(guesser(number), now);
+        }
+        assert!(!attempts.tidy(now), "no window is over");
+        let late = now + LIMITS.window + Duration::from_secs(1);
+        attempts.count(guesser(4_999), late);
+        assert_eq!(attempts.kept().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
+        assert_eq!(attempts.kept().wrong[&guesser(4_999)].count, 1, "and begins anew");
+        assert!(attempts.tidy(late), "there is more");
+        while attempts.tidy(late) {}
+        assert_eq!(attempts.kept().wrong.len(), 1, "what began anew stays");
+        while attempts.tidy(late + late.duration_since(now)) {}
+        let kept = attempts.kept();
+        assert_eq!((kept.wrong.len(), kept.order.len()), (0, 0));
+        assert!(kept.wrong.capacity() < 100 && kept.order.capacity() < 100);
+    }
+}

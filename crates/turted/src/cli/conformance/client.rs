@@ -1,0 +1,130 @@
+//! The Socket.IO service that the suite of socket.io-client expects: namespaces that let in or not, and
+//! events that are answered each in its own way.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use turted_core::wire::engineio::Version;
+use turted_core::wire::socketio::{encode_connect_error, encode_event};
+
+use super::engine;
+use super::guests::Guest;
+use super::socketio::prefix;
+use crate::http::websocket::reader::Step;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Session;
+use crate::hub::worker::worker::Worker;
+use crate::transport::socketio::{self, Event, ROOT};
+
+/// All of them. The last one lets nobody in.
+pub(super) const NAMESPACES: [&str; 7] =
+    [ROOT, "/foo", "/timeout_socket", "/valid", "/asd", "/abc", REFUSING];
+const REFUSING: &str = "/no";
+/// The one that tells who connects what it has sent along.
+const TELLING: &str = "/abc";
+
+/// The time, as an event carries it. The suite looks at its type alone.
+const DATE: &str = "2015-04-07T18:18:08.000Z";
+/// What comes back in binary.
+const BYTES: &[u8] = b"asdfasdf";
+/// Texts of one to four bytes per character.
+const TEXTS: [&str; 5] = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "utf8 — string", "utf8 — string"];
+/// The id by which the answer to our only question is told.
+const ACK: u64 = 1;
+
+/// A client wants to be connected to a namespace.
+pub(super) fn connect(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (namespace, guest): (&str, Guest),
+    data: Option<&RawValue>,
+) -> Step {
+    let refusal = match namespace {
+        REFUSING => Some("Auth failed (custom namespace)"),
+        ROOT if guest.query().contains_key("fail") => Some("Auth failed (main namespace)"),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        if let Session::SocketIo(session) = &connection.session {
+            session.leave(namespace);
+        }
+        connection.send_message(worker, &encode_connect_error(Version::V4, namespace, refusal));
+        return Step::Continue;
+    }
+    if namespace == ROOT {
+        // With the recovery of the product.
+        return socketio::connect(worker, connection, data);
+    }
+    let sid = json!({ "sid": connection.public_id() });
+    connection.send_message(worker, &format!("40{}{sid}", prefix(namespace)));
+    if namespace == TELLING {
+        emit(worker, connection, namespace, &["handshake".into(), handshake(guest, data)]);
+    }
+    Step::Continue
+}
+
+/// What a client has sent along.
+fn handshake(guest: Guest, data: Option<&RawValue>) -> Value {
+    let auth = data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_else(|| json!({}));
+    json!({ "query": *guest.query(), "auth": auth })
+}
+
+/// An event, with the binary messages that came with it.
+pub(super) fn event(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (event, guest): (&Event<'_>, Guest),
+    attachments: &[Vec<u8>],
+) {
+    let reply = |elements: &[Value]| emit(worker, connection, event.namespace, elements);
+    let ack = |value: &str| {
+        let id = event.ack.unwrap_or_default();
+        connection.send_message(worker, &format!("43{}{id}[{value}]", prefix(event.namespace)));
+    };
+    let has_bytes = attachments.len() == 1;
+    match (event.namespace, event.name) {
+        (_, "getId") => ack(&json!(connection.public_id()).to_string()),
+        (ROOT, "echo") => ack(event.args.first().map_or("null", |arg| arg.get())),
+        (ROOT, "getHandshake") => ack(&handshake(guest, None).to_string()),
+        (ROOT, "getAckDate") => ack(&json!(DATE).to_string()),
+        (ROOT, "hi") => {
+            let offset = format!("\"{}\"", socketio::offset(worker, connection));
+            connection.send_message(worker, &encode_event("hi", &[&offset]));
+        }
+        (ROOT, "ack") => connection.send_message(worker, &format!(r#"42{ACK}["ack"]"#)),
+        (ROOT, "getDate") => reply(&["takeDate".into(), DATE.into()]),
+        (ROOT, "getDateObj") => reply(&["takeDateObj".into(), json!({ "date": DATE })]),
+        (ROOT, "getUtf8") => TEXTS.iter().for_each(|text| reply(&["takeUtf8".into(), (*text).into()])),
+        (ROOT, "false") => reply(&["false".into(), false.into()]),
+        (ROOT, "doge") => emit_bytes(worker, connection, "doge"),
+        (ROOT, "getbin") => emit_bytes(worker, connection, "takebin"),
+        (ROOT, "buffa") if has_bytes => reply(&["buffack".into()]),
+        (ROOT, "jsonbuff") if has_bytes => reply(&["jsonbuff-ack".into()]),
+        (ROOT, "blob") if has_bytes => reply(&["back".into()]),
+        (ROOT, "jsonblob") if has_bytes => reply(&["jsonblob-ack".into()]),
+        // Those before it in the suite came first, or it would not be here: packets are read in order.
+        (ROOT, "abuff2") => reply(&["abuff2-ack".into()]),
+        (ROOT, "blob3") if has_bytes => reply(&["blob3-ack".into()]),
+        _ => {}
+    }
+}
+
+/// The answer to our question.
+pub(super) fn acked(worker: &Rc<Worker>, connection: &Rc<Connection>, (id, args): (u64, &[&RawValue])) {
+    let given: Vec<Value> = args.iter().filter_map(|arg| serde_json::from_str(arg.get()).ok()).collect();
+    if id == ACK && given == [json!(5), json!({ "test": true })] {
+        emit(worker, connection, ROOT, &["got it".into()]);
+    }
+}
+
+fn emit(worker: &Rc<Worker>, connection: &Rc<Connection>, namespace: &str, elements: &[Value]) {
+    let elements = Value::from(elements);
+    connection.send_message(worker, &format!("42{}{elements}", prefix(namespace)));
+}
+
+fn emit_bytes(worker: &Rc<Worker>, connection: &Rc<Connection>, name: &str) {
+    let packet = format!(r#"451-["{name}",{{"_placeholder":true,"num":0}}]"#);
+    connection.send(worker, &[Frame::text(&packet, 0), engine::frame(connection, BYTES)]);
+}

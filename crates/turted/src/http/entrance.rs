@@ -1,0 +1,172 @@
+//! The entrance: what a connection has to pass before its first request, the PROXY header of a
+//! trusted proxy and the TLS handshake.
+//!
+//! A connection holds its permit meanwhile, so all of it has one deadline,
+//! `limits.request_head_wait`.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Once;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use turted_core::wire::proxy::{self, Violation};
+
+use crate::http::guests;
+use crate::http::two as http2;
+use crate::http::{self, Arrival};
+use crate::hub::worker::shared::Permit;
+use crate::hub::worker::worker::Worker;
+use crate::io::seldom::warn_seldom;
+use crate::io::socket::Socket;
+use crate::io::tls::{Certificates, UNSENT_BYTES_MAX};
+
+/// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
+pub(crate) const TLS_HANDSHAKE: u8 = 22;
+/// Bytes looked at together in search of the end of a PROXY header: one without much extra.
+const WINDOW_BYTES: usize = 256;
+/// What a client reads that speaks HTTP where TLS is spoken.
+const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+Content-Type: text/plain\r\nContent-Length: 39\r\n\r\nthis port speaks TLS: use https and wss";
+
+/// Why a connection did not come in.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the connection does not come from one of trusted_proxies")]
+    Stranger,
+    #[error(transparent)]
+    Header(#[from] Violation),
+    #[error("the connection does not start with a TLS handshake")]
+    NoTls(TcpStream),
+    #[error("the handshake failed: {0}")]
+    Handshake(io::Error),
+    #[error(transparent)]
+    Lost(#[from] io::Error),
+    #[error("the entrance took longer than limits.request_head_wait")]
+    TooSlow,
+}
+
+/// A connection that may speak HTTP.
+enum Entered {
+    Plain(TcpStream, IpAddr),
+    Tls(Box<TlsStream<TcpStream>>, IpAddr),
+}
+
+/// Serves a connection that was just accepted.
+pub(crate) fn enter(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    let peer = peer.ip().to_canonical();
+    if worker.config.proxy_protocol || worker.shared.certificates.is_some() {
+        worker.spawn(examine(Rc::clone(worker), stream, peer, permit));
+    } else {
+        worker.spawn(http::serve(Rc::clone(worker), Arrival { channel: stream, peer, permit }));
+    }
+}
+
+/// Lets a connection pass or not. What passes goes on as a task of its own, so that nothing of the
+/// entrance stays in memory.
+async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Permit) {
+    let wait = guests::head_wait(&worker, &permit);
+    let entered =
+        worker.shared.life.ending.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
+    match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
+        Some(Ok(Entered::Plain(channel, peer))) => {
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));
+        }
+        Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(http2::ALPN) => {
+            worker.spawn(http2::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
+        }
+        Some(Ok(Entered::Tls(channel, peer))) => {
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
+        }
+        Some(Err(refusal)) => refuse(refusal, peer, permit).await,
+        None => {}
+    }
+}
+
+async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entered, Refusal> {
+    let mut peer = peer;
+    if worker.config.proxy_protocol {
+        if !worker.config.trusted_proxies.trusts(peer) {
+            return Err(Refusal::Stranger);
+        }
+        if let Some(source) = read_header(&stream).await? {
+            peer = source.ip().to_canonical();
+        }
+    }
+    match &worker.shared.certificates {
+        None => Ok(Entered::Plain(stream, peer)),
+        Some(certificates) => Ok(Entered::Tls(Box::new(shake_hands(certificates, stream).await?), peer)),
+    }
+}
+
+/// Reads a PROXY header and nothing behind it: on whose behalf the connection is.
+async fn read_header(stream: &TcpStream) -> Result<Option<SocketAddr>, Refusal> {
+    let mut header = Vec::new();
+    let mut window = [0; WINDOW_BYTES];
+    loop {
+        let peeked = stream.peek(&mut window).await?;
+        if peeked == 0 {
+            return Err(Violation::Missing.into());
+        }
+        let known = header.len();
+        header.extend_from_slice(&window[..peeked]);
+        let decoded = proxy::decode(&header)?;
+        // What is incomplete belongs to the header as far as it goes.
+        take(stream, decoded.map_or(peeked, |complete| complete.bytes - known)).await?;
+        if let Some(complete) = decoded {
+            return Ok(complete.source);
+        }
+    }
+}
+
+/// Reads bytes that were seen already, up to [`WINDOW_BYTES`].
+async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
+    let mut window = [0; WINDOW_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        stream.readable().await?;
+        match stream.try_read(&mut window[..left]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => left -= read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn shake_hands(
+    certificates: &Certificates,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Refusal> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+        return Err(Refusal::NoTls(stream));
+    }
+    let acceptor = TlsAcceptor::from(certificates.current());
+    let limited = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
+    limited.await.map_err(Refusal::Handshake)
+}
+
+/// Says no where it can be understood; the connection ends.
+async fn refuse(refusal: Refusal, peer: IpAddr, permit: Permit) {
+    static TOLD: Once = Once::new();
+    tracing::debug!(%peer, %refusal, "refusing a connection");
+    match refusal {
+        Refusal::Stranger => TOLD.call_once(|| {
+            // Once, because anybody can cause it; but an operator who forgot a proxy has to see it.
+            tracing::warn!(%peer, "proxy_protocol is on and this peer is not in trusted_proxies");
+        }),
+        Refusal::NoTls(stream) => {
+            warn_seldom!(%peer, "a client does not speak TLS, which this port does: it has to use https and wss");
+            let socket = Socket::new(stream, permit);
+            // Whoever does not speak HTTP either reads it as garbage.
+            let _ = socket.try_write(NO_TLS);
+            socket.linger().await;
+        }
+        _ => {}
+    }
+}

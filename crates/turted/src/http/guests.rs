@@ -1,0 +1,73 @@
+//! Connections that come when all places are taken. What one is for shows only in its first request: pushes and
+//! health checks are answered, since whoever looks after a full server must not be kept out by its clients.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::{Request, StatusCode};
+use turted_core::limits::SPARE_HEAD_WAIT_MAX;
+
+use crate::http::cors::Page;
+use crate::http::{Answer, HEALTH, Unavailable, close_after, is_push, text, without_slash};
+use crate::hub::worker::shared::Permit;
+use crate::hub::worker::worker::Worker;
+use crate::transport::sse;
+
+/// A connection that holds one of the spare places.
+#[derive(Debug, Default)]
+pub(crate) struct Guest {
+    /// The place of a client, if one has come free since.
+    place: RefCell<Option<Permit>>,
+}
+
+impl Guest {
+    /// The guest that `permit` lets in; `None` where it is the place of a client.
+    pub(crate) fn of(worker: &Worker, permit: &Permit) -> Option<Rc<Self>> {
+        worker.shared.spare.gave(permit).then(Rc::default)
+    }
+
+    /// Refuses a request that is not what spare places are for, unless a place has come free.
+    pub(crate) fn check<B>(&self, worker: &Worker, request: &Request<B>) -> Option<Answer> {
+        let path = request.uri().path();
+        if is_push(&worker.config, path) || without_slash(path) == HEALTH || self.has_place(worker) {
+            return None;
+        }
+        worker.metrics.refused("connections");
+        let mut answer = sse::no_place(worker, request).unwrap_or_else(|| {
+            let body = "the server has no connection left, try again later (limits.connections)";
+            let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, body);
+            Unavailable::Overload.mark(&mut answer);
+            answer
+        });
+        Page::of(request, &worker.config.allow_origins).mark(&mut answer);
+        close_after(&mut answer);
+        Some(answer)
+    }
+
+    /// Frees the place of an answered guest for the next one.
+    pub(crate) fn dismiss(&self, answer: &mut Answer) {
+        if self.place.borrow().is_none() {
+            close_after(answer);
+        }
+    }
+
+    /// The place it has got instead of the spare one.
+    pub(crate) fn take_place(&self) -> Option<Permit> {
+        self.place.take()
+    }
+
+    fn has_place(&self, worker: &Worker) -> bool {
+        let place = &mut *self.place.borrow_mut();
+        if place.is_none() {
+            *place = worker.shared.permits.take();
+        }
+        place.is_some()
+    }
+}
+
+/// How long a connection may take for its first request, or for what comes before that.
+pub(crate) fn head_wait(worker: &Worker, permit: &Permit) -> Duration {
+    let wait = worker.config.limits.request_head_wait;
+    if worker.shared.spare.gave(permit) { wait.min(SPARE_HEAD_WAIT_MAX) } else { wait }
+}

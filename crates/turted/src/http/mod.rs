@@ -1,0 +1,25 @@
+//! HTTP: from a socket to a [`Call`].
+
+pub(crate) mod accept;
+pub(crate) mod entrance;
+pub(crate) mod guests;
+pub(crate) mod one;
+pub(crate) mod two;
+pub(crate) mod proxies;
+pub(crate) mod cors;
+pub(crate) mod negotiation;
+pub(crate) mod query;
+mod bodies;
+mod body;
+mod patience;
+mod rules;
+pub(crate) mod paced;
+mod fragment;
+pub(crate) mod streaming;
+pub(crate) mod websocket;
+
+pub(crate) use bodies::{Bodies, BodyRefusal, read_body};
+pub(crate) use body::Body;
+pub(crate) use one::*;
+pub(crate) use patience::Patience;
+pub(crate) use rules::check as check_rules;

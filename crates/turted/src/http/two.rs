@@ -1,0 +1,231 @@
+//! HTTP/2 for clients that agree on it during the TLS handshake (RFC 9113): the same requests and
+//! answers as over HTTP/1.1. What would take the socket over is not for it.
+//!
+//! Its connections hold more memory than others. A browser has one for everything, and opens another
+//! one over HTTP/1.1 for a WebSocket.
+
+mod whole;
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Either;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::CONNECTION;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+use turted_core::limits::{
+    H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, IDLE_GRACE,
+    PING_INTERVAL, PING_TIMEOUT,
+};
+
+use crate::http::guests::{self, Guest};
+use crate::http::paced::Paced;
+use crate::http::proxies;
+use crate::http::{self, Answer, Arrival, Call, Outcome};
+use crate::hub::delivery::outlet::StreamBody;
+use crate::hub::delivery::outlet::switch::Switch;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::worker::{GOOD_BYE, Worker};
+use whole::Whole;
+
+/// The name of the protocol in the TLS handshake (RFC 9113 3.1).
+pub(crate) const ALPN: &[u8] = b"h2";
+
+type AnyBody = Either<Whole, Guarded>;
+
+/// Serves one connection until it ends, or has had nothing to do for too long.
+pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
+    let Arrival { channel, peer, permit } = arrival;
+    let guest = Guest::of(&worker, &permit);
+    let head_wait = guests::head_wait(&worker, &permit);
+    let activity = Rc::new(Activity::new());
+    // Of a guest nobody waits for a second request.
+    let idle_wait = if guest.is_some() { head_wait } else { worker.config.limits.idle_wait + IDLE_GRACE };
+    let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity), guest };
+    let channel = Paced::new(channel, worker.config.limits.outbox_stall);
+    let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = &mut connection => return,
+        () = activity.idle_for(head_wait, idle_wait) => {}
+        () = worker.shared.life.ending.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // What is under way may end, but no longer than that.
+    let _ = timeout(GOOD_BYE, connection).await;
+}
+
+fn builder(worker: &Rc<Worker>) -> http2::Builder<LocalExecutor> {
+    let head_bytes = u32::try_from(worker.config.limits.request_head_bytes).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(LocalExecutor(Rc::clone(worker)));
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(head_bytes)
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Runs the tasks of a connection on its worker: hyper has one for each request and its response.
+#[derive(Clone)]
+struct LocalExecutor(Rc<Worker>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
+    fn execute(&self, task: F) {
+        let worker = Rc::clone(&self.0);
+        self.0.spawn(async move {
+            if Switch::default().run(task, worker.config.limits.outbox_stall).await {
+                worker.metrics.unread_answers.add(1);
+            }
+        });
+    }
+}
+
+/// How many requests and responses of a connection are under way.
+#[derive(Debug)]
+struct Activity {
+    under_way: Cell<usize>,
+    idle_since: Cell<Instant>,
+    /// Whether a request has come.
+    is_used: Cell<bool>,
+    changed: Notify,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            under_way: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            is_used: Cell::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    fn begin(self: &Rc<Self>) -> Token {
+        self.is_used.set(true);
+        self.under_way.set(self.under_way.get() + 1);
+        Token(Rc::clone(self))
+    }
+
+    /// Waits until nothing has been under way for so long: `head` before the first request, then `idle`. Cancel
+    /// safe.
+    async fn idle_for(&self, head: Duration, idle: Duration) {
+        loop {
+            let due = self.idle_since.get() + if self.is_used.get() { idle } else { head };
+            match self.under_way.get() {
+                0 if due <= Instant::now() => return,
+                0 => tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = self.changed.notified() => {}
+                },
+                _ => self.changed.notified().await,
+            }
+        }
+    }
+}
+
+/// Something is under way until this is dropped.
+struct Token(Rc<Activity>);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.under_way.set(activity.under_way.get() - 1);
+        activity.idle_since.set(Instant::now());
+        activity.changed.notify_one();
+    }
+}
+
+/// The hyper service of one connection.
+struct Responder {
+    worker: Rc<Worker>,
+    /// The other side of the connection.
+    peer: IpAddr,
+    activity: Rc<Activity>,
+    /// Set for a connection that has no place of a client.
+    guest: Option<Rc<Guest>>,
+}
+
+impl Service<Request<Incoming>> for Responder {
+    type Response = Response<AnyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let token = self.activity.begin();
+        let refusal = self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &request));
+        if let Some(refusal) = refusal {
+            return Box::pin(ready(Ok(whole(refusal, token))));
+        }
+        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
+        let agent = Agent::of(request.headers());
+        let worker = Rc::clone(&self.worker);
+        Box::pin(async move {
+            let call = Call { worker: Rc::clone(&worker), peer, agent, request };
+            let answer = match http::route(call).await {
+                Outcome::Answer(answer) => answer,
+                Outcome::Stream(unending) => {
+                    let response = unending.respond(&worker);
+                    return Ok(response.map(|body| Either::Right(Guarded { body, _token: token })));
+                }
+                Outcome::Takeover(_) => http::text(
+                    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                    "this is not served over HTTP/2: ask with HTTP/1.1",
+                ),
+            };
+            Ok(whole(answer, token))
+        })
+    }
+}
+
+/// An answer that is known already.
+fn whole(mut answer: Answer, token: Token) -> Response<AnyBody> {
+    // It means nothing here, and must not be sent (RFC 9113 8.2.2).
+    answer.headers_mut().remove(CONNECTION);
+    let switch = Switch::current();
+    answer.map(|body| Either::Left(Whole::new(body, switch, token)))
+}
+
+/// A body that is under way until it is dropped.
+struct Guarded {
+    body: StreamBody,
+    _token: Token,
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = <StreamBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,144 @@
+//! Reads messages from a WebSocket, whatever is spoken on it.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_core::future::LocalBoxFuture;
+use tokio::task::yield_now;
+use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Violation};
+
+use crate::config::Limits;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
+
+/// What the receiver of a message wants next.
+pub(crate) enum Step {
+    /// The next message.
+    Continue,
+    /// The next message, but only after this.
+    Wait(LocalBoxFuture<'static, ()>),
+    /// No more messages.
+    Stop,
+}
+
+/// Why [`Reader::read`] returned.
+pub(crate) enum Progress {
+    /// The socket has nothing more at the moment.
+    Drained,
+    /// The receiver wants this to happen before the next message.
+    Wait(LocalBoxFuture<'static, ()>),
+    /// The receiver wants no more messages.
+    Stopped,
+    /// The socket has ended.
+    Ended,
+    /// The client broke a rule.
+    Violated(Violation),
+}
+
+/// Reads messages from a socket through the worker's scratch buffer. Holds bytes only while the
+/// client has sent part of a frame, or while a message is waited for.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    decoder: Decoder,
+    rest: Vec<u8>,
+    /// Whether `rest` may hold whole frames: those behind a message that is waited for.
+    unfinished: bool,
+    /// Whether the last read may have left something in the socket.
+    more: bool,
+}
+
+impl Reader {
+    /// A reader of messages within `limits`, that begins with what HTTP read already.
+    pub(crate) fn new(limits: &Limits, leftover: &Bytes) -> Self {
+        let limits =
+            DecoderLimits { message_bytes: limits.message_bytes, fragments: limits.message_fragments };
+        Self {
+            decoder: Decoder::new(limits),
+            rest: leftover.to_vec(),
+            unfinished: !leftover.is_empty(),
+            more: false,
+        }
+    }
+
+    /// Waits until there may be something to read. A client that never stops sending must not hold
+    /// the worker: others get their turn. Cancel safe.
+    pub(crate) async fn ready(&self, socket: &Socket) -> io::Result<()> {
+        if self.more {
+            yield_now().await;
+        }
+        socket.readable().await
+    }
+
+    /// Decodes what is left from the last time, then reads once and decodes that.
+    pub(crate) fn read(
+        &mut self,
+        worker: &Worker,
+        socket: &Socket,
+        mut receive: impl FnMut(Message<'_>) -> Step,
+    ) -> Progress {
+        if self.unfinished {
+            let progress = self.decode_rest(&mut receive);
+            if !matches!(progress, Progress::Drained) {
+                return progress;
+            }
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        let most = scratch.len();
+        let read = match socket.try_read(&mut scratch) {
+            Ok(0) => return Progress::Ended,
+            Ok(read) => &mut scratch[..read],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.more = socket.may_have_unread();
+                return Progress::Drained;
+            }
+            Err(_) => return Progress::Ended,
+        };
+        self.more = read.len() == most || socket.may_have_unread();
+        if !self.rest.is_empty() {
+            self.rest.extend_from_slice(read);
+            return self.decode_rest(&mut receive);
+        }
+        let (done, progress) = decode(&mut self.decoder, read, &mut receive);
+        self.rest.extend_from_slice(&read[done..]);
+        self.unfinished = may_hold_frames(&progress);
+        progress
+    }
+
+    fn decode_rest(&mut self, receive: &mut impl FnMut(Message<'_>) -> Step) -> Progress {
+        let (done, progress) = decode(&mut self.decoder, &mut self.rest, receive);
+        self.rest.drain(..done);
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
+        }
+        self.unfinished = may_hold_frames(&progress);
+        progress
+    }
+}
+
+/// Whether what is left may hold more than part of a frame: the receiver stopped before the end.
+fn may_hold_frames(progress: &Progress) -> bool {
+    matches!(progress, Progress::Wait(_) | Progress::Stopped)
+}
+
+/// Decodes frames until the input is used up or the receiver wants something else: how many bytes
+/// are done with.
+fn decode(
+    decoder: &mut Decoder,
+    input: &mut [u8],
+    receive: &mut impl FnMut(Message<'_>) -> Step,
+) -> (usize, Progress) {
+    let mut done = 0;
+    loop {
+        let decoded = match decoder.decode(&mut input[done..]) {
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => return (done, Progress::Drained),
+            Err(violation) => return (done, Progress::Violated(violation)),
+        };
+        done += decoded.consumed;
+        match decoded.message.map_or(Step::Continue, &mut *receive) {
+            Step::Continue => {}
+            Step::Wait(event) => return (done, Progress::Wait(event)),
+            Step::Stop => return (done, Progress::Stopped),
+        }
+    }
+}

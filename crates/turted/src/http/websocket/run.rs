@@ -1,0 +1,110 @@
+//! Serves a WebSocket until it ends, whatever is spoken on it.
+
+use std::rc::Rc;
+
+use turted_core::close::Close;
+use turted_core::wire::websocket::{Message, encode_close};
+
+use super::reader::{Progress, Reader, Step};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::worker::census::ConnectionId;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
+
+/// Reads a WebSocket until it ends.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps room for its arguments twice")]
+pub(crate) fn run(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    socket: Rc<Socket>,
+    mut reader: Reader,
+) -> impl Future<Output = ()> {
+    async move {
+        while !connection.is_closed() {
+            let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
+            match progress {
+                Progress::Drained => {
+                    if reader.ready(&socket).await.is_err() {
+                        connection.close(&worker, Close::TransportLost);
+                    }
+                }
+                Progress::Wait(event) => event.await,
+                Progress::Stopped => {}
+                // Nobody is left to read a good-bye.
+                Progress::Ended => return connection.close(&worker, Close::TransportLost),
+                Progress::Violated(violation) => {
+                    tracing::debug!(connection = %ConnectionId::of(&worker, &connection), %violation, "websocket violation");
+                    connection.close(&worker, Close::Violation(violation.close_code()));
+                }
+            }
+        }
+        drop(connection);
+        // On the heap, and only now: its timer would make the task of every open connection larger.
+        Box::pin(socket.linger()).await;
+    }
+}
+
+/// One message of a client.
+fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    let session = &connection.session;
+    let step = match message {
+        Message::Text(text) => session.text(worker, connection, text),
+        Message::Binary(bytes) => session.binary(worker, connection, bytes),
+        // Messages with data are counted where they are received.
+        Message::Ping(_) | Message::Pong(_) if !connection.may_send(worker) => {
+            connection.close(worker, Close::RateLimited);
+            Step::Stop
+        }
+        Message::Ping(data) => {
+            // Clients end a connection whose pong is late, and much may wait on a slow link.
+            connection.send_ahead(worker, &Frame::pong(data));
+            Step::Continue
+        }
+        Message::Pong(_) => {
+            session.ponged();
+            Step::Continue
+        }
+        Message::Close(code) => {
+            connection.say_good_bye(code.unwrap_or(1000));
+            connection.close(worker, Close::TransportLost);
+            Step::Stop
+        }
+    };
+    if connection.is_closed() { Step::Stop } else { step }
+}
+
+/// The close frame that tells a client why its connection ends.
+pub(crate) fn farewell(close: Close) -> Option<Vec<u8>> {
+    Some(encode_close(close.code()?, close.reason()))
+}
+
+/// Ends a WebSocket that belongs to no session yet.
+pub(crate) async fn refuse(socket: &Socket, code: u16) {
+    // It may be gone already.
+    let _ = socket.try_write(&encode_close(code, ""));
+    socket.linger().await;
+}
+
+/// Writes a few hundred bytes to a socket that has been written little or nothing.
+pub(crate) fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
+    matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open connection holds one of these: whatever lives across an await shows in the memory
+    /// of the whole server.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(returned(run) <= 168, "{} bytes", returned(run));
+        assert!(size_of::<Connection>() <= 352, "{} bytes", size_of::<Connection>());
+    }
+}

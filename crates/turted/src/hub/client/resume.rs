@@ -1,0 +1,221 @@
+//! A client comes back: its session is taken from where it is kept, or from a connection that is not
+//! known to be dead, and it gets all that it missed, or is told that this is not possible.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+use turted_core::close::Close;
+use turted_core::cursor::Cursor;
+use turted_core::membership::Since;
+
+use crate::auth::unix_now;
+use crate::hub::client::identity;
+use crate::hub::client::replay::{self, Returning};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::Recovered;
+use crate::hub::delivery::outlet::Missed;
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::mail::{ConnectionHint, Mail};
+use crate::hub::worker::recovery::{Home, LostSession};
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::worker::Worker;
+
+/// How long another worker may take to let go of a session, its full mail box included. One that lives
+/// answers within the slice it is at, 500 us; a client that waits for longer than this takes its connection
+/// for dead and tries anew.
+const LETTING_GO_MAX: Duration = Duration::from_secs(3);
+
+/// What a client shows that was connected before.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    /// Absent if it is none of ours: of the server that ran here before, say.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) seen: Seen,
+}
+
+/// The last event a client has seen.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// None since it connected.
+    Nothing,
+    UpTo(Cursor),
+    /// It shows something that is no position.
+    Unknown,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The client is who it was, and was sent what it missed.
+    Resumed,
+    /// The session is not kept any more.
+    SessionUnknown,
+    /// Something that it missed is not kept any more.
+    Gap,
+    /// The client is gone again.
+    Gone,
+}
+
+impl Resumption {
+    /// The number of the last dispatch the client has seen, if it can have seen it.
+    fn seen(&self, worker: &Worker, lost: &LostSession) -> Option<u64> {
+        let cursor = match self.seen {
+            Seen::Nothing => return Some(lost.began_after),
+            Seen::UpTo(cursor) => cursor,
+            Seen::Unknown => return None,
+        };
+        let sent = lost.began_after..=worker.seen();
+        let known = cursor.epoch == worker.dispatcher.epoch() && sent.contains(&cursor.sequence);
+        known.then_some(cursor.sequence)
+    }
+}
+
+/// Gives a client its session back, and all that it missed, encoded for `wire`; before that it is
+/// sent what `greet` makes of the session's id and the number of events that follow.
+pub(crate) async fn resume(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    resumption: &Resumption,
+    wire: Wire,
+    greet: impl FnOnce(SessionId, usize) -> Frame,
+) -> Outcome {
+    let found = match resumption.id {
+        Some(id) => reclaim(worker, id).await.map(|lost| (id, lost)),
+        None => None,
+    };
+    catch_up(worker).await;
+    let missed = match &found {
+        Some((_, lost)) => missed(worker, connection, (resumption, lost, wire)).await,
+        None => None,
+    };
+    // From here on nothing waits: what was missed and what is new must follow on each other.
+    let outcome = match (found, missed) {
+        (found, _) if connection.is_closed() => {
+            if let Some((id, lost)) = found {
+                // It may come back once more.
+                worker.shared.recovery.keep(id, lost);
+            }
+            return Outcome::Gone;
+        }
+        (None, _) => Outcome::SessionUnknown,
+        (Some(_), None) => Outcome::Gap,
+        (Some((id, lost)), Some(missed)) => {
+            connection.set_wire(wire);
+            restore(worker, connection, id, &lost);
+            connection.send(worker, &[greet(id, missed.len())]);
+            connection.replay(worker, missed);
+            Outcome::Resumed
+        }
+    };
+    let resumed = outcome == Outcome::Resumed;
+    worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
+    outcome
+}
+
+/// The lost session, taken from a connection that is not known to be dead if need be.
+async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
+    let recovery = &worker.shared.recovery;
+    if let Some(lost) = recovery.take(id) {
+        return Some(lost);
+    }
+    let (owner, hint) = match recovery.home(id) {
+        Some(home) => (home.worker, ConnectionHint::Key(home.key)),
+        None => (id.worker(), ConnectionHint::Slot(id.slot())),
+    };
+    if owner == worker.index {
+        supersede(worker, hint, id);
+    } else if timeout(LETTING_GO_MAX, ask_to_let_go(worker, owner, (hint, id))).await.is_err() {
+        tracing::warn!(worker = owner, "a worker does not let go of a session: its client begins anew");
+    }
+    recovery.take(id)
+}
+
+/// Has another worker let go of a session.
+async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, SessionId)) {
+    let (done, superseded) = oneshot::channel();
+    worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
+    // Without an answer there is nothing to take, which whoever asked finds out.
+    let _ = superseded.await;
+}
+
+/// Waits until this worker has resolved whatever another one may have sent already. It could come
+/// a second time otherwise, or to a channel that was joined after it.
+async fn catch_up(worker: &Worker) {
+    let last = worker.dispatcher.last();
+    while worker.seen() < last {
+        yield_now().await;
+    }
+}
+
+/// Ends the connection of a session whose client is back, so that it can be recovered.
+pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
+    let connection = {
+        let registry = worker.registry.borrow();
+        match hint {
+            ConnectionHint::Slot(slot) => registry.at(slot).cloned(),
+            ConnectionHint::Key(key) => registry.get(key).cloned(),
+        }
+    };
+    if let Some(connection) = connection.filter(|found| found.recovery_id.get() == Some(id)) {
+        connection.close(worker, Close::Superseded);
+    }
+}
+
+/// What a client missed, or `None` if that cannot be told in full any more.
+async fn missed(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    (resumption, lost, wire): (&Resumption, &LostSession, Wire),
+) -> Option<Missed> {
+    let seen = resumption.seen(worker, lost)?;
+    let client = Returning { memberships: &lost.memberships, seen, wire };
+    let missed = replay::missed(worker, connection, client).await?;
+    // What came after the token expired was not for this client any more.
+    (!lost.standing.has_expired(unix_now())).then_some(missed)
+}
+
+/// What a client missed that names its memberships anew: the connection has them already and is not
+/// admitted yet. `None` if that cannot be told in full any more.
+///
+/// Nothing may wait between this and the admission: what was missed and what is new follow on each
+/// other.
+pub(crate) async fn missed_since(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    seen: Seen,
+) -> Option<Missed> {
+    catch_up(worker).await;
+    let memberships = worker.registry.borrow().memberships(connection.key);
+    // It was a member of all of them when it was sent the position.
+    let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
+    let lost = LostSession {
+        memberships: memberships.held_since(Since(since)),
+        standing: connection.standing.borrow().clone(),
+        began_after: 0,
+    };
+    let resumption = Resumption { id: None, seen };
+    let missed = match worker.config.recovery.enabled {
+        true => missed(worker, connection, (&resumption, &lost, connection.wire())).await,
+        false => None,
+    };
+    if !connection.is_closed() {
+        worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
+    }
+    missed
+}
+
+/// Makes the connection what the session was. What was missed has to be sent in the same go: no
+/// dispatch can come between the last one that was missed and the first one that is new.
+fn restore(worker: &Rc<Worker>, connection: &Rc<Connection>, id: SessionId, lost: &LostSession) {
+    connection.recovery_id.set(Some(id));
+    worker.registry.borrow_mut().restore(connection.key, &lost.memberships);
+    connection.standing.replace(lost.standing.clone());
+    identity::watch_expiry(worker, connection);
+    connection.admit(worker);
+    connection.began_after.set(lost.began_after);
+    worker.shared.recovery.moved(id, Home { worker: worker.index, key: connection.key });
+}

@@ -1,0 +1,152 @@
+//! What a client missed while it was away: listed at once, encoded in portions as the client takes
+//! it. Clients that missed the same share its frames.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hub::delivery::frame::{Frame, WeakFrame};
+use crate::hub::delivery::wire::{Wire, WireContext};
+use crate::hub::dispatch::log::Accepted;
+use crate::io::backlogs::{Backlogs, Counted};
+
+/// Bytes encoded at a time: what a socket and the client behind it take in one go.
+const PORTION_BYTES: usize = 64 * 1024;
+/// Bytes of frames kept for the next client that missed them too: what one client with much to catch
+/// up on is sent, for those that come back with it.
+const RECENT_BYTES_MAX: usize = 1024 * 1024;
+/// How long they are kept where no client comes back any more.
+pub(crate) const RECENT_AGE: Duration = Duration::from_secs(10);
+/// Names of frames below which it is not worth looking for those that are gone.
+const NAMES_MIN: usize = 1_024;
+
+/// Dispatches that one client missed, each with the number of the reason to receive it.
+#[derive(Debug)]
+pub(crate) struct Missed {
+    dispatches: VecDeque<(Arc<Accepted>, u32)>,
+    wire: Wire,
+    frames: Rc<MissedFrames>,
+    _counted: Counted,
+}
+
+impl Missed {
+    pub(crate) fn new(
+        dispatches: Vec<(Arc<Accepted>, u32)>,
+        wire: Wire,
+        frames: &Rc<MissedFrames>,
+        backlogs: &Arc<Backlogs>,
+    ) -> Self {
+        let bytes = dispatches.len() * size_of::<(Arc<Accepted>, u32)>();
+        let (frames, _counted) = (Rc::clone(frames), backlogs.count(bytes));
+        Self { dispatches: dispatches.into(), wire, frames, _counted }
+    }
+
+    /// How many are not encoded yet.
+    pub(crate) fn len(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// The number of the last one.
+    pub(crate) fn last(&self) -> Option<u64> {
+        Some(self.dispatches.back()?.0.sequence)
+    }
+
+    /// Encodes the next ones: one at least, if there is one.
+    pub(super) fn portion(&mut self) -> Vec<Frame> {
+        let (mut portion, mut bytes) = (Vec::new(), 0);
+        while bytes < PORTION_BYTES
+            && let Some((accepted, number)) = self.dispatches.pop_front()
+        {
+            if let Some(frame) = self.frames.encode(&accepted, number, self.wire) {
+                bytes += frame.bytes().len();
+                portion.push(frame);
+            }
+        }
+        portion
+    }
+
+    /// Encodes all of them.
+    pub(super) fn into_frames(self) -> impl Iterator<Item = Frame> {
+        let Self { dispatches, wire, frames, .. } = self;
+        dispatches.into_iter().filter_map(move |(accepted, number)| frames.encode(&accepted, number, wire))
+    }
+}
+
+/// Frames of what clients of one worker missed. One that a client still has to take, or that was
+/// encoded a short while ago, is not encoded again for the next client.
+#[derive(Debug)]
+pub(crate) struct MissedFrames {
+    context: WireContext,
+    kept: RefCell<Kept>,
+    /// Whether somebody will make it forget.
+    is_watched: Cell<bool>,
+}
+
+/// A dispatch, a reason to receive it and a wire, by their numbers.
+type Name = (u64, u32, usize);
+
+#[derive(Debug, Default)]
+struct Kept {
+    named: HashMap<Name, WeakFrame>,
+    /// The number of names at which those whose frames are gone are looked for.
+    named_max: usize,
+    recent: VecDeque<Frame>,
+    recent_bytes: usize,
+}
+
+impl MissedFrames {
+    pub(crate) fn new(context: WireContext) -> Self {
+        Self { context, kept: RefCell::default(), is_watched: Cell::new(false) }
+    }
+
+    /// The frame of a dispatch for the reason with this number. `None` never: the reason is one of the
+    /// dispatch.
+    fn encode(&self, accepted: &Accepted, number: u32, wire: Wire) -> Option<Frame> {
+        let name = (accepted.sequence, number, wire.index());
+        let kept = &mut *self.kept.borrow_mut();
+        if let Some(frame) = kept.named.get(&name).and_then(WeakFrame::upgrade) {
+            return Some(frame);
+        }
+        let via = accepted.dispatch.targets.vias().nth(usize::try_from(number).ok()?)?;
+        let frame = wire.encode(accepted, via, &self.context);
+        kept.keep(name, &frame);
+        Some(frame)
+    }
+
+    /// Whether nobody watches it yet; from then on somebody does.
+    pub(crate) fn watch(&self) -> bool {
+        !self.is_watched.replace(true)
+    }
+
+    /// Lets go of what was kept for the next client.
+    pub(crate) fn forget(&self) {
+        self.is_watched.set(false);
+        let kept = &mut *self.kept.borrow_mut();
+        (kept.recent, kept.recent_bytes) = (VecDeque::new(), 0);
+        kept.forget_names();
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, name: Name, frame: &Frame) {
+        if self.named.len() >= self.named_max.max(NAMES_MIN) {
+            self.forget_names();
+        }
+        self.named.insert(name, frame.downgrade());
+        self.recent_bytes += frame.bytes().len();
+        self.recent.push_back(frame.clone());
+        while self.recent_bytes > RECENT_BYTES_MAX
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_bytes -= oldest.bytes().len();
+        }
+    }
+
+    fn forget_names(&mut self) {
+        self.named.retain(|_, frame| frame.is_alive());
+        self.named.shrink_to(NAMES_MIN);
+        self.named_max = 2 * self.named.len();
+    }
+}

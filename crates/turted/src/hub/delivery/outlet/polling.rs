@@ -1,0 +1,175 @@
+//! The way out of an Engine.IO session that polls: frames wait for its next request, or the request
+//! waits for them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
+
+use super::{LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
+use crate::hub::delivery::frame::Frame;
+use crate::io::backlogs::Backlogs;
+use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
+
+/// The Engine.IO packet that answers a polling request with nothing.
+const NOOP: &str = "6";
+
+/// The body of a polling answer, or why there is none.
+pub(crate) type PollingAnswer = Result<PollingBody, EngineRefusal>;
+
+/// What waits for the next polling request, or the request that waits for it.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    format: PollingFormat,
+    waiting: Waitlist,
+    backlogs: Arc<Backlogs>,
+    request: Option<oneshot::Sender<PollingAnswer>>,
+    answer: LastAnswer,
+    held: Held,
+}
+
+/// Whether frames are held back for a client that is about to move to a stream. Its requests get a
+/// NOOP until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    No,
+    Yes,
+    /// A NOOP was sent a short while ago: the next request waits.
+    Paused,
+}
+
+impl Polling {
+    pub(crate) fn new(format: PollingFormat, ledger: &Rc<Ledger>) -> Self {
+        let (waiting, backlogs) = (Waitlist::new(ledger), Arc::clone(&ledger.backlogs));
+        Self { format, waiting, backlogs, request: None, answer: LastAnswer::default(), held: Held::No }
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.waiting()
+    }
+
+    /// Since when something has waited for a request; `None` if nothing waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.waiting.since()
+    }
+
+    /// Whether the client has not taken all of the last answer.
+    pub(super) fn is_being_taken(&self) -> bool {
+        self.answer.is_on_its_way()
+    }
+
+    pub(super) fn send(&mut self, frames: &[Frame]) -> Sent {
+        self.put(|waiting| waiting.add(frames))
+    }
+
+    pub(super) fn send_ahead(&mut self, frame: &Frame) -> Sent {
+        self.put(|waiting| {
+            waiting.push_ahead(frame, 0);
+            Sent::Yes
+        })
+    }
+
+    pub(super) fn replay(&mut self, missed: Missed) -> Sent {
+        self.put(|waiting| {
+            waiting.miss(missed);
+            Sent::Yes
+        })
+    }
+
+    fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
+        let was_empty = self.waiting.is_empty();
+        if put(&mut self.waiting) == Sent::Full {
+            return Sent::Full;
+        }
+        match self.answer() {
+            Sent::Yes if was_empty && !self.waiting.is_empty() => Sent::Kept,
+            sent => sent,
+        }
+    }
+
+    /// Answers the request that waits, if there is one and something to answer. What does not fit into
+    /// one answer waits for the next request.
+    fn answer(&mut self) -> Sent {
+        if self.waiting.is_empty() || self.held != Held::No {
+            return Sent::Yes;
+        }
+        let Some(request) = self.request.take() else { return Sent::Yes };
+        if request.is_closed() {
+            return Sent::Gone;
+        }
+        let frames = self.waiting.take(POLLING_ANSWER_BYTES_MAX);
+        let body = self.format.encode(&frames, &self.backlogs).holding(self.answer.give());
+        if request.send(Ok(body)).is_err() { Sent::Gone } else { Sent::Yes }
+    }
+
+    /// Parks a request until there is something to answer.
+    ///
+    /// # Errors
+    /// Gives `request` back if another one waits already.
+    pub(crate) fn park(
+        &mut self,
+        request: oneshot::Sender<PollingAnswer>,
+    ) -> Result<Sent, oneshot::Sender<PollingAnswer>> {
+        if self.request.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+            return Err(request);
+        }
+        self.request = Some(request);
+        Ok(self.answer())
+    }
+
+    /// Answers the request that waits, if any, with one packet out of turn.
+    pub(crate) fn answer_alone(&mut self, packet: &str) {
+        if let Some(request) = self.request.take() {
+            // The client may have given up waiting; the packet is of no use to it then.
+            let _ = request.send(Ok(self.format.encode_packet(packet)));
+        }
+    }
+
+    /// The client is about to move: holds frames back. Requests are to be
+    /// [sent home](Self::send_home).
+    pub(crate) fn hold(&mut self) {
+        self.held = Held::Yes;
+    }
+
+    /// Answers the request of a client that is about to move, if one waits. If so, the next one waits
+    /// until [`end_pause`](Self::end_pause) is called.
+    pub(crate) fn send_home(&mut self) -> bool {
+        let goes = self.held == Held::Yes && self.request.is_some();
+        if goes {
+            self.held = Held::Paused;
+            self.dismiss();
+        }
+        goes
+    }
+
+    /// Ends the request that waits, if any, with nothing.
+    pub(crate) fn dismiss(&mut self) {
+        self.answer_alone(NOOP);
+    }
+
+    /// The next request may be sent home.
+    pub(crate) fn end_pause(&mut self) {
+        if self.held == Held::Paused {
+            self.held = Held::Yes;
+        }
+    }
+
+    /// The client did not move after all: its next request gets what waits.
+    pub(crate) fn release(&mut self) -> Sent {
+        self.held = Held::No;
+        self.answer()
+    }
+
+    /// Whether the request that waited is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.request.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// The client has moved: everything that waits goes with it.
+    pub(crate) fn leave(&mut self, ledger: &Rc<Ledger>) -> Waitlist {
+        self.dismiss();
+        std::mem::replace(&mut self.waiting, Waitlist::new(ledger))
+    }
+}

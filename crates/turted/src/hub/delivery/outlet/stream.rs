@@ -1,0 +1,387 @@
+//! The way out over a socket: frames are written as they come, and what the socket does not take
+//! waits in a bounded backlog.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use tokio::time::{Instant, timeout};
+use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
+
+use super::{Flushed, Ledger, Missed, Sent, Waiting, Waitlist};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::{Carrier, WorkerMetrics};
+use crate::io::socket::{LINGER, Socket};
+
+/// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
+const WRITE_FRAMES_MAX: usize = 64;
+/// Bytes written to one client in one go while it takes them as fast as they come. Others have a turn
+/// in between: half a millisecond later.
+const FLUSH_BYTES_MAX: usize = 256 * 1024;
+
+/// What of a frame goes onto a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All of it: a WebSocket.
+    WebSocket,
+    /// All of it: a response in chunks (HTTP/1.1).
+    Chunked,
+    /// The message alone: a response that lasts until the connection ends (HTTP/1.0).
+    Plain,
+}
+
+impl Form {
+    pub(super) fn carrier(self) -> Carrier {
+        match self {
+            Self::WebSocket => Carrier::WebSocket,
+            Self::Chunked | Self::Plain => Carrier::Streaming,
+        }
+    }
+
+    /// What of a frame goes out.
+    pub(crate) fn bytes(self, frame: &Frame) -> &[u8] {
+        match self {
+            Self::WebSocket | Self::Chunked => frame.bytes(),
+            Self::Plain => frame.data(),
+        }
+    }
+
+    /// The last bytes on a socket, given those that the protocol wants; `None` if there are none.
+    pub(crate) fn end(self, farewell: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        match self {
+            Self::WebSocket => farewell,
+            Self::Chunked => {
+                let mut end = Vec::new();
+                encode_chunk(&farewell.unwrap_or_default(), &mut end);
+                end.extend_from_slice(LAST_CHUNK);
+                Some(end)
+            }
+            // Nothing ends the response but the end of the connection.
+            Self::Plain => Some(farewell.unwrap_or_default()),
+        }
+    }
+}
+
+/// A socket and what it did not take yet. Below TLS up to
+/// [`UNSENT_BYTES_MAX`](crate::io::tls::UNSENT_BYTES_MAX) more may wait as ciphertext.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) socket: Rc<Socket>,
+    form: Form,
+    backlog: Option<Box<Backlog>>,
+}
+
+#[derive(Debug)]
+struct Backlog {
+    form: Form,
+    waiting: Waitlist,
+    /// Bytes of the first frame that are sent already.
+    sent: usize,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: Rc<Socket>, form: Form) -> Self {
+        Self { socket, form, backlog: None }
+    }
+
+    /// Goes on with what has waited for another way out. It is to be flushed.
+    pub(crate) fn going_on(socket: Rc<Socket>, form: Form, waiting: Waitlist) -> Self {
+        let backlog = (!waiting.is_empty()).then(|| Box::new(Backlog { form, waiting, sent: 0 }));
+        Self { socket, form, backlog }
+    }
+
+    /// What of a frame goes onto the socket.
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Whether frames wait for the socket.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// Since when something has waited; `None` if nothing waits.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.backlog.as_ref()?.waiting.since()
+    }
+
+    /// Writes last bytes when there is room for them, behind the rest of a frame that is half sent, and
+    /// finishes the socket. Who does not take them within a [`LINGER`] does not hear them.
+    pub(crate) fn say_last(&mut self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
+        let (socket, form) = (Rc::clone(&self.socket), self.form);
+        let backlog = self.backlog.as_mut().filter(|backlog| backlog.sent > 0);
+        let half_sent = backlog.and_then(|backlog| Some((backlog.waiting.pop()?, backlog.sent)));
+        async move {
+            let said = async {
+                if let Some((frame, sent)) = &half_sent {
+                    socket.write_all(&form.bytes(frame)[*sent..]).await?;
+                }
+                socket.write_all(&farewell).await
+            };
+            match timeout(LINGER, said).await {
+                Ok(Ok(())) => socket.finish(),
+                // The kernel's buffer would stay alive until the last byte is sent.
+                _ => socket.reset(),
+            }
+        }
+    }
+
+    /// Gives up the socket and all that waits for it.
+    pub(crate) fn give_up(&mut self) {
+        self.socket.reset();
+        self.backlog = None;
+    }
+
+    /// What the client has not taken yet.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.backlog.as_ref().map_or(Waiting::default(), |backlog| backlog.waiting.waiting())
+    }
+
+    pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
+        match &mut self.backlog {
+            Some(backlog) => backlog.put(|waiting| waiting.add(frames)),
+            None => self.write(frames, None, ledger),
+        }
+    }
+
+    /// Sends a frame of the server's own, behind all others. No client is to blame for it.
+    pub(crate) fn send_own(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
+        match &mut self.backlog {
+            Some(backlog) => backlog.put(|waiting| {
+                waiting.push(frame);
+                Sent::Yes
+            }),
+            None => self.write(std::slice::from_ref(frame), None, ledger),
+        }
+    }
+
+    /// Sends a frame of the server's own, before all that waits but what is half sent.
+    pub(crate) fn send_ahead(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
+        match &mut self.backlog {
+            Some(backlog) => {
+                let under_way = usize::from(backlog.sent > 0);
+                backlog.put(|waiting| {
+                    waiting.push_ahead(frame, under_way);
+                    Sent::Yes
+                })
+            }
+            None => self.write(std::slice::from_ref(frame), None, ledger),
+        }
+    }
+
+    /// Sends what the client missed, as it takes it.
+    pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
+        if let Some(backlog) = &mut self.backlog {
+            return backlog.put(|waiting| {
+                waiting.miss(missed);
+                Sent::Yes
+            });
+        }
+        let mut backlog = Box::new(Backlog::new(self.form, ledger));
+        backlog.waiting.miss(missed);
+        self.backlog = Some(backlog);
+        self.flush(ledger).sent
+    }
+
+    /// Goes on sending frames, after so many bytes of the first one were written.
+    pub(super) fn wrote(&mut self, frames: &[Frame], written: usize, ledger: &Rc<Ledger>) -> Sent {
+        self.write(frames, Some(written), ledger)
+    }
+
+    fn write(&mut self, frames: &[Frame], first: Option<usize>, ledger: &Rc<Ledger>) -> Sent {
+        let (done, sent) = match write_frames(self, frames, first, &ledger.metrics) {
+            Ok(written) => written,
+            Err(_) => return Sent::Gone,
+        };
+        if done == frames.len() && !self.socket.has_unsent() {
+            return Sent::Yes;
+        }
+        // Without frames it stands for ciphertext that the kernel did not take.
+        let mut backlog = Box::new(Backlog { sent, ..Backlog::new(self.form, ledger) });
+        // A worker that is behind hands over much in one go. A client that had nothing waiting is
+        // not to blame for that: it is judged when more comes, or when it takes nothing.
+        backlog.waiting.add(&frames[done..]);
+        self.backlog = Some(backlog);
+        Sent::Blocked
+    }
+
+    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again, or others
+    /// are to have a turn.
+    pub(crate) fn flush(&mut self, ledger: &Ledger) -> Flushed {
+        let Some(backlog) = &mut self.backlog else { return Flushed { sent: Sent::Yes, bytes: 0 } };
+        let mut bytes = 0;
+        let sent = match backlog.write(&self.socket, &ledger.metrics, &mut bytes) {
+            Ok(true) => {
+                self.backlog = None;
+                Sent::Yes
+            }
+            Ok(false) => Sent::Blocked,
+            Err(_) => Sent::Gone,
+        };
+        Flushed { sent, bytes }
+    }
+}
+
+impl Backlog {
+    fn new(form: Form, ledger: &Rc<Ledger>) -> Self {
+        Self { form, waiting: Waitlist::new(ledger), sent: 0 }
+    }
+
+    /// Adds to what waits. `Kept` if nothing did: ciphertext alone, which is counted elsewhere.
+    fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
+        let was_empty = self.waiting.is_empty();
+        match put(&mut self.waiting) {
+            Sent::Yes if was_empty => Sent::Kept,
+            put => put,
+        }
+    }
+
+    /// Whether all is written. Counts what is in `bytes`.
+    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics, bytes: &mut usize) -> io::Result<bool> {
+        while !self.waiting.is_empty() {
+            if *bytes >= FLUSH_BYTES_MAX {
+                return Ok(false);
+            }
+            match self.write_batch(socket) {
+                Ok(written) => {
+                    metrics.wrote(written);
+                    *bytes += written;
+                    self.forget(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        match socket.try_flush() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_batch(&mut self, socket: &Socket) -> io::Result<usize> {
+        let frames = self.waiting.ready();
+        let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+        let mut skip = self.sent;
+        let count = frames.len().min(WRITE_FRAMES_MAX);
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(&self.form.bytes(frame)[skip..]);
+            skip = 0;
+        }
+        socket.try_write_vectored(&slices[..count])
+    }
+
+    fn forget(&mut self, written: usize) {
+        self.sent += written;
+        while let Some(first) = self.waiting.ready().front()
+            && self.sent >= self.form.bytes(first).len()
+        {
+            self.sent -= self.form.bytes(first).len();
+            self.waiting.pop();
+        }
+    }
+}
+
+/// Writes frames until all are written or the socket is full: how many are written whole, and how
+/// many bytes of the next one. `first` is how much of the first frame the socket took, if it was written already.
+fn write_frames(
+    stream: &Stream,
+    frames: &[Frame],
+    mut first: Option<usize>,
+    metrics: &WorkerMetrics,
+) -> io::Result<(usize, usize)> {
+    let mut done = 0;
+    while done < frames.len() {
+        let frames_max = if first.is_some() { 1 } else { WRITE_FRAMES_MAX };
+        let batch = &frames[done..frames.len().min(done + frames_max)];
+        let mut written = match first.take().map_or_else(|| write_batch(stream, batch), Ok) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((done, 0)),
+            Err(error) => return Err(error),
+        };
+        metrics.wrote(written);
+        for frame in batch {
+            let bytes = stream.form.bytes(frame).len();
+            if written < bytes {
+                return Ok((done, written));
+            }
+            written -= bytes;
+            done += 1;
+        }
+    }
+    Ok((done, 0))
+}
+
+fn write_batch(Stream { socket, form, .. }: &Stream, frames: &[Frame]) -> io::Result<usize> {
+    if let [frame] = frames {
+        return socket.try_write(form.bytes(frame));
+    }
+    let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+    for (slice, frame) in slices.iter_mut().zip(frames) {
+        *slice = IoSlice::new(form.bytes(frame));
+    }
+    socket.try_write_vectored(&slices[..frames.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::task::{spawn_blocking, yield_now};
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::hub::worker::shared::Permits;
+
+    /// A stream whose socket takes nothing more, how many bytes it took, and its client.
+    async fn full() -> (Stream, usize, std::net::TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = Rc::new(Socket::new(stream, Permits::new(1).take().unwrap()));
+        let mut taken = 0;
+        // The kernel moves bytes to the client meanwhile: it is full when it stays so.
+        for _ in 0..100 {
+            while let Ok(written) = socket.try_write(&[b'x'; 4096]) {
+                taken += written;
+            }
+            yield_now().await;
+        }
+        (Stream::new(socket, Form::WebSocket), taken, client)
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_behind_ciphertext_alone_begins_to_wait() {
+        let (mut stream, _, _client) = full().await;
+        let ledger = Ledger::of(100, 10);
+        stream.backlog = Some(Box::new(Backlog::new(Form::WebSocket, &ledger)));
+        assert!(stream.is_blocked() && stream.since().is_none());
+        assert_eq!(stream.send(&[Frame::text("a", 1)], &ledger), Sent::Kept, "relief has to know");
+        assert_eq!(stream.send(&[Frame::text("b", 2)], &ledger), Sent::Yes);
+    }
+
+    #[tokio::test]
+    async fn a_last_word_waits_for_a_socket_that_is_full() {
+        let (mut stream, taken, mut client) = full().await;
+        let read = async {
+            sleep(Duration::from_millis(50)).await;
+            let mut all = Vec::new();
+            spawn_blocking(move || client.read_to_end(&mut all).map(|_| all)).await.unwrap().unwrap()
+        };
+        let ((), all) = tokio::join!(stream.say_last(b"last".to_vec()), read);
+        assert_eq!((all.len(), &all[all.len() - 4..]), (taken + 4, &b"last"[..]));
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_not_waited_for() {
+        let (mut stream, taken, mut client) = full().await;
+        let said = stream.say_last(b"last".to_vec());
+        // As a connection does that ends.
+        drop(stream);
+        said.await;
+        let mut all = Vec::new();
+        let end = spawn_blocking(move || client.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset, "not {taken} bytes and an end");
+    }
+}

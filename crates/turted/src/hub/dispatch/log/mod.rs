@@ -1,0 +1,322 @@
+//! The log: every accepted dispatch, numbered, kept for a while for those who lost their connection.
+//!
+//! In memory. It is written under the dispatcher's lock and read only when a client resumes. Until
+//! then nothing is indexed: a push does not pay for clients that are away.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use turted_core::dispatch::{Dispatch, Targets, Via};
+
+use crate::io::backlogs::{Backlogs, Counted};
+use crate::server::tidy::{PORTION, shrink_queue};
+
+mod index;
+
+use index::Index;
+pub(crate) use index::Mention;
+
+/// What a dispatch takes in memory beside its texts: its fields, counters and allocations.
+const DISPATCH_OVERHEAD_BYTES: usize = 192;
+/// What a name takes in memory beside its text: a pointer with a length to it, two counters, and
+/// once it is indexed its mention and its place in a map.
+const NAME_OVERHEAD_BYTES: usize = 112;
+
+/// One accepted dispatch.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its number: 1 for the first dispatch of the epoch.
+    pub sequence: u64,
+    /// The dispatch.
+    pub dispatch: Dispatch,
+    accepted_at: Instant,
+    bytes: usize,
+    /// Set when the log gives it up and somebody still needs it.
+    counted: OnceLock<Counted>,
+}
+
+impl Accepted {
+    /// Bytes of its payload and the name of its event, of which a frame mostly consists.
+    pub(crate) fn event_bytes(&self) -> usize {
+        self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
+    }
+
+    /// See [`bytes_of`].
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Bytes of event name, targets and payload, as they count in the log and in inboxes.
+pub(crate) fn bytes_of(dispatch: &Dispatch) -> usize {
+    let Targets { users, channels, .. } = &dispatch.targets;
+    let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
+    DISPATCH_OVERHEAD_BYTES
+        + dispatch.payload.get().len()
+        + dispatch.event.as_str().len()
+        + names.sum::<usize>()
+}
+
+/// How much the log keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Dispatches.
+    pub dispatches: usize,
+    /// Bytes of event names, targets and payloads.
+    pub bytes: usize,
+    /// Age of a dispatch.
+    pub age: Duration,
+}
+
+/// The recent past.
+#[derive(Debug)]
+pub(crate) struct Log {
+    limits: LogLimits,
+    kept: VecDeque<Entry>,
+    bytes: usize,
+    next: u64,
+    index: Index,
+    /// The number of the last dispatch that was indexed.
+    indexed: u64,
+    /// Where dispatches are counted that clients still need when the log has given them up.
+    backlogs: Arc<Backlogs>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    accepted: Arc<Accepted>,
+    /// For each target the mention of it before this one; empty until it is indexed.
+    earlier: Box<[Mention]>,
+}
+
+impl Log {
+    pub(crate) fn new(limits: LogLimits, backlogs: &Arc<Backlogs>) -> Self {
+        let (kept, backlogs) = (VecDeque::new(), Arc::clone(backlogs));
+        Self { limits, kept, bytes: 0, next: 1, index: Index::new(), indexed: 0, backlogs }
+    }
+
+    /// Numbers and keeps `dispatch`.
+    pub(crate) fn append(&mut self, dispatch: Dispatch, now: Instant) -> Arc<Accepted> {
+        let bytes = bytes_of(&dispatch);
+        let counted = OnceLock::new();
+        let accepted = Accepted { sequence: self.next, dispatch, accepted_at: now, bytes, counted };
+        let accepted = Arc::new(accepted);
+        self.next += 1;
+        self.bytes += accepted.bytes();
+        self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
+        self.evict(now);
+        accepted
+    }
+
+    /// Gives up a portion of the dispatches that are too old: whether there are more.
+    pub(crate) fn tidy(&mut self, now: Instant) -> bool {
+        let has_more = self.evict(now);
+        if !has_more {
+            shrink_queue(&mut self.kept);
+            self.index.shrink();
+        }
+        has_more
+    }
+
+    /// How many dispatches are kept, and how many bytes they count.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.kept.len(), self.bytes)
+    }
+
+    /// The number of the last dispatch.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Whether every dispatch after this one is kept, and this one is not still to come.
+    pub(crate) fn has_all_after(&self, sequence: u64) -> bool {
+        sequence <= self.last() && sequence + 1 >= self.first()
+    }
+
+    /// The dispatch with this number, if it is kept.
+    pub(crate) fn get(&self, sequence: u64) -> Option<&Arc<Accepted>> {
+        Some(&self.entry(sequence)?.accepted)
+    }
+
+    /// Indexes dispatches up to this one, in about so many steps. Whether that was enough.
+    pub(crate) fn index(&mut self, last: u64, steps: &mut usize) -> bool {
+        while self.indexed < last.min(self.last()) {
+            if *steps == 0 {
+                return false;
+            }
+            self.indexed = (self.indexed + 1).max(self.first());
+            let Some(place) = self.place(self.indexed) else { continue };
+            let Some(entry) = self.kept.get_mut(place) else { continue };
+            entry.earlier = self.index.add(&entry.accepted);
+            *steps = steps.saturating_sub(1 + entry.earlier.len());
+        }
+        true
+    }
+
+    /// The latest mention of a target among the dispatches that are indexed.
+    pub(crate) fn latest(&self, via: Via<'_>) -> Option<Mention> {
+        self.index.latest(via)
+    }
+
+    /// The mention of the same target before this one. The dispatch may be no longer kept.
+    pub(crate) fn earlier(&self, mention: Mention) -> Option<Mention> {
+        let number = usize::try_from(mention.number).ok()?;
+        self.entry(mention.sequence)?.earlier.get(number)?.exists()
+    }
+
+    /// The number of the first dispatch that is kept, or of the next one.
+    fn first(&self) -> u64 {
+        self.kept.front().map_or(self.next, |entry| entry.accepted.sequence)
+    }
+
+    fn place(&self, sequence: u64) -> Option<usize> {
+        usize::try_from(sequence.checked_sub(self.first())?).ok()
+    }
+
+    fn entry(&self, sequence: u64) -> Option<&Entry> {
+        self.kept.get(self.place(sequence)?)
+    }
+
+    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
+    /// first push after a quiet time would hold the lock for milliseconds.
+    fn evict(&mut self, now: Instant) -> bool {
+        let mut old = 0;
+        while let Some(oldest) = self.kept.front() {
+            let full = self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes;
+            let is_old = now.duration_since(oldest.accepted.accepted_at) > self.limits.age;
+            if !full && (!is_old || old == PORTION) {
+                return is_old;
+            }
+            old += usize::from(is_old);
+            let Some(Entry { accepted, .. }) = self.kept.pop_front() else { break };
+            self.bytes -= accepted.bytes();
+            if Arc::strong_count(&accepted) > 1 {
+                // It waits for a client that catches up, or in an inbox.
+                accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
+            }
+            if accepted.sequence <= self.indexed {
+                self.index.remove(&accepted);
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turted_core::name::Name;
+
+    fn dispatch() -> Dispatch {
+        let payload = serde_json::value::to_raw_value(&1).unwrap();
+        Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() }
+    }
+
+    /// So many dispatches, or as many bytes as this many take.
+    fn log(dispatches: usize, of_bytes: usize) -> (Log, Instant) {
+        let bytes = of_bytes * bytes_of(&dispatch());
+        let limits = LogLimits { dispatches, bytes, age: Duration::from_secs(10) };
+        (Log::new(limits, &Backlogs::new(usize::MAX)), Instant::now())
+    }
+
+    fn kept(log: &Log) -> Vec<u64> {
+        log.kept.iter().map(|entry| entry.accepted.sequence).collect()
+    }
+
+    #[test]
+    fn targets_count_too() {
+        let (mut log, now) = log(1_000, 100);
+        let user = Name::new("u").unwrap();
+        for _ in 0..1_000 {
+            let targets = Targets { users: vec![user.clone(); 100], ..Targets::default() };
+            log.append(Dispatch { targets, ..dispatch() }, now);
+        }
+        assert_eq!(log.kept.len(), 1, "19,400 bytes hold one of 11,400");
+    }
+
+    #[test]
+    fn what_the_log_gives_up_counts_as_long_as_somebody_needs_it() {
+        let (mut log, now) = log(1, 10);
+        let first = log.append(dispatch(), now);
+        assert_eq!(log.backlogs.bytes(), 0, "the log has it");
+        let second = log.append(dispatch(), now);
+        assert_eq!(log.backlogs.bytes(), first.bytes());
+        drop((first, second));
+        assert_eq!(log.backlogs.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_can_be_read_again_and_a_gap_is_told() {
+        let (mut log, now) = log(3, 1_000);
+        assert!(log.has_all_after(0));
+        for _ in 0..5 {
+            log.append(dispatch(), now);
+        }
+        assert_eq!(kept(&log), [3, 4, 5]);
+        assert_eq!((3..6).map(|number| log.get(number).unwrap().sequence).collect::<Vec<_>>(), [3, 4, 5]);
+        assert!(log.get(2).is_none() && log.get(6).is_none() && log.get(u64::MAX).is_none());
+        assert!((2..=5).all(|number| log.has_all_after(number)));
+        assert!(!log.has_all_after(1), "2 is no longer kept");
+        assert!(!log.has_all_after(6), "6 is still to come");
+        assert!(!log.has_all_after(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_is_evicted() {
+        let (mut log, now) = log(1_000, 500);
+        log.append(dispatch(), now);
+        log.append(dispatch(), now + Duration::from_secs(11));
+        assert_eq!(kept(&log), [2]);
+        for _ in 0..1_000 {
+            log.append(dispatch(), now + Duration::from_secs(11));
+        }
+        assert!(log.bytes <= log.limits.bytes);
+        assert_eq!(log.kept.len(), 500, "as many as the bytes allow");
+    }
+
+    #[test]
+    fn one_push_evicts_few_that_are_old_and_all_that_are_too_much() {
+        let (mut log, now) = log(1_000, 10_000);
+        for _ in 0..1_000 {
+            log.append(dispatch(), now);
+        }
+        log.append(dispatch(), now + Duration::from_secs(11));
+        assert_eq!(log.kept.len(), 1_001 - PORTION);
+        let mut large = dispatch();
+        large.payload = serde_json::value::to_raw_value(&"x".repeat(log.limits.bytes - 1_000)).unwrap();
+        log.append(large, now + Duration::from_secs(11));
+        assert!(log.bytes <= log.limits.bytes && log.kept.len() <= 5, "{} kept", log.kept.len());
+    }
+
+    #[test]
+    fn what_is_too_old_goes_in_portions_and_its_memory_with_it() {
+        let (mut log, now) = log(10_000, 10_000);
+        for number in 0..5_000 {
+            let targets = Targets::user(Name::new(&number.to_string()).unwrap());
+            log.append(Dispatch { targets, ..dispatch() }, now);
+        }
+        assert!(log.index(log.last(), &mut 100_000));
+        assert!(!log.tidy(now), "nothing is too old");
+        let late = now + Duration::from_secs(11);
+        assert!(log.tidy(late), "there is more");
+        assert_eq!(log.size().0, 5_000 - PORTION);
+        while log.tidy(late) {}
+        assert_eq!((log.size(), log.kept.capacity(), log.index.names()), ((0, 0), 0, 0));
+        assert_eq!(log.append(dispatch(), late).sequence, 5_001, "numbers go on");
+    }
+
+    #[test]
+    fn the_index_forgets_what_is_no_longer_kept() {
+        let (mut log, now) = log(10, 1_000);
+        for number in 0..100 {
+            let targets = Targets::user(Name::new(&number.to_string()).unwrap());
+            log.append(Dispatch { targets, ..dispatch() }, now);
+            if number % 7 == 0 {
+                assert!(log.index(log.last(), &mut 1_000));
+            }
+        }
+        assert!(log.index(log.last(), &mut 1_000));
+        assert_eq!(log.index.names(), 10);
+    }
+}

@@ -1,0 +1,434 @@
+//! One client, whatever its transport: the way out, and how it ends.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout_at};
+use turted_core::close::Close;
+use turted_core::rate::TokenBucket;
+use turted_core::registry::ConnectionKey;
+use turted_core::standing::Standing;
+use turted_core::wire::websocket::encode_close;
+
+use crate::auth::Visitor;
+use crate::hub::delivery::fanout::{Chain, Recipient};
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::{Route, Transport};
+use crate::hub::delivery::outlet::{BodyOutlet, Ledger, Missed, Outlet, Pace, Queue, Sent, Stream};
+use crate::hub::delivery::wire::Wire;
+use crate::hub::worker::census::ConnectionId;
+use crate::hub::worker::journal;
+use crate::hub::worker::recovery::LostSession;
+use crate::hub::worker::relief;
+use crate::hub::worker::session::Session;
+use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::{LINGER, Socket};
+use crate::transport::{socketio, sockjs};
+
+/// How a connection begins.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
+    pub(crate) session: Session,
+    pub(crate) wire: Wire,
+    pub(crate) outlet: Outlet,
+}
+
+/// One client. Owned by its worker's registry and by the tasks that read from it.
+///
+/// What a delivery looks at comes first: a fan-out visits thousands of connections, none of them in
+/// the processor's cache, and every further line of it costs as much as all the rest of our work.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Connection {
+    outlet: RefCell<Outlet>,
+    /// What waits in the fan-out.
+    chain: Cell<Chain>,
+    wire: Cell<Wire>,
+    /// What its session is counted as.
+    transport: Transport,
+    /// The number of the last dispatch that was handed to the outlet.
+    sent: Cell<u64>,
+    /// Bytes of frames that were handed to the outlet, but for what it missed.
+    sent_bytes: Cell<u64>,
+    pub(crate) key: ConnectionKey,
+    /// When the proofs are looked at next.
+    pub(crate) expiry_due: Cell<Option<Instant>>,
+    /// The number of the last dispatch before the session first began.
+    pub(crate) began_after: Cell<u64>,
+    bucket: Cell<Option<TokenBucket>>,
+    /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
+    /// for each connection.
+    opened: u32,
+    /// What it speaks above its transport.
+    pub(crate) session: Session,
+    /// What it has proved beyond the users it is.
+    pub(crate) standing: RefCell<Standing>,
+    /// The name of the session across reconnects, if it can be resumed.
+    pub(crate) recovery_id: Cell<Option<SessionId>>,
+    /// Where the client connects from.
+    pub(crate) peer: IpAddr,
+}
+
+/// What is looked up before a write is, with the counters of an `Rc` before it, as large as one line of
+/// the cache; what comes of the write is noted in the next.
+const _: () = assert!(2 * size_of::<usize>() + mem::offset_of!(Connection, sent) <= 64);
+
+impl Connection {
+    /// Gives a new client its place in the registry. It receives nothing before it is
+    /// [admitted](Self::admit).
+    pub(crate) fn open(worker: &Worker, opening: Opening) -> Rc<Self> {
+        let Opening { peer, session, wire, outlet } = opening;
+        worker.timers.forget_closed(|key| worker.registry.borrow().get(key).is_some());
+        let mut opened = None;
+        worker.registry.borrow_mut().insert_with(|key| {
+            let connection = Rc::new(Self {
+                key,
+                peer,
+                transport: session.transport(),
+                session,
+                standing: RefCell::default(),
+                expiry_due: Cell::new(None),
+                recovery_id: Cell::new(None),
+                began_after: Cell::new(0),
+                chain: Cell::new(Chain::EMPTY),
+                opened: u32::try_from(worker.uptime().as_secs()).unwrap_or(u32::MAX),
+                bucket: Cell::new(None),
+                wire: Cell::new(wire),
+                outlet: RefCell::new(outlet),
+                sent: Cell::new(0),
+                sent_bytes: Cell::new(0),
+            });
+            opened = Some(Rc::clone(&connection));
+            connection
+        });
+        let connection = opened.expect("insert_with calls its argument");
+        if let Some(route) = connection.route() {
+            worker.metrics.opened(route);
+        }
+        connection
+    }
+
+    /// From now on the connection receives what concerns it.
+    pub(crate) fn admit(&self, worker: &Worker) {
+        self.began_after.set(worker.seen());
+        self.sent.set(worker.seen());
+        worker.registry.borrow_mut().admit(self.key);
+    }
+
+    /// The uptime of its worker at which it was opened.
+    pub(crate) fn opened(&self) -> Duration {
+        Duration::from_secs(self.opened.into())
+    }
+
+    /// How it is connected; `None` once it is closed.
+    pub(crate) fn route(&self) -> Option<Route> {
+        let carrier = self.outlet.borrow().carrier()?;
+        Some(Route { transport: self.transport, carrier })
+    }
+
+    /// Who it is to those who verify its IDENTs.
+    pub(crate) fn visitor(&self, worker: &Worker) -> Visitor {
+        let connection = Some(ConnectionId::of(worker, self));
+        Visitor { address: self.peer, transport: self.transport.labels().0, connection }
+    }
+
+    /// An id that others may see: it does not give the session away.
+    pub(crate) fn public_id(&self) -> Option<String> {
+        Some(self.recovery_id.get().or(self.session.id())?.public())
+    }
+
+    /// Whether the client may send one more message now.
+    pub(crate) fn may_send(&self, worker: &Worker) -> bool {
+        let (rate, now) = (worker.message_rate(), worker.uptime());
+        let mut bucket = self.bucket.get().unwrap_or_else(|| TokenBucket::full(rate, now));
+        let may = bucket.take(rate, now);
+        self.bucket.set(Some(bucket));
+        may
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire.get()
+    }
+
+    pub(crate) fn set_wire(&self, wire: Wire) {
+        self.wire.set(wire);
+    }
+
+    /// The number of the last dispatch that went out, or of the last one before it connected.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Bytes of frames that went out.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.get()
+    }
+
+    /// The way out, to look at or to change. Not to be held across a call that sends.
+    pub(crate) fn outlet(&self) -> &RefCell<Outlet> {
+        &self.outlet
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.outlet.borrow(), Outlet::Closed)
+    }
+
+    /// Closes the connection if its client has ended it, which a task that reads would notice later.
+    pub(crate) fn close_if_gone(&self, worker: &Worker) {
+        if self.socket().is_some_and(|socket| socket.is_gone()) {
+            self.close(worker, Close::TransportLost);
+        }
+    }
+
+    /// Sends one message that carries no dispatch.
+    pub(crate) fn send_message(self: &Rc<Self>, worker: &Rc<Worker>, message: &str) {
+        self.send(worker, &[self.wire().framing.wrap(message, 0)]);
+    }
+
+    /// Sends frames in order. A client that cannot take them is closed.
+    pub(crate) fn send(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame]) {
+        self.send_with(worker, frames, Outlet::send);
+    }
+
+    /// Goes on sending frames, after so many bytes of the first one were written to the socket.
+    pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: usize) {
+        self.send_with(worker, frames, |outlet, frames, ledger| outlet.wrote(frames, written, ledger));
+    }
+
+    /// Sends a heartbeat, before all that waits for the client.
+    pub(crate) fn send_ahead(self: &Rc<Self>, worker: &Rc<Worker>, frame: &Frame) {
+        let sent = self.outlet.borrow_mut().send_ahead(frame, &worker.ledger);
+        self.settle(worker, sent);
+    }
+
+    /// Sends what the client missed, as it takes it. What is sent from now on comes behind.
+    pub(crate) fn replay(self: &Rc<Self>, worker: &Rc<Worker>, missed: Missed) {
+        let Some(last) = missed.last() else { return };
+        self.sent.set(last);
+        if let Some(route) = self.route() {
+            worker.metrics.delivered(route, missed.len());
+        }
+        let sent = self.outlet.borrow_mut().replay(missed, &worker.ledger);
+        self.settle(worker, sent);
+    }
+
+    fn send_with(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        frames: &[Frame],
+        send: impl FnOnce(&mut Outlet, &[Frame], &Rc<Ledger>) -> Sent,
+    ) {
+        if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
+            self.sent.set(last.sequence());
+        }
+        let route = self.route();
+        let sent = send(&mut self.outlet.borrow_mut(), frames, &worker.ledger);
+        if let (Some(route), Sent::Yes | Sent::Kept | Sent::Blocked) = (route, sent) {
+            let dispatches = frames.iter().filter(|frame| frame.sequence() > 0).count();
+            worker.metrics.delivered(route, dispatches);
+            let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
+            self.sent_bytes.set(self.sent_bytes.get() + bytes as u64);
+        }
+        self.settle(worker, sent);
+    }
+
+    /// Does what the result of sending asks for.
+    pub(crate) fn settle(self: &Rc<Self>, worker: &Rc<Worker>, sent: Sent) {
+        match sent {
+            Sent::Yes => {}
+            Sent::Kept => relief::note(worker, self),
+            Sent::Blocked => {
+                relief::note(worker, self);
+                self.watch_outlet(worker);
+            }
+            Sent::Full => self.close(worker, Close::SlowReader),
+            Sent::Gone => self.close(worker, Close::TransportLost),
+        }
+    }
+
+    /// Has what waits written as the client takes it, or the connection closed if it does not.
+    fn watch_outlet(self: &Rc<Self>, worker: &Rc<Worker>) {
+        let queue = match &*self.outlet.borrow() {
+            Outlet::Body(body) => Some(Rc::clone(body.queue())),
+            _ => None,
+        };
+        match queue {
+            Some(queue) => worker.spawn(watch(Rc::clone(worker), Rc::clone(self), queue)),
+            None => worker.spawn(flush(Rc::clone(worker), Rc::clone(self))),
+        }
+    }
+
+    /// Ends a response of HTTP/2.
+    fn end_body(&self, worker: &Worker, body: &BodyOutlet, close: Close) {
+        match close {
+            // What waits would wait for ever.
+            Close::SlowReader | Close::TransportLost => body.abort(),
+            _ => {
+                let last = self.session.farewell(worker, close);
+                let last = last.and_then(|last| String::from_utf8(last).ok());
+                body.finish(last.map(|last| Frame::chunk(&last, 0)).as_ref());
+            }
+        }
+    }
+
+    /// Ends the connection: it leaves the registry at once, and its transport is told why.
+    pub(crate) fn close(&self, worker: &Worker, close: Close) {
+        let Some(route) = self.route() else { return };
+        journal::closed(worker, self, close);
+        self.session.closing();
+        self.keep_session(worker, close);
+        worker.registry.borrow_mut().remove(self.key);
+        let outlet = self.outlet.replace(Outlet::Closed);
+        worker.metrics.closed(route, close);
+        match outlet {
+            Outlet::Stream(mut stream) => {
+                let farewell = self.last_words(worker, &stream, close);
+                let is_read_on = farewell.is_some() && close != Close::Drain;
+                end_stream(worker, &mut stream, farewell, close);
+                if is_read_on {
+                    worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
+                }
+            }
+            Outlet::Polling(mut polling) => polling.answer_alone(socketio::CLOSE_PACKET),
+            Outlet::Body(body) => self.end_body(worker, &body, close),
+            Outlet::SockJs(receiving) => sockjs::end(worker, self, *receiving, close),
+            Outlet::Closed => {}
+        }
+    }
+
+    /// Ends the connection of a slow reader and gives up at once all that waits for it. It hears no reason:
+    /// that would have to wait behind what it has not read.
+    pub(crate) fn cut(&self, worker: &Worker) {
+        if let Outlet::Stream(stream) = &mut *self.outlet.borrow_mut() {
+            stream.give_up();
+        }
+        self.close(worker, Close::SlowReader);
+    }
+
+    /// What the client reads before the end; `None` if it reads nothing any more.
+    fn last_words(&self, worker: &Worker, stream: &Stream, close: Close) -> Option<Vec<u8>> {
+        match close {
+            Close::TransportLost => None,
+            _ => stream.form().end(self.session.farewell(worker, close)),
+        }
+    }
+
+    /// Keeps the session if its client may come back.
+    fn keep_session(&self, worker: &Worker, close: Close) {
+        let Some(id) = self.recovery_id.take() else { return };
+        if !close.is_recoverable() {
+            return worker.shared.recovery.forget(id);
+        }
+        let memberships = worker.registry.borrow().memberships(self.key);
+        let standing = self.standing.take();
+        let lost = LostSession { memberships, standing, began_after: self.began_after.get() };
+        worker.shared.recovery.keep(id, lost);
+    }
+
+    /// Answers the close frame of a client with one of our own (RFC 6455 5.5.1), unless a frame is
+    /// half sent.
+    pub(crate) fn say_good_bye(&self, code: u16) {
+        if let Outlet::Stream(stream) = &*self.outlet.borrow()
+            && !stream.is_blocked()
+        {
+            // The client may be gone; it closed first.
+            let _ = stream.socket.try_write(&encode_close(code, ""));
+        }
+    }
+
+    /// The socket that frames are written to, while it is open.
+    fn socket(&self) -> Option<Rc<Socket>> {
+        self.outlet.borrow().socket()
+    }
+}
+
+impl Recipient for Connection {
+    fn wire(&self) -> Wire {
+        self.wire.get()
+    }
+
+    fn chain(&self) -> &Cell<Chain> {
+        &self.chain
+    }
+}
+
+/// Says good-bye where it can arrive and makes the task that reads the socket see the end.
+fn end_stream(worker: &Worker, stream: &mut Stream, farewell: Option<Vec<u8>>, close: Close) {
+    let socket = Rc::clone(&stream.socket);
+    match farewell {
+        // Who is slow may still hear why it is cut.
+        Some(farewell) if stream.is_blocked() && close == Close::SlowReader => {
+            worker.spawn(stream.say_last(farewell));
+        }
+        // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+        _ if stream.is_blocked() => socket.reset(),
+        Some(mut farewell) => {
+            let written = socket.try_write(&farewell).unwrap_or(0);
+            farewell.drain(..written);
+            if farewell.is_empty() && !socket.has_unsent() {
+                return socket.finish();
+            }
+            // Nothing waits, but what was written last has filled the socket; or it is broken.
+            worker.spawn(stream.say_last(farewell));
+        }
+        None => socket.shutdown(),
+    }
+}
+
+/// Ends a socket whose client had time to answer the good-bye: the task that reads it would wait
+/// for a client that never does. When the server stops, nobody waits so long.
+async fn cut_off(socket: Weak<Socket>) {
+    sleep(LINGER).await;
+    if let Some(socket) = socket.upgrade() {
+        socket.shutdown();
+    }
+}
+
+/// Writes what waits for a full socket, until nothing waits or the client takes nothing any more.
+/// At most one such task exists per connection: only the first blocked write starts it.
+async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
+    let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
+    let mut since = connection.outlet.borrow().since();
+    while let Some(socket) = connection.socket() {
+        match timeout_at(pace.deadline(), socket.writable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return connection.close(&worker, Close::TransportLost),
+            Err(_) => return connection.close(&worker, Close::SlowReader),
+        }
+        // Whoever is woken goes to the end of the runtime's queue: everybody else has a turn in between.
+        let turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
+        let flushed = connection.outlet.borrow_mut().flush(&worker.ledger);
+        pace.took(flushed.bytes, Instant::now());
+        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
+        match flushed.sent {
+            Sent::Blocked => {}
+            Sent::Yes | Sent::Kept => return,
+            Sent::Full | Sent::Gone => return connection.close(&worker, Close::TransportLost),
+        }
+        drop(turn);
+        // A client that takes bytes as fast as they come leaves its socket writable.
+        yield_now().await;
+    }
+}
+
+/// Waits while a response of HTTP/2 takes what waits for it, as long as it takes something. At most one
+/// such task exists per connection.
+async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
+    let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
+    let (mut taken, mut since) = (queue.taken(), connection.outlet.borrow().since());
+    while !queue.stop_watching() {
+        if timeout_at(pace.deadline(), queue.progress()).await.is_err() {
+            return connection.close(&worker, Close::SlowReader);
+        }
+        pace.took(queue.taken().wrapping_sub(taken), Instant::now());
+        taken = queue.taken();
+        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
+    }
+}

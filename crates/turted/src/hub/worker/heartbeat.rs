@@ -1,0 +1,69 @@
+//! Heartbeats that the server sends and the client answers: what Engine.IO 4 and the WebSocket
+//! protocol have in common.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use turted_core::close::Close;
+
+use crate::hub::delivery::frame::Frame;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+
+/// How often, and how long an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rhythm {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// The heartbeats of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Heartbeat {
+    /// When the one that is not answered yet was sent.
+    pinged: Cell<Option<Instant>>,
+    /// Whether the client had more to take before it, so that it sees it later.
+    is_delayed: Cell<bool>,
+}
+
+impl Heartbeat {
+    /// The client answered.
+    pub(crate) fn answered(&self) {
+        self.pinged.set(None);
+    }
+
+    /// It is time to send the next one, unless the last one is not answered yet.
+    pub(crate) fn send(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm, ping: Frame) {
+        // Counted from when it was due, or the rhythm would slow down by each delay.
+        let due = worker.timers.due_at(Instant::now());
+        worker.timers.add(due + rhythm.interval, connection.key, Due::Ping);
+        if self.pinged.get().is_none() {
+            self.pinged.set(Some(due));
+            worker.timers.add(due + rhythm.timeout, connection.key, Due::Pong);
+            connection.send_ahead(worker, &ping);
+            self.is_delayed.set(connection.outlet().borrow().is_being_taken());
+        }
+    }
+
+    /// Whether the time for the answer is over.
+    pub(crate) fn is_due(&self, rhythm: Rhythm) -> bool {
+        self.pinged.get().is_some_and(|asked| asked.elapsed() >= rhythm.timeout)
+    }
+
+    /// The answer must have come by now, unless the client still takes what was sent before the question.
+    pub(crate) fn check(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm) {
+        let Some(asked) = self.pinged.get() else { return };
+        let is_being_taken = connection.outlet().borrow().is_being_taken();
+        if self.is_delayed.replace(is_being_taken) || is_being_taken {
+            // It has as long again as if it were asked now.
+            let now = Instant::now();
+            self.pinged.set(Some(now));
+            worker.timers.add(now + rhythm.timeout, connection.key, Due::Pong);
+        } else if asked.elapsed() >= rhythm.timeout {
+            connection.close(worker, Close::PingTimeout);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! One thread and its connections.
+
+#[expect(clippy::module_inception, reason = "the worker is what the folder is about")]
+pub(crate) mod worker;
+pub(crate) mod connection;
+pub(crate) mod session;
+pub(crate) mod mail;
+pub(crate) mod shared;
+pub(crate) mod timers;
+pub(crate) mod heartbeat;
+pub(crate) mod drain;
+pub(crate) mod relief;
+pub(crate) mod recovery;
+pub(crate) mod places;
+pub(crate) mod turns;
+pub(crate) mod session_id;
+pub(crate) mod census;
+pub(crate) mod journal;

@@ -1,0 +1,350 @@
+//! What is kept of sessions that lost their connection, for the clients that come back.
+//!
+//! Shared by all workers behind a lock that is taken when a client disconnects or resumes, never
+//! when an event is delivered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use turted_core::membership::Memberships;
+use turted_core::registry::ConnectionKey;
+use turted_core::standing::Standing;
+
+use crate::hub::worker::session_id::SessionId;
+use crate::server::tidy::{PORTION, shrink_map};
+
+/// What a lost session takes beside names and grants: its places by id and by age.
+const ENTRY_BYTES: usize = 256;
+
+/// A session while its client is away.
+#[derive(Clone, Debug)]
+pub(crate) struct LostSession {
+    pub(crate) memberships: Memberships,
+    pub(crate) standing: Standing,
+    /// The number of the last dispatch before the session began. Nothing older concerns it.
+    pub(crate) began_after: u64,
+}
+
+impl LostSession {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.memberships.bytes() + self.standing.bytes()
+    }
+}
+
+/// Where a session is that was recovered: its id names the worker it began on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    pub(crate) worker: u8,
+    pub(crate) key: ConnectionKey,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecoveryLimits {
+    pub(crate) sessions: usize,
+    /// Bytes of their users, channels and grants.
+    pub(crate) bytes: usize,
+    pub(crate) age: Duration,
+}
+
+/// The sessions of one node that can be recovered.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    limits: RecoveryLimits,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lost: HashMap<SessionId, Lost>,
+    /// Bytes of those.
+    bytes: usize,
+    /// The same sessions in the order in which they were lost. Whoever is back is in it no more: one client
+    /// that comes and goes would push out all others.
+    order: BTreeMap<u64, SessionId>,
+    /// The number of the next loss.
+    next: u64,
+    homes: HashMap<SessionId, Home>,
+}
+
+#[derive(Debug)]
+struct Lost {
+    at: Instant,
+    /// Its place in the order.
+    number: u64,
+    session: LostSession,
+}
+
+impl Recovery {
+    pub(crate) fn new(limits: RecoveryLimits) -> Self {
+        Self { limits, kept: Mutex::default() }
+    }
+
+    /// Keeps a session whose client may come back.
+    pub(crate) fn keep(&self, id: SessionId, session: LostSession) {
+        self.kept().keep(id, session, (Instant::now(), self.limits));
+    }
+
+    /// Gives up a session that ended for good.
+    pub(crate) fn forget(&self, id: SessionId) {
+        self.kept().homes.remove(&id);
+    }
+
+    /// Takes a lost session out, if it is still kept.
+    pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
+        self.kept().take(id, (Instant::now(), self.limits))
+    }
+
+    /// How many sessions are lost and can be recovered.
+    pub(crate) fn lost(&self) -> usize {
+        self.kept().lost.len()
+    }
+
+    /// Gives up a portion of the sessions that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let mut kept = self.kept();
+        let has_more = kept.evict(now, self.limits);
+        if !has_more {
+            kept.shrink();
+        }
+        has_more
+    }
+
+    /// Remembers where a recovered session lives now.
+    pub(crate) fn moved(&self, id: SessionId, home: Home) {
+        self.kept().homes.insert(id, home);
+    }
+
+    /// Where a recovered session lives; `None` for one that is where it began, or nowhere.
+    pub(crate) fn home(&self, id: SessionId) -> Option<Home> {
+        self.kept().homes.get(&id).copied()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, id: SessionId, session: LostSession, (now, limits): (Instant, RecoveryLimits)) {
+        self.homes.remove(&id);
+        self.remove(id);
+        self.bytes += session.bytes();
+        self.order.insert(self.next, id);
+        self.lost.insert(id, Lost { at: now, number: self.next, session });
+        self.next += 1;
+        self.evict(now, limits);
+    }
+
+    fn take(&mut self, id: SessionId, (now, limits): (Instant, RecoveryLimits)) -> Option<LostSession> {
+        self.evict(now, limits);
+        // Perhaps one of many that are too old.
+        let is_old = now.duration_since(self.lost.get(&id)?.at) > limits.age;
+        (!is_old).then(|| self.remove(id))?
+    }
+
+    fn remove(&mut self, id: SessionId) -> Option<LostSession> {
+        let Lost { number, session, .. } = self.lost.remove(&id)?;
+        self.order.remove(&number);
+        self.bytes -= session.bytes();
+        Some(session)
+    }
+
+    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
+    /// first client that comes back after thousands were lost would hold the lock for milliseconds.
+    fn evict(&mut self, now: Instant, limits: RecoveryLimits) -> bool {
+        let mut old = 0;
+        while let Some((id, lost_at)) = self.oldest() {
+            let full = self.lost.len() > limits.sessions || self.bytes > limits.bytes;
+            let is_old = now.duration_since(lost_at) > limits.age;
+            if !full && (!is_old || old == PORTION) {
+                return is_old;
+            }
+            old += usize::from(is_old);
+            self.remove(id);
+        }
+        false
+    }
+
+    fn oldest(&self) -> Option<(SessionId, Instant)> {
+        let (_, id) = self.order.first_key_value()?;
+        Some((*id, self.lost.get(id)?.at))
+    }
+
+    fn shrink(&mut self) {
+        shrink_map(&mut self.lost);
+        shrink_map(&mut self.homes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use turted_core::membership::Since;
+    use turted_core::name::Name;
+
+    use super::*;
+
+    fn session() -> LostSession {
+        LostSession { memberships: Memberships::default(), standing: Standing::default(), began_after: 0 }
+    }
+
+    #[test]
+    fn a_lost_session_is_taken_once_and_the_oldest_gives_way() {
+        let recovery =
+            Recovery::new(RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..3).map(|slot| SessionId::new(0, slot)).collect();
+        for id in &ids {
+            recovery.keep(*id, session());
+        }
+        assert!(recovery.take(ids[0]).is_none(), "the oldest gave way");
+        assert!(recovery.take(ids[1]).is_some());
+        assert!(recovery.take(ids[1]).is_none(), "taken once");
+        assert!(recovery.take(ids[2]).is_some());
+    }
+
+    #[test]
+    fn lost_sessions_are_bounded_in_bytes_and_the_oldest_gives_way() {
+        let channels = (0..100).map(|number| (Name::new(&format!("{number:0255}")).unwrap(), Since::START));
+        let memberships = Memberships { channels: channels.collect(), ..Memberships::default() };
+        let large = LostSession { memberships, ..session() };
+        assert!((25_500..40_000).contains(&large.bytes()), "{}", large.bytes());
+        let bytes = 2 * large.bytes() + session().bytes();
+        let recovery = Recovery::new(RecoveryLimits { sessions: 1_000, bytes, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..4).map(|slot| SessionId::new(0, slot)).collect();
+        recovery.keep(ids[0], large.clone());
+        recovery.keep(ids[1], session());
+        recovery.keep(ids[2], large.clone());
+        // Lost once more: it counts once.
+        recovery.keep(ids[2], large.clone());
+        assert_eq!(recovery.kept().bytes, bytes);
+        recovery.keep(ids[3], session());
+        let kept: Vec<_> = ids.iter().map(|id| recovery.take(*id).is_some()).collect();
+        assert_eq!(kept, [false, true, true, true]);
+        assert_eq!(recovery.kept().bytes, 0, "nothing is counted that is gone");
+    }
+
+    #[test]
+    fn a_lost_session_is_kept_no_longer_than_its_age() {
+        let recovery = Recovery::new(RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::ZERO });
+        let id = SessionId::new(0, 0);
+        recovery.keep(id, session());
+        while recovery.kept().lost.contains_key(&id) {
+            let _ = recovery.take(SessionId::new(0, 1));
+        }
+        assert!(recovery.take(id).is_none());
+    }
+
+    #[test]
+    fn what_is_lost_and_too_old_goes_in_portions_and_its_memory_with_it() {
+        let age = Duration::from_secs(60);
+        let recovery = Recovery::new(RecoveryLimits { sessions: 10_000, bytes: 1 << 30, age });
+        for slot in 0..5_000 {
+            recovery.keep(SessionId::new(0, slot), session());
+        }
+        assert!(!recovery.tidy(Instant::now()), "nothing is too old");
+        assert_eq!(recovery.lost(), 5_000);
+        let late = Instant::now() + age + Duration::from_secs(1);
+        assert!(recovery.tidy(late), "there is more");
+        assert_eq!(recovery.lost(), 5_000 - PORTION);
+        while recovery.tidy(late) {}
+        let kept = recovery.kept();
+        assert_eq!((kept.lost.len(), kept.order.len(), kept.bytes), (0, 0, 0));
+        assert_eq!(kept.lost.capacity(), 0);
+    }
+
+    #[test]
+    fn a_client_that_comes_and_goes_pushes_nobody_out() {
+        let recovery =
+            Recovery::new(RecoveryLimits { sessions: 3, bytes: 1 << 20, age: Duration::from_secs(60) });
+        let ids: Vec<_> = (0..3).map(|slot| SessionId::new(0, slot)).collect();
+        ids.iter().for_each(|id| recovery.keep(*id, session()));
+        for _ in 0..1_000 {
+            let again = recovery.take(ids[2]).unwrap();
+            recovery.keep(ids[2], again);
+        }
+        assert_eq!(recovery.kept().order.len(), 3, "an entry for each that is lost");
+        assert!(ids.iter().all(|id| recovery.take(*id).is_some()));
+    }
+
+    /// What is kept, in the order in which it was lost: its id, when it was lost, and its channels.
+    #[derive(Default)]
+    struct Model(Vec<(SessionId, Instant, usize)>);
+
+    impl Model {
+        fn remove(&mut self, id: SessionId) -> Option<usize> {
+            let place = self.0.iter().position(|(own, ..)| *own == id)?;
+            Some(self.0.remove(place).2)
+        }
+
+        fn make_room(&mut self, now: Instant, limits: RecoveryLimits) {
+            self.0.retain(|(_, lost_at, _)| now.duration_since(*lost_at) <= limits.age);
+            let bytes = |kept: &[(_, _, usize)]| -> usize {
+                kept.iter().map(|(.., channels)| of_channels(*channels).bytes()).sum()
+            };
+            while self.0.len() > limits.sessions || bytes(&self.0) > limits.bytes {
+                self.0.remove(0);
+            }
+        }
+    }
+
+    fn of_channels(channels: usize) -> LostSession {
+        let channels = (0..channels).map(|number| (Name::new(&number.to_string()).unwrap(), Since::START));
+        let memberships = Memberships { channels: channels.collect(), ..Memberships::default() };
+        LostSession { memberships, ..session() }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Lose(usize, usize),
+        Return(usize),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..12_usize, 0..8_usize).prop_map(|(who, channels)| Step::Lose(who, channels)),
+            3 => (0..12_usize).prop_map(Step::Return),
+            1 => (0..40_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_was_lost_last_however_clients_come_and_go(
+            steps in vec(step(), 0..200), sessions in 1..8_usize, rooms in 2..20_usize,
+        ) {
+            let bytes = rooms * of_channels(2).bytes();
+            let limits = RecoveryLimits { sessions, bytes, age: Duration::from_secs(60) };
+            let ids: Vec<_> = (0..12).map(|slot| SessionId::new(0, slot)).collect();
+            let (mut kept, mut model, mut now) = (Kept::default(), Model::default(), Instant::now());
+            for step in steps {
+                match step {
+                    Step::Lose(who, channels) => {
+                        kept.keep(ids[who], of_channels(channels), (now, limits));
+                        model.remove(ids[who]);
+                        model.0.push((ids[who], now, channels));
+                        model.make_room(now, limits);
+                    }
+                    Step::Return(who) => {
+                        let back = kept.take(ids[who], (now, limits));
+                        model.make_room(now, limits);
+                        let channels = back.map(|session| session.memberships.channels.len());
+                        prop_assert_eq!(channels, model.remove(ids[who]));
+                    }
+                    Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                }
+                let order: Vec<_> = kept.order.values().copied().collect();
+                let expected: Vec<_> = model.0.iter().map(|(id, ..)| *id).collect();
+                prop_assert_eq!(order, expected);
+                prop_assert_eq!(kept.lost.len(), model.0.len());
+                prop_assert_eq!(
+                    kept.bytes,
+                    kept.lost.values().map(|lost| lost.session.bytes()).sum::<usize>()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What waits on the operating system: sockets, TLS, descriptors, memory; and what is counted for all of a node.
+
+pub(crate) mod socket;
+pub mod tls;
+pub(crate) mod descriptors;
+pub(crate) mod memory;
+pub(crate) mod backlogs;
+pub(crate) mod seldom;

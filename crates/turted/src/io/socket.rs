@@ -1,0 +1,253 @@
+//! A client's socket, with or without TLS: reads and writes that never wait, and the ways to end it.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use crate::hub::worker::shared::Permit;
+use crate::io::tls::Session;
+
+/// How long we read on after our last word, so that the client sees it before the connection ends.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+/// How much we read meanwhile.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// What bytes go through: a TCP connection, and TLS above it if the server has a certificate.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    tcp: TcpStream,
+    tls: Option<Box<Session>>,
+}
+
+impl From<TcpStream> for Channel {
+    fn from(tcp: TcpStream) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Channel {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        let (tcp, connection) = stream.into_inner();
+        Self { tcp, tls: Some(Box::new(Session::new(connection))) }
+    }
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    tcp: TcpStream,
+    tls: Option<Box<Session>>,
+    permit: Permit,
+}
+
+impl Socket {
+    pub(crate) fn new(channel: impl Into<Channel>, permit: Permit) -> Self {
+        let Channel { tcp, tls } = channel.into();
+        Self { tcp, tls, permit }
+    }
+
+    /// Takes the socket off this worker's runtime, for another worker.
+    ///
+    /// # Errors
+    /// The runtime cannot let go of it.
+    pub(crate) fn detach(self) -> io::Result<DetachedSocket> {
+        Ok(DetachedSocket { tcp: self.tcp.into_std()?, tls: self.tls, permit: self.permit })
+    }
+
+    /// Waits for bytes to read, or for the end. Cancel safe. One task at a time may wait: the one
+    /// that reads. So it needs no place in a list of waiters, which would make every task larger.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        if self.may_have_unread() {
+            // A peer that never stops sending does not keep this task from giving way.
+            consume_budget().await;
+            return Ok(());
+        }
+        poll_fn(|context| self.tcp.poll_read_ready(context)).await
+    }
+
+    /// Waits until a write may succeed. Cancel safe.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.tcp.writable().await
+    }
+
+    /// Whether a read may find something although the socket was not reported readable again.
+    pub(crate) fn may_have_unread(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.may_have_unread())
+    }
+
+    /// Reads what is there. `Ok(0)` is the end.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.tls {
+            None => read(&self.tcp, buffer),
+            Some(tls) => tls.read(&self.tcp, buffer),
+        }
+    }
+
+    /// Whether the peer has ended the connection, or its side of it. Bytes may still be unread.
+    pub(crate) fn is_gone(&self) -> bool {
+        let interest = PollFlags::RDHUP;
+        let mut polled = [PollFd::new(&self.tcp, interest)];
+        // It is asked, not waited for.
+        let now = Timespec::default();
+        let ended = interest | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(ended)
+    }
+
+    /// The TCP connection, if bytes go onto it as they are.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        self.tls.is_none().then_some(&self.tcp)
+    }
+
+    /// Writes what there is room for of one buffer.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.tls {
+            None => write(&self.tcp, bytes),
+            Some(tls) => tls.write(&self.tcp, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes what there is room for of several buffers.
+    pub(crate) fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.tls {
+            None => self.tcp.try_write_vectored(buffers),
+            Some(tls) => tls.write(&self.tcp, buffers),
+        }
+    }
+
+    /// Whether bytes that were written have not reached the kernel: the socket is full, and they
+    /// have to be [flushed](Self::try_flush).
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
+    }
+
+    /// Hands what is unsent to the kernel; `WouldBlock` if it does not take all of it.
+    pub(crate) fn try_flush(&self) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.tcp))
+    }
+
+    /// Writes all bytes as there is room for them, and what is unsent.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() || self.has_unsent() {
+            self.writable().await?;
+            let written = match bytes {
+                [] => self.try_flush().map(|()| 0),
+                _ => self.try_write(bytes),
+            };
+            match written {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends both directions: the task that reads sees the end.
+    pub(crate) fn shutdown(&self) {
+        // An error means that the connection is gone already.
+        let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Both);
+    }
+
+    /// Ends the connection at once and gives up what the kernel still holds for the client.
+    pub(crate) fn reset(&self) {
+        let socket = SockRef::from(&self.tcp);
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+
+    /// Says that nothing more will be written; the client may still be read.
+    pub(crate) fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            tls.finish(&self.tcp);
+        }
+        let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Write);
+    }
+
+    /// After [`finish`](Self::finish): reads and drops what the client still sends. Closing with
+    /// unread bytes would make the kernel throw away our last word.
+    pub(crate) async fn linger(&self) {
+        self.finish();
+        let _ = timeout(LINGER, self.discard()).await;
+    }
+
+    async fn discard(&self) {
+        // On the heap, and only now: an array would make the task of every open connection as large.
+        let mut buffer = vec![0; 4096];
+        let mut left = LINGER_BYTES;
+        while left > 0 && self.readable().await.is_ok() {
+            match self.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Reads what is there, with one system call. Whatever does not fill the buffer has emptied the
+/// socket; the runtime is told so, as a second call that finds nothing would.
+///
+/// # Errors
+/// `WouldBlock`: there is nothing at the moment. Anything else ends the connection.
+pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let read = tcp.try_read(buffer)?;
+    if 0 < read && read < buffer.len() {
+        // epoll reports what comes from now on: the runtime asks it for edges.
+        let _ = tcp.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    }
+    Ok(read)
+}
+
+/// Writes what there is room for. What the runtime knows of the socket, in memory of its own, is not
+/// looked at before the kernel said no: a fan-out visits thousands of sockets, none of them in the
+/// processor's cache.
+///
+/// # Errors
+/// `WouldBlock`: there is no room. Anything else ends the connection.
+fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match send_now(tcp.as_fd(), bytes) {
+        // Once more, through the runtime: it has to watch the socket from now on.
+        Err(Errno::AGAIN) => tcp.try_write(bytes),
+        sent => Ok(sent?),
+    }
+}
+
+/// Hands bytes to the kernel, which takes what it has room for. The runtime is not told of a socket that is
+/// full.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+}
+
+/// A socket on its way from one worker to another.
+#[derive(Debug)]
+pub(crate) struct DetachedSocket {
+    tcp: std::net::TcpStream,
+    tls: Option<Box<Session>>,
+    permit: Permit,
+}
+
+impl DetachedSocket {
+    /// Puts the socket onto this worker's runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot take it.
+    pub(crate) fn attach(self) -> io::Result<Socket> {
+        Ok(Socket { tcp: TcpStream::from_std(self.tcp)?, tls: self.tls, permit: self.permit })
+    }
+}

@@ -1,0 +1,104 @@
+//! TLS: the certificate, how it changes while connections live, and whom we trust as a client.
+//!
+//! One crypto provider, aws-lc-rs, is named wherever one is needed; nothing relies on a provider
+//! that was installed for the whole process.
+
+mod session;
+mod trust;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::Tls;
+use crate::http::two as http2;
+pub(crate) use session::{Session, UNSENT_BYTES_MAX};
+pub(crate) use trust::connector;
+
+/// Why a certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificates cannot be read.
+    #[error("cannot read the certificates in {path}: {source}")]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// The key cannot be read.
+    #[error("cannot read the key in {path}: {source}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// Certificate and key do not belong together, or are of a kind that nobody could use.
+    #[error("certificate and key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// The certificate and key of a server, read anew by [`reload`](Self::reload).
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    files: Tls,
+    /// Read once per connection, written when somebody asks for it.
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl Certificates {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// They hold no certificate and key that belong together.
+    pub fn load(files: &Tls) -> Result<Self, TlsError> {
+        let current = Arc::new(RwLock::new(read(files)?));
+        Ok(Self { files: files.clone(), current })
+    }
+
+    /// Reads the files again: handshakes from now on show what they hold, connections that exist
+    /// go on. Blocks on the file system.
+    ///
+    /// # Errors
+    /// They hold no certificate and key that belong together; those of before stay in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let fresh = read(&self.files)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// What a handshake that starts now has to use.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Everything a handshake needs. Tickets belong to it: after a change of the certificate nobody
+/// resumes a session that was made under the old one.
+fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = read_chain(&files.cert)
+        .map_err(|source| TlsError::Certificates { path: files.cert.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|source| TlsError::Key { path: files.key.clone(), source })?;
+    let provider = default_provider().into();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
+    // Clients that all come back at once resume without a signature, on any worker; nothing is
+    // kept for those that do not.
+    config.ticketer = Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// The certificates in a PEM file, at least one.
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect)?;
+    if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
+}
