@@ -8,6 +8,7 @@ pub mod channel;
 pub mod claims;
 pub mod close;
 pub mod command;
+pub mod connection_id;
 pub mod cursor;
 pub mod dispatch;
 mod json;

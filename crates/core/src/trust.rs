@@ -1,12 +1,24 @@
 //! Whose word about a client's address counts: trusted proxies, and the address behind them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// The addresses that providers use between their customers and their own NAT (RFC 6598 7): the network, and how many
 /// bits of it all of them share.
 const SHARED_NETWORK: (Ipv4Addr, u32) = (Ipv4Addr::new(100, 64, 0, 0), 10);
+
+/// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
 
 /// Whether an address is one that several clients may share because a proxy or a NAT stands before them, or that
 /// only this machine or its own network can have: loopback, private (RFC 1918), link-local, unique local (RFC 4193)

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::api::problem;
-use crate::auth::attempts::{AttemptLimits, Attempts, Counted, bearer, tell_blocked};
+use crate::auth::attempts::{Attempts, Counted, bearer, tell_blocked};
 use crate::config::Config;
 use crate::config::secrets::Current;
 use crate::http::Answer;
@@ -36,7 +36,7 @@ impl Guard {
     pub(super) fn new(config: &Config, address: SocketAddr, token: Current) -> Self {
         Self {
             token,
-            wrong_tokens: Attempts::new(AttemptLimits::of(config, config.limits.wrong_passwords)),
+            wrong_tokens: Attempts::new(config.attempts(config.limits.wrong_passwords)),
             is_loopback: address.ip().to_canonical().is_loopback(),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::exposition::{Exposition, Kind};
 use super::monitor::Monitor;
-use crate::cli::logging;
 use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 use crate::hub::dispatch::dispatcher::Source;
 use crate::hub::worker::census;
+use crate::io::log_lines;
 
 /// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
 /// is read from counters.
@@ -54,7 +54,7 @@ fn server(page: &mut Exposition, monitor: &Monitor) {
 /// What has to do with the process, not with a server in it.
 fn process(page: &mut Exposition) {
     let help = "Log lines that were dropped because standard error was not read.";
-    page.metric("turted_log_lines_dropped_total", Kind::Counter, help).sample(&[], logging::dropped());
+    page.metric("turted_log_lines_dropped_total", Kind::Counter, help).sample(&[], log_lines::dropped());
 }
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {

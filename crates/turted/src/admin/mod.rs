@@ -40,11 +40,10 @@ use tokio_util::task::TaskTracker;
 use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
 use crate::config::{AdminListen, Config, Limits};
-use crate::http::accept;
 use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
-use crate::server::ServerError;
-use crate::server::tidy;
+use crate::io::listener::{self, SocketOptions};
+use crate::io::tasks;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
 use places::{Place, Places};
@@ -56,8 +55,19 @@ const CONNECTIONS_MAX: usize = 32;
 const BACKLOG: i32 = 32;
 /// Time between two looks whether a taken address is free: another server drains for seconds.
 const RETRY: Duration = Duration::from_secs(1);
+/// Time between two looks at guesses that are too old.
+const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long answers that are under way may take at the end.
 const GOOD_BYE: Duration = Duration::from_secs(1);
+
+/// Why there is no admin listener.
+#[derive(Debug)]
+pub(crate) enum AdminFailure {
+    /// The address cannot be listened on.
+    Listen { address: SocketAddr, source: io::Error },
+    /// The operating system refuses a thread or its runtime.
+    Start(io::Error),
+}
 
 /// An admin listener that is served, by a thread of its own; dropping it ends it.
 #[derive(Debug)]
@@ -84,10 +94,11 @@ impl Admin {
     ///
     /// # Errors
     /// The configured address cannot be listened on, and not because it is taken.
-    pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, ServerError> {
+    pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, AdminFailure> {
         let Some(address) = config.admin.listen.address() else { return Ok(None) };
-        let address = accept::possible(address);
-        let opened = accept::open_alone(address, &config.limits, BACKLOG)
+        let address = listener::possible(address);
+        let options = SocketOptions { backlog: BACKLOG, ..config.limits.socket_options() };
+        let opened = listener::open_alone(address, options)
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = match (opened, config.admin.listen) {
             (Ok((address, listener)), _) => (address, Some(listener)),
@@ -99,20 +110,20 @@ impl Admin {
                 tracing::warn!(%address, "admin_listen is taken, it is tried again each second");
                 (address, None)
             }
-            (Err(source), _) => return Err(ServerError::Listen { address, source }),
+            (Err(source), _) => return Err(AdminFailure::Listen { address, source }),
         };
         let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
         let state = State { monitor, guard, limits: config.limits.clone() };
-        Self::start(listener, address, Arc::new(state)).map(Some).map_err(ServerError::Start)
+        Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
     fn start(
         listener: Option<std::net::TcpListener>,
-        address: SocketAddr,
+        (address, options): (SocketAddr, SocketOptions),
         state: Arc<State>,
     ) -> io::Result<Self> {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
-        let serving = Serving { address, state, tasks: TaskTracker::new(), ending: ending.clone() };
+        let serving = Serving { address, options, state, tasks: TaskTracker::new(), ending: ending.clone() };
         let end = ended.clone().drop_guard();
         // The thread comes first and waits for its runtime: whoever starts a server may be in a runtime
         // of its own, where no other one may be dropped, so none must be left over.
@@ -147,6 +158,7 @@ impl Admin {
 #[derive(Clone)]
 struct Serving {
     address: SocketAddr,
+    options: SocketOptions,
     state: Arc<State>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -155,7 +167,7 @@ struct Serving {
 impl Serving {
     async fn run(self, listener: Option<std::net::TcpListener>) {
         let (state, ending) = (Arc::clone(&self.state), self.ending.clone());
-        self.tasks.spawn(tidy::every(tidy::INTERVAL_MAX, ending, move |now| state.guard.tidy(now)));
+        self.tasks.spawn(tasks::every(TIDY_INTERVAL, ending, move |now| state.guard.tidy(now)));
         let listener = match listener {
             Some(listener) => Some(listener),
             None => self.ending.run_until_cancelled(self.open()).await,
@@ -174,7 +186,7 @@ impl Serving {
     async fn open(&self) -> std::net::TcpListener {
         loop {
             sleep(RETRY).await;
-            if let Ok(listener) = accept::open_alone(self.address, &self.state.limits, BACKLOG) {
+            if let Ok(listener) = listener::open_alone(self.address, self.options) {
                 tracing::warn!(address = %self.address, "admin_listen is free, and served from now on");
                 return listener;
             }

@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use crate::config::Config;
-use crate::http::proxies;
-use crate::io::seldom::warn_seldom;
+use turted_core::trust::{is_private, network};
+
+use crate::io::seldom::{Seldom, warn_seldom};
 use crate::server::tidy::{PORTION, shrink_map, shrink_queue};
 
 /// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
@@ -25,6 +25,21 @@ pub(crate) fn tell_blocked(address: IpAddr) {
     warn_seldom!(%address, "too many wrong passwords, no more from there are heard for a while");
 }
 
+/// That a proxy is not named in `trusted_proxies`. Every request may be a reason to say so, and so may anybody's header
+/// from a private address.
+pub(crate) static UNNAMED_PROXY: Seldom = Seldom::every(Duration::from_secs(5 * 60));
+
+/// Tells the operator that an address is not heard for a while because of its guesses, if all clients may come from it.
+fn tell_of_proxy(address: IpAddr, now: Instant) {
+    if is_private(address) && UNNAMED_PROXY.tell(now).is_some() {
+        tracing::warn!(
+            %address,
+            "too many wrong guesses from this private address; if it is a proxy, name it in trusted_proxies: \
+             all clients behind it count as one, and wait with it"
+        );
+    }
+}
+
 /// How often one address may guess wrong in a window, and how many addresses are remembered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttemptLimits {
@@ -33,18 +48,6 @@ pub(crate) struct AttemptLimits {
     pub(crate) addresses: usize,
     /// Whether the operator named proxies. Otherwise a private address may be one, and all clients behind it wait together.
     pub(crate) names_proxies: bool,
-}
-
-impl AttemptLimits {
-    /// What operators configured, with so many attempts.
-    pub(crate) fn of(config: &Config, attempts: u32) -> Self {
-        Self {
-            attempts,
-            window: config.limits.password_window,
-            addresses: config.limits.password_addresses,
-            names_proxies: !config.trusted_proxies.networks().is_empty(),
-        }
-    }
 }
 
 /// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up and a
@@ -106,7 +109,7 @@ impl Attempts {
             Ordering::Less => Counted::LetIn,
             Ordering::Equal => {
                 if !self.limits.names_proxies {
-                    proxies::tell_of_guesses(address, now);
+                    tell_of_proxy(address, now);
                 }
                 Counted::Last
             }
@@ -184,17 +187,6 @@ impl Kept {
 
 fn is_over(since: Instant, now: Instant, window: Duration) -> bool {
     now.duration_since(since) > window
-}
-
-/// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
 }
 
 #[cfg(test)]

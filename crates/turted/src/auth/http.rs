@@ -8,7 +8,6 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use turted_core::limits::VERDICT_BYTES_MAX;
 
 use super::IdentRequest;
 use super::url::HttpUrl;
-use crate::hub::worker::worker::Worker;
+use crate::io::tasks::Tasks;
 
 /// Bytes of the head of an answer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -101,46 +100,46 @@ impl HttpAuthenticator {
     /// Asks once. Takes as long as the backend does: the caller has to bound it.
     pub(super) async fn verify(
         &self,
-        worker: &Rc<Worker>,
+        tasks: &Tasks,
         request: &IdentRequest,
     ) -> Result<Verified, HttpFailure> {
         let question =
             Question { ident: &request.ident, transport: request.transport, address: request.address };
         let question = Bytes::from(serde_json::to_vec(&question).map_err(|_| HttpFailure::Malformed)?);
-        let answer = self.ask(worker, question).await?;
+        let answer = self.ask(tasks, question).await?;
         read(&answer, request.user.as_ref())
     }
 
     /// The body of the answer to a question.
-    async fn ask(&self, worker: &Rc<Worker>, question: Bytes) -> Result<Bytes, HttpFailure> {
+    async fn ask(&self, tasks: &Tasks, question: Bytes) -> Result<Bytes, HttpFailure> {
         if let Some(sender) = self.idle.take() {
-            match self.exchange(worker, sender, question.clone()).await {
+            match self.exchange(tasks, sender, question.clone()).await {
                 // The backend ends connections that are idle too long, maybe just now.
                 Err(HttpFailure::Broken(_)) => {}
                 answered => return answered,
             }
         }
-        let sender = self.connect(worker).await?;
-        self.exchange(worker, sender, question).await
+        let sender = self.connect(tasks).await?;
+        self.exchange(tasks, sender, question).await
     }
 
-    async fn connect(&self, worker: &Rc<Worker>) -> Result<Sender, HttpFailure> {
+    async fn connect(&self, tasks: &Tasks) -> Result<Sender, HttpFailure> {
         let stream = TcpStream::connect((self.url.host(), self.url.port())).await?;
         stream.set_nodelay(true)?;
         let mut builder = Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        let ending = worker.shared.life.ending.clone();
-        worker.spawn(async move {
+        let own = tasks.clone();
+        tasks.spawn(async move {
             // How it ends, whoever waits for an answer hears as well.
-            let _ = ending.run_until_cancelled(connection).await;
+            let _ = own.until_end(connection).await;
         });
         Ok(sender)
     }
 
     async fn exchange(
         &self,
-        worker: &Rc<Worker>,
+        tasks: &Tasks,
         mut sender: Sender,
         question: Bytes,
     ) -> Result<Bytes, HttpFailure> {
@@ -148,7 +147,7 @@ impl HttpAuthenticator {
         let status = response.status();
         let body = body(response).await?;
         let idle = Arc::clone(&self.idle);
-        worker.spawn(async move {
+        tasks.spawn(async move {
             if let Ok(Ok(())) = timeout(FREE_WAIT_MAX, sender.ready()).await {
                 idle.put(sender);
             }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{EXIT_USAGE, complain, print, warn_of};
 use crate::config::{self, Sources};
-use crate::io::descriptors::{self, Room};
+use crate::server::descriptors::{self, Room};
 
 pub(super) fn run(sources: &Sources) -> ExitCode {
     match config::load(sources) {

@@ -1,11 +1,10 @@
 //! Log lines on standard error: text for people or JSON for machines. They are written by a thread of
-//! their own, see `queue`.
+//! their own, see `log_lines`.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
-use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, thread};
 
@@ -15,10 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::TryInitError;
 
 use crate::config::{LogFormat, LogLevel};
-
-mod queue;
-
-use queue::Queue;
+use crate::io::log_lines::{QUEUE, Queue};
 
 /// Libraries that warn of what clients do: anybody could fill the log through them. What matters of it
 /// is told by our own lines.
@@ -30,9 +26,6 @@ const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// Stack of the thread that writes: it formats one line at most, in some 10 kB.
 const STACK_BYTES: usize = 256 * 1024;
-
-/// Set by whoever logs first in this process.
-static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Why logging does not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +61,6 @@ pub fn flush() {
         // Whoever did not read until now is not waited for any longer.
         let _ = queue.flush(LAST_LINES_WAIT);
     }
-}
-
-/// How many lines were dropped since the start.
-pub(crate) fn dropped() -> u64 {
-    QUEUE.get().map_or(0, Queue::dropped)
 }
 
 /// Writes a line as it is, behind those that were logged.

@@ -17,8 +17,8 @@ use crate::cli::logging;
 use crate::cli::systemd;
 use crate::config::secrets::Secrets;
 use crate::config::{self, Config, Flag, Sources};
-use crate::io::descriptors::{self, Room};
 use crate::io::tls::Certificates;
+use crate::server::descriptors::{self, Room};
 use crate::server::{Server, ServerError};
 
 pub(super) fn run(mut sources: Sources) -> ExitCode {

@@ -7,9 +7,9 @@ use std::path::Path;
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::jwt;
-use super::model::ClientAuth;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
 use super::value::without_newline;
+use crate::auth::ClientAuth;
 use crate::auth::read_key_file;
 use turted_core::auth::{Secret, TokenRule};
 

@@ -7,10 +7,11 @@ use turted_core::channel::ChannelRules;
 use turted_core::limits;
 
 use super::model::{
-    Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
-    Recovery, TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
+    TrustedProxies,
 };
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
+use crate::auth::ClientAuth;
 
 impl Default for Config {
     fn default() -> Self {

@@ -2,7 +2,7 @@
 
 use super::collect::Collected;
 use super::error::Problem;
-use super::model::ClientAuth;
+use crate::auth::ClientAuth;
 use crate::auth::{Algorithm, JwtKeys, JwtRule};
 use turted_core::auth::Secret;
 

@@ -7,12 +7,12 @@
 //! | file | what |
 //! |---|---|
 //! | `settings`, `value`, `units`, `addresses` | every key once; kinds of values; units; addresses and origins |
-//! | `model`, `transports`, `defaults` | the validated configuration, and what it is without any |
+//! | `model`, `transports`, `defaults`, `parts` | the validated configuration; what it is without any; parts of it for layers below |
+//! | `secrets` | the secrets that are read again while the server runs |
 //! | `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
 //! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
 //! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
 
-pub mod secrets;
 mod addresses;
 mod channels;
 mod collect;
@@ -23,7 +23,9 @@ mod error;
 mod file;
 mod jwt;
 mod model;
+mod parts;
 mod resolve;
+pub mod secrets;
 mod settings;
 mod show;
 mod suggest;
@@ -37,12 +39,14 @@ mod value;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use crate::auth::ClientAuth;
+pub use crate::io::tls::Tls;
 use collect::Collected;
 pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
 pub use model::{
-    Admin, AdminListen, AllowOrigins, Auth, ClientAuth, Config, IdentMode, Limits, LogFormat, LogLevel, Push,
-    Recovery, Tls, TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
+    TrustedProxies,
 };
 pub use sum::MemoryPart;
 pub(crate) use sum::show as show_memory;

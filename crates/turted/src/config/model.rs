@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
-use crate::auth::{HttpUrl, JwtRule};
-use turted_core::auth::{Secret, TokenRule};
+use crate::auth::ClientAuth;
+use crate::io::tls::Tls;
+use turted_core::auth::Secret;
 use turted_core::channel::ChannelRules;
 use turted_core::origin::Origin;
 pub use turted_core::registry::IdentMode;
@@ -64,15 +65,6 @@ pub struct Config {
     pub recovery: Recovery,
 }
 
-/// `tls_cert` and `tls_key`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The PEM file of the certificate and those between it and the root, in this order.
-    pub cert: PathBuf,
-    /// The PEM file of its private key.
-    pub key: PathBuf,
-}
-
 /// `admin_listen` and `admin_token`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
@@ -115,21 +107,6 @@ pub struct Auth {
     pub timeout: Duration,
     /// IDENTs that somebody is asked about at once. Default: 64.
     pub concurrency: usize,
-}
-
-/// `auth.method` and what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// Everyone is who they say they are.
-    Accept,
-    /// All users share one password.
-    Password(Secret),
-    /// The backend signed the user name, as for the node server.
-    Token(TokenRule),
-    /// The backend, or an identity provider, signed a JSON Web Token.
-    Jwt(Box<JwtRule>),
-    /// The backend is asked.
-    Http(HttpUrl),
 }
 
 /// `[push]`

@@ -7,9 +7,10 @@ use super::channels;
 use super::collect::Collected;
 use super::credentials;
 use super::error::{Origin, Problem};
-use super::model::{AdminListen, AllowOrigins, ClientAuth, Config, Tls};
+use super::model::{AdminListen, AllowOrigins, Config};
 use super::settings::{ClientMethod, PushMethod, TlsSettings};
-use crate::io::tls::{Certificates, TlsError};
+use crate::auth::ClientAuth;
+use crate::io::tls::{Certificates, Tls, TlsError};
 
 /// Reads credentials, completes `collected.settings.config`, and notes everything that does not fit together.
 pub(super) fn resolve(collected: &mut Collected) {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::channels;
 use super::collect::Collected;
 use super::error::Origin;
-use super::model::ClientAuth;
 use super::settings::SETTINGS;
+use crate::auth::ClientAuth;
 
 /// Every key with its value, and behind it where a value that is no default came from.
 pub(super) fn effective(collected: &Collected) -> String {

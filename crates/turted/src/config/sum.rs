@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use turted_core::limits::NAME_BYTES_MAX;
+use turted_core::limits::{BACKLOG_BYTES_MAX, NAME_BYTES_MAX};
 
 use super::model::Config;
+use crate::io::memory;
 
 /// The program, its libraries, the admin listener, the files of `assets_dir`, log lines that wait.
 const PROGRAM_BYTES: usize = 64 << 20;
@@ -33,12 +34,17 @@ pub struct MemoryPart {
 }
 
 impl Config {
+    /// How many bytes may wait for all connections together.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
+    }
+
     /// What a server with so many connections at most takes at most, by parts. The kernel's buffers for
     /// sockets come on top: up to 66 kB for a client that does not read.
     #[must_use]
     pub fn memory_parts(&self, connections: usize) -> Vec<MemoryPart> {
         let (limits, recovery) = (&self.limits, &self.recovery);
-        let backlogs = crate::server::backlog_limit(self);
+        let backlogs = self.backlog_bytes();
         let tls = if self.tls.is_some() { TLS_BYTES + HTTP2_BYTES } else { 0 };
         let names = limits.channels_per_connection + limits.users_per_connection;
         // Sessions that live by requests outlive their connections: there may be as many again.

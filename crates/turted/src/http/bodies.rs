@@ -12,9 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
 use turted_core::limits::{BODIES_SHARE, BODY_CHUNK_BYTES, BODY_CHUNKS_MAX};
-use turted_core::trust::is_private;
+use turted_core::trust::{is_private, network};
 
-use crate::auth::attempts::network;
 use crate::config::Config;
 use crate::hub::worker::worker::Worker;
 

@@ -18,11 +18,11 @@ use turted_core::wire::proxy::{self, Violation};
 use crate::http::guests;
 use crate::http::two as http2;
 use crate::http::{self, Arrival};
-use crate::hub::worker::shared::Permit;
 use crate::hub::worker::worker::Worker;
+use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::Socket;
-use crate::io::tls::{Certificates, UNSENT_BYTES_MAX};
+use crate::io::tls::{Certificates, HTTP2, UNSENT_BYTES_MAX};
 
 /// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
 pub(crate) const TLS_HANDSHAKE: u8 = 22;
@@ -75,7 +75,7 @@ async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Pe
         Some(Ok(Entered::Plain(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));
         }
-        Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(http2::ALPN) => {
+        Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(HTTP2) => {
             worker.spawn(http2::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
         }
         Some(Ok(Entered::Tls(channel, peer))) => {

@@ -10,8 +10,8 @@ use turted_core::limits::SPARE_HEAD_WAIT_MAX;
 
 use crate::http::cors::Page;
 use crate::http::{Answer, HEALTH, Unavailable, close_after, is_push, text, without_slash};
-use crate::hub::worker::shared::Permit;
 use crate::hub::worker::worker::Worker;
+use crate::io::permits::Permit;
 use crate::transport::sse;
 
 /// A connection that holds one of the spare places.

@@ -21,8 +21,8 @@ use crate::http::{Answer, Takeover};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{BodyOutlet, Form, Outlet, Queue, Stream, StreamBody};
 use crate::hub::worker::connection::Connection;
-use crate::hub::worker::shared::Permit;
 use crate::hub::worker::worker::Worker;
+use crate::io::permits::Permit;
 use crate::io::socket::Socket;
 
 /// Keeps a response without an end out of caches, and away from whatever compresses: it would hold each event

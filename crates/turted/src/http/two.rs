@@ -42,9 +42,6 @@ use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{GOOD_BYE, Worker};
 use whole::Whole;
 
-/// The name of the protocol in the TLS handshake (RFC 9113 3.1).
-pub(crate) const ALPN: &[u8] = b"h2";
-
 type AnyBody = Either<Whole, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.

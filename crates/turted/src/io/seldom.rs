@@ -1,13 +1,16 @@
 //! Log lines that strangers can cause: told at once, then not again for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use turted_core::limits::LOG_PAUSE;
 
-/// Lets one line pass every [`LOG_PAUSE`] and counts those between. The lock is held for two words.
+/// Lets one line pass in a while and counts those between. The lock is held for two words.
 #[derive(Debug)]
-pub(crate) struct Seldom(Mutex<Told>);
+pub(crate) struct Seldom {
+    pause: Duration,
+    told: Mutex<Told>,
+}
 
 #[derive(Debug)]
 struct Told {
@@ -19,14 +22,20 @@ struct Told {
 }
 
 impl Seldom {
+    /// A line every [`LOG_PAUSE`].
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Told { at: None, kept: 0, is_open: false }))
+        Self::every(LOG_PAUSE)
+    }
+
+    /// A line in each `pause`.
+    pub(crate) const fn every(pause: Duration) -> Self {
+        Self { pause, told: Mutex::new(Told { at: None, kept: 0, is_open: false }) }
     }
 
     /// Whether to tell it now, and how many were not told since it was told last; `None` keeps this one too.
     pub(crate) fn tell(&self, now: Instant) -> Option<u64> {
         let told = &mut *self.told();
-        if told.at.is_some_and(|at| now.saturating_duration_since(at) < LOG_PAUSE) {
+        if told.at.is_some_and(|at| now.saturating_duration_since(at) < self.pause) {
             told.kept = told.kept.saturating_add(1);
             return None;
         }
@@ -41,7 +50,7 @@ impl Seldom {
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

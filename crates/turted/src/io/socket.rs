@@ -16,7 +16,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use crate::hub::worker::shared::Permit;
+use crate::io::permits::Permit;
 use crate::io::tls::Session;
 
 /// How long we read on after our last word, so that the client sees it before the connection ends.

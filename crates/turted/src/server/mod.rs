@@ -10,26 +10,30 @@
 //! # }
 //! ```
 
+mod error;
+mod node;
+pub(crate) mod descriptors;
 pub(crate) mod tidy;
 
 use std::fmt;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use turted_core::limits::{BACKLOG_BYTES_MAX, WORKERS_MAX};
+use turted_core::limits::WORKERS_MAX;
 
+pub use self::error::ServerError;
+use self::node::{End, Listeners, Node};
+
+use self::descriptors::Room;
 use crate::admin::{Admin, Monitor};
 use crate::auth::{Authenticator, Gate, Rotation};
 use crate::cli::conformance::{self, routes::Suite};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::http::Bodies;
-use crate::http::accept::{self, Listeners};
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
@@ -37,48 +41,16 @@ use crate::hub::dispatch::log::LogLimits;
 use crate::hub::worker::places::{Counted, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
 use crate::hub::worker::relief::Longest;
-use crate::hub::worker::shared::{Life, Permits, Shared};
-use crate::hub::worker::worker::{Inlets, MAIL_MAX, Worker};
+use crate::hub::worker::shared::Shared;
+use crate::hub::worker::worker::{Inlets, MAIL_MAX};
 use crate::io::backlogs::Backlogs;
-use crate::io::descriptors::{self, Room};
-use crate::io::memory;
-use crate::io::tls::{Certificates, TlsError};
+use crate::io::life::Life;
+use crate::io::permits::Permits;
+use crate::io::tls::Certificates;
 use crate::push::rest::gate::PushGate;
 use crate::transport::assets::Assets;
 use crate::transport::service::Routes;
 use crate::transport::sockjs::{Mount, Mounts};
-
-/// Why a server does not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", accept::advice(*address, source))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A socket that was handed over cannot be served.
-    #[error("cannot serve the socket that was handed over: {0}")]
-    HandedOver(#[source] io::Error),
-    /// There are too many workers, or none.
-    #[error("`workers` = {0}: a server has 1 to {WORKERS_MAX}")]
-    Workers(usize),
-    /// The operating system refuses a thread or its runtime.
-    #[error("cannot start a thread: {0}")]
-    Start(#[source] io::Error),
-    /// The operating system has no random numbers.
-    #[error("no random numbers")]
-    Random,
-    /// The certificate or its key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A worker ended before it was told to.
-    #[error("a worker ended unexpectedly")]
-    WorkerLost,
-}
 
 /// A server that listens. It serves from the moment it is bound; dropping it stops it.
 #[derive(Debug)]
@@ -121,8 +93,7 @@ impl Server {
         }
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
-        let Listeners { sockets: listeners, address, queue } =
-            accept::open_all(&config, listener.as_deref())?;
+        let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
         let waiting =
@@ -130,7 +101,7 @@ impl Server {
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
         let (mail_senders, mails): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let backlogs = Backlogs::new(backlog_limit(&config));
+        let backlogs = Backlogs::new(config.backlog_bytes());
         let log = log_limits(&config);
         let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
@@ -141,7 +112,7 @@ impl Server {
             metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
             life: Life::new(listeners.len()),
             peers: mail_senders,
-            gate: Gate::new(&config, authenticator),
+            gate: Arc::new(Gate::new(config.gate(), authenticator)),
             recovery: Recovery::new(RecoveryLimits {
                 sessions: config.recovery.sessions,
                 bytes: config.recovery.session_bytes,
@@ -335,49 +306,6 @@ impl Drop for Server {
     }
 }
 
-/// Tells the server that a worker has ended, by panic too.
-struct End(mpsc::Sender<()>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        // The first news is all the server needs; a full channel holds it.
-        let _ = self.0.try_send(());
-    }
-}
-
-/// What every worker of a node is given.
-struct Node {
-    config: Arc<Config>,
-    dispatcher: Dispatcher,
-    shared: Arc<Shared>,
-}
-
-impl Node {
-    fn start(&self, index: u8, inlets: Inlets, end: End) -> Result<JoinHandle<()>, ServerError> {
-        let (config, dispatcher) = (Arc::clone(&self.config), self.dispatcher.clone());
-        let shared = Arc::clone(&self.shared);
-        let work = move || {
-            let _end = end;
-            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return tracing::error!(%error, index, "cannot start a runtime"),
-            };
-            let worker = runtime.block_on(async {
-                let worker = Worker::new(index, config, dispatcher, shared);
-                if let Err(error) = worker.run(inlets).await {
-                    tracing::error!(%error, index, "a worker ended");
-                }
-                worker
-            });
-            drop(runtime);
-            drop(worker);
-        };
-        let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
-        thread.map_err(ServerError::Start)
-    }
-}
-
 /// How much of the recent past is kept.
 fn log_limits(config: &Config) -> LogLimits {
     LogLimits {
@@ -385,9 +313,4 @@ fn log_limits(config: &Config) -> LogLimits {
         bytes: config.recovery.log_bytes,
         age: config.recovery.max_age,
     }
-}
-
-/// How many bytes may wait for all connections together.
-pub(crate) fn backlog_limit(config: &Config) -> usize {
-    config.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
 }

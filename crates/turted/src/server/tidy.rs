@@ -9,18 +9,15 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::task::yield_now;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-
 use crate::hub::worker::worker::Worker;
+use crate::io::tasks;
 
 /// What is forgotten under one lock: about 50 us for those who wait for it.
 pub(crate) const PORTION: usize = 64;
 /// A wake-up per second is as cheap as none, and what is kept for a second is gone a second later.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Ten seconds more or less do not matter to what was kept for minutes.
-pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(10);
+const INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// Containers of fewer entries are not worth a second thought.
 const SPARE: usize = 1_024;
 
@@ -28,16 +25,7 @@ const SPARE: usize = 1_024;
 pub(crate) async fn run(worker: Rc<Worker>) {
     let interval = worker.config.recovery.max_age.clamp(INTERVAL_MIN, INTERVAL_MAX);
     let ending = worker.shared.life.ending.clone();
-    every(interval, ending, |now| forget(&worker, now)).await;
-}
-
-/// Lets `forget` forget at each interval until the end, portion by portion while it has more.
-pub(crate) async fn every(interval: Duration, ending: CancellationToken, forget: impl Fn(Instant) -> bool) {
-    while ending.run_until_cancelled(sleep(interval)).await.is_some() {
-        while forget(Instant::now()) {
-            yield_now().await;
-        }
-    }
+    tasks::every(interval, ending, |now| forget(&worker, now)).await;
 }
 
 /// Forgets a portion of what is too old: whether there is more.

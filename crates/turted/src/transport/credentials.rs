@@ -38,7 +38,7 @@ pub(crate) async fn verify_data(worker: &Rc<Worker>, visitor: Visitor, data: &Ra
     let Ok(Command::Ident(ident)) = Command::decode("IDENT", &[data]) else {
         return Err(IdentRefusal::NotVerified);
     };
-    match worker.shared.gate.verify(worker, visitor, &ident) {
+    match worker.shared.gate.verify(&worker.tasks, visitor, &ident) {
         Verdict::Now(proof) => proof,
         Verdict::Later(verification) => verification.await,
     }

@@ -7,7 +7,6 @@ use turted_core::wire::websocket::{Message, encode_close};
 
 use super::reader::{Progress, Reader, Step};
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
@@ -34,7 +33,7 @@ pub(crate) fn run(
                 // Nobody is left to read a good-bye.
                 Progress::Ended => return connection.close(&worker, Close::TransportLost),
                 Progress::Violated(violation) => {
-                    tracing::debug!(connection = %ConnectionId::of(&worker, &connection), %violation, "websocket violation");
+                    tracing::debug!(connection = %connection.id(&worker), %violation, "websocket violation");
                     connection.close(&worker, Close::Violation(violation.close_code()));
                 }
             }

@@ -83,7 +83,7 @@ pub(crate) fn identify(
     ident: &Ident<'_>,
     answer: impl FnOnce(&Rc<Worker>, &Rc<Connection>, Outcome<'_>) + 'static,
 ) -> Step {
-    match worker.shared.gate.verify(worker, connection.visitor(worker), ident) {
+    match worker.shared.gate.verify(&worker.tasks, connection.visitor(worker), ident) {
         Verdict::Now(result) => {
             tell(worker, connection, result, answer);
             Step::Continue

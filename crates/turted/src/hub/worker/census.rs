@@ -3,15 +3,14 @@
 //! Looking at many names or connections is done in slices: clients do not wait for operators.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use turted_core::connection_id::ConnectionId;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Groups;
 use turted_core::name::Name;
@@ -77,41 +76,6 @@ pub(crate) struct GroupState {
     pub(crate) connections: usize,
     /// The first [`LIST_MAX`] of them.
     pub(crate) ids: Vec<ConnectionId>,
-}
-
-/// Names a connection to an operator: worker, place, and how many had the place before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ConnectionId {
-    pub(crate) worker: u8,
-    slot: u32,
-    generation: u32,
-}
-
-impl ConnectionId {
-    pub(crate) fn of(worker: &Worker, connection: &Connection) -> Self {
-        let key = connection.key;
-        Self { worker: worker.index, slot: key.slot(), generation: key.generation() }
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
-    }
-}
-
-impl FromStr for ConnectionId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        fn number<T: FromStr>(text: Option<&str>) -> Result<T, ()> {
-            let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            digits.and_then(|text| text.parse().ok()).ok_or(())
-        }
-        let mut parts = text.splitn(3, '-');
-        let worker = number(parts.next())?;
-        Ok(Self { worker, slot: number(parts.next())?, generation: number(parts.next())? })
-    }
 }
 
 /// Which connection is meant.
@@ -211,15 +175,15 @@ fn group(worker: &Worker, kind: Kind, name: &Name) -> GroupState {
     let registry = worker.registry.borrow();
     let groups = kind.of(&registry);
     let members = groups.slots(name).filter_map(|slot| registry.at(slot));
-    let ids = members.take(LIST_MAX).map(|connection| ConnectionId::of(worker, connection)).collect();
+    let ids = members.take(LIST_MAX).map(|connection| connection.id(worker)).collect();
     GroupState { connections: groups.size(name), ids }
 }
 
 /// Visits the places behind that of the last one. Connections that come meanwhile may be listed or not.
 async fn connections(worker: &Worker, Page { after, limit }: Page) -> Vec<ConnectionState> {
     let mut from = match after {
-        Some(after) if after.worker > worker.index => return Vec::new(),
-        Some(after) if after.worker == worker.index => after.slot as usize,
+        Some(after) if after.worker() > worker.index => return Vec::new(),
+        Some(after) if after.worker() == worker.index => after.slot() as usize,
         _ => 0,
     };
     let mut listed = Vec::new();
@@ -229,7 +193,7 @@ async fn connections(worker: &Worker, Page { after, limit }: Page) -> Vec<Connec
             let registry = worker.registry.borrow();
             slots.filter_map(|slot| registry.at(slot).cloned()).collect()
         };
-        let behind = |connection: &Rc<Connection>| after < Some(ConnectionId::of(worker, connection));
+        let behind = |connection: &Rc<Connection>| after < Some(connection.id(worker));
         let slice = slice.iter().filter(|connection| behind(connection)).take(limit - listed.len());
         listed.extend(slice.map(|connection| describe(worker, connection)));
         from += SLICE;
@@ -241,8 +205,8 @@ async fn connections(worker: &Worker, Page { after, limit }: Page) -> Vec<Connec
 async fn find(worker: &Worker, wanted: &ConnectionWanted) -> Option<Rc<Connection>> {
     match wanted {
         ConnectionWanted::ById(id) => {
-            let found = worker.registry.borrow().at(id.slot).cloned()?;
-            (ConnectionId::of(worker, &found) == *id).then_some(found)
+            let found = worker.registry.borrow().at(id.slot()).cloned()?;
+            (found.id(worker) == *id).then_some(found)
         }
         ConnectionWanted::ByPublicId(public_id) => find_public(worker, public_id).await,
     }
@@ -271,7 +235,7 @@ fn describe(worker: &Worker, connection: &Connection) -> ConnectionState {
     let memberships = worker.registry.borrow().memberships(connection.key);
     let outlet = connection.outlet().borrow();
     ConnectionState {
-        id: ConnectionId::of(worker, connection),
+        id: connection.id(worker),
         public_id: connection.public_id(),
         address: connection.peer,
         route: connection.route(),
@@ -281,21 +245,5 @@ fn describe(worker: &Worker, connection: &Connection) -> ConnectionState {
         sent_bytes: connection.sent_bytes(),
         waiting: outlet.waiting(),
         age: worker.uptime().saturating_sub(connection.opened()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_survives_its_text_and_other_texts_are_none() {
-        let id = ConnectionId { worker: 3, slot: 70_000, generation: 2 };
-        assert_eq!((id.to_string().as_str(), "3-70000-2".parse()), ("3-70000-2", Ok(id)));
-        for text in
-            ["", "3", "3-1", "3-1-", "-3-1-1", "256-1-1", "3-1-1-1", "+3-1-1", "3-1-a", "3-1-4294967296"]
-        {
-            assert_eq!(text.parse::<ConnectionId>(), Err(()), "{text}");
-        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout_at};
 use turted_core::close::Close;
+use turted_core::connection_id::ConnectionId;
 use turted_core::rate::TokenBucket;
 use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
@@ -20,7 +21,6 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Route, Transport};
 use crate::hub::delivery::outlet::{BodyOutlet, Ledger, Missed, Outlet, Pace, Queue, Sent, Stream};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::journal;
 use crate::hub::worker::recovery::LostSession;
 use crate::hub::worker::relief;
@@ -133,9 +133,14 @@ impl Connection {
         Some(Route { transport: self.transport, carrier })
     }
 
+    /// Its name for operators.
+    pub(crate) fn id(&self, worker: &Worker) -> ConnectionId {
+        ConnectionId::new(worker.index, self.key)
+    }
+
     /// Who it is to those who verify its IDENTs.
     pub(crate) fn visitor(&self, worker: &Worker) -> Visitor {
-        let connection = Some(ConnectionId::of(worker, self));
+        let connection = Some(self.id(worker));
         Visitor { address: self.peer, transport: self.transport.labels().0, connection }
     }
 

@@ -10,14 +10,12 @@ use hyper::header::{HeaderMap, USER_AGENT};
 use tracing::{Level, debug, enabled};
 use turted_core::auth::Identity;
 use turted_core::close::Close;
-use turted_core::command::Ident;
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
 
-use crate::auth::Visitor;
+use crate::auth::gate;
 use crate::hub::delivery::metrics::Route;
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::worker::Worker;
 
@@ -51,7 +49,7 @@ pub(crate) fn opened(worker: &Worker, connection: &Connection, agent: &Agent) {
     let labels = connection.route().map(Route::labels);
     let label = |index: usize| labels.map(|labels| labels[index].1);
     debug!(
-        connection = %ConnectionId::of(worker, connection),
+        connection = %connection.id(worker),
         public_id = connection.public_id(),
         address = %connection.peer,
         transport = label(0),
@@ -65,21 +63,10 @@ pub(crate) fn opened(worker: &Worker, connection: &Connection, agent: &Agent) {
 /// A client has proved who it is.
 pub(crate) fn identified(worker: &Worker, connection: &Connection, identity: &Identity) {
     debug!(
-        connection = %ConnectionId::of(worker, connection),
+        connection = %connection.id(worker),
         user = identity.name.as_str(),
         method = worker.shared.gate.method(),
         "identified"
-    );
-}
-
-/// A client has not.
-pub(crate) fn ident_refused(visitor: Visitor, user: Option<&Name>, refusal: &dyn std::error::Error) {
-    debug!(
-        connection = visitor.connection.map(tracing::field::display),
-        address = %visitor.address,
-        user = user.map(Name::as_str),
-        reason = %refusal,
-        "IDENT refused"
     );
 }
 
@@ -90,17 +77,12 @@ pub(crate) fn users_refused(
     user: &Name,
     refusal: MembershipRefusal,
 ) {
-    ident_refused(connection.visitor(worker), Some(user), &refusal);
-}
-
-/// Whom an IDENT says the client is, where that will be logged.
-pub(crate) fn user_of(ident: &Ident<'_>) -> Option<Name> {
-    if enabled!(Level::DEBUG) { ident.user.as_ref().map(|user| user.name.clone()) } else { None }
+    gate::log_refused(connection.visitor(worker), Some(user), &refusal);
 }
 
 /// A client is a member of a channel now.
 pub(crate) fn joined(worker: &Worker, connection: &Connection, channel: &Name) {
-    debug!(connection = %ConnectionId::of(worker, connection), channel = channel.as_str(), "JOIN");
+    debug!(connection = %connection.id(worker), channel = channel.as_str(), "JOIN");
 }
 
 /// A client is not.
@@ -111,7 +93,7 @@ pub(crate) fn join_refused(
     refusal: &dyn std::error::Error,
 ) {
     debug!(
-        connection = %ConnectionId::of(worker, connection),
+        connection = %connection.id(worker),
         channel = channel.as_str(),
         reason = %refusal,
         "JOIN refused"
@@ -120,7 +102,7 @@ pub(crate) fn join_refused(
 
 /// A client is no member of a channel any more.
 pub(crate) fn left(worker: &Worker, connection: &Connection, channel: &Name) {
-    debug!(connection = %ConnectionId::of(worker, connection), channel = channel.as_str(), "LEAVE");
+    debug!(connection = %connection.id(worker), channel = channel.as_str(), "LEAVE");
 }
 
 /// A connection ends. To be called while it still has its ids.
@@ -129,7 +111,7 @@ pub(crate) fn closed(worker: &Worker, connection: &Connection, close: Close) {
         return;
     }
     debug!(
-        connection = %ConnectionId::of(worker, connection),
+        connection = %connection.id(worker),
         public_id = connection.public_id(),
         reason = close.reason(),
         seconds = worker.uptime().saturating_sub(connection.opened()).as_secs(),

@@ -15,9 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turted_core::close::Close;
 use turted_core::registry::ConnectionKey;
-use turted_core::trust::is_private;
+use turted_core::trust::{is_private, network};
 
-use crate::auth::attempts::network;
 use crate::hub::worker::mail::Mail;
 use crate::hub::worker::worker::Worker;
 use crate::server::tidy::shrink_map;

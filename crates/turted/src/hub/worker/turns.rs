@@ -8,8 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use tokio::sync::Semaphore;
-
-use crate::auth::attempts::network;
+use turted_core::trust::network;
 
 /// The turns of one worker.
 #[derive(Debug)]

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
-use tokio_util::task::TaskTracker;
 use turted_core::rate::Rate;
 use turted_core::registry::{MembershipLimits, Registry};
 
@@ -37,6 +36,7 @@ use crate::hub::worker::relief::{self, WaitingConnections};
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::timers::{Due, Timers};
 use crate::hub::worker::turns::Turns;
+use crate::io::tasks::Tasks;
 use crate::server::tidy;
 use crate::transport::{socketio, sockjs};
 
@@ -90,7 +90,8 @@ pub(crate) struct Worker {
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
     context: WireContext,
-    tasks: TaskTracker,
+    /// What runs beside its loops.
+    pub(crate) tasks: Tasks,
     started: Instant,
 }
 
@@ -105,7 +106,7 @@ impl Worker {
             channels: config.limits.channels_per_connection,
             users: config.limits.users_per_connection,
         };
-        let metrics = shared.metrics_of(index);
+        let (metrics, tasks) = (shared.metrics_of(index), Tasks::new(shared.life.ending.clone()));
         let context = WireContext {
             epoch: dispatcher.epoch(),
             has_cursor: config.recovery.enabled,
@@ -135,7 +136,7 @@ impl Worker {
             flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
             seen: Cell::new(0),
-            tasks: TaskTracker::new(),
+            tasks,
             started: Instant::now(),
         })
     }
@@ -168,7 +169,7 @@ impl Worker {
 
     /// Runs a task of this worker; the worker waits for it before it ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.tasks.spawn_local(task);
+        self.tasks.spawn(task);
     }
 
     /// The time since this worker started, for rates.
@@ -270,9 +271,8 @@ impl Worker {
 
     /// Waits for the tasks that still say good-bye.
     async fn finish(&self) {
-        self.tasks.close();
-        if timeout(GOOD_BYE, self.tasks.wait()).await.is_err() {
-            tracing::warn!(worker = self.index, tasks = self.tasks.len(), "tasks cut off at the end");
+        if timeout(GOOD_BYE, self.tasks.finish()).await.is_err() {
+            tracing::warn!(worker = self.index, tasks = self.tasks.count(), "tasks cut off at the end");
         }
     }
 }

@@ -14,10 +14,20 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::Tls;
-use crate::http::two as http2;
 pub(crate) use session::{Session, UNSENT_BYTES_MAX};
 pub(crate) use trust::connector;
+
+/// The files of a certificate: `tls_cert` and `tls_key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The PEM file of the certificate and those between it and the root, in this order.
+    pub cert: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+}
+
+/// HTTP/2 in the TLS handshake (RFC 9113 3.1).
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +100,7 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     // Clients that all come back at once resume without a signature, on any worker; nothing is
     // kept for those that do not.
     config.ticketer = Ticketer::new()?;

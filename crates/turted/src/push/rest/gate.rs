@@ -9,7 +9,7 @@ use turted_core::push::PushLimits;
 
 use super::answer::Problem;
 use super::idempotency::{Idempotency, IdempotencyLimits};
-use crate::auth::attempts::{AttemptLimits, Attempts, Counted, tell_blocked};
+use crate::auth::attempts::{Attempts, Counted, tell_blocked};
 use crate::config::Config;
 use crate::config::secrets::Current;
 use crate::http::cors::{self, Page};
@@ -51,7 +51,7 @@ impl PushGate {
                 expansion_bytes: limits.expansion_bytes,
             },
             password,
-            attempts: Attempts::new(AttemptLimits::of(config, limits.wrong_passwords)),
+            attempts: Attempts::new(config.attempts(limits.wrong_passwords)),
             idempotency: Idempotency::new(IdempotencyLimits {
                 keys: limits.idempotency_keys,
                 bytes: limits.idempotency_bytes,

@@ -15,7 +15,6 @@ use crate::http::websocket::reader::Step;
 use crate::hub::client::commands::RATE_LIMITED;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::worker::Worker;
 use crate::transport::service::Service;
@@ -80,7 +79,7 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
     match socketio::decode(text) {
         Ok(packet) => obey(worker, connection, packet, text),
         Err(malformed) => {
-            tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed packet");
+            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
             end(worker, connection, Close::Violation(1002))
         }
     }

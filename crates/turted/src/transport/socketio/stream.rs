@@ -20,7 +20,6 @@ use crate::http::websocket::reader::Step;
 use crate::http::websocket::run::write_whole;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Sent, Stream};
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -212,7 +211,7 @@ fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Pack
     match packet {
         Ok(packet) => packets::receive(worker, connection, &packet),
         Err(malformed) => {
-            tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed packet");
+            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
             connection.close(worker, Close::Violation(1002));
             Step::Stop
         }

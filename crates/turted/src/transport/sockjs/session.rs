@@ -21,7 +21,6 @@ use crate::http::websocket::reader::Step;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
-use crate::hub::worker::census::ConnectionId;
 use crate::hub::worker::connection::{Connection, Opening};
 use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
 use crate::hub::worker::journal::{self, Agent};
@@ -169,7 +168,7 @@ pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &S
 }
 
 fn break_off(worker: &Rc<Worker>, connection: &Rc<Connection>, malformed: Malformed) {
-    tracing::debug!(connection = %ConnectionId::of(worker, connection), %malformed, "malformed frame");
+    tracing::debug!(connection = %connection.id(worker), %malformed, "malformed frame");
     connection.close(worker, Close::Violation(malformed.close_code()));
 }
 

@@ -30,8 +30,8 @@ use crate::hub::client::identity;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::wire::Language;
 use crate::hub::worker::journal::Agent;
-use crate::hub::worker::shared::Permit;
 use crate::hub::worker::worker::Worker;
+use crate::io::permits::Permit;
 use crate::transport::credentials::{self, Proof};
 
 const METHODS: &str = "GET, HEAD, OPTIONS";

@@ -19,8 +19,8 @@ use turted_core::limits::PROGRESS_BYTES;
 use super::switch::Switch;
 use super::{Ledger, Missed, Sent, Waiting, Waitlist};
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::shared::Permit;
 use crate::io::backlogs::Backlogs;
+use crate::io::permits::Permit;
 
 /// The connection's end.
 #[derive(Debug)]

@@ -332,7 +332,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::hub::worker::shared::Permits;
+    use crate::io::permits::Permits;
 
     /// A stream whose socket takes nothing more, how many bytes it took, and its client.
     async fn full() -> (Stream, usize, std::net::TcpStream) {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,17 @@ const LINE_BYTES: usize = 64;
 /// hears other things.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
+/// The lines of this process.
+pub(crate) static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// How many lines were dropped since the start.
+pub(crate) fn dropped() -> u64 {
+    QUEUE.get().map_or(0, Queue::dropped)
+}
+
 /// Lines that wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     /// There is a line to write.
     filled: Condvar,
@@ -42,7 +50,7 @@ struct Waiting {
 
 impl Queue {
     /// Puts a line at the end, or drops it. Never waits.
-    pub(super) fn put(&self, line: &[u8]) {
+    pub(crate) fn put(&self, line: &[u8]) {
         let line = Box::<[u8]>::from(line);
         let mut waiting = self.waiting();
         let bytes = waiting.bytes + cost(&line);
@@ -56,19 +64,19 @@ impl Queue {
     }
 
     /// How many lines were dropped.
-    pub(super) fn dropped(&self) -> u64 {
+    fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
     /// Waits until everything is written, but no longer than this. Whether it is.
-    pub(super) fn flush(&self, patience: Duration) -> bool {
+    pub(crate) fn flush(&self, patience: Duration) -> bool {
         let is_behind = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
         let waited = self.written.wait_timeout_while(self.waiting(), patience, is_behind);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Writes lines as they come, for ever. `tell` is to log how many were dropped.
-    pub(super) fn write(&self, mut out: impl Write, tell: impl Fn(u64)) {
+    pub(crate) fn write(&self, mut out: impl Write, tell: impl Fn(u64)) {
         self.waiting().writer = Some(thread::current().id());
         let (mut told, mut told_at) = (0, None::<Instant>);
         // Where nothing can be written, nothing is to be told either: that could not be written, and would

@@ -1,0 +1,335 @@
+//! The gate that every IDENT passes: the rules of the core, a JSON Web Token, the backend over HTTP, or
+//! a part of the program that embeds the server.
+//!
+//! The first two answer at once. The others are asked: within a time, a bounded number of them at
+//! once, and while one connection waits no other does. Whoever decides, an address that was wrong
+//! too often is not heard for a while, unless it is right where nobody can guess.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_core::future::LocalBoxFuture;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{Level, debug, enabled};
+use turted_core::auth::{ClientAuthenticator, IdentRefusal, Verified};
+use turted_core::command::Ident;
+use turted_core::connection_id::ConnectionId;
+use turted_core::name::Name;
+use turted_core::standing::UnixTime;
+
+use super::attempts::{AttemptLimits, Attempts, Counted};
+use super::http::HttpAuthenticator;
+use super::method::ClientAuth;
+use super::request::{Authenticator, IdentRequest, Verification};
+use super::rotation::Rotation;
+use crate::io::seldom::{Seldom, warn_seldom};
+use crate::io::tasks::Tasks;
+
+/// The time, for what expires.
+pub(crate) fn unix_now() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Who sends an IDENT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    /// Where the client connects from.
+    pub(crate) address: IpAddr,
+    /// How it connects.
+    pub(crate) transport: &'static str,
+    /// Its connection, if it has one already.
+    pub(crate) connection: Option<ConnectionId>,
+}
+
+/// What comes of verifying.
+pub(crate) enum Verdict {
+    /// It is decided.
+    Now(Result<Verified, IdentRefusal>),
+    /// Somebody is asked.
+    Later(LocalBoxFuture<'static, Result<Verified, IdentRefusal>>),
+}
+
+/// Who is asked.
+enum Verifier {
+    Core(ClientAuthenticator),
+    Jwt(Rotation),
+    Http(HttpAuthenticator),
+    Custom(Arc<dyn Authenticator>),
+}
+
+impl Verifier {
+    /// Who it is, for the log.
+    fn describe(&self) -> String {
+        match self {
+            Self::Http(http) => http.shown_url(),
+            Self::Core(_) | Self::Jwt(_) | Self::Custom(_) => "the authenticator of this program".to_owned(),
+        }
+    }
+
+    /// Whether nobody guesses what it wants to see. What others want to see, nobody here knows.
+    fn is_strong(&self) -> bool {
+        match self {
+            Self::Core(core) => core.is_strong(),
+            Self::Jwt(rule) => rule.is_strong(),
+            Self::Http(_) | Self::Custom(_) => false,
+        }
+    }
+}
+
+/// How IDENTs are verified.
+#[derive(Debug)]
+pub(crate) struct GateSettings {
+    pub(crate) method: ClientAuth,
+    /// How long whoever is asked may take.
+    pub(crate) timeout: Duration,
+    /// How many may be asked about at once.
+    pub(crate) concurrency: usize,
+    /// Wrong IDENTs of one address.
+    pub(crate) wrong: AttemptLimits,
+}
+
+/// Verifies every IDENT of a node.
+pub(crate) struct Gate {
+    verifier: Verifier,
+    timeout: Duration,
+    /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
+    /// queue is no longer than there are connections.
+    places: Semaphore,
+    wrong: Attempts,
+    /// That somebody who was asked gave no verdict.
+    failure: Seldom,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// The gate that the configuration describes, or one with the embedder's own authenticator.
+    pub(crate) fn new(settings: GateSettings, custom: Option<Arc<dyn Authenticator>>) -> Self {
+        let GateSettings { method, timeout, concurrency, wrong } = settings;
+        let verifier = match (custom, method) {
+            (Some(custom), _) => Verifier::Custom(custom),
+            (None, ClientAuth::Accept) => Verifier::Core(ClientAuthenticator::Accept),
+            (None, ClientAuth::Password(secret)) => Verifier::Core(ClientAuthenticator::Password(secret)),
+            (None, ClientAuth::Token(rule)) => Verifier::Core(ClientAuthenticator::Token(rule)),
+            (None, ClientAuth::Jwt(rule)) => Verifier::Jwt(Rotation::new(*rule)),
+            (None, ClientAuth::Http(url)) => Verifier::Http(HttpAuthenticator::new(url, concurrency)),
+        };
+        Self {
+            verifier,
+            timeout,
+            places: Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)),
+            wrong: Attempts::new(wrong),
+            failure: Seldom::new(),
+        }
+    }
+
+    /// The keys of JSON Web Tokens, to be read again.
+    pub(crate) fn keys(&self) -> Option<Rotation> {
+        match &self.verifier {
+            Verifier::Jwt(rotation) => Some(rotation.clone()),
+            Verifier::Core(_) | Verifier::Http(_) | Verifier::Custom(_) => None,
+        }
+    }
+
+    /// How users prove who they are, as `auth.method` names it, or `custom` for an embedding program.
+    pub(crate) fn method(&self) -> &'static str {
+        match &self.verifier {
+            Verifier::Core(ClientAuthenticator::Accept) => "accept",
+            Verifier::Core(ClientAuthenticator::Password(_)) => "password",
+            Verifier::Core(ClientAuthenticator::Token(_)) => "token",
+            Verifier::Jwt(_) => "jwt",
+            Verifier::Http(_) => "http",
+            Verifier::Custom(_) => "custom",
+        }
+    }
+
+    /// Whether an IDENT without a user name may prove one.
+    pub(crate) fn names_users(&self) -> bool {
+        !matches!(self.verifier, Verifier::Core(_))
+    }
+
+    /// Forgets a portion of the guesses that are too old: whether there are more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        self.wrong.tidy(now)
+    }
+
+    /// Decides who `visitor` is, who sent `ident`.
+    pub(crate) fn verify(self: &Arc<Self>, tasks: &Tasks, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
+        let user = user_of(ident);
+        match self.examine(tasks, visitor, ident) {
+            Verdict::Now(result) => Verdict::Now(told(result, visitor, user.as_ref())),
+            Verdict::Later(verification) => {
+                Verdict::Later(Box::pin(async move { told(verification.await, visitor, user.as_ref()) }))
+            }
+        }
+    }
+
+    fn examine(self: &Arc<Self>, tasks: &Tasks, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
+        let address = visitor.address;
+        if !self.verifier.is_strong() && self.wrong.blocked(address, Instant::now()).is_some() {
+            return Verdict::Now(Err(IdentRefusal::TooManyWrong));
+        }
+        let judge = |result| match ident.is_guess() {
+            true => self.judge(address, result),
+            false => self.unless_blocked(address, result),
+        };
+        match &self.verifier {
+            Verifier::Core(core) => Verdict::Now(judge(core.verify(ident).map(Verified::from))),
+            Verifier::Jwt(rule) => Verdict::Now(judge(rule.verify(ident, unix_now()).map_err(|refusal| {
+                warn_seldom!(%address, reason = %refusal, "JSON Web Token refused");
+                refusal.into()
+            }))),
+            Verifier::Http(_) | Verifier::Custom(_) => {
+                let request = IdentRequest {
+                    ident: ident.data.to_owned(),
+                    user: ident.user.clone(),
+                    transport: visitor.transport,
+                    address: visitor.address,
+                };
+                let (gate, tasks) = (Arc::clone(self), tasks.clone());
+                // What a backend looks at, nobody here knows: whatever it refuses was a guess.
+                Verdict::Later(Box::pin(async move { gate.judge(address, gate.ask(&tasks, request).await) }))
+            }
+        }
+    }
+
+    /// Counts a wrong guess. Others from the same address may have been made while this one was
+    /// verified: it then hears no more of its result than if it had come after them.
+    fn judge(
+        &self,
+        address: IpAddr,
+        result: Result<Verified, IdentRefusal>,
+    ) -> Result<Verified, IdentRefusal> {
+        let result = self.unless_blocked(address, result);
+        if result != Err(IdentRefusal::NotVerified) {
+            return result;
+        }
+        match self.wrong.count(address, Instant::now()) {
+            Counted::LetIn => {}
+            Counted::Last => {
+                warn_seldom!(%address, "too many wrong IDENTs, no more from there are verified for a while");
+            }
+            Counted::TooMany => return Err(IdentRefusal::TooManyWrong),
+        }
+        result
+    }
+
+    /// What an address hears that may be blocked: nothing of its result, unless it is right and nobody guesses that.
+    fn unless_blocked(
+        &self,
+        address: IpAddr,
+        result: Result<Verified, IdentRefusal>,
+    ) -> Result<Verified, IdentRefusal> {
+        let passes = result.is_ok() && self.verifier.is_strong();
+        match passes || self.wrong.blocked(address, Instant::now()).is_none() {
+            true => result,
+            false => Err(IdentRefusal::TooManyWrong),
+        }
+    }
+
+    /// Asks, and waits for the answer no longer than it may take or the server runs.
+    async fn ask(&self, tasks: &Tasks, request: IdentRequest) -> Result<Verified, IdentRefusal> {
+        let asking = async {
+            // The semaphore is never closed.
+            let _place = self.places.acquire().await.map_err(|_| IdentRefusal::Unavailable)?;
+            match &self.verifier {
+                Verifier::Core(_) | Verifier::Jwt(_) => Err(IdentRefusal::NotVerified),
+                Verifier::Http(http) => http.verify(tasks, &request).await.map_err(|failure| {
+                    failure.unless_refused(|failure| self.note_failure(failure));
+                    failure.into()
+                }),
+                Verifier::Custom(custom) => {
+                    until_panic(Box::pin(async { custom.verify(request).await })).await
+                }
+            }
+        };
+        let Some(answer) = tasks.until_end(timeout(self.timeout, asking)).await else {
+            return Err(IdentRefusal::Unavailable);
+        };
+        let Ok(answer) = answer else {
+            self.note_failure(&"no answer within auth.timeout");
+            return Err(IdentRefusal::Unavailable);
+        };
+        if answer != Err(IdentRefusal::Unavailable)
+            && let Some(untold) = self.failure.is_over()
+        {
+            let asked = self.verifier.describe();
+            tracing::warn!(asked, untold, "an IDENT has a verdict again");
+        }
+        answer
+    }
+
+    /// Tells the operator, now and then.
+    fn note_failure(&self, failure: &dyn fmt::Display) {
+        let asked = self.verifier.describe();
+        match self.failure.tell(Instant::now()) {
+            Some(untold) => tracing::warn!(
+                asked, %failure, untold,
+                "no verdict about an IDENT: its client is told to try again, and it is counted for nobody"
+            ),
+            None => tracing::debug!(asked, %failure, "no verdict about an IDENT"),
+        }
+    }
+}
+
+/// The result, after it was logged if it is a refusal.
+fn told(
+    result: Result<Verified, IdentRefusal>,
+    visitor: Visitor,
+    user: Option<&Name>,
+) -> Result<Verified, IdentRefusal> {
+    if let Err(refusal) = result {
+        log_refused(visitor, user, &refusal);
+    }
+    result
+}
+
+/// Logs that a client has not proved who it is.
+pub(crate) fn log_refused(visitor: Visitor, user: Option<&Name>, refusal: &dyn std::error::Error) {
+    debug!(
+        connection = visitor.connection.map(tracing::field::display),
+        address = %visitor.address,
+        user = user.map(Name::as_str),
+        reason = %refusal,
+        "IDENT refused"
+    );
+}
+
+/// Whom an IDENT says the client is, where that will be logged.
+fn user_of(ident: &Ident<'_>) -> Option<Name> {
+    if enabled!(Level::DEBUG) { ident.user.as_ref().map(|user| user.name.clone()) } else { None }
+}
+
+/// A verification that panics refuses; it must not take its connection with it unclosed.
+async fn until_panic(mut verification: Verification<'_>) -> Result<Verified, IdentRefusal> {
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| verification.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            tracing::error!("an authenticator panicked");
+            Poll::Ready(Err(IdentRefusal::Unavailable))
+        })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::attempts::tests::assert_forgotten;
+
+    #[test]
+    fn guesses_are_forgotten_where_nobody_guesses_any_more() {
+        let gate = Gate::new(crate::config::Config::default().gate(), None);
+        assert_forgotten(&gate.wrong, |now| gate.tidy(now));
+    }
+}

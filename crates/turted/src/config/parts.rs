@@ -1,0 +1,39 @@
+//! Parts of the configuration as the layers below take them, which know no keys.
+
+use super::model::{Config, Limits};
+use crate::auth::GateSettings;
+use crate::auth::attempts::AttemptLimits;
+use crate::io::listener::SocketOptions;
+
+impl Config {
+    /// How IDENTs are verified.
+    pub(crate) fn gate(&self) -> GateSettings {
+        GateSettings {
+            method: self.auth.method.clone(),
+            timeout: self.auth.timeout,
+            concurrency: self.auth.concurrency,
+            wrong: self.attempts(self.limits.wrong_idents),
+        }
+    }
+
+    /// How often one address may guess wrong: so many times in the window.
+    pub(crate) fn attempts(&self, attempts: u32) -> AttemptLimits {
+        AttemptLimits {
+            attempts,
+            window: self.limits.password_window,
+            addresses: self.limits.password_addresses,
+            names_proxies: !self.trusted_proxies.networks().is_empty(),
+        }
+    }
+}
+
+impl Limits {
+    /// What listening sockets give on to the connections that are accepted.
+    pub(crate) fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            send_buffer_bytes: self.send_buffer_bytes,
+            tcp_user_timeout: self.tcp_user_timeout,
+            backlog: i32::try_from(self.listen_backlog).unwrap_or(i32::MAX),
+        }
+    }
+}

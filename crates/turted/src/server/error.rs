@@ -1,0 +1,51 @@
+//! Why a server does not start, or ended.
+
+use std::io;
+use std::net::SocketAddr;
+
+use turted_core::limits::WORKERS_MAX;
+
+use crate::admin::AdminFailure;
+use crate::io::listener;
+use crate::io::tls::TlsError;
+
+/// Why a server does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", listener::advice(*address, source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A socket that was handed over cannot be served.
+    #[error("cannot serve the socket that was handed over: {0}")]
+    HandedOver(#[source] io::Error),
+    /// There are too many workers, or none.
+    #[error("`workers` = {0}: a server has 1 to {WORKERS_MAX}")]
+    Workers(usize),
+    /// The operating system refuses a thread or its runtime.
+    #[error("cannot start a thread: {0}")]
+    Start(#[source] io::Error),
+    /// The operating system has no random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A worker ended before it was told to.
+    #[error("a worker ended unexpectedly")]
+    WorkerLost,
+}
+
+impl From<AdminFailure> for ServerError {
+    fn from(failure: AdminFailure) -> Self {
+        match failure {
+            AdminFailure::Listen { address, source } => Self::Listen { address, source },
+            AdminFailure::Start(source) => Self::Start(source),
+        }
+    }
+}
