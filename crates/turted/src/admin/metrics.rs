@@ -80,7 +80,7 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     let help = "Sessions without a connection that can be recovered (recovery.sessions).";
     gauge("turted_lost_sessions", help, shared.recovery.lost());
     let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";
-    gauge("turted_idempotency_keys", help, shared.push.idempotency_keys());
+    gauge("turted_idempotency_keys", help, monitor.push.idempotency_keys());
     let help = "Bytes that wait for all clients together, each frame counted once.";
     gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
     gauge("turted_backlog_limit_bytes", "How many may wait (limits.backlog_bytes).", shared.backlogs.limit());

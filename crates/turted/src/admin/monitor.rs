@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use turted_core::name::Name;
 
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::worker::census::{
-    ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection,
+    self, ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection,
 };
-use crate::hub::worker::mail::Mail;
 use crate::hub::worker::shared::Shared;
+use crate::hub::worker::worker::{Mail, Peers, Worker};
+use crate::push::rest::PushGate;
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
 /// names a few hundred; who takes longer than this does not serve its clients either.
@@ -25,6 +27,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Monitor {
     pub(super) shared: Arc<Shared>,
     pub(super) dispatcher: Dispatcher,
+    pub(super) push: Arc<PushGate>,
+    peers: Peers,
     pub(super) started: Instant,
 }
 
@@ -41,8 +45,14 @@ pub(super) struct Counted {
 }
 
 impl Monitor {
-    pub(crate) fn new(shared: Arc<Shared>, dispatcher: Dispatcher) -> Self {
-        Self { shared, dispatcher, started: Instant::now() }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        peers: &Peers,
+        dispatcher: Dispatcher,
+        push: &Arc<PushGate>,
+    ) -> Self {
+        let (peers, push) = (Arc::clone(peers), Arc::clone(push));
+        Self { shared, dispatcher, push, peers, started: Instant::now() }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -128,11 +138,13 @@ impl Monitor {
     /// Asks all workers at once: one answer per worker, in their order. A worker whose box is full
     /// is as good as one that does not answer.
     async fn ask_all<T>(&self, query: impl Fn(oneshot::Sender<T>) -> Query) -> Vec<Option<T>> {
-        let ask = |peer: &tokio::sync::mpsc::Sender<Mail>| {
+        let ask = |peer: &mpsc::Sender<Mail>| {
             let (sender, answer) = oneshot::channel();
-            peer.try_send(Mail::Query(query(sender))).is_ok().then_some(answer)
+            let query = query(sender);
+            let mail = move |worker: &Rc<Worker>| census::answer(worker, query);
+            peer.try_send(Box::new(mail)).is_ok().then_some(answer)
         };
-        let asked: Vec<_> = self.shared.peers.iter().map(ask).collect();
+        let asked: Vec<_> = self.peers.iter().map(ask).collect();
         let deadline = Instant::now() + ANSWER_WAIT;
         let mut answers = Vec::with_capacity(asked.len());
         for answer in asked {

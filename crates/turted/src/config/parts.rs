@@ -3,6 +3,7 @@
 use super::model::{Config, Limits};
 use crate::auth::GateSettings;
 use crate::auth::attempts::AttemptLimits;
+use crate::io::bodies::BodyLimits;
 use crate::io::listener::SocketOptions;
 
 impl Config {
@@ -13,6 +14,15 @@ impl Config {
             timeout: self.auth.timeout,
             concurrency: self.auth.concurrency,
             wrong: self.attempts(self.limits.wrong_idents),
+        }
+    }
+
+    /// How much bodies of requests may take.
+    pub(crate) fn bodies(&self) -> BodyLimits {
+        BodyLimits {
+            bytes: self.limits.bodies_bytes,
+            largest: self.limits.push_body_bytes.max(self.socketio.max_payload),
+            spares_private: self.trusted_proxies.networks().is_empty(),
         }
     }
 

@@ -3,13 +3,15 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use turted_core::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 
-use super::entrance;
+use super::endpoint::Endpoints;
+use super::{Arrival, entrance};
 use crate::hub::worker::worker::Worker;
 use crate::io::seldom::warn_seldom;
 
@@ -28,14 +30,19 @@ pub(crate) enum Queue {
 
 /// Accepts connections until the server drains. When none can be accepted it waits longer and
 /// longer instead of spinning, and recovers by itself.
-pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, queue: Queue) {
+pub(crate) async fn accept(
+    worker: Rc<Worker>,
+    endpoints: Arc<Endpoints>,
+    listener: TcpListener,
+    queue: Queue,
+) {
     let draining = worker.shared.life.draining.clone();
     let mut backoff = ACCEPT_BACKOFF_MIN;
     while let Some(accepted) = draining.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 backoff = ACCEPT_BACKOFF_MIN;
-                admit(&worker, stream, peer);
+                admit(&worker, &endpoints, stream, peer);
             }
             Err(error) => {
                 worker.metrics.accept_errors.add(1);
@@ -52,18 +59,21 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, queue: Que
     for _ in 0..worker.config.limits.listen_backlog {
         let next = poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await;
         let Poll::Ready(Ok((stream, peer))) = next else { return };
-        admit(&worker, stream, peer);
+        admit(&worker, &endpoints, stream, peer);
     }
 }
 
-fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+fn admit(worker: &Rc<Worker>, endpoints: &Arc<Endpoints>, stream: TcpStream, peer: SocketAddr) {
     let shared = &worker.shared;
     let permit = shared.permits.take().or_else(|| {
         tell_full(shared.permits.limit());
         shared.spare.take()
     });
     match permit {
-        Some(permit) => entrance::enter(worker, stream, peer, permit),
+        Some(permit) => {
+            let (peer, endpoints) = (peer.ip().to_canonical(), Arc::clone(endpoints));
+            entrance::enter(worker, Arrival { channel: stream, peer, permit, endpoints });
+        }
         None => {
             worker.metrics.refused("connections");
             worker.spawn(refuse(stream));

@@ -1,21 +1,15 @@
-//! The bodies of requests while they are read: each into one buffer, and all of them together within
-//! a bound, of which one address may take a part.
+//! Reads the bodies of requests, each into one buffer.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
-use turted_core::limits::{BODIES_SHARE, BODY_CHUNK_BYTES, BODY_CHUNKS_MAX};
-use turted_core::trust::{is_private, network};
+use turted_core::limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_MAX};
 
-use crate::config::Config;
 use crate::hub::worker::worker::Worker;
+use crate::io::bodies::{Charge, Full};
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,95 +26,18 @@ pub(crate) enum BodyRefusal {
     Broken,
 }
 
+impl From<Full> for BodyRefusal {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
 impl BodyRefusal {
     /// What the client reads about too many chunks.
     pub(crate) const TOO_MANY_CHUNKS: &str =
         "the body comes in too many pieces: 1,024 and one for each 64 bytes are enough";
     /// What the client reads about too many bodies.
     pub(crate) const FULL: &str = "too many bodies are being read (limits.bodies_bytes), try again later";
-}
-
-/// How much all bodies take that are being read or dealt with, on all workers.
-#[derive(Debug)]
-pub(crate) struct Bodies {
-    bytes_max: usize,
-    /// What the bodies of one address may take.
-    share_max: usize,
-    /// Whether clients may stand behind a proxy that nobody told us of, so that a private address may
-    /// be many.
-    spares_private: bool,
-    bytes: AtomicUsize,
-    /// By address, or network of one customer. Locked for a sum.
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Bodies {
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
-        let bytes_max = config.limits.bodies_bytes;
-        let largest = config.limits.push_body_bytes.max(config.socketio.max_payload);
-        Arc::new(Self {
-            bytes_max,
-            // Whatever is small enough to be read can be read.
-            share_max: (bytes_max / BODIES_SHARE).max(largest),
-            spares_private: config.trusted_proxies.networks().is_empty(),
-            bytes: AtomicUsize::new(0),
-            by_address: Mutex::default(),
-        })
-    }
-
-    /// Bytes they take at the moment.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn charge(self: &Arc<Self>, peer: IpAddr) -> Charge {
-        let counts = !(self.spares_private && is_private(peer));
-        Charge { bodies: Arc::clone(self), address: counts.then(|| network(peer)), bytes: 0 }
-    }
-
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one body takes, given back when this is dropped.
-#[derive(Debug)]
-struct Charge {
-    bodies: Arc<Bodies>,
-    /// Who is counted for it; nobody if the share of one address does not matter.
-    address: Option<IpAddr>,
-    bytes: usize,
-}
-
-impl Charge {
-    /// Takes so many bytes in all.
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyRefusal> {
-        let more = bytes.saturating_sub(self.bytes);
-        // Noted before the comparisons: what is refused is given back with the rest.
-        self.bytes += more;
-        let all = self.bodies.bytes.fetch_add(more, Ordering::Relaxed) + more;
-        let own = self.address.map_or(0, |address| {
-            let mut by_address = self.bodies.by_address();
-            let own = by_address.entry(address).or_default();
-            *own += more;
-            *own
-        });
-        let fits = all <= self.bodies.bytes_max && own <= self.bodies.share_max;
-        fits.then_some(()).ok_or(BodyRefusal::Full)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.bodies.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        let Some(address) = self.address else { return };
-        if let Entry::Occupied(mut own) = self.bodies.by_address().entry(address) {
-            *own.get_mut() = own.get().saturating_sub(self.bytes);
-            if *own.get() == 0 {
-                own.remove();
-            }
-        }
-    }
 }
 
 /// Reads a body of at most `limit` bytes. It counts until it is dropped.

@@ -56,30 +56,36 @@ enum Entered {
 }
 
 /// Serves a connection that was just accepted.
-pub(crate) fn enter(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
-    let peer = peer.ip().to_canonical();
+pub(crate) fn enter(worker: &Rc<Worker>, arrival: Arrival<TcpStream>) {
     if worker.config.proxy_protocol || worker.shared.certificates.is_some() {
-        worker.spawn(examine(Rc::clone(worker), stream, peer, permit));
+        worker.spawn(examine(Rc::clone(worker), arrival));
     } else {
-        worker.spawn(http::serve(Rc::clone(worker), Arrival { channel: stream, peer, permit }));
+        worker.spawn(http::serve(Rc::clone(worker), arrival));
     }
 }
 
 /// Lets a connection pass or not. What passes goes on as a task of its own, so that nothing of the
 /// entrance stays in memory.
-async fn examine(worker: Rc<Worker>, stream: TcpStream, peer: IpAddr, permit: Permit) {
+async fn examine(worker: Rc<Worker>, arrival: Arrival<TcpStream>) {
+    let Arrival { channel: stream, peer, permit, endpoints } = arrival;
     let wait = guests::head_wait(&worker, &permit);
     let entered =
         worker.shared.life.ending.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
     match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, peer))) => {
-            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit }));
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit, endpoints }));
         }
         Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(HTTP2) => {
-            worker.spawn(http2::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
+            worker.spawn(http2::serve(
+                Rc::clone(&worker),
+                Arrival { channel: *channel, peer, permit, endpoints },
+            ));
         }
         Some(Ok(Entered::Tls(channel, peer))) => {
-            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel: *channel, peer, permit }));
+            worker.spawn(http::serve(
+                Rc::clone(&worker),
+                Arrival { channel: *channel, peer, permit, endpoints },
+            ));
         }
         Some(Err(refusal)) => refuse(refusal, peer, permit).await,
         None => {}

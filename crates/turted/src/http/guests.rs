@@ -9,10 +9,10 @@ use hyper::{Request, StatusCode};
 use turted_core::limits::SPARE_HEAD_WAIT_MAX;
 
 use crate::http::cors::Page;
-use crate::http::{Answer, HEALTH, Unavailable, close_after, is_push, text, without_slash};
+use crate::http::endpoint::Endpoints;
+use crate::http::{Answer, Unavailable, close_after, text};
 use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
-use crate::transport::sse;
 
 /// A connection that holds one of the spare places.
 #[derive(Debug, Default)]
@@ -28,13 +28,19 @@ impl Guest {
     }
 
     /// Refuses a request that is not what spare places are for, unless a place has come free.
-    pub(crate) fn check<B>(&self, worker: &Worker, request: &Request<B>) -> Option<Answer> {
-        let path = request.uri().path();
-        if is_push(&worker.config, path) || without_slash(path) == HEALTH || self.has_place(worker) {
+    pub(crate) fn check<B>(
+        &self,
+        worker: &Worker,
+        endpoints: &Endpoints,
+        request: &Request<B>,
+    ) -> Option<Answer> {
+        let endpoint = endpoints.find(request.uri().path());
+        if endpoint.is_some_and(|endpoint| endpoint.is_for_operators()) || self.has_place(worker) {
             return None;
         }
         worker.metrics.refused("connections");
-        let mut answer = sse::no_place(worker, request).unwrap_or_else(|| {
+        let own = endpoint.and_then(|endpoint| endpoint.no_place(worker, request.headers()));
+        let mut answer = own.unwrap_or_else(|| {
             let body = "the server has no connection left, try again later (limits.connections)";
             let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, body);
             Unavailable::Overload.mark(&mut answer);

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod entrance;
 pub(crate) mod guests;
+pub(crate) mod endpoint;
 pub(crate) mod one;
 pub(crate) mod two;
 pub(crate) mod proxies;
@@ -18,7 +19,7 @@ mod fragment;
 pub(crate) mod streaming;
 pub(crate) mod websocket;
 
-pub(crate) use bodies::{Bodies, BodyRefusal, read_body};
+pub(crate) use bodies::{BodyRefusal, read_body};
 pub(crate) use body::Body;
 pub(crate) use one::*;
 pub(crate) use patience::Patience;

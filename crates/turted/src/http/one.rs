@@ -8,6 +8,7 @@ use std::future::{poll_fn, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -19,8 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::cli::conformance;
-use crate::config::{Config, Limits};
+use crate::config::Limits;
 use crate::http::entrance;
 use crate::http::guests::{self, Guest};
 use crate::http::paced::Paced;
@@ -31,11 +31,9 @@ use crate::hub::worker::worker::{GOOD_BYE, Worker};
 use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::{Channel, Socket};
-use crate::push::rest;
-use crate::transport::service::{Routes, Service};
-use crate::transport::{socketio, sockjs, sse, websocket};
 
 use super::body::Body;
+use super::endpoint::Endpoints;
 use super::patience::{self, Patience};
 use super::rules;
 
@@ -81,6 +79,8 @@ pub(crate) struct Arrival<C> {
     /// The other side: a client, or the last proxy before us.
     pub(crate) peer: IpAddr,
     pub(crate) permit: Permit,
+    /// Who answers its requests.
+    pub(crate) endpoints: Arc<Endpoints>,
 }
 
 /// Serves one connection until it ends or is taken over.
@@ -88,13 +88,14 @@ pub(crate) async fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>)
 where
     C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
 {
-    let Arrival { channel, peer, permit } = arrival;
+    let Arrival { channel, peer, permit, endpoints } = arrival;
     let taken = Rc::new(RefCell::new(None));
     let limits = &worker.config.limits;
     let guest = Guest::of(&worker, &permit);
     let patience = Patience::new(guests::head_wait(&worker, &permit), limits);
     let responder = Responder {
         worker: Rc::clone(&worker),
+        endpoints,
         peer,
         taken: Rc::clone(&taken),
         guest: guest.clone(),
@@ -153,6 +154,7 @@ pub(crate) fn builder(limits: &Limits, patience: Patience) -> http1::Builder {
 /// The hyper service of one connection.
 struct Responder {
     worker: Rc<Worker>,
+    endpoints: Arc<Endpoints>,
     /// The other side of the connection.
     peer: IpAddr,
     taken: Rc<RefCell<Option<Takeover>>>,
@@ -174,7 +176,7 @@ impl Responder {
             self.worker.metrics.refused(breach.rule());
             return Some(breach.into());
         }
-        self.guest.as_ref().and_then(|guest| guest.check(&self.worker, request))
+        self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, request))
     }
 }
 
@@ -194,8 +196,9 @@ impl HttpService<Request<Incoming>> for Responder {
         let idle_wait = self.idle_wait.clone().filter(|_| patience::wants_more(&request));
         let call = Call { worker: Rc::clone(&self.worker), peer, agent, request };
         let (taken, guest) = (Rc::clone(&self.taken), self.guest.clone());
+        let endpoints = Arc::clone(&self.endpoints);
         Box::pin(async move {
-            match route(call).await {
+            match endpoints.answer(call).await {
                 Outcome::Answer(mut answer) => {
                     if other_version {
                         rules::tell_version(&mut answer);
@@ -281,52 +284,6 @@ pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
 /// A path without the slash at its end: with it and without it is the same path, on every listener.
 pub(crate) fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
-}
-
-/// Which part of the server a request is for.
-pub(crate) async fn route(call: Call) -> Outcome {
-    if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
-        return refusal.into();
-    }
-    match call.worker.shared.routes {
-        Routes::Turted => serve_turted(call).await,
-        Routes::Conformance(suite) => conformance::route(call, suite).await,
-    }
-}
-
-/// Which part of turted a request is for.
-async fn serve_turted(call: Call) -> Outcome {
-    let config = &call.worker.config;
-    let path = call.request.uri().path();
-    let socketio = config.socketio.path.as_str();
-    if path.starts_with(socketio) || path == without_slash(socketio) {
-        return socketio::answer(call, Service::Turted).await;
-    }
-    let place = without_slash(path);
-    if is_push(config, path) {
-        return rest::answer(call).await.into();
-    }
-    if place == config.websocket.path {
-        return websocket::answer(call, Service::Turted).await;
-    }
-    if place == config.sse.path {
-        return sse::answer(call, sse::Style::Turted).await;
-    }
-    if let Some(mount) = call.worker.shared.sockjs.find(path) {
-        return sockjs::answer(call, mount).await;
-    }
-    if place == HEALTH {
-        return text(StatusCode::OK, "ok\n").into();
-    }
-    if config.sse.is_reactphp(path) {
-        return sse::answer(call, sse::Style::ReactPhp).await;
-    }
-    text(StatusCode::NOT_FOUND, "nothing is served under this path").into()
-}
-
-/// Whether this is where pushes go.
-pub(crate) fn is_push(config: &Config, path: &str) -> bool {
-    without_slash(path) == config.push.path
 }
 
 /// An answer of plain text.

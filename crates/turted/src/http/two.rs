@@ -12,6 +12,7 @@ use std::future::{Future, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ use turted_core::limits::{
     PING_INTERVAL, PING_TIMEOUT,
 };
 
+use crate::http::endpoint::Endpoints;
 use crate::http::guests::{self, Guest};
 use crate::http::paced::Paced;
 use crate::http::proxies;
@@ -46,13 +48,14 @@ type AnyBody = Either<Whole, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
-    let Arrival { channel, peer, permit } = arrival;
+    let Arrival { channel, peer, permit, endpoints } = arrival;
     let guest = Guest::of(&worker, &permit);
     let head_wait = guests::head_wait(&worker, &permit);
     let activity = Rc::new(Activity::new());
     // Of a guest nobody waits for a second request.
     let idle_wait = if guest.is_some() { head_wait } else { worker.config.limits.idle_wait + IDLE_GRACE };
-    let responder = Responder { worker: Rc::clone(&worker), peer, activity: Rc::clone(&activity), guest };
+    let (own, activity_of) = (Rc::clone(&worker), Rc::clone(&activity));
+    let responder = Responder { worker: own, endpoints, peer, activity: activity_of, guest };
     let channel = Paced::new(channel, worker.config.limits.outbox_stall);
     let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     tokio::pin!(connection);
@@ -154,6 +157,7 @@ impl Drop for Token {
 /// The hyper service of one connection.
 struct Responder {
     worker: Rc<Worker>,
+    endpoints: Arc<Endpoints>,
     /// The other side of the connection.
     peer: IpAddr,
     activity: Rc<Activity>,
@@ -168,16 +172,17 @@ impl Service<Request<Incoming>> for Responder {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let token = self.activity.begin();
-        let refusal = self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &request));
+        let refusal =
+            self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, &request));
         if let Some(refusal) = refusal {
             return Box::pin(ready(Ok(whole(refusal, token))));
         }
         let peer = proxies::client(&self.worker.config, self.peer, request.headers());
         let agent = Agent::of(request.headers());
-        let worker = Rc::clone(&self.worker);
+        let (worker, endpoints) = (Rc::clone(&self.worker), Arc::clone(&self.endpoints));
         Box::pin(async move {
             let call = Call { worker: Rc::clone(&worker), peer, agent, request };
-            let answer = match http::route(call).await {
+            let answer = match endpoints.answer(call).await {
                 Outcome::Answer(answer) => answer,
                 Outcome::Stream(unending) => {
                     let response = unending.respond(&worker);

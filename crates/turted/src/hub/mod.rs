@@ -1,5 +1,6 @@
 //! The hub: an event's way from its acceptance to sockets. Knows no protocol and no HTTP.
 
+pub(crate) mod run;
 pub(crate) mod client;
 pub(crate) mod worker;
 pub(crate) mod delivery;

@@ -9,4 +9,5 @@ pub(crate) mod tasks;
 pub(crate) mod log_lines;
 pub(crate) mod memory;
 pub(crate) mod backlogs;
+pub(crate) mod bodies;
 pub(crate) mod seldom;

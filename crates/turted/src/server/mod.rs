@@ -10,9 +10,10 @@
 //! # }
 //! ```
 
+pub(crate) mod descriptors;
 mod error;
 mod node;
-pub(crate) mod descriptors;
+pub(crate) mod routes;
 pub(crate) mod tidy;
 
 use std::fmt;
@@ -25,32 +26,22 @@ use tokio::sync::mpsc;
 use turted_core::limits::WORKERS_MAX;
 
 pub use self::error::ServerError;
-use self::node::{End, Listeners, Node};
-
-use self::descriptors::Room;
+use self::node::{End, Listeners, Node, Post};
+use self::routes::Site;
 use crate::admin::{Admin, Monitor};
-use crate::auth::{Authenticator, Gate, Rotation};
-use crate::cli::conformance::{self, routes::Suite};
+use crate::auth::{Authenticator, Rotation};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
-use crate::http::Bodies;
-use crate::hub::delivery::metrics::WorkerMetrics;
+use crate::http::endpoint::Endpoints;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
-use crate::hub::worker::places::{Counted, PlaceLimits, Places};
-use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
-use crate::hub::worker::relief::Longest;
+use crate::hub::run::Queues;
 use crate::hub::worker::shared::Shared;
-use crate::hub::worker::worker::{Inlets, MAIL_MAX};
-use crate::io::backlogs::Backlogs;
-use crate::io::life::Life;
-use crate::io::permits::Permits;
+use crate::hub::worker::worker::MAIL_MAX;
 use crate::io::tls::Certificates;
-use crate::push::rest::gate::PushGate;
+use crate::push::rest::PushGate;
 use crate::transport::assets::Assets;
-use crate::transport::service::Routes;
-use crate::transport::sockjs::{Mount, Mounts};
 
 /// A server that listens. It serves from the moment it is bound; dropping it stops it.
 #[derive(Debug)]
@@ -59,6 +50,7 @@ pub struct Server {
     dispatcher: Dispatcher,
     certificates: Option<Certificates>,
     shared: Arc<Shared>,
+    monitor: Monitor,
     admin: Option<Admin>,
     drain_delay: Duration,
     workers: Vec<JoinHandle<()>>,
@@ -79,11 +71,11 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None, routes: Routes::Turted, listener: None }
+        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None }
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator, routes, listener } = builder;
+        let ServerBuilder { mut config, authenticator, endpoints, listener } = builder;
         if let Some(listener) = &listener {
             // What depends on who reaches it is to be decided by where it is.
             config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
@@ -96,61 +88,32 @@ impl Server {
         let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
+        let secrets = Secrets::new(&config);
+        let push = Arc::new(PushGate::new(&config, secrets.push.clone()));
+        let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
+        let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets }));
+        let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone())));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
-        let (mail_senders, mails): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let backlogs = Backlogs::new(config.backlog_bytes());
-        let log = log_limits(&config);
-        let dispatcher = Dispatcher::new(u32::from_be_bytes(random), log, inbox_senders, &backlogs)
+        let (peers, mails): (Vec<_>, Vec<_>) = listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
+        let (epoch, log, peers) = (u32::from_be_bytes(random), LogLimits::of(&config), peers.into());
+        let dispatcher = Dispatcher::new(epoch, log, inbox_senders, &shared.backlogs)
             .with_expansion_bytes(config.limits.expansion_bytes);
-        let (room, secrets) = (Room::of(&config.limits, descriptors::limit()), Secrets::new(&config));
-        let shared = Arc::new(Shared {
-            permits: Permits::new(room.connections),
-            spare: Permits::new(room.spare),
-            metrics: listeners.iter().map(|_| Arc::new(WorkerMetrics::default())).collect(),
-            life: Life::new(listeners.len()),
-            peers: mail_senders,
-            gate: Arc::new(Gate::new(config.gate(), authenticator)),
-            recovery: Recovery::new(RecoveryLimits {
-                sessions: config.recovery.sessions,
-                bytes: config.recovery.session_bytes,
-                age: config.recovery.max_age,
-            }),
-            backlogs: Arc::clone(&backlogs),
-            longest: Longest::new(listeners.len()),
-            push: PushGate::new(&config, secrets.push.clone()),
-            secrets,
-            sockjs: match routes {
-                Routes::Turted => Mounts::new([Mount::turted(&config)]),
-                Routes::Conformance(_) => Mounts::new(conformance::sockjs::mounts()),
-            },
-            bodies: Bodies::new(&config),
-            assets: config.assets_dir.clone().map(Assets::new).map(Arc::new),
-            places: Places::new(PlaceLimits {
-                all: room.connections,
-                per_address: config.limits.sessions_per_address,
-                counted: match config.trusted_proxies.networks() {
-                    [] => Counted::Public,
-                    _ => Counted::All,
-                },
-            }),
-            certificates: certificates.clone(),
-            routes,
-        });
-        let admin = Admin::bind(&config, Monitor::new(Arc::clone(&shared), dispatcher.clone()))?;
+        let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), &push);
+        let admin = Admin::bind(&config, monitor.clone())?;
         let drain_delay = config.drain_delay;
-        let node = Node { config, dispatcher: dispatcher.for_source(Source::Rest), shared };
+        let from_rest = dispatcher.for_source(Source::Rest);
+        let node = Node { config, dispatcher: from_rest, shared, peers, endpoints, push };
         let (end, ended) = mpsc::channel(1);
-        let inlets = listeners.into_iter().zip(inboxes).zip(mails);
+        let posts = listeners.into_iter().zip(inboxes).zip(mails);
         let (shared, workers) = (Arc::clone(&node.shared), Vec::new());
         // Whole before its first worker runs: dropping it stops those that run when one cannot start.
         let mut server =
-            Self { address, dispatcher, certificates, shared, admin, drain_delay, workers, ended };
-        for (((listener, inbox), mail), index) in inlets.zip(0..=u8::MAX) {
-            let inlets = Inlets { listener, queue, inbox, mail };
-            server.workers.push(node.start(index, inlets, End(end.clone()))?);
+            Self { address, dispatcher, certificates, shared, monitor, admin, drain_delay, workers, ended };
+        for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
+            let post = Post { listener, queue, queues: Queues { inbox, mail } };
+            server.workers.push(node.start(index, post, End(end.clone()))?);
         }
         Ok(server)
     }
@@ -169,7 +132,7 @@ impl Server {
 
     /// What tells whether its workers live.
     pub(crate) fn monitor(&self) -> Monitor {
-        Monitor::new(Arc::clone(&self.shared), self.dispatcher.clone())
+        self.monitor.clone()
     }
 
     /// Its dispatcher, to push from the same program and to listen to events.
@@ -226,9 +189,7 @@ impl Server {
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
     }
-}
 
-impl Server {
     /// Serves for `drain_delay`: whether a worker was lost.
     async fn go_on(&mut self) -> bool {
         if self.drain_delay.is_zero() {
@@ -259,7 +220,8 @@ impl Server {
 pub struct ServerBuilder {
     config: Config,
     authenticator: Option<Arc<dyn Authenticator>>,
-    routes: Routes,
+    /// What is served.
+    endpoints: fn(&Site<'_>) -> Endpoints,
     listener: Option<Arc<TcpListener>>,
 }
 
@@ -285,9 +247,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the test services of a suite instead of turted.
-    pub(crate) fn conformance(self, suite: Suite) -> Self {
-        Self { routes: Routes::Conformance(suite), ..self }
+    /// Serves something else instead of turted.
+    pub(crate) fn endpoints(self, endpoints: fn(&Site<'_>) -> Endpoints) -> Self {
+        Self { endpoints, ..self }
     }
 
     /// Listens and starts the workers.
@@ -303,14 +265,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.dispatcher.stop();
         self.shared.life.cut();
-    }
-}
-
-/// How much of the recent past is kept.
-fn log_limits(config: &Config) -> LogLimits {
-    LogLimits {
-        dispatches: config.recovery.log_dispatches,
-        bytes: config.recovery.log_bytes,
-        age: config.recovery.max_age,
     }
 }

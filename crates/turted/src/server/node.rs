@@ -1,21 +1,39 @@
-//! The threads of a node, one for each worker, and the sockets they listen on.
+//! The threads of a node, one for each worker: the sockets they listen on, and what they share.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use socket2::SockRef;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
+use super::descriptors::{self, Room};
 use super::error::ServerError;
+use super::tidy;
+use crate::auth::{Authenticator, Gate};
 use crate::config::Config;
-use crate::http::accept::Queue;
+use crate::config::secrets::Secrets;
+use crate::http::accept::{Queue, accept};
+use crate::http::endpoint::Endpoints;
+use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::run::{Queues, run};
+use crate::hub::worker::places::{Counted, PlaceLimits, Places};
+use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
 use crate::hub::worker::shared::Shared;
-use crate::hub::worker::worker::{Inlets, Worker};
+use crate::hub::worker::waiting::Longest;
+use crate::hub::worker::worker::{Peers, Worker};
+use crate::io::backlogs::Backlogs;
+use crate::io::bodies::Bodies;
+use crate::io::life::Life;
 use crate::io::listener;
+use crate::io::permits::Permits;
+use crate::io::tls::Certificates;
+use crate::push::rest::PushGate;
 
 /// Where a server listens.
 #[derive(Debug)]
@@ -32,7 +50,7 @@ pub(super) struct Listeners {
 /// The address is taken or not ours, or `given` cannot be used.
 pub(super) fn open_all(config: &Config, given: Option<&StdListener>) -> Result<Listeners, ServerError> {
     if let Some(given) = given {
-        return share(given, config).map_err(ServerError::HandedOver);
+        return serve_given(given, config).map_err(ServerError::HandedOver);
     }
     let wanted = listener::possible(config.listen);
     let options = config.limits.socket_options();
@@ -49,7 +67,7 @@ pub(super) fn open_all(config: &Config, given: Option<&StdListener>) -> Result<L
 
 /// One socket for all workers: who is free accepts. Others may not open the port beside the one who has it, so
 /// there are no listeners of their own.
-fn share(given: &StdListener, config: &Config) -> io::Result<Listeners> {
+fn serve_given(given: &StdListener, config: &Config) -> io::Result<Listeners> {
     listener::set_options(&SockRef::from(given), config.limits.socket_options())?;
     let sockets = (0..config.workers).map(|_| given.try_clone()).collect::<io::Result<_>>()?;
     Ok(Listeners { sockets, address: given.local_addr()?, queue: Queue::Kept })
@@ -65,17 +83,58 @@ impl Drop for End {
     }
 }
 
+/// What all workers of a node share.
+pub(super) fn share(
+    config: &Config,
+    secrets: Secrets,
+    (authenticator, certificates): (Option<Arc<dyn Authenticator>>, Option<Certificates>),
+) -> Shared {
+    let room = Room::of(&config.limits, descriptors::limit());
+    Shared {
+        permits: Permits::new(room.connections),
+        spare: Permits::new(room.spare),
+        metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::default())).collect(),
+        life: Life::new(config.workers),
+        gate: Arc::new(Gate::new(config.gate(), authenticator)),
+        recovery: Recovery::new(RecoveryLimits::of(config)),
+        backlogs: Backlogs::new(config.backlog_bytes()),
+        longest: Longest::new(config.workers),
+        secrets,
+        bodies: Bodies::new(config.bodies()),
+        places: Places::new(PlaceLimits {
+            all: room.connections,
+            per_address: config.limits.sessions_per_address,
+            counted: match config.trusted_proxies.networks() {
+                [] => Counted::Public,
+                _ => Counted::All,
+            },
+        }),
+        certificates,
+    }
+}
+
 /// What every worker of a node is given.
 pub(super) struct Node {
     pub(super) config: Arc<Config>,
     pub(super) dispatcher: Dispatcher,
     pub(super) shared: Arc<Shared>,
+    pub(super) peers: Peers,
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) push: Arc<PushGate>,
+}
+
+/// What one worker is given.
+pub(super) struct Post {
+    pub(super) listener: StdListener,
+    pub(super) queue: Queue,
+    pub(super) queues: Queues,
 }
 
 impl Node {
-    pub(super) fn start(&self, index: u8, inlets: Inlets, end: End) -> Result<JoinHandle<()>, ServerError> {
+    pub(super) fn start(&self, index: u8, post: Post, end: End) -> Result<JoinHandle<()>, ServerError> {
         let (config, dispatcher) = (Arc::clone(&self.config), self.dispatcher.clone());
-        let shared = Arc::clone(&self.shared);
+        let (shared, peers) = (Arc::clone(&self.shared), Arc::clone(&self.peers));
+        let (endpoints, push) = (Arc::clone(&self.endpoints), Arc::clone(&self.push));
         let work = move || {
             let _end = end;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -84,8 +143,11 @@ impl Node {
                 Err(error) => return tracing::error!(%error, index, "cannot start a runtime"),
             };
             let worker = runtime.block_on(async {
-                let worker = Worker::new(index, config, dispatcher, shared);
-                if let Err(error) = worker.run(inlets).await {
+                let worker = Worker::new(index, config, dispatcher, (shared, peers));
+                if index == 0 {
+                    worker.spawn(tidy::run(Rc::clone(&worker), push));
+                }
+                if let Err(error) = serve(&worker, endpoints, post).await {
                     tracing::error!(%error, index, "a worker ended");
                 }
                 worker
@@ -96,4 +158,12 @@ impl Node {
         let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
         thread.map_err(ServerError::Start)
     }
+}
+
+/// Accepts connections and runs a worker until the server stops.
+async fn serve(worker: &Rc<Worker>, endpoints: Arc<Endpoints>, post: Post) -> io::Result<()> {
+    let listener = TcpListener::from_std(post.listener)?;
+    worker.spawn(accept(Rc::clone(worker), endpoints, listener, post.queue));
+    run(worker, post.queues).await;
+    Ok(())
 }

@@ -7,10 +7,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::hub::worker::worker::Worker;
 use crate::io::tasks;
+use crate::push::rest::PushGate;
 
 /// What is forgotten under one lock: about 50 us for those who wait for it.
 pub(crate) const PORTION: usize = 64;
@@ -22,18 +24,18 @@ const INTERVAL_MAX: Duration = Duration::from_secs(10);
 const SPARE: usize = 1_024;
 
 /// Tidies until the server ends. One worker does it for all.
-pub(crate) async fn run(worker: Rc<Worker>) {
+pub(super) async fn run(worker: Rc<Worker>, push: Arc<PushGate>) {
     let interval = worker.config.recovery.max_age.clamp(INTERVAL_MIN, INTERVAL_MAX);
     let ending = worker.shared.life.ending.clone();
-    tasks::every(interval, ending, |now| forget(&worker, now)).await;
+    tasks::every(interval, ending, |now| forget(&worker, &push, now)).await;
 }
 
 /// Forgets a portion of what is too old: whether there is more.
-fn forget(worker: &Worker, now: Instant) -> bool {
+fn forget(worker: &Worker, push: &PushGate, now: Instant) -> bool {
     let shared = &worker.shared;
     let dispatches = worker.dispatcher.read_log(|log| log.tidy(now));
     let sessions = shared.recovery.tidy(now);
-    let pushes = shared.push.tidy(now);
+    let pushes = push.tidy(now);
     let idents = shared.gate.tidy(now);
     dispatches || sessions || pushes || idents
 }

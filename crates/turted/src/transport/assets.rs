@@ -3,12 +3,13 @@
 
 mod cache;
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 
 use crate::http::cors;
 use crate::http::{Answer, Unavailable, answer as with_type, text};
-use crate::hub::worker::worker::Worker;
 pub(crate) use cache::Assets;
 use cache::Failure;
 
@@ -26,14 +27,14 @@ pub(crate) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// Answers with a file of `assets_dir`, which pages of every origin may load: it is the same for everyone.
-pub(crate) async fn answer(worker: &Worker, name: &str) -> Answer {
-    let mut answer = find(worker, name).await;
+pub(crate) async fn answer(assets: Option<&Arc<Assets>>, name: &str) -> Answer {
+    let mut answer = find(assets, name).await;
     cors::let_everyone_read(&mut answer);
     answer
 }
 
-async fn find(worker: &Worker, name: &str) -> Answer {
-    let Some(assets) = &worker.shared.assets else {
+async fn find(assets: Option<&Arc<Assets>>, name: &str) -> Answer {
+    let Some(assets) = assets else {
         return text(StatusCode::NOT_FOUND, NO_DIRECTORY);
     };
     match assets.get(name).await {

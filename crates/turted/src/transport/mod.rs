@@ -7,6 +7,5 @@ mod parts;
 pub(crate) mod socketio;
 pub(crate) mod sockjs;
 pub(crate) mod sse;
-pub(crate) mod service;
 pub(crate) mod v1;
 pub(crate) mod websocket;

@@ -11,11 +11,11 @@ use turted_core::wire::v1::{
     encode_resumed,
 };
 
-use crate::http::websocket::reader::Step;
 use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
 use crate::hub::client::identity::ChannelRefusal;
 use crate::hub::client::resume::{self, Outcome as Resumed, Resumption, Seen};
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
 

@@ -8,19 +8,30 @@ use serde_json::{Value, json};
 use turted_core::wire::engineio::Version;
 use turted_core::wire::socketio::{encode_connect_error, encode_event};
 
-use super::engine;
-use super::guests::Guest;
-use super::socketio::prefix;
-use crate::http::websocket::reader::Step;
+use super::socketio::{leave, prefix};
+use super::{engine, guests};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::worker::connection::Connection;
-use crate::hub::worker::session::Session;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
-use crate::transport::socketio::{self, Event, ROOT};
+use crate::transport::socketio::{self, Content, Event, ROOT, Service, ignore_message, say_nothing};
+
+/// What the suite expects.
+pub(super) static CLIENT: Service = Service {
+    namespaces: &NAMESPACES,
+    content: Content::Any,
+    takes_binary: true,
+    opened: |_, connection, query| guests::note_query(connection, query),
+    connected: say_nothing,
+    connect,
+    disconnect: leave,
+    event,
+    acked,
+    message: ignore_message,
+};
 
 /// All of them. The last one lets nobody in.
-pub(super) const NAMESPACES: [&str; 7] =
-    [ROOT, "/foo", "/timeout_socket", "/valid", "/asd", "/abc", REFUSING];
+static NAMESPACES: [&str; 7] = [ROOT, "/foo", "/timeout_socket", "/valid", "/asd", "/abc", REFUSING];
 const REFUSING: &str = "/no";
 /// The one that tells who connects what it has sent along.
 const TELLING: &str = "/abc";
@@ -35,23 +46,20 @@ const TEXTS: [&str; 5] = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "u
 const ACK: u64 = 1;
 
 /// A client wants to be connected to a namespace.
-pub(super) fn connect(
+fn connect(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
-    (namespace, guest): (&str, Guest),
+    namespace: &str,
     data: Option<&RawValue>,
 ) -> Step {
     let refusal = match namespace {
         REFUSING => Some("Auth failed (custom namespace)"),
-        ROOT if guest.query().contains_key("fail") => Some("Auth failed (main namespace)"),
+        ROOT if guests::query(connection).contains_key("fail") => Some("Auth failed (main namespace)"),
         _ => None,
     };
     if let Some(refusal) = refusal {
-        if let Session::SocketIo(session) = &connection.session {
-            session.leave(namespace);
-        }
         connection.send_message(worker, &encode_connect_error(Version::V4, namespace, refusal));
-        return Step::Continue;
+        return leave(worker, connection, namespace);
     }
     if namespace == ROOT {
         // With the recovery of the product.
@@ -60,24 +68,24 @@ pub(super) fn connect(
     let sid = json!({ "sid": connection.public_id() });
     connection.send_message(worker, &format!("40{}{sid}", prefix(namespace)));
     if namespace == TELLING {
-        emit(worker, connection, namespace, &["handshake".into(), handshake(guest, data)]);
+        emit(worker, connection, namespace, &["handshake".into(), handshake(connection, data)]);
     }
     Step::Continue
 }
 
 /// What a client has sent along.
-fn handshake(guest: Guest, data: Option<&RawValue>) -> Value {
+fn handshake(connection: &Connection, data: Option<&RawValue>) -> Value {
     let auth = data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_else(|| json!({}));
-    json!({ "query": *guest.query(), "auth": auth })
+    json!({ "query": *guests::query(connection), "auth": auth })
 }
 
 /// An event, with the binary messages that came with it.
-pub(super) fn event(
+fn event(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
-    (event, guest): (&Event<'_>, Guest),
+    event: &Event<'_>,
     attachments: &[Vec<u8>],
-) {
+) -> Step {
     let reply = |elements: &[Value]| emit(worker, connection, event.namespace, elements);
     let ack = |value: &str| {
         let id = event.ack.unwrap_or_default();
@@ -87,7 +95,7 @@ pub(super) fn event(
     match (event.namespace, event.name) {
         (_, "getId") => ack(&json!(connection.public_id()).to_string()),
         (ROOT, "echo") => ack(event.args.first().map_or("null", |arg| arg.get())),
-        (ROOT, "getHandshake") => ack(&handshake(guest, None).to_string()),
+        (ROOT, "getHandshake") => ack(&handshake(connection, None).to_string()),
         (ROOT, "getAckDate") => ack(&json!(DATE).to_string()),
         (ROOT, "hi") => {
             let offset = format!("\"{}\"", socketio::offset(worker, connection));
@@ -109,10 +117,11 @@ pub(super) fn event(
         (ROOT, "blob3") if has_bytes => reply(&["blob3-ack".into()]),
         _ => {}
     }
+    Step::Continue
 }
 
 /// The answer to our question.
-pub(super) fn acked(worker: &Rc<Worker>, connection: &Rc<Connection>, (id, args): (u64, &[&RawValue])) {
+fn acked(worker: &Rc<Worker>, connection: &Rc<Connection>, id: u64, args: &[&RawValue]) {
     let given: Vec<Value> = args.iter().filter_map(|arg| serde_json::from_str(arg.get()).ok()).collect();
     if id == ACK && given == [json!(5), json!({ "test": true })] {
         emit(worker, connection, ROOT, &["got it".into()]);

@@ -6,47 +6,58 @@ use serde_json::json;
 use turted_core::wire::engineio::{Version, encode_binary};
 
 use super::guests;
-use super::routes::TestService;
-use crate::http::websocket::reader::Step;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
+use crate::transport::socketio::{Content, Said, Service, ignore_ack, say_nothing};
 
 /// What the suite of engine.io-client wants to receive in binary, and a text with letters of two bytes.
 const BYTES: &[u8] = &[0, 1, 2, 3, 4];
 const LETTERS: &str = "пойду спать всем спокойной ночи";
 
-/// A client of the suite of engine.io-client is greeted.
-pub(super) fn greet(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    connection.send_message(worker, "4hi");
-}
+/// Every message comes back.
+pub(super) static ECHO: Service = Service {
+    namespaces: &[],
+    content: Content::Any,
+    takes_binary: true,
+    opened: say_nothing,
+    connected: say_nothing,
+    connect: |_, _, _, _| Step::Continue,
+    disconnect: |_, _, _| Step::Continue,
+    event: |_, _, _, _| Step::Continue,
+    acked: ignore_ack,
+    message: echo,
+};
 
-/// A text message comes back, unless its service knows it as a question.
-pub(crate) fn text(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    service: TestService,
-    text: &str,
-) -> Step {
-    match (service, text) {
-        (TestService::EngineClient, "give binary") => return binary(worker, connection, BYTES),
-        (TestService::EngineClient, "give utf8") => {
-            connection.send_message(worker, &format!("4{LETTERS}"));
-        }
-        (TestService::EngineClient, "sendHeaders") => {
-            let cookies = connection.session.id().and_then(|id| guests::cookies(&id.to_string()));
-            let headers = cookies.map_or_else(|| json!({}), |cookies| json!({ "cookie": cookies }));
-            connection.send_message(worker, &format!("4{headers}"));
-        }
-        _ => connection.send_message(worker, &format!("4{text}")),
+/// What the suite of engine.io-client expects.
+pub(super) static CLIENT: Service = Service {
+    opened: |worker, connection, _| connection.send_message(worker, "4hi"),
+    message: answer,
+    ..ECHO
+};
+
+fn echo(worker: &Rc<Worker>, connection: &Rc<Connection>, said: Said<'_>) -> Step {
+    match said {
+        Said::Text(text) => connection.send_message(worker, &format!("4{text}")),
+        Said::Binary(bytes) => connection.send(worker, &[frame(connection, bytes)]),
     }
     Step::Continue
 }
 
-/// A binary message comes back.
-pub(crate) fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
-    connection.send(worker, &[frame(connection, bytes)]);
+/// Answers a question, or echoes.
+fn answer(worker: &Rc<Worker>, connection: &Rc<Connection>, said: Said<'_>) -> Step {
+    match said {
+        Said::Text("give binary") => connection.send(worker, &[frame(connection, BYTES)]),
+        Said::Text("give utf8") => connection.send_message(worker, &format!("4{LETTERS}")),
+        Said::Text("sendHeaders") => {
+            let cookies = guests::cookies(connection);
+            let headers = cookies.map_or_else(|| json!({}), |cookies| json!({ "cookie": cookies }));
+            connection.send_message(worker, &format!("4{headers}"));
+        }
+        said => return echo(worker, connection, said),
+    }
     Step::Continue
 }
 

@@ -2,7 +2,6 @@
 //! of their last POST. Kept beside the sessions of the product, which have no use for either.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::Request;
@@ -10,18 +9,15 @@ use hyper::header::COOKIE;
 use serde_json::{Map, Value};
 
 use crate::http::query::Query;
+use crate::hub::worker::connection::Connection;
 
-/// Sessions whose cookies are remembered: a suite has a handful at a time.
-const POSTS_MAX: usize = 1_000;
+/// Sessions that are remembered: a suite has a handful at a time.
+const SESSIONS_MAX: usize = 10_000;
 
-/// A client, by the number of its handshake. Numbers are used again after 65,536 others: so many are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Guest(u16);
-
+/// By the id of the session, as it stands in the query.
 #[derive(Default)]
 struct Guests {
-    queries: BTreeMap<u16, Arc<Map<String, Value>>>,
-    /// By the id of the session, as it stands in the query.
+    queries: BTreeMap<String, Arc<Map<String, Value>>>,
     cookies: BTreeMap<String, Option<String>>,
 }
 
@@ -31,33 +27,37 @@ fn guests() -> MutexGuard<'static, Guests> {
     GUESTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Guest {
-    /// A client whose handshake has this query.
-    pub(super) fn arrive(query: &Query) -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let guest = NEXT.fetch_add(1, Ordering::Relaxed);
-        let query = query.pairs().map(|(key, value)| (key.to_owned(), value.into())).collect();
-        guests().queries.insert(guest, Arc::new(query));
-        Self(guest)
-    }
+/// The id of a session.
+fn id_of(connection: &Connection) -> String {
+    connection.session_id().map(|id| id.to_string()).unwrap_or_default()
+}
 
-    /// The query of its handshake.
-    pub(super) fn query(self) -> Arc<Map<String, Value>> {
-        guests().queries.get(&self.0).cloned().unwrap_or_default()
+/// Remembers something of a session.
+fn note<V>(known: &mut BTreeMap<String, V>, id: String, value: V) {
+    if known.len() >= SESSIONS_MAX {
+        known.clear();
     }
+    known.insert(id, value);
+}
+
+/// Notes the query of a handshake.
+pub(super) fn note_query(connection: &Connection, query: &Query) {
+    let query = query.pairs().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    note(&mut guests().queries, id_of(connection), Arc::new(query));
+}
+
+/// The query of a client's handshake.
+pub(super) fn query(connection: &Connection) -> Arc<Map<String, Value>> {
+    guests().queries.get(&id_of(connection)).cloned().unwrap_or_default()
 }
 
 /// Notes the cookies of a POST of session `sid`.
 pub(super) fn note_cookies<B>(sid: &str, request: &Request<B>) {
     let cookies = request.headers().get(COOKIE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let known = &mut guests().cookies;
-    if known.len() >= POSTS_MAX {
-        known.clear();
-    }
-    known.insert(sid.to_owned(), cookies);
+    note(&mut guests().cookies, sid.to_owned(), cookies);
 }
 
-/// The cookies of the last POST of session `sid`.
-pub(super) fn cookies(sid: &str) -> Option<String> {
-    guests().cookies.get(sid).cloned().flatten()
+/// The cookies of a client's last POST.
+pub(super) fn cookies(connection: &Connection) -> Option<String> {
+    guests().cookies.get(&id_of(connection)).cloned().flatten()
 }

@@ -1,13 +1,26 @@
 //! `turted conformance`: the test services of the official protocol suites, on this machine only.
+//!
+//! They run on the transports of the product: only who answers a message differs. Nothing in the configuration
+//! leads here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `routes`, `settings` | which service is under which path; the configuration that the suites take for granted |
+//! | `engine` | Engine.IO: echo (engine.io protocol v3 and v4, "Test suite"), and what the suite of engine.io-client asks for |
+//! | `socketio` | Socket.IO: two namespaces, echo, acks (socket.io protocol v5, "Test suite") |
+//! | `client` | Socket.IO for the suite of socket.io-client |
+//! | `guests` | what clients sent over HTTP and want to hear again |
+//! | `websocket` | plain WebSocket: echo |
+//! | `sockjs` | SockJS: echo, in three variants, and what demonstrations use (sockjs-protocol 0.3.3) |
 
-pub(crate) mod routes;
 mod client;
-pub(crate) mod engine;
+mod engine;
 mod guests;
-pub(crate) mod settings;
-pub(crate) mod socketio;
-pub(crate) mod sockjs;
-pub(crate) mod websocket;
+mod routes;
+mod settings;
+mod socketio;
+mod sockjs;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,7 +32,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::routes::Suite;
-pub(crate) use self::routes::{opened, route};
 use super::{EXIT_USAGE, complain, print};
 use crate::cli::logging;
 use crate::config::{LogFormat, LogLevel};
@@ -86,8 +98,9 @@ fn serve(args: &Conformance) -> Result<(), ServerError> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Start)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Start)?;
-        let bind =
-            |(listen, suite)| Server::builder(settings::config(listen, suite)).conformance(suite).bind();
+        let bind = |(listen, suite)| {
+            Server::builder(settings::config(listen, suite)).endpoints(suite.endpoints()).bind()
+        };
         let servers = args.places().into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<_> = servers.iter().map(|server| format!("http://{}", server.address())).collect();
         print(format!("test services on {}\n", addresses.join(" and ")).as_bytes());

@@ -16,7 +16,7 @@ const CLIENT_BYTES: usize = 100;
 const MESSAGE_RATE: u32 = 1_000_000;
 
 /// The configuration of the server at `listen` for `suite`.
-pub(crate) fn config(listen: SocketAddr, suite: Suite) -> Config {
+pub(super) fn config(listen: SocketAddr, suite: Suite) -> Config {
     let mut config = protocols(listen);
     match suite {
         Suite::Protocols => {}

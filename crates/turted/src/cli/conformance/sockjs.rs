@@ -8,12 +8,10 @@ use tokio::time::sleep;
 use turted_core::close::Close;
 
 use crate::config::SockJs;
-use crate::http::websocket::reader::Step;
 use crate::hub::worker::connection::Connection;
-use crate::hub::worker::session::Session;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
-use crate::transport::service::Service;
-use crate::transport::sockjs::Mount;
+use crate::transport::sockjs::{Mount, Service, SockJsSession};
 
 /// Bytes of a streaming response of `/echo`: "the server should close it after 4K" (sockjs-protocol
 /// 0.3.3, `test_response_limit`).
@@ -25,70 +23,65 @@ const TICK: Duration = Duration::from_secs(1);
 /// The largest exponent of `/amplify`: 256 KiB.
 const AMPLIFY_MAX: u32 = 18;
 
-/// What a client is answered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SockJsTest {
-    /// Every message comes back.
-    Echo,
-    /// The connection is closed at once.
-    Close,
-    /// A message comes every second.
-    Ticker,
-    /// Every message goes to all.
-    Broadcast,
-    /// A number n comes back as two to the n letters.
-    Amplify,
-}
+/// Every message comes back.
+static ECHO: Service = Service {
+    opened: say_nothing,
+    receive: |worker, connection, text| {
+        connection.send_message(worker, text);
+        Step::Continue
+    },
+    expired: say_nothing,
+};
+/// The connection is closed at once.
+static CLOSE: Service =
+    Service { opened: |worker, connection| connection.close(worker, GO_AWAY), receive: ignore, ..ECHO };
+/// A message comes every second.
+static TICKER: Service = Service {
+    opened: |worker, connection| worker.spawn(tick(Rc::clone(worker), Rc::clone(connection))),
+    receive: ignore,
+    ..ECHO
+};
+/// Every message goes to all.
+static BROADCAST: Service = Service { receive: broadcast, ..ECHO };
+/// A number n comes back as two to the n letters.
+static AMPLIFY: Service = Service { receive: amplify, ..ECHO };
 
 /// All services, each at its place with its options.
-pub(crate) fn mounts() -> Vec<Mount> {
-    use SockJsTest::{Amplify, Broadcast, Close, Echo, Ticker};
+pub(super) fn mounts() -> [Mount; 7] {
     let at = |path: &str| SockJs { path: path.to_owned(), ..SockJs::default() };
-    let mounts = [
-        (SockJs { response_bytes: RESPONSE_BYTES, ..at("/echo") }, Echo),
-        (SockJs { websocket: false, ..at("/disabled_websocket_echo") }, Echo),
-        (SockJs { cookie: true, ..at("/cookie_needed_echo") }, Echo),
-        (at("/close"), Close),
-        (at("/ticker"), Ticker),
-        (at("/broadcast"), Broadcast),
-        (at("/amplify"), Amplify),
-    ];
-    mounts.map(|(options, service)| Mount::new(options, Service::Test(service))).into()
+    [
+        (SockJs { response_bytes: RESPONSE_BYTES, ..at("/echo") }, &ECHO),
+        (SockJs { websocket: false, ..at("/disabled_websocket_echo") }, &ECHO),
+        (SockJs { cookie: true, ..at("/cookie_needed_echo") }, &ECHO),
+        (at("/close"), &CLOSE),
+        (at("/ticker"), &TICKER),
+        (at("/broadcast"), &BROADCAST),
+        (at("/amplify"), &AMPLIFY),
+    ]
+    .map(|(options, service)| Mount::new(options, service, None))
 }
 
-impl SockJsTest {
-    /// A connection is open.
-    pub(crate) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
-        match self {
-            Self::Close => connection.close(worker, GO_AWAY),
-            Self::Ticker => worker.spawn(tick(Rc::clone(worker), Rc::clone(connection))),
-            Self::Echo | Self::Broadcast | Self::Amplify => {}
-        }
-    }
+fn say_nothing(_: &Rc<Worker>, _: &Rc<Connection>) {}
 
-    /// A message came.
-    pub(crate) fn receive(self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-        match self {
-            Self::Echo => connection.send_message(worker, text),
-            Self::Broadcast => broadcast(worker, text),
-            Self::Amplify => {
-                let exponent = text.parse().ok().filter(|exponent| (1..=AMPLIFY_MAX).contains(exponent));
-                connection.send_message(worker, &"x".repeat(1 << exponent.unwrap_or(1)));
-            }
-            Self::Close | Self::Ticker => {}
-        }
-        Step::Continue
-    }
+fn ignore(_: &Rc<Worker>, _: &Rc<Connection>, _: &str) -> Step {
+    Step::Continue
+}
+
+fn amplify(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+    let exponent = text.parse().ok().filter(|exponent| (1..=AMPLIFY_MAX).contains(exponent));
+    connection.send_message(worker, &"x".repeat(1 << exponent.unwrap_or(1)));
+    Step::Continue
 }
 
 /// Sends a message to all connections of `/broadcast`; the server has one worker.
-fn broadcast(worker: &Rc<Worker>, text: &str) {
-    let is_listening = |connection: &&Rc<Connection>| match &connection.session {
-        Session::SockJs(session) => session.mount().service == Service::Test(SockJsTest::Broadcast),
-        _ => false,
+fn broadcast(worker: &Rc<Worker>, _: &Rc<Connection>, text: &str) -> Step {
+    let is_listening = |connection: &&Rc<Connection>| {
+        let session = connection.session::<SockJsSession>();
+        session.is_some_and(|session| std::ptr::eq(session.mount().service, &BROADCAST))
     };
     let listeners: Vec<_> = worker.registry.borrow().iter().filter(is_listening).cloned().collect();
     listeners.iter().for_each(|connection| connection.send_message(worker, text));
+    Step::Continue
 }
 
 /// Sends messages until the connection or the server ends.

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Frame, SizeHint};
 use proptest::prelude::*;
-use turted_core::trust::TrustedProxies;
 
 use super::*;
+use crate::config::Config;
+use crate::io::bodies::Bodies;
 
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -45,7 +47,7 @@ impl Body for Chunks {
 fn bodies(change: impl FnOnce(&mut Config)) -> Arc<Bodies> {
     let mut config = Config::default();
     change(&mut config);
-    Bodies::new(&config)
+    Bodies::new(config.bodies())
 }
 
 async fn read(bodies: &Arc<Bodies>, body: Chunks, limit: usize) -> Result<Bytes, BodyRefusal> {
@@ -63,7 +65,7 @@ async fn a_body_may_be_as_long_as_the_limit_whatever_its_head_says() {
         }
     }
     assert_eq!(read(&bodies, Chunks::new([]), 0).await.unwrap(), "");
-    assert_eq!((bodies.bytes(), bodies.by_address().len()), (0, 0));
+    assert_eq!(bodies.bytes(), 0);
 }
 
 #[tokio::test]
@@ -101,38 +103,6 @@ async fn a_body_counts_until_it_is_dropped() {
     drop((clone, other));
     assert_eq!(bodies.bytes(), 0);
     assert!(read(&bodies, Chunks::new([1]), 1).await.is_ok());
-}
-
-#[test]
-fn one_address_takes_a_quarter_and_a_private_one_all_unless_proxies_are_trusted() {
-    let address = |text: &str| text.parse::<IpAddr>().unwrap();
-    let limits = |config: &mut Config| {
-        config.limits.bodies_bytes = 8_000_000;
-        config.limits.push_body_bytes = 1_000_000;
-    };
-    let open = bodies(limits);
-    let behind = bodies(|config| {
-        limits(config);
-        config.trusted_proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-    });
-    let cases = [
-        (&open, "192.0.2.1", 2_000_000),
-        (&open, "10.0.0.1", 8_000_000),
-        (&open, "::1", 8_000_000),
-        (&behind, "192.0.2.1", 2_000_000),
-        (&behind, "10.0.0.1", 2_000_000),
-    ];
-    for (bodies, peer, most) in cases {
-        let mut charge = bodies.charge(address(peer));
-        assert_eq!(charge.grow(most), Ok(()), "{peer}");
-        assert_eq!(charge.grow(most + 1), Err(BodyRefusal::Full), "{peer}");
-    }
-    let mut neighbour = open.charge(address("2001:db8::1"));
-    assert_eq!(neighbour.grow(2_000_000), Ok(()));
-    assert_eq!(open.charge(address("2001:db8::2")).grow(1), Err(BodyRefusal::Full), "the same /64");
-    assert_eq!(open.charge(address("2001:db8:0:1::2")).grow(1), Ok(()));
-    drop(neighbour);
-    assert_eq!((open.bytes(), open.by_address().len()), (0, 0));
 }
 
 proptest! {

@@ -8,18 +8,9 @@ use tokio::task::yield_now;
 use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Violation};
 
 use crate::config::Limits;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
-
-/// What the receiver of a message wants next.
-pub(crate) enum Step {
-    /// The next message.
-    Continue,
-    /// The next message, but only after this.
-    Wait(LocalBoxFuture<'static, ()>),
-    /// No more messages.
-    Stop,
-}
 
 /// Why [`Reader::read`] returned.
 pub(crate) enum Progress {

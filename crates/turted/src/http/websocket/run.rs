@@ -5,9 +5,10 @@ use std::rc::Rc;
 use turted_core::close::Close;
 use turted_core::wire::websocket::{Message, encode_close};
 
-use super::reader::{Progress, Reader, Step};
+use super::reader::{Progress, Reader};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 
@@ -48,8 +49,7 @@ pub(crate) fn run(
 fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
     let session = &connection.session;
     let step = match message {
-        Message::Text(text) => session.text(worker, connection, text),
-        Message::Binary(bytes) => session.binary(worker, connection, bytes),
+        Message::Text(_) | Message::Binary(_) => session.receive(worker, connection, message),
         // Messages with data are counted where they are received.
         Message::Ping(_) | Message::Pong(_) if !connection.may_send(worker) => {
             connection.close(worker, Close::RateLimited);
@@ -60,10 +60,7 @@ fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<
             connection.send_ahead(worker, &Frame::pong(data));
             Step::Continue
         }
-        Message::Pong(_) => {
-            session.ponged();
-            Step::Continue
-        }
+        Message::Pong(_) => session.receive(worker, connection, message),
         Message::Close(code) => {
             connection.say_good_bye(code.unwrap_or(1000));
             connection.close(worker, Close::TransportLost);

@@ -10,10 +10,10 @@ use turted_core::registry::MembershipRefusal;
 use turted_core::reply::Reply;
 
 use crate::auth::Verdict;
-use crate::http::websocket::reader::Step;
 use crate::hub::client::identity::{self, ChannelRefusal};
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::journal;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 
 /// What a client is told that sends more messages than it may; its connection then ends.

@@ -2,5 +2,6 @@
 
 pub(crate) mod commands;
 pub(crate) mod identity;
+pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod replay;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Since;
+use turted_core::registry::ConnectionKey;
 
 use crate::auth::unix_now;
 use crate::hub::client::identity;
@@ -19,7 +20,6 @@ use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Connection;
-use crate::hub::worker::mail::{ConnectionHint, Mail};
 use crate::hub::worker::recovery::{Home, LostSession};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -58,6 +58,15 @@ pub(crate) enum Outcome {
     Gap,
     /// The client is gone again.
     Gone,
+}
+
+/// Where the connection of a session is looked for.
+#[derive(Clone, Copy, Debug)]
+enum ConnectionHint {
+    /// At the place the session id names.
+    Slot(u32),
+    /// At this key.
+    Key(ConnectionKey),
 }
 
 impl Resumption {
@@ -137,7 +146,12 @@ async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
 /// Has another worker let go of a session.
 async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, SessionId)) {
     let (done, superseded) = oneshot::channel();
-    worker.send_mail(owner, Mail::Supersede(hint, id, done)).await;
+    let let_go = move |owner: &Rc<Worker>| {
+        supersede(owner, hint, id);
+        // The other worker may have stopped waiting.
+        let _ = done.send(());
+    };
+    worker.send_mail(owner, Box::new(let_go)).await;
     // Without an answer there is nothing to take, which whoever asked finds out.
     let _ = superseded.await;
 }
@@ -152,7 +166,7 @@ async fn catch_up(worker: &Worker) {
 }
 
 /// Ends the connection of a session whose client is back, so that it can be recovered.
-pub(crate) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
+fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
     let connection = {
         let registry = worker.registry.borrow();
         match hint {

@@ -6,18 +6,9 @@
 //! it writes, in a loop of a few instructions that reads descriptors and bytes and nothing else; then
 //! it sees to what came of it.
 
-use std::array;
-use std::cell::Ref;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
-
 use crate::hub::delivery::frame::Frame;
-use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Connection;
-use crate::hub::worker::worker::Worker;
-use crate::io::socket;
 
 /// Connections in one round: more cost less each, but others wait until the round is over, 300 us.
 pub(crate) const TURNS_MAX: usize = 32;
@@ -64,38 +55,4 @@ impl<C> Round<C> {
             (connection, frames)
         })
     }
-}
-
-impl Round<Connection> {
-    /// Writes every connection of the round once. Until what came of it is seen to, a frame may be half sent
-    /// and only this function knows: seeing to one connection must not send to another of the round.
-    pub(crate) fn write(&self, worker: &Rc<Worker>) {
-        let mut turns = self.turns();
-        let ready: [_; TURNS_MAX] =
-            array::from_fn(|_| turns.next().and_then(|(connection, frames)| look_up(connection, frames)));
-        let sends = ready.each_ref().map(|ready| ready.as_ref().map(|(tcp, bytes)| (tcp.as_fd(), *bytes)));
-        let sent = sends.map(|send| send.map(|(socket, bytes)| socket::send_now(socket, bytes)));
-        drop(ready);
-        for ((connection, frames), sent) in self.turns().zip(sent) {
-            match sent {
-                Some(Ok(written)) => connection.wrote(worker, frames, written),
-                // A socket that is full or broken is so the second time too, and what follows is done there.
-                Some(Err(_)) | None => connection.send(worker, frames),
-            }
-        }
-    }
-}
-
-/// Where to write what, if that is all there is to do: one frame, a socket without TLS, and nothing
-/// that waits for it.
-fn look_up<'a>(connection: &'a Connection, frames: &'a [Frame]) -> Option<(Ref<'a, TcpStream>, &'a [u8])> {
-    let [frame] = frames else { return None };
-    let stream = Ref::filter_map(connection.outlet().borrow(), |outlet| match outlet {
-        Outlet::Stream(stream) if !stream.is_blocked() => Some(stream),
-        _ => None,
-    });
-    let stream = stream.ok()?;
-    let bytes = stream.form().bytes(frame);
-    let tcp = Ref::filter_map(stream, |stream| stream.socket.plain());
-    Some((tcp.ok()?, bytes))
 }

@@ -20,8 +20,8 @@ use turted_core::name::{Name, NameRefusal};
 
 use crate::hub::dispatch::handlers::{HandlerId, Handlers};
 use crate::hub::dispatch::inbox::Inbox;
+use crate::hub::dispatch::journal::Pushes;
 use crate::hub::dispatch::log::{self, Log, LogLimits};
-use crate::hub::worker::journal::Pushes;
 use crate::io::backlogs::Backlogs;
 
 /// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.

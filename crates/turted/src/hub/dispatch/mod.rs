@@ -4,3 +4,4 @@ pub mod dispatcher;
 pub(crate) mod inbox;
 pub(crate) mod handlers;
 pub mod log;
+pub(crate) mod journal;

@@ -1,13 +1,15 @@
 //! One client, whatever its transport: the way out, and how it ends.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Level, debug, enabled};
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
 use turted_core::rate::TokenBucket;
@@ -19,23 +21,22 @@ use crate::auth::Visitor;
 use crate::hub::delivery::fanout::{Chain, Recipient};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Route, Transport};
-use crate::hub::delivery::outlet::{BodyOutlet, Ledger, Missed, Outlet, Pace, Queue, Sent, Stream};
+use crate::hub::delivery::outlet::{Ledger, Missed, Outlet, Pace, Queue, Sent};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::journal;
 use crate::hub::worker::recovery::LostSession;
-use crate::hub::worker::relief;
 use crate::hub::worker::session::Session;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
-use crate::io::socket::{LINGER, Socket};
-use crate::transport::{socketio, sockjs};
+use crate::io::socket::Socket;
 
 /// How a connection begins.
 #[derive(Debug)]
 pub(crate) struct Opening {
     /// Where the client connects from.
     pub(crate) peer: IpAddr,
-    pub(crate) session: Session,
+    pub(crate) session: Box<dyn Session>,
+    /// Whether it has an id: so that its client can name it, or operators can.
+    pub(crate) has_id: bool,
     pub(crate) wire: Wire,
     pub(crate) outlet: Outlet,
 }
@@ -67,9 +68,11 @@ pub(crate) struct Connection {
     /// for each connection.
     opened: u32,
     /// What it speaks above its transport.
-    pub(crate) session: Session,
+    pub(crate) session: Box<dyn Session>,
     /// What it has proved beyond the users it is.
     pub(crate) standing: RefCell<Standing>,
+    /// The name of the session on its transport, if it has one.
+    id: Option<SessionId>,
     /// The name of the session across reconnects, if it can be resumed.
     pub(crate) recovery_id: Cell<Option<SessionId>>,
     /// Where the client connects from.
@@ -84,7 +87,7 @@ impl Connection {
     /// Gives a new client its place in the registry. It receives nothing before it is
     /// [admitted](Self::admit).
     pub(crate) fn open(worker: &Worker, opening: Opening) -> Rc<Self> {
-        let Opening { peer, session, wire, outlet } = opening;
+        let Opening { peer, session, has_id, wire, outlet } = opening;
         worker.timers.forget_closed(|key| worker.registry.borrow().get(key).is_some());
         let mut opened = None;
         worker.registry.borrow_mut().insert_with(|key| {
@@ -93,6 +96,7 @@ impl Connection {
                 peer,
                 transport: session.transport(),
                 session,
+                id: has_id.then(|| SessionId::new(worker.index, key.slot())),
                 standing: RefCell::default(),
                 expiry_due: Cell::new(None),
                 recovery_id: Cell::new(None),
@@ -138,6 +142,17 @@ impl Connection {
         ConnectionId::new(worker.index, self.key)
     }
 
+    /// The name of the session on its transport.
+    pub(crate) fn session_id(&self) -> Option<SessionId> {
+        self.id
+    }
+
+    /// Its session, if that is one of this transport.
+    pub(crate) fn session<S: Session>(&self) -> Option<&S> {
+        let session: &dyn Any = &*self.session;
+        session.downcast_ref()
+    }
+
     /// Who it is to those who verify its IDENTs.
     pub(crate) fn visitor(&self, worker: &Worker) -> Visitor {
         let connection = Some(self.id(worker));
@@ -146,7 +161,7 @@ impl Connection {
 
     /// An id that others may see: it does not give the session away.
     pub(crate) fn public_id(&self) -> Option<String> {
-        Some(self.recovery_id.get().or(self.session.id())?.public())
+        Some(self.recovery_id.get().or(self.id)?.public())
     }
 
     /// Whether the client may send one more message now.
@@ -248,13 +263,33 @@ impl Connection {
     pub(crate) fn settle(self: &Rc<Self>, worker: &Rc<Worker>, sent: Sent) {
         match sent {
             Sent::Yes => {}
-            Sent::Kept => relief::note(worker, self),
+            Sent::Kept => self.note_waiting(worker),
             Sent::Blocked => {
-                relief::note(worker, self);
+                self.note_waiting(worker);
                 self.watch_outlet(worker);
             }
             Sent::Full => self.close(worker, Close::SlowReader),
             Sent::Gone => self.close(worker, Close::TransportLost),
+        }
+    }
+
+    /// Notes that something waits for it from now on.
+    fn note_waiting(&self, worker: &Worker) {
+        let since = self.outlet.borrow().since();
+        if let Some(since) = since
+            && worker.waiting.add(since, self.key, |since, key| worker.find_waiting(since, key).is_some())
+        {
+            worker.shared.longest.tell(worker.index, Some(since));
+        }
+    }
+
+    /// The same for whoever watches it: notes if all was taken that waited `since` then and something else waits
+    /// now, which has as long as it had. A session of SockJS gives its response the next portion at once.
+    fn note_anew(&self, worker: &Worker, since: &mut Option<Instant>, pace: &mut Pace) {
+        let now_since = self.outlet.borrow().since();
+        if now_since != *since {
+            (*since, *pace) = (now_since, Pace::new(worker.config.limits.outbox_stall, Instant::now()));
+            self.note_waiting(worker);
         }
     }
 
@@ -270,42 +305,35 @@ impl Connection {
         }
     }
 
-    /// Ends a response of HTTP/2.
-    fn end_body(&self, worker: &Worker, body: &BodyOutlet, close: Close) {
-        match close {
-            // What waits would wait for ever.
-            Close::SlowReader | Close::TransportLost => body.abort(),
-            _ => {
-                let last = self.session.farewell(worker, close);
-                let last = last.and_then(|last| String::from_utf8(last).ok());
-                body.finish(last.map(|last| Frame::chunk(&last, 0)).as_ref());
-            }
-        }
-    }
-
     /// Ends the connection: it leaves the registry at once, and its transport is told why.
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
         let Some(route) = self.route() else { return };
-        journal::closed(worker, self, close);
-        self.session.closing();
+        self.log_end(worker, close);
         self.keep_session(worker, close);
         worker.registry.borrow_mut().remove(self.key);
-        let outlet = self.outlet.replace(Outlet::Closed);
+        let mut outlet = self.outlet.replace(Outlet::Closed);
         worker.metrics.closed(route, close);
+        let farewell = self.session.end(worker, &mut outlet, close);
         match outlet {
-            Outlet::Stream(mut stream) => {
-                let farewell = self.last_words(worker, &stream, close);
-                let is_read_on = farewell.is_some() && close != Close::Drain;
-                end_stream(worker, &mut stream, farewell, close);
-                if is_read_on {
-                    worker.spawn(cut_off(Rc::downgrade(&stream.socket)));
-                }
-            }
-            Outlet::Polling(mut polling) => polling.answer_alone(socketio::CLOSE_PACKET),
-            Outlet::Body(body) => self.end_body(worker, &body, close),
-            Outlet::SockJs(receiving) => sockjs::end(worker, self, *receiving, close),
-            Outlet::Closed => {}
+            Outlet::Stream(stream) => stream.end(&worker.tasks, farewell, close),
+            Outlet::Body(body) => body.end(farewell, close),
+            Outlet::Requests(_) | Outlet::Closed => {}
         }
+    }
+
+    /// Logs that it ends. To be called while it still has its ids.
+    fn log_end(&self, worker: &Worker, close: Close) {
+        if !enabled!(Level::DEBUG) {
+            return;
+        }
+        debug!(
+            connection = %self.id(worker),
+            public_id = self.public_id(),
+            reason = close.reason(),
+            seconds = worker.uptime().saturating_sub(self.opened()).as_secs(),
+            sent_bytes = self.sent_bytes(),
+            "connection closed"
+        );
     }
 
     /// Ends the connection of a slow reader and gives up at once all that waits for it. It hears no reason:
@@ -315,14 +343,6 @@ impl Connection {
             stream.give_up();
         }
         self.close(worker, Close::SlowReader);
-    }
-
-    /// What the client reads before the end; `None` if it reads nothing any more.
-    fn last_words(&self, worker: &Worker, stream: &Stream, close: Close) -> Option<Vec<u8>> {
-        match close {
-            Close::TransportLost => None,
-            _ => stream.form().end(self.session.farewell(worker, close)),
-        }
     }
 
     /// Keeps the session if its client may come back.
@@ -364,38 +384,6 @@ impl Recipient for Connection {
     }
 }
 
-/// Says good-bye where it can arrive and makes the task that reads the socket see the end.
-fn end_stream(worker: &Worker, stream: &mut Stream, farewell: Option<Vec<u8>>, close: Close) {
-    let socket = Rc::clone(&stream.socket);
-    match farewell {
-        // Who is slow may still hear why it is cut.
-        Some(farewell) if stream.is_blocked() && close == Close::SlowReader => {
-            worker.spawn(stream.say_last(farewell));
-        }
-        // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
-        _ if stream.is_blocked() => socket.reset(),
-        Some(mut farewell) => {
-            let written = socket.try_write(&farewell).unwrap_or(0);
-            farewell.drain(..written);
-            if farewell.is_empty() && !socket.has_unsent() {
-                return socket.finish();
-            }
-            // Nothing waits, but what was written last has filled the socket; or it is broken.
-            worker.spawn(stream.say_last(farewell));
-        }
-        None => socket.shutdown(),
-    }
-}
-
-/// Ends a socket whose client had time to answer the good-bye: the task that reads it would wait
-/// for a client that never does. When the server stops, nobody waits so long.
-async fn cut_off(socket: Weak<Socket>) {
-    sleep(LINGER).await;
-    if let Some(socket) = socket.upgrade() {
-        socket.shutdown();
-    }
-}
-
 /// Writes what waits for a full socket, until nothing waits or the client takes nothing any more.
 /// At most one such task exists per connection: only the first blocked write starts it.
 async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
@@ -411,7 +399,7 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
         let turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
         let flushed = connection.outlet.borrow_mut().flush(&worker.ledger);
         pace.took(flushed.bytes, Instant::now());
-        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
+        connection.note_anew(&worker, &mut since, &mut pace);
         match flushed.sent {
             Sent::Blocked => {}
             Sent::Yes | Sent::Kept => return,
@@ -434,6 +422,6 @@ async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>)
         }
         pace.took(queue.taken().wrapping_sub(taken), Instant::now());
         taken = queue.taken();
-        relief::note_anew(&worker, &connection, (&mut since, &mut pace));
+        connection.note_anew(&worker, &mut since, &mut pace);
     }
 }

@@ -83,7 +83,7 @@ impl Late {
 
 /// Whether nobody is there to be told, but soon will be.
 fn is_between_requests(outlet: &Outlet) -> bool {
-    matches!(outlet, Outlet::SockJs(receiving) if receiving.is_between_requests(NEXT_REQUEST))
+    outlet.absent_since().is_some_and(|since| since.elapsed() < NEXT_REQUEST)
 }
 
 /// Over how long `connections` of a node are told.

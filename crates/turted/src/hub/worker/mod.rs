@@ -4,11 +4,12 @@
 pub(crate) mod worker;
 pub(crate) mod connection;
 pub(crate) mod session;
-pub(crate) mod mail;
 pub(crate) mod shared;
 pub(crate) mod timers;
 pub(crate) mod heartbeat;
 pub(crate) mod drain;
+pub(crate) mod waiting;
+pub(crate) mod write;
 pub(crate) mod relief;
 pub(crate) mod recovery;
 pub(crate) mod places;

@@ -13,12 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use turted_core::close::Close;
 use turted_core::registry::ConnectionKey;
 use turted_core::trust::{is_private, network};
 
-use crate::hub::worker::mail::Mail;
-use crate::hub::worker::worker::Worker;
 use crate::server::tidy::shrink_map;
 
 /// How many places there are.
@@ -213,9 +210,9 @@ impl Held {
         Self(Cell::new(Some(Box::new(place))))
     }
 
-    /// From now on the session of this worker gives way, until its client comes back.
-    pub(crate) fn await_return(&self, worker: &Worker, key: ConnectionKey) {
-        self.with(|place| place.await_return(worker.index, key));
+    /// From now on the session with this key on this worker gives way, until its client comes back.
+    pub(crate) fn await_return(&self, worker: u8, key: ConnectionKey) {
+        self.with(|place| place.await_return(worker, key));
     }
 
     /// The client has sent another request.
@@ -240,36 +237,6 @@ impl Held {
 impl fmt::Debug for Held {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Held").finish_non_exhaustive()
-    }
-}
-
-/// Takes a place for a session that this worker opens. A session of another worker gives way by a
-/// letter; while a worker has so many letters that this one does not fit, none of its sessions does.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn take(worker: &Worker, address: IpAddr) -> Result<Place, NoPlace> {
-    let mut own = None;
-    let place = worker.shared.places.take(address, |Unreturned { worker: owner, key, .. }| {
-        if owner == worker.index {
-            own = Some(key);
-            return true;
-        }
-        let peer = worker.shared.peers.get(usize::from(owner));
-        peer.is_some_and(|peer| peer.try_send(Mail::GiveWay(key)).is_ok())
-    })?;
-    // Not before the lock is free, which the end of a session takes.
-    if let Some(key) = own {
-        give_way(worker, key);
-    }
-    Ok(place)
-}
-
-/// Ends a session of this worker whose place another has.
-pub(crate) fn give_way(worker: &Worker, key: ConnectionKey) {
-    let connection = worker.registry.borrow().get(key).cloned();
-    if let Some(connection) = connection {
-        connection.close(worker, Close::GaveWay);
     }
 }
 

@@ -11,6 +11,7 @@ use turted_core::membership::Memberships;
 use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 
+use crate::config::Config;
 use crate::hub::worker::session_id::SessionId;
 use crate::server::tidy::{PORTION, shrink_map};
 
@@ -46,6 +47,13 @@ pub(crate) struct RecoveryLimits {
     /// Bytes of their users, channels and grants.
     pub(crate) bytes: usize,
     pub(crate) age: Duration,
+}
+
+impl RecoveryLimits {
+    pub(crate) fn of(config: &Config) -> Self {
+        let recovery = &config.recovery;
+        Self { sessions: recovery.sessions, bytes: recovery.session_bytes, age: recovery.max_age }
+    }
 }
 
 /// The sessions of one node that can be recovered.

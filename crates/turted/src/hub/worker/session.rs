@@ -1,118 +1,48 @@
-//! What a connection speaks above its transport, and the table of what each protocol does at the
-//! moments that all of them have: a message, a timer, a proof that expires, the end.
+//! What a connection speaks above its transport. Each transport implements it once, in its `session.rs`.
+//!
+//! # The contract
+//! A transport opens a connection with [`Connection::open`] and hands it a session. From then on the worker
+//! calls the session at the moments that all transports have: a message, something that is due, the end. It
+//! never calls two methods of one session at once, and a session is never looked at by a delivery.
 
+use std::any::Any;
+use std::fmt::Debug;
 use std::rc::Rc;
 
+use futures_core::future::LocalBoxFuture;
 use turted_core::close::Close;
+use turted_core::wire::websocket::Message;
 
-use crate::http::websocket::reader::Step;
+use super::connection::Connection;
+use super::timers::Due;
+use super::worker::Worker;
 use crate::hub::delivery::metrics::Transport;
-use crate::hub::worker::connection::Connection;
-use crate::hub::worker::session_id::SessionId;
-use crate::hub::worker::timers::Due;
-use crate::hub::worker::worker::Worker;
-use crate::transport::websocket;
-use crate::transport::{socketio, sockjs, sse};
+use crate::hub::delivery::outlet::Outlet;
 
-/// The state that only one protocol needs of its connections.
-#[derive(Debug)]
-pub(crate) enum Session {
-    SocketIo(socketio::Session),
-    WebSocket(websocket::Session),
-    Sse(sse::Session),
-    SockJs(sockjs::Session),
+/// What the receiver of a message wants next.
+pub(crate) enum Step {
+    /// The next message.
+    Continue,
+    /// The next message, but only after this.
+    Wait(LocalBoxFuture<'static, ()>),
+    /// No more messages.
+    Stop,
 }
 
-impl Session {
-    /// What it is counted as.
-    pub(crate) fn transport(&self) -> Transport {
-        match self {
-            Self::SocketIo(session) => session.transport(),
-            Self::WebSocket(_) => Transport::WebSocket,
-            Self::Sse(_) => Transport::Sse,
-            Self::SockJs(_) => Transport::SockJs,
-        }
-    }
+/// What one transport keeps of a connection, and does with it.
+pub(crate) trait Session: Any + Debug {
+    /// The transport that the connection is counted under.
+    fn transport(&self) -> Transport;
 
-    /// The name of the session on its transport.
-    pub(crate) fn id(&self) -> Option<SessionId> {
-        match self {
-            Self::SocketIo(session) => Some(session.id()),
-            Self::WebSocket(session) => session.id(),
-            // Its client goes on by the position alone.
-            Self::Sse(_) => None,
-            Self::SockJs(session) => session.id(),
-        }
-    }
+    /// Receives a text, a binary message or a pong that came on a WebSocket. Pings and close frames are
+    /// answered before, for all transports alike.
+    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step;
 
-    /// A text message came on a WebSocket.
-    pub(crate) fn text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-        match self {
-            Self::SocketIo(session) => socketio::text(worker, connection, session, text),
-            Self::WebSocket(session) => session.text(worker, connection, text),
-            Self::Sse(_) => Step::Stop,
-            Self::SockJs(session) => sockjs::text(worker, connection, session, text),
-        }
-    }
+    /// Does what is due. At [`Due::Expiry`] a proof of who the client is has expired, and the connection has lost
+    /// what it had by it.
+    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due);
 
-    /// A binary message came on a WebSocket.
-    pub(crate) fn binary(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
-        match self {
-            Self::SocketIo(session) => socketio::binary(worker, connection, session, bytes),
-            Self::WebSocket(session) => session.binary(worker, connection, bytes),
-            Self::Sse(_) => Step::Stop,
-            Self::SockJs(_) => {
-                // RFC 6455 7.4.1: data of a type it does not accept.
-                connection.close(worker, Close::Violation(1003));
-                Step::Stop
-            }
-        }
-    }
-
-    /// The answer to a ping of the WebSocket protocol came.
-    pub(crate) fn ponged(&self) {
-        match self {
-            Self::SocketIo(_) | Self::Sse(_) => {}
-            Self::WebSocket(session) => session.ponged(),
-            Self::SockJs(session) => session.ponged(),
-        }
-    }
-
-    /// Something is due.
-    pub(crate) fn timer(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
-        match self {
-            Self::SocketIo(session) => socketio::timer(worker, connection, session, due),
-            Self::WebSocket(session) => websocket::timer(worker, connection, session, due),
-            Self::Sse(session) => sse::timer(worker, connection, session, due),
-            Self::SockJs(session) => sockjs::timer(worker, connection, session, due),
-        }
-    }
-
-    /// A proof of who the client is has expired. It is told, and stays, without what it had.
-    pub(crate) fn expired(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
-        match self {
-            Self::SocketIo(_) => socketio::expired(worker, connection),
-            Self::WebSocket(_) => crate::transport::v1::expired(worker, connection),
-            Self::Sse(_) => sse::expired(worker, connection),
-            Self::SockJs(session) => session.mount().service.expired(worker, connection),
-        }
-    }
-
-    /// The connection ends: lets go of what belongs to it.
-    pub(crate) fn closing(&self) {
-        match self {
-            Self::SocketIo(session) => session.closing(),
-            Self::WebSocket(_) | Self::SockJs(_) | Self::Sse(_) => {}
-        }
-    }
-
-    /// The last message on a stream that still takes one, as its carrier has it: a WebSocket frame, or
-    /// the data of a last chunk. `None` where it could not arrive or is not owed.
-    pub(crate) fn farewell(&self, worker: &Worker, close: Close) -> Option<Vec<u8>> {
-        match self {
-            Self::SocketIo(_) | Self::WebSocket(_) => crate::http::websocket::run::farewell(close),
-            Self::Sse(_) => sse::farewell(worker, close),
-            Self::SockJs(session) => session.farewell(close),
-        }
-    }
+    /// The connection has ended and left the registry: lets go of what belongs to it, tells those who live by
+    /// requests, and gives the last bytes for a stream that still takes some, as its carrier has them.
+    fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>>;
 }

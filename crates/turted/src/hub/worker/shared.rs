@@ -2,39 +2,28 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use crate::auth::Gate;
 use crate::config::secrets::Secrets;
-use crate::http::Bodies;
 use crate::hub::delivery::metrics::WorkerMetrics;
-use crate::hub::worker::mail::Mail;
 use crate::hub::worker::places::Places;
 use crate::hub::worker::recovery::Recovery;
-use crate::hub::worker::relief::Longest;
+use crate::hub::worker::waiting::Longest;
 use crate::io::backlogs::Backlogs;
+use crate::io::bodies::Bodies;
 use crate::io::life::Life;
 use crate::io::permits::Permits;
 use crate::io::tls::Certificates;
-use crate::push::rest::gate::PushGate;
-use crate::transport::assets::Assets;
-use crate::transport::service::Routes;
-use crate::transport::sockjs::Mounts;
 
 /// What all workers of a node share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The mail boxes of all workers, by index.
-    pub(crate) peers: Vec<mpsc::Sender<Mail>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recovery: Recovery,
     /// All that waits for clients.
     pub(crate) backlogs: Arc<Backlogs>,
     /// Since when something waits for connections of each worker.
     pub(crate) longest: Longest,
-    pub(crate) push: PushGate,
     pub(crate) secrets: Secrets,
-    pub(crate) sockjs: Mounts,
     /// Connections.
     pub(crate) permits: Arc<Permits>,
     /// Connections beyond those, for pushes and health checks.
@@ -43,15 +32,11 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Places>,
     /// Bodies of requests that are being read.
     pub(crate) bodies: Arc<Bodies>,
-    /// The browser clients; `None` has none.
-    pub(crate) assets: Option<Arc<Assets>>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
     /// What each worker counts, by index.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
     pub(crate) life: Life,
-    /// What is served.
-    pub(crate) routes: Routes,
 }
 
 impl Shared {

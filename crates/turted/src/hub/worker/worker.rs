@@ -1,65 +1,50 @@
-//! A worker: one thread with its own runtime, listener, shard of the registry and fan-out.
+//! A worker: one thread with its own runtime, shard of the registry and fan-out. Its loops are in `hub::run`.
 //!
 //! Workers share no mutable state on the way of an event. What they ask of each other comes as
 //! [`Mail`]; dispatches come through the inbox, in log order.
 
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use turted_core::rate::Rate;
-use turted_core::registry::{MembershipLimits, Registry};
+use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 
+use super::connection::Connection;
+use super::shared::Shared;
+use super::timers::Timers;
+use super::turns::Turns;
+use super::waiting::WaitingConnections;
 use crate::config::Config;
-use crate::http::accept::{self, Queue};
-use crate::hub::client::identity;
-use crate::hub::client::resume;
-use crate::hub::delivery::fanout::{Fanout, SLICE};
+use crate::hub::delivery::fanout::Fanout;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::delivery::outlet::{Ledger, MissedFrames};
 use crate::hub::delivery::wire::WireContext;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::inbox::Delivery;
-use crate::hub::worker::census;
-use crate::hub::worker::connection::Connection;
-use crate::hub::worker::drain;
-use crate::hub::worker::mail::Mail;
-use crate::hub::worker::places;
-use crate::hub::worker::relief::{self, WaitingConnections};
-use crate::hub::worker::shared::Shared;
-use crate::hub::worker::timers::{Due, Timers};
-use crate::hub::worker::turns::Turns;
 use crate::io::tasks::Tasks;
-use crate::server::tidy;
-use crate::transport::{socketio, sockjs};
 
 /// Bytes one read takes at most: whole bursts of small messages, a whole large one.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Letters waiting for one worker. A full box makes the other worker's request wait.
+/// Mail that waits for one worker. A full box makes the other worker's request wait.
 pub(crate) const MAIL_MAX: usize = 1_024;
-/// Timers handled before others get their turn.
-const TURN: usize = 256;
-/// Blocked connections that write at once: 32 KiB each take about as long as a [`SLICE`]. Were it all
+/// Blocked connections that write at once: 32 KiB each take about as long as a slice of the fan-out. Were it all
 /// whose sockets have room again, others would wait for thousands of them.
 const FLUSHES_MAX: usize = 16;
 /// How long good-byes may take once every connection was told.
 pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
 
-/// What one worker listens to.
-#[derive(Debug)]
-pub(crate) struct Inlets {
-    pub(crate) listener: std::net::TcpListener,
-    pub(crate) queue: Queue,
-    pub(crate) inbox: mpsc::Receiver<Delivery>,
-    pub(crate) mail: mpsc::Receiver<Mail>,
-}
+/// What one worker asks another to do. Whoever needs an answer sends where it goes along.
+pub(crate) type Mail = Box<dyn FnOnce(&Rc<Worker>) + Send>;
+/// The mail boxes of all workers, by index.
+pub(crate) type Peers = Arc<[mpsc::Sender<Mail>]>;
 
 /// The state of one worker, shared by its tasks. All of them run on one thread: a `RefCell` is
 /// borrowed within one call, never across an await.
@@ -72,8 +57,10 @@ pub(crate) struct Worker {
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) registry: RefCell<Registry<Rc<Connection>>>,
     pub(crate) timers: Timers,
-    /// Where the SockJS sessions are that live by requests.
-    pub(crate) sockjs: Rc<sockjs::Sessions>,
+    /// The mail boxes of all workers, by index.
+    pub(crate) peers: Peers,
+    /// What transports keep on this worker.
+    parts: Parts,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Leave to look for what a client missed: one at a time, see [`replay`](crate::hub::client::replay).
@@ -86,10 +73,10 @@ pub(crate) struct Worker {
     pub(crate) waiting: WaitingConnections,
     /// Leave to write what waits for a blocked connection, in turn.
     pub(crate) flushes: Semaphore,
-    fanout: RefCell<Fanout<Connection>>,
+    pub(crate) fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
-    context: WireContext,
+    pub(crate) context: WireContext,
     /// What runs beside its loops.
     pub(crate) tasks: Tasks,
     started: Instant,
@@ -100,7 +87,7 @@ impl Worker {
         index: u8,
         config: Arc<Config>,
         dispatcher: Dispatcher,
-        shared: Arc<Shared>,
+        (shared, peers): (Arc<Shared>, Peers),
     ) -> Rc<Self> {
         let memberships = MembershipLimits {
             channels: config.limits.channels_per_connection,
@@ -131,7 +118,8 @@ impl Worker {
             metrics,
             registry: RefCell::new(Registry::with_limits(memberships)),
             timers: Timers::default(),
-            sockjs: Rc::default(),
+            peers,
+            parts: Parts::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
@@ -139,32 +127,6 @@ impl Worker {
             tasks,
             started: Instant::now(),
         })
-    }
-
-    /// Runs until the server stops and everyone was told.
-    ///
-    /// # Errors
-    /// The listener cannot be registered with the runtime.
-    pub(crate) async fn run(self: &Rc<Self>, inlets: Inlets) -> io::Result<()> {
-        self.metrics.watch_runtime();
-        let listener = TcpListener::from_std(inlets.listener)?;
-        self.spawn(accept::accept(Rc::clone(self), listener, inlets.queue));
-        self.spawn(Rc::clone(self).read_mail(inlets.mail));
-        self.spawn(Rc::clone(self).watch_timers());
-        self.spawn(relief::run(Rc::clone(self)));
-        if self.index == 0 {
-            self.spawn(tidy::run(Rc::clone(self)));
-        }
-        // No task of its own: the runtime polls this one before all tasks, so that few clients are let in
-        // between the acceptance of a dispatch and its resolution. It costs a look for I/O per wake-up.
-        // Ends when the dispatcher stops and the inbox is empty.
-        Rc::clone(self).deliver(inlets.inbox).await;
-        drain::tell_all(self).await;
-        let life = &self.shared.life;
-        life.drained();
-        life.ending.cancelled().await;
-        self.finish().await;
-        Ok(())
     }
 
     /// Runs a task of this worker; the worker waits for it before it ends.
@@ -188,38 +150,16 @@ impl Worker {
         self.seen.get()
     }
 
-    /// Puts a letter into another worker's box. Waits while the box is full.
+    /// Has another worker do something. Waits while that worker's mail box is full.
     pub(crate) async fn send_mail(&self, to: u8, mail: Mail) {
-        if let Some(peer) = self.shared.peers.get(usize::from(to)) {
-            // A worker that is gone drops the letter, and with it the answer somebody waits for.
+        if let Some(peer) = self.peers.get(usize::from(to)) {
+            // A worker that is gone drops it, and with it where the answer goes.
             let _ = peer.send(mail).await;
         }
     }
 
-    /// Takes dispatches out of the inbox and writes them to connections, in slices.
-    async fn deliver(self: Rc<Self>, mut inbox: mpsc::Receiver<Delivery>) {
-        loop {
-            if self.fanout.borrow().is_idle() {
-                match inbox.recv().await {
-                    Some(delivery) => self.accept(&delivery),
-                    None => return,
-                }
-            }
-            let started = Instant::now();
-            while self.fanout.borrow().has_room()
-                && started.elapsed() < SLICE
-                && let Ok(delivery) = inbox.try_recv()
-            {
-                self.accept(&delivery);
-            }
-            self.fanout.borrow_mut().write_slice(&self.context, |round| round.write(&self));
-            if !self.fanout.borrow().is_idle() {
-                yield_now().await;
-            }
-        }
-    }
-
-    fn accept(&self, delivery: &Delivery) {
+    /// Resolves a dispatch: from now on it waits in the fan-out for the connections it concerns.
+    pub(crate) fn accept(&self, delivery: &Delivery) {
         self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut());
         self.seen.set(delivery.accepted.sequence);
     }
@@ -229,50 +169,27 @@ impl Worker {
         self.fanout.borrow_mut().take(connection, &self.context)
     }
 
-    async fn read_mail(self: Rc<Self>, mut mail: mpsc::Receiver<Mail>) {
-        let ending = self.shared.life.ending.clone();
-        while let Some(Some(letter)) = ending.run_until_cancelled(mail.recv()).await {
-            match letter {
-                Mail::Engine(id, request) => socketio::receive(&self, id, request),
-                Mail::SockJs(letter) => sockjs::receive(&self, *letter),
-                Mail::GiveWay(key) => places::give_way(&self, key),
-                Mail::Query(query) => census::answer(&self, query),
-                Mail::Supersede(hint, id, done) => {
-                    resume::supersede(&self, hint, id);
-                    // The other worker may have stopped waiting.
-                    let _ = done.send(());
-                }
-            }
-        }
+    /// The connection with this key, if something has waited for it since then.
+    pub(crate) fn find_waiting(&self, since: Instant, key: ConnectionKey) -> Option<Rc<Connection>> {
+        let connection = self.registry.borrow().get(key).cloned()?;
+        let is_current = connection.outlet().borrow().since() == Some(since);
+        is_current.then_some(connection)
     }
 
-    async fn watch_timers(self: Rc<Self>) {
-        let ending = self.shared.life.ending.clone();
-        while ending.run_until_cancelled(self.timers.wait()).await.is_some() {
-            let now = Instant::now();
-            for _ in 0..TURN {
-                let Some((key, due)) = self.timers.pop(now) else { break };
-                let connection = self.registry.borrow().get(key).cloned();
-                if let Some(connection) = connection {
-                    self.call(&connection, due);
-                }
-            }
-            yield_now().await;
-        }
+    /// What a transport keeps on this worker, by its type; made when it is first asked for.
+    pub(crate) fn part<T: Default + 'static>(&self) -> Rc<T> {
+        let mut parts = self.parts.0.borrow_mut();
+        let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Rc::<T>::default());
+        Rc::clone(part).downcast().expect("it is kept by its type")
     }
+}
 
-    fn call(self: &Rc<Self>, connection: &Rc<Connection>, due: Due) {
-        match due {
-            Due::Expiry if identity::expire(self, connection) => connection.session.expired(self, connection),
-            Due::Expiry => {}
-            due => connection.session.timer(self, connection, due),
-        }
-    }
+/// What transports keep on a worker, by type: a new transport needs no field here.
+#[derive(Default)]
+struct Parts(RefCell<HashMap<TypeId, Rc<dyn Any>>>);
 
-    /// Waits for the tasks that still say good-bye.
-    async fn finish(&self) {
-        if timeout(GOOD_BYE, self.tasks.finish()).await.is_err() {
-            tracing::warn!(worker = self.index, tasks = self.tasks.count(), "tasks cut off at the end");
-        }
+impl fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Parts").finish_non_exhaustive()
     }
 }

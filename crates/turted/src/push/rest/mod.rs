@@ -19,24 +19,54 @@ use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push::{self, Shape};
 
 mod answer;
-pub(crate) mod gate;
+mod gate;
 mod idempotency;
 #[cfg(test)]
 mod tests;
 
 use self::answer::{Accepted, AnswerFormat, Problem};
+pub(crate) use self::gate::PushGate;
 use self::idempotency::{Claim, StoredAnswer};
 use crate::auth::attempts::bearer;
+use crate::config::Config;
 use crate::http::cors::Page;
-use crate::http::{Answer, Call, read_body};
+use crate::http::endpoint::{Answering, Endpoint};
+use crate::http::{Answer, Call, read_body, without_slash};
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Reached};
-use crate::hub::worker::journal::{self, Pushes};
+use crate::hub::dispatch::journal::{self, Pushes};
 use crate::hub::worker::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The endpoint of pushes.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    path: String,
+    gate: Arc<PushGate>,
+}
+
+impl Rest {
+    pub(crate) fn new(config: &Config, gate: &Arc<PushGate>) -> Self {
+        Self { path: config.push.path.clone(), gate: Arc::clone(gate) }
+    }
+}
+
+impl Endpoint for Rest {
+    fn serves(&self, path: &str) -> bool {
+        without_slash(path) == self.path
+    }
+
+    fn answer(self: Arc<Self>, call: Call) -> Answering {
+        Box::pin(async move { answer(call, &self.gate).await.into() })
+    }
+
+    fn is_for_operators(&self) -> bool {
+        true
+    }
+}
+
 /// Answers a request to the push path.
-pub(crate) async fn answer(call: Call) -> Answer {
+async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
     let worker = Rc::clone(&call.worker);
     let origins = &worker.config.push.allow_origins;
     let format = AnswerFormat::of(call.request.headers());
@@ -52,7 +82,7 @@ pub(crate) async fn answer(call: Call) -> Answer {
         return refuse(problem);
     }
     let mut answer = match *call.request.method() {
-        Method::POST => push(call).await.unwrap_or_else(refuse),
+        Method::POST => push(call, gate).await.unwrap_or_else(refuse),
         Method::OPTIONS => return preflight(&page, &call),
         _ => return answer::method_not_supported(),
     };
@@ -73,10 +103,9 @@ fn preflight(page: &Page, call: &Call) -> Answer {
     answer
 }
 
-async fn push(call: Call) -> Result<Answer, Problem> {
+async fn push(call: Call, gate: &Arc<PushGate>) -> Result<Answer, Problem> {
     let began = Instant::now();
     let Call { worker, peer, request, .. } = call;
-    let gate = &worker.shared.push;
     gate.check_address(peer, bearer(request.headers()))?;
     check_encoding(request.headers())?;
     let (head, body) = request.into_parts();
@@ -92,7 +121,7 @@ async fn push(call: Call) -> Result<Answer, Problem> {
     let answer_bytes = answer::bytes_max(format, dispatches.len());
     match gate.idempotency().claim(&key, &body, answer_bytes, Instant::now()) {
         Claim::Granted => match dispatch(&worker, (peer, format), dispatches, began) {
-            Ok(dispatched) => answer_once(&worker, dispatched, shape, key).await,
+            Ok(dispatched) => answer_once(&worker, gate, dispatched.answer(shape), key).await,
             Err(refusal) => {
                 gate.idempotency().release(&key);
                 Err(refusal.into())
@@ -202,15 +231,15 @@ fn dispatch(
 /// the caller who asks again.
 async fn answer_once(
     worker: &Worker,
-    dispatched: Dispatched,
-    shape: Shape,
+    gate: &Arc<PushGate>,
+    answer: impl Future<Output = StoredAnswer> + 'static,
     key: String,
 ) -> Result<Answer, Problem> {
     let (sender, receiver) = oneshot::channel();
-    let shared = Arc::clone(&worker.shared);
+    let gate = Arc::clone(gate);
     worker.spawn(async move {
-        let answer = dispatched.answer(shape).await;
-        shared.push.idempotency().answer(&key, answer.clone());
+        let answer = answer.await;
+        gate.idempotency().answer(&key, answer.clone());
         // The caller may be gone.
         let _ = sender.send(answer);
     });

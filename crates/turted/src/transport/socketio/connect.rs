@@ -11,23 +11,20 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 use turted_core::command::Command;
-use turted_core::cursor::Cursor;
 use turted_core::wire::engineio::Version;
 use turted_core::wire::socketio::{encode_connect, encode_event};
 
-use super::ROOT;
 use super::events::{self, Refused};
-use super::session::{Newcomer, Session};
-use crate::cli::conformance;
+use super::service::ROOT;
+use super::state::{EngineSession, Newcomer, id_of};
 use crate::http::query::Query;
-use crate::http::websocket::reader::Step;
 use crate::hub::client::resume::{self, Outcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
-use crate::transport::service::Service;
 
 /// What tells a client of version 4 of the Socket.IO protocol that it is connected.
 const CONNECTED_V3: &str = "40";
@@ -58,25 +55,22 @@ fn read_resumption(data: Option<&RawValue>) -> Option<Resumption> {
     Some(Resumption { id, seen })
 }
 
-/// The position up to which a connection has been sent everything.
-pub(crate) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
-    worker.dispatcher.cursor(connection.sent())
-}
-
 /// What tells a client that it is connected before it has asked (version 4 of the Socket.IO
 /// protocol).
 pub(super) fn unasked(newcomer: &Newcomer) -> Option<&'static str> {
     (newcomer.version == Version::V3 && newcomer.service.speaks_socketio()).then_some(CONNECTED_V3)
 }
 
-/// A client of the Socket.IO protocol 4 is connected with its handshake. Its query may say who it is.
+/// A client of the Socket.IO protocol 4 is connected with its handshake.
 pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
-    let session = Session::of(connection);
+    let session = EngineSession::of(connection);
     session.enter(ROOT);
     connection.admit(worker);
-    if let Service::Test(_) = session.service {
-        return conformance::socketio::greet(worker, connection, ROOT, None);
-    }
+    (session.service.connected)(worker, connection, query);
+}
+
+/// Identifies a client of the Socket.IO protocol 4, if the query of its handshake says who it is.
+pub(super) fn identify_by_query(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
     let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
     let shown: std::collections::BTreeMap<_, _> =
         ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
@@ -84,7 +78,7 @@ pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: 
     if let Step::Wait(verification) = identify(worker, connection, &data) {
         // The handshake is answered now; what the client sends then waits.
         let (done, verified) = oneshot::channel();
-        session.begin_verification(verified);
+        EngineSession::of(connection).begin_verification(verified);
         worker.spawn(async move {
             verification.await;
             // Nobody waits yet, or ever.
@@ -131,7 +125,7 @@ fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -
 
 /// Begins a new session.
 fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let id = Session::of(connection).id();
+    let id = id_of(connection);
     let sid = id.public();
     let packet = if worker.config.recovery.enabled {
         connection.recovery_id.set(Some(id));
@@ -155,7 +149,7 @@ async fn resume_or_begin(worker: &Rc<Worker>, connection: &Rc<Connection>, resum
             begin(worker, connection);
             // The client takes the last string of any event for its position, the name of an event
             // without arguments too.
-            let offset = format!("\"{}\"", offset(worker, connection));
+            let offset = format!("\"{}\"", events::offset(worker, connection));
             connection.send_message(worker, &encode_event(RECONNECT, &[&offset]));
         }
     }

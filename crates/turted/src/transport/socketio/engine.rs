@@ -1,11 +1,9 @@
 //! What a request does to its session, on the worker that owns it.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{
     Packet, Version, decode_binary_payload, decode_jsonp_form, decode_payload, decode_payload_of_bytes,
@@ -13,33 +11,29 @@ use turted_core::wire::engineio::{
 };
 
 use super::connect;
+use super::operation::{Answer, Attempt, Operation, PostBody};
 use super::packets;
 use super::payload::{Content, PollingBody, PollingFormat, PollingReader};
-use super::request::{AbortGuard, Attempt, EngineRefusal, PostBody};
-use super::session::{self, Newcomer, Session};
+use super::polling::{Polling, PollingAnswer};
+use super::refusal::EngineRefusal;
+use super::state::{self, EngineSession, Newcomer, id_of, send_home};
 use super::stream;
-use crate::cli::conformance;
 use crate::http::query::Query;
-use crate::http::websocket::reader::Step;
-use crate::hub::delivery::outlet::{Outlet, Polling, PollingAnswer, Sent};
+use crate::hub::client::place;
+use crate::hub::delivery::outlet::{Outlet, Sent};
 use crate::hub::worker::connection::Connection;
-use crate::hub::worker::mail::{Answer, EngineRequest, Mail};
-use crate::hub::worker::places;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
-use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
-use crate::transport::service::Service;
 
-/// Time between two NOOPs while a client is about to move (as engine.io has it, `Socket.maybeUpgrade`).
-const NOOP_PAUSE: Duration = Duration::from_millis(100);
-
-/// Brings a request to the worker that owns the session, which may be this one.
-pub(crate) async fn request(worker: &Rc<Worker>, id: SessionId, request: EngineRequest) {
+/// Brings an operation to the worker that owns the session, which may be this one.
+pub(super) async fn request(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
     if id.worker() == worker.index {
-        receive(worker, id, request);
+        receive(worker, id, operation);
     } else {
-        worker.send_mail(id.worker(), Mail::Engine(id, request)).await;
+        let mail = move |owner: &Rc<Worker>| receive(owner, id, operation);
+        worker.send_mail(id.worker(), Box::new(mail)).await;
     }
 }
 
@@ -54,56 +48,54 @@ pub(super) fn open_polling(
         None if newcomer.version == Version::V3 && query.get("b64").is_none() => PollingReader::TextOrBytes,
         None => PollingReader::Text,
     };
-    let place = places::take(worker, newcomer.peer)?;
-    let content = if newcomer.service == Service::Turted { Content::Json } else { Content::Any };
-    let format = PollingFormat { version: newcomer.version, reader, content };
-    let session = Session::new(&newcomer).holding(place);
+    let place = place::take(worker, newcomer.peer)?;
+    let format = PollingFormat { version: newcomer.version, reader, content: newcomer.service.content };
+    let session = EngineSession::new(&newcomer).holding(place);
     let session = match reader {
         PollingReader::Script(_) => session.posting_forms(),
         PollingReader::Text | PollingReader::TextOrBytes => session,
     };
-    let outlet = Outlet::Polling(Box::new(Polling::new(format, &worker.ledger)));
-    let connection = session::open(worker, &newcomer, session, outlet);
-    Session::of(&connection).place.await_return(worker, connection.key);
-    let handshake = session::handshake(worker, &connection, session::Opening::Polling);
+    let outlet = Outlet::Requests(Box::new(Polling::new(format, &worker.ledger)));
+    let connection = state::open(worker, &newcomer, session, outlet);
+    EngineSession::of(&connection).place.await_return(worker.index, connection.key);
+    let handshake = state::handshake(worker, &connection, state::Opening::Polling);
     // The CONNECT goes with the handshake.
     let unasked = connect::unasked(&newcomer);
     let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
     if unasked.is_some() {
         connect::admit_v3(worker, &connection, query);
     }
-    if let Service::Test(service) = newcomer.service {
-        conformance::opened(worker, &connection, service);
-    }
-    Ok((Session::of(&connection).id(), body))
+    (newcomer.service.opened)(worker, &connection, query);
+    Ok((id_of(&connection), body))
 }
 
 /// Does to a session of this worker what a request asks for.
-pub(crate) fn receive(worker: &Rc<Worker>, id: SessionId, request: EngineRequest) {
-    let found = session::find(worker, id).filter(|connection| session::is_in_time(worker, connection));
-    match request {
-        EngineRequest::Poll(answer) => poll(worker, found, answer),
-        EngineRequest::PollAborted => {
+fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
+    let found = state::find(worker, id).filter(|connection| state::is_in_time(worker, connection));
+    match operation {
+        Operation::Poll(answer) => poll(worker, found, answer),
+        Operation::PollAborted => {
             if let Some(connection) = found {
                 poll_aborted(worker, &connection);
             }
         }
-        EngineRequest::BeginPost(answer) => reply(answer, begin_post(worker, found)),
-        EngineRequest::Post(body, answer) => post(worker, found, body, answer),
-        EngineRequest::PostAborted => {
+        Operation::BeginPost(answer) => reply(answer, begin_post(worker, found)),
+        Operation::Post(body, answer) => post(worker, found, body, answer),
+        Operation::PostAborted => {
             // What it would have carried is lost, and the client may not know.
             if let Some(connection) = found {
                 connection.close(worker, Close::TransportLost);
             }
         }
-        EngineRequest::BeginUpgrade(attempt, answer) => reply(answer, begin_upgrade(found, attempt)),
-        EngineRequest::UpgradeAborted(attempt) => {
-            let taken = found.filter(|connection| Session::of(connection).upgrading.get() == Some(attempt));
+        Operation::BeginUpgrade(attempt, answer) => reply(answer, begin_upgrade(found, attempt)),
+        Operation::UpgradeAborted(attempt) => {
+            let taken =
+                found.filter(|connection| EngineSession::of(connection).upgrading.get() == Some(attempt));
             if let Some(connection) = taken {
                 give_up_upgrade(worker, &connection);
             }
         }
-        EngineRequest::Upgrade(socket, leftover) => match (found, socket.attach()) {
+        Operation::Upgrade(socket, leftover) => match (found, socket.attach()) {
             (Some(connection), Ok(socket)) => {
                 worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
             }
@@ -122,8 +114,8 @@ fn reply<T>(answer: Answer<T>, result: Result<T, EngineRefusal>) {
 /// A session whose requests come by polling.
 fn polling(found: Option<Rc<Connection>>) -> Result<Rc<Connection>, EngineRefusal> {
     let connection = found.ok_or(EngineRefusal::UnknownSession)?;
-    Session::of(&connection).place.came_back();
-    let is_polling = matches!(*connection.outlet().borrow(), Outlet::Polling(_));
+    EngineSession::of(&connection).place.came_back();
+    let is_polling = connection.outlet().borrow().requests::<Polling>().is_some();
     is_polling.then_some(connection).ok_or(EngineRefusal::BadRequest)
 }
 
@@ -132,9 +124,9 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
         Ok(connection) => connection,
         Err(refusal) => return reply(answer, Err(refusal)),
     };
-    let parked = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.park(answer),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return,
+    let parked = match connection.outlet().borrow_mut().requests_mut::<Polling>() {
+        Some(polling) => polling.park(answer),
+        None => return,
     };
     match parked {
         Ok(sent) => {
@@ -148,22 +140,9 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
     }
 }
 
-/// Answers the request of a client that is about to move, and lets the next one wait a while: it
-/// would come and go as fast as the client can ask.
-pub(super) fn send_home(worker: &Worker, connection: &Connection) {
-    if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut()
-        && polling.send_home()
-    {
-        worker.timers.add(Instant::now() + NOOP_PAUSE, connection.key, Due::Noop);
-    }
-}
-
 /// A client that lets go of its request has closed its page, or lost its connection.
 fn poll_aborted(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let gone = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.is_abandoned(),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => false,
-    };
+    let gone = connection.outlet().borrow().requests::<Polling>().is_some_and(Polling::is_abandoned);
     if gone {
         connection.close(worker, Close::TransportLost);
     }
@@ -171,7 +150,7 @@ fn poll_aborted(worker: &Rc<Worker>, connection: &Rc<Connection>) {
 
 fn begin_post(worker: &Rc<Worker>, found: Option<Rc<Connection>>) -> Result<(), EngineRefusal> {
     let connection = polling(found)?;
-    if Session::of(&connection).posting.replace(true) {
+    if EngineSession::of(&connection).posting.replace(true) {
         connection.close(worker, Close::PollingConflict);
         return Err(EngineRefusal::BadRequest);
     }
@@ -186,7 +165,7 @@ fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answ
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
         let result = process(&worker, &connection, &body).await;
-        Session::of(&connection).posting.set(false);
+        EngineSession::of(&connection).posting.set(false);
         if result.is_err() {
             connection.close(&worker, Close::Violation(1002));
         }
@@ -201,13 +180,13 @@ async fn process(
     body: &PostBody,
 ) -> Result<(), EngineRefusal> {
     let unwrapped;
-    let bytes: &[u8] = if Session::of(connection).posts_forms {
+    let bytes: &[u8] = if EngineSession::of(connection).posts_forms {
         unwrapped = decode_jsonp_form(&body.bytes).map_err(|_| EngineRefusal::BadRequest)?;
         unwrapped.as_bytes()
     } else {
         &body.bytes
     };
-    let session = Session::of(connection);
+    let session = EngineSession::of(connection);
     session.handshake_verified().await;
     let packets_max = worker.config.limits.polling_packets;
     let undone = if body.is_binary { None } else { undo_old_encoding(session, bytes) };
@@ -228,8 +207,8 @@ async fn process(
 
 /// A body of socket.io-client 1, which encodes UTF-8 twice, decoded the second time. A session that once said
 /// what no such client says is none, whatever its texts look like later.
-fn undo_old_encoding(session: &Session, bytes: &[u8]) -> Option<String> {
-    let may_be_old = session.version == Version::V3 && session.service == Service::Turted;
+fn undo_old_encoding(session: &EngineSession, bytes: &[u8]) -> Option<String> {
+    let may_be_old = session.version == Version::V3 && session.service.content == Content::Json;
     if !may_be_old || session.encodes_once.get() || bytes.is_ascii() {
         return None;
     }
@@ -254,7 +233,7 @@ fn decode(
 
 fn begin_upgrade(found: Option<Rc<Connection>>, attempt: Attempt) -> Result<(), EngineRefusal> {
     let connection = polling(found)?;
-    let upgrading = &Session::of(&connection).upgrading;
+    let upgrading = &EngineSession::of(&connection).upgrading;
     if upgrading.get().is_some() {
         return Err(EngineRefusal::BadRequest);
     }
@@ -265,16 +244,52 @@ fn begin_upgrade(found: Option<Rc<Connection>>, attempt: Attempt) -> Result<(), 
 /// Hands a socket that finished its WebSocket handshake to the owner of its session.
 pub(super) async fn hand_over(mut attempt: AbortGuard, socket: Socket, leftover: Bytes) {
     if let Ok(socket) = socket.detach() {
-        attempt.replace(EngineRequest::Upgrade(socket, leftover)).await;
+        attempt.replace(Operation::Upgrade(socket, leftover)).await;
     }
 }
 
 /// The upgrade came to nothing: the session goes on by polling.
 pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    Session::of(connection).upgrading.set(None);
-    let sent = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.release(),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => Sent::Yes,
+    EngineSession::of(connection).upgrading.set(None);
+    let sent = match connection.outlet().borrow_mut().requests_mut::<Polling>() {
+        Some(polling) => polling.release(),
+        None => Sent::Yes,
     };
     connection.settle(worker, sent);
+}
+
+/// Tells the owner of a session that a request went away before it was through.
+pub(super) struct AbortGuard {
+    worker: Rc<Worker>,
+    id: SessionId,
+    operation: Option<Operation>,
+}
+
+impl AbortGuard {
+    pub(super) fn new(worker: &Rc<Worker>, id: SessionId, operation: Operation) -> Self {
+        Self { worker: Rc::clone(worker), id, operation: Some(operation) }
+    }
+
+    pub(super) fn disarm(&mut self) {
+        self.operation = None;
+    }
+
+    /// Tells the owner something else instead.
+    pub(super) async fn replace(&mut self, operation: Operation) {
+        request(&self.worker, self.id, operation).await;
+        self.disarm();
+    }
+}
+
+impl Drop for AbortGuard {
+    fn drop(&mut self) {
+        let Some(operation) = self.operation.take() else { return };
+        let (worker, id) = (Rc::clone(&self.worker), self.id);
+        if id.worker() == worker.index {
+            // At once: the next request of the client must not find this one still under way.
+            return receive(&worker, id, operation);
+        }
+        // Dropping cannot wait for a mail box, a task can.
+        self.worker.spawn(async move { request(&worker, id, operation).await });
+    }
 }

@@ -4,15 +4,16 @@ use std::rc::Rc;
 
 use turted_core::auth::IdentRefusal;
 use turted_core::command::{Command, Ident};
+use turted_core::cursor::Cursor;
 use turted_core::reply::Reply;
 use turted_core::wire::socketio::{encode_ack, encode_event};
 
-use super::{Event, connect};
-use crate::http::websocket::reader::Step;
+use super::service::Event;
 use crate::hub::client::commands::{self, Outcome};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 
 /// Does what a client asks and answers: a reply as the node server sent it, and an ack if one is
@@ -46,7 +47,7 @@ fn send_outcome(worker: &Rc<Worker>, connection: &Rc<Connection>, outcome: Outco
 }
 
 /// A proof of who the client is has expired: it is told, and stays, without what it had.
-pub(crate) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+pub(super) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
 }
 
@@ -67,6 +68,11 @@ pub(super) fn refuse(
     send_reply(worker, connection, &Reply::Refused(refused.reason), ack);
 }
 
+/// The position up to which a connection has been sent everything.
+pub(crate) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
+    worker.dispatcher.cursor(connection.sent())
+}
+
 /// Sends a reply, and the ack if one is wanted, in one write.
 pub(super) fn send_reply(
     worker: &Rc<Worker>,
@@ -75,7 +81,7 @@ pub(super) fn send_reply(
     ack: Option<u64>,
 ) {
     let argument = reply.argument();
-    let offset = connect::offset(worker, connection);
+    let offset = offset(worker, connection);
     // A client that resumes takes a string at the end of any event for its position. So where the
     // reply ends in a string, the real position has to follow.
     let hides_offset = connection.wire() == Wire::SOCKET_IO_WITH_OFFSET && argument.starts_with('"');

@@ -2,44 +2,34 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `request` | an HTTP request: its query, the rules it must keep, its answer |
-//! | `engine` | what a request does to its session, on the worker that owns it |
+//! | `request`, `refusal` | an HTTP request: its query, the rules it must keep, its answer; why it is refused |
+//! | `operation`, `engine` | what a request asks of its session; how that is done, on the worker that owns it |
 //! | `stream` | a WebSocket, from the start or by upgrade |
-//! | `session` | the state of a session, its heartbeats and its end |
+//! | `state`, `session` | the state of a session; what it does with messages, deadlines and its end |
+//! | `polling`, `payload` | the way out of a session that polls; bodies of its answers |
 //! | `packets` | packets of clients, and the rules they must keep |
+//! | `service`, `turted` | who answers clients: the table of their steps; turted in it |
 //! | `connect` | a client connects, or comes back |
 //! | `events` | events of clients as turted answers them |
-//! | `payload` | bodies of polling answers |
 
 mod connect;
 mod engine;
 mod events;
+mod operation;
 mod packets;
 mod payload;
+mod polling;
+mod refusal;
 mod request;
+mod service;
 mod session;
+mod state;
 mod stream;
+mod turted;
 
-use serde_json::value::RawValue;
-
-pub(crate) use connect::{connect, offset};
-pub(crate) use engine::receive;
-pub(crate) use events::expired;
-pub(crate) use payload::{PollingBody, PollingFormat};
-pub(crate) use request::{Attempt, EngineRefusal, PostBody, answer};
-pub(crate) use session::{CLOSE_PACKET, Session, timer};
-pub(crate) use stream::{binary, text};
-
-/// The namespace that every client is connected to, and the only one of turted.
-pub(crate) const ROOT: &str = "/";
-
-/// An event that a client sends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Event<'a> {
-    pub(crate) namespace: &'a str,
-    pub(crate) name: &'a str,
-    /// JSON texts.
-    pub(crate) args: &'a [&'a RawValue],
-    /// The id to answer with, if an answer is wanted.
-    pub(crate) ack: Option<u64>,
-}
+pub(crate) use connect::connect;
+pub(crate) use events::offset;
+pub(crate) use payload::Content;
+pub(crate) use request::SocketIo;
+pub(crate) use service::{Event, ROOT, Said, Service, ignore_ack, ignore_message, say_nothing};
+pub(crate) use state::EngineSession;

@@ -8,16 +8,14 @@ use turted_core::wire::engineio::{self, Version};
 use turted_core::wire::socketio::{self, Packet, encode_connect_error, is_reserved};
 
 use super::events::{self, Refused};
-use super::session::{Incomplete, Session};
-use super::{Event, connect};
-use crate::cli::conformance;
-use crate::http::websocket::reader::Step;
+use super::polling::Polling;
+use super::service::{Event, Said};
+use super::state::{EngineSession, Incomplete};
 use crate::hub::client::commands::RATE_LIMITED;
 use crate::hub::delivery::frame::Frame;
-use crate::hub::delivery::outlet::Outlet;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
-use crate::transport::service::Service;
 
 const BINARY: &str = "binary data is not supported";
 
@@ -27,7 +25,7 @@ pub(super) fn receive(
     connection: &Rc<Connection>,
     packet: &engineio::Packet<'_>,
 ) -> Step {
-    let session = Session::of(connection);
+    let session = EngineSession::of(connection);
     session.heard();
     if !connection.may_send(worker) {
         events::refuse(worker, connection, Refused { rule: "message-rate", reason: RATE_LIMITED }, None);
@@ -46,7 +44,7 @@ pub(super) fn receive(
             Step::Continue
         }
         (engineio::Packet::Close, _) => {
-            if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
+            if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
                 // Its own end is no news to a client: its request ends as with nothing to tell.
                 polling.dismiss();
             }
@@ -67,11 +65,9 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
     if text.len() > worker.config.limits.message_bytes {
         return end(worker, connection, Close::Violation(1009));
     }
-    let session = Session::of(connection);
-    if let Service::Test(service) = session.service
-        && !session.service.speaks_socketio()
-    {
-        return conformance::engine::text(worker, connection, service, text);
+    let session = EngineSession::of(connection);
+    if !session.service.speaks_socketio() {
+        return (session.service.message)(worker, connection, Said::Text(text));
     }
     if session.incomplete.take().is_some() {
         return end(worker, connection, Close::Violation(1002));
@@ -87,8 +83,8 @@ fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step
 
 /// Keeps the rules of namespaces and attachments; the rest is up to the service.
 fn obey(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Packet<'_>, text: &str) -> Step {
-    let session = Session::of(connection);
-    let is_known = |namespace| session.service.namespaces().contains(&namespace);
+    let session = EngineSession::of(connection);
+    let is_known = |namespace| session.service.namespaces.contains(&namespace);
     match packet {
         Packet::Connect { namespace, .. } if !is_known(namespace) => {
             let refusal = encode_connect_error(session.version, namespace, "Invalid namespace");
@@ -97,19 +93,11 @@ fn obey(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Packet<'_>, te
         }
         Packet::Connect { namespace, data, .. } if !session.is_in(namespace) => {
             session.enter(namespace);
-            match session.service {
-                Service::Turted => connect::connect(worker, connection, data),
-                Service::Test(_) => conformance::socketio::connect(worker, connection, namespace, data),
-            }
+            (session.service.connect)(worker, connection, namespace, data)
         }
-        Packet::Disconnect { namespace } if is_known(namespace) => match session.service {
-            // There is nothing else a client could be connected for.
-            Service::Turted => end(worker, connection, Close::ByClient),
-            Service::Test(_) => {
-                session.leave(namespace);
-                Step::Continue
-            }
-        },
+        Packet::Disconnect { namespace } if is_known(namespace) => {
+            (session.service.disconnect)(worker, connection, namespace)
+        }
         Packet::Event { name, .. } if is_reserved(&name) => end(worker, connection, Close::Violation(1002)),
         Packet::Event { namespace, ack, name, args, attachments } if session.is_in(namespace) => {
             let event = Event { namespace, name: &name, args: &args, ack };
@@ -118,9 +106,7 @@ fn obey(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Packet<'_>, te
         // We ask for no acks; what a late one carries concerns nobody.
         Packet::Ack { namespace, id, args, attachments } if is_known(namespace) => {
             announce(session, attachments, None);
-            if let Service::Test(_) = session.service {
-                conformance::socketio::acked(worker, connection, (id, &args));
-            }
+            (session.service.acked)(worker, connection, id, &args);
             Step::Continue
         }
         _ => end(worker, connection, Close::Violation(1002)),
@@ -133,30 +119,28 @@ fn receive_event(
     event: &Event<'_>,
     (text, attachments): (&str, usize),
 ) -> Step {
-    let session = Session::of(connection);
-    match session.service {
-        Service::Turted if attachments > 0 => {
-            announce(session, attachments, None);
-            events::refuse(worker, connection, Refused { rule: "binary", reason: BINARY }, event.ack);
-        }
-        Service::Turted => return events::command(worker, connection, event),
-        Service::Test(_) if attachments > 0 => announce(session, attachments, Some(text)),
-        Service::Test(_) => conformance::socketio::event(worker, connection, event, &[]),
+    let session = EngineSession::of(connection);
+    if attachments == 0 {
+        return (session.service.event)(worker, connection, event, &[]);
+    }
+    announce(session, attachments, session.service.takes_binary.then_some(text));
+    if !session.service.takes_binary {
+        events::refuse(worker, connection, Refused { rule: "binary", reason: BINARY }, event.ack);
     }
     Step::Continue
 }
 
 /// Expects the binary messages of a packet, to be kept with it or, if it was refused, dropped.
-fn announce(session: &Session, missing: usize, packet: Option<&str>) {
+fn announce(session: &EngineSession, missing: usize, packet: Option<&str>) {
     let kept = packet.map(|packet| (packet.to_owned(), Vec::new()));
     session.incomplete.set((missing > 0).then(|| Box::new(Incomplete { missing, kept })));
 }
 
 /// A binary message: it must belong to a packet that announced it, unless the service takes any.
 fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
-    let session = Session::of(connection);
+    let session = EngineSession::of(connection);
     if !session.service.speaks_socketio() {
-        return conformance::engine::binary(worker, connection, bytes);
+        return (session.service.message)(worker, connection, Said::Binary(bytes));
     }
     let Some(mut incomplete) = session.incomplete.take() else {
         return end(worker, connection, Close::Violation(1003));
@@ -173,7 +157,7 @@ fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Ste
         && let Ok(Packet::Event { namespace, ack, name, args, .. }) = socketio::decode(&text)
     {
         let event = Event { namespace, name: &name, args: &args, ack };
-        conformance::socketio::event(worker, connection, &event, &attachments);
+        return (session.service.event)(worker, connection, &event, &attachments);
     }
     Step::Continue
 }

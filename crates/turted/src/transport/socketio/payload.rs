@@ -20,7 +20,7 @@ const TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// How a client reads the answers to its polling requests. Its handshake says so for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PollingFormat {
+pub(super) struct PollingFormat {
     pub(super) version: Version,
     pub(super) reader: PollingReader,
     pub(super) content: Content,
@@ -28,10 +28,10 @@ pub(crate) struct PollingFormat {
 
 /// What the packets hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// JSON behind digits, which can be written in ASCII alone.
     Json,
-    /// Whatever a test service says.
+    /// Whatever a service says that is not turted.
     Any,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum PollingReader {
 
 /// The body of an answer: its parts, of which large ones are shared with other answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PollingBody {
+pub(super) struct PollingBody {
     pub(super) parts: Vec<Bytes>,
     /// Whether it is a binary payload of version 3.
     pub(super) is_binary: bool,
@@ -64,7 +64,7 @@ impl PollingBody {
     }
 
     /// Keeps something for as long as the last part has not been taken.
-    pub(crate) fn holding<H: Send + 'static>(mut self, held: H) -> Self {
+    pub(super) fn holding<H: Send + 'static>(mut self, held: H) -> Self {
         let last = self.parts.pop().unwrap_or_default();
         self.parts.push(Bytes::from_owner(Held { bytes: last, _held: held }));
         self
@@ -73,7 +73,7 @@ impl PollingBody {
 
 impl PollingFormat {
     /// A body with the packets of these frames.
-    pub(crate) fn encode(self, frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
+    pub(super) fn encode(self, frames: &[Frame], backlogs: &Arc<Backlogs>) -> PollingBody {
         if frames.iter().any(Frame::is_binary) {
             return self.encode_mixed(frames);
         }
@@ -88,7 +88,7 @@ impl PollingFormat {
     }
 
     /// A body with one packet.
-    pub(crate) fn encode_packet(self, packet: &str) -> PollingBody {
+    pub(super) fn encode_packet(self, packet: &str) -> PollingBody {
         self.encode_text([packet].into_iter())
     }
 
@@ -160,7 +160,7 @@ impl PollingFormat {
         payload.finish()
     }
 
-    /// A body with packets of which some are binary; only a test service sends such.
+    /// A body with packets of which some are binary; turted sends none.
     fn encode_mixed(self, frames: &[Frame]) -> PollingBody {
         let packets: Vec<_> = frames.iter().map(|frame| packet(self.version, frame)).collect();
         if self.reader == PollingReader::TextOrBytes {

@@ -1,341 +1,93 @@
-//! The state of one Engine.IO session, its heartbeats and its end.
+//! What a session does at the moments that all transports have: a message, something that is due, the end.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::net::IpAddr;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::close::Close;
-use turted_core::wire::engineio::{Handshake, Upgrades, Version};
+use turted_core::wire::engineio::{Malformed, Packet, Version};
+use turted_core::wire::websocket::Message;
 
-use super::engine;
-use super::request::Attempt;
+use super::polling::Polling;
+use super::state::{EngineSession, PING, rhythm, send_home};
+use super::{events, packets};
+use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::{self, Connection};
-use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
-use crate::hub::worker::journal::{self, Agent};
-use crate::hub::worker::places::{Held, Place};
-use crate::hub::worker::session;
-use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
-use crate::io::socket::Socket;
-use crate::transport::service::Service;
 
-/// The packet that ends a session.
-pub(crate) const CLOSE_PACKET: &str = "1";
-/// The packet that asks for a heartbeat (version 4).
-const PING: &str = "2";
-
-/// What the layer above the transport knows of a connection.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(super) version: Version,
-    /// Who answers the client.
-    pub(crate) service: Service,
-    /// Whether its POSTs are forms, as of clients that poll with scripts.
-    pub(super) posts_forms: bool,
-    /// It sent text over polling that is not UTF-8 twice: it is of socket.io-client 2.
-    pub(super) encodes_once: Cell<bool>,
-    /// Comes when the IDENT of the handshake is verified, which packets wait for.
-    verifying: RefCell<Option<oneshot::Receiver<()>>>,
-    /// Of a session that lives by polling.
-    pub(super) place: Held,
-    /// A POST is under way.
-    pub(super) posting: Cell<bool>,
-    /// The WebSocket that is about to take the session over.
-    pub(super) upgrading: Cell<Option<Attempt>>,
-    /// That WebSocket, to be ended if it takes longer than until then.
-    pub(super) probe: RefCell<Option<(Instant, Rc<Socket>)>>,
-    /// Set when the connection has its place in the registry.
-    id: Cell<Option<SessionId>>,
-    /// The namespaces it is connected to: a bit for each of its service.
-    namespaces: Cell<u8>,
-    /// A packet whose binary messages are still to come.
-    pub(super) incomplete: Awaiting,
-    heard: Cell<Instant>,
-    heartbeat: Heartbeat,
-}
-
-/// A packet whose binary messages are still to come.
-#[derive(Debug)]
-pub(crate) struct Incomplete {
-    /// How many.
-    pub(super) missing: usize,
-    /// The packet and what came; `None` if it was refused.
-    pub(super) kept: Option<(String, Vec<Vec<u8>>)>,
-}
-
-/// Place for an [`Incomplete`], as small as can be: nearly all connections have none.
-#[derive(Default)]
-pub(super) struct Awaiting(Cell<Option<Box<Incomplete>>>);
-
-impl Awaiting {
-    pub(super) fn take(&self) -> Option<Box<Incomplete>> {
-        self.0.take()
-    }
-
-    pub(super) fn set(&self, incomplete: Option<Box<Incomplete>>) {
-        self.0.set(incomplete);
-    }
-}
-
-impl fmt::Debug for Awaiting {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Awaiting").finish_non_exhaustive()
-    }
-}
-
-/// Who opens a session.
-#[derive(Clone, Debug)]
-pub(super) struct Newcomer {
-    pub(super) version: Version,
-    pub(super) peer: IpAddr,
-    pub(super) agent: Agent,
-    /// Who is to answer it.
-    pub(super) service: Service,
-}
-
-/// How a session begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
-    /// With a polling request; it may move to a WebSocket.
-    Polling,
-    /// On a WebSocket, where it stays.
-    WebSocket,
-}
-
-impl Session {
-    pub(super) fn new(newcomer: &Newcomer) -> Self {
-        Self {
-            version: newcomer.version,
-            service: newcomer.service,
-            verifying: RefCell::default(),
-            posts_forms: false,
-            encodes_once: Cell::new(false),
-            place: Held::default(),
-            posting: Cell::new(false),
-            upgrading: Cell::new(None),
-            probe: RefCell::default(),
-            id: Cell::new(None),
-            namespaces: Cell::new(0),
-            incomplete: Awaiting::default(),
-            heard: Cell::new(Instant::now()),
-            heartbeat: Heartbeat::default(),
-        }
-    }
-
-    /// The session has a place for as long as it lives by polling.
-    pub(super) fn holding(self, place: Place) -> Self {
-        Self { place: Held::of(place), ..self }
-    }
-
-    /// The client polls with scripts.
-    pub(super) fn posting_forms(self) -> Self {
-        Self { posts_forms: true, ..self }
-    }
-
-    /// The client has connected to a namespace of its service.
-    pub(super) fn enter(&self, namespace: &str) {
-        self.namespaces.set(self.namespaces.get() | self.bit(namespace));
-    }
-
-    /// The client has left a namespace.
-    pub(crate) fn leave(&self, namespace: &str) {
-        self.namespaces.set(self.namespaces.get() & !self.bit(namespace));
-    }
-
-    /// Whether the client is connected to a namespace.
-    pub(super) fn is_in(&self, namespace: &str) -> bool {
-        self.namespaces.get() & self.bit(namespace) != 0
-    }
-
-    /// Whether the client still has to connect to a namespace.
-    fn is_unconnected(&self) -> bool {
-        self.service.speaks_socketio() && self.namespaces.get() == 0
-    }
-
-    fn bit(&self, namespace: &str) -> u8 {
-        let index = self.service.namespaces().iter().position(|known| *known == namespace);
-        index.map_or(0, |index| 1 << index)
-    }
-
-    /// The id of the session on its transport.
-    pub(crate) fn id(&self) -> SessionId {
-        self.id.get().expect("set as soon as the connection is in the registry")
-    }
-
-    /// That of a connection of this transport.
-    ///
-    /// # Panics
-    /// For any other connection.
-    pub(super) fn of(connection: &Connection) -> &Self {
-        match &connection.session {
-            session::Session::SocketIo(session) => session,
-            other => unreachable!("Socket.IO was asked of {other:?}"),
-        }
-    }
-
-    /// What it is counted as.
-    pub(crate) fn transport(&self) -> Transport {
+impl Session for EngineSession {
+    fn transport(&self) -> Transport {
         match self.version {
             Version::V3 => Transport::SocketIoV3,
             Version::V4 => Transport::SocketIoV4,
         }
     }
 
-    /// When a client of version 3 has been silent for too long. One that still takes what was sent before hears
-    /// our answer to its heartbeat later, and sends the next one after that.
-    fn silent_until(&self, connection: &Connection, rhythm: Rhythm) -> Instant {
-        if connection.outlet().borrow().is_being_taken() {
-            self.heard();
-        }
-        self.heard.get() + rhythm.interval + rhythm.timeout
-    }
-
-    /// Notes that the client is alive.
-    pub(super) fn heard(&self) {
-        self.heard.set(Instant::now());
-    }
-
-    /// Notes the answer to a heartbeat.
-    pub(super) fn ponged(&self) {
-        self.heartbeat.answered();
-    }
-
-    /// Lets packets wait until `verified` comes, or its sender is gone.
-    pub(super) fn begin_verification(&self, verified: oneshot::Receiver<()>) {
-        self.verifying.replace(Some(verified));
-    }
-
-    /// Whether the IDENT of the handshake is being verified and nobody waits for it yet.
-    pub(super) fn is_verifying(&self) -> bool {
-        self.verifying.borrow().is_some()
-    }
-
-    /// Waits until the IDENT of the handshake is verified. Whoever comes first waits: the packets
-    /// of a client come one way at a time.
-    pub(super) async fn handshake_verified(&self) {
-        if let Some(verified) = self.verifying.take() {
-            // Its end is news enough.
-            let _ = verified.await;
+    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+        match message {
+            Message::Text(text) => receive(worker, connection, Packet::decode_text(self.version, text)),
+            Message::Binary(bytes) => receive(worker, connection, Packet::decode_binary(self.version, bytes)),
+            // Its heartbeats are packets.
+            _ => Step::Continue,
         }
     }
 
-    /// The connection ends: lets go of its place, and of the WebSocket that wanted to take it over.
-    pub(crate) fn closing(&self) {
+    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+        let (rhythm, now) = (rhythm(worker), Instant::now());
+        match due {
+            Due::Connect if self.is_unconnected() => connection.close(worker, Close::ConnectTimeout),
+            Due::Connect => {}
+            Due::Expiry => events::expired(worker, connection),
+            Due::Ping => self.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
+            Due::Pong => self.heartbeat.check(worker, connection, rhythm),
+            Due::Silence => {
+                let deadline = self.silent_until(connection, rhythm);
+                if deadline <= now {
+                    connection.close(worker, Close::PingTimeout);
+                } else {
+                    worker.timers.add(deadline, connection.key, Due::Silence);
+                }
+            }
+            Due::Noop => {
+                if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
+                    polling.end_pause();
+                }
+                send_home(worker, connection);
+            }
+            Due::Upgrade => {
+                // An earlier attempt may have left this timer.
+                let late = self.probe.borrow_mut().take_if(|(deadline, _)| *deadline <= now);
+                if let Some((_, probe)) = late {
+                    probe.shutdown();
+                }
+            }
+        }
+    }
+
+    fn end(&self, _: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {
         drop(self.place.release());
+        // The WebSocket that wanted to take the session over.
         if let Some((_, probe)) = self.probe.take() {
             probe.shutdown();
         }
+        if let Some(polling) = outlet.requests_mut::<Polling>() {
+            polling.end();
+        }
+        farewell(close)
     }
 }
 
-/// Gives a new session its place, its id and its deadlines.
-pub(super) fn open(
-    worker: &Rc<Worker>,
-    newcomer: &Newcomer,
-    session: Session,
-    outlet: Outlet,
-) -> Rc<Connection> {
-    let session = session::Session::SocketIo(session);
-    let opening = connection::Opening { peer: newcomer.peer, session, wire: Wire::SOCKET_IO, outlet };
-    let connection = Connection::open(worker, opening);
-    let session = Session::of(&connection);
-    session.id.set(Some(SessionId::new(worker.index, connection.key.slot())));
-    journal::opened(worker, &connection, &newcomer.agent);
-    let config = &worker.config.socketio;
-    let now = Instant::now();
-    match session.version {
-        Version::V3 => {
-            worker.timers.add(now + config.ping_interval + config.ping_timeout, connection.key, Due::Silence);
-        }
-        Version::V4 => {
-            worker.timers.add(now + config.connect_timeout, connection.key, Due::Connect);
-            worker.timers.add(now + config.ping_interval, connection.key, Due::Ping);
-        }
-    }
-    connection
-}
-
-/// The first packet of a session.
-pub(super) fn handshake(worker: &Worker, connection: &Connection, opening: Opening) -> String {
-    let config = &worker.config.socketio;
-    let sid = Session::of(connection).id().to_string();
-    let may_upgrade = opening == Opening::Polling;
-    Handshake {
-        sid: &sid,
-        upgrades: if may_upgrade { Upgrades::WebSocket } else { Upgrades::None },
-        ping_interval: config.ping_interval,
-        ping_timeout: config.ping_timeout,
-        max_payload: (Session::of(connection).version == Version::V4).then_some(config.max_payload),
-    }
-    .to_packet()
-}
-
-/// The session of this worker with this id.
-pub(super) fn find(worker: &Worker, id: SessionId) -> Option<Rc<Connection>> {
-    let registry = worker.registry.borrow();
-    let connection = registry.at(id.slot())?;
-    let session::Session::SocketIo(session) = &connection.session else { return None };
-    (session.id() == id).then(|| Rc::clone(connection))
-}
-
-/// Whether a session may still be asked for something. One that missed its deadline is closed, if the timer has not
-/// done so yet: timers are late by some milliseconds, and a client that waits for its end asks at once.
-pub(super) fn is_in_time(worker: &Rc<Worker>, connection: &Rc<Connection>) -> bool {
-    let session = Session::of(connection);
-    let rhythm = rhythm(worker);
-    match session.version {
-        Version::V3 if session.silent_until(connection, rhythm) <= Instant::now() => {
-            connection.close(worker, Close::PingTimeout);
-        }
-        Version::V4 if session.heartbeat.is_due(rhythm) => {
-            session.heartbeat.check(worker, connection, rhythm)
-        }
-        Version::V3 | Version::V4 => {}
-    }
-    !connection.is_closed()
-}
-
-fn rhythm(worker: &Worker) -> Rhythm {
-    let config = &worker.config.socketio;
-    Rhythm { interval: config.ping_interval, timeout: config.ping_timeout }
-}
-
-/// Something is due for a session.
-pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, due: Due) {
-    let (rhythm, now) = (rhythm(worker), Instant::now());
-    match due {
-        Due::Connect if session.is_unconnected() => connection.close(worker, Close::ConnectTimeout),
-        Due::Connect | Due::Expiry => {}
-        Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
-        Due::Pong => session.heartbeat.check(worker, connection, rhythm),
-        Due::Silence => {
-            let deadline = session.silent_until(connection, rhythm);
-            if deadline <= now {
-                connection.close(worker, Close::PingTimeout);
-            } else {
-                worker.timers.add(deadline, connection.key, Due::Silence);
-            }
-        }
-        Due::Noop => {
-            if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
-                polling.end_pause();
-            }
-            engine::send_home(worker, connection);
-        }
-        Due::Upgrade => {
-            // An earlier attempt may have left this timer.
-            let late = session.probe.borrow_mut().take_if(|(deadline, _)| *deadline <= now);
-            if let Some((_, probe)) = late {
-                probe.shutdown();
-            }
+fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Packet<'_>, Malformed>) -> Step {
+    match packet {
+        Ok(packet) => packets::receive(worker, connection, &packet),
+        Err(malformed) => {
+            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
+            connection.close(worker, Close::Violation(1002));
+            Step::Stop
         }
     }
 }

@@ -5,26 +5,25 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::time::Instant;
 use turted_core::close::Close;
-use turted_core::wire::engineio::{Malformed, Packet};
+use turted_core::wire::engineio::Packet;
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
-use super::request::AbortGuard;
-use super::session::{self, Newcomer, Opening, Session};
-use super::{connect, engine, packets};
-use crate::cli::conformance;
+use super::engine::AbortGuard;
+use super::polling::Polling;
+use super::state::{self, EngineSession, Newcomer, Opening, send_home};
+use super::{connect, engine};
 use crate::http::Takeover;
 use crate::http::query::Query;
 use crate::http::websocket::reader::Progress;
 use crate::http::websocket::reader::Reader;
-use crate::http::websocket::reader::Step;
 use crate::http::websocket::run::write_whole;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Sent, Stream};
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
-use crate::transport::service::Service;
 
 /// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
 /// "Upgrade").
@@ -39,9 +38,9 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
     Box::new(move |socket, leftover| {
         let socket = Rc::new(socket);
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
-        let connection = session::open(&worker, &newcomer, Session::new(&newcomer), outlet);
+        let connection = state::open(&worker, &newcomer, EngineSession::new(&newcomer), outlet);
         let mut greeting = accepted;
-        let handshake = session::handshake(&worker, &connection, Opening::WebSocket);
+        let handshake = state::handshake(&worker, &connection, Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
         let unasked = connect::unasked(&newcomer);
         if let Some(packet) = unasked {
@@ -53,9 +52,7 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
         if unasked.is_some() {
             connect::admit_v3(&worker, &connection, &query);
         }
-        if let Service::Test(service) = newcomer.service {
-            conformance::opened(&worker, &connection, service);
-        }
+        (newcomer.service.opened)(&worker, &connection, &query);
         let reader = Reader::new(&worker.config.limits, &leftover);
         run(worker, connection, socket, reader);
     })
@@ -104,7 +101,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     }
     let socket = Rc::new(socket);
     let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
-    Session::of(&connection).probe.replace(Some((deadline, Rc::clone(&socket))));
+    EngineSession::of(&connection).probe.replace(Some((deadline, Rc::clone(&socket))));
     worker.timers.add(deadline, connection.key, Due::Upgrade);
     let mut reader = Reader::new(&worker.config.limits, &leftover);
     let mut state = Probe::Running;
@@ -127,7 +124,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
             _ => state = Probe::Failed,
         }
     }
-    Session::of(&connection).probe.take();
+    EngineSession::of(&connection).probe.take();
     if state == Probe::Done && move_over(&worker, &connection, &socket) {
         run(worker, connection, socket, reader);
     } else {
@@ -137,7 +134,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
 
 /// One message on a WebSocket that has not taken over yet.
 fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
-    let session = Session::of(connection);
+    let session = EngineSession::of(connection);
     if !connection.may_send(worker) {
         return Probe::Failed;
     }
@@ -146,10 +143,10 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
     };
     match Packet::decode_text(session.version, text) {
         Ok(Packet::Ping(PROBE)) => {
-            if let Outlet::Polling(polling) = &mut *connection.outlet().borrow_mut() {
+            if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
                 polling.hold();
             }
-            engine::send_home(worker, connection);
+            send_home(worker, connection);
             let answered = write_whole(socket, &encode_frame(Opcode::Text, PROBE_ANSWER.as_bytes()));
             if answered { Probe::Running } else { Probe::Failed }
         }
@@ -162,9 +159,9 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
 
 /// Makes the WebSocket the way out and sends what waited for it.
 fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
-    let waiting = match &mut *connection.outlet().borrow_mut() {
-        Outlet::Polling(polling) => polling.leave(&worker.ledger),
-        Outlet::Stream(_) | Outlet::Body(_) | Outlet::SockJs(_) | Outlet::Closed => return false,
+    let waiting = match connection.outlet().borrow_mut().requests_mut::<Polling>() {
+        Some(polling) => polling.leave(&worker.ledger),
+        None => return false,
     };
     let polling = connection.route();
     let stream = Stream::going_on(Rc::clone(socket), Form::WebSocket, waiting);
@@ -174,7 +171,7 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
         worker.metrics.moved(from, to);
     }
     // The socket has a permit of its own.
-    drop(Session::of(connection).place.release());
+    drop(EngineSession::of(connection).place.release());
     connection.settle(worker, sent);
     true
 }
@@ -183,37 +180,11 @@ fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socke
 /// connection, so nothing of the way there is kept in it.
 fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
     let spawner = Rc::clone(&worker);
-    if !Session::of(&connection).is_verifying() {
+    if !EngineSession::of(&connection).is_verifying() {
         return spawner.spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
     }
     spawner.spawn(async move {
-        Session::of(&connection).handshake_verified().await;
+        EngineSession::of(&connection).handshake_verified().await;
         Rc::clone(&worker).spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
     });
-}
-
-/// A text message of a client.
-pub(crate) fn text(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, text: &str) -> Step {
-    receive(worker, connection, Packet::decode_text(session.version, text))
-}
-
-/// A binary message of a client.
-pub(crate) fn binary(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    session: &Session,
-    bytes: &[u8],
-) -> Step {
-    receive(worker, connection, Packet::decode_binary(session.version, bytes))
-}
-
-fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Packet<'_>, Malformed>) -> Step {
-    match packet {
-        Ok(packet) => packets::receive(worker, connection, &packet),
-        Err(malformed) => {
-            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
-            connection.close(worker, Close::Violation(1002));
-            Step::Stop
-        }
-    }
 }

@@ -1,36 +1,34 @@
 //! The SockJS transport, protocol 0.3.3: the one of turted 0.1, and of clients that a proxy denies
-//! WebSockets. What is said in it is up to the [`Service`](crate::transport::service::Service).
+//! WebSockets. What is said in it is up to the [`Service`] of a mount.
 //!
 //! | file | what |
 //! |---|---|
 //! | `mount` | a prefix, its options, and the service that is told what comes: the line between the transport and what is said |
 //! | `turted` | what turted says: the messages of turted 0.1, or turted.v1 |
-//! | `request` | an HTTP request: its route, the rules it must keep, its answer |
+//! | `request`, `refusal` | an HTTP request: its route, the rules it must keep, its answer; why it is refused |
 //! | `headers` | what answers carry beside their body: CORS, caching, the cookie |
 //! | `websocket` | sessions on a WebSocket, with frames of SockJS and without |
 //! | `relay` | takes frames from that session for polls, and for responses of HTTP/2 |
 //! | `owner` | what a request does to its session, on the worker that owns it |
 //! | `response` | a response that streams, from its head to its end |
 //! | `receiving`, `taken` | the way out of a session that lives by requests; what a request takes out of it |
-//! | `session` | the state of a session, its heartbeats and its end |
-//! | `sessions` | where the sessions of a worker are, and what is left of those that ended |
+//! | `state`, `session` | the state of a session; what it does with messages, deadlines and its end |
+//! | `keyed` | where the sessions of a worker are, and what is left of those that ended |
 
 mod headers;
+mod keyed;
 mod mount;
 mod owner;
 mod receiving;
+mod refusal;
 mod relay;
 mod request;
 mod response;
 mod session;
-mod sessions;
+mod state;
 mod taken;
 mod turted;
 mod websocket;
 
-pub(crate) use mount::{Mount, Mounts};
-pub(crate) use owner::{Letter, receive};
-pub(crate) use receiving::Receiving;
-pub(crate) use request::answer;
-pub(crate) use session::{Session, end, text, timer};
-pub(crate) use sessions::Sessions;
+pub(crate) use mount::{Mount, Service};
+pub(crate) use state::SockJsSession;

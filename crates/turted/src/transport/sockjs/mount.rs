@@ -11,88 +11,49 @@ use std::sync::Arc;
 
 use turted_core::wire::sockjs::IframePage;
 
-use super::turted;
-use crate::cli::conformance::sockjs::SockJsTest;
-use crate::config::{Config, SockJs};
-use crate::http::websocket::reader::Step;
+use crate::config::SockJs;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
-use crate::transport::service::Service;
+use crate::transport::assets::Assets;
 
 /// The file that the page for iframes loads, if the operator names no other.
 const CLIENT_FILE: &str = "sockjs.min.js";
+
+/// Who answers the clients of a mount.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// A connection is open: its client was told so, and messages can be sent.
+    pub(crate) opened: fn(&Rc<Worker>, &Rc<Connection>),
+    /// A message came.
+    pub(crate) receive: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    /// A proof of who the client is has expired.
+    pub(crate) expired: fn(&Rc<Worker>, &Rc<Connection>),
+}
 
 /// A service at its place on a server.
 #[derive(Debug)]
 pub(crate) struct Mount {
     pub(crate) options: SockJs,
-    pub(crate) service: Service<SockJsTest>,
+    pub(crate) service: &'static Service,
     pub(super) iframe: IframePage,
-}
-
-impl Mount {
-    /// A service at the path of its options.
-    pub(crate) fn new(options: SockJs, service: Service<SockJsTest>) -> Self {
-        let own = format!("{}/{CLIENT_FILE}", options.path);
-        let iframe = IframePage::new(options.sockjs_url.as_deref().unwrap_or(&own));
-        Self { options, service, iframe }
-    }
-
-    /// The service of turted itself.
-    pub(crate) fn turted(config: &Config) -> Self {
-        Self::new(config.sockjs.clone(), Service::Turted)
-    }
-
-    /// What of a path is below this one; `None` if nothing is.
-    pub(super) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
-        path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-impl Service<SockJsTest> {
-    /// A connection is open: its client was told so, and messages can be sent.
-    pub(super) fn opened(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
-        match self {
-            Self::Turted => connection.admit(worker),
-            Self::Test(service) => service.opened(worker, connection),
-        }
-    }
-
-    /// A message came.
-    pub(super) fn receive(self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-        match self {
-            Self::Turted => turted::receive(worker, connection, text),
-            Self::Test(service) => service.receive(worker, connection, text),
-        }
-    }
-
-    /// A proof of who the client is has expired.
-    pub(crate) fn expired(self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
-        match self {
-            Self::Turted => turted::expired(worker, connection),
-            // Nobody proves anything to it.
-            Self::Test(_) => {}
-        }
-    }
-}
-
-/// All of a server.
-#[derive(Debug)]
-pub(crate) struct Mounts {
-    mounts: Vec<Arc<Mount>>,
+    pub(super) assets: Option<Arc<Assets>>,
     /// Keyed anew at each start: clients choose the ids of sessions, and must not be able to choose the
     /// worker.
     hasher: RandomState,
 }
 
-impl Mounts {
-    pub(crate) fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
-        Self { mounts: mounts.into_iter().map(Arc::new).collect(), hasher: RandomState::new() }
+impl Mount {
+    /// A service at the path of its options.
+    pub(crate) fn new(options: SockJs, service: &'static Service, assets: Option<Arc<Assets>>) -> Self {
+        let own = format!("{}/{CLIENT_FILE}", options.path);
+        let iframe = IframePage::new(options.sockjs_url.as_deref().unwrap_or(&own));
+        Self { options, service, iframe, assets, hasher: RandomState::new() }
     }
 
-    /// The one that a path belongs to.
-    pub(crate) fn find(&self, path: &str) -> Option<Arc<Mount>> {
-        self.mounts.iter().find(|mount| mount.below(path).is_some()).map(Arc::clone)
+    /// What of a path is below this one; `None` if nothing is.
+    pub(super) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Which of so many workers owns the session with this key.
@@ -105,26 +66,31 @@ impl Mounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    fn turted(config: &Config) -> Mount {
+        Mount::turted(config, None)
+    }
 
     #[test]
     fn a_mount_has_what_is_below_its_path_and_nothing_beside_it() {
-        let mounts = Mounts::new([Mount::turted(&Config::default())]);
+        let mount = turted(&Config::default());
         for path in ["/turted", "/turted/", "/turted/info", "/turted/a/b/xhr"] {
-            assert!(mounts.find(path).is_some(), "{path}");
+            assert!(mount.below(path).is_some(), "{path}");
         }
         for path in ["/turtedx", "/turte", "/", "/a/turted", "/Turted"] {
-            assert!(mounts.find(path).is_none(), "{path}");
+            assert!(mount.below(path).is_none(), "{path}");
         }
     }
 
     #[test]
     fn every_worker_owns_sessions_and_each_session_has_one_owner() {
-        let mounts = Mounts::new([]);
+        let mount = turted(&Config::default());
         let mut owned = [0; 3];
         for number in 0..300 {
             let key = format!("/turted/{number}");
-            let owner = mounts.owner(&key, 3);
-            assert_eq!(owner, mounts.owner(&key, 3));
+            let owner = mount.owner(&key, 3);
+            assert_eq!(owner, mount.owner(&key, 3));
             owned[usize::from(owner)] += 1;
         }
         assert!(owned.iter().all(|count| *count > 30), "{owned:?}");
@@ -132,10 +98,10 @@ mod tests {
 
     #[test]
     fn the_page_for_iframes_loads_what_the_operator_names() {
-        let own = Mount::turted(&Config::default());
+        let own = turted(&Config::default());
         assert!(own.iframe.html().contains(r#"src="/turted/sockjs.min.js""#));
         let mut config = Config::default();
         config.sockjs.sockjs_url = Some("https://files.example/sockjs.js".into());
-        assert!(Mount::turted(&config).iframe.html().contains(r#"src="https://files.example/sockjs.js""#));
+        assert!(turted(&config).iframe.html().contains(r#"src="https://files.example/sockjs.js""#));
     }
 }

@@ -10,20 +10,19 @@ use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::sockjs::{OPEN, Transport, encode_close};
 
+use super::keyed::{Ended, Entry, KeyedSessions};
 use super::mount::Mount;
 use super::receiving::{Receiving, Taker};
-use super::request::{self, Refusal};
+use super::refusal::{Refusal, refusal_head};
 use super::response::{Beginning, Response, put, watch};
-use super::session::{self, Kind, Requests, Session};
-use super::sessions::{Ended, Entry};
+use super::state::{self, Kind, Requests, SockJsSession};
 use crate::http::streaming::Head;
-use crate::http::websocket::reader::Step;
+use crate::hub::client::place;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::Framing;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::journal::Agent;
-use crate::hub::worker::mail::Mail;
-use crate::hub::worker::places;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::DetachedSocket;
@@ -33,7 +32,7 @@ const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
 
 /// A request for a session.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(super) struct Letter {
     pub(super) place: Place,
     pub(super) wish: Wish,
 }
@@ -74,17 +73,17 @@ pub(super) struct Opening {
 
 /// Brings a request to the worker that owns the session, which may be this one.
 pub(super) async fn deliver(worker: &Rc<Worker>, letter: Letter) {
-    let owner = owner(worker, &letter.place.key);
+    let owner = owner(worker, &letter.place);
     if owner == worker.index {
         receive(worker, letter);
     } else {
-        worker.send_mail(owner, Mail::SockJs(Box::new(letter))).await;
+        worker.send_mail(owner, Box::new(move |owner: &Rc<Worker>| receive(owner, letter))).await;
     }
 }
 
 /// The worker that owns a session.
-pub(super) fn owner(worker: &Worker, key: &str) -> u8 {
-    worker.shared.sockjs.owner(key, worker.config.workers)
+pub(super) fn owner(worker: &Worker, place: &Place) -> u8 {
+    place.mount.owner(&place.key, worker.config.workers)
 }
 
 /// What there is of a session.
@@ -95,7 +94,7 @@ enum Found {
 }
 
 fn find(worker: &Worker, key: &str) -> Found {
-    match worker.sockjs.get(key) {
+    match worker.part::<KeyedSessions>().get(key) {
         Some(Entry::Open(key)) => {
             worker.registry.borrow().get(key).map_or(Found::Nothing, |found| Found::Open(Rc::clone(found)))
         }
@@ -117,7 +116,7 @@ fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
 fn find_again(worker: &Worker, key: &str) -> Found {
     let found = find(worker, key);
     if let Found::Open(connection) = &found
-        && let Some(requests) = Session::of(connection).requests()
+        && let Some(requests) = SockJsSession::of(connection).requests()
     {
         requests.place.came_back();
     }
@@ -127,17 +126,15 @@ fn find_again(worker: &Worker, key: &str) -> Found {
 /// A client that lets go of its request has closed its page, or lost its connection and what was on
 /// its way (sockjs-protocol 0.3.3, `test_abort_xhr_polling`).
 fn close_if_abandoned(worker: &Worker, connection: &Connection) {
-    let abandoned = match &*connection.outlet().borrow() {
-        Outlet::SockJs(receiving) => receiving.is_abandoned(),
-        _ => false,
-    };
-    if abandoned {
+    let is_abandoned =
+        connection.outlet().borrow().requests::<Receiving>().is_some_and(Receiving::is_abandoned);
+    if is_abandoned {
         connection.close(worker, Close::TransportLost);
     }
 }
 
 /// Does to a session of this worker what a request asks for.
-pub(crate) fn receive(worker: &Rc<Worker>, letter: Letter) {
+pub(super) fn receive(worker: &Rc<Worker>, letter: Letter) {
     let Letter { place, wish } = letter;
     match wish {
         Wish::Take(transport, taker) => take(worker, place, transport, taker),
@@ -160,31 +157,33 @@ fn open(
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
-    let taken = places::take(worker, peer)?;
+    let taken = place::take(worker, peer)?;
     let first_look = mount.options.disconnect_delay.min(mount.options.heartbeat);
-    let session = Session::new(mount, Kind::Requests(Box::new(Requests::new(&key, taken))));
-    let way =
-        (Framing::of_sockjs(transport), Outlet::SockJs(Box::new(Receiving::new(transport, &worker.ledger))));
-    let connection = session::open(worker, (peer, &agent), session, way);
-    worker.sockjs.opened(&key, connection.key);
+    let session = SockJsSession::new(mount, Kind::Requests(Box::new(Requests::new(&key, taken))));
+    let way = (
+        Framing::of_sockjs(transport),
+        Outlet::Requests(Box::new(Receiving::new(transport, &worker.ledger))),
+    );
+    let connection = state::open(worker, (peer, &agent), session, way);
+    worker.part::<KeyedSessions>().opened(&key, connection.key);
     worker.timers.add(Instant::now() + first_look, connection.key, Due::Silence);
     Ok(connection)
 }
 
 fn opened(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    Session::of(connection).mount().service.opened(worker, connection);
+    (SockJsSession::of(connection).mount().service.opened)(worker, connection);
 }
 
 /// A session that was opened by a poll gives way until its client polls again, or says something. A
 /// response that streams is there, and has a connection of its own.
 fn await_return(worker: &Worker, connection: &Connection) {
-    if let Some(requests) = Session::of(connection).requests() {
-        requests.place.await_return(worker, connection.key);
+    if let Some(requests) = SockJsSession::of(connection).requests() {
+        requests.place.await_return(worker.index, connection.key);
     }
 }
 
 fn is_occupied(connection: &Connection) -> bool {
-    matches!(&*connection.outlet().borrow(), Outlet::SockJs(receiving) if receiving.is_occupied())
+    connection.outlet().borrow().requests::<Receiving>().is_some_and(Receiving::is_occupied)
 }
 
 fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
@@ -219,10 +218,10 @@ fn attach(
     attach: impl FnOnce(&mut Receiving) -> crate::hub::delivery::outlet::Sent,
 ) {
     let before = connection.route();
-    session::set_transport(connection, transport);
-    let sent = match &mut *connection.outlet().borrow_mut() {
-        Outlet::SockJs(receiving) => attach(receiving),
-        _ => return,
+    state::set_transport(connection, transport);
+    let sent = match connection.outlet().borrow_mut().requests_mut::<Receiving>() {
+        Some(receiving) => attach(receiving),
+        None => return,
     };
     if let (Some(from), Some(to)) = (before, connection.route())
         && from != to
@@ -258,7 +257,7 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => {
                 worker.metrics.refused(refusal.rule());
-                beginning.bytes = request::refusal_head(form, refusal);
+                beginning.bytes = refusal_head(form, refusal);
                 worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
             }
             Ok(connection) => {
@@ -278,7 +277,7 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
 /// Lets a response receive.
 fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Beginning) {
     let transport = beginning.transport;
-    let bytes = Session::of(connection).mount().options.response_bytes;
+    let bytes = SockJsSession::of(connection).mount().options.response_bytes;
     let (response, begun) = Response::begin(beginning, bytes, &worker.ledger);
     attach(worker, connection, transport, |receiving| receiving.stream(response, &worker.ledger));
     connection.settle(worker, begun.sent);
@@ -303,7 +302,7 @@ fn send(
     };
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
-        let Some(requests) = Session::of(&connection).requests() else { return };
+        let Some(requests) = SockJsSession::of(&connection).requests() else { return };
         // Whoever gave up waiting sends another body: were this one kept, there were no end of them.
         let _turn = tokio::select! {
             // In this order: what need not wait is received, whether or not the client waits for its answer.
@@ -312,7 +311,7 @@ fn send(
             () = answer.closed() => return,
         };
         if !connection.is_closed()
-            && let Step::Wait(event) = session::receive_all(&worker, &connection, messages)
+            && let Step::Wait(event) = state::receive_all(&worker, &connection, messages)
         {
             event.await;
         }

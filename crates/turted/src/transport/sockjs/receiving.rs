@@ -2,27 +2,27 @@
 //! streams for a while, or nobody, and what waits for the next.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 use turted_core::wire::sockjs::{HEARTBEAT, Transport};
 
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::response::Response;
 use super::taken::Taken;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Carrier;
-use crate::hub::delivery::outlet::{Flushed, LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
-use crate::io::socket::Socket;
+use crate::hub::delivery::outlet::{
+    Flushed, LastAnswer, Ledger, RequestOutlet, RequestState, Sending, Sent, Waiting, Waitlist,
+};
 
 /// Where the frame goes that a request waits for.
-pub(crate) type Taker = oneshot::Sender<Result<Taken, Refusal>>;
+pub(super) type Taker = oneshot::Sender<Result<Taken, Refusal>>;
 
 /// What waits for the next receiver, or the receiver that waits for it.
 #[derive(Debug)]
-pub(crate) struct Receiving {
+pub(super) struct Receiving {
     /// Frames with messages, in whatever framing was used when they came.
     waiting: Waitlist,
     receiver: Receiver,
@@ -46,7 +46,7 @@ const PORTION_BYTES: usize = 64 * 1024;
 
 /// Whether somebody receives, and since when nothing has changed about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum Presence {
     Absent(Instant),
     Attached(Instant),
 }
@@ -64,50 +64,14 @@ impl Receiving {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn presence(&self) -> Presence {
         match self.receiver {
             // The client cannot ask for more before it has read what it asked for.
-            Receiver::Nobody if self.answer.is_on_its_way() => State::Absent(Instant::now()),
+            Receiver::Nobody if self.answer.is_on_its_way() => Presence::Absent(Instant::now()),
             Receiver::Nobody => {
-                State::Absent(self.answer.taken_at().map_or(self.since, |at| at.max(self.since)))
+                Presence::Absent(self.answer.taken_at().map_or(self.since, |at| at.max(self.since)))
             }
-            Receiver::Taker(_) | Receiver::Stream(_) => State::Attached(self.since),
-        }
-    }
-
-    /// What clients are reached by.
-    pub(crate) fn carrier(&self) -> Carrier {
-        self.carrier
-    }
-
-    /// What the client has not taken yet.
-    pub(crate) fn waiting(&self) -> Waiting {
-        let own = self.waiting.waiting();
-        match &self.receiver {
-            Receiver::Stream(response) => own + response.waiting(),
-            Receiver::Nobody | Receiver::Taker(_) => own,
-        }
-    }
-
-    /// Since when something has waited for the client; `None` if nothing waits.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        let own = self.waiting.since();
-        match &self.receiver {
-            Receiver::Stream(response) => response.since().or(own),
-            Receiver::Nobody | Receiver::Taker(_) => own,
-        }
-    }
-
-    /// Whether frames wait for a socket.
-    pub(crate) fn is_blocked(&self) -> bool {
-        matches!(&self.receiver, Receiver::Stream(response) if response.is_blocked())
-    }
-
-    /// The socket of a response that streams.
-    pub(crate) fn socket(&self) -> Option<Rc<Socket>> {
-        match &self.receiver {
-            Receiver::Stream(response) => Some(response.socket()),
-            Receiver::Nobody | Receiver::Taker(_) => None,
+            Receiver::Taker(_) | Receiver::Stream(_) => Presence::Attached(self.since),
         }
     }
 
@@ -116,18 +80,13 @@ impl Receiving {
         matches!(&self.receiver, Receiver::Taker(taker) if taker.is_closed())
     }
 
-    /// Whether nobody receives since so short a time that the client is about to ask for the next frame.
-    pub(crate) fn is_between_requests(&self, longest: Duration) -> bool {
-        matches!(self.state(), State::Absent(since) if since.elapsed() < longest)
-    }
-
     /// Whether somebody receives.
     pub(super) fn is_occupied(&self) -> bool {
         !matches!(self.receiver, Receiver::Nobody)
     }
 
     /// Gives frames to the receiver, or keeps them for the next.
-    pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
+    fn send_frames(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         if let Receiver::Stream(response) = &mut self.receiver
             && !response.is_over()
             && self.waiting.is_empty()
@@ -137,14 +96,6 @@ impl Receiving {
             return sent;
         }
         self.put(ledger, |waiting| waiting.add(frames))
-    }
-
-    /// Gives the receiver what the client missed, as it takes it.
-    pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
-        self.put(ledger, |waiting| {
-            waiting.miss(missed);
-            Sent::Yes
-        })
     }
 
     fn put(&mut self, ledger: &Rc<Ledger>, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
@@ -188,19 +139,6 @@ impl Receiving {
                 self.let_go();
                 sent
             }
-        }
-    }
-
-    /// Writes what waits for the socket.
-    pub(crate) fn flush(&mut self, ledger: &Rc<Ledger>) -> Flushed {
-        let Receiver::Stream(response) = &mut self.receiver else {
-            return Flushed { sent: Sent::Yes, bytes: 0 };
-        };
-        let flushed = response.flush(ledger);
-        self.let_go();
-        match flushed.sent {
-            Sent::Yes => Flushed { sent: self.deliver(ledger), ..flushed },
-            _ => flushed,
         }
     }
 
@@ -250,6 +188,55 @@ impl Receiving {
             Receiver::Stream(response) => response.end(close),
         }
         self.waiting
+    }
+}
+
+impl RequestOutlet for Receiving {
+    fn send(&mut self, sending: Sending<'_>, ledger: &Rc<Ledger>) -> Sent {
+        match sending {
+            Sending::Frames(frames) => self.send_frames(frames, ledger),
+            // Its heartbeats are its own affair.
+            Sending::Ahead(_) => Sent::Yes,
+            Sending::Missed(missed) => self.put(ledger, |waiting| {
+                waiting.miss(missed);
+                Sent::Yes
+            }),
+        }
+    }
+
+    fn flush(&mut self, ledger: &Rc<Ledger>) -> Flushed {
+        let Receiver::Stream(response) = &mut self.receiver else {
+            return Flushed { sent: Sent::Yes, bytes: 0 };
+        };
+        let flushed = response.flush(ledger);
+        self.let_go();
+        match flushed.sent {
+            Sent::Yes => Flushed { sent: self.deliver(ledger), ..flushed },
+            _ => flushed,
+        }
+    }
+
+    fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+
+    fn state(&self) -> RequestState<'_> {
+        let own = (self.waiting.waiting(), self.waiting.since());
+        let (waiting, since, is_blocked, socket) = match &self.receiver {
+            Receiver::Stream(response) => (
+                own.0 + response.waiting(),
+                response.since().or(own.1),
+                response.is_blocked(),
+                Some(response.socket()),
+            ),
+            Receiver::Nobody | Receiver::Taker(_) => (own.0, own.1, false, None),
+        };
+        let absent_since = match self.presence() {
+            Presence::Absent(since) => Some(since),
+            Presence::Attached(_) => None,
+        };
+        let is_flushed = waiting == Waiting::default() && !is_blocked;
+        RequestState { waiting, since, is_flushed, is_being_taken: is_blocked, absent_since, socket }
     }
 }
 

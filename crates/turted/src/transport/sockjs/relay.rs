@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use turted_core::wire::sockjs::Transport;
 
 use super::owner::{self, Letter, Place, Wish};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::taken::Taken;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{BodyOutlet, Pace, Queue};
@@ -88,7 +88,7 @@ impl Drop for AbortGuard {
     fn drop(&mut self) {
         let Some(letter) = self.aborted.take() else { return };
         let worker = Rc::clone(&self.worker);
-        if owner::owner(&worker, &letter.place.key) == worker.index {
+        if owner::owner(&worker, &letter.place) == worker.index {
             return owner::receive(&worker, letter);
         }
         // Dropping cannot wait for a mail box, a task can.

@@ -8,148 +8,46 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TY
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::oneshot;
 use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
-use turted_core::wire::sockjs::{
-    BodyKind, CallbackRefusal, GREETING, Info, Malformed, Route, Sender, Transport, decode_body,
-};
+use turted_core::wire::sockjs::{BodyKind, GREETING, Info, Route, Sender, Transport, decode_body};
 
-use super::headers::{Asker, cached, not_cached, other_method, preflight};
+use super::headers::{Asker, cached, not_cached, preflight};
 use super::mount::Mount;
 use super::owner::{self, Letter, Opening, Place, Wish};
+use super::refusal::Refusal;
+use super::state::message_limits;
+use super::turted::TURTED;
 use super::websocket::Frames;
-use super::{relay, session, websocket};
+use super::{relay, websocket};
+use crate::config::Config;
 use crate::http::cors;
+use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::query::Query;
 use crate::http::streaming;
 use crate::http::streaming::{Unending, Way};
-use crate::http::{
-    Answer, Body, BodyRefusal, Call, Outcome, Unavailable, answer as with_type, bare, close_after, read_body,
-    text,
-};
-use crate::hub::delivery::outlet::Form;
+use crate::http::{Answer, Body, Call, Outcome, answer as with_type, bare, close_after, read_body, text};
 use crate::hub::worker::journal::Agent;
-use crate::hub::worker::places::NoPlace;
 use crate::hub::worker::worker::Worker;
-use crate::transport::assets;
+use crate::transport::assets::{self, Assets};
 
-/// Why a request is refused, in the words of sockjs-node where it has some.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("nothing is served under this path")]
-    NotFound,
-    #[error("")]
-    Method(&'static str),
-    #[error("pages of this origin may not connect (allow_origins)")]
-    Origin,
-    #[error("Not a valid websocket request")]
-    NoWebSocket,
-    #[error(transparent)]
-    Callback(#[from] CallbackRefusal),
-    #[error(transparent)]
-    Messages(#[from] Malformed),
-    #[error("the session is not known")]
-    UnknownSession,
-    #[error("the body is too long (limits.message_bytes)")]
-    TooLong,
-    #[error("the body is too slow (limits.request_body_wait)")]
-    TooSlow,
-    #[error("{}", BodyRefusal::TOO_MANY_CHUNKS)]
-    TooManyChunks,
-    #[error("{}", BodyRefusal::FULL)]
-    BodiesFull,
-    #[error("the body is broken")]
-    Broken,
-    #[error("too many sessions (limits.connections)")]
-    Overload,
-    #[error("too many sessions of this address (limits.sessions_per_address)")]
-    TooManyOfAddress,
-    #[error("the server is stopping")]
-    Stopping,
-}
-
-impl Refusal {
-    /// The rule for metrics.
-    pub(super) fn rule(self) -> &'static str {
-        match self {
-            Self::NotFound => "sockjs-path",
-            Self::Method(_) => "sockjs-method",
-            Self::Origin => "sockjs-origin",
-            Self::NoWebSocket => "sockjs-websocket",
-            Self::Callback(_) => "sockjs-callback",
-            Self::Messages(_) => "sockjs-messages",
-            Self::UnknownSession => "sockjs-session",
-            Self::TooLong | Self::TooManyChunks | Self::TooSlow | Self::Broken => "sockjs-body",
-            Self::BodiesFull => "bodies-full",
-            Self::Overload => "sockjs-sessions",
-            Self::TooManyOfAddress => "sockjs-sessions-per-address",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    fn status(self) -> StatusCode {
-        match self {
-            Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::NoWebSocket | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::Callback(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Messages(malformed) => {
-                StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST)
-            }
-            Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesFull | Self::Overload | Self::TooManyOfAddress | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        }
+impl Mount {
+    /// turted at its path.
+    pub(crate) fn turted(config: &Config, assets: Option<Arc<Assets>>) -> Self {
+        Self::new(config.sockjs.clone(), &TURTED, assets)
     }
 }
 
-impl From<NoPlace> for Refusal {
-    fn from(none: NoPlace) -> Self {
-        match none {
-            NoPlace::All => Self::Overload,
-            NoPlace::OfAddress => Self::TooManyOfAddress,
-        }
+impl Endpoint for Mount {
+    fn serves(&self, path: &str) -> bool {
+        self.below(path).is_some()
     }
-}
 
-impl From<BodyRefusal> for Refusal {
-    fn from(refusal: BodyRefusal) -> Self {
-        match refusal {
-            BodyRefusal::TooLong => Self::TooLong,
-            BodyRefusal::TooManyChunks => Self::TooManyChunks,
-            BodyRefusal::TooSlow => Self::TooSlow,
-            BodyRefusal::Full => Self::BodiesFull,
-            BodyRefusal::Broken => Self::Broken,
-        }
+    fn answer(self: Arc<Self>, call: Call) -> Answering {
+        Box::pin(answer(call, self))
     }
-}
-
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        if let Refusal::Method(methods) = refusal {
-            return other_method(methods);
-        }
-        let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
-        match refusal {
-            Refusal::Overload | Refusal::TooManyOfAddress => Unavailable::Overload.mark(&mut answer),
-            Refusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
-            Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            _ => {}
-        }
-        answer
-    }
-}
-
-/// The answer to a request that left HTTP before it was refused: head and body.
-pub(super) fn refusal_head(form: Form, refusal: Refusal) -> Vec<u8> {
-    let mut head = streaming::head(form, Answer::from(refusal)).bytes;
-    super::response::put(form, refusal.to_string().as_bytes(), &mut head);
-    head
 }
 
 /// Answers a request below the path of `mount`.
-pub(crate) async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
+async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
     let worker = Rc::clone(&call.worker);
     let asker = Asker::of(&call.request, &worker.config.allow_origins);
     match serve(call, mount, &asker).await {
@@ -164,11 +62,10 @@ pub(crate) async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
 }
 
 async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, Refusal> {
-    let worker = Rc::clone(&call.worker);
     let path = call.request.uri().path().to_owned();
     let below = mount.below(&path).ok_or(Refusal::NotFound)?;
     if let Some(file) = assets::file_name(below, "/") {
-        return Ok(assets::answer(&worker, file).await.into());
+        return Ok(assets::answer(mount.assets.as_ref(), file).await.into());
     }
     let route = Route::parse(below).ok_or(Refusal::NotFound)?;
     check(&call.request, route, &mount)?;
@@ -335,7 +232,7 @@ async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Res
     let kind = BodyKind::of(kind);
     let limit = worker.config.limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
     let body = read_body(&worker, peer, request.into_body(), limit).await?;
-    let messages = decode_body(&body, kind, session::message_limits(&worker))?;
+    let messages = decode_body(&body, kind, message_limits(&worker))?;
     let messages = messages.into_iter().map(Into::into).collect();
     let (answer, received) = oneshot::channel();
     let letter = Letter { place: desk.place(session, (peer, agent)), wish: Wish::Send(messages, answer) };

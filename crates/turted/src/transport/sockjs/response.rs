@@ -106,8 +106,8 @@ impl Response {
         self.stream.waiting()
     }
 
-    pub(super) fn socket(&self) -> Rc<Socket> {
-        Rc::clone(&self.stream.socket)
+    pub(super) fn socket(&self) -> &Rc<Socket> {
+        &self.stream.socket
     }
 
     /// Since when something has waited; `None` if nothing waits.

@@ -8,29 +8,24 @@ use turted_core::close::Close;
 use turted_core::reply::Reply;
 use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decode, encode_reply};
 
-use super::session::Session;
-use crate::http::websocket::reader::Step;
+use super::mount::Service;
+use super::state::{Protocol, SockJsSession};
 use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
 use crate::hub::delivery::wire::{Language, Wire};
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 use crate::transport::v1;
 
 const HELLO_LATE: &str = "hello must be the first message";
 
-/// What a client speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// Its first message will tell; until then it is spoken to as clients of turted 0.1 are.
-    #[default]
-    Undecided,
-    Legacy,
-    V1,
-}
+/// Commands and events, in the language of the client.
+pub(super) static TURTED: Service =
+    Service { opened: |worker, connection| connection.admit(worker), receive, expired };
 
 /// Receives one message of a client.
-pub(super) fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-    let protocol = &Session::of(connection).protocol;
+fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+    let protocol = &SockJsSession::of(connection).protocol;
     if protocol.get() == Protocol::V1 {
         return v1::receive(worker, connection, text);
     }
@@ -89,8 +84,8 @@ fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, rule: &'static str, 
 }
 
 /// A proof of who the client is has expired: it is told, and stays, without what it had.
-pub(super) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    match Session::of(connection).protocol.get() {
+fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    match SockJsSession::of(connection).protocol.get() {
         Protocol::V1 => v1::expired(worker, connection),
         Protocol::Undecided | Protocol::Legacy => {
             tell(worker, connection, Err(Refusal::Ident(IdentRefusal::Expired)));
@@ -100,14 +95,14 @@ pub(super) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
 
 /// From now on everything is turted.v1, both ways.
 fn begin_v1(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let session = Session::of(connection);
+    let session = SockJsSession::of(connection);
     // What is on its way already speaks the other language, and has to be said before the welcome: the
     // position in that would promise otherwise that it is still to come.
     let chained = worker.take_chained(connection);
     connection.send(worker, &chained);
     session.protocol.set(Protocol::V1);
     connection.set_wire(Wire { language: Language::V1, ..connection.wire() });
-    let Some(id) = session.id() else { return };
+    let Some(id) = connection.session_id() else { return };
     connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
     connection.began_after.set(connection.sent());
     let told = (None, session.mount().options.heartbeat);

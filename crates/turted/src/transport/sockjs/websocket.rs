@@ -11,8 +11,8 @@ use turted_core::limits::SOCKJS_ESCAPE_BYTES_MAX;
 use turted_core::wire::sockjs::OPEN;
 
 use super::mount::Mount;
-use super::request::Refusal;
-use super::session::{self, Kind, Session};
+use super::refusal::Refusal;
+use super::state::{self, Kind, SockJsSession};
 use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::write_whole;
 use crate::http::{Call, Outcome};
@@ -76,13 +76,13 @@ fn begin(
     };
     let outlet = Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket));
     let (heartbeat, service) = (mount.options.heartbeat, mount.service);
-    let connection = session::open(worker, (peer, &agent), Session::new(mount, kind), (framing, outlet));
+    let connection = state::open(worker, (peer, &agent), SockJsSession::new(mount, kind), (framing, outlet));
     let greeting = [response, open.as_ref().map_or(b"", Frame::bytes)].concat();
     if !write_whole(socket, &greeting) {
         connection.close(worker, Close::TransportLost);
         return None;
     }
     worker.timers.add(Instant::now() + heartbeat, connection.key, Due::Ping);
-    service.opened(worker, &connection);
+    (service.opened)(worker, &connection);
     Some(connection)
 }

@@ -2,6 +2,7 @@
 //! them not.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +17,12 @@ use turted_core::name::NameRefusal;
 use turted_core::wire::sse::CONTENT_TYPE;
 
 use super::parameters::{self, CREDENTIALS};
+use super::session::{Style, come_back};
 use super::stream::{self, Wanted};
-use super::{Style, come_back};
 use crate::auth::Visitor;
+use crate::config::{self, Config};
 use crate::http::cors::Page;
+use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::negotiation::{Named, liking};
 use crate::http::query::Query;
 use crate::http::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
@@ -121,8 +124,38 @@ impl Refusal {
     }
 }
 
+/// The endpoint of event streams in one style.
+#[derive(Debug)]
+pub(crate) struct Sse {
+    settings: config::Sse,
+    style: Style,
+}
+
+impl Sse {
+    pub(crate) fn new(config: &Config, style: Style) -> Self {
+        Self { settings: config.sse.clone(), style }
+    }
+}
+
+impl Endpoint for Sse {
+    fn serves(&self, path: &str) -> bool {
+        match self.style {
+            Style::Turted => without_slash(path) == self.settings.path,
+            Style::ReactPhp => self.settings.is_reactphp(path),
+        }
+    }
+
+    fn answer(self: Arc<Self>, call: Call) -> Answering {
+        Box::pin(answer(call, self.style))
+    }
+
+    fn no_place(&self, _: &Worker, headers: &HeaderMap) -> Option<Answer> {
+        accepts_events(headers).then(|| later(self.settings.retry))
+    }
+}
+
 /// Answers a request for a stream.
-pub(crate) async fn answer(call: Call, style: Style) -> Outcome {
+async fn answer(call: Call, style: Style) -> Outcome {
     let Call { worker, peer, agent, request } = call;
     let page = Page::of(&request, &worker.config.allow_origins);
     if request.method() == Method::OPTIONS {
@@ -164,14 +197,6 @@ fn later(retry: Duration) -> Answer {
     let mut answer = with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)));
     answer.headers_mut().insert(CACHE_CONTROL, NOT_CACHED);
     answer
-}
-
-/// What an `EventSource` hears that finds no connection left; `None` for any other request.
-pub(crate) fn no_place<B>(worker: &Worker, request: &Request<B>) -> Option<Answer> {
-    let config = &worker.config.sse;
-    let path = request.uri().path();
-    let is_ours = without_slash(path) == config.path || config.is_reactphp(path);
-    (is_ours && accepts_events(request.headers())).then(|| later(config.retry))
 }
 
 /// Whether a request is one of an `EventSource`, which always says so.

@@ -8,7 +8,7 @@ use turted_core::auth::Verified;
 use turted_core::name::Name;
 use turted_core::wire::sse::{encode_gap, encode_start};
 
-use super::{Session, Style, watch};
+use super::session::{SseSession, Style, watch};
 use crate::http::streaming::Way;
 use crate::hub::client::identity;
 use crate::hub::client::resume::{self, Seen};
@@ -16,7 +16,6 @@ use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Connection, Opening};
 use crate::hub::worker::journal::{self, Agent};
-use crate::hub::worker::session;
 use crate::hub::worker::worker::Worker;
 
 /// What a request asks for, checked.
@@ -49,7 +48,9 @@ pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
 fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> {
     let opening = Opening {
         peer: wanted.peer,
-        session: session::Session::Sse(Session { style: wanted.style }),
+        session: Box::new(SseSession { style: wanted.style }),
+        // Its client goes on by the position alone.
+        has_id: false,
         wire: Wire { language: wanted.language, framing: Framing::Chunked },
         outlet,
     };

@@ -1,8 +1,8 @@
-//! `/ws`: turted.v1 on a WebSocket. The request, the first message, heartbeats.
+//! Requests for a WebSocket, and the first message on it.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -11,74 +11,30 @@ use turted_core::close::Close;
 use turted_core::wire::v1::PROTOCOL;
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
+use super::session::{Service, TURTED, WebSocketSession};
 use crate::auth::Visitor;
-use crate::cli::conformance;
+use crate::config::Config;
 use crate::http::cors::Page;
+use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::websocket::handshake::{
     accept_protocol_response, accept_response, asks_for_other_version, subprotocols, upgrade_key,
     wants_upgrade,
 };
-use crate::http::websocket::reader::{Reader, Step};
+use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::{run, write_whole};
-use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text};
+use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text, without_slash};
 use crate::hub::client::commands;
-use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::{Connection, Opening};
-use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
+use crate::hub::worker::heartbeat::Heartbeat;
 use crate::hub::worker::journal::{self, Agent};
-use crate::hub::worker::session;
-use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 use crate::transport::credentials::{self, Proof};
-use crate::transport::service::Service;
 use crate::transport::v1;
-
-/// What a connection of this transport needs beside the others.
-#[derive(Debug)]
-pub(crate) struct Session {
-    /// Who answers the client.
-    service: Service,
-    pub(super) heartbeat: Heartbeat,
-    /// Set when the connection has its place in the registry.
-    id: Cell<Option<SessionId>>,
-}
-
-impl Session {
-    /// The name of the session across reconnects.
-    pub(crate) fn id(&self) -> Option<SessionId> {
-        self.id.get()
-    }
-
-    /// A text message came.
-    pub(crate) fn text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-        match self.service {
-            Service::Turted => v1::receive(worker, connection, text),
-            Service::Test(_) => conformance::websocket::text(worker, connection, text),
-        }
-    }
-
-    /// A binary message came.
-    pub(crate) fn binary(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
-        match self.service {
-            Service::Turted => {
-                // RFC 6455 7.4.1: data of a type it does not accept.
-                connection.close(worker, Close::Violation(1003));
-                Step::Stop
-            }
-            Service::Test(_) => conformance::websocket::binary(worker, connection, bytes),
-        }
-    }
-
-    /// The answer to a ping came.
-    pub(crate) fn ponged(&self) {
-        self.heartbeat.answered();
-    }
-}
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +100,36 @@ impl From<Refusal> for Answer {
     }
 }
 
-/// Answers a request of a client of `service`.
-pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
+/// The endpoint of WebSockets, whatever is said on them.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    path: String,
+    service: &'static Service,
+}
+
+impl WebSocket {
+    /// turted at its path.
+    pub(crate) fn turted(config: &Config) -> Self {
+        Self::of_service(&config.websocket.path, &TURTED)
+    }
+
+    /// A service at some path.
+    pub(crate) fn of_service(path: &str, service: &'static Service) -> Self {
+        Self { path: path.to_owned(), service }
+    }
+}
+
+impl Endpoint for WebSocket {
+    fn serves(&self, path: &str) -> bool {
+        without_slash(path) == self.path
+    }
+
+    fn answer(self: Arc<Self>, call: Call) -> Answering {
+        Box::pin(answer(call, self.service))
+    }
+}
+
+async fn answer(call: Call, service: &'static Service) -> Outcome {
     let worker = Rc::clone(&call.worker);
     match open(call, service).await {
         Ok(takeover) => Outcome::Takeover(takeover),
@@ -156,7 +140,7 @@ pub(crate) async fn answer(call: Call, service: Service) -> Outcome {
     }
 }
 
-async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
+async fn open(call: Call, service: &'static Service) -> Result<Takeover, Refusal> {
     let Call { worker, peer, agent, request } = call;
     if !wants_upgrade(&request) {
         return Err(Refusal::NoUpgrade);
@@ -168,23 +152,23 @@ async fn open(call: Call, service: Service) -> Result<Takeover, Refusal> {
     if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
         return Err(Refusal::Origin);
     }
-    if service == Service::Turted && asks_for_another(request.headers()) {
+    if service.speaks_v1 && asks_for_another(request.headers()) {
         return Err(Refusal::Protocol);
     }
     if worker.shared.life.is_draining() {
         return Err(Refusal::Stopping);
     }
-    let (response, proof) = match service {
-        Service::Turted => prepare(&worker, peer, (&key, request.headers())).await,
-        Service::Test(_) => (accept_response(&key), None),
+    let (response, proof) = match service.speaks_v1 {
+        true => prepare(&worker, peer, (&key, request.headers())).await,
+        false => (accept_response(&key), None),
     };
     Ok(Box::new(move |socket, leftover| {
         let reader = Reader::new(&worker.config.limits, &leftover);
         let socket = Rc::new(socket);
         let connection = begin(&worker, (peer, &agent, service), &socket);
-        let greeted = match service {
-            Service::Turted => greet(&worker, &connection, &socket, (response, proof)),
-            Service::Test(_) => write_whole(&socket, &response),
+        let greeted = match service.speaks_v1 {
+            true => greet(&worker, &connection, &socket, (response, proof)),
+            false => write_whole(&socket, &response),
         };
         if !greeted {
             return connection.close(&worker, Close::TransportLost);
@@ -220,22 +204,18 @@ fn asks_for_another(headers: &HeaderMap) -> bool {
 /// Opens a connection, which has still to be greeted.
 fn begin(
     worker: &Rc<Worker>,
-    (peer, agent, service): (IpAddr, &Agent, Service),
+    (peer, agent, service): (IpAddr, &Agent, &'static Service),
     socket: &Rc<Socket>,
 ) -> Rc<Connection> {
-    let session = Session { service, heartbeat: Heartbeat::default(), id: Cell::default() };
     let opening = Opening {
         peer,
-        session: session::Session::WebSocket(session),
+        session: Box::new(WebSocketSession { service, heartbeat: Heartbeat::default() }),
+        has_id: true,
         wire: Wire::V1,
         outlet: Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket)),
     };
     let connection = Connection::open(worker, opening);
-    let id = SessionId::new(worker.index, connection.key.slot());
-    if let session::Session::WebSocket(session) = &connection.session {
-        session.id.set(Some(id));
-    }
-    connection.recovery_id.set(worker.config.recovery.enabled.then_some(id));
+    connection.recovery_id.set(connection.session_id().filter(|_| worker.config.recovery.enabled));
     journal::opened(worker, &connection, agent);
     connection.admit(worker);
     worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
@@ -249,7 +229,7 @@ fn greet(
     socket: &Socket,
     (response, proof): (Vec<u8>, Option<Proof>),
 ) -> bool {
-    let Some(id) = connection.session.id() else { return false };
+    let Some(id) = connection.session_id() else { return false };
     let identified = proof.map(|proof| commands::admit(worker, connection, proof));
     let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
     let welcome = v1::welcome(worker, connection, id, (identity, worker.config.websocket.ping_interval));
@@ -262,15 +242,4 @@ fn greet(
         v1::not_identified(worker, connection, refusal);
     }
     true
-}
-
-/// Something is due for a connection.
-pub(crate) fn timer(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &Session, due: Due) {
-    let config = &worker.config.websocket;
-    let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
-    match due {
-        Due::Ping => session.heartbeat.send(worker, connection, rhythm, Frame::ping()),
-        Due::Pong => session.heartbeat.check(worker, connection, rhythm),
-        Due::Connect | Due::Silence | Due::Noop | Due::Upgrade | Due::Expiry => {}
-    }
 }

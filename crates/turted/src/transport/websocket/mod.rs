@@ -1,5 +1,12 @@
-//! `/ws`: turted.v1 on a WebSocket.
+//! The WebSocket transport: turted.v1 at `/ws`. Specified in `docs/protocol-v1.md`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `endpoint` | requests, and the first message |
+//! | `session` | messages, heartbeats, the end; who answers |
 
 mod endpoint;
+mod session;
 
-pub(crate) use endpoint::{Session, answer, timer};
+pub(crate) use endpoint::WebSocket;
+pub(crate) use session::Service;

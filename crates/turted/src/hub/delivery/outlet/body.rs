@@ -221,6 +221,18 @@ impl BodyOutlet {
         }
     }
 
+    /// The connection has ended: ends the response, behind a last message where that can arrive.
+    pub(crate) fn end(&self, farewell: Option<Vec<u8>>, close: Close) {
+        match close {
+            // What waits would wait for ever.
+            Close::SlowReader | Close::TransportLost => self.abort(),
+            _ => {
+                let last = farewell.and_then(|last| String::from_utf8(last).ok());
+                self.finish(last.map(|last| Frame::chunk(&last, 0)).as_ref());
+            }
+        }
+    }
+
     /// Ends the response behind what waits and a last message.
     pub(crate) fn finish(&self, last: Option<&Frame>) {
         if self.0.state.get() == State::Open {

@@ -1,5 +1,5 @@
-//! The way out of a connection: a stream that takes bytes now, or a polling session that collects
-//! them for its next request.
+//! The way out of a connection: a stream that takes bytes now, or a session that lives by requests and collects
+//! them for the next one.
 //!
 //! A queue exists only while a client does not take its bytes, and it is bounded.
 //!
@@ -7,18 +7,20 @@
 //! |---|---|
 //! | `waitlist`, `missed` | what waits for one connection: frames, and what it missed while it was away |
 //! | `pace` | whether a client takes what waits for it |
-//! | `stream`, `polling`, `body` | a socket; polling of Engine.IO; a response of HTTP/2 |
+//! | `stream`, `body` | a socket; a response of HTTP/2, and how its stream ends (`switch`) |
+//! | `requests` | what a transport implements whose sessions live by requests |
 //! | `answer` | whether a client that polls has taken the last answer |
 
 mod answer;
 mod body;
 mod missed;
 mod pace;
-mod polling;
+mod requests;
 mod stream;
 pub(crate) mod switch;
 mod waitlist;
 
+use std::any::Any;
 use std::ops::Add;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,13 +31,12 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Carrier, WorkerMetrics};
 use crate::io::backlogs::Backlogs;
 use crate::io::socket::Socket;
-use crate::transport::sockjs::Receiving;
 
 pub(crate) use answer::{LastAnswer, OnItsWay};
 pub(crate) use body::{BodyOutlet, Queue, StreamBody};
 pub(crate) use missed::{Missed, MissedFrames, RECENT_AGE};
 pub(crate) use pace::Pace;
-pub(crate) use polling::{Polling, PollingAnswer};
+pub(crate) use requests::{RequestOutlet, RequestState, Sending};
 pub(crate) use stream::{Form, Stream};
 pub(crate) use waitlist::Waitlist;
 
@@ -93,23 +94,41 @@ pub(crate) struct Flushed {
 pub(crate) enum Outlet {
     /// A socket that is written to as frames come.
     Stream(Stream),
-    /// Frames wait for the next polling request.
-    Polling(Box<Polling>),
     /// Frames wait to be taken by a response of HTTP/2.
     Body(BodyOutlet),
-    /// Requests of SockJS, which take one frame each or stream for a while.
-    SockJs(Box<Receiving>),
+    /// Requests take what waits.
+    Requests(Box<dyn RequestOutlet>),
     /// The connection has ended.
     Closed,
 }
 
 impl Outlet {
+    /// The way out of a session that lives by requests of one transport, if it is that.
+    pub(crate) fn requests<T: RequestOutlet>(&self) -> Option<&T> {
+        let Self::Requests(requests) = self else { return None };
+        let requests: &dyn Any = &**requests;
+        requests.downcast_ref()
+    }
+
+    /// The same, to change it.
+    pub(crate) fn requests_mut<T: RequestOutlet>(&mut self) -> Option<&mut T> {
+        let Self::Requests(requests) = self else { return None };
+        let requests: &mut dyn Any = &mut **requests;
+        requests.downcast_mut()
+    }
+
+    /// The same, taken out: the outlet is closed then.
+    pub(crate) fn take_requests<T: RequestOutlet>(&mut self) -> Option<Box<T>> {
+        let Self::Requests(requests) = std::mem::replace(self, Self::Closed) else { return None };
+        let requests: Box<dyn Any> = requests;
+        requests.downcast().ok()
+    }
+
     pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         match self {
             Self::Stream(stream) => stream.send(frames, ledger),
-            Self::Polling(polling) => polling.send(frames),
             Self::Body(body) => body.send(frames),
-            Self::SockJs(receiving) => receiving.send(frames, ledger),
+            Self::Requests(requests) => requests.send(Sending::Frames(frames), ledger),
             Self::Closed => Sent::Gone,
         }
     }
@@ -119,10 +138,8 @@ impl Outlet {
     pub(crate) fn send_ahead(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
         match self {
             Self::Stream(stream) => stream.send_ahead(frame, ledger),
-            Self::Polling(polling) => polling.send_ahead(frame),
             Self::Body(body) => body.send_ahead(frame),
-            // Its heartbeats are its own affair.
-            Self::SockJs(_) => Sent::Yes,
+            Self::Requests(requests) => requests.send(Sending::Ahead(frame), ledger),
             Self::Closed => Sent::Gone,
         }
     }
@@ -131,9 +148,8 @@ impl Outlet {
     pub(crate) fn replay(&mut self, missed: Missed, ledger: &Rc<Ledger>) -> Sent {
         match self {
             Self::Stream(stream) => stream.replay(missed, ledger),
-            Self::Polling(polling) => polling.replay(missed),
             Self::Body(body) => body.replay(missed),
-            Self::SockJs(receiving) => receiving.replay(missed, ledger),
+            Self::Requests(requests) => requests.send(Sending::Missed(missed), ledger),
             Self::Closed => Sent::Gone,
         }
     }
@@ -150,9 +166,8 @@ impl Outlet {
     pub(crate) fn carrier(&self) -> Option<Carrier> {
         match self {
             Self::Stream(stream) => Some(stream.form().carrier()),
-            Self::Polling(_) => Some(Carrier::Polling),
             Self::Body(_) => Some(Carrier::Streaming),
-            Self::SockJs(receiving) => Some(receiving.carrier()),
+            Self::Requests(requests) => Some(requests.carrier()),
             Self::Closed => None,
         }
     }
@@ -161,9 +176,8 @@ impl Outlet {
     pub(crate) fn is_flushed(&self) -> bool {
         match self {
             Self::Stream(stream) => !stream.is_blocked(),
-            Self::Polling(polling) => polling.since().is_none(),
             Self::Body(body) => body.waiting().frames == 0,
-            Self::SockJs(receiving) => receiving.waiting() == Waiting::default() && !receiving.is_blocked(),
+            Self::Requests(requests) => requests.state().is_flushed,
             Self::Closed => true,
         }
     }
@@ -173,9 +187,8 @@ impl Outlet {
     pub(crate) fn is_being_taken(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_blocked(),
-            Self::Polling(polling) => polling.is_being_taken(),
             Self::Body(body) => body.waiting().frames > 0,
-            Self::SockJs(receiving) => receiving.is_blocked(),
+            Self::Requests(requests) => requests.state().is_being_taken,
             Self::Closed => false,
         }
     }
@@ -184,9 +197,8 @@ impl Outlet {
     pub(crate) fn since(&self) -> Option<Instant> {
         match self {
             Self::Stream(stream) => stream.since(),
-            Self::Polling(polling) => polling.since(),
             Self::Body(body) => body.since(),
-            Self::SockJs(receiving) => receiving.since(),
+            Self::Requests(requests) => requests.state().since,
             Self::Closed => None,
         }
     }
@@ -196,9 +208,16 @@ impl Outlet {
         match self {
             Self::Stream(stream) => stream.waiting(),
             Self::Body(body) => body.waiting(),
-            Self::Polling(polling) => polling.waiting(),
-            Self::SockJs(receiving) => receiving.waiting(),
+            Self::Requests(requests) => requests.state().waiting,
             Self::Closed => Waiting::default(),
+        }
+    }
+
+    /// Since when no request of the client is there to be answered, if it lives by requests and none is.
+    pub(crate) fn absent_since(&self) -> Option<Instant> {
+        match self {
+            Self::Requests(requests) => requests.state().absent_since,
+            Self::Stream(_) | Self::Body(_) | Self::Closed => None,
         }
     }
 
@@ -206,8 +225,8 @@ impl Outlet {
     pub(crate) fn socket(&self) -> Option<Rc<Socket>> {
         match self {
             Self::Stream(stream) => Some(Rc::clone(&stream.socket)),
-            Self::SockJs(receiving) => receiving.socket(),
-            Self::Polling(_) | Self::Body(_) | Self::Closed => None,
+            Self::Requests(requests) => requests.state().socket.map(Rc::clone),
+            Self::Body(_) | Self::Closed => None,
         }
     }
 
@@ -215,8 +234,8 @@ impl Outlet {
     pub(crate) fn flush(&mut self, ledger: &Rc<Ledger>) -> Flushed {
         match self {
             Self::Stream(stream) => stream.flush(ledger),
-            Self::SockJs(receiving) => receiving.flush(ledger),
-            Self::Polling(_) | Self::Body(_) | Self::Closed => Flushed { sent: Sent::Yes, bytes: 0 },
+            Self::Requests(requests) => requests.flush(ledger),
+            Self::Body(_) | Self::Closed => Flushed { sent: Sent::Yes, bytes: 0 },
         }
     }
 }

@@ -2,15 +2,17 @@
 //! waits in a bounded backlog.
 
 use std::io::{self, IoSlice};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use turted_core::close::Close;
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 
 use super::{Flushed, Ledger, Missed, Sent, Waiting, Waitlist};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Carrier, WorkerMetrics};
 use crate::io::socket::{LINGER, Socket};
+use crate::io::tasks::Tasks;
 
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
@@ -104,9 +106,33 @@ impl Stream {
         self.backlog.as_ref()?.waiting.since()
     }
 
+    /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
+    pub(crate) fn end(mut self, tasks: &Tasks, farewell: Option<Vec<u8>>, close: Close) {
+        let last = if close == Close::TransportLost { None } else { self.form.end(farewell) };
+        if last.is_some() && close != Close::Drain {
+            tasks.spawn(cut_off(Rc::downgrade(&self.socket)));
+        }
+        match last {
+            // Who is slow may still hear why it is cut.
+            Some(last) if self.is_blocked() && close == Close::SlowReader => tasks.spawn(self.say_last(last)),
+            // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+            _ if self.is_blocked() => self.socket.reset(),
+            Some(mut last) => {
+                let written = self.socket.try_write(&last).unwrap_or(0);
+                last.drain(..written);
+                if last.is_empty() && !self.socket.has_unsent() {
+                    return self.socket.finish();
+                }
+                // Nothing waits, but what was written last has filled the socket; or it is broken.
+                tasks.spawn(self.say_last(last));
+            }
+            None => self.socket.shutdown(),
+        }
+    }
+
     /// Writes last bytes when there is room for them, behind the rest of a frame that is half sent, and
     /// finishes the socket. Who does not take them within a [`LINGER`] does not hear them.
-    pub(crate) fn say_last(&mut self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
+    fn say_last(&mut self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
         let (socket, form) = (Rc::clone(&self.socket), self.form);
         let backlog = self.backlog.as_mut().filter(|backlog| backlog.sent > 0);
         let half_sent = backlog.and_then(|backlog| Some((backlog.waiting.pop()?, backlog.sent)));
@@ -278,6 +304,15 @@ impl Backlog {
             self.sent -= self.form.bytes(first).len();
             self.waiting.pop();
         }
+    }
+}
+
+/// Ends a socket whose client had time to answer the good-bye: the task that reads it would wait
+/// for a client that never does. When the server stops, nobody waits so long.
+async fn cut_off(socket: Weak<Socket>) {
+    sleep(LINGER).await;
+    if let Some(socket) = socket.upgrade() {
+        socket.shutdown();
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use turted_core::dispatch::{Dispatch, Targets, Via};
 
+use crate::config::Config;
 use crate::io::backlogs::{Backlogs, Counted};
 use crate::server::tidy::{PORTION, shrink_queue};
 
@@ -67,6 +68,14 @@ pub struct LogLimits {
     pub bytes: usize,
     /// Age of a dispatch.
     pub age: Duration,
+}
+
+impl LogLimits {
+    /// What operators configured.
+    pub(crate) fn of(config: &Config) -> Self {
+        let recovery = &config.recovery;
+        Self { dispatches: recovery.log_dispatches, bytes: recovery.log_bytes, age: recovery.max_age }
+    }
 }
 
 /// The recent past.

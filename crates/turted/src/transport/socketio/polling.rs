@@ -5,23 +5,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 
-use super::{LastAnswer, Ledger, Missed, Sent, Waiting, Waitlist};
-use crate::hub::delivery::frame::Frame;
+use super::payload::{PollingBody, PollingFormat};
+use super::refusal::EngineRefusal;
+use crate::hub::delivery::metrics::Carrier;
+use crate::hub::delivery::outlet::{
+    Flushed, LastAnswer, Ledger, RequestOutlet, RequestState, Sending, Sent, Waitlist,
+};
 use crate::io::backlogs::Backlogs;
-use crate::transport::socketio::{EngineRefusal, PollingBody, PollingFormat};
 
 /// The Engine.IO packet that answers a polling request with nothing.
 const NOOP: &str = "6";
 
+/// The Engine.IO packet that ends a session.
+const CLOSE: &str = "1";
+
 /// The body of a polling answer, or why there is none.
-pub(crate) type PollingAnswer = Result<PollingBody, EngineRefusal>;
+pub(super) type PollingAnswer = Result<PollingBody, EngineRefusal>;
 
 /// What waits for the next polling request, or the request that waits for it.
 #[derive(Debug)]
-pub(crate) struct Polling {
+pub(super) struct Polling {
     format: PollingFormat,
     waiting: Waitlist,
     backlogs: Arc<Backlogs>,
@@ -40,42 +45,46 @@ enum Held {
     Paused,
 }
 
+impl RequestOutlet for Polling {
+    fn send(&mut self, sending: Sending<'_>, _: &Rc<Ledger>) -> Sent {
+        self.put(|waiting| match sending {
+            Sending::Frames(frames) => waiting.add(frames),
+            Sending::Ahead(frame) => {
+                waiting.push_ahead(frame, 0);
+                Sent::Yes
+            }
+            Sending::Missed(missed) => {
+                waiting.miss(missed);
+                Sent::Yes
+            }
+        })
+    }
+
+    fn flush(&mut self, _: &Rc<Ledger>) -> Flushed {
+        Flushed { sent: Sent::Yes, bytes: 0 }
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier::Polling
+    }
+
+    fn state(&self) -> RequestState<'_> {
+        RequestState {
+            waiting: self.waiting.waiting(),
+            since: self.waiting.since(),
+            is_flushed: self.waiting.is_empty(),
+            // It cannot ask for more before it has the last answer.
+            is_being_taken: self.answer.is_on_its_way(),
+            absent_since: None,
+            socket: None,
+        }
+    }
+}
+
 impl Polling {
-    pub(crate) fn new(format: PollingFormat, ledger: &Rc<Ledger>) -> Self {
+    pub(super) fn new(format: PollingFormat, ledger: &Rc<Ledger>) -> Self {
         let (waiting, backlogs) = (Waitlist::new(ledger), Arc::clone(&ledger.backlogs));
         Self { format, waiting, backlogs, request: None, answer: LastAnswer::default(), held: Held::No }
-    }
-
-    pub(super) fn waiting(&self) -> Waiting {
-        self.waiting.waiting()
-    }
-
-    /// Since when something has waited for a request; `None` if nothing waits.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.waiting.since()
-    }
-
-    /// Whether the client has not taken all of the last answer.
-    pub(super) fn is_being_taken(&self) -> bool {
-        self.answer.is_on_its_way()
-    }
-
-    pub(super) fn send(&mut self, frames: &[Frame]) -> Sent {
-        self.put(|waiting| waiting.add(frames))
-    }
-
-    pub(super) fn send_ahead(&mut self, frame: &Frame) -> Sent {
-        self.put(|waiting| {
-            waiting.push_ahead(frame, 0);
-            Sent::Yes
-        })
-    }
-
-    pub(super) fn replay(&mut self, missed: Missed) -> Sent {
-        self.put(|waiting| {
-            waiting.miss(missed);
-            Sent::Yes
-        })
     }
 
     fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
@@ -108,7 +117,7 @@ impl Polling {
     ///
     /// # Errors
     /// Gives `request` back if another one waits already.
-    pub(crate) fn park(
+    pub(super) fn park(
         &mut self,
         request: oneshot::Sender<PollingAnswer>,
     ) -> Result<Sent, oneshot::Sender<PollingAnswer>> {
@@ -120,7 +129,7 @@ impl Polling {
     }
 
     /// Answers the request that waits, if any, with one packet out of turn.
-    pub(crate) fn answer_alone(&mut self, packet: &str) {
+    fn answer_alone(&mut self, packet: &str) {
         if let Some(request) = self.request.take() {
             // The client may have given up waiting; the packet is of no use to it then.
             let _ = request.send(Ok(self.format.encode_packet(packet)));
@@ -129,13 +138,13 @@ impl Polling {
 
     /// The client is about to move: holds frames back. Requests are to be
     /// [sent home](Self::send_home).
-    pub(crate) fn hold(&mut self) {
+    pub(super) fn hold(&mut self) {
         self.held = Held::Yes;
     }
 
     /// Answers the request of a client that is about to move, if one waits. If so, the next one waits
     /// until [`end_pause`](Self::end_pause) is called.
-    pub(crate) fn send_home(&mut self) -> bool {
+    pub(super) fn send_home(&mut self) -> bool {
         let goes = self.held == Held::Yes && self.request.is_some();
         if goes {
             self.held = Held::Paused;
@@ -145,30 +154,35 @@ impl Polling {
     }
 
     /// Ends the request that waits, if any, with nothing.
-    pub(crate) fn dismiss(&mut self) {
+    pub(super) fn dismiss(&mut self) {
         self.answer_alone(NOOP);
     }
 
     /// The next request may be sent home.
-    pub(crate) fn end_pause(&mut self) {
+    pub(super) fn end_pause(&mut self) {
         if self.held == Held::Paused {
             self.held = Held::Yes;
         }
     }
 
     /// The client did not move after all: its next request gets what waits.
-    pub(crate) fn release(&mut self) -> Sent {
+    pub(super) fn release(&mut self) -> Sent {
         self.held = Held::No;
         self.answer()
     }
 
     /// Whether the request that waited is gone.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         self.request.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
+    /// The session has ended: tells the request that waits, if any.
+    pub(super) fn end(&mut self) {
+        self.answer_alone(CLOSE);
+    }
+
     /// The client has moved: everything that waits goes with it.
-    pub(crate) fn leave(&mut self, ledger: &Rc<Ledger>) -> Waitlist {
+    pub(super) fn leave(&mut self, ledger: &Rc<Ledger>) -> Waitlist {
         self.dismiss();
         std::mem::replace(&mut self.waiting, Waitlist::new(ledger))
     }

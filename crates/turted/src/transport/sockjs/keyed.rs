@@ -16,7 +16,7 @@ use turted_core::registry::ConnectionKey;
 use super::taken::Taken;
 use crate::hub::delivery::outlet::Waitlist;
 use crate::hub::worker::places::Place;
-use crate::hub::worker::worker::Worker;
+use crate::io::tasks::Tasks;
 
 /// What there is under a key: the path of the mount and the id in it.
 #[derive(Clone, Debug)]
@@ -27,9 +27,9 @@ pub(super) enum Entry {
 
 /// The sessions of one worker. Each entry holds a place, which bounds how many there are.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(RefCell<HashMap<Box<str>, Entry>>);
+pub(super) struct KeyedSessions(RefCell<HashMap<Box<str>, Entry>>);
 
-impl Sessions {
+impl KeyedSessions {
     pub(super) fn get(&self, key: &str) -> Option<Entry> {
         self.0.borrow().get(key).cloned()
     }
@@ -55,13 +55,13 @@ impl Sessions {
     }
 
     /// Keeps the last words of a session for `delay`.
-    pub(super) fn ended(self: &Rc<Self>, worker: &Worker, key: &str, (ended, delay): (Ended, Duration)) {
+    pub(super) fn ended(self: &Rc<Self>, tasks: &Tasks, key: &str, (ended, delay): (Ended, Duration)) {
         let ended = Rc::new(ended);
         self.0.borrow_mut().insert(key.into(), Entry::Ended(Rc::clone(&ended)));
         let (sessions, key) = (Rc::clone(self), Box::<str>::from(key));
-        let ending = worker.shared.life.ending.clone();
-        worker.spawn(async move {
-            ending.run_until_cancelled(sleep(delay)).await;
+        let own = tasks.clone();
+        tasks.spawn(async move {
+            own.until_end(sleep(delay)).await;
             sessions.forget_ended(&key, &ended);
         });
     }

@@ -1,0 +1,60 @@
+//! Who answers requests: what lies above HTTP, by path.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_core::future::LocalBoxFuture;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+
+use super::{Answer, Call, Outcome, check_target, text};
+use crate::hub::worker::worker::Worker;
+
+/// An answer that is being made.
+pub(crate) type Answering = LocalBoxFuture<'static, Outcome>;
+
+/// What answers requests to some paths: a transport, or a push connector.
+pub(crate) trait Endpoint: Debug + Send + Sync {
+    /// Whether it answers requests to this path.
+    fn serves(&self, path: &str) -> bool;
+
+    /// Answers a request.
+    fn answer(self: Arc<Self>, call: Call) -> Answering;
+
+    /// Whether its requests are answered also where all connections are taken: whoever looks after a full
+    /// server must not be kept out by its clients.
+    fn is_for_operators(&self) -> bool {
+        false
+    }
+
+    /// What a request hears that finds no connection left; `None` is a 503.
+    fn no_place(&self, _worker: &Worker, _headers: &HeaderMap) -> Option<Answer> {
+        None
+    }
+}
+
+/// The endpoints of a server. The first one that serves a path answers.
+#[derive(Debug)]
+pub(crate) struct Endpoints(Vec<Arc<dyn Endpoint>>);
+
+impl Endpoints {
+    pub(crate) fn new(endpoints: Vec<Arc<dyn Endpoint>>) -> Self {
+        Self(endpoints)
+    }
+
+    /// The one that answers requests to this path.
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<dyn Endpoint>> {
+        self.0.iter().find(|endpoint| endpoint.serves(path))
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, call: Call) -> Outcome {
+        if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
+            return refusal.into();
+        }
+        match self.find(call.request.uri().path()) {
+            Some(endpoint) => Arc::clone(endpoint).answer(call).await,
+            None => text(StatusCode::NOT_FOUND, "nothing is served under this path").into(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the log tells of pushes at level debug: one line for each that was accepted, and for each that was not.
+//!
+//! `docs/logging.md` lists the lines; a test compares. Payloads are not among their fields, and whatever a stranger
+//! chose is cut or bounded, and escaped. Nothing is made for a line that nobody asked for.
+
+use std::net::IpAddr;
+
+use tracing::{Level, debug, enabled};
+use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::name::Name;
+
+/// Bytes of the name of a field in a push, which its sender chose.
+const FIELD_BYTES_MAX: usize = 128;
+/// Users, and channels, of a push that are named.
+const NAMES_MAX: usize = 3;
+
+/// A push was not accepted.
+pub(crate) fn push_refused(address: IpAddr, rule: &str, field: Option<&str>) {
+    let field = field.map(cut);
+    debug!(%address, rule, field, "push refused");
+}
+
+/// The beginning of the name of a field, in whole characters.
+fn cut(field: &str) -> &str {
+    let whole = (0..=field.len().min(FIELD_BYTES_MAX)).rev().find(|end| field.is_char_boundary(*end));
+    &field[..whole.unwrap_or(0)]
+}
+
+/// Pushes of one request that will be logged: what is known of them before they are dispatched.
+#[derive(Debug)]
+pub(crate) struct Pushes {
+    source: &'static str,
+    address: Option<IpAddr>,
+    pushes: Vec<Push>,
+}
+
+#[derive(Debug)]
+struct Push {
+    event: Name,
+    users: usize,
+    channels: usize,
+    broadcast: bool,
+    /// The first of both, as a list.
+    targets: String,
+    bytes: usize,
+}
+
+impl Push {
+    fn of(dispatch: &Dispatch) -> Self {
+        let Targets { users, channels, broadcast } = &dispatch.targets;
+        let first = users.iter().take(NAMES_MAX).chain(channels.iter().take(NAMES_MAX));
+        Self {
+            event: dispatch.event.clone(),
+            users: users.len(),
+            channels: channels.len(),
+            broadcast: *broadcast,
+            targets: first.map(|name| format!("{:?}", name.as_str())).collect::<Vec<_>>().join(","),
+            bytes: dispatch.payload.get().len(),
+        }
+    }
+}
+
+impl Pushes {
+    /// `None` where nobody will read it.
+    pub(crate) fn of(source: &'static str, address: Option<IpAddr>, dispatches: &[Dispatch]) -> Option<Self> {
+        let pushes = || dispatches.iter().map(Push::of).collect();
+        enabled!(Level::DEBUG).then(|| Self { source, address, pushes: pushes() })
+    }
+
+    /// Tells of the push at this index how many connections of this node it reached, if that was counted.
+    pub(crate) fn tell(&self, index: usize, reached: Option<usize>) {
+        let Some(Push { event, users, channels, broadcast, targets, bytes }) = self.pushes.get(index) else {
+            return;
+        };
+        debug!(
+            source = self.source,
+            address = self.address.map(tracing::field::display),
+            event = event.as_str(),
+            users,
+            channels,
+            broadcast,
+            %targets,
+            bytes,
+            reached,
+            "push"
+        );
+    }
+
+    /// Tells of all of them that they were not counted.
+    pub(crate) fn tell_uncounted(&self) {
+        (0..self.pushes.len()).for_each(|index| self.tell(index, None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_field_is_cut_to_128_bytes_and_whole_characters() {
+        let field = format!("{}\u{e4}", "a".repeat(127));
+        assert_eq!((cut(&field).len(), cut(&field[1..]).len(), cut("/event")), (127, 128, "/event"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The loops of one worker, from its start to its end: dispatches, mail, timers.
+
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+
+use super::client::identity;
+use super::delivery::fanout::SLICE;
+use super::dispatch::inbox::Delivery;
+use super::worker::connection::Connection;
+use super::worker::timers::Due;
+use super::worker::worker::{GOOD_BYE, Mail, Worker};
+use super::worker::{drain, relief, write};
+
+/// Timers handled before others get their turn.
+const TURN: usize = 256;
+
+/// What one worker takes from others.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    pub(crate) inbox: mpsc::Receiver<Delivery>,
+    pub(crate) mail: mpsc::Receiver<Mail>,
+}
+
+/// Runs a worker until the server stops and every client was told.
+pub(crate) async fn run(worker: &Rc<Worker>, queues: Queues) {
+    worker.metrics.watch_runtime();
+    worker.spawn(read_mail(Rc::clone(worker), queues.mail));
+    worker.spawn(watch_timers(Rc::clone(worker)));
+    worker.spawn(relief::run(Rc::clone(worker)));
+    // No task of its own: the runtime polls this one before all tasks, so that few clients are let in
+    // between the acceptance of a dispatch and its resolution. It costs a look for I/O per wake-up.
+    // Ends when the dispatcher stops and the inbox is empty.
+    deliver(worker, queues.inbox).await;
+    drain::tell_all(worker).await;
+    let life = &worker.shared.life;
+    life.drained();
+    life.ending.cancelled().await;
+    finish(worker).await;
+}
+
+/// Takes dispatches out of the inbox and writes them to connections, in slices.
+async fn deliver(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Delivery>) {
+    loop {
+        if worker.fanout.borrow().is_idle() {
+            match inbox.recv().await {
+                Some(delivery) => worker.accept(&delivery),
+                None => return,
+            }
+        }
+        let started = Instant::now();
+        while worker.fanout.borrow().has_room()
+            && started.elapsed() < SLICE
+            && let Ok(delivery) = inbox.try_recv()
+        {
+            worker.accept(&delivery);
+        }
+        worker.fanout.borrow_mut().write_slice(&worker.context, |round| write::write(round, worker));
+        if !worker.fanout.borrow().is_idle() {
+            yield_now().await;
+        }
+    }
+}
+
+/// Does what other workers, and operators, ask.
+async fn read_mail(worker: Rc<Worker>, mut mail: mpsc::Receiver<Mail>) {
+    while let Some(Some(mail)) = worker.tasks.until_end(mail.recv()).await {
+        mail(&worker);
+    }
+}
+
+async fn watch_timers(worker: Rc<Worker>) {
+    while worker.tasks.until_end(worker.timers.wait()).await.is_some() {
+        let now = Instant::now();
+        for _ in 0..TURN {
+            let Some((key, due)) = worker.timers.pop(now) else { break };
+            let connection = worker.registry.borrow().get(key).cloned();
+            if let Some(connection) = connection {
+                call(&worker, &connection, due);
+            }
+        }
+        yield_now().await;
+    }
+}
+
+fn call(worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+    if due != Due::Expiry || identity::expire(worker, connection) {
+        connection.session.due(worker, connection, due);
+    }
+}
+
+/// Waits for the tasks that still say good-bye.
+async fn finish(worker: &Worker) {
+    if timeout(GOOD_BYE, worker.tasks.finish()).await.is_err() {
+        tracing::warn!(worker = worker.index, tasks = worker.tasks.count(), "tasks cut off at the end");
+    }
+}

@@ -1,0 +1,61 @@
+//! Which path is answered by whom: one line for each transport and each push connector.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use crate::config::Config;
+use crate::http::endpoint::{Answering, Endpoint, Endpoints};
+use crate::http::{Call, HEALTH, text, without_slash};
+use crate::push::rest::{PushGate, Rest};
+use crate::transport::assets::Assets;
+use crate::transport::socketio::SocketIo;
+use crate::transport::sockjs::Mount;
+use crate::transport::sse::{Sse, Style};
+use crate::transport::websocket::WebSocket;
+
+/// What the endpoints of a server are made of.
+#[derive(Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) push: &'a Arc<PushGate>,
+    /// The browser clients; `None` has none.
+    pub(crate) assets: Option<Arc<Assets>>,
+}
+
+/// Makes an endpoint.
+type Make = fn(&Site<'_>) -> Arc<dyn Endpoint>;
+
+/// The endpoints of turted, in the order in which they are asked.
+const ENDPOINTS: [Make; 7] = [
+    |site| Arc::new(SocketIo::turted(site.config, site.assets.clone())),
+    |site| Arc::new(Rest::new(site.config, site.push)),
+    |site| Arc::new(WebSocket::turted(site.config)),
+    |site| Arc::new(Sse::new(site.config, Style::Turted)),
+    |site| Arc::new(Mount::turted(site.config, site.assets.clone())),
+    |_| Arc::new(Health),
+    |site| Arc::new(Sse::new(site.config, Style::ReactPhp)),
+];
+
+/// What turted serves.
+pub(crate) fn turted(site: &Site<'_>) -> Endpoints {
+    Endpoints::new(ENDPOINTS.iter().map(|make| make(site)).collect())
+}
+
+/// Where balancers see that the server lives.
+#[derive(Debug)]
+struct Health;
+
+impl Endpoint for Health {
+    fn serves(&self, path: &str) -> bool {
+        without_slash(path) == HEALTH
+    }
+
+    fn answer(self: Arc<Self>, _: Call) -> Answering {
+        Box::pin(async { text(StatusCode::OK, "ok\n").into() })
+    }
+
+    fn is_for_operators(&self) -> bool {
+        true
+    }
+}

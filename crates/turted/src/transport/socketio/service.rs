@@ -1,0 +1,78 @@
+//! Who answers the clients of this transport: a table of what is done at each of their steps. The transport knows
+//! packets and sessions and nothing of what is said; a service knows neither, and answers by
+//! [`Connection::send_message`].
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::payload::Content;
+use crate::http::query::Query;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::Step;
+use crate::hub::worker::worker::Worker;
+
+/// The namespace that every client is connected to, and the only one of turted.
+pub(crate) const ROOT: &str = "/";
+
+/// An event that a client sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    /// JSON texts.
+    pub(crate) args: &'a [&'a RawValue],
+    /// The id to answer with, if an answer is wanted.
+    pub(crate) ack: Option<u64>,
+}
+
+/// A message of a client that speaks Engine.IO alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+/// What is done at each step of a client.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// The namespaces that a client may connect to, at most eight. Clients of a service without any do not speak
+    /// Socket.IO.
+    pub(crate) namespaces: &'static [&'static str],
+    /// What its packets hold.
+    pub(crate) content: Content,
+    /// Whether events may have binary arguments.
+    pub(crate) takes_binary: bool,
+    /// The handshake is done. The query is that of the handshake.
+    pub(crate) opened: fn(&Rc<Worker>, &Rc<Connection>, &Query),
+    /// A client is connected to [`ROOT`] without having asked, as in version 4 of the Socket.IO protocol.
+    pub(crate) connected: fn(&Rc<Worker>, &Rc<Connection>, &Query),
+    /// A client asks to be connected to a namespace, and sends this along.
+    pub(crate) connect: fn(&Rc<Worker>, &Rc<Connection>, &str, Option<&RawValue>) -> Step,
+    /// A client leaves a namespace.
+    pub(crate) disconnect: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    /// An event came, with the binary messages that its arguments have placeholders for.
+    pub(crate) event: fn(&Rc<Worker>, &Rc<Connection>, &Event<'_>, &[Vec<u8>]) -> Step,
+    /// The answer to an event that asked for one came.
+    pub(crate) acked: fn(&Rc<Worker>, &Rc<Connection>, u64, &[&RawValue]),
+    /// A message of Engine.IO came, to a service without namespaces.
+    pub(crate) message: fn(&Rc<Worker>, &Rc<Connection>, Said<'_>) -> Step,
+}
+
+impl Service {
+    /// Whether its clients speak Socket.IO on Engine.IO, and have to connect to a namespace.
+    pub(super) fn speaks_socketio(&self) -> bool {
+        !self.namespaces.is_empty()
+    }
+}
+
+/// Nothing is to be done when a client has its handshake, or is connected.
+pub(crate) fn say_nothing(_: &Rc<Worker>, _: &Rc<Connection>, _: &Query) {}
+
+/// No answer is waited for.
+pub(crate) fn ignore_ack(_: &Rc<Worker>, _: &Rc<Connection>, _: u64, _: &[&RawValue]) {}
+
+/// Messages are of no use.
+pub(crate) fn ignore_message(_: &Rc<Worker>, _: &Rc<Connection>, _: Said<'_>) -> Step {
+    Step::Continue
+}

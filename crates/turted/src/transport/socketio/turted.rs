@@ -1,0 +1,26 @@
+//! turted as a service of this transport.
+
+use turted_core::close::Close;
+
+use super::payload::Content;
+use super::service::{ROOT, Service, ignore_ack, ignore_message, say_nothing};
+use super::{connect, events};
+use crate::hub::worker::session::Step;
+
+/// Commands, and events by one namespace.
+pub(super) static TURTED: Service = Service {
+    namespaces: &[ROOT],
+    content: Content::Json,
+    takes_binary: false,
+    opened: say_nothing,
+    connected: connect::identify_by_query,
+    connect: |worker, connection, _, data| connect::connect(worker, connection, data),
+    disconnect: |worker, connection, _| {
+        // There is nothing else a client could be connected for.
+        connection.close(worker, Close::ByClient);
+        Step::Stop
+    },
+    event: |worker, connection, event, _| events::command(worker, connection, event),
+    acked: ignore_ack,
+    message: ignore_message,
+};

@@ -1,0 +1,96 @@
+//! What a stream does at the moments that all transports have: something that is due, the end.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use turted_core::close::Close;
+use turted_core::cursor::Cursor;
+use turted_core::wire::sse::{encode_heartbeat, encode_ping, encode_retry};
+use turted_core::wire::websocket::Message;
+
+use crate::hub::delivery::fanout::Recipient;
+use crate::hub::delivery::metrics::Transport;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::session::{Session, Step};
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+
+/// Whose form a stream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Our own: heartbeats are comments.
+    Turted,
+    /// TURTED for reactphp: heartbeats are events.
+    ReactPhp,
+}
+
+/// What this transport keeps of a connection.
+#[derive(Debug)]
+pub(super) struct SseSession {
+    pub(super) style: Style,
+}
+
+impl Session for SseSession {
+    fn transport(&self) -> Transport {
+        Transport::Sse
+    }
+
+    fn receive(&self, _: &Rc<Worker>, _: &Rc<Connection>, _: &Message<'_>) -> Step {
+        // Nothing comes on a stream but events.
+        Step::Stop
+    }
+
+    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+        match due {
+            Due::Ping => self.beat(worker, connection),
+            // There is no way to prove anew on a stream who the client is: it ends, and the next request says
+            // whether the client may still read.
+            Due::Expiry => connection.close(worker, Close::Expired),
+            Due::Connect | Due::Pong | Due::Silence | Due::Noop | Due::Upgrade => {}
+        }
+    }
+
+    fn end(&self, worker: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
+        // Clients of a server that stops come back at different times.
+        (close == Close::Drain).then(|| come_back(worker.config.sse.retry).into_bytes())
+    }
+}
+
+impl SseSession {
+    /// Sends a heartbeat.
+    fn beat(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+        // Counted from when it was due, or each delay would add up.
+        watch(worker, connection, worker.timers.due_at(Instant::now()));
+        if connection.outlet().borrow().is_being_taken() {
+            // What the client is taking shows that the server lives.
+            return;
+        }
+        let position = position(worker, connection);
+        let heartbeat = match self.style {
+            Style::Turted => encode_heartbeat(position),
+            Style::ReactPhp => encode_ping(position),
+        };
+        connection.send_message(worker, &heartbeat);
+    }
+}
+
+/// Has the next heartbeat sent.
+pub(super) fn watch(worker: &Worker, connection: &Connection, from: Instant) {
+    worker.timers.add(from + worker.config.sse.heartbeat, connection.key, Due::Ping);
+}
+
+/// Where a client is that has been sent everything, so that it does not resume from the last event
+/// of a quiet channel, which the log may have forgotten meanwhile.
+fn position(worker: &Worker, connection: &Connection) -> Option<Cursor> {
+    let all_sent = connection.chain().get().is_empty();
+    (all_sent && worker.config.recovery.enabled).then(|| worker.dispatcher.cursor(worker.seen()))
+}
+
+/// Tells a client to come back after `retry`, or up to twice as long.
+pub(super) fn come_back(retry: Duration) -> String {
+    // Without random numbers all come at once, which is no reason to end badly.
+    let share = getrandom::u32().unwrap_or(0);
+    encode_retry(retry + retry.mul_f64(f64::from(share) / f64::from(u32::MAX)))
+}

@@ -1,0 +1,78 @@
+//! What a connection does at the moments that all transports have: a message, something that is due, the end.
+
+use std::rc::Rc;
+
+use turted_core::close::Close;
+use turted_core::wire::websocket::Message;
+
+use crate::http::websocket::run::farewell;
+use crate::hub::delivery::frame::Frame;
+use crate::hub::delivery::metrics::Transport;
+use crate::hub::delivery::outlet::Outlet;
+use crate::hub::worker::connection::Connection;
+use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
+use crate::hub::worker::session::{Session, Step};
+use crate::hub::worker::timers::Due;
+use crate::hub::worker::worker::Worker;
+use crate::transport::v1;
+
+/// Who answers the clients of this transport.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// Whether they are greeted, and may show who they are, as turted.v1 has it.
+    pub(crate) speaks_v1: bool,
+    /// A text message came.
+    pub(crate) text: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    /// A binary message came.
+    pub(crate) binary: fn(&Rc<Worker>, &Rc<Connection>, &[u8]) -> Step,
+}
+
+/// turted.v1.
+pub(super) static TURTED: Service = Service {
+    speaks_v1: true,
+    text: v1::receive,
+    binary: |worker, connection, _| {
+        // RFC 6455 7.4.1: data of a type it does not accept.
+        connection.close(worker, Close::Violation(1003));
+        Step::Stop
+    },
+};
+
+/// What this transport keeps of a connection.
+#[derive(Debug)]
+pub(super) struct WebSocketSession {
+    pub(super) service: &'static Service,
+    pub(super) heartbeat: Heartbeat,
+}
+
+impl Session for WebSocketSession {
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+
+    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+        match message {
+            Message::Text(text) => (self.service.text)(worker, connection, text),
+            Message::Binary(bytes) => (self.service.binary)(worker, connection, bytes),
+            _ => {
+                self.heartbeat.answered();
+                Step::Continue
+            }
+        }
+    }
+
+    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+        let config = &worker.config.websocket;
+        let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
+        match due {
+            Due::Ping => self.heartbeat.send(worker, connection, rhythm, Frame::ping()),
+            Due::Pong => self.heartbeat.check(worker, connection, rhythm),
+            Due::Expiry => v1::expired(worker, connection),
+            Due::Connect | Due::Silence | Due::Noop | Due::Upgrade => {}
+        }
+    }
+
+    fn end(&self, _: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
+        farewell(close)
+    }
+}
