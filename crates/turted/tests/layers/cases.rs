@@ -1,0 +1,213 @@
+//! Small crates, and what is found in them.
+
+use crate::circles::circles;
+use crate::graph::Graph;
+use crate::layers::violations;
+use crate::tree::Sources;
+
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// A crate of `http` and, below, `io`.
+const BASE: Files<'static> = &[
+    ("lib.rs", "mod http; mod io;"),
+    ("http/mod.rs", "pub(crate) mod two; pub(crate) use two::ALPN; pub(crate) use two::*;"),
+    ("http/two.rs", "pub(crate) const ALPN: u8 = 2; pub(crate) fn serve() {} pub(crate) trait Serve {}"),
+    ("io/mod.rs", "mod tls;"),
+    ("io/tls.rs", "pub(crate) struct Session;"),
+];
+
+/// `BASE`, with `files` beside its files or in place of them.
+fn graph(files: Files<'_>) -> Graph {
+    let sources: Sources =
+        BASE.iter().chain(files).map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    let graph = Graph::of(&sources);
+    assert!(graph.unknown.is_empty(), "{files:?}: {:?}", graph.unknown);
+    graph
+}
+
+/// What `io/tls.rs` imports with `text` in it: `FILE: NAMES`, and so on.
+#[track_caller]
+fn check(text: &str, files: Files<'_>, imports: &[&str]) {
+    let graph = graph(&[files, &[("io/tls.rs", text)]].concat());
+    let of_tls = graph.imports.iter().filter(|((from, _), _)| from == "io/tls.rs");
+    let found: Vec<_> = of_tls
+        .map(|((_, to), names)| format!("{to}: {}", Vec::from_iter(names.clone()).join(", ")))
+        .collect();
+    assert_eq!(found, imports, "{text}");
+}
+
+#[test]
+fn an_import_leads_to_the_file_that_defines_its_name() {
+    for text in [
+        "use crate::http::two::ALPN;",
+        "use crate::http::ALPN;",
+        "use crate::http::ALPN as Protocol;",
+        "use super::super::http::{ALPN};",
+        "fn local() { use crate::http::ALPN; }",
+        "use crate::{http as web}; const ALPN: u8 = web::ALPN;",
+        "use crate::http::two::{self}; fn shown() { two::ALPN; }",
+    ] {
+        check(text, &[], &["http/two.rs: ALPN"]);
+    }
+}
+
+/// A glob imports the names that are used, and all traits: their methods are called without their names.
+#[test]
+fn a_glob_imports_what_is_used_of_it() {
+    check("use crate::http::*; const PROTOCOL: [u8; 1] = [ALPN];", &[], &["http/two.rs: ALPN, Serve"]);
+    check("use crate::http::two::*; fn f() { assert!(serve()) }", &[], &["http/two.rs: Serve, serve"]);
+    check("use super::*;", &[], &[]);
+}
+
+#[test]
+fn a_path_in_code_is_an_import() {
+    for text in [
+        "fn f() { crate::http::serve() }",
+        "fn f() { super::super::http::two::serve() }",
+        "fn f() { debug!(%error, served = crate::http::serve(), \"text\"); }",
+        "fn f() { tokio::select! { () = async { crate::http::serve() } => {} } }",
+        "use crate::http; fn f() { log!([http::serve]) }",
+        "macro_rules! serve { () => { $crate::http::serve() }; }",
+        "#[arg(value_parser = crate::http::serve)] struct Args;",
+    ] {
+        check(text, &[], &["http/two.rs: serve"]);
+    }
+    for text in [
+        "struct Session; impl crate::http::Serve for Session {}",
+        "impl dyn crate::http::Serve {}",
+        "fn f() { <u8 as crate::http::Serve>::serve() }",
+        "fn f<T: crate::http::Serve>() {}",
+    ] {
+        check(text, &[], &["http/two.rs: Serve"]);
+    }
+}
+
+#[test]
+fn what_is_for_tests_or_of_another_crate_is_no_import() {
+    for text in [
+        "#[cfg(test)] use crate::http::ALPN;",
+        "#[cfg(test)] mod tests { use crate::http::ALPN; }",
+        "#[cfg(test)] mod tests;",
+        "struct Session; impl Session { #[cfg(test)] fn f() { crate::http::serve() } }",
+        "/// [`crate::http::ALPN`]\nconst TEXT: &str = \"crate::http::ALPN\"; // crate::http::ALPN",
+        "use http::StatusCode; fn f() { http::serve(); two::serve() }",
+        "use ::http::two::ALPN;",
+    ] {
+        check(text, &[], &[]);
+    }
+}
+
+#[test]
+fn reexports_are_followed() {
+    let chained = [
+        ("http/mod.rs", "mod deep; mod two; pub(crate) use deep::*;"),
+        ("http/deep.rs", "pub(crate) use super::two::{ALPN as PROTOCOL};"),
+    ];
+    check("use crate::http::PROTOCOL;", &chained, &["http/two.rs: ALPN"]);
+
+    let namesake = [
+        ("http/mod.rs", "mod connect; pub(crate) use connect::connect;"),
+        ("http/connect.rs", "pub(crate) fn connect() {} pub(crate) fn offset() {}"),
+    ];
+    let text = "use crate::http::connect; fn f() { connect(); connect::offset() }";
+    check(text, &namesake, &["http/connect.rs: connect, offset"]);
+
+    let block = [("lib.rs", "mod http; mod io; pub mod web { pub use crate::http::{serve}; }")];
+    check("use crate::web::serve;", &block, &["http/two.rs: serve"]);
+
+    let foreign = [("http/mod.rs", "pub(crate) use turted_core::auth::Secret;")];
+    check("use crate::http::Secret;", &foreign, &["http/mod.rs: Secret"]);
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_reported() {
+    let sources = [("lib.rs", "mod io;"), ("io.rs", "fn f() { crate::http::serve() }")];
+    let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
+    assert_eq!(Vec::from_iter(Graph::of(&sources).unknown), ["io.rs: crate::http::serve"]);
+}
+
+#[track_caller]
+fn check_layers(files: Files<'_>, expected: &[&str]) {
+    assert_eq!(violations(&graph(files)), expected);
+}
+
+#[test]
+fn imports_go_downwards_only() {
+    check_layers(&[("http/two.rs", "use crate::io::tls::Session; const ALPN: Session = Session;")], &[]);
+    check_layers(
+        &[("io/tls.rs", "use crate::http::ALPN;")],
+        &[
+            "crates/turted/src/io/tls.rs imports http/two.rs (ALPN): io lies below http, imports go downwards only",
+        ],
+    );
+    check_layers(
+        &[("io/mod.rs", "pub(crate) use crate::http::ALPN;")],
+        &[
+            "crates/turted/src/io/mod.rs imports http/two.rs (ALPN): io lies below http, imports go downwards only",
+        ],
+    );
+    let hub = [
+        ("lib.rs", "mod hub;"),
+        ("hub/mod.rs", "mod run; mod worker;"),
+        ("hub/run.rs", "pub(crate) fn run() { super::worker::work() }"),
+        ("hub/worker/mod.rs", "pub(crate) fn work() { crate::hub::run::run() }"),
+    ];
+    check_layers(
+        &hub,
+        &["crates/turted/src/hub/worker/mod.rs imports hub/run.rs (run): \
+           hub/worker lies below hub/run.rs, imports go downwards only"],
+    );
+}
+
+#[test]
+fn what_lies_beside_imports_nothing_of_each_other() {
+    let files = [
+        ("lib.rs", "mod push; mod transport;"),
+        ("push/mod.rs", "use crate::transport::query::Query; pub(crate) struct Push;"),
+        ("transport/mod.rs", "pub(crate) mod query; mod sockjs; mod sse;"),
+        ("transport/query.rs", "pub(crate) struct Query;"),
+        ("transport/sockjs/mod.rs", "use super::query::Query; use super::sse::Stream;"),
+        ("transport/sse/mod.rs", "use crate::push::Push; pub(crate) struct Stream;"),
+    ];
+    let beside = "lie beside each other, imports go downwards only";
+    check_layers(
+        &files,
+        &[
+            &format!(
+                "crates/turted/src/push/mod.rs imports transport/query.rs (Query): push and transport {beside}"
+            ),
+            &format!(
+                "crates/turted/src/transport/sockjs/mod.rs imports transport/sse/mod.rs (Stream): \
+                 transport/sockjs and transport/sse {beside}"
+            ),
+            &format!(
+                "crates/turted/src/transport/sse/mod.rs imports push/mod.rs (Push): transport and push {beside}"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn every_file_belongs_to_a_layer() {
+    let files = [("lib.rs", "mod http; mod io; mod util;"), ("util.rs", "pub(crate) fn help() {}")];
+    check_layers(&files, &["crates/turted/src/util.rs belongs to no layer"]);
+}
+
+#[test]
+fn four_files_are_too_many_for_a_circle() {
+    let four = [
+        ("io/mod.rs", "mod a; mod b; mod c; mod d;"),
+        ("io/a.rs", "pub(crate) fn a() { super::b::b() }"),
+        ("io/b.rs", "pub(crate) fn b() { super::c::c() }"),
+        ("io/c.rs", "use super::d; pub(crate) fn c() { d::d() }"),
+        ("io/d.rs", "use super::a::a as first; pub(crate) fn d() { first() }"),
+    ];
+    let expected = "4 files import each other in a circle: io/a.rs, io/b.rs, io/c.rs, io/d.rs; for example
+    io/a.rs imports io/b.rs (b)
+    io/b.rs imports io/c.rs (c)
+    io/c.rs imports io/d.rs (d)
+    io/d.rs imports io/a.rs (a)";
+    assert_eq!(circles(&graph(&four)), [expected]);
+    let three = [&four[..], &[("io/c.rs", "use super::a::a; pub(crate) fn c() { a() }")]].concat();
+    assert_eq!(circles(&graph(&three)), [""; 0]);
+}

@@ -1,0 +1,70 @@
+//! Which file imports what of which file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::resolve::Found;
+use crate::tree::{Id, Sources, Tree, folder};
+
+/// Files and the names they take from each other.
+#[derive(Default)]
+pub(crate) struct Graph {
+    /// Every file that defines something, or imports something other than to pass on what is in its own folder.
+    pub(crate) files: BTreeSet<String>,
+    /// From, to: the names.
+    pub(crate) imports: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Paths that begin in the crate and lead nowhere: these the resolver does not understand.
+    pub(crate) unknown: BTreeSet<String>,
+}
+
+impl Graph {
+    pub(crate) fn of(sources: &Sources) -> Self {
+        let tree = Tree::read(sources);
+        let mut graph = Self::default();
+        for (id, module) in tree.modules.iter().enumerate() {
+            graph.files.extend(module.defines.then(|| module.file.clone()));
+            graph.add_imports(&tree, id);
+            for path in &module.mentions {
+                graph.add_path(&tree, id, path);
+            }
+        }
+        graph.files.extend(graph.imports.keys().map(|(from, _)| from.clone()));
+        graph
+    }
+
+    fn add_imports(&mut self, tree: &Tree, id: Id) {
+        let module = &tree.modules[id];
+        for import in &module.imports {
+            let mut found = self.found(tree, id, &import.path);
+            if import.name.is_none() {
+                found.extend(tree.traits_of_glob(id, &import.path));
+            }
+            let home = folder(&module.file);
+            let passes_on = |found: &Found| matches!(found, Found::Item(id, _) if tree.modules[*id].file.starts_with(&home));
+            found.retain(|found| !(import.is_reexport && passes_on(found)));
+            self.add(tree, id, found);
+        }
+    }
+
+    fn add_path(&mut self, tree: &Tree, id: Id, path: &[String]) {
+        let found = self.found(tree, id, path);
+        self.add(tree, id, found);
+    }
+
+    fn found(&mut self, tree: &Tree, id: Id, path: &[String]) -> BTreeSet<Found> {
+        let found = tree.resolve(id, path);
+        if found.is_empty() {
+            self.unknown.insert(format!("{}: {}", tree.modules[id].file, path.join("::")));
+        }
+        found
+    }
+
+    fn add(&mut self, tree: &Tree, from: Id, found: BTreeSet<Found>) {
+        for found in found {
+            let Found::Item(to, name) = found else { continue };
+            let (from, to) = (&tree.modules[from].file, &tree.modules[to].file);
+            if from != to {
+                self.imports.entry((from.clone(), to.clone())).or_default().insert(name);
+            }
+        }
+    }
+}

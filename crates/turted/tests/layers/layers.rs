@@ -1,0 +1,90 @@
+//! The layers of `crates/turted/src`, and what stands in a graph against them.
+
+use crate::graph::Graph;
+
+/// The places, top to bottom. A folder ends with a slash; a file belongs to the longest place it begins with, and
+/// imports from that place and from those below it. `lib.rs` has no place: it says what there is.
+pub(crate) const LAYERS: [&str; 19] = [
+    "main.rs",
+    "cli/",
+    "server/",
+    "admin/",
+    "push/",
+    "transport/socketio/",
+    "transport/sockjs/",
+    "transport/sse/",
+    "transport/websocket/",
+    // The files beside these folders: what transports share.
+    "transport/",
+    "http/",
+    "hub/run.rs",
+    "hub/client/",
+    "hub/worker/",
+    "hub/delivery/",
+    "hub/dispatch/",
+    "config/",
+    "auth/",
+    "io/",
+];
+
+/// Places that lie beside each other: none of a group imports another one of it.
+const BESIDE: [&[&str]; 2] = [
+    &["push/", "transport/"],
+    &["transport/socketio/", "transport/sockjs/", "transport/sse/", "transport/websocket/"],
+];
+
+/// The folders at the root of the crate, in the order of the layers.
+pub(crate) fn folders() -> Vec<&'static str> {
+    let mut folders: Vec<_> =
+        LAYERS.iter().filter_map(|place| place.split_once('/')).map(|(folder, _)| folder).collect();
+    folders.dedup();
+    folders
+}
+
+/// Every file without a place and every import that does not go downwards, one a line.
+pub(crate) fn violations(graph: &Graph) -> Vec<String> {
+    let lost = graph.files.iter().filter(|file| place(file).is_none());
+    let lost = lost.map(|file| format!("crates/turted/src/{file} belongs to no layer"));
+    let imports = graph.imports.iter().filter_map(|((from, to), names)| {
+        let rule = broken(from, to)?;
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        Some(format!("crates/turted/src/{from} imports {to} ({}): {rule}", names.join(", ")))
+    });
+    lost.chain(imports).collect()
+}
+
+/// The rule that an import breaks, if it breaks one.
+fn broken(from: &str, to: &str) -> Option<String> {
+    let beside = BESIDE.iter().find_map(|group| {
+        let (from, to) = (longest(group, from)?, longest(group, to)?);
+        (from != to).then(|| (group[from], group[to]))
+    });
+    if let Some((from, to)) = beside {
+        return Some(format!(
+            "{} and {} lie beside each other, imports go downwards only",
+            bare(from),
+            bare(to)
+        ));
+    }
+    let (from, to) = (place(from)?, place(to)?);
+    let (above, below) = (bare(LAYERS[to]), bare(LAYERS[from]));
+    (to < from).then(|| format!("{below} lies below {above}, imports go downwards only"))
+}
+
+/// Where the place of a file stands among the layers.
+fn place(file: &str) -> Option<usize> {
+    longest(&LAYERS, file)
+}
+
+fn longest(places: &[&str], file: &str) -> Option<usize> {
+    let fitting = places.iter().enumerate().filter(|(_, place)| is_in(file, place));
+    fitting.max_by_key(|(_, place)| place.len()).map(|(index, _)| index)
+}
+
+fn is_in(file: &str, place: &str) -> bool {
+    file == place || place.ends_with('/') && file.starts_with(place)
+}
+
+fn bare(place: &str) -> &str {
+    place.trim_end_matches('/')
+}

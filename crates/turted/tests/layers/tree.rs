@@ -1,0 +1,282 @@
+//! The modules of a crate as its files declare them, from `lib.rs` and `main.rs` on: what each defines, imports
+//! and mentions. What is under `#[cfg(test)]` is left out, files of tests with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syn::buffer::{Cursor, TokenBuffer};
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, ImplItem, ImplItemConst, ImplItemFn, ImplItemMacro, ImplItemType, Item, ItemConst, ItemEnum,
+    ItemExternCrate, ItemFn, ItemForeignMod, ItemImpl, ItemMacro, ItemMod, ItemStatic, ItemStruct, ItemTrait,
+    ItemTraitAlias, ItemType, ItemUnion, ItemUse, Macro, Meta, Path, UseTree, Visibility,
+};
+
+/// The files of a crate by their path below `src`, with slashes.
+pub(crate) type Sources = BTreeMap<String, String>;
+/// An index of [`Tree::modules`].
+pub(crate) type Id = usize;
+
+/// All modules of a crate.
+pub(crate) struct Tree {
+    pub(crate) modules: Vec<Module>,
+}
+
+/// One module: a file, or a block `mod name { .. }` within one.
+#[derive(Default)]
+pub(crate) struct Module {
+    pub(crate) file: String,
+    pub(crate) parent: Option<Id>,
+    pub(crate) children: BTreeMap<String, Id>,
+    /// The names of its items.
+    pub(crate) names: BTreeSet<String>,
+    /// Those of `names` that are traits: a glob brings them, and their names need not be written.
+    pub(crate) traits: BTreeSet<String>,
+    /// It has more than declarations of modules and imports.
+    pub(crate) defines: bool,
+    /// Those inside its functions with them.
+    pub(crate) imports: Vec<Import>,
+    /// The paths in its code, also those in macros, as far as they look like paths.
+    pub(crate) mentions: BTreeSet<Vec<String>>,
+}
+
+/// One name of a `use`.
+#[derive(Clone, Default)]
+pub(crate) struct Import {
+    pub(crate) path: Vec<String>,
+    /// What it is called here; none for a glob.
+    pub(crate) name: Option<String>,
+    /// Others may import it from here.
+    pub(crate) is_reexport: bool,
+}
+
+impl Tree {
+    pub(crate) fn read(sources: &Sources) -> Self {
+        let mut reader = Reader { sources, modules: Vec::new() };
+        for root in ["lib.rs", "main.rs"].into_iter().filter(|root| sources.contains_key(*root)) {
+            reader.read_file(root, None);
+        }
+        Self { modules: reader.modules }
+    }
+}
+
+/// Goes from module to module.
+struct Reader<'a> {
+    sources: &'a Sources,
+    modules: Vec<Module>,
+}
+
+impl Reader<'_> {
+    fn read_file(&mut self, file: &str, parent: Option<Id>) -> Id {
+        let syntax = syn::parse_file(&self.sources[file]).unwrap_or_else(|error| panic!("{file}: {error}"));
+        self.read(file, &folder(file), parent, &syntax.items)
+    }
+
+    fn read(&mut self, file: &str, folder: &str, parent: Option<Id>, items: &[Item]) -> Id {
+        let id = self.modules.len();
+        self.modules.push(Module::of(file, parent, items));
+        for item in items.iter().filter(|item| !is_test(attributes(item))) {
+            let Item::Mod(ItemMod { ident, content, .. }) = item else { continue };
+            let name = name(ident);
+            let child = match content {
+                Some((_, items)) => self.read(file, &format!("{folder}{name}/"), Some(id), items),
+                None => self.read_file(&self.file_of(folder, &name), Some(id)),
+            };
+            self.modules[id].children.insert(name, child);
+        }
+        id
+    }
+
+    fn file_of(&self, folder: &str, name: &str) -> String {
+        let mut places = [format!("{folder}{name}.rs"), format!("{folder}{name}/mod.rs")].into_iter();
+        let place = places.find(|place| self.sources.contains_key(place));
+        place.unwrap_or_else(|| panic!("no file for the module {name} of {folder}"))
+    }
+}
+
+/// The module that an item declares and has in a file of its own.
+pub(crate) fn declared(item: &Item) -> Option<String> {
+    match item {
+        Item::Mod(ItemMod { attrs, ident, content: None, .. }) if !is_test(attrs) => Some(name(ident)),
+        _ => None,
+    }
+}
+
+/// Where the modules that a file declares have their files.
+pub(crate) fn folder(file: &str) -> String {
+    match file {
+        "lib.rs" | "main.rs" => String::new(),
+        file => format!("{}/", file.trim_end_matches(".rs").trim_end_matches("/mod")),
+    }
+}
+
+impl Module {
+    fn of(file: &str, parent: Option<Id>, items: &[Item]) -> Self {
+        let mut module = Self { file: file.to_owned(), parent, ..Self::default() };
+        for item in items.iter().filter(|item| !is_test(attributes(item))) {
+            module.defines |= !matches!(item, Item::Mod(_) | Item::Use(_));
+            module.names.extend(defined(item));
+            if let Item::Trait(item) = item {
+                module.traits.insert(name(&item.ident));
+            }
+            module.visit_item(item);
+        }
+        module
+    }
+
+    /// Paths in the tokens of a macro, whose inside has no syntax that is known: names with `::` between them.
+    fn scan(&mut self, mut rest: Cursor<'_>) {
+        while let Some((_, next)) = rest.token_tree() {
+            if let Some((inside, ..)) = rest.any_group() {
+                self.scan(inside);
+            }
+            let (path, after) = path_at(rest);
+            rest = if path.is_empty() { next } else { after };
+            self.mention(path);
+        }
+    }
+
+    fn mention(&mut self, path: Vec<String>) {
+        if !path.is_empty() {
+            self.mentions.insert(path);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Module {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_test(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
+        let (ImplItem::Const(ImplItemConst { attrs, .. })
+        | ImplItem::Fn(ImplItemFn { attrs, .. })
+        | ImplItem::Type(ImplItemType { attrs, .. })
+        | ImplItem::Macro(ImplItemMacro { attrs, .. })) = item
+        else {
+            return;
+        };
+        if !is_test(attrs) {
+            visit::visit_impl_item(self, item);
+        }
+    }
+
+    /// A module of its own.
+    fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if item.leading_colon.is_none() {
+            let is_reexport = !matches!(item.vis, Visibility::Inherited);
+            let start = Import { is_reexport, ..Import::default() };
+            flatten(&item.tree, &start, &mut self.imports);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast Path) {
+        if path.leading_colon.is_none() {
+            self.mention(path.segments.iter().map(|segment| name(&segment.ident)).collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &'ast Macro) {
+        self.visit_path(&item.path);
+        self.scan(TokenBuffer::new2(item.tokens.clone()).begin());
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let Meta::List(list) = &attribute.meta {
+            self.scan(TokenBuffer::new2(list.tokens.clone()).begin());
+        }
+        visit::visit_attribute(self, attribute);
+    }
+}
+
+/// The longest path at the beginning of some tokens, and what comes after it.
+fn path_at(mut rest: Cursor<'_>) -> (Vec<String>, Cursor<'_>) {
+    let mut path = Vec::new();
+    while let Some((ident, next)) = rest.ident() {
+        path.push(name(&ident));
+        let Some(after) = after_separator(next) else { return (path, next) };
+        rest = after;
+    }
+    (path, rest)
+}
+
+fn after_separator(rest: Cursor<'_>) -> Option<Cursor<'_>> {
+    let (first, rest) = rest.punct()?;
+    let (second, rest) = rest.punct()?;
+    (first.as_char() == ':' && second.as_char() == ':').then_some(rest)
+}
+
+/// Every name of a `use`, with its whole path.
+fn flatten(tree: &UseTree, before: &Import, imports: &mut Vec<Import>) {
+    let with = |ident| {
+        let mut import = before.clone();
+        import.path.push(name(ident));
+        import
+    };
+    let named = |mut import: Import, called: Option<&syn::Ident>| {
+        import.path.pop_if(|last| last == "self");
+        import.name = called.map(name).or_else(|| import.path.last().cloned());
+        import
+    };
+    match tree {
+        UseTree::Path(path) => flatten(&path.tree, &with(&path.ident), imports),
+        UseTree::Name(leaf) => imports.push(named(with(&leaf.ident), None)),
+        UseTree::Rename(leaf) => imports.push(named(with(&leaf.ident), Some(&leaf.rename))),
+        UseTree::Glob(_) => imports.push(before.clone()),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, before, imports)),
+    }
+}
+
+fn name(ident: &syn::Ident) -> String {
+    ident.to_string().trim_start_matches("r#").to_owned()
+}
+
+/// The name that an item gives to its module, where it gives one.
+fn defined(item: &Item) -> Option<String> {
+    match item {
+        Item::Const(ItemConst { ident, .. })
+        | Item::Enum(ItemEnum { ident, .. })
+        | Item::Fn(ItemFn { sig: syn::Signature { ident, .. }, .. })
+        | Item::Macro(ItemMacro { ident: Some(ident), .. })
+        | Item::Static(ItemStatic { ident, .. })
+        | Item::Struct(ItemStruct { ident, .. })
+        | Item::Trait(ItemTrait { ident, .. })
+        | Item::TraitAlias(ItemTraitAlias { ident, .. })
+        | Item::Type(ItemType { ident, .. })
+        | Item::Union(ItemUnion { ident, .. }) => Some(name(ident)),
+        _ => None,
+    }
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(ItemConst { attrs, .. })
+        | Item::Enum(ItemEnum { attrs, .. })
+        | Item::ExternCrate(ItemExternCrate { attrs, .. })
+        | Item::Fn(ItemFn { attrs, .. })
+        | Item::ForeignMod(ItemForeignMod { attrs, .. })
+        | Item::Impl(ItemImpl { attrs, .. })
+        | Item::Macro(ItemMacro { attrs, .. })
+        | Item::Mod(ItemMod { attrs, .. })
+        | Item::Static(ItemStatic { attrs, .. })
+        | Item::Struct(ItemStruct { attrs, .. })
+        | Item::Trait(ItemTrait { attrs, .. })
+        | Item::TraitAlias(ItemTraitAlias { attrs, .. })
+        | Item::Type(ItemType { attrs, .. })
+        | Item::Union(ItemUnion { attrs, .. })
+        | Item::Use(ItemUse { attrs, .. }) => attrs,
+        _ => &[],
+    }
+}
+
+/// Only `#[cfg(test)]` itself: the crate has no conditions that combine it with others.
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<Path>().is_ok_and(|condition| condition.is_ident("test"))
+    })
+}
