@@ -20,6 +20,7 @@ pub mod push;
 pub mod rate;
 pub mod registry;
 pub mod reply;
+pub mod shrink;
 pub mod standing;
 pub mod trust;
 pub mod wire;

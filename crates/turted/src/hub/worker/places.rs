@@ -14,9 +14,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turted_core::registry::ConnectionKey;
+use turted_core::shrink::shrink_map;
 use turted_core::trust::{is_private, network};
-
-use crate::server::tidy::shrink_map;
 
 /// How many places there are.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use turted_core::membership::Memberships;
 use turted_core::registry::ConnectionKey;
+use turted_core::shrink::shrink_map;
 use turted_core::standing::Standing;
 
 use crate::config::Config;
 use crate::hub::worker::session_id::SessionId;
-use crate::server::tidy::{PORTION, shrink_map};
+use crate::server::tidy::PORTION;
 
 /// What a lost session takes beside names and grants: its places by id and by age.
 const ENTRY_BYTES: usize = 256;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use turted_core::dispatch::Via;
 use turted_core::name::Name;
+use turted_core::shrink::shrink_map;
 
 use super::Accepted;
-use crate::server::tidy::shrink_map;
 
 /// A place where a target is named: a dispatch, and the number of the target among its reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

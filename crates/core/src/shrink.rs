@@ -1,0 +1,48 @@
+//! Containers that give back their room when most of what was in them is gone.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+/// Containers of fewer entries are not worth a second thought.
+const SPARE: usize = 1_024;
+
+/// Gives back what a map has room for beyond need, if that is most of it.
+pub fn shrink_map<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if is_mostly_empty(map.len(), map.capacity()) {
+        map.shrink_to(2 * map.len());
+    }
+}
+
+/// Gives back what a queue has room for beyond need, if that is most of it.
+pub fn shrink_queue<T>(queue: &mut VecDeque<T>) {
+    if is_mostly_empty(queue.len(), queue.capacity()) {
+        queue.shrink_to(2 * queue.len());
+    }
+}
+
+/// Entries move when a container shrinks. So it happens when few are left of many.
+fn is_mostly_empty(used: usize, capacity: usize) -> bool {
+    capacity > SPARE && used < capacity / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_gives_back_its_room_when_little_of_it_is_used() {
+        let mut map: HashMap<_, _> = (0..10_000).map(|number| (number, number)).collect();
+        let mut queue: VecDeque<_> = (0..10_000).collect();
+        map.retain(|number, _| *number < 5_000);
+        queue.truncate(5_000);
+        shrink_map(&mut map);
+        shrink_queue(&mut queue);
+        assert!(map.capacity() >= 7_000 && queue.capacity() >= 10_000, "half of it is used");
+        map.retain(|number, _| *number < 10);
+        queue.truncate(10);
+        shrink_map(&mut map);
+        shrink_queue(&mut queue);
+        assert!(map.capacity() < 100 && queue.capacity() < 100);
+        assert!((0..10).all(|number| map[&number] == number && queue[number] == number));
+    }
+}
