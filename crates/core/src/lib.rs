@@ -12,6 +12,7 @@ pub mod connection_id;
 pub mod cursor;
 pub mod dispatch;
 mod json;
+pub mod kept;
 pub mod limits;
 pub mod membership;
 pub mod name;

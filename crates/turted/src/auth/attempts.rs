@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
+use turted_core::kept::PORTION;
 use turted_core::shrink::{shrink_map, shrink_queue};
 use turted_core::trust::{is_private, network};
 
 use crate::io::seldom::{Seldom, warn_seldom};
-use crate::server::tidy::PORTION;
 
 /// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {

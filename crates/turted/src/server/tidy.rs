@@ -12,8 +12,6 @@ use crate::hub::worker::worker::Worker;
 use crate::io::tasks;
 use crate::push::rest::PushGate;
 
-/// What is forgotten under one lock: about 50 us for those who wait for it.
-pub(crate) const PORTION: usize = 64;
 /// A wake-up per second is as cheap as none, and what is kept for a second is gone a second later.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Ten seconds more or less do not matter to what was kept for minutes.

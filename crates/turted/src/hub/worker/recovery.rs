@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use turted_core::kept::PORTION;
 use turted_core::membership::Memberships;
 use turted_core::registry::ConnectionKey;
 use turted_core::shrink::shrink_map;
@@ -14,7 +15,6 @@ use turted_core::standing::Standing;
 
 use crate::config::Config;
 use crate::hub::worker::session_id::SessionId;
-use crate::server::tidy::PORTION;
 
 /// What a lost session takes beside names and grants: its places by id and by age.
 const ENTRY_BYTES: usize = 256;

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use turted_core::kept::PORTION;
 use turted_core::shrink::shrink_map;
-
-use crate::server::tidy::PORTION;
 
 /// What a key takes beside its own text and its answer: its places by name and by age.
 const ENTRY_BYTES: usize = 256;

@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use turted_core::dispatch::{Dispatch, Targets, Via};
+use turted_core::kept::PORTION;
 use turted_core::shrink::shrink_queue;
 
 use crate::config::Config;
 use crate::io::backlogs::{Backlogs, Counted};
-use crate::server::tidy::PORTION;
 
 mod index;
 

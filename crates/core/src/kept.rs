@@ -1,0 +1,239 @@
+//! What is kept for a while: bounded in entries, bytes and age; the oldest goes first.
+//!
+//! It reads no clock and takes no lock. The store that owns it says what an entry means, and whether the oldest gives
+//! way when there is no room or the new one is refused.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+use crate::shrink::shrink_map;
+
+/// Entries that are forgotten under one lock because they are too old. Others wait for it about 50 us.
+pub const PORTION: usize = 64;
+
+/// How much is kept, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptLimits {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of all entries, as they were counted when they were put in.
+    pub bytes: usize,
+    /// Age of an entry. An older one is not found any more.
+    pub age: Duration,
+}
+
+/// Entries by key, each with the bytes it counts and the time it was put in.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use turted_core::kept::{Kept, KeptLimits};
+/// let now = Instant::now();
+/// let limits = KeptLimits { entries: 2, bytes: 100, age: Duration::from_secs(60) };
+/// let mut kept = Kept::new(limits, now);
+/// kept.insert("a", 1, 40, now);
+/// kept.insert("b", 2, 40, now);
+/// assert_eq!(kept.insert("c", 3, 40, now), 1, "the oldest gives way");
+/// assert_eq!((kept.get("a", now), kept.get("b", now)), (None, Some(&2)));
+/// assert_eq!(kept.get("b", now + Duration::from_secs(61)), None);
+/// ```
+#[derive(Debug)]
+pub struct Kept<K, V> {
+    limits: KeptLimits,
+    /// The beginning of its time.
+    start: Instant,
+    entries: HashMap<K, Entry<V>>,
+    /// Bytes of those.
+    bytes: usize,
+    /// The keys of the same entries, oldest first. An entry that is removed leaves it at once: a client that comes
+    /// and goes would push out all others.
+    order: BTreeMap<u64, K>,
+    /// The earliest moment for the next entry.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    /// When it was put in, in nanoseconds since the start, and its place in the order. No two entries have the same:
+    /// of two at once the second is taken to be a nanosecond younger.
+    at: u64,
+    bytes: usize,
+    value: V,
+}
+
+impl<K: Clone + Eq + Hash, V> Kept<K, V> {
+    /// Nothing yet. `start` is not after any time that is passed in later.
+    #[must_use]
+    pub fn new(limits: KeptLimits, start: Instant) -> Self {
+        Self { limits, start, entries: HashMap::new(), bytes: 0, order: BTreeMap::new(), next: 0 }
+    }
+
+    /// How many entries there are, those that are too old and not yet forgotten among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many entries there is memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Bytes of all entries.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The keys of all entries, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.order.values()
+    }
+
+    /// Whether one more entry of so many bytes fits, and none has to give way.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.entries.len() < self.limits.entries && bytes <= self.limits.bytes - self.bytes
+    }
+
+    /// Puts an entry in, in place of one with the same key. How many others gave way to it, oldest first.
+    ///
+    /// # Limits
+    /// An entry with more bytes than there is room for in all is not kept, and none gives way to it.
+    pub fn insert(&mut self, key: K, value: V, bytes: usize, now: Instant) -> usize {
+        self.remove(&key);
+        if bytes > self.limits.bytes || self.limits.entries == 0 {
+            return 0;
+        }
+        let mut gave_way = 0;
+        while !self.has_room(bytes) && self.forget_oldest() {
+            gave_way += 1;
+        }
+        let at = self.moment(now).max(self.next);
+        self.next = at + 1;
+        self.bytes += bytes;
+        self.order.insert(at, key.clone());
+        self.entries.insert(key, Entry { at, bytes, value });
+        gave_way
+    }
+
+    /// The entry with this key, if it is not too old.
+    pub fn get<Q>(&self, key: &Q, now: Instant) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.get_with_time_left(key, now).map(|(value, _)| value)
+    }
+
+    /// The same, and how much longer it is kept.
+    pub fn get_with_time_left<Q>(&self, key: &Q, now: Instant) -> Option<(&V, Duration)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let entry = self.entries.get(key)?;
+        Some((&entry.value, self.limits.age.checked_sub(age(entry.at, self.moment(now)))?))
+    }
+
+    /// The same, to be changed. It grows no younger and counts the same bytes.
+    pub fn get_mut<Q>(&mut self, key: &Q, now: Instant) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let now = self.moment(now);
+        let entry = self.entries.get_mut(key)?;
+        (age(entry.at, now) <= self.limits.age).then_some(&mut entry.value)
+    }
+
+    /// Counts fewer bytes for an entry than it was put in with, and lets it be changed. More are not counted: there
+    /// may be no room for them.
+    pub fn reduce<Q>(&mut self, key: &Q, bytes: usize) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let entry = self.entries.get_mut(key)?;
+        let bytes = bytes.min(entry.bytes);
+        self.bytes -= entry.bytes - bytes;
+        entry.bytes = bytes;
+        Some(&mut entry.value)
+    }
+
+    /// Takes an entry out, however old it is.
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let Entry { at, bytes, value } = self.entries.remove(key)?;
+        self.order.remove(&at);
+        self.bytes -= bytes;
+        Some(value)
+    }
+
+    /// Forgets a [portion](PORTION) of what is too old: whether there is more. To forget all of it after a quiet time
+    /// would take milliseconds, in which others wait for the lock.
+    pub fn forget_old(&mut self, now: Instant) -> bool {
+        forget_portion(self, |kept| kept.has_old(now), |kept| _ = kept.forget_oldest())
+    }
+
+    /// The same, and gives back the memory of what is gone once nothing more is too old.
+    pub fn tidy(&mut self, now: Instant) -> bool {
+        let has_more = self.forget_old(now);
+        if !has_more {
+            shrink_map(&mut self.entries);
+        }
+        has_more
+    }
+
+    fn has_old(&self, now: Instant) -> bool {
+        self.order.first_key_value().is_some_and(|(at, _)| age(*at, self.moment(now)) > self.limits.age)
+    }
+
+    /// Whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, key)) = self.order.pop_first() else { return false };
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.bytes;
+        }
+        true
+    }
+
+    /// In nanoseconds since the start, which are enough for five centuries.
+    fn moment(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Lets a store forget its oldest entries while they are too old, a [portion](PORTION) of them at most: whether there
+/// are more.
+pub fn forget_portion<S>(
+    store: &mut S,
+    has_old: impl Fn(&S) -> bool,
+    forget_oldest: impl Fn(&mut S),
+) -> bool {
+    for _ in 0..PORTION {
+        if !has_old(store) {
+            return false;
+        }
+        forget_oldest(store);
+    }
+    has_old(store)
+}
+
+fn age(at: u64, now: u64) -> Duration {
+    Duration::from_nanos(now.saturating_sub(at))
+}
+
+#[cfg(test)]
+mod tests;
