@@ -8,18 +8,10 @@ use toml::de::{DeTable, DeValue};
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::file::{Source, input};
-use super::settings::ClientMethod;
+use super::settings::{ChannelSetting, ClientMethod};
 use super::value::{names, quote, show_choice};
 use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 use turted_core::name::{Name, NameRefusal};
-
-/// One rule as it was written.
-#[derive(Clone, Debug)]
-pub(super) struct ChannelSetting {
-    pattern: ChannelPattern,
-    join: Join,
-    origin: Origin,
-}
 
 /// What has been read of a rule.
 #[derive(Default)]

@@ -7,11 +7,11 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigFile;
 use super::channels;
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::settings::{SETTINGS, find};
+use super::sources::ConfigFile;
 use super::suggest::{nearest_key, nearest_section};
 use super::value::Input;
 

@@ -9,7 +9,7 @@
 //! | `settings`, `value`, `units`, `addresses` | every key once; kinds of values; units; addresses and origins |
 //! | `model`, `transports`, `defaults`, `parts` | the validated configuration; what it is without any; parts of it for layers below |
 //! | `secrets` | the secrets that are read again while the server runs |
-//! | `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
+//! | `sources`, `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
 //! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
 //! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
 
@@ -28,6 +28,7 @@ mod resolve;
 pub mod secrets;
 mod settings;
 mod show;
+mod sources;
 mod suggest;
 mod sum;
 #[cfg(test)]
@@ -35,9 +36,6 @@ mod tests;
 mod transports;
 mod units;
 mod value;
-
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 pub use crate::auth::ClientAuth;
 pub use crate::io::tls::Tls;
@@ -48,6 +46,7 @@ pub use model::{
     Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
     TrustedProxies,
 };
+pub use sources::{ConfigFile, Flag, Sources};
 pub use sum::MemoryPart;
 pub(crate) use sum::show as show_memory;
 pub use transports::{SockJs, SocketIo, Sse, WebSocket};
@@ -56,37 +55,6 @@ pub(crate) use units::parse_duration;
 pub use turted_core::auth::{Hash, Secret, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 pub use turted_core::trust::{Network, NetworkError};
-
-/// Where a configuration comes from. Nothing else is read, so that a test can pass all of it.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// The configuration file.
-    pub file: ConfigFile,
-    /// The environment; variables that do not start with `TURTED_` are ignored.
-    pub variables: Vec<(OsString, OsString)>,
-    /// What the command line says.
-    pub flags: Vec<Flag>,
-}
-
-/// Which configuration file is read.
-#[derive(Clone, Debug)]
-pub enum ConfigFile {
-    /// This one, if it exists: `turted.toml` in the working directory.
-    IfPresent(PathBuf),
-    /// This one, which somebody named.
-    Named(PathBuf),
-}
-
-/// One flag of the command line that sets a key.
-#[derive(Clone, Debug)]
-pub struct Flag {
-    /// The key it sets.
-    pub key: &'static str,
-    /// Its name, as in `--listen`.
-    pub name: &'static str,
-    /// Its value.
-    pub value: String,
-}
 
 /// A configuration and where it came from.
 #[derive(Debug)]

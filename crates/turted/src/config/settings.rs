@@ -6,12 +6,21 @@
 use std::path::PathBuf;
 
 use super::addresses::Opaque;
-use super::channels::ChannelSetting;
+use super::error::Origin;
 use super::model::Config;
 use super::value::Field;
 use crate::auth::{Algorithm, ClaimRules, HttpUrl};
 use turted_core::auth::{Hash, Secret};
+use turted_core::channel::{ChannelPattern, Join};
 use turted_core::limits::WORKERS_MAX;
+
+/// One rule of `[[channels]]` as it was written.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelSetting {
+    pub(super) pattern: ChannelPattern,
+    pub(super) join: Join,
+    pub(super) origin: Origin,
+}
 
 /// The configuration while it is being collected: what is valid key by key, with credentials
 /// not yet read and combinations not yet checked.

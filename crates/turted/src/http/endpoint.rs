@@ -1,14 +1,17 @@
 //! Who answers requests: what lies above HTTP, by path.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_core::future::LocalBoxFuture;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::{Answer, Call, Outcome, check_target, text};
+use super::answer::{Answer, text};
+use super::call::{Call, Outcome, check_target};
 use crate::hub::worker::worker::Worker;
+use crate::io::permits::Permit;
 
 /// An answer that is being made.
 pub(crate) type Answering = LocalBoxFuture<'static, Outcome>;
@@ -57,4 +60,15 @@ impl Endpoints {
             None => text(StatusCode::NOT_FOUND, "nothing is served under this path").into(),
         }
     }
+}
+
+/// A connection that is ready for its first request.
+pub(crate) struct Arrival<C> {
+    /// What its bytes go through.
+    pub(crate) channel: C,
+    /// The other side: a client, or the last proxy before us.
+    pub(crate) peer: IpAddr,
+    pub(crate) permit: Permit,
+    /// Who answers its requests.
+    pub(crate) endpoints: Arc<Endpoints>,
 }

@@ -22,10 +22,8 @@ use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::Socket;
-use crate::io::tls::{Certificates, HTTP2, UNSENT_BYTES_MAX};
+use crate::io::tls::{Certificates, HANDSHAKE, HTTP2, UNSENT_BYTES_MAX};
 
-/// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
-pub(crate) const TLS_HANDSHAKE: u8 = 22;
 /// Bytes looked at together in search of the end of a PROXY header: one without much extra.
 const WINDOW_BYTES: usize = 256;
 /// What a client reads that speaks HTTP where TLS is spoken.
@@ -149,7 +147,7 @@ async fn shake_hands(
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Refusal> {
     let mut first = [0];
-    if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+    if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
         return Err(Refusal::NoTls(stream));
     }
     let acceptor = TlsAcceptor::from(certificates.current());

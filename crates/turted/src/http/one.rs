@@ -10,78 +10,28 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use super::answer::{Answer, Takeover, close_after};
+use super::call::{Call, Outcome};
+use super::endpoint::{Arrival, Endpoints};
+use super::guests::{self, Guest};
+use super::paced::Paced;
+use super::patience::{self, Patience};
+use super::{proxies, rules};
 use crate::config::Limits;
-use crate::http::entrance;
-use crate::http::guests::{self, Guest};
-use crate::http::paced::Paced;
-use crate::http::proxies;
-use crate::http::streaming::Unending;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{GOOD_BYE, Worker};
-use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::{Channel, Socket};
-
-use super::body::Body;
-use super::endpoint::Endpoints;
-use super::patience::{self, Patience};
-use super::rules;
-
-/// Where balancers see that the server lives.
-pub(crate) const HEALTH: &str = "/health";
-
-/// The answer to a request.
-pub(crate) type Answer = Response<Body>;
-
-/// What goes on with a socket that left HTTP, given the bytes that were read of it already.
-pub(crate) type Takeover = Box<dyn FnOnce(Socket, Bytes)>;
-
-/// A request and where it came from.
-pub(crate) struct Call {
-    pub(crate) worker: Rc<Worker>,
-    /// The client's address, also behind trusted proxies.
-    pub(crate) peer: IpAddr,
-    /// What it says it is.
-    pub(crate) agent: Agent,
-    pub(crate) request: Request<Incoming>,
-}
-
-/// What becomes of a request.
-pub(crate) enum Outcome {
-    /// It is answered.
-    Answer(Answer),
-    /// Its answer does not end.
-    Stream(Unending),
-    /// Its connection becomes something else.
-    Takeover(Takeover),
-}
-
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
-    }
-}
-
-/// A connection that is ready for its first request.
-pub(crate) struct Arrival<C> {
-    /// What its bytes go through.
-    pub(crate) channel: C,
-    /// The other side: a client, or the last proxy before us.
-    pub(crate) peer: IpAddr,
-    pub(crate) permit: Permit,
-    /// Who answers its requests.
-    pub(crate) endpoints: Arc<Endpoints>,
-}
+use crate::io::tls::HANDSHAKE;
 
 /// Serves one connection until it ends or is taken over.
 pub(crate) async fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>)
@@ -133,7 +83,7 @@ where
 
 /// Tells the operator of a client that speaks TLS where it is not spoken. hyper has answered in words it cannot read.
 fn tell_of_tls(worker: &Worker, unread: &[u8]) {
-    if worker.shared.certificates.is_none() && unread.starts_with(&[entrance::TLS_HANDSHAKE, 3]) {
+    if worker.shared.certificates.is_none() && unread.starts_with(&[HANDSHAKE, 3]) {
         warn_seldom!(
             "a client speaks TLS, which this port does not: set tls_cert and tls_key, or have clients use http and ws"
         );
@@ -233,74 +183,5 @@ fn close_if_unread(mut answer: Answer) -> Answer {
     if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         close_after(&mut answer);
     }
-    answer
-}
-
-/// Says that no other request is served on the connection of this one.
-pub(crate) fn close_after(answer: &mut Answer) {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
-/// Says which methods a resource has, as every 405 must (RFC 9110 15.5.6).
-pub(crate) fn allow(answer: &mut Answer, methods: &'static str) {
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-}
-
-/// Why a request that breaks no rule is refused with 503 and may be made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unavailable {
-    /// There are as many clients as there may be. Places come free one by one: those who wait should not
-    /// all ask every second.
-    Overload,
-    /// What is needed to answer is away or busy for the moment.
-    Moment,
-    /// Too much is being read, so the body of this request was not.
-    Unread,
-    /// The server stops. Elsewhere the client may be served at once, on this connection never.
-    Stopping,
-}
-
-impl Unavailable {
-    /// Says in an answer when to try again, and whether on this connection.
-    pub(crate) fn mark(self, answer: &mut Answer) {
-        let seconds: u64 = match self {
-            Self::Overload => 5,
-            Self::Moment | Self::Unread | Self::Stopping => 1,
-        };
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        if matches!(self, Self::Unread | Self::Stopping) {
-            close_after(answer);
-        }
-    }
-}
-
-/// The answer to a request whose target is too long.
-pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    (target.len() > limits.request_uri_bytes)
-        .then(|| text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)"))
-}
-
-/// A path without the slash at its end: with it and without it is the same path, on every listener.
-pub(crate) fn without_slash(path: &str) -> &str {
-    path.strip_suffix('/').unwrap_or(path)
-}
-
-/// An answer of plain text.
-pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Answer {
-    answer(status, "text/plain; charset=UTF-8", body)
-}
-
-/// An answer with a body of some type.
-pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Answer {
-    let mut answer = bare(status, body);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-}
-
-/// An answer without a content type.
-pub(crate) fn bare(status: StatusCode, body: impl Into<Body>) -> Answer {
-    let mut answer = Response::new(body.into());
-    *answer.status_mut() = status;
     answer
 }

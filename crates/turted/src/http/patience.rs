@@ -17,7 +17,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::time;
 use turted_core::limits::IDLE_GRACE;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::config::Limits;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

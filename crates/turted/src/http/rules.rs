@@ -7,7 +7,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, TRANSFE
 use hyper::http::uri::Authority;
 use hyper::{Request, StatusCode, Version};
 
-use super::{Answer, close_after, text};
+use super::answer::{Answer, close_after, text};
 
 /// Why a request is refused before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -26,6 +26,8 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+/// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
+pub(crate) const HANDSHAKE: u8 = 22;
 /// HTTP/2 in the TLS handshake (RFC 9113 3.1).
 pub(crate) const HTTP2: &[u8] = b"h2";
 

@@ -16,8 +16,10 @@ use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::limits::PROGRESS_BYTES;
 
+use super::ledger::{Ledger, Sent, Waiting};
+use super::missed::Missed;
 use super::switch::Switch;
-use super::{Ledger, Missed, Sent, Waiting, Waitlist};
+use super::waitlist::Waitlist;
 use crate::hub::delivery::frame::Frame;
 use crate::io::backlogs::Backlogs;
 use crate::io::permits::Permit;

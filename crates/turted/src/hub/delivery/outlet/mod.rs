@@ -5,6 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `ledger` | how much may wait for a connection, and what became of what was sent |
 //! | `waitlist`, `missed` | what waits for one connection: frames, and what it missed while it was away |
 //! | `pace` | whether a client takes what waits for it |
 //! | `stream`, `body` | a socket; a response of HTTP/2, and how its stream ends (`switch`) |
@@ -13,6 +14,7 @@
 
 mod answer;
 mod body;
+mod ledger;
 mod missed;
 mod pace;
 mod requests;
@@ -21,73 +23,22 @@ pub(crate) mod switch;
 mod waitlist;
 
 use std::any::Any;
-use std::ops::Add;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::hub::delivery::frame::Frame;
-use crate::hub::delivery::metrics::{Carrier, WorkerMetrics};
-use crate::io::backlogs::Backlogs;
+use crate::hub::delivery::metrics::Carrier;
 use crate::io::socket::Socket;
 
 pub(crate) use answer::{LastAnswer, OnItsWay};
 pub(crate) use body::{BodyOutlet, Queue, StreamBody};
+pub(crate) use ledger::{Flushed, Ledger, Sent, Waiting};
 pub(crate) use missed::{Missed, MissedFrames, RECENT_AGE};
 pub(crate) use pace::Pace;
 pub(crate) use requests::{RequestOutlet, RequestState, Sending};
 pub(crate) use stream::{Form, Stream};
 pub(crate) use waitlist::Waitlist;
-
-/// How much may wait for one connection, and where it is counted: one for all connections of a worker.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    pub(crate) bytes_max: usize,
-    pub(crate) frames_max: usize,
-    pub(crate) metrics: Arc<WorkerMetrics>,
-    pub(crate) backlogs: Arc<Backlogs>,
-}
-
-/// What waits for one connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) frames: usize,
-    pub(crate) bytes: usize,
-}
-
-impl Add for Waiting {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { frames: self.frames + other.frames, bytes: self.bytes + other.bytes }
-    }
-}
-
-/// What became of frames that were sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// They are in the kernel, in a polling answer, or wait behind others.
-    Yes,
-    /// They wait, the first that do, and somebody will take them: the next request of the client, or whoever
-    /// watches its socket.
-    Kept,
-    /// They wait, and nobody watches the socket yet: somebody must flush it.
-    Blocked,
-    /// More waits than may.
-    Full,
-    /// The socket is broken or the connection closed.
-    Gone,
-}
-
-/// What came of writing what waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flushed {
-    /// `Yes`: nothing waits any more; `Blocked`: more does.
-    pub(crate) sent: Sent,
-    /// Bytes that were written.
-    pub(crate) bytes: usize,
-}
 
 /// The way out of a connection.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use super::{Flushed, Ledger, Missed, Sent, Waiting};
+use super::ledger::{Flushed, Ledger, Sent, Waiting};
+use super::missed::Missed;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Carrier;
 use crate::io::socket::Socket;

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep, timeout};
 use turted_core::close::Close;
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 
-use super::{Flushed, Ledger, Missed, Sent, Waiting, Waitlist};
+use super::ledger::{Flushed, Ledger, Sent, Waiting};
+use super::missed::Missed;
+use super::waitlist::Waitlist;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Carrier, WorkerMetrics};
 use crate::io::socket::{LINGER, Socket};

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use super::{Ledger, Missed, Sent, Waiting};
+use super::ledger::{Ledger, Sent, Waiting};
+use super::missed::Missed;
 use crate::hub::delivery::frame::Frame;
 use crate::io::backlogs::Counted;
 

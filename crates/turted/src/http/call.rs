@@ -1,0 +1,54 @@
+//! A request and where it came from, and what becomes of it.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode, Uri};
+
+use super::answer::{Answer, Takeover, text};
+use super::streaming::Unending;
+use crate::config::Limits;
+use crate::hub::worker::journal::Agent;
+use crate::hub::worker::worker::Worker;
+
+/// Where balancers see that the server lives.
+pub(crate) const HEALTH: &str = "/health";
+
+/// A request and where it came from.
+pub(crate) struct Call {
+    pub(crate) worker: Rc<Worker>,
+    /// The client's address, also behind trusted proxies.
+    pub(crate) peer: IpAddr,
+    /// What it says it is.
+    pub(crate) agent: Agent,
+    pub(crate) request: Request<Incoming>,
+}
+
+/// What becomes of a request.
+pub(crate) enum Outcome {
+    /// It is answered.
+    Answer(Answer),
+    /// Its answer does not end.
+    Stream(Unending),
+    /// Its connection becomes something else.
+    Takeover(Takeover),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// The answer to a request whose target is too long.
+pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    (target.len() > limits.request_uri_bytes)
+        .then(|| text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)"))
+}
+
+/// A path without the slash at its end: with it and without it is the same path, on every listener.
+pub(crate) fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
