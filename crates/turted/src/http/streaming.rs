@@ -20,7 +20,7 @@ use crate::http::websocket::run::write_whole;
 use crate::http::{Answer, Takeover};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{BodyOutlet, Form, Outlet, Queue, Stream, StreamBody};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 use crate::io::socket::Socket;
@@ -90,22 +90,22 @@ impl Way {
     }
 
     /// Closes `connection` when the client ends its side.
-    pub(crate) fn watch(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
-        let (own, connection) = (Rc::clone(worker), Rc::clone(connection));
+    pub(crate) fn watch(&self, client: Client<'_>) {
+        let (worker, connection) = client.owned();
         match self {
-            Self::Socket(socket, _) => worker.spawn(run(own, connection, Rc::clone(socket))),
-            Self::Response(queue) => worker.spawn(run_response(own, connection, Rc::clone(queue))),
+            Self::Socket(socket, _) => client.worker.spawn(run(worker, connection, Rc::clone(socket))),
+            Self::Response(queue) => client.worker.spawn(run_response(worker, connection, Rc::clone(queue))),
         }
     }
 
     /// Sends the head and a first message; a client that does not take them is closed.
-    pub(crate) fn start(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &str) {
+    pub(crate) fn start(&self, client: Client<'_>, message: &str) {
         match self {
             Self::Socket(socket, head) if !write_whole(socket, &head.with(message)) => {
-                connection.close(worker, Close::TransportLost);
+                client.close(Close::TransportLost);
             }
             Self::Socket(..) => {}
-            Self::Response(_) => connection.send(worker, &[Frame::chunk(message, 0)]),
+            Self::Response(_) => client.send(&[Frame::chunk(message, 0)]),
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::client::identity;
 use super::delivery::fanout::SLICE;
 use super::dispatch::inbox::Delivery;
-use super::worker::connection::Connection;
+use super::worker::connection::Client;
 use super::worker::timers::Due;
 use super::worker::worker::{GOOD_BYE, Mail, Worker};
 use super::worker::{drain, relief, write};
@@ -78,16 +78,16 @@ async fn watch_timers(worker: Rc<Worker>) {
             let Some((key, due)) = worker.timers.pop(now) else { break };
             let connection = worker.registry.borrow().get(key).cloned();
             if let Some(connection) = connection {
-                call(&worker, &connection, due);
+                call(Client::of(&worker, &connection), due);
             }
         }
         yield_now().await;
     }
 }
 
-fn call(worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
-    if due != Due::Expiry || identity::expire(worker, connection) {
-        connection.session.due(worker, connection, due);
+fn call(client: Client<'_>, due: Due) {
+    if due != Due::Expiry || identity::expire(client) {
+        client.connection.session.due(client, due);
     }
 }
 

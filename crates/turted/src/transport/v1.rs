@@ -1,7 +1,6 @@
 //! Requests in turted.v1 and their replies, whatever carries them. Specified in
 //! `docs/protocol-v1.md`.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use turted_core::auth::{IdentRefusal, Identity};
@@ -14,10 +13,9 @@ use turted_core::wire::v1::{
 use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
 use crate::hub::client::identity::ChannelRefusal;
 use crate::hub::client::resume::{self, Outcome as Resumed, Resumption, Seen};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
-use crate::hub::worker::worker::Worker;
 
 const SESSION_UNKNOWN: &str = "the session is not known any more";
 const SESSION_OWN: &str = "this connection is the session already";
@@ -25,56 +23,55 @@ const GAP: &str = "some of what was missed is not kept any more";
 
 /// The first message on a connection, which is admitted and may have proved who it is.
 pub(crate) fn welcome(
-    worker: &Worker,
-    connection: &Connection,
+    client: Client<'_>,
     id: SessionId,
     (identity, ping_interval): (Option<&Identity>, Duration),
 ) -> String {
-    let recovery = worker.config.recovery.enabled;
+    let recovery = client.worker.config.recovery.enabled;
     Welcome {
         session: &id.to_string(),
-        cursor: recovery.then(|| worker.dispatcher.cursor(connection.sent())),
+        cursor: recovery.then(|| client.worker.dispatcher.cursor(client.connection.sent())),
         identity,
         ping_interval,
-        message_bytes: worker.config.limits.message_bytes,
+        message_bytes: client.worker.config.limits.message_bytes,
     }
     .to_json()
 }
 
 /// Receives one message of a client.
-pub(crate) fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-    if !connection.may_send(worker) {
-        refuse(worker, connection, None, &Error::new(ErrorCode::RateLimited, RATE_LIMITED));
-        connection.close(worker, Close::RateLimited);
+pub(crate) fn receive(client: Client<'_>, text: &str) -> Step {
+    if !client.connection.may_send(client.worker) {
+        refuse(client, None, &Error::new(ErrorCode::RateLimited, RATE_LIMITED));
+        client.close(Close::RateLimited);
         return Step::Stop;
     }
     let Request { id, action } = match decode(text) {
         Ok(request) => request,
         Err(refused) => {
-            refuse(worker, connection, refused.id, &refused.error);
+            refuse(client, refused.id, &refused.error);
             return Step::Continue;
         }
     };
     match (action, id) {
         (Action::Command(command), id) => {
             let id = id.map(Id::keep);
-            commands::perform(worker, connection, command, move |worker, connection, outcome| {
-                tell(worker, connection, id.as_ref().map(KeptId::get), outcome);
+            commands::perform(client, command, move |client, outcome| {
+                tell(client, id.as_ref().map(KeptId::get), outcome);
             })
         }
-        (Action::Resume(resume), Some(id)) => resume_session(worker, connection, id, &resume),
+        (Action::Resume(resume), Some(id)) => resume_session(client, id, &resume),
         // `decode` refuses it.
         (Action::Resume(_), None) => Step::Continue,
     }
 }
 
-fn tell(worker: &Rc<Worker>, connection: &Rc<Connection>, id: Option<Id<'_>>, outcome: Outcome<'_>) {
+fn tell(client: Client<'_>, id: Option<Id<'_>>, outcome: Outcome<'_>) {
     let message = match outcome {
         Ok(reply) => encode_reply(id, &reply),
         Err(refusal) => Some(encode_error(id, &error_of(refusal))),
     };
     if let Some(message) = message {
-        connection.send_message(worker, &message);
+        client.send_message(&message);
     }
 }
 
@@ -88,46 +85,46 @@ fn error_of(refusal: Refusal) -> Error {
 }
 
 /// Tells a client that the proof that came with its request does not hold.
-pub(crate) fn not_identified(worker: &Rc<Worker>, connection: &Rc<Connection>, refusal: Refusal) {
-    connection.send_message(worker, &encode_error(None, &error_of(refusal)));
+pub(crate) fn not_identified(client: Client<'_>, refusal: Refusal) {
+    client.send_message(&encode_error(None, &error_of(refusal)));
 }
 
 /// Says no, and counts it under the code of the rule.
-fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, id: Option<Id<'_>>, error: &Error) {
-    worker.metrics.refused(error.code.as_str());
-    connection.send_message(worker, &encode_error(id, error));
+fn refuse(client: Client<'_>, id: Option<Id<'_>>, error: &Error) {
+    client.worker.metrics.refused(error.code.as_str());
+    client.send_message(&encode_error(id, error));
 }
 
 /// A proof of who the client is has expired: it is told, and stays, without what it had.
-pub(crate) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    connection.send_message(worker, &encode_error(None, &IdentRefusal::Expired.into()));
+pub(crate) fn expired(client: Client<'_>) {
+    client.send_message(&encode_error(None, &IdentRefusal::Expired.into()));
 }
 
-fn resume_session(worker: &Rc<Worker>, connection: &Rc<Connection>, id: Id<'_>, resume: &Resume<'_>) -> Step {
+fn resume_session(client: Client<'_>, id: Id<'_>, resume: &Resume<'_>) -> Step {
     let id = id.keep();
-    if !worker.config.recovery.enabled {
+    if !client.worker.config.recovery.enabled {
         let error = Error::new(ErrorCode::SessionUnknown, SESSION_UNKNOWN);
-        refuse(worker, connection, Some(id.get()), &error);
+        refuse(client, Some(id.get()), &error);
         return Step::Continue;
     }
     let resumption = Resumption { id: SessionId::parse(&resume.session), seen: Seen::UpTo(resume.cursor) };
-    if resumption.id.is_some() && resumption.id == connection.recovery_id.get() {
+    if resumption.id.is_some() && resumption.id == client.connection.recovery_id.get() {
         // Taken over, it would be cut off.
         let error = Error::new(ErrorCode::SessionOwn, SESSION_OWN);
-        refuse(worker, connection, Some(id.get()), &error);
+        refuse(client, Some(id.get()), &error);
         return Step::Continue;
     }
-    let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    let (worker, connection) = client.owned();
     Step::Wait(Box::pin(async move {
         let wire = connection.wire();
         let greet = |session: SessionId, replayed| {
             wire.framing.wrap(&encode_resumed(id.get(), &session.to_string(), replayed), 0)
         };
-        let error = match resume::resume(&worker, &connection, &resumption, wire, greet).await {
+        let error = match resume::resume(Client::of(&worker, &connection), &resumption, wire, greet).await {
             Resumed::Resumed | Resumed::Gone => return,
             Resumed::SessionUnknown => Error::new(ErrorCode::SessionUnknown, SESSION_UNKNOWN),
             Resumed::Gap => Error::new(ErrorCode::Gap, GAP),
         };
-        refuse(&worker, &connection, Some(id.get()), &error);
+        refuse(Client::of(&worker, &connection), Some(id.get()), &error);
     }))
 }

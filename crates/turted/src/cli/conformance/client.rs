@@ -1,8 +1,6 @@
 //! The Socket.IO service that the suite of socket.io-client expects: namespaces that let in or not, and
 //! events that are answered each in its own way.
 
-use std::rc::Rc;
-
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use turted_core::wire::engineio::Version;
@@ -11,9 +9,8 @@ use turted_core::wire::socketio::{encode_connect_error, encode_event};
 use super::socketio::{leave, prefix};
 use super::{engine, guests};
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 use crate::transport::socketio::{self, Content, Event, ROOT, Service, ignore_message, say_nothing};
 
 /// What the suite expects.
@@ -21,7 +18,7 @@ pub(super) static CLIENT: Service = Service {
     namespaces: &NAMESPACES,
     content: Content::Any,
     takes_binary: true,
-    opened: |_, connection, query| guests::note_query(connection, query),
+    opened: |client, query| guests::note_query(client.connection, query),
     connected: say_nothing,
     connect,
     disconnect: leave,
@@ -46,29 +43,24 @@ const TEXTS: [&str; 5] = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "u
 const ACK: u64 = 1;
 
 /// A client wants to be connected to a namespace.
-fn connect(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    namespace: &str,
-    data: Option<&RawValue>,
-) -> Step {
+fn connect(client: Client<'_>, namespace: &str, data: Option<&RawValue>) -> Step {
     let refusal = match namespace {
         REFUSING => Some("Auth failed (custom namespace)"),
-        ROOT if guests::query(connection).contains_key("fail") => Some("Auth failed (main namespace)"),
+        ROOT if guests::query(client.connection).contains_key("fail") => Some("Auth failed (main namespace)"),
         _ => None,
     };
     if let Some(refusal) = refusal {
-        connection.send_message(worker, &encode_connect_error(Version::V4, namespace, refusal));
-        return leave(worker, connection, namespace);
+        client.send_message(&encode_connect_error(Version::V4, namespace, refusal));
+        return leave(client, namespace);
     }
     if namespace == ROOT {
         // With the recovery of the product.
-        return socketio::connect(worker, connection, data);
+        return socketio::connect(client, data);
     }
-    let sid = json!({ "sid": connection.public_id() });
-    connection.send_message(worker, &format!("40{}{sid}", prefix(namespace)));
+    let sid = json!({ "sid": client.connection.public_id() });
+    client.send_message(&format!("40{}{sid}", prefix(namespace)));
     if namespace == TELLING {
-        emit(worker, connection, namespace, &["handshake".into(), handshake(connection, data)]);
+        emit(client, namespace, &["handshake".into(), handshake(client.connection, data)]);
     }
     Step::Continue
 }
@@ -80,34 +72,29 @@ fn handshake(connection: &Connection, data: Option<&RawValue>) -> Value {
 }
 
 /// An event, with the binary messages that came with it.
-fn event(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    event: &Event<'_>,
-    attachments: &[Vec<u8>],
-) -> Step {
-    let reply = |elements: &[Value]| emit(worker, connection, event.namespace, elements);
+fn event(client: Client<'_>, event: &Event<'_>, attachments: &[Vec<u8>]) -> Step {
+    let reply = |elements: &[Value]| emit(client, event.namespace, elements);
     let ack = |value: &str| {
         let id = event.ack.unwrap_or_default();
-        connection.send_message(worker, &format!("43{}{id}[{value}]", prefix(event.namespace)));
+        client.send_message(&format!("43{}{id}[{value}]", prefix(event.namespace)));
     };
     let has_bytes = attachments.len() == 1;
     match (event.namespace, event.name) {
-        (_, "getId") => ack(&json!(connection.public_id()).to_string()),
+        (_, "getId") => ack(&json!(client.connection.public_id()).to_string()),
         (ROOT, "echo") => ack(event.args.first().map_or("null", |arg| arg.get())),
-        (ROOT, "getHandshake") => ack(&handshake(connection, None).to_string()),
+        (ROOT, "getHandshake") => ack(&handshake(client.connection, None).to_string()),
         (ROOT, "getAckDate") => ack(&json!(DATE).to_string()),
         (ROOT, "hi") => {
-            let offset = format!("\"{}\"", socketio::offset(worker, connection));
-            connection.send_message(worker, &encode_event("hi", &[&offset]));
+            let offset = format!("\"{}\"", socketio::offset(client));
+            client.send_message(&encode_event("hi", &[&offset]));
         }
-        (ROOT, "ack") => connection.send_message(worker, &format!(r#"42{ACK}["ack"]"#)),
+        (ROOT, "ack") => client.send_message(&format!(r#"42{ACK}["ack"]"#)),
         (ROOT, "getDate") => reply(&["takeDate".into(), DATE.into()]),
         (ROOT, "getDateObj") => reply(&["takeDateObj".into(), json!({ "date": DATE })]),
         (ROOT, "getUtf8") => TEXTS.iter().for_each(|text| reply(&["takeUtf8".into(), (*text).into()])),
         (ROOT, "false") => reply(&["false".into(), false.into()]),
-        (ROOT, "doge") => emit_bytes(worker, connection, "doge"),
-        (ROOT, "getbin") => emit_bytes(worker, connection, "takebin"),
+        (ROOT, "doge") => emit_bytes(client, "doge"),
+        (ROOT, "getbin") => emit_bytes(client, "takebin"),
         (ROOT, "buffa") if has_bytes => reply(&["buffack".into()]),
         (ROOT, "jsonbuff") if has_bytes => reply(&["jsonbuff-ack".into()]),
         (ROOT, "blob") if has_bytes => reply(&["back".into()]),
@@ -121,19 +108,19 @@ fn event(
 }
 
 /// The answer to our question.
-fn acked(worker: &Rc<Worker>, connection: &Rc<Connection>, id: u64, args: &[&RawValue]) {
+fn acked(client: Client<'_>, id: u64, args: &[&RawValue]) {
     let given: Vec<Value> = args.iter().filter_map(|arg| serde_json::from_str(arg.get()).ok()).collect();
     if id == ACK && given == [json!(5), json!({ "test": true })] {
-        emit(worker, connection, ROOT, &["got it".into()]);
+        emit(client, ROOT, &["got it".into()]);
     }
 }
 
-fn emit(worker: &Rc<Worker>, connection: &Rc<Connection>, namespace: &str, elements: &[Value]) {
+fn emit(client: Client<'_>, namespace: &str, elements: &[Value]) {
     let elements = Value::from(elements);
-    connection.send_message(worker, &format!("42{}{elements}", prefix(namespace)));
+    client.send_message(&format!("42{}{elements}", prefix(namespace)));
 }
 
-fn emit_bytes(worker: &Rc<Worker>, connection: &Rc<Connection>, name: &str) {
+fn emit_bytes(client: Client<'_>, name: &str) {
     let packet = format!(r#"451-["{name}",{{"_placeholder":true,"num":0}}]"#);
-    connection.send(worker, &[Frame::text(&packet, 0), engine::frame(connection, BYTES)]);
+    client.send(&[Frame::text(&packet, 0), engine::frame(client.connection, BYTES)]);
 }

@@ -1,16 +1,13 @@
 //! The Engine.IO services: echo, and that of the suite of engine.io-client, which greets and knows some words.
 
-use std::rc::Rc;
-
 use serde_json::json;
 use turted_core::wire::engineio::{Version, encode_binary};
 
 use super::guests;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 use crate::transport::socketio::{Content, Said, Service, ignore_ack, say_nothing};
 
 /// What the suite of engine.io-client wants to receive in binary, and a text with letters of two bytes.
@@ -24,39 +21,36 @@ pub(super) static ECHO: Service = Service {
     takes_binary: true,
     opened: say_nothing,
     connected: say_nothing,
-    connect: |_, _, _, _| Step::Continue,
-    disconnect: |_, _, _| Step::Continue,
-    event: |_, _, _, _| Step::Continue,
+    connect: |_, _, _| Step::Continue,
+    disconnect: |_, _| Step::Continue,
+    event: |_, _, _| Step::Continue,
     acked: ignore_ack,
     message: echo,
 };
 
 /// What the suite of engine.io-client expects.
-pub(super) static CLIENT: Service = Service {
-    opened: |worker, connection, _| connection.send_message(worker, "4hi"),
-    message: answer,
-    ..ECHO
-};
+pub(super) static CLIENT: Service =
+    Service { opened: |client, _| client.send_message("4hi"), message: answer, ..ECHO };
 
-fn echo(worker: &Rc<Worker>, connection: &Rc<Connection>, said: Said<'_>) -> Step {
+fn echo(client: Client<'_>, said: Said<'_>) -> Step {
     match said {
-        Said::Text(text) => connection.send_message(worker, &format!("4{text}")),
-        Said::Binary(bytes) => connection.send(worker, &[frame(connection, bytes)]),
+        Said::Text(text) => client.send_message(&format!("4{text}")),
+        Said::Binary(bytes) => client.send(&[frame(client.connection, bytes)]),
     }
     Step::Continue
 }
 
 /// Answers a question, or echoes.
-fn answer(worker: &Rc<Worker>, connection: &Rc<Connection>, said: Said<'_>) -> Step {
+fn answer(client: Client<'_>, said: Said<'_>) -> Step {
     match said {
-        Said::Text("give binary") => connection.send(worker, &[frame(connection, BYTES)]),
-        Said::Text("give utf8") => connection.send_message(worker, &format!("4{LETTERS}")),
+        Said::Text("give binary") => client.send(&[frame(client.connection, BYTES)]),
+        Said::Text("give utf8") => client.send_message(&format!("4{LETTERS}")),
         Said::Text("sendHeaders") => {
-            let cookies = guests::cookies(connection);
+            let cookies = guests::cookies(client.connection);
             let headers = cookies.map_or_else(|| json!({}), |cookies| json!({ "cookie": cookies }));
-            connection.send_message(worker, &format!("4{headers}"));
+            client.send_message(&format!("4{headers}"));
         }
-        said => return echo(worker, connection, said),
+        said => return echo(client, said),
     }
     Step::Continue
 }

@@ -1,7 +1,6 @@
 //! The Socket.IO service: who connects is sent its `auth`, `message` comes back as `message-back`,
 //! `message-with-ack` as its ack; binary arguments too.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,9 +10,8 @@ use tokio::time::sleep;
 use super::engine;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 use crate::transport::socketio::{
     Content, EngineSession, Event, ROOT, Service, ignore_ack, ignore_message, say_nothing,
 };
@@ -28,7 +26,7 @@ pub(super) static ECHO: Service = Service {
     content: Content::Any,
     takes_binary: true,
     opened: say_nothing,
-    connected: |worker, connection, _| greet(worker, connection, ROOT, None),
+    connected: |client, _| greet(client, ROOT, None),
     connect,
     disconnect: leave,
     event,
@@ -37,50 +35,40 @@ pub(super) static ECHO: Service = Service {
 };
 
 /// A client leaves a namespace, and stays.
-pub(super) fn leave(_: &Rc<Worker>, connection: &Rc<Connection>, namespace: &str) -> Step {
-    if let Some(session) = connection.session::<EngineSession>() {
+pub(super) fn leave(client: Client<'_>, namespace: &str) -> Step {
+    if let Some(session) = client.connection.session::<EngineSession>() {
         session.leave(namespace);
     }
     Step::Continue
 }
 
 /// A client has connected to a namespace.
-fn connect(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    namespace: &str,
-    data: Option<&RawValue>,
-) -> Step {
-    let connected = match connection.session.transport() {
+fn connect(client: Client<'_>, namespace: &str, data: Option<&RawValue>) -> Step {
+    let connected = match client.connection.session.transport() {
         // Version 4 of the Socket.IO protocol says no more than that.
         Transport::SocketIoV3 => format!("40{namespace}"),
         _ => {
-            let sid = json!({ "sid": connection.public_id() });
+            let sid = json!({ "sid": client.connection.public_id() });
             format!("40{}{sid}", prefix(namespace))
         }
     };
-    connection.send_message(worker, &connected);
-    let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    client.send_message(&connected);
+    let (worker, connection) = client.owned();
     let (namespace, data) = (namespace.to_owned(), data.map(ToOwned::to_owned));
     Step::Wait(Box::pin(async move {
         sleep(PAUSE).await;
-        greet(&worker, &connection, &namespace, data.as_deref());
+        greet(Client::of(&worker, &connection), &namespace, data.as_deref());
     }))
 }
 
 /// Tells a client what it sent along when it connected.
-fn greet(worker: &Rc<Worker>, connection: &Rc<Connection>, namespace: &str, data: Option<&RawValue>) {
+fn greet(client: Client<'_>, namespace: &str, data: Option<&RawValue>) {
     let auth = data.map_or("{}", RawValue::get);
-    connection.send_message(worker, &format!(r#"42{}["auth",{auth}]"#, prefix(namespace)));
+    client.send_message(&format!(r#"42{}["auth",{auth}]"#, prefix(namespace)));
 }
 
 /// An event with the binary messages that its arguments have placeholders for.
-fn event(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    event: &Event<'_>,
-    attachments: &[Vec<u8>],
-) -> Step {
+fn event(client: Client<'_>, event: &Event<'_>, attachments: &[Vec<u8>]) -> Step {
     let args = event.args.iter().map(|arg| arg.get().to_owned());
     let (kind, ack, elements): (_, _, Vec<_>) = match (event.name, event.ack) {
         ("message", _) => (2, None, std::iter::once(r#""message-back""#.to_owned()).chain(args).collect()),
@@ -95,8 +83,8 @@ fn event(
     let ack = ack.map(|ack| ack.to_string()).unwrap_or_default();
     let packet = format!("4{kind}{}{ack}[{}]", prefix(event.namespace), elements.join(","));
     let mut frames = vec![Frame::text(&packet, 0)];
-    frames.extend(attachments.iter().map(|bytes| engine::frame(connection, bytes)));
-    connection.send(worker, &frames);
+    frames.extend(attachments.iter().map(|bytes| engine::frame(client.connection, bytes)));
+    client.send(&frames);
     Step::Continue
 }
 

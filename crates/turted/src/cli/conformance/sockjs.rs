@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use turted_core::close::Close;
 
 use crate::config::SockJs;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 use crate::transport::sockjs::{Mount, Service, SockJsSession};
@@ -26,18 +26,18 @@ const AMPLIFY_MAX: u32 = 18;
 /// Every message comes back.
 static ECHO: Service = Service {
     opened: say_nothing,
-    receive: |worker, connection, text| {
-        connection.send_message(worker, text);
+    receive: |client, text| {
+        client.send_message(text);
         Step::Continue
     },
     expired: say_nothing,
 };
 /// The connection is closed at once.
 static CLOSE: Service =
-    Service { opened: |worker, connection| connection.close(worker, GO_AWAY), receive: ignore, ..ECHO };
+    Service { opened: |client| client.connection.close(client.worker, GO_AWAY), receive: ignore, ..ECHO };
 /// A message comes every second.
 static TICKER: Service = Service {
-    opened: |worker, connection| worker.spawn(tick(Rc::clone(worker), Rc::clone(connection))),
+    opened: |client| client.worker.spawn(tick(Rc::clone(client.worker), Rc::clone(client.connection))),
     receive: ignore,
     ..ECHO
 };
@@ -61,26 +61,26 @@ pub(super) fn mounts() -> [Mount; 7] {
     .map(|(options, service)| Mount::new(options, service, None))
 }
 
-fn say_nothing(_: &Rc<Worker>, _: &Rc<Connection>) {}
+fn say_nothing(_: Client<'_>) {}
 
-fn ignore(_: &Rc<Worker>, _: &Rc<Connection>, _: &str) -> Step {
+fn ignore(_: Client<'_>, _: &str) -> Step {
     Step::Continue
 }
 
-fn amplify(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+fn amplify(client: Client<'_>, text: &str) -> Step {
     let exponent = text.parse().ok().filter(|exponent| (1..=AMPLIFY_MAX).contains(exponent));
-    connection.send_message(worker, &"x".repeat(1 << exponent.unwrap_or(1)));
+    client.send_message(&"x".repeat(1 << exponent.unwrap_or(1)));
     Step::Continue
 }
 
 /// Sends a message to all connections of `/broadcast`; the server has one worker.
-fn broadcast(worker: &Rc<Worker>, _: &Rc<Connection>, text: &str) -> Step {
+fn broadcast(client: Client<'_>, text: &str) -> Step {
     let is_listening = |connection: &&Rc<Connection>| {
         let session = connection.session::<SockJsSession>();
         session.is_some_and(|session| std::ptr::eq(session.mount().service, &BROADCAST))
     };
-    let listeners: Vec<_> = worker.registry.borrow().iter().filter(is_listening).cloned().collect();
-    listeners.iter().for_each(|connection| connection.send_message(worker, text));
+    let listeners: Vec<_> = client.worker.registry.borrow().iter().filter(is_listening).cloned().collect();
+    listeners.iter().for_each(|connection| connection.send_message(client.worker, text));
     Step::Continue
 }
 

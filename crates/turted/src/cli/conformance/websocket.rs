@@ -7,12 +7,12 @@ use crate::transport::websocket::Service;
 /// Every message comes back.
 pub(super) static ECHO: Service = Service {
     speaks_v1: false,
-    text: |worker, connection, text| {
-        connection.send(worker, &[Frame::text(text, 0)]);
+    text: |client, text| {
+        client.connection.send(client.worker, &[Frame::text(text, 0)]);
         Step::Continue
     },
-    binary: |worker, connection, bytes| {
-        connection.send(worker, &[Frame::binary(bytes)]);
+    binary: |client, bytes| {
+        client.connection.send(client.worker, &[Frame::binary(bytes)]);
         Step::Continue
     },
 };

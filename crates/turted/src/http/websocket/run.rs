@@ -7,7 +7,7 @@ use turted_core::wire::websocket::{Message, encode_close};
 
 use super::reader::{Progress, Reader};
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
@@ -22,7 +22,8 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> {
     async move {
         while !connection.is_closed() {
-            let progress = reader.read(&worker, &socket, |message| received(&worker, &connection, &message));
+            let progress =
+                reader.read(&worker, &socket, |message| received(Client::of(&worker, &connection), &message));
             match progress {
                 Progress::Drained => {
                     if reader.ready(&socket).await.is_err() {
@@ -46,28 +47,28 @@ pub(crate) fn run(
 }
 
 /// One message of a client.
-fn received(worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
-    let session = &connection.session;
+fn received(client: Client<'_>, message: &Message<'_>) -> Step {
+    let session = &client.connection.session;
     let step = match message {
-        Message::Text(_) | Message::Binary(_) => session.receive(worker, connection, message),
+        Message::Text(_) | Message::Binary(_) => session.receive(client, message),
         // Messages with data are counted where they are received.
-        Message::Ping(_) | Message::Pong(_) if !connection.may_send(worker) => {
-            connection.close(worker, Close::RateLimited);
+        Message::Ping(_) | Message::Pong(_) if !client.connection.may_send(client.worker) => {
+            client.close(Close::RateLimited);
             Step::Stop
         }
         Message::Ping(data) => {
             // Clients end a connection whose pong is late, and much may wait on a slow link.
-            connection.send_ahead(worker, &Frame::pong(data));
+            client.connection.send_ahead(client.worker, &Frame::pong(data));
             Step::Continue
         }
-        Message::Pong(_) => session.receive(worker, connection, message),
+        Message::Pong(_) => session.receive(client, message),
         Message::Close(code) => {
-            connection.say_good_bye(code.unwrap_or(1000));
-            connection.close(worker, Close::TransportLost);
+            client.connection.say_good_bye(code.unwrap_or(1000));
+            client.close(Close::TransportLost);
             Step::Stop
         }
     };
-    if connection.is_closed() { Step::Stop } else { step }
+    if client.connection.is_closed() { Step::Stop } else { step }
 }
 
 /// The close frame that tells a client why its connection ends.

@@ -1,8 +1,6 @@
 //! What a client asks for is done here, whatever it speaks; how the answer looks is the business of
 //! its protocol.
 
-use std::rc::Rc;
-
 use turted_core::auth::{IdentRefusal, Identity, Verified};
 use turted_core::command::{Command, Ident};
 use turted_core::name::Name;
@@ -11,7 +9,7 @@ use turted_core::reply::Reply;
 
 use crate::auth::Verdict;
 use crate::hub::client::identity::{self, ChannelRefusal};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::journal;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
@@ -48,53 +46,55 @@ pub(crate) type Outcome<'a> = Result<Reply<'a>, Refusal>;
 /// Does what a client asks and hands the outcome to `answer`, at once or, where somebody has to be
 /// asked, later: later messages of the client wait for that.
 pub(crate) fn perform(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     command: Command<'_>,
-    answer: impl FnOnce(&Rc<Worker>, &Rc<Connection>, Outcome<'_>) + 'static,
+    answer: impl FnOnce(Client<'_>, Outcome<'_>) + 'static,
 ) -> Step {
     let outcome = match &command {
-        Command::Ident(ident) => return identify(worker, connection, ident, answer),
-        Command::Join(channel) => join(worker, connection, channel),
+        Command::Ident(ident) => return identify(client, ident, answer),
+        Command::Join(channel) => join(client, channel),
         Command::Leave(channel) => {
-            worker.registry.borrow_mut().leave(connection.key, channel);
-            journal::left(worker, connection, channel);
+            client.worker.registry.borrow_mut().leave(client.connection.key, channel);
+            journal::left(client, channel);
             Ok(Reply::Left(channel))
         }
         Command::Echo(data) => Ok(Reply::Echo(*data)),
         Command::Ping(data) => Ok(Reply::Pong(*data)),
     };
-    answer(worker, connection, outcome);
+    answer(client, outcome);
     Step::Continue
 }
 
-fn join<'a>(worker: &Rc<Worker>, connection: &Rc<Connection>, channel: &'a Name) -> Outcome<'a> {
-    let joined = identity::join(worker, connection, channel).map_err(Refusal::from);
+fn join<'a>(client: Client<'_>, channel: &'a Name) -> Outcome<'a> {
+    let joined = identity::join(client, channel).map_err(Refusal::from);
     if let Err(refusal) = &joined {
-        journal::join_refused(worker, connection, channel, refusal);
+        journal::join_refused(client, channel, refusal);
     }
-    count(worker, joined.map(|()| Reply::Joined(channel)))
+    count(client.worker, joined.map(|()| Reply::Joined(channel)))
 }
 
 /// Verifies who the client is, and makes it so.
 pub(crate) fn identify(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     ident: &Ident<'_>,
-    answer: impl FnOnce(&Rc<Worker>, &Rc<Connection>, Outcome<'_>) + 'static,
+    answer: impl FnOnce(Client<'_>, Outcome<'_>) + 'static,
 ) -> Step {
-    match worker.shared.gate.verify(&worker.tasks, connection.visitor(worker), ident) {
+    match client.worker.shared.gate.verify(
+        &client.worker.tasks,
+        client.connection.visitor(client.worker),
+        ident,
+    ) {
         Verdict::Now(result) => {
-            tell(worker, connection, result, answer);
+            tell(client, result, answer);
             Step::Continue
         }
         Verdict::Later(verification) => {
-            let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+            let (worker, connection) = client.owned();
             Step::Wait(Box::pin(async move {
                 let result = verification.await;
                 // A client that is gone meanwhile must not come back as a member of anything.
                 if !connection.is_closed() {
-                    tell(&worker, &connection, result, answer);
+                    tell(Client::of(&worker, &connection), result, answer);
                 }
             }))
         }
@@ -102,28 +102,23 @@ pub(crate) fn identify(
 }
 
 fn tell(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     result: Result<Verified, IdentRefusal>,
-    answer: impl FnOnce(&Rc<Worker>, &Rc<Connection>, Outcome<'_>),
+    answer: impl FnOnce(Client<'_>, Outcome<'_>),
 ) {
-    let identified = admit(worker, connection, result);
+    let identified = admit(client, result);
     let outcome = identified.as_ref().map(Reply::Identified).map_err(|refusal| *refusal);
-    answer(worker, connection, outcome);
+    answer(client, outcome);
 }
 
 /// Makes the connection what it was verified to be, if it was.
-pub(crate) fn admit(
-    worker: &Worker,
-    connection: &Connection,
-    result: Result<Verified, IdentRefusal>,
-) -> Result<Identity, Refusal> {
+pub(crate) fn admit(client: Client<'_>, result: Result<Verified, IdentRefusal>) -> Result<Identity, Refusal> {
     let admit = |verified: Verified| -> Result<Identity, Refusal> {
-        identity::admit(worker, connection, &verified)?;
+        identity::admit(client, &verified)?;
         Ok(verified.identity)
     };
     let admitted = result.map_err(Refusal::from).and_then(admit);
-    count(worker, admitted)
+    count(client.worker, admitted)
 }
 
 /// Counts a refusal under its rule.

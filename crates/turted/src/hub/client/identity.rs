@@ -1,7 +1,6 @@
 //! What an IDENT changes on its connection: the user it is, the channels it may join, and when
 //! that ends. The same for every transport; telling the client is the transport's part.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,7 +12,7 @@ use turted_core::registry::MembershipRefusal;
 use turted_core::standing::{Applicant, Standing};
 
 use crate::auth::unix_now;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::journal;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -23,21 +22,19 @@ const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Makes the connection what it proved to be. Channels that only an earlier proof had opened are
 /// left.
-pub(crate) fn admit(
-    worker: &Worker,
-    connection: &Connection,
-    verified: &Verified,
-) -> Result<(), MembershipRefusal> {
-    let (mode, since) = (worker.config.auth.ident, Since(worker.seen()));
+pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<(), MembershipRefusal> {
+    let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.seen()));
     let name = &verified.identity.name;
-    if let Err(refusal) = worker.registry.borrow_mut().identify(connection.key, name, mode, since) {
-        journal::users_refused(worker, connection, name, refusal);
+    if let Err(refusal) =
+        client.worker.registry.borrow_mut().identify(client.connection.key, name, mode, since)
+    {
+        journal::users_refused(client, name, refusal);
         return Err(refusal);
     }
-    journal::identified(worker, connection, &verified.identity);
-    connection.standing.borrow_mut().accept(verified, mode);
-    leave_forbidden(worker, connection);
-    watch_expiry(worker, connection);
+    journal::identified(client, &verified.identity);
+    client.connection.standing.borrow_mut().accept(verified, mode);
+    leave_forbidden(client);
+    watch_expiry(client);
     Ok(())
 }
 
@@ -51,21 +48,21 @@ pub(crate) enum ChannelRefusal {
 }
 
 /// Joins a channel, if its rule lets the connection in.
-pub(crate) fn join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), ChannelRefusal> {
-    may_join(worker, connection, channel)?;
-    let since = Since(worker.seen());
-    worker.registry.borrow_mut().join(connection.key, channel, since)?;
-    journal::joined(worker, connection, channel);
+pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefusal> {
+    may_join(client, channel)?;
+    let since = Since(client.worker.seen());
+    client.worker.registry.borrow_mut().join(client.connection.key, channel, since)?;
+    journal::joined(client, channel);
     Ok(())
 }
 
-fn may_join(worker: &Worker, connection: &Connection, channel: &Name) -> Result<(), JoinRefusal> {
-    let rules = &worker.config.channels;
+fn may_join(client: Client<'_>, channel: &Name) -> Result<(), JoinRefusal> {
+    let rules = &client.worker.config.channels;
     if rules.is_empty() {
         return Ok(());
     }
-    let is_identified = worker.registry.borrow().is_identified(connection.key);
-    Applicant { is_identified, standing: &connection.standing.borrow() }.may_join(channel, rules)
+    let is_identified = client.worker.registry.borrow().is_identified(client.connection.key);
+    Applicant { is_identified, standing: &client.connection.standing.borrow() }.may_join(channel, rules)
 }
 
 /// Whether a client that proved this, or nothing, may join a channel, before it has a connection.
@@ -83,45 +80,45 @@ pub(crate) fn may_join_as(
 }
 
 /// Leaves the channels that the connection could not join any more.
-fn leave_forbidden(worker: &Worker, connection: &Connection) {
-    if worker.config.channels.is_empty() {
+fn leave_forbidden(client: Client<'_>) {
+    if client.worker.config.channels.is_empty() {
         return;
     }
-    let joined = worker.registry.borrow().memberships(connection.key).channels;
+    let joined = client.worker.registry.borrow().memberships(client.connection.key).channels;
     for (channel, _) in joined {
-        if may_join(worker, connection, &channel).is_err() {
-            worker.registry.borrow_mut().leave(connection.key, &channel);
-            journal::left(worker, connection, &channel);
+        if may_join(client, &channel).is_err() {
+            client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
+            journal::left(client, &channel);
         }
     }
 }
 
 /// Has the connection looked at again when its first proof expires.
-pub(crate) fn watch_expiry(worker: &Worker, connection: &Connection) {
-    let Some(expiry) = connection.standing.borrow().next_expiry() else { return };
+pub(crate) fn watch_expiry(client: Client<'_>) {
+    let Some(expiry) = client.connection.standing.borrow().next_expiry() else { return };
     // A millisecond later, when the proof has expired and not only expires.
     let left = expiry.0.saturating_sub(unix_now().0) + Duration::from_millis(1);
     let due = Instant::now() + left.min(EXPIRY_CHECK_MAX);
     // One timer is enough, unless it comes too late: timers cannot be taken back.
-    if connection.expiry_due.get().is_none_or(|pending| due < pending) {
-        connection.expiry_due.set(Some(due));
-        worker.timers.add(due, connection.key, Due::Expiry);
+    if client.connection.expiry_due.get().is_none_or(|pending| due < pending) {
+        client.connection.expiry_due.set(Some(due));
+        client.worker.timers.add(due, client.connection.key, Due::Expiry);
     }
 }
 
 /// Takes from the connection what has expired: the users, and the channels that they opened.
 /// Whether there was any.
-pub(crate) fn expire(worker: &Worker, connection: &Rc<Connection>) -> bool {
-    if connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
-        connection.expiry_due.set(None);
+pub(crate) fn expire(client: Client<'_>) -> bool {
+    if client.connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
+        client.connection.expiry_due.set(None);
     }
-    let expired = connection.standing.borrow_mut().expire(unix_now());
+    let expired = client.connection.standing.borrow_mut().expire(unix_now());
     for user in &expired {
-        worker.registry.borrow_mut().forget_user(connection.key, user);
+        client.worker.registry.borrow_mut().forget_user(client.connection.key, user);
     }
     if !expired.is_empty() {
-        leave_forbidden(worker, connection);
+        leave_forbidden(client);
     }
-    watch_expiry(worker, connection);
+    watch_expiry(client);
     !expired.is_empty()
 }

@@ -19,7 +19,7 @@ use crate::hub::delivery::fanout::SLICE;
 use crate::hub::delivery::outlet::{Missed, RECENT_AGE};
 use crate::hub::delivery::wire::Wire;
 use crate::hub::dispatch::log::{Log, Mention};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::worker::Worker;
 
 /// Targets looked at or indexed while the log is locked, 50 to 200 ns each.
@@ -44,33 +44,29 @@ pub(crate) struct Returning<'a> {
 /// Whoever asks makes the client a receiver and hands it the list before waiting for anything
 /// else. Otherwise a dispatch could come between the last one that was missed and the first one
 /// that is new.
-pub(crate) async fn missed(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    client: Returning<'_>,
-) -> Option<Missed> {
-    let has_place = worker.replays.clients(connection.peer) < REPLAYS_WAITING_MAX
-        || (is_private(connection.peer) && worker.config.trusted_proxies.networks().is_empty());
-    if !has_place || worker.shared.backlogs.is_full() {
+pub(crate) async fn missed(client: Client<'_>, returning: Returning<'_>) -> Option<Missed> {
+    let has_place = client.worker.replays.clients(client.connection.peer) < REPLAYS_WAITING_MAX
+        || (is_private(client.connection.peer) && client.worker.config.trusted_proxies.networks().is_empty());
+    if !has_place || client.worker.shared.backlogs.is_full() {
         return None;
     }
-    worker.replays.take(connection.peer, find(worker, connection, client)).await
+    client.worker.replays.take(client.connection.peer, find(client, returning)).await
 }
 
-async fn find(worker: &Rc<Worker>, connection: &Rc<Connection>, client: Returning<'_>) -> Option<Missed> {
+async fn find(client: Client<'_>, returning: Returning<'_>) -> Option<Missed> {
     // It may have gone while others had their turn, and nobody has read its socket since.
-    connection.close_if_gone(worker);
-    if connection.is_closed() {
+    client.connection.close_if_gone(client.worker);
+    if client.connection.is_closed() {
         return None;
     }
-    index(worker).await;
-    let mut search = Search::new(client.memberships, client.seen);
+    index(client.worker).await;
+    let mut search = Search::new(returning.memberships, returning.seen);
     for _ in 0..SLICES_MAX {
-        if advance(worker, &mut search)? == Progress::Done {
-            return list(worker, &search, client.wire);
+        if advance(client.worker, &mut search)? == Progress::Done {
+            return list(client.worker, &search, returning.wire);
         }
         yield_now().await;
-        if connection.is_closed() {
+        if client.connection.is_closed() {
             return None;
         }
     }

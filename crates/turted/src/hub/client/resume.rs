@@ -19,7 +19,7 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::recovery::{Home, LostSession};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -86,42 +86,41 @@ impl Resumption {
 /// Gives a client its session back, and all that it missed, encoded for `wire`; before that it is
 /// sent what `greet` makes of the session's id and the number of events that follow.
 pub(crate) async fn resume(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     resumption: &Resumption,
     wire: Wire,
     greet: impl FnOnce(SessionId, usize) -> Frame,
 ) -> Outcome {
     let found = match resumption.id {
-        Some(id) => reclaim(worker, id).await.map(|lost| (id, lost)),
+        Some(id) => reclaim(client.worker, id).await.map(|lost| (id, lost)),
         None => None,
     };
-    catch_up(worker).await;
+    catch_up(client.worker).await;
     let missed = match &found {
-        Some((_, lost)) => missed(worker, connection, (resumption, lost, wire)).await,
+        Some((_, lost)) => missed(client, (resumption, lost, wire)).await,
         None => None,
     };
     // From here on nothing waits: what was missed and what is new must follow on each other.
     let outcome = match (found, missed) {
-        (found, _) if connection.is_closed() => {
+        (found, _) if client.connection.is_closed() => {
             if let Some((id, lost)) = found {
                 // It may come back once more.
-                worker.shared.recovery.keep(id, lost);
+                client.worker.shared.recovery.keep(id, lost);
             }
             return Outcome::Gone;
         }
         (None, _) => Outcome::SessionUnknown,
         (Some(_), None) => Outcome::Gap,
         (Some((id, lost)), Some(missed)) => {
-            connection.set_wire(wire);
-            restore(worker, connection, id, &lost);
-            connection.send(worker, &[greet(id, missed.len())]);
-            connection.replay(worker, missed);
+            client.connection.set_wire(wire);
+            restore(client, id, &lost);
+            client.send(&[greet(id, missed.len())]);
+            client.connection.replay(client.worker, missed);
             Outcome::Resumed
         }
     };
     let resumed = outcome == Outcome::Resumed;
-    worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
+    client.worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
     outcome
 }
 
@@ -181,13 +180,12 @@ fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
 
 /// What a client missed, or `None` if that cannot be told in full any more.
 async fn missed(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     (resumption, lost, wire): (&Resumption, &LostSession, Wire),
 ) -> Option<Missed> {
-    let seen = resumption.seen(worker, lost)?;
-    let client = Returning { memberships: &lost.memberships, seen, wire };
-    let missed = replay::missed(worker, connection, client).await?;
+    let seen = resumption.seen(client.worker, lost)?;
+    let returning = Returning { memberships: &lost.memberships, seen, wire };
+    let missed = replay::missed(client, returning).await?;
     // What came after the token expired was not for this client any more.
     (!lost.standing.has_expired(unix_now())).then_some(missed)
 }
@@ -197,39 +195,35 @@ async fn missed(
 ///
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
-pub(crate) async fn missed_since(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    seen: Seen,
-) -> Option<Missed> {
-    catch_up(worker).await;
-    let memberships = worker.registry.borrow().memberships(connection.key);
+pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
+    catch_up(client.worker).await;
+    let memberships = client.worker.registry.borrow().memberships(client.connection.key);
     // It was a member of all of them when it was sent the position.
     let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
     let lost = LostSession {
         memberships: memberships.held_since(Since(since)),
-        standing: connection.standing.borrow().clone(),
+        standing: client.connection.standing.borrow().clone(),
         began_after: 0,
     };
     let resumption = Resumption { id: None, seen };
-    let missed = match worker.config.recovery.enabled {
-        true => missed(worker, connection, (&resumption, &lost, connection.wire())).await,
+    let missed = match client.worker.config.recovery.enabled {
+        true => missed(client, (&resumption, &lost, client.connection.wire())).await,
         false => None,
     };
-    if !connection.is_closed() {
-        worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
+    if !client.connection.is_closed() {
+        client.worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
     }
     missed
 }
 
 /// Makes the connection what the session was. What was missed has to be sent in the same go: no
 /// dispatch can come between the last one that was missed and the first one that is new.
-fn restore(worker: &Rc<Worker>, connection: &Rc<Connection>, id: SessionId, lost: &LostSession) {
-    connection.recovery_id.set(Some(id));
-    worker.registry.borrow_mut().restore(connection.key, &lost.memberships);
-    connection.standing.replace(lost.standing.clone());
-    identity::watch_expiry(worker, connection);
-    connection.admit(worker);
-    connection.began_after.set(lost.began_after);
-    worker.shared.recovery.moved(id, Home { worker: worker.index, key: connection.key });
+fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
+    client.connection.recovery_id.set(Some(id));
+    client.worker.registry.borrow_mut().restore(client.connection.key, &lost.memberships);
+    client.connection.standing.replace(lost.standing.clone());
+    identity::watch_expiry(client);
+    client.connection.admit(client.worker);
+    client.connection.began_after.set(lost.began_after);
+    client.worker.shared.recovery.moved(id, Home { worker: client.worker.index, key: client.connection.key });
 }

@@ -374,6 +374,39 @@ impl Connection {
     }
 }
 
+/// A connection and the worker that owns it: what everything that is done for a client begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) connection: &'a Rc<Connection>,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn of(worker: &'a Rc<Worker>, connection: &'a Rc<Connection>) -> Self {
+        Self { worker, connection }
+    }
+
+    /// The same, to be kept across an await.
+    pub(crate) fn owned(self) -> (Rc<Worker>, Rc<Connection>) {
+        (Rc::clone(self.worker), Rc::clone(self.connection))
+    }
+
+    /// Sends one message that carries no dispatch.
+    pub(crate) fn send_message(self, message: &str) {
+        self.connection.send_message(self.worker, message);
+    }
+
+    /// Sends frames in order. A client that cannot take them is closed.
+    pub(crate) fn send(self, frames: &[Frame]) {
+        self.connection.send(self.worker, frames);
+    }
+
+    /// Ends the connection.
+    pub(crate) fn close(self, close: Close) {
+        self.connection.close(self.worker, close);
+    }
+}
+
 impl Recipient for Connection {
     fn wire(&self) -> Wire {
         self.wire.get()

@@ -2,16 +2,14 @@
 //! protocol have in common.
 
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use turted_core::close::Close;
 
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::timers::Due;
-use crate::hub::worker::worker::Worker;
 
 /// How often, and how long an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +34,15 @@ impl Heartbeat {
     }
 
     /// It is time to send the next one, unless the last one is not answered yet.
-    pub(crate) fn send(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm, ping: Frame) {
+    pub(crate) fn send(&self, client: Client<'_>, rhythm: Rhythm, ping: Frame) {
         // Counted from when it was due, or the rhythm would slow down by each delay.
-        let due = worker.timers.due_at(Instant::now());
-        worker.timers.add(due + rhythm.interval, connection.key, Due::Ping);
+        let due = client.worker.timers.due_at(Instant::now());
+        client.worker.timers.add(due + rhythm.interval, client.connection.key, Due::Ping);
         if self.pinged.get().is_none() {
             self.pinged.set(Some(due));
-            worker.timers.add(due + rhythm.timeout, connection.key, Due::Pong);
-            connection.send_ahead(worker, &ping);
-            self.is_delayed.set(connection.outlet().borrow().is_being_taken());
+            client.worker.timers.add(due + rhythm.timeout, client.connection.key, Due::Pong);
+            client.connection.send_ahead(client.worker, &ping);
+            self.is_delayed.set(client.connection.outlet().borrow().is_being_taken());
         }
     }
 
@@ -54,16 +52,16 @@ impl Heartbeat {
     }
 
     /// The answer must have come by now, unless the client still takes what was sent before the question.
-    pub(crate) fn check(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, rhythm: Rhythm) {
+    pub(crate) fn check(&self, client: Client<'_>, rhythm: Rhythm) {
         let Some(asked) = self.pinged.get() else { return };
-        let is_being_taken = connection.outlet().borrow().is_being_taken();
+        let is_being_taken = client.connection.outlet().borrow().is_being_taken();
         if self.is_delayed.replace(is_being_taken) || is_being_taken {
             // It has as long again as if it were asked now.
             let now = Instant::now();
             self.pinged.set(Some(now));
-            worker.timers.add(now + rhythm.timeout, connection.key, Due::Pong);
+            client.worker.timers.add(now + rhythm.timeout, client.connection.key, Due::Pong);
         } else if asked.elapsed() >= rhythm.timeout {
-            connection.close(worker, Close::PingTimeout);
+            client.close(Close::PingTimeout);
         }
     }
 }

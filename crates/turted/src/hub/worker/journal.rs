@@ -13,8 +13,7 @@ use turted_core::registry::MembershipRefusal;
 
 use crate::auth::gate;
 use crate::hub::delivery::metrics::Route;
-use crate::hub::worker::connection::Connection;
-use crate::hub::worker::worker::Worker;
+use crate::hub::worker::connection::Client;
 
 /// Bytes of a user agent that are logged. Browsers need up to 130, the first hundred tell which.
 const AGENT_BYTES_MAX: usize = 128;
@@ -34,16 +33,16 @@ impl Agent {
 }
 
 /// A client has its place.
-pub(crate) fn opened(worker: &Worker, connection: &Connection, agent: &Agent) {
+pub(crate) fn opened(client: Client<'_>, agent: &Agent) {
     if !enabled!(Level::DEBUG) {
         return;
     }
-    let labels = connection.route().map(Route::labels);
+    let labels = client.connection.route().map(Route::labels);
     let label = |index: usize| labels.map(|labels| labels[index].1);
     debug!(
-        connection = %connection.id(worker),
-        public_id = connection.public_id(),
-        address = %connection.peer,
+        connection = %client.connection.id(client.worker),
+        public_id = client.connection.public_id(),
+        address = %client.connection.peer,
         transport = label(0),
         version = label(1),
         carrier = label(2),
@@ -53,39 +52,29 @@ pub(crate) fn opened(worker: &Worker, connection: &Connection, agent: &Agent) {
 }
 
 /// A client has proved who it is.
-pub(crate) fn identified(worker: &Worker, connection: &Connection, identity: &Identity) {
+pub(crate) fn identified(client: Client<'_>, identity: &Identity) {
     debug!(
-        connection = %connection.id(worker),
+        connection = %client.connection.id(client.worker),
         user = identity.name.as_str(),
-        method = worker.shared.gate.method(),
+        method = client.worker.shared.gate.method(),
         "identified"
     );
 }
 
 /// A client may not be one more user.
-pub(crate) fn users_refused(
-    worker: &Worker,
-    connection: &Connection,
-    user: &Name,
-    refusal: MembershipRefusal,
-) {
-    gate::log_refused(connection.visitor(worker), Some(user), &refusal);
+pub(crate) fn users_refused(client: Client<'_>, user: &Name, refusal: MembershipRefusal) {
+    gate::log_refused(client.connection.visitor(client.worker), Some(user), &refusal);
 }
 
 /// A client is a member of a channel now.
-pub(crate) fn joined(worker: &Worker, connection: &Connection, channel: &Name) {
-    debug!(connection = %connection.id(worker), channel = channel.as_str(), "JOIN");
+pub(crate) fn joined(client: Client<'_>, channel: &Name) {
+    debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "JOIN");
 }
 
 /// A client is not.
-pub(crate) fn join_refused(
-    worker: &Worker,
-    connection: &Connection,
-    channel: &Name,
-    refusal: &dyn std::error::Error,
-) {
+pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std::error::Error) {
     debug!(
-        connection = %connection.id(worker),
+        connection = %client.connection.id(client.worker),
         channel = channel.as_str(),
         reason = %refusal,
         "JOIN refused"
@@ -93,8 +82,8 @@ pub(crate) fn join_refused(
 }
 
 /// A client is no member of a channel any more.
-pub(crate) fn left(worker: &Worker, connection: &Connection, channel: &Name) {
-    debug!(connection = %connection.id(worker), channel = channel.as_str(), "LEAVE");
+pub(crate) fn left(client: Client<'_>, channel: &Name) {
+    debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "LEAVE");
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::rc::Rc;
 
 use futures_core::future::LocalBoxFuture;
 use turted_core::close::Close;
 use turted_core::wire::websocket::Message;
 
-use super::connection::Connection;
+use super::connection::Client;
 use super::timers::Due;
 use super::worker::Worker;
 use crate::hub::delivery::metrics::Transport;
@@ -36,11 +35,11 @@ pub(crate) trait Session: Any + Debug {
 
     /// Receives a text, a binary message or a pong that came on a WebSocket. Pings and close frames are
     /// answered before, for all transports alike.
-    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step;
+    fn receive(&self, client: Client<'_>, message: &Message<'_>) -> Step;
 
     /// Does what is due. At [`Due::Expiry`] a proof of who the client is has expired, and the connection has lost
     /// what it had by it.
-    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due);
+    fn due(&self, client: Client<'_>, due: Due);
 
     /// The connection has ended and left the registry: lets go of what belongs to it, tells those who live by
     /// requests, and gives the last bytes for a stream that still takes some, as its carrier has them.

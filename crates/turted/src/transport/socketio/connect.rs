@@ -5,8 +5,6 @@
 //! what is new: all of it, or a new session. A client that shows an id nobody knows is sent the
 //! event `reconnect`, which the TURTED client takes as the sign to identify itself again.
 
-use std::rc::Rc;
-
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
@@ -21,10 +19,9 @@ use crate::http::query::Query;
 use crate::hub::client::resume::{self, Outcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
-use crate::hub::worker::worker::Worker;
 
 /// What tells a client of version 4 of the Socket.IO protocol that it is connected.
 const CONNECTED_V3: &str = "40";
@@ -62,24 +59,24 @@ pub(super) fn unasked(newcomer: &Newcomer) -> Option<&'static str> {
 }
 
 /// A client of the Socket.IO protocol 4 is connected with its handshake.
-pub(super) fn admit_v3(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
-    let session = EngineSession::of(connection);
+pub(super) fn admit_v3(client: Client<'_>, query: &Query) {
+    let session = EngineSession::of(client.connection);
     session.enter(ROOT);
-    connection.admit(worker);
-    (session.service.connected)(worker, connection, query);
+    client.connection.admit(client.worker);
+    (session.service.connected)(client, query);
 }
 
 /// Identifies a client of the Socket.IO protocol 4, if the query of its handshake says who it is.
-pub(super) fn identify_by_query(worker: &Rc<Worker>, connection: &Rc<Connection>, query: &Query) {
+pub(super) fn identify_by_query(client: Client<'_>, query: &Query) {
     let field = |key: &str| Some((key.to_owned(), query.get(key)?.to_owned()));
     let shown: std::collections::BTreeMap<_, _> =
         ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
     let Ok(data) = to_raw_value(&shown) else { return };
-    if let Step::Wait(verification) = identify(worker, connection, &data) {
+    if let Step::Wait(verification) = identify(client, &data) {
         // The handshake is answered now; what the client sends then waits.
         let (done, verified) = oneshot::channel();
-        EngineSession::of(connection).begin_verification(verified);
-        worker.spawn(async move {
+        EngineSession::of(client.connection).begin_verification(verified);
+        client.worker.spawn(async move {
             verification.await;
             // Nobody waits yet, or ever.
             let _ = done.send(());
@@ -88,17 +85,17 @@ pub(super) fn identify_by_query(worker: &Rc<Worker>, connection: &Rc<Connection>
 }
 
 /// A client of the Socket.IO protocol 5 asks to be connected.
-pub(crate) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Option<&RawValue>) -> Step {
-    let resumption = read_resumption(data).filter(|_| worker.config.recovery.enabled);
+pub(crate) fn connect(client: Client<'_>, data: Option<&RawValue>) -> Step {
+    let resumption = read_resumption(data).filter(|_| client.worker.config.recovery.enabled);
     let Some(resumption) = resumption else {
-        begin(worker, connection);
-        return data.map_or(Step::Continue, |data| identify(worker, connection, data));
+        begin(client);
+        return data.map_or(Step::Continue, |data| identify(client, data));
     };
-    let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+    let (worker, connection) = client.owned();
     let data = data.map(ToOwned::to_owned);
     Step::Wait(Box::pin(async move {
-        resume_or_begin(&worker, &connection, &resumption).await;
-        let step = data.map_or(Step::Continue, |data| identify(&worker, &connection, &data));
+        resume_or_begin(Client::of(&worker, &connection), &resumption).await;
+        let step = data.map_or(Step::Continue, |data| identify(Client::of(&worker, &connection), &data));
         if let Step::Wait(verification) = step {
             verification.await;
         }
@@ -107,50 +104,50 @@ pub(crate) fn connect(worker: &Rc<Worker>, connection: &Rc<Connection>, data: Op
 
 /// Identifies a client by what it sent along with its handshake, if it names a user there, or
 /// shows a token that names one.
-fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, data: &RawValue) -> Step {
-    let by_token = worker.shared.gate.names_users();
+fn identify(client: Client<'_>, data: &RawValue) -> Step {
+    let by_token = client.worker.shared.gate.names_users();
     match Command::decode("IDENT", &[data]) {
         Ok(Command::Ident(ident)) if ident.user.is_some() || (by_token && ident.token.is_some()) => {
-            events::identify(worker, connection, &ident)
+            events::identify(client, &ident)
         }
         // Without either it is meant for something else.
         Ok(_) => Step::Continue,
         Err(refusal) => {
             let reason = refusal.to_string();
-            events::refuse(worker, connection, Refused { rule: "ident", reason: &reason }, None);
+            events::refuse(client, Refused { rule: "ident", reason: &reason }, None);
             Step::Continue
         }
     }
 }
 
 /// Begins a new session.
-fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let id = id_of(connection);
+fn begin(client: Client<'_>) {
+    let id = id_of(client.connection);
     let sid = id.public();
-    let packet = if worker.config.recovery.enabled {
-        connection.recovery_id.set(Some(id));
-        connection.set_wire(Wire::SOCKET_IO_WITH_OFFSET);
+    let packet = if client.worker.config.recovery.enabled {
+        client.connection.recovery_id.set(Some(id));
+        client.connection.set_wire(Wire::SOCKET_IO_WITH_OFFSET);
         encode_connect(Version::V4, &sid, Some(&id.to_string()))
     } else {
         encode_connect(Version::V4, &sid, None)
     };
-    connection.admit(worker);
-    connection.send_message(worker, &packet);
+    client.connection.admit(client.worker);
+    client.send_message(&packet);
 }
 
 /// Gives a client its session back, or a new one.
-async fn resume_or_begin(worker: &Rc<Worker>, connection: &Rc<Connection>, resumption: &Resumption) {
+async fn resume_or_begin(client: Client<'_>, resumption: &Resumption) {
     let connected =
         |id: SessionId, _| Frame::text(&encode_connect(Version::V4, &id.public(), Some(&id.to_string())), 0);
     let wire = Wire::SOCKET_IO_WITH_OFFSET;
-    match resume::resume(worker, connection, resumption, wire, connected).await {
+    match resume::resume(client, resumption, wire, connected).await {
         Outcome::Resumed | Outcome::Gone => {}
         Outcome::SessionUnknown | Outcome::Gap => {
-            begin(worker, connection);
+            begin(client);
             // The client takes the last string of any event for its position, the name of an event
             // without arguments too.
-            let offset = format!("\"{}\"", events::offset(worker, connection));
-            connection.send_message(worker, &encode_event(RECONNECT, &[&offset]));
+            let offset = format!("\"{}\"", events::offset(client));
+            client.send_message(&encode_event(RECONNECT, &[&offset]));
         }
     }
 }

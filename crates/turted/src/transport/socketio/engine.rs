@@ -21,7 +21,7 @@ use super::stream;
 use crate::http::query::Query;
 use crate::hub::client::place;
 use crate::hub::delivery::outlet::{Outlet, Sent};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -58,25 +58,26 @@ pub(super) fn open_polling(
     let outlet = Outlet::Requests(Box::new(Polling::new(format, &worker.ledger)));
     let connection = state::open(worker, &newcomer, session, outlet);
     EngineSession::of(&connection).place.await_return(worker.index, connection.key);
-    let handshake = state::handshake(worker, &connection, state::Opening::Polling);
+    let handshake = state::handshake(Client::of(worker, &connection), state::Opening::Polling);
     // The CONNECT goes with the handshake.
     let unasked = connect::unasked(&newcomer);
     let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
     if unasked.is_some() {
-        connect::admit_v3(worker, &connection, query);
+        connect::admit_v3(Client::of(worker, &connection), query);
     }
-    (newcomer.service.opened)(worker, &connection, query);
+    (newcomer.service.opened)(Client::of(worker, &connection), query);
     Ok((id_of(&connection), body))
 }
 
 /// Does to a session of this worker what a request asks for.
 fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
-    let found = state::find(worker, id).filter(|connection| state::is_in_time(worker, connection));
+    let found =
+        state::find(worker, id).filter(|connection| state::is_in_time(Client::of(worker, connection)));
     match operation {
         Operation::Poll(answer) => poll(worker, found, answer),
         Operation::PollAborted => {
             if let Some(connection) = found {
-                poll_aborted(worker, &connection);
+                poll_aborted(Client::of(worker, &connection));
             }
         }
         Operation::BeginPost(answer) => reply(answer, begin_post(worker, found)),
@@ -92,14 +93,14 @@ fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
             let taken =
                 found.filter(|connection| EngineSession::of(connection).upgrading.get() == Some(attempt));
             if let Some(connection) = taken {
-                give_up_upgrade(worker, &connection);
+                give_up_upgrade(Client::of(worker, &connection));
             }
         }
         Operation::Upgrade(socket, leftover) => match (found, socket.attach()) {
             (Some(connection), Ok(socket)) => {
                 worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
             }
-            (Some(connection), Err(_)) => give_up_upgrade(worker, &connection),
+            (Some(connection), Err(_)) => give_up_upgrade(Client::of(worker, &connection)),
             // Without a session the socket is dropped: closed.
             (None, _) => {}
         },
@@ -131,7 +132,7 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
     match parked {
         Ok(sent) => {
             connection.settle(worker, sent);
-            send_home(worker, &connection);
+            send_home(Client::of(worker, &connection));
         }
         Err(second) => {
             reply(second, Err(EngineRefusal::BadRequest));
@@ -141,10 +142,10 @@ fn poll(worker: &Rc<Worker>, found: Option<Rc<Connection>>, answer: oneshot::Sen
 }
 
 /// A client that lets go of its request has closed its page, or lost its connection.
-fn poll_aborted(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let gone = connection.outlet().borrow().requests::<Polling>().is_some_and(Polling::is_abandoned);
+fn poll_aborted(client: Client<'_>) {
+    let gone = client.connection.outlet().borrow().requests::<Polling>().is_some_and(Polling::is_abandoned);
     if gone {
-        connection.close(worker, Close::TransportLost);
+        client.close(Close::TransportLost);
     }
 }
 
@@ -164,7 +165,7 @@ fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answ
     };
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
-        let result = process(&worker, &connection, &body).await;
+        let result = process(Client::of(&worker, &connection), &body).await;
         EngineSession::of(&connection).posting.set(false);
         if result.is_err() {
             connection.close(&worker, Close::Violation(1002));
@@ -174,31 +175,27 @@ fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answ
 }
 
 /// Receives the packets of a body one after the other.
-async fn process(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    body: &PostBody,
-) -> Result<(), EngineRefusal> {
+async fn process(client: Client<'_>, body: &PostBody) -> Result<(), EngineRefusal> {
     let unwrapped;
-    let bytes: &[u8] = if EngineSession::of(connection).posts_forms {
+    let bytes: &[u8] = if EngineSession::of(client.connection).posts_forms {
         unwrapped = decode_jsonp_form(&body.bytes).map_err(|_| EngineRefusal::BadRequest)?;
         unwrapped.as_bytes()
     } else {
         &body.bytes
     };
-    let session = EngineSession::of(connection);
+    let session = EngineSession::of(client.connection);
     session.handshake_verified().await;
-    let packets_max = worker.config.limits.polling_packets;
+    let packets_max = client.worker.config.limits.polling_packets;
     let undone = if body.is_binary { None } else { undo_old_encoding(session, bytes) };
     let packets = match &undone {
         Some(text) => decode_payload_of_bytes(text, packets_max).map_err(|_| EngineRefusal::BadRequest)?,
         None => decode((session.version, packets_max), bytes, body.is_binary)?,
     };
     for packet in packets {
-        if let Step::Wait(event) = packets::receive(worker, connection, &packet) {
+        if let Step::Wait(event) = packets::receive(client, &packet) {
             event.await;
         }
-        if connection.is_closed() {
+        if client.connection.is_closed() {
             break;
         }
     }
@@ -249,13 +246,13 @@ pub(super) async fn hand_over(mut attempt: AbortGuard, socket: Socket, leftover:
 }
 
 /// The upgrade came to nothing: the session goes on by polling.
-pub(super) fn give_up_upgrade(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    EngineSession::of(connection).upgrading.set(None);
-    let sent = match connection.outlet().borrow_mut().requests_mut::<Polling>() {
+pub(super) fn give_up_upgrade(client: Client<'_>) {
+    EngineSession::of(client.connection).upgrading.set(None);
+    let sent = match client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
         Some(polling) => polling.release(),
         None => Sent::Yes,
     };
-    connection.settle(worker, sent);
+    client.connection.settle(client.worker, sent);
 }
 
 /// Tells the owner of a session that a request went away before it was through.

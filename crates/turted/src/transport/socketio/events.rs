@@ -1,7 +1,5 @@
 //! Events of clients as turted answers them: commands, refusals and replies.
 
-use std::rc::Rc;
-
 use turted_core::auth::IdentRefusal;
 use turted_core::command::{Command, Ident};
 use turted_core::cursor::Cursor;
@@ -12,43 +10,42 @@ use super::service::Event;
 use crate::hub::client::commands::{self, Outcome};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 
 /// Does what a client asks and answers: a reply as the node server sent it, and an ack if one is
 /// wanted.
-pub(super) fn command(worker: &Rc<Worker>, connection: &Rc<Connection>, event: &Event<'_>) -> Step {
+pub(super) fn command(client: Client<'_>, event: &Event<'_>) -> Step {
     let ack = event.ack;
     match Command::decode(event.name, event.args) {
-        Ok(command) => commands::perform(worker, connection, command, move |worker, connection, outcome| {
-            send_outcome(worker, connection, outcome, ack);
+        Ok(command) => commands::perform(client, command, move |client, outcome| {
+            send_outcome(client, outcome, ack);
         }),
         Err(refusal) => {
             let reason = refusal.to_string();
-            refuse(worker, connection, Refused { rule: "command", reason: &reason }, ack);
+            refuse(client, Refused { rule: "command", reason: &reason }, ack);
             Step::Continue
         }
     }
 }
 
 /// Verifies who the client is by what came with its handshake, and makes it so.
-pub(super) fn identify(worker: &Rc<Worker>, connection: &Rc<Connection>, ident: &Ident<'_>) -> Step {
-    commands::identify(worker, connection, ident, |worker, connection, outcome| {
-        send_outcome(worker, connection, outcome, None);
+pub(super) fn identify(client: Client<'_>, ident: &Ident<'_>) -> Step {
+    commands::identify(client, ident, |client, outcome| {
+        send_outcome(client, outcome, None);
     })
 }
 
-fn send_outcome(worker: &Rc<Worker>, connection: &Rc<Connection>, outcome: Outcome<'_>, ack: Option<u64>) {
+fn send_outcome(client: Client<'_>, outcome: Outcome<'_>, ack: Option<u64>) {
     match outcome {
-        Ok(reply) => send_reply(worker, connection, &reply, ack),
-        Err(refusal) => send_reply(worker, connection, &Reply::Refused(&refusal.to_string()), ack),
+        Ok(reply) => send_reply(client, &reply, ack),
+        Err(refusal) => send_reply(client, &Reply::Refused(&refusal.to_string()), ack),
     }
 }
 
 /// A proof of who the client is has expired: it is told, and stays, without what it had.
-pub(super) fn expired(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    send_reply(worker, connection, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
+pub(super) fn expired(client: Client<'_>) {
+    send_reply(client, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
 }
 
 /// Why something is refused: the rule for the operator's metrics, the reason for the client.
@@ -58,33 +55,23 @@ pub(super) struct Refused<'a> {
 }
 
 /// Says no, and counts it.
-pub(super) fn refuse(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    refused: Refused<'_>,
-    ack: Option<u64>,
-) {
-    worker.metrics.refused(refused.rule);
-    send_reply(worker, connection, &Reply::Refused(refused.reason), ack);
+pub(super) fn refuse(client: Client<'_>, refused: Refused<'_>, ack: Option<u64>) {
+    client.worker.metrics.refused(refused.rule);
+    send_reply(client, &Reply::Refused(refused.reason), ack);
 }
 
 /// The position up to which a connection has been sent everything.
-pub(crate) fn offset(worker: &Worker, connection: &Connection) -> Cursor {
-    worker.dispatcher.cursor(connection.sent())
+pub(crate) fn offset(client: Client<'_>) -> Cursor {
+    client.worker.dispatcher.cursor(client.connection.sent())
 }
 
 /// Sends a reply, and the ack if one is wanted, in one write.
-pub(super) fn send_reply(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    reply: &Reply<'_>,
-    ack: Option<u64>,
-) {
+pub(super) fn send_reply(client: Client<'_>, reply: &Reply<'_>, ack: Option<u64>) {
     let argument = reply.argument();
-    let offset = offset(worker, connection);
+    let offset = offset(client);
     // A client that resumes takes a string at the end of any event for its position. So where the
     // reply ends in a string, the real position has to follow.
-    let hides_offset = connection.wire() == Wire::SOCKET_IO_WITH_OFFSET && argument.starts_with('"');
+    let hides_offset = client.connection.wire() == Wire::SOCKET_IO_WITH_OFFSET && argument.starts_with('"');
     let packet = if hides_offset {
         encode_event(reply.event(), &[&argument, &format!("\"{offset}\"")])
     } else {
@@ -92,5 +79,5 @@ pub(super) fn send_reply(
     };
     let mut frames = vec![Frame::text(&packet, 0)];
     frames.extend(ack.map(|id| Frame::text(&encode_ack(id, &reply.ack()), 0)));
-    connection.send(worker, &frames);
+    client.send(&frames);
 }

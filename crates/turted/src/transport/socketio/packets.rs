@@ -1,8 +1,6 @@
 //! Packets of clients: heartbeats, and the rules of Socket.IO packets. What they ask for is done by
 //! the service of the client.
 
-use std::rc::Rc;
-
 use turted_core::close::Close;
 use turted_core::wire::engineio::{self, Version};
 use turted_core::wire::socketio::{self, Packet, encode_connect_error, is_reserved};
@@ -13,30 +11,25 @@ use super::service::{Event, Said};
 use super::state::{EngineSession, Incomplete};
 use crate::hub::client::commands::RATE_LIMITED;
 use crate::hub::delivery::frame::Frame;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 
 const BINARY: &str = "binary data is not supported";
 
 /// Receives one packet of a client.
-pub(super) fn receive(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    packet: &engineio::Packet<'_>,
-) -> Step {
-    let session = EngineSession::of(connection);
+pub(super) fn receive(client: Client<'_>, packet: &engineio::Packet<'_>) -> Step {
+    let session = EngineSession::of(client.connection);
     session.heard();
-    if !connection.may_send(worker) {
-        events::refuse(worker, connection, Refused { rule: "message-rate", reason: RATE_LIMITED }, None);
-        connection.close(worker, Close::RateLimited);
+    if !client.connection.may_send(client.worker) {
+        events::refuse(client, Refused { rule: "message-rate", reason: RATE_LIMITED }, None);
+        client.close(Close::RateLimited);
         return Step::Stop;
     }
     match (packet, session.version) {
-        (engineio::Packet::Message(text), _) => message(worker, connection, text),
-        (engineio::Packet::Binary(bytes), _) => binary(worker, connection, bytes),
+        (engineio::Packet::Message(text), _) => message(client, text),
+        (engineio::Packet::Binary(bytes), _) => binary(client, bytes),
         (engineio::Packet::Ping(_), Version::V3) => {
-            connection.send_ahead(worker, &Frame::text("3", 0));
+            client.connection.send_ahead(client.worker, &Frame::text("3", 0));
             Step::Continue
         }
         (engineio::Packet::Pong(_), Version::V4) => {
@@ -44,88 +37,83 @@ pub(super) fn receive(
             Step::Continue
         }
         (engineio::Packet::Close, _) => {
-            if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
+            if let Some(polling) = client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
                 // Its own end is no news to a client: its request ends as with nothing to tell.
                 polling.dismiss();
             }
-            end(worker, connection, Close::TransportLost)
+            end(client, Close::TransportLost)
         }
         (engineio::Packet::Noop, _) => Step::Continue,
-        _ => end(worker, connection, Close::Violation(1002)),
+        _ => end(client, Close::Violation(1002)),
     }
 }
 
-fn end(worker: &Rc<Worker>, connection: &Rc<Connection>, close: Close) -> Step {
-    connection.close(worker, close);
+fn end(client: Client<'_>, close: Close) -> Step {
+    client.close(close);
     Step::Stop
 }
 
 /// A text message, which holds a Socket.IO packet unless the service has no use for those.
-fn message(worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
-    if text.len() > worker.config.limits.message_bytes {
-        return end(worker, connection, Close::Violation(1009));
+fn message(client: Client<'_>, text: &str) -> Step {
+    if text.len() > client.worker.config.limits.message_bytes {
+        return end(client, Close::Violation(1009));
     }
-    let session = EngineSession::of(connection);
+    let session = EngineSession::of(client.connection);
     if !session.service.speaks_socketio() {
-        return (session.service.message)(worker, connection, Said::Text(text));
+        return (session.service.message)(client, Said::Text(text));
     }
     if session.incomplete.take().is_some() {
-        return end(worker, connection, Close::Violation(1002));
+        return end(client, Close::Violation(1002));
     }
     match socketio::decode(text) {
-        Ok(packet) => obey(worker, connection, packet, text),
+        Ok(packet) => obey(client, packet, text),
         Err(malformed) => {
-            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
-            end(worker, connection, Close::Violation(1002))
+            tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed packet");
+            end(client, Close::Violation(1002))
         }
     }
 }
 
 /// Keeps the rules of namespaces and attachments; the rest is up to the service.
-fn obey(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Packet<'_>, text: &str) -> Step {
-    let session = EngineSession::of(connection);
+fn obey(client: Client<'_>, packet: Packet<'_>, text: &str) -> Step {
+    let session = EngineSession::of(client.connection);
     let is_known = |namespace| session.service.namespaces.contains(&namespace);
     match packet {
         Packet::Connect { namespace, .. } if !is_known(namespace) => {
             let refusal = encode_connect_error(session.version, namespace, "Invalid namespace");
-            connection.send_message(worker, &refusal);
+            client.send_message(&refusal);
             Step::Continue
         }
         Packet::Connect { namespace, data, .. } if !session.is_in(namespace) => {
             session.enter(namespace);
-            (session.service.connect)(worker, connection, namespace, data)
+            (session.service.connect)(client, namespace, data)
         }
         Packet::Disconnect { namespace } if is_known(namespace) => {
-            (session.service.disconnect)(worker, connection, namespace)
+            (session.service.disconnect)(client, namespace)
         }
-        Packet::Event { name, .. } if is_reserved(&name) => end(worker, connection, Close::Violation(1002)),
+        Packet::Event { name, .. } if is_reserved(&name) => end(client, Close::Violation(1002)),
         Packet::Event { namespace, ack, name, args, attachments } if session.is_in(namespace) => {
             let event = Event { namespace, name: &name, args: &args, ack };
-            receive_event(worker, connection, &event, (text, attachments))
+            receive_event(client, &event, (text, attachments))
         }
         // We ask for no acks; what a late one carries concerns nobody.
         Packet::Ack { namespace, id, args, attachments } if is_known(namespace) => {
             announce(session, attachments, None);
-            (session.service.acked)(worker, connection, id, &args);
+            (session.service.acked)(client, id, &args);
             Step::Continue
         }
-        _ => end(worker, connection, Close::Violation(1002)),
+        _ => end(client, Close::Violation(1002)),
     }
 }
 
-fn receive_event(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    event: &Event<'_>,
-    (text, attachments): (&str, usize),
-) -> Step {
-    let session = EngineSession::of(connection);
+fn receive_event(client: Client<'_>, event: &Event<'_>, (text, attachments): (&str, usize)) -> Step {
+    let session = EngineSession::of(client.connection);
     if attachments == 0 {
-        return (session.service.event)(worker, connection, event, &[]);
+        return (session.service.event)(client, event, &[]);
     }
     announce(session, attachments, session.service.takes_binary.then_some(text));
     if !session.service.takes_binary {
-        events::refuse(worker, connection, Refused { rule: "binary", reason: BINARY }, event.ack);
+        events::refuse(client, Refused { rule: "binary", reason: BINARY }, event.ack);
     }
     Step::Continue
 }
@@ -137,13 +125,13 @@ fn announce(session: &EngineSession, missing: usize, packet: Option<&str>) {
 }
 
 /// A binary message: it must belong to a packet that announced it, unless the service takes any.
-fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Step {
-    let session = EngineSession::of(connection);
+fn binary(client: Client<'_>, bytes: &[u8]) -> Step {
+    let session = EngineSession::of(client.connection);
     if !session.service.speaks_socketio() {
-        return (session.service.message)(worker, connection, Said::Binary(bytes));
+        return (session.service.message)(client, Said::Binary(bytes));
     }
     let Some(mut incomplete) = session.incomplete.take() else {
-        return end(worker, connection, Close::Violation(1003));
+        return end(client, Close::Violation(1003));
     };
     incomplete.missing -= 1;
     if let Some((_, attachments)) = &mut incomplete.kept {
@@ -157,7 +145,7 @@ fn binary(worker: &Rc<Worker>, connection: &Rc<Connection>, bytes: &[u8]) -> Ste
         && let Ok(Packet::Event { namespace, ack, name, args, .. }) = socketio::decode(&text)
     {
         let event = Event { namespace, name: &name, args: &args, ack };
-        return (session.service.event)(worker, connection, &event, &attachments);
+        return (session.service.event)(client, &event, &attachments);
     }
     Step::Continue
 }

@@ -2,15 +2,12 @@
 //! packets and sessions and nothing of what is said; a service knows neither, and answers by
 //! [`Connection::send_message`].
 
-use std::rc::Rc;
-
 use serde_json::value::RawValue;
 
 use super::payload::Content;
 use crate::http::query::Query;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 
 /// The namespace that every client is connected to, and the only one of turted.
 pub(crate) const ROOT: &str = "/";
@@ -44,19 +41,19 @@ pub(crate) struct Service {
     /// Whether events may have binary arguments.
     pub(crate) takes_binary: bool,
     /// The handshake is done. The query is that of the handshake.
-    pub(crate) opened: fn(&Rc<Worker>, &Rc<Connection>, &Query),
+    pub(crate) opened: fn(Client<'_>, &Query),
     /// A client is connected to [`ROOT`] without having asked, as in version 4 of the Socket.IO protocol.
-    pub(crate) connected: fn(&Rc<Worker>, &Rc<Connection>, &Query),
+    pub(crate) connected: fn(Client<'_>, &Query),
     /// A client asks to be connected to a namespace, and sends this along.
-    pub(crate) connect: fn(&Rc<Worker>, &Rc<Connection>, &str, Option<&RawValue>) -> Step,
+    pub(crate) connect: fn(Client<'_>, &str, Option<&RawValue>) -> Step,
     /// A client leaves a namespace.
-    pub(crate) disconnect: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    pub(crate) disconnect: fn(Client<'_>, &str) -> Step,
     /// An event came, with the binary messages that its arguments have placeholders for.
-    pub(crate) event: fn(&Rc<Worker>, &Rc<Connection>, &Event<'_>, &[Vec<u8>]) -> Step,
+    pub(crate) event: fn(Client<'_>, &Event<'_>, &[Vec<u8>]) -> Step,
     /// The answer to an event that asked for one came.
-    pub(crate) acked: fn(&Rc<Worker>, &Rc<Connection>, u64, &[&RawValue]),
+    pub(crate) acked: fn(Client<'_>, u64, &[&RawValue]),
     /// A message of Engine.IO came, to a service without namespaces.
-    pub(crate) message: fn(&Rc<Worker>, &Rc<Connection>, Said<'_>) -> Step,
+    pub(crate) message: fn(Client<'_>, Said<'_>) -> Step,
 }
 
 impl Service {
@@ -67,12 +64,12 @@ impl Service {
 }
 
 /// Nothing is to be done when a client has its handshake, or is connected.
-pub(crate) fn say_nothing(_: &Rc<Worker>, _: &Rc<Connection>, _: &Query) {}
+pub(crate) fn say_nothing(_: Client<'_>, _: &Query) {}
 
 /// No answer is waited for.
-pub(crate) fn ignore_ack(_: &Rc<Worker>, _: &Rc<Connection>, _: u64, _: &[&RawValue]) {}
+pub(crate) fn ignore_ack(_: Client<'_>, _: u64, _: &[&RawValue]) {}
 
 /// Messages are of no use.
-pub(crate) fn ignore_message(_: &Rc<Worker>, _: &Rc<Connection>, _: Said<'_>) -> Step {
+pub(crate) fn ignore_message(_: Client<'_>, _: Said<'_>) -> Step {
     Step::Continue
 }

@@ -1,7 +1,5 @@
 //! What a session does at the moments that all transports have: a message, something that is due, the end.
 
-use std::rc::Rc;
-
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{Malformed, Packet, Version};
@@ -14,7 +12,7 @@ use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -27,36 +25,36 @@ impl Session for EngineSession {
         }
     }
 
-    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    fn receive(&self, client: Client<'_>, message: &Message<'_>) -> Step {
         match message {
-            Message::Text(text) => receive(worker, connection, Packet::decode_text(self.version, text)),
-            Message::Binary(bytes) => receive(worker, connection, Packet::decode_binary(self.version, bytes)),
+            Message::Text(text) => receive(client, Packet::decode_text(self.version, text)),
+            Message::Binary(bytes) => receive(client, Packet::decode_binary(self.version, bytes)),
             // Its heartbeats are packets.
             _ => Step::Continue,
         }
     }
 
-    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
-        let (rhythm, now) = (rhythm(worker), Instant::now());
+    fn due(&self, client: Client<'_>, due: Due) {
+        let (rhythm, now) = (rhythm(client.worker), Instant::now());
         match due {
-            Due::Connect if self.is_unconnected() => connection.close(worker, Close::ConnectTimeout),
+            Due::Connect if self.is_unconnected() => client.close(Close::ConnectTimeout),
             Due::Connect => {}
-            Due::Expiry => events::expired(worker, connection),
-            Due::Ping => self.heartbeat.send(worker, connection, rhythm, Frame::text(PING, 0)),
-            Due::Pong => self.heartbeat.check(worker, connection, rhythm),
+            Due::Expiry => events::expired(client),
+            Due::Ping => self.heartbeat.send(client, rhythm, Frame::text(PING, 0)),
+            Due::Pong => self.heartbeat.check(client, rhythm),
             Due::Silence => {
-                let deadline = self.silent_until(connection, rhythm);
+                let deadline = self.silent_until(client.connection, rhythm);
                 if deadline <= now {
-                    connection.close(worker, Close::PingTimeout);
+                    client.close(Close::PingTimeout);
                 } else {
-                    worker.timers.add(deadline, connection.key, Due::Silence);
+                    client.worker.timers.add(deadline, client.connection.key, Due::Silence);
                 }
             }
             Due::Noop => {
-                if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
+                if let Some(polling) = client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
                     polling.end_pause();
                 }
-                send_home(worker, connection);
+                send_home(client);
             }
             Due::Upgrade => {
                 // An earlier attempt may have left this timer.
@@ -81,12 +79,12 @@ impl Session for EngineSession {
     }
 }
 
-fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, packet: Result<Packet<'_>, Malformed>) -> Step {
+fn receive(client: Client<'_>, packet: Result<Packet<'_>, Malformed>) -> Step {
     match packet {
-        Ok(packet) => packets::receive(worker, connection, &packet),
+        Ok(packet) => packets::receive(client, &packet),
         Err(malformed) => {
-            tracing::debug!(connection = %connection.id(worker), %malformed, "malformed packet");
-            connection.close(worker, Close::Violation(1002));
+            tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed packet");
+            client.close(Close::Violation(1002));
             Step::Stop
         }
     }

@@ -16,7 +16,7 @@ use super::polling::Polling;
 use super::service::Service;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::{self, Connection};
+use crate::hub::worker::connection::{self, Client, Connection};
 use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
 use crate::hub::worker::journal::{self, Agent};
 use crate::hub::worker::places::{Held, Place};
@@ -224,7 +224,7 @@ pub(super) fn open(
         outlet,
     };
     let connection = Connection::open(worker, opening);
-    journal::opened(worker, &connection, &newcomer.agent);
+    journal::opened(Client::of(worker, &connection), &newcomer.agent);
     let config = &worker.config.socketio;
     let now = Instant::now();
     match version {
@@ -240,16 +240,17 @@ pub(super) fn open(
 }
 
 /// The first packet of a session.
-pub(super) fn handshake(worker: &Worker, connection: &Connection, opening: Opening) -> String {
-    let config = &worker.config.socketio;
-    let sid = id_of(connection).to_string();
+pub(super) fn handshake(client: Client<'_>, opening: Opening) -> String {
+    let config = &client.worker.config.socketio;
+    let sid = id_of(client.connection).to_string();
     let may_upgrade = opening == Opening::Polling;
     Handshake {
         sid: &sid,
         upgrades: if may_upgrade { Upgrades::WebSocket } else { Upgrades::None },
         ping_interval: config.ping_interval,
         ping_timeout: config.ping_timeout,
-        max_payload: (EngineSession::of(connection).version == Version::V4).then_some(config.max_payload),
+        max_payload: (EngineSession::of(client.connection).version == Version::V4)
+            .then_some(config.max_payload),
     }
     .to_packet()
 }
@@ -269,19 +270,17 @@ pub(super) fn find(worker: &Worker, id: SessionId) -> Option<Rc<Connection>> {
 
 /// Whether a session may still be asked for something. One that missed its deadline is closed, if the timer has not
 /// done so yet: timers are late by some milliseconds, and a client that waits for its end asks at once.
-pub(super) fn is_in_time(worker: &Rc<Worker>, connection: &Rc<Connection>) -> bool {
-    let session = EngineSession::of(connection);
-    let rhythm = rhythm(worker);
+pub(super) fn is_in_time(client: Client<'_>) -> bool {
+    let session = EngineSession::of(client.connection);
+    let rhythm = rhythm(client.worker);
     match session.version {
-        Version::V3 if session.silent_until(connection, rhythm) <= Instant::now() => {
-            connection.close(worker, Close::PingTimeout);
+        Version::V3 if session.silent_until(client.connection, rhythm) <= Instant::now() => {
+            client.close(Close::PingTimeout);
         }
-        Version::V4 if session.heartbeat.is_due(rhythm) => {
-            session.heartbeat.check(worker, connection, rhythm)
-        }
+        Version::V4 if session.heartbeat.is_due(rhythm) => session.heartbeat.check(client, rhythm),
         Version::V3 | Version::V4 => {}
     }
-    !connection.is_closed()
+    !client.connection.is_closed()
 }
 
 pub(super) fn rhythm(worker: &Worker) -> Rhythm {
@@ -291,9 +290,10 @@ pub(super) fn rhythm(worker: &Worker) -> Rhythm {
 
 /// Answers the request of a client that is about to move, and lets the next one wait a while: it
 /// would come and go as fast as the client can ask.
-pub(super) fn send_home(worker: &Worker, connection: &Connection) {
-    let goes = connection.outlet().borrow_mut().requests_mut::<Polling>().is_some_and(Polling::send_home);
+pub(super) fn send_home(client: Client<'_>) {
+    let goes =
+        client.connection.outlet().borrow_mut().requests_mut::<Polling>().is_some_and(Polling::send_home);
     if goes {
-        worker.timers.add(Instant::now() + NOOP_PAUSE, connection.key, Due::Noop);
+        client.worker.timers.add(Instant::now() + NOOP_PAUSE, client.connection.key, Due::Noop);
     }
 }

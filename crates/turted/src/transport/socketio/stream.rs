@@ -19,7 +19,7 @@ use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::write_whole;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Sent, Stream};
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -40,7 +40,7 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
         let connection = state::open(&worker, &newcomer, EngineSession::new(&newcomer), outlet);
         let mut greeting = accepted;
-        let handshake = state::handshake(&worker, &connection, Opening::WebSocket);
+        let handshake = state::handshake(Client::of(&worker, &connection), Opening::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
         let unasked = connect::unasked(&newcomer);
         if let Some(packet) = unasked {
@@ -50,9 +50,9 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
             return connection.close(&worker, Close::TransportLost);
         }
         if unasked.is_some() {
-            connect::admit_v3(&worker, &connection, &query);
+            connect::admit_v3(Client::of(&worker, &connection), &query);
         }
-        (newcomer.service.opened)(&worker, &connection, &query);
+        (newcomer.service.opened)(Client::of(&worker, &connection), &query);
         let reader = Reader::new(&worker.config.limits, &leftover);
         run(worker, connection, socket, reader);
     })
@@ -107,7 +107,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     let mut state = Probe::Running;
     while state == Probe::Running {
         let read = reader.read(&worker, &socket, |message| {
-            state = probed(&worker, &connection, &socket, &message);
+            state = probed(Client::of(&worker, &connection), &socket, &message);
             if state == Probe::Running { Step::Continue } else { Step::Stop }
         });
         match read {
@@ -125,17 +125,17 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
         }
     }
     EngineSession::of(&connection).probe.take();
-    if state == Probe::Done && move_over(&worker, &connection, &socket) {
+    if state == Probe::Done && move_over(Client::of(&worker, &connection), &socket) {
         run(worker, connection, socket, reader);
     } else {
-        engine::give_up_upgrade(&worker, &connection);
+        engine::give_up_upgrade(Client::of(&worker, &connection));
     }
 }
 
 /// One message on a WebSocket that has not taken over yet.
-fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message: &Message<'_>) -> Probe {
-    let session = EngineSession::of(connection);
-    if !connection.may_send(worker) {
+fn probed(client: Client<'_>, socket: &Socket, message: &Message<'_>) -> Probe {
+    let session = EngineSession::of(client.connection);
+    if !client.connection.may_send(client.worker) {
         return Probe::Failed;
     }
     let Message::Text(text) = message else {
@@ -143,10 +143,10 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
     };
     match Packet::decode_text(session.version, text) {
         Ok(Packet::Ping(PROBE)) => {
-            if let Some(polling) = connection.outlet().borrow_mut().requests_mut::<Polling>() {
+            if let Some(polling) = client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
                 polling.hold();
             }
-            send_home(worker, connection);
+            send_home(client);
             let answered = write_whole(socket, &encode_frame(Opcode::Text, PROBE_ANSWER.as_bytes()));
             if answered { Probe::Running } else { Probe::Failed }
         }
@@ -158,21 +158,21 @@ fn probed(worker: &Worker, connection: &Rc<Connection>, socket: &Socket, message
 }
 
 /// Makes the WebSocket the way out and sends what waited for it.
-fn move_over(worker: &Rc<Worker>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
-    let waiting = match connection.outlet().borrow_mut().requests_mut::<Polling>() {
-        Some(polling) => polling.leave(&worker.ledger),
+fn move_over(client: Client<'_>, socket: &Rc<Socket>) -> bool {
+    let waiting = match client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
+        Some(polling) => polling.leave(&client.worker.ledger),
         None => return false,
     };
-    let polling = connection.route();
+    let polling = client.connection.route();
     let stream = Stream::going_on(Rc::clone(socket), Form::WebSocket, waiting);
     let sent = if stream.is_blocked() { Sent::Blocked } else { Sent::Yes };
-    connection.outlet().replace(Outlet::Stream(stream));
-    if let (Some(from), Some(to)) = (polling, connection.route()) {
-        worker.metrics.moved(from, to);
+    client.connection.outlet().replace(Outlet::Stream(stream));
+    if let (Some(from), Some(to)) = (polling, client.connection.route()) {
+        client.worker.metrics.moved(from, to);
     }
     // The socket has a permit of its own.
-    drop(EngineSession::of(connection).place.release());
-    connection.settle(worker, sent);
+    drop(EngineSession::of(client.connection).place.release());
+    client.connection.settle(client.worker, sent);
     true
 }
 

@@ -14,13 +14,13 @@ pub(super) static TURTED: Service = Service {
     takes_binary: false,
     opened: say_nothing,
     connected: connect::identify_by_query,
-    connect: |worker, connection, _, data| connect::connect(worker, connection, data),
-    disconnect: |worker, connection, _| {
+    connect: |client, _, data| connect::connect(client, data),
+    disconnect: |client, _| {
         // There is nothing else a client could be connected for.
-        connection.close(worker, Close::ByClient);
+        client.connection.close(client.worker, Close::ByClient);
         Step::Stop
     },
-    event: |worker, connection, event, _| events::command(worker, connection, event),
+    event: |client, event, _| events::command(client, event),
     acked: ignore_ack,
     message: ignore_message,
 };

@@ -6,15 +6,13 @@
 //! each message, and answers by [`Connection::send_message`] and [`Connection::close`].
 
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use turted_core::wire::sockjs::IframePage;
 
 use crate::config::SockJs;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::worker::Worker;
 use crate::transport::assets::Assets;
 
 /// The file that the page for iframes loads, if the operator names no other.
@@ -24,11 +22,11 @@ const CLIENT_FILE: &str = "sockjs.min.js";
 #[derive(Debug)]
 pub(crate) struct Service {
     /// A connection is open: its client was told so, and messages can be sent.
-    pub(crate) opened: fn(&Rc<Worker>, &Rc<Connection>),
+    pub(crate) opened: fn(Client<'_>),
     /// A message came.
-    pub(crate) receive: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    pub(crate) receive: fn(Client<'_>, &str) -> Step,
     /// A proof of who the client is has expired.
-    pub(crate) expired: fn(&Rc<Worker>, &Rc<Connection>),
+    pub(crate) expired: fn(Client<'_>),
 }
 
 /// A service at its place on a server.

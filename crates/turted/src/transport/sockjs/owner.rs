@@ -20,7 +20,7 @@ use crate::http::streaming::Head;
 use crate::hub::client::place;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::Framing;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::timers::Due;
@@ -107,7 +107,7 @@ fn find(worker: &Worker, key: &str) -> Found {
 /// ended.
 fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
     if let Found::Open(connection) = find(worker, key) {
-        close_if_abandoned(worker, &connection);
+        close_if_abandoned(Client::of(worker, &connection));
     }
     find_again(worker, key)
 }
@@ -125,11 +125,11 @@ fn find_again(worker: &Worker, key: &str) -> Found {
 
 /// A client that lets go of its request has closed its page, or lost its connection and what was on
 /// its way (sockjs-protocol 0.3.3, `test_abort_xhr_polling`).
-fn close_if_abandoned(worker: &Worker, connection: &Connection) {
+fn close_if_abandoned(client: Client<'_>) {
     let is_abandoned =
-        connection.outlet().borrow().requests::<Receiving>().is_some_and(Receiving::is_abandoned);
+        client.connection.outlet().borrow().requests::<Receiving>().is_some_and(Receiving::is_abandoned);
     if is_abandoned {
-        connection.close(worker, Close::TransportLost);
+        client.close(Close::TransportLost);
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn receive(worker: &Rc<Worker>, letter: Letter) {
         Wish::Take(transport, taker) => take(worker, place, transport, taker),
         Wish::TakeAborted => {
             if let Found::Open(connection) = find(worker, &place.key) {
-                close_if_abandoned(worker, &connection);
+                close_if_abandoned(Client::of(worker, &connection));
             }
         }
         Wish::Stream(opening) => begin_stream(worker, place, opening),
@@ -170,15 +170,15 @@ fn open(
     Ok(connection)
 }
 
-fn opened(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    (SockJsSession::of(connection).mount().service.opened)(worker, connection);
+fn opened(client: Client<'_>) {
+    (SockJsSession::of(client.connection).mount().service.opened)(client);
 }
 
 /// A session that was opened by a poll gives way until its client polls again, or says something. A
 /// response that streams is there, and has a connection of its own.
-fn await_return(worker: &Worker, connection: &Connection) {
-    if let Some(requests) = SockJsSession::of(connection).requests() {
-        requests.place.await_return(worker.index, connection.key);
+fn await_return(client: Client<'_>) {
+    if let Some(requests) = SockJsSession::of(client.connection).requests() {
+        requests.place.await_return(client.worker.index, client.connection.key);
     }
 }
 
@@ -194,16 +194,16 @@ fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => answer(taker, Err(refusal)),
             Ok(connection) => {
-                await_return(worker, &connection);
+                await_return(Client::of(worker, &connection));
                 answer(taker, Ok(OPEN.to_owned().into()));
-                opened(worker, &connection);
+                opened(Client::of(worker, &connection));
             }
         },
         Found::Open(connection) if is_occupied(&connection) => {
             answer(taker, Ok(encode_close(OCCUPIED.0, OCCUPIED.1).into()));
         }
         Found::Open(connection) => {
-            attach(worker, &connection, transport, |receiving| {
+            attach(Client::of(worker, &connection), transport, |receiving| {
                 receiving.take(taker, transport, &worker.ledger)
             });
         }
@@ -212,23 +212,22 @@ fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
 
 /// Gives a session a receiver.
 fn attach(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     transport: Transport,
     attach: impl FnOnce(&mut Receiving) -> crate::hub::delivery::outlet::Sent,
 ) {
-    let before = connection.route();
-    state::set_transport(connection, transport);
-    let sent = match connection.outlet().borrow_mut().requests_mut::<Receiving>() {
+    let before = client.connection.route();
+    state::set_transport(client.connection, transport);
+    let sent = match client.connection.outlet().borrow_mut().requests_mut::<Receiving>() {
         Some(receiving) => attach(receiving),
         None => return,
     };
-    if let (Some(from), Some(to)) = (before, connection.route())
+    if let (Some(from), Some(to)) = (before, client.connection.route())
         && from != to
     {
-        worker.metrics.moved(from, to);
+        client.worker.metrics.moved(from, to);
     }
-    connection.settle(worker, sent);
+    client.connection.settle(client.worker, sent);
 }
 
 fn begin_stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
@@ -262,26 +261,31 @@ fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
             }
             Ok(connection) => {
                 beginning.push(OPEN);
-                attach_stream(worker, &connection, beginning);
-                opened(worker, &connection);
+                attach_stream(Client::of(worker, &connection), beginning);
+                opened(Client::of(worker, &connection));
             }
         },
         Found::Open(connection) if is_occupied(&connection) => {
             beginning.push(&encode_close(OCCUPIED.0, OCCUPIED.1));
             worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
         }
-        Found::Open(connection) => attach_stream(worker, &connection, beginning),
+        Found::Open(connection) => attach_stream(Client::of(worker, &connection), beginning),
     }
 }
 
 /// Lets a response receive.
-fn attach_stream(worker: &Rc<Worker>, connection: &Rc<Connection>, beginning: Beginning) {
+fn attach_stream(client: Client<'_>, beginning: Beginning) {
     let transport = beginning.transport;
-    let bytes = SockJsSession::of(connection).mount().options.response_bytes;
-    let (response, begun) = Response::begin(beginning, bytes, &worker.ledger);
-    attach(worker, connection, transport, |receiving| receiving.stream(response, &worker.ledger));
-    connection.settle(worker, begun.sent);
-    worker.spawn(watch(Rc::clone(worker), Rc::clone(connection), begun.socket, begun.over));
+    let bytes = SockJsSession::of(client.connection).mount().options.response_bytes;
+    let (response, begun) = Response::begin(beginning, bytes, &client.worker.ledger);
+    attach(client, transport, |receiving| receiving.stream(response, &client.worker.ledger));
+    client.connection.settle(client.worker, begun.sent);
+    client.worker.spawn(watch(
+        Rc::clone(client.worker),
+        Rc::clone(client.connection),
+        begun.socket,
+        begun.over,
+    ));
 }
 
 fn send(
@@ -311,7 +315,7 @@ fn send(
             () = answer.closed() => return,
         };
         if !connection.is_closed()
-            && let Step::Wait(event) = state::receive_all(&worker, &connection, messages)
+            && let Step::Wait(event) = state::receive_all(Client::of(&worker, &connection), messages)
         {
             event.await;
         }

@@ -1,7 +1,5 @@
 //! What a session does at the moments that all transports have: a message, something that is due, the end.
 
-use std::rc::Rc;
-
 use tokio::time::Instant;
 use turted_core::close::Close;
 use turted_core::wire::sockjs::{HEARTBEAT, Malformed, decode_websocket, encode_close};
@@ -14,7 +12,7 @@ use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::heartbeat::Rhythm;
 use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
@@ -29,12 +27,12 @@ impl Session for SockJsSession {
         Transport::SockJs
     }
 
-    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    fn receive(&self, client: Client<'_>, message: &Message<'_>) -> Step {
         match message {
-            Message::Text(text) => self.receive_text(worker, connection, text),
+            Message::Text(text) => self.receive_text(client, text),
             Message::Binary(_) => {
                 // RFC 6455 7.4.1: data of a type it does not accept.
-                connection.close(worker, Close::Violation(1003));
+                client.close(Close::Violation(1003));
                 Step::Stop
             }
             _ => {
@@ -46,21 +44,21 @@ impl Session for SockJsSession {
         }
     }
 
-    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+    fn due(&self, client: Client<'_>, due: Due) {
         let interval = self.mount.options.heartbeat;
-        let rhythm = Rhythm { interval, timeout: worker.config.websocket.ping_timeout };
+        let rhythm = Rhythm { interval, timeout: client.worker.config.websocket.ping_timeout };
         match (&self.kind, due) {
-            (_, Due::Expiry) => (self.mount.service.expired)(worker, connection),
+            (_, Due::Expiry) => (self.mount.service.expired)(client),
             (Kind::Framed(heartbeat), Due::Ping) => {
                 // The frame is for the client; only the ping beside it is answered.
-                connection.send_ahead(worker, &Frame::text(HEARTBEAT, 0));
-                heartbeat.send(worker, connection, rhythm, Frame::ping());
+                client.connection.send_ahead(client.worker, &Frame::text(HEARTBEAT, 0));
+                heartbeat.send(client, rhythm, Frame::ping());
             }
-            (Kind::Raw(heartbeat), Due::Ping) => heartbeat.send(worker, connection, rhythm, Frame::ping()),
+            (Kind::Raw(heartbeat), Due::Ping) => heartbeat.send(client, rhythm, Frame::ping()),
             (Kind::Framed(heartbeat) | Kind::Raw(heartbeat), Due::Pong) => {
-                heartbeat.check(worker, connection, rhythm);
+                heartbeat.check(client, rhythm);
             }
-            (Kind::Requests(_), Due::Silence) => look_after(worker, connection, self),
+            (Kind::Requests(_), Due::Silence) => look_after(client, self),
             _ => {}
         }
     }
@@ -85,14 +83,14 @@ impl Session for SockJsSession {
 }
 
 impl SockJsSession {
-    fn receive_text(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, text: &str) -> Step {
+    fn receive_text(&self, client: Client<'_>, text: &str) -> Step {
         if !matches!(self.kind, Kind::Framed(_)) {
-            return (self.mount.service.receive)(worker, connection, text);
+            return (self.mount.service.receive)(client, text);
         }
-        match decode_websocket(text, message_limits(worker)) {
-            Ok(messages) => receive_all(worker, connection, messages),
+        match decode_websocket(text, message_limits(client.worker)) {
+            Ok(messages) => receive_all(client, messages),
             Err(malformed) => {
-                break_off(worker, connection, malformed);
+                break_off(client, malformed);
                 Step::Stop
             }
         }
@@ -118,38 +116,38 @@ impl SockJsSession {
     }
 }
 
-fn break_off(worker: &Rc<Worker>, connection: &Rc<Connection>, malformed: Malformed) {
-    tracing::debug!(connection = %connection.id(worker), %malformed, "malformed frame");
-    connection.close(worker, Close::Violation(malformed.close_code()));
+fn break_off(client: Client<'_>, malformed: Malformed) {
+    tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed frame");
+    client.close(Close::Violation(malformed.close_code()));
 }
 
 /// Sends a heartbeat to whoever waits for too long, and ends a session that nobody comes back to.
 /// Between two looks a receiver may come, or leave: neither deadline is longer away than the next.
-fn look_after(worker: &Rc<Worker>, connection: &Rc<Connection>, session: &SockJsSession) {
+fn look_after(client: Client<'_>, session: &SockJsSession) {
     let (heartbeat, delay) = (session.mount.options.heartbeat, session.mount.options.disconnect_delay);
     let now = Instant::now();
-    let presence = match connection.outlet().borrow().requests::<Receiving>() {
+    let presence = match client.connection.outlet().borrow().requests::<Receiving>() {
         Some(receiving) => receiving.presence(),
         None => return,
     };
     let next = match presence {
         Presence::Absent(since) if since + delay <= now => {
-            return connection.close(worker, Close::PingTimeout);
+            return client.close(Close::PingTimeout);
         }
         Presence::Absent(since) => since + delay,
         Presence::Attached(since) if since + heartbeat <= now => {
-            beat(worker, connection);
+            beat(client);
             now + heartbeat
         }
         Presence::Attached(since) => since + heartbeat,
     };
-    worker.timers.add(next.min(now + delay.min(heartbeat)), connection.key, Due::Silence);
+    client.worker.timers.add(next.min(now + delay.min(heartbeat)), client.connection.key, Due::Silence);
 }
 
-fn beat(worker: &Rc<Worker>, connection: &Rc<Connection>) {
-    let sent = match connection.outlet().borrow_mut().requests_mut::<Receiving>() {
-        Some(receiving) => receiving.beat(&worker.ledger),
+fn beat(client: Client<'_>) {
+    let sent = match client.connection.outlet().borrow_mut().requests_mut::<Receiving>() {
+        Some(receiving) => receiving.beat(&client.worker.ledger),
         None => return,
     };
-    connection.settle(worker, sent);
+    client.connection.settle(client.worker, sent);
 }

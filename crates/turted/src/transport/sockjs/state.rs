@@ -11,7 +11,7 @@ use turted_core::wire::sockjs::{MessageLimits, Transport};
 use super::mount::Mount;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
-use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::connection::{Client, Connection, Opening};
 use crate::hub::worker::heartbeat::Heartbeat;
 use crate::hub::worker::journal::{self, Agent};
 use crate::hub::worker::places::{Held, Place};
@@ -104,7 +104,7 @@ pub(super) fn open(
     // Its id is for operators, and for resuming; clients choose other ids for requests.
     let opening = Opening { peer, session: Box::new(session), has_id: true, wire: wire(framing), outlet };
     let connection = Connection::open(worker, opening);
-    journal::opened(worker, &connection, agent);
+    journal::opened(Client::of(worker, &connection), agent);
     connection
 }
 
@@ -116,27 +116,26 @@ pub(super) fn message_limits(worker: &Worker) -> MessageLimits {
 /// Receives messages one after the other. One that has to be waited for is waited for with all
 /// behind it.
 pub(super) fn receive_all<'a>(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
+    client: Client<'_>,
     messages: impl IntoIterator<Item: Into<String> + AsRef<str> + 'a>,
 ) -> Step {
-    let service = SockJsSession::of(connection).mount.service;
+    let service = SockJsSession::of(client.connection).mount.service;
     let mut messages = messages.into_iter();
     while let Some(message) = messages.next() {
-        let event = match (service.receive)(worker, connection, message.as_ref()) {
+        let event = match (service.receive)(client, message.as_ref()) {
             Step::Continue => continue,
             Step::Stop => return Step::Stop,
             Step::Wait(event) => event,
         };
         let rest: Vec<String> = messages.map(Into::into).collect();
-        let (worker, connection) = (Rc::clone(worker), Rc::clone(connection));
+        let (worker, connection) = client.owned();
         return Step::Wait(Box::pin(async move {
             event.await;
             for message in rest {
                 if connection.is_closed() {
                     return;
                 }
-                if let Step::Wait(event) = (service.receive)(&worker, &connection, &message) {
+                if let Step::Wait(event) = (service.receive)(Client::of(&worker, &connection), &message) {
                     event.await;
                 }
             }

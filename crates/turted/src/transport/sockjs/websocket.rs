@@ -19,7 +19,7 @@ use crate::http::{Call, Outcome};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
 use crate::hub::delivery::wire::Framing;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::heartbeat::Heartbeat;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::timers::Due;
@@ -83,6 +83,6 @@ fn begin(
         return None;
     }
     worker.timers.add(Instant::now() + heartbeat, connection.key, Due::Ping);
-    (service.opened)(worker, &connection);
+    (service.opened)(Client::of(worker, &connection));
     Some(connection)
 }

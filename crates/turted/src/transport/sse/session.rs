@@ -1,6 +1,5 @@
 //! What a stream does at the moments that all transports have: something that is due, the end.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +11,7 @@ use turted_core::wire::websocket::Message;
 use crate::hub::delivery::fanout::Recipient;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -37,17 +36,17 @@ impl Session for SseSession {
         Transport::Sse
     }
 
-    fn receive(&self, _: &Rc<Worker>, _: &Rc<Connection>, _: &Message<'_>) -> Step {
+    fn receive(&self, _: Client<'_>, _: &Message<'_>) -> Step {
         // Nothing comes on a stream but events.
         Step::Stop
     }
 
-    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
+    fn due(&self, client: Client<'_>, due: Due) {
         match due {
-            Due::Ping => self.beat(worker, connection),
+            Due::Ping => self.beat(client),
             // There is no way to prove anew on a stream who the client is: it ends, and the next request says
             // whether the client may still read.
-            Due::Expiry => connection.close(worker, Close::Expired),
+            Due::Expiry => client.close(Close::Expired),
             Due::Connect | Due::Pong | Due::Silence | Due::Noop | Due::Upgrade => {}
         }
     }
@@ -60,32 +59,33 @@ impl Session for SseSession {
 
 impl SseSession {
     /// Sends a heartbeat.
-    fn beat(&self, worker: &Rc<Worker>, connection: &Rc<Connection>) {
+    fn beat(&self, client: Client<'_>) {
         // Counted from when it was due, or each delay would add up.
-        watch(worker, connection, worker.timers.due_at(Instant::now()));
-        if connection.outlet().borrow().is_being_taken() {
+        watch(client, client.worker.timers.due_at(Instant::now()));
+        if client.connection.outlet().borrow().is_being_taken() {
             // What the client is taking shows that the server lives.
             return;
         }
-        let position = position(worker, connection);
+        let position = position(client);
         let heartbeat = match self.style {
             Style::Turted => encode_heartbeat(position),
             Style::ReactPhp => encode_ping(position),
         };
-        connection.send_message(worker, &heartbeat);
+        client.send_message(&heartbeat);
     }
 }
 
 /// Has the next heartbeat sent.
-pub(super) fn watch(worker: &Worker, connection: &Connection, from: Instant) {
-    worker.timers.add(from + worker.config.sse.heartbeat, connection.key, Due::Ping);
+pub(super) fn watch(client: Client<'_>, from: Instant) {
+    client.worker.timers.add(from + client.worker.config.sse.heartbeat, client.connection.key, Due::Ping);
 }
 
 /// Where a client is that has been sent everything, so that it does not resume from the last event
 /// of a quiet channel, which the log may have forgotten meanwhile.
-fn position(worker: &Worker, connection: &Connection) -> Option<Cursor> {
-    let all_sent = connection.chain().get().is_empty();
-    (all_sent && worker.config.recovery.enabled).then(|| worker.dispatcher.cursor(worker.seen()))
+fn position(client: Client<'_>) -> Option<Cursor> {
+    let all_sent = client.connection.chain().get().is_empty();
+    (all_sent && client.worker.config.recovery.enabled)
+        .then(|| client.worker.dispatcher.cursor(client.worker.seen()))
 }
 
 /// Tells a client to come back after `retry`, or up to twice as long.

@@ -14,7 +14,7 @@ use crate::hub::client::identity;
 use crate::hub::client::resume::{self, Seen};
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
-use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::connection::{Client, Connection, Opening};
 use crate::hub::worker::journal::{self, Agent};
 use crate::hub::worker::worker::Worker;
 
@@ -36,10 +36,13 @@ pub(super) struct Wanted {
 pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
     let connection = open(&worker, way.outlet(), &wanted);
     // What goes on is a task of its own: it is smaller.
-    way.watch(&worker, &connection);
-    way.start(&worker, &connection, &start(&worker, &connection, wanted.seen.is_some()));
+    way.watch(Client::of(&worker, &connection));
+    way.start(
+        Client::of(&worker, &connection),
+        &start(Client::of(&worker, &connection), wanted.seen.is_some()),
+    );
     if let Some(seen) = wanted.seen {
-        resume(&worker, &connection, seen).await;
+        resume(Client::of(&worker, &connection), seen).await;
     }
 }
 
@@ -55,48 +58,53 @@ fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> 
         outlet,
     };
     let connection = Connection::open(worker, opening);
-    journal::opened(worker, &connection, &wanted.agent);
+    journal::opened(Client::of(worker, &connection), &wanted.agent);
     // The request was checked by the same rules, so that neither is refused.
     if let Some(verified) = &wanted.verified {
-        let identified = identity::admit(worker, &connection, verified);
+        let identified = identity::admit(Client::of(worker, &connection), verified);
         debug_assert!(identified.is_ok(), "a connection may be one user");
     }
     for channel in &wanted.channels {
-        let joined = identity::join(worker, &connection, channel);
+        let joined = identity::join(Client::of(worker, &connection), channel);
         debug_assert!(joined.is_ok(), "checked with the request: {joined:?}");
     }
     if wanted.seen.is_none() {
-        admit(worker, &connection);
+        admit(Client::of(worker, &connection));
     }
     connection
 }
 
 /// Lets a client receive. Not before that does it get signs of life, which tell it where it is.
-fn admit(worker: &Worker, connection: &Connection) {
-    connection.admit(worker);
-    watch(worker, connection, Instant::now());
+fn admit(client: Client<'_>) {
+    client.connection.admit(client.worker);
+    watch(client, Instant::now());
 }
 
 /// The first fields. A client that comes back knows better where it is.
-fn start(worker: &Worker, connection: &Connection, is_back: bool) -> String {
-    let has_position = worker.config.recovery.enabled && !is_back;
-    let position = has_position.then(|| worker.dispatcher.cursor(connection.sent()));
-    encode_start(worker.config.sse.retry, position)
+fn start(client: Client<'_>, is_back: bool) -> String {
+    let has_position = client.worker.config.recovery.enabled && !is_back;
+    let position = has_position.then(|| client.worker.dispatcher.cursor(client.connection.sent()));
+    encode_start(client.worker.config.sse.retry, position)
 }
 
 /// Sends a client what it missed, or tells it that something is missing, and lets it receive.
-async fn resume(worker: &Rc<Worker>, connection: &Rc<Connection>, seen: Seen) {
-    let missed = resume::missed_since(worker, connection, seen).await;
-    if connection.is_closed() {
+async fn resume(client: Client<'_>, seen: Seen) {
+    let missed = resume::missed_since(client, seen).await;
+    if client.connection.is_closed() {
         return;
     }
     // From here on nothing waits: what was missed and what is new must follow on each other.
-    admit(worker, connection);
+    admit(client);
     match missed {
-        Some(missed) => connection.replay(worker, missed),
+        Some(missed) => client.connection.replay(client.worker, missed),
         None => {
-            let position = worker.config.recovery.enabled.then(|| worker.dispatcher.cursor(worker.seen()));
-            connection.send_message(worker, &encode_gap(position));
+            let position = client
+                .worker
+                .config
+                .recovery
+                .enabled
+                .then(|| client.worker.dispatcher.cursor(client.worker.seen()));
+            client.send_message(&encode_gap(position));
         }
     }
 }

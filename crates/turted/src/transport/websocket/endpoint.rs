@@ -27,7 +27,7 @@ use crate::hub::client::commands;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::{Connection, Opening};
+use crate::hub::worker::connection::{Client, Connection, Opening};
 use crate::hub::worker::heartbeat::Heartbeat;
 use crate::hub::worker::journal::{self, Agent};
 use crate::hub::worker::timers::Due;
@@ -167,7 +167,7 @@ async fn open(call: Call, service: &'static Service) -> Result<Takeover, Refusal
         let socket = Rc::new(socket);
         let connection = begin(&worker, (peer, &agent, service), &socket);
         let greeted = match service.speaks_v1 {
-            true => greet(&worker, &connection, &socket, (response, proof)),
+            true => greet(Client::of(&worker, &connection), &socket, (response, proof)),
             false => write_whole(&socket, &response),
         };
         if !greeted {
@@ -216,30 +216,25 @@ fn begin(
     };
     let connection = Connection::open(worker, opening);
     connection.recovery_id.set(connection.session_id().filter(|_| worker.config.recovery.enabled));
-    journal::opened(worker, &connection, agent);
+    journal::opened(Client::of(worker, &connection), agent);
     connection.admit(worker);
     worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
     connection
 }
 
 /// Sends the handshake and the first message in one write: whether they could be written.
-fn greet(
-    worker: &Rc<Worker>,
-    connection: &Rc<Connection>,
-    socket: &Socket,
-    (response, proof): (Vec<u8>, Option<Proof>),
-) -> bool {
-    let Some(id) = connection.session_id() else { return false };
-    let identified = proof.map(|proof| commands::admit(worker, connection, proof));
+fn greet(client: Client<'_>, socket: &Socket, (response, proof): (Vec<u8>, Option<Proof>)) -> bool {
+    let Some(id) = client.connection.session_id() else { return false };
+    let identified = proof.map(|proof| commands::admit(client, proof));
     let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
-    let welcome = v1::welcome(worker, connection, id, (identity, worker.config.websocket.ping_interval));
+    let welcome = v1::welcome(client, id, (identity, client.worker.config.websocket.ping_interval));
     let mut greeting = response;
     greeting.extend_from_slice(&encode_frame(Opcode::Text, welcome.as_bytes()));
     if !write_whole(socket, &greeting) {
         return false;
     }
     if let Some(Err(refusal)) = identified {
-        v1::not_identified(worker, connection, refusal);
+        v1::not_identified(client, refusal);
     }
     true
 }

@@ -1,7 +1,5 @@
 //! What a connection does at the moments that all transports have: a message, something that is due, the end.
 
-use std::rc::Rc;
-
 use turted_core::close::Close;
 use turted_core::wire::websocket::Message;
 
@@ -9,7 +7,7 @@ use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Connection;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
 use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
@@ -22,18 +20,18 @@ pub(crate) struct Service {
     /// Whether they are greeted, and may show who they are, as turted.v1 has it.
     pub(crate) speaks_v1: bool,
     /// A text message came.
-    pub(crate) text: fn(&Rc<Worker>, &Rc<Connection>, &str) -> Step,
+    pub(crate) text: fn(Client<'_>, &str) -> Step,
     /// A binary message came.
-    pub(crate) binary: fn(&Rc<Worker>, &Rc<Connection>, &[u8]) -> Step,
+    pub(crate) binary: fn(Client<'_>, &[u8]) -> Step,
 }
 
 /// turted.v1.
 pub(super) static TURTED: Service = Service {
     speaks_v1: true,
     text: v1::receive,
-    binary: |worker, connection, _| {
+    binary: |client, _| {
         // RFC 6455 7.4.1: data of a type it does not accept.
-        connection.close(worker, Close::Violation(1003));
+        client.connection.close(client.worker, Close::Violation(1003));
         Step::Stop
     },
 };
@@ -50,10 +48,10 @@ impl Session for WebSocketSession {
         Transport::WebSocket
     }
 
-    fn receive(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, message: &Message<'_>) -> Step {
+    fn receive(&self, client: Client<'_>, message: &Message<'_>) -> Step {
         match message {
-            Message::Text(text) => (self.service.text)(worker, connection, text),
-            Message::Binary(bytes) => (self.service.binary)(worker, connection, bytes),
+            Message::Text(text) => (self.service.text)(client, text),
+            Message::Binary(bytes) => (self.service.binary)(client, bytes),
             _ => {
                 self.heartbeat.answered();
                 Step::Continue
@@ -61,13 +59,13 @@ impl Session for WebSocketSession {
         }
     }
 
-    fn due(&self, worker: &Rc<Worker>, connection: &Rc<Connection>, due: Due) {
-        let config = &worker.config.websocket;
+    fn due(&self, client: Client<'_>, due: Due) {
+        let config = &client.worker.config.websocket;
         let rhythm = Rhythm { interval: config.ping_interval, timeout: config.ping_timeout };
         match due {
-            Due::Ping => self.heartbeat.send(worker, connection, rhythm, Frame::ping()),
-            Due::Pong => self.heartbeat.check(worker, connection, rhythm),
-            Due::Expiry => v1::expired(worker, connection),
+            Due::Ping => self.heartbeat.send(client, rhythm, Frame::ping()),
+            Due::Pong => self.heartbeat.check(client, rhythm),
+            Due::Expiry => v1::expired(client),
             Due::Connect | Due::Silence | Due::Noop | Due::Upgrade => {}
         }
     }
