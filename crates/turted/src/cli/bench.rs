@@ -12,7 +12,8 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{EXIT_USAGE, Variables, complain, print};
+use super::args::Variables;
+use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, parse_duration};
 use turted_bench::plan::{
     CHANNEL, CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_USAGE, complain, print, warn_of};
+use super::output::{EXIT_USAGE, complain, print, warn_of};
 use crate::config::{self, Sources};
 use crate::server::descriptors::{self, Room};
 

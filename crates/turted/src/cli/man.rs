@@ -7,7 +7,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{EXIT_USAGE, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

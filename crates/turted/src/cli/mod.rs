@@ -1,31 +1,33 @@
 //! The command line: what each command takes, and which module answers it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `serve`, `push`, `bench`, `check`, `token`, `man` | the commands, one file each |
+//! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
+//! | `args`, `output`, `exchange` | flags that several take; how they print; how they ask a server |
+//! | `banner`, `logging`, `systemd` | what operators see at the start; the log; what systemd is told |
 
+mod args;
 pub mod banner;
-pub mod logging;
-pub(crate) mod systemd;
 mod bench;
 mod check;
-pub(crate) mod conformance;
+mod conformance;
 mod exchange;
+pub mod logging;
 mod man;
 mod output;
 mod push;
 mod serve;
+mod systemd;
 mod token;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{ConfigFile, Flag, Sources};
-use output::{complain, print, warn_of};
-
-/// Wrong usage or a configuration that does not hold; `clap` uses the same code.
-const EXIT_USAGE: u8 = 2;
-
-type Variables = Vec<(OsString, OsString)>;
+use args::ServeArgs;
+use output::{EXIT_USAGE, print};
 
 #[derive(Debug, Parser)]
 #[command(name = "turted", version, about, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
@@ -89,48 +91,6 @@ enum Command {
         /// The command, such as push
         command: Option<String>,
     },
-}
-
-/// What overrides the configuration.
-#[derive(Clone, Debug, Args)]
-struct ServeArgs {
-    /// Read this file instead of turted.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Listen here; port 0 takes any free one [default: 127.0.0.1:7117]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Worker threads [default: the number of cores]
-    #[arg(long, value_name = "N")]
-    workers: Option<String>,
-    /// Let other machines in although no credentials are needed
-    #[arg(long)]
-    insecure: bool,
-    /// error, warn, info, debug or trace [default: warn]
-    #[arg(long, value_name = "LEVEL", ignore_case = true, hide_possible_values = true)]
-    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
-    log_level: Option<String>,
-}
-
-impl ServeArgs {
-    fn sources(self, variables: Variables) -> Sources {
-        let flag = |key, name, value: Option<String>| value.map(|value| Flag { key, name, value });
-        let flags = [
-            flag("listen", "--listen", self.listen),
-            flag("workers", "--workers", self.workers),
-            flag("insecure", "--insecure", self.insecure.then(|| "true".to_owned())),
-            flag("log_level", "--log-level", self.log_level),
-        ];
-        let mut sources = sources_of(self.config, variables);
-        sources.flags = flags.into_iter().flatten().collect();
-        sources
-    }
-}
-
-/// The file that `--config` names, or the usual one, and the environment.
-fn sources_of(config: Option<PathBuf>, variables: Variables) -> Sources {
-    let file = config.map_or_else(|| ConfigFile::IfPresent("turted.toml".into()), ConfigFile::Named);
-    Sources { file, variables, flags: Vec::new() }
 }
 
 /// Runs the command that `arguments` name; `variables` is the environment.

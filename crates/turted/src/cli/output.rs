@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use crate::config::Loaded;
 
+/// Wrong usage or a configuration that does not hold; `clap` uses the same code.
+pub(super) const EXIT_USAGE: u8 = 2;
+
 /// Writes a result. A reader that has seen enough (`turted check | head`) is no failure.
 pub(super) fn print(result: &[u8]) -> ExitCode {
     let mut out = io::stdout().lock();

@@ -14,8 +14,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_rustls::TlsConnector;
 
+use super::args::Variables;
 use super::exchange::{Answer, exchange};
-use super::{EXIT_USAGE, Variables, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, read_secret};
 use crate::io::tls;
 

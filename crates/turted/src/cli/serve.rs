@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_USAGE, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 use crate::auth::Rotation;
 use crate::cli::banner::banner;
 use crate::cli::logging;

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use turted_core::channel::ChannelPattern;
 use turted_core::name::Name;
 
-use super::{EXIT_USAGE, Variables, complain, print, sources_of, warn_of};
+use super::args::{Variables, sources_of};
+use super::output::{EXIT_USAGE, complain, print, warn_of};
 use crate::auth::{Algorithm, JwtRule, sign, unix_now};
 use crate::config::{self, ClientAuth, TokenRule, read_secret};
 

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::routes::Suite;
-use super::{EXIT_USAGE, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 use crate::cli::logging;
 use crate::config::{LogFormat, LogLevel};
 use crate::server::{Server, ServerError};
