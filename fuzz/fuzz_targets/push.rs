@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use turted_core::dispatch::Dispatch;
 use turted_core::limits::{BATCH_DISPATCHES_MAX, TARGETS_MAX};
-use turted_core::push::{self, Refusal, RefusalKind};
+use turted_core::push::{self, PushRefusal, RefusalKind};
 
 fuzz_target!(|body: &[u8]| {
     match push::parse(body, push::PushLimits::default()) {
@@ -26,7 +26,7 @@ fuzz_target!(|body: &[u8]| {
     }
 });
 
-fn check_dispatches(body: &[u8], dispatches: Result<Vec<Dispatch>, Refusal>) {
+fn check_dispatches(body: &[u8], dispatches: Result<Vec<Dispatch>, PushRefusal>) {
     match dispatches {
         Err(refusal) => {
             assert!(matches!(
@@ -62,7 +62,7 @@ fn check_dispatch(body: &str, dispatch: &Dispatch) {
 }
 
 /// Refusals go into answers and logs: one short line each.
-fn check_refusal(refusal: &Refusal) {
+fn check_refusal(refusal: &PushRefusal) {
     let text = refusal.to_string();
     assert!(text.len() < 256, "{text:?}");
     assert!(!text.contains(char::is_control), "{text:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::json::{self, Kind};
+use crate::json::{self, JsonKind};
 use crate::limits::CHANNEL_GRANTS_MAX;
 use crate::name::{Name, NameRefusal};
 
@@ -116,10 +116,10 @@ impl Grants {
     /// # Errors
     /// It is no list, one of its items is no pattern, or there are more than [`CHANNEL_GRANTS_MAX`].
     pub fn read(list: &RawValue) -> Result<Self, GrantRefusal> {
-        match Kind::of(list) {
-            Kind::Null => return Ok(Self::default()),
-            Kind::Array | Kind::Object => {}
-            Kind::Bool | Kind::Number | Kind::Text => return Err(GrantRefusal::NoList),
+        match JsonKind::of(list) {
+            JsonKind::Null => return Ok(Self::default()),
+            JsonKind::Array | JsonKind::Object => {}
+            JsonKind::Bool | JsonKind::Number | JsonKind::Text => return Err(GrantRefusal::NoList),
         }
         let (mut patterns, mut is_sound) = (Vec::new(), true);
         let syntax = json::each(list.get(), |_, item| {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::auth::{IdentRefusal, Identity, Verified};
 use crate::channel::{GrantRefusal, Grants};
 use crate::command::UserField;
-use crate::json::{self, Key, Kind};
+use crate::json::{self, JsonKind, Key};
 use crate::limits::TOKEN_LEEWAY;
 use crate::name::{Name, NameRefusal};
 use crate::standing::UnixTime;
@@ -148,8 +148,8 @@ fn texts(raw: &RawValue) -> Option<Vec<String>> {
 }
 
 fn is_among(audience: &str, given: &RawValue) -> bool {
-    match Kind::of(given) {
-        Kind::Array => texts(given).is_some_and(|list| list.iter().any(|one| one == audience)),
+    match JsonKind::of(given) {
+        JsonKind::Array => texts(given).is_some_and(|list| list.iter().any(|one| one == audience)),
         _ => json::text(given).as_deref() == Some(audience),
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::auth::Secret;
-use crate::json::{self, Kind, Members};
+use crate::json::{self, JsonKind, Members};
 use crate::limits::IDENT_DEPTH_MAX;
 use crate::name::{Name, NameRefusal};
 
@@ -91,8 +91,8 @@ impl<'a> Command<'a> {
 }
 
 fn object(data: Option<&RawValue>) -> Result<&RawValue, CommandRefusal> {
-    let data = data.filter(|data| Kind::of(data) != Kind::Null).ok_or(CommandRefusal::DataMissing)?;
-    if Kind::of(data) == Kind::Object { Ok(data) } else { Err(CommandRefusal::DataNotAnObject) }
+    let data = data.filter(|data| JsonKind::of(data) != JsonKind::Null).ok_or(CommandRefusal::DataMissing)?;
+    if JsonKind::of(data) == JsonKind::Object { Ok(data) } else { Err(CommandRefusal::DataNotAnObject) }
 }
 
 /// The values of `names` in `data`.

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 /// The type of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum JsonKind {
     Null,
     Bool,
     Number,
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-impl Kind {
+impl JsonKind {
     /// The type that `raw` has by its first byte; the rest has been checked already.
     pub(crate) fn of(raw: &RawValue) -> Self {
         match raw.get().as_bytes().first() {

@@ -232,7 +232,7 @@ pub const DRAIN_DELAY: Duration = Duration::ZERO;
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Connections told per second that the server stops. Each comes back to another node, where a
 /// handshake costs up to 1 ms of a core with TLS: that node gives a core to them, not all it has.
-pub const GOOD_BYES_PER_SECOND: usize = 1_000;
+pub const CLOSES_PER_SECOND: usize = 1_000;
 /// Worker threads of one server: a session id names its worker in one byte.
 pub const WORKERS_MAX: usize = 256;
 /// File descriptors kept back from connections: listeners, log files, brokers, admin.

@@ -12,11 +12,11 @@ mod targets;
 
 use serde_json::value::RawValue;
 
-pub use refusal::{NOT_JSON, Refusal, RefusalKind};
+pub use refusal::{NOT_JSON, PushRefusal, RefusalKind};
 
 use crate::auth::Secret;
 use crate::dispatch::Dispatch;
-use crate::json::{self, Kind};
+use crate::json::{self, JsonKind};
 use crate::limits::{BATCH_DISPATCHES_MAX, EXPANSION_BYTES_MAX, TARGETS_MAX};
 use form::Item;
 
@@ -63,15 +63,15 @@ impl Default for PushLimits {
 ///
 /// # Limits
 /// The caller limits the bytes of `body`. Depth does not matter: values are not recursed into.
-pub fn parse(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, Refusal> {
+pub fn parse(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, PushRefusal> {
     read(body, limits).map_err(|refusal| match refusal.kind {
         RefusalKind::NotJson => refusal.because(&fault::describe(body)),
         _ => refusal,
     })
 }
 
-fn read(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, Refusal> {
-    let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::not_json())?;
+fn read(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, PushRefusal> {
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| PushRefusal::not_json())?;
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     match text.as_bytes().first() {
         Some(b'{') => {
@@ -95,7 +95,7 @@ pub struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    fn batch(text: &'a str, limits: PushLimits) -> Result<Self, Refusal> {
+    fn batch(text: &'a str, limits: PushLimits) -> Result<Self, PushRefusal> {
         let (mut raws, mut length) = (Vec::new(), 0);
         let syntax = json::each(text, |_, raw| {
             length += 1;
@@ -103,16 +103,16 @@ impl<'a> Parsed<'a> {
                 raws.push(raw);
             }
         });
-        syntax.map_err(|_| Refusal::not_json())?;
+        syntax.map_err(|_| PushRefusal::not_json())?;
         let read = |(index, raw)| Item::read_any(raw).map_err(|refusal| refusal.in_item(index));
         let items = raws.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
         Ok(Self { shape: Shape::Batch, limits, items, length })
     }
 
-    fn scalar(text: &'a str, limits: PushLimits) -> Result<Self, Refusal> {
-        let raw: &RawValue = serde_json::from_str(text).map_err(|_| Refusal::not_json())?;
-        if Kind::of(raw) == Kind::Null {
-            return Err(Refusal::not_json());
+    fn scalar(text: &'a str, limits: PushLimits) -> Result<Self, PushRefusal> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|_| PushRefusal::not_json())?;
+        if JsonKind::of(raw) == JsonKind::Null {
+            return Err(PushRefusal::not_json());
         }
         Ok(Self { shape: Shape::Single, limits, items: vec![Item::read_any(raw)?], length: 1 })
     }
@@ -134,7 +134,7 @@ impl<'a> Parsed<'a> {
     ///
     /// # Errors
     /// The first rule that is broken, with its field and the index in a batch.
-    pub fn into_dispatches(self) -> Result<Vec<Dispatch>, Refusal> {
+    pub fn into_dispatches(self) -> Result<Vec<Dispatch>, PushRefusal> {
         self.check_length()?;
         let PushLimits { targets: most, expansion_bytes, .. } = self.limits;
         let shape = self.shape;
@@ -145,19 +145,19 @@ impl<'a> Parsed<'a> {
         let dispatches: Vec<_> = self.items.into_iter().enumerate().map(check).collect::<Result<_, _>>()?;
         let expansion = Dispatch::expansion_of(&dispatches);
         if expansion > expansion_bytes {
-            return Err(Refusal::expansion_too_large(expansion, expansion_bytes));
+            return Err(PushRefusal::expansion_too_large(expansion, expansion_bytes));
         }
         Ok(dispatches)
     }
 
-    fn check_length(&self) -> Result<(), Refusal> {
+    fn check_length(&self) -> Result<(), PushRefusal> {
         match self.length {
-            0 => Err(Refusal::rule("batch-empty", "", "a batch must not be empty")),
+            0 => Err(PushRefusal::rule("batch-empty", "", "a batch must not be empty")),
             length if length <= self.limits.dispatches => Ok(()),
             _ => {
                 let most = self.limits.dispatches;
                 let detail = format!("a batch has at most {most} items (limits.batch_dispatches)");
-                Err(Refusal::rule("batch-too-long", "", detail))
+                Err(PushRefusal::rule("batch-too-long", "", detail))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! It decides who receives a dispatch, and nothing else: what a connection is (`T`) and how bytes
 //! reach it is not its business. A shard belongs to one worker, so there is no lock.
 
-mod census;
+mod count;
 
 use crate::dispatch::{Targets, Via};
 use crate::limits::{CHANNELS_PER_CONNECTION_MAX, USERS_PER_CONNECTION_MAX};
@@ -99,16 +99,16 @@ struct Entry<T> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum MemberKind {
     Users,
     Channels,
 }
 
 impl<T> Entry<T> {
-    fn memberships(&mut self, kind: Kind) -> &mut Vec<Membership> {
+    fn memberships(&mut self, kind: MemberKind) -> &mut Vec<Membership> {
         match kind {
-            Kind::Users => &mut self.users,
-            Kind::Channels => &mut self.channels,
+            MemberKind::Users => &mut self.users,
+            MemberKind::Channels => &mut self.channels,
         }
     }
 }
@@ -193,8 +193,8 @@ impl<T> Registry<T> {
     /// Takes a connection out of everything it was in.
     pub fn remove(&mut self, key: ConnectionKey) -> Option<T> {
         self.entry_mut(key)?;
-        self.clear(key, Kind::Users);
-        self.clear(key, Kind::Channels);
+        self.clear(key, MemberKind::Users);
+        self.clear(key, MemberKind::Channels);
         let place = &mut self.slots[key.slot as usize];
         let entry = place.entry.take()?;
         self.connections -= 1;
@@ -220,15 +220,15 @@ impl<T> Registry<T> {
         let limit = self.limits.users;
         let Some(entry) = self.entry_mut(key) else { return Ok(()) };
         let held = entry.users.len();
-        if self.is_member(key, Kind::Users, user) && (mode == IdentMode::Add || held == 1) {
+        if self.is_member(key, MemberKind::Users, user) && (mode == IdentMode::Add || held == 1) {
             return Ok(());
         }
         match mode {
-            IdentMode::Replace => self.clear(key, Kind::Users),
+            IdentMode::Replace => self.clear(key, MemberKind::Users),
             IdentMode::Add if held >= limit => return Err(MembershipRefusal::TooManyUsers(limit)),
             IdentMode::Add => {}
         }
-        self.enter(key, Kind::Users, user, since);
+        self.enter(key, MemberKind::Users, user, since);
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl<T> Registry<T> {
         channel: &Name,
         since: Since,
     ) -> Result<(), MembershipRefusal> {
-        if self.is_member(key, Kind::Channels, channel) {
+        if self.is_member(key, MemberKind::Channels, channel) {
             return Ok(());
         }
         let limit = self.limits.channels;
@@ -250,18 +250,18 @@ impl<T> Registry<T> {
         if entry.channels.len() >= limit {
             return Err(MembershipRefusal::TooManyChannels(limit));
         }
-        self.enter(key, Kind::Channels, channel, since);
+        self.enter(key, MemberKind::Channels, channel, since);
         Ok(())
     }
 
     /// Takes `key` out of `channel`, if it was in it.
     pub fn leave(&mut self, key: ConnectionKey, channel: &Name) {
-        self.end(key, Kind::Channels, channel);
+        self.end(key, MemberKind::Channels, channel);
     }
 
     /// Makes `key` no connection of `user` any more, if it was one.
     pub fn forget_user(&mut self, key: ConnectionKey, user: &Name) {
-        self.end(key, Kind::Users, user);
+        self.end(key, MemberKind::Users, user);
     }
 
     /// Whether `key` is a connection of a user.
@@ -279,7 +279,9 @@ impl<T> Registry<T> {
 
     /// Gives `key` the memberships it had before it lost its connection, in place of those it has.
     pub fn restore(&mut self, key: ConnectionKey, memberships: &Memberships) {
-        for (kind, held) in [(Kind::Users, &memberships.users), (Kind::Channels, &memberships.channels)] {
+        for (kind, held) in
+            [(MemberKind::Users, &memberships.users), (MemberKind::Channels, &memberships.channels)]
+        {
             self.clear(key, kind);
             for (name, since) in held {
                 if !self.is_member(key, kind, name) {
@@ -327,21 +329,21 @@ impl<T> Registry<T> {
         place.entry.as_mut().filter(|_| place.generation == key.generation)
     }
 
-    fn groups(&mut self, kind: Kind) -> &mut Groups {
+    fn groups(&mut self, kind: MemberKind) -> &mut Groups {
         match kind {
-            Kind::Users => &mut self.users,
-            Kind::Channels => &mut self.channels,
+            MemberKind::Users => &mut self.users,
+            MemberKind::Channels => &mut self.channels,
         }
     }
 
-    fn is_member(&mut self, key: ConnectionKey, kind: Kind, name: &Name) -> bool {
+    fn is_member(&mut self, key: ConnectionKey, kind: MemberKind, name: &Name) -> bool {
         let Some(id) = self.groups(kind).find(name) else { return false };
         let Some(entry) = self.entry_mut(key) else { return false };
         entry.memberships(kind).iter().any(|membership| membership.group == id)
     }
 
     /// Adds a membership that does not exist yet.
-    fn enter(&mut self, key: ConnectionKey, kind: Kind, name: &Name, since: Since) {
+    fn enter(&mut self, key: ConnectionKey, kind: MemberKind, name: &Name, since: Since) {
         if self.entry_mut(key).is_none() {
             return;
         }
@@ -359,7 +361,7 @@ impl<T> Registry<T> {
     }
 
     /// Ends one membership.
-    fn end(&mut self, key: ConnectionKey, kind: Kind, name: &Name) {
+    fn end(&mut self, key: ConnectionKey, kind: MemberKind, name: &Name) {
         let Some(id) = self.groups(kind).find(name) else { return };
         let Some(entry) = self.entry_mut(key) else { return };
         let held = entry.memberships(kind);
@@ -370,7 +372,7 @@ impl<T> Registry<T> {
     }
 
     /// Ends all memberships of one kind.
-    fn clear(&mut self, key: ConnectionKey, kind: Kind) {
+    fn clear(&mut self, key: ConnectionKey, kind: MemberKind) {
         let Some(entry) = self.entry_mut(key) else { return };
         for membership in std::mem::take(entry.memberships(kind)) {
             self.exit(kind, membership);
@@ -379,7 +381,7 @@ impl<T> Registry<T> {
 
     /// Takes a member, whose own entry forgot it already, out of its group. The last member of
     /// the group moves into its place and is told so.
-    fn exit(&mut self, kind: Kind, membership: Membership) {
+    fn exit(&mut self, kind: MemberKind, membership: Membership) {
         let groups = self.groups(kind);
         let group: &mut Group = groups.group_mut(membership.group);
         group.members.swap_remove(membership.position as usize);

@@ -3,9 +3,9 @@
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::limits::{BATCH_DISPATCHES_MAX, NAME_BYTES_MAX, TARGETS_MAX};
 use turted_core::name::Name;
-use turted_core::push::{self, Refusal, RefusalKind};
+use turted_core::push::{self, PushRefusal, RefusalKind};
 
-fn dispatches(body: &str) -> Result<Vec<Dispatch>, Refusal> {
+fn dispatches(body: &str) -> Result<Vec<Dispatch>, PushRefusal> {
     push::parse(body.as_bytes(), push::PushLimits::default())?.into_dispatches()
 }
 

@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use turted_core::dispatch::Dispatch;
-use turted_core::push::{self, Refusal, RefusalKind};
+use turted_core::push::{self, PushRefusal, RefusalKind};
 
-fn dispatches(body: &str) -> Result<Vec<Dispatch>, Refusal> {
+fn dispatches(body: &str) -> Result<Vec<Dispatch>, PushRefusal> {
     push::parse(body.as_bytes(), push::PushLimits::default())?.into_dispatches()
 }
 

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
-use turted_core::push::{self, Refusal, RefusalKind, Shape};
+use turted_core::push::{self, PushRefusal, RefusalKind, Shape};
 
-fn refused(body: &str) -> Refusal {
+fn refused(body: &str) -> PushRefusal {
     push::parse(body.as_bytes(), push::PushLimits::default()).unwrap().into_dispatches().expect_err(body)
 }
 

@@ -5,11 +5,11 @@
 
 use serde_json::value::RawValue;
 
-use super::refusal::Refusal;
+use super::refusal::PushRefusal;
 use super::targets;
 use crate::auth::Secret;
 use crate::dispatch::{Dispatch, Targets};
-use crate::json::{self, Kind, Members};
+use crate::json::{self, JsonKind, Members};
 use crate::name::Name;
 
 /// One item: its credentials, and the rest unparsed.
@@ -32,31 +32,31 @@ enum Form<'a> {
         data: &'a RawValue,
     },
     /// Known to be wrong, but not to be said before the credentials are checked.
-    Wrong(Refusal),
+    Wrong(PushRefusal),
 }
 
 impl<'a> Item<'a> {
     /// The item in any JSON value.
-    pub(super) fn read_any(raw: &'a RawValue) -> Result<Self, Refusal> {
-        if Kind::of(raw) == Kind::Object {
+    pub(super) fn read_any(raw: &'a RawValue) -> Result<Self, PushRefusal> {
+        if JsonKind::of(raw) == JsonKind::Object {
             return Self::read(raw.get());
         }
-        let wrong = Refusal::rule("item-not-an-object", "", "a push is an object");
+        let wrong = PushRefusal::rule("item-not-an-object", "", "a push is an object");
         Ok(Self { credentials: None, form: Form::Wrong(wrong) })
     }
 
     /// The item in the text of an object.
-    pub(super) fn read(json: &'a str) -> Result<Self, Refusal> {
+    pub(super) fn read(json: &'a str) -> Result<Self, PushRefusal> {
         let names = ["event", "targets", "payload", "auth", "password", "cmd", "data"];
-        let members = Members::read(json, names).ok_or_else(Refusal::not_json)?;
+        let members = Members::read(json, names).ok_or_else(PushRefusal::not_json)?;
         let [event, targets, payload, auth, password, cmd, data] = members.values;
-        let data = data.filter(|raw| Kind::of(raw) != Kind::Null);
+        let data = data.filter(|raw| JsonKind::of(raw) != JsonKind::Null);
         if cmd.is_some() && data.is_none() {
-            return Err(Refusal::data_missing());
+            return Err(PushRefusal::data_missing());
         }
         let is_legacy = cmd.is_some() || (event.is_none() && targets.is_none());
         let form = match (members.duplicate, data) {
-            (Some(key), _) => Form::Wrong(Refusal::duplicate_key("", key)),
+            (Some(key), _) => Form::Wrong(PushRefusal::duplicate_key("", key)),
             (None, Some(data)) if is_legacy => Form::Legacy { cmd, data },
             (None, _) => Form::Current { event, targets, payload },
         };
@@ -68,7 +68,7 @@ impl<'a> Item<'a> {
         self.credentials.as_ref()
     }
 
-    pub(super) fn into_dispatch(self, targets_max: usize) -> Result<Dispatch, Refusal> {
+    pub(super) fn into_dispatch(self, targets_max: usize) -> Result<Dispatch, PushRefusal> {
         match self.form {
             Form::Current { event, targets, payload } => Ok(Dispatch {
                 event: read_event(event, "/event")?,
@@ -83,7 +83,7 @@ impl<'a> Item<'a> {
 
 /// `{"password":P}` or `P`.
 fn auth_secret(raw: &RawValue) -> Option<Secret> {
-    if Kind::of(raw) != Kind::Object {
+    if JsonKind::of(raw) != JsonKind::Object {
         return Secret::read(raw);
     }
     let members = Members::read(raw.get(), ["password"])?;
@@ -91,10 +91,10 @@ fn auth_secret(raw: &RawValue) -> Option<Secret> {
     if members.duplicate.is_some() { None } else { Secret::read(password?) }
 }
 
-fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, Refusal> {
-    let raw = raw.ok_or_else(|| Refusal::rule("event-missing", field, "event is missing"))?;
-    if Kind::of(raw) != Kind::Text {
-        return Err(Refusal::rule("event-not-a-string", field, "event must be a string"));
+fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, PushRefusal> {
+    let raw = raw.ok_or_else(|| PushRefusal::rule("event-missing", field, "event is missing"))?;
+    if JsonKind::of(raw) != JsonKind::Text {
+        return Err(PushRefusal::rule("event-not-a-string", field, "event must be a string"));
     }
     let text = json::text(raw).ok_or_else(|| targets::lone_surrogate(field))?;
     Name::new(&text).map_err(|refusal| targets::no_name(refusal, field))
@@ -107,13 +107,13 @@ fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
     }
 }
 
-fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> Result<Dispatch, Refusal> {
+fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> Result<Dispatch, PushRefusal> {
     let broadcast = cmd.map_or(Ok(false), is_broadcast)?;
     let names = ["event", "user", "users", "channel", "channels", "payload"];
-    let not_an_object = || Refusal::rule("data-not-an-object", "/data", "data must be an object");
+    let not_an_object = || PushRefusal::rule("data-not-an-object", "/data", "data must be an object");
     let members = Members::read(data.get(), names).ok_or_else(not_an_object)?;
     if let Some(key) = members.duplicate {
-        return Err(Refusal::duplicate_key("/data", key));
+        return Err(PushRefusal::duplicate_key("/data", key));
     }
     let [event, user, users, channel, channels, payload] = members.values;
     let targets = match broadcast {
@@ -124,13 +124,13 @@ fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> R
 }
 
 /// Whether the command is the one that reaches everyone; the others are told apart by nobody.
-fn is_broadcast(cmd: &RawValue) -> Result<bool, Refusal> {
+fn is_broadcast(cmd: &RawValue) -> Result<bool, PushRefusal> {
     match json::text(cmd).as_deref() {
         Some("notifyAll") => Ok(true),
         Some("notifyUser" | "notifyChannel" | "notify") => Ok(false),
         _ => {
             let detail = "cmd is one of notifyUser, notifyChannel, notify, notifyAll";
-            Err(Refusal::rule("cmd-unknown", "/cmd", detail))
+            Err(PushRefusal::rule("cmd-unknown", "/cmd", detail))
         }
     }
 }

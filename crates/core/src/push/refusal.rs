@@ -23,7 +23,7 @@ pub enum RefusalKind {
 ///
 /// `Display` is one line for the caller: `/targets/users/3: a name must not be empty (name-empty)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Refusal {
+pub struct PushRefusal {
     /// Which answer it gets.
     pub kind: RefusalKind,
     /// The rule in kebab case, for programs. It does not change.
@@ -36,7 +36,7 @@ pub struct Refusal {
     pub index: Option<usize>,
 }
 
-impl Refusal {
+impl PushRefusal {
     pub(super) fn not_json() -> Self {
         Self::new(RefusalKind::NotJson, "not-json", NOT_JSON)
     }
@@ -77,7 +77,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PushRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             RefusalKind::NotJson => return formatter.write_str(NOT_JSON),

@@ -5,28 +5,29 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use super::refusal::Refusal;
+use super::refusal::PushRefusal;
 use crate::dispatch::Targets;
-use crate::json::{self, Key, Kind, Members};
+use crate::json::{self, JsonKind, Key, Members};
 use crate::name::{Name, NameRefusal};
 
 /// One list under its two names: `user` and `users`, or `channel` and `channels`.
 type Lists<'a> = [Option<&'a RawValue>; 2];
 
 /// The targets in the field `targets` of the current form.
-pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, Refusal> {
+pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, PushRefusal> {
     let Some(raw) = raw.filter(|raw| !is_empty(raw)) else {
         return Ok(Targets::default());
     };
     let names = ["user", "users", "channel", "channels", "broadcast"];
-    let not_an_object = || Refusal::rule("targets-not-an-object", "/targets", "targets must be an object");
+    let not_an_object =
+        || PushRefusal::rule("targets-not-an-object", "/targets", "targets must be an object");
     let members = Members::read(raw.get(), names).ok_or_else(not_an_object)?;
     if let Some(key) = members.duplicate {
-        return Err(Refusal::duplicate_key("/targets", key));
+        return Err(PushRefusal::duplicate_key("/targets", key));
     }
     if let Some(key) = members.unknown {
         let detail = "targets has the keys users, channels and broadcast";
-        return Err(Refusal::rule("targets-unknown-key", &below("/targets", Key::Member(key)), detail));
+        return Err(PushRefusal::rule("targets-unknown-key", &below("/targets", Key::Member(key)), detail));
     }
     let [user, users, channel, channels, broadcast] = members.values;
     let targets = union("/targets", [user, users], [channel, channels], most)?;
@@ -39,7 +40,7 @@ pub(super) fn union(
     users: Lists<'_>,
     channels: Lists<'_>,
     most: usize,
-) -> Result<Targets, Refusal> {
+) -> Result<Targets, PushRefusal> {
     let users = names(parent, ["user", "users"], users, most)?;
     let channels = names(parent, ["channel", "channels"], channels, most)?;
     if users.len() + channels.len() > most {
@@ -48,22 +49,22 @@ pub(super) fn union(
     Ok(Targets { users, channels, broadcast: false })
 }
 
-pub(super) fn lone_surrogate(field: &str) -> Refusal {
-    Refusal::rule("lone-surrogate", field, "a name must not contain half a surrogate pair")
+pub(super) fn lone_surrogate(field: &str) -> PushRefusal {
+    PushRefusal::rule("lone-surrogate", field, "a name must not contain half a surrogate pair")
 }
 
-pub(super) fn no_name(refusal: NameRefusal, field: &str) -> Refusal {
+pub(super) fn no_name(refusal: NameRefusal, field: &str) -> PushRefusal {
     let rule = match refusal {
         NameRefusal::Empty => "name-empty",
         NameRefusal::TooLong => "name-too-long",
         NameRefusal::ControlCharacter => "name-control-character",
     };
-    Refusal::rule(rule, field, refusal.to_string())
+    PushRefusal::rule(rule, field, refusal.to_string())
 }
 
-fn too_many(field: &str, most: usize) -> Refusal {
+fn too_many(field: &str, most: usize) -> PushRefusal {
     let detail = format!("a push has at most {most} users and channels (limits.targets)");
-    Refusal::rule("targets-too-many", field, detail)
+    PushRefusal::rule("targets-too-many", field, detail)
 }
 
 /// Whether `raw` is null or `[]`, which is what PHP makes of an empty array of targets.
@@ -72,18 +73,18 @@ fn is_empty(raw: &RawValue) -> bool {
     raw.get() == "null" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
-fn is_broadcast(raw: &RawValue) -> Result<bool, Refusal> {
+fn is_broadcast(raw: &RawValue) -> Result<bool, PushRefusal> {
     match (raw.get(), json::text(raw).as_deref()) {
         ("true" | "1", _) | (_, Some("1")) => Ok(true),
         ("false" | "0" | "null", _) | (_, Some("" | "0")) => Ok(false),
         _ => {
             let detail = "broadcast must be true or false (or 1 or 0)";
-            Err(Refusal::rule("broadcast-not-a-boolean", "/targets/broadcast", detail))
+            Err(PushRefusal::rule("broadcast-not-a-boolean", "/targets/broadcast", detail))
         }
     }
 }
 
-fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>, most: usize) -> Result<Vec<Name>, Refusal> {
+fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>, most: usize) -> Result<Vec<Name>, PushRefusal> {
     let mut names = Names { list: Vec::new(), known: BTreeSet::new(), most };
     for (key, raw) in keys.into_iter().zip(lists) {
         if let Some(raw) = raw {
@@ -103,31 +104,31 @@ struct Names {
 impl Names {
     /// Adds one name or several: a string, an integer, an array, an object's values (PHP writes arrays with
     /// gaps as objects), or null for none.
-    fn add_list(&mut self, raw: &RawValue, field: &str) -> Result<(), Refusal> {
-        match Kind::of(raw) {
-            Kind::Null => Ok(()),
-            Kind::Text => self.add(raw, || field.to_owned()),
-            Kind::Array | Kind::Object => self.add_each(raw, field),
-            Kind::Number if json::integer(raw).is_some() => self.add(raw, || field.to_owned()),
-            Kind::Bool | Kind::Number => {
+    fn add_list(&mut self, raw: &RawValue, field: &str) -> Result<(), PushRefusal> {
+        match JsonKind::of(raw) {
+            JsonKind::Null => Ok(()),
+            JsonKind::Text => self.add(raw, || field.to_owned()),
+            JsonKind::Array | JsonKind::Object => self.add_each(raw, field),
+            JsonKind::Number if json::integer(raw).is_some() => self.add(raw, || field.to_owned()),
+            JsonKind::Bool | JsonKind::Number => {
                 let detail = "users and channels are a name or an array of names";
-                Err(Refusal::rule("names-not-a-list", field, detail))
+                Err(PushRefusal::rule("names-not-a-list", field, detail))
             }
         }
     }
 
-    fn add_each(&mut self, raw: &RawValue, field: &str) -> Result<(), Refusal> {
+    fn add_each(&mut self, raw: &RawValue, field: &str) -> Result<(), PushRefusal> {
         let mut added = Ok(());
         let syntax = json::each(raw.get(), |key, value| {
             if added.is_ok() {
                 added = self.add(value, || below(field, key));
             }
         });
-        syntax.map_err(|_| Refusal::not_json())?;
+        syntax.map_err(|_| PushRefusal::not_json())?;
         added
     }
 
-    fn add(&mut self, raw: &RawValue, field: impl Fn() -> String) -> Result<(), Refusal> {
+    fn add(&mut self, raw: &RawValue, field: impl Fn() -> String) -> Result<(), PushRefusal> {
         let text = read_text(raw).map_err(|refuse| refuse(&field()))?;
         if self.known.contains(&*text) {
             return Ok(());
@@ -144,16 +145,16 @@ impl Names {
 
 /// The text of a name: a string, or an integer, which PHP sends for ids and node looked up by its
 /// decimal text.
-fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> Refusal> {
+fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> PushRefusal> {
     if let Some(digits) = json::integer(raw) {
         return Ok(Cow::Borrowed(digits));
     }
-    if Kind::of(raw) != Kind::Text {
+    if JsonKind::of(raw) != JsonKind::Text {
         return Err(|field| {
-            Refusal::rule("name-not-a-string", field, "a name must be a string or an integer")
+            PushRefusal::rule("name-not-a-string", field, "a name must be a string or an integer")
         });
     }
-    json::text(raw).ok_or(lone_surrogate as fn(&str) -> Refusal)
+    json::text(raw).ok_or(lone_surrogate as fn(&str) -> PushRefusal)
 }
 
 /// The path of a value inside `field`. A key is repeated only if it is short and plain: the path

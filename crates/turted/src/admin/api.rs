@@ -12,7 +12,9 @@ use turted_core::name::Name;
 use super::monitor::{Monitor, Unanswered};
 use crate::http::{Answer, answer as with_type};
 use crate::hub::delivery::metrics::Route;
-use crate::hub::worker::census::{ConnectionState, ConnectionWanted, Kind, LIST_MAX, Page, Selection};
+use crate::hub::worker::queries::{
+    ConnectionState, ConnectionWanted, GroupKind, LIST_MAX, ListPage, Selection,
+};
 
 /// Names of a list that did not ask for more.
 const LIMIT_DEFAULT: usize = 100;
@@ -22,8 +24,8 @@ const LIMIT_DEFAULT: usize = 100;
 enum Question {
     Counts,
     List(Selection),
-    Group(Kind, Name),
-    Connections(Page),
+    Group(GroupKind, Name),
+    Connections(ListPage),
     Connection(ConnectionWanted),
 }
 
@@ -93,12 +95,12 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
         None => (path, None),
     };
     let question = match (collection, item) {
-        ("users", None) => return read_list(Kind::Users, query).map(Question::List),
-        ("channels", None) => return read_list(Kind::Channels, query).map(Question::List),
+        ("users", None) => return read_list(GroupKind::Users, query).map(Question::List),
+        ("channels", None) => return read_list(GroupKind::Channels, query).map(Question::List),
         ("connections", None) => return read_page(query).map(Question::Connections),
         ("counts", None) => Question::Counts,
-        ("users", Some(name)) => Question::Group(Kind::Users, read_name(name)?),
-        ("channels", Some(name)) => Question::Group(Kind::Channels, read_name(name)?),
+        ("users", Some(name)) => Question::Group(GroupKind::Users, read_name(name)?),
+        ("channels", Some(name)) => Question::Group(GroupKind::Channels, read_name(name)?),
         ("connections", Some(id)) => Question::Connection(read_connection(id)?),
         _ => return Err(ApiRefusal::NoSuchPath),
     };
@@ -122,15 +124,15 @@ fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
     }
 }
 
-fn read_list(kind: Kind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
+fn read_list(kind: GroupKind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
     let (prefix, limit) = read_query(query, "prefix")?;
     Ok(Selection { kind, prefix: prefix.unwrap_or_default(), limit })
 }
 
-fn read_page(query: Option<&str>) -> Result<Page, ApiRefusal> {
+fn read_page(query: Option<&str>) -> Result<ListPage, ApiRefusal> {
     let (after, limit) = read_query(query, "after")?;
     let after = after.map(|id| id.parse()).transpose().map_err(|()| ApiRefusal::BadQuery)?;
-    Ok(Page { after, limit })
+    Ok(ListPage { after, limit })
 }
 
 /// The parameter with this name, and how many entries are asked for.
@@ -195,7 +197,7 @@ struct Counts {
 }
 
 async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
-    let (users, channels) = (monitor.count(Kind::Users).await, monitor.count(Kind::Channels).await);
+    let (users, channels) = (monitor.count(GroupKind::Users).await, monitor.count(GroupKind::Channels).await);
     if !users.answered.iter().chain(&channels.answered).all(|answered| *answered) {
         return Err(ApiRefusal::Unanswered);
     }
@@ -240,8 +242,8 @@ async fn list(monitor: &Monitor, selection: Selection) -> Result<Answer, ApiRefu
     let entries = entries.map(|(name, &connections)| Entry { name: name.as_str(), connections }).collect();
     let more = names.len() > selection.limit;
     let (users, channels) = match selection.kind {
-        Kind::Users => (Some(entries), None),
-        Kind::Channels => (None, Some(entries)),
+        GroupKind::Users => (Some(entries), None),
+        GroupKind::Channels => (None, Some(entries)),
     };
     Ok(json(&Listed { users, channels, more }))
 }
@@ -257,11 +259,11 @@ struct Group<'a> {
     connection_ids: Vec<String>,
 }
 
-async fn group(monitor: &Monitor, kind: Kind, name: &Name) -> Result<Answer, ApiRefusal> {
+async fn group(monitor: &Monitor, kind: GroupKind, name: &Name) -> Result<Answer, ApiRefusal> {
     let group = monitor.group(kind, name).await?;
     Ok(json(&Group {
         name: name.as_str(),
-        online: (kind == Kind::Users).then_some(group.connections > 0),
+        online: (kind == GroupKind::Users).then_some(group.connections > 0),
         connections: group.connections,
         connection_ids: group.ids.iter().map(ToString::to_string).collect(),
     }))
@@ -289,8 +291,8 @@ struct ListedConnections<'a> {
     more: bool,
 }
 
-async fn connections(monitor: &Monitor, page: Page) -> Result<Answer, ApiRefusal> {
-    let states = monitor.connections(Page { limit: page.limit + 1, ..page }).await?;
+async fn connections(monitor: &Monitor, page: ListPage) -> Result<Answer, ApiRefusal> {
+    let states = monitor.connections(ListPage { limit: page.limit + 1, ..page }).await?;
     let connections = states.iter().take(page.limit).map(ListedConnection::from).collect();
     Ok(json(&ListedConnections { connections, more: states.len() > page.limit }))
 }
@@ -366,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_list_is_bounded_and_its_parameters_are_known() {
-        let list = |query| read_list(Kind::Users, query).map(|list| (list.prefix, list.limit));
+        let list = |query| read_list(GroupKind::Users, query).map(|list| (list.prefix, list.limit));
         assert_eq!(list(None), Ok((String::new(), 100)));
         assert_eq!(list(Some("prefix=a%26+b&limit=1000")), Ok(("a& b".to_owned(), 1000)));
         for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "x=1", "prefix", "prefix=%f"] {

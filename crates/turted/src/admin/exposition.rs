@@ -10,13 +10,13 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// The kinds of metrics there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     fn word(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -36,7 +36,7 @@ pub(super) struct Exposition(String);
 
 impl Exposition {
     /// Begins a metric.
-    pub(super) fn metric<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Metric<'a> {
+    pub(super) fn metric<'a>(&'a mut self, name: &'a str, kind: MetricKind, help: &str) -> Metric<'a> {
         // Writing into a `String` cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {}", kind.word());
         Metric { text: &mut self.0, name }
@@ -80,8 +80,10 @@ mod tests {
     #[test]
     fn a_page_reads_as_the_format_says() {
         let mut page = Exposition::default();
-        page.metric("a_total", Kind::Counter, "How many.").sample(&[], 1);
-        page.metric("b", Kind::Gauge, "Now.").sample(&[("x", "1"), ("y", "z")], 0.5).sample(&[("x", "2")], 2);
+        page.metric("a_total", MetricKind::Counter, "How many.").sample(&[], 1);
+        page.metric("b", MetricKind::Gauge, "Now.")
+            .sample(&[("x", "1"), ("y", "z")], 0.5)
+            .sample(&[("x", "2")], 2);
         assert_eq!(
             page.finish(),
             "# HELP a_total How many.\n# TYPE a_total counter\na_total 1\n\

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::api::problem;
-use crate::auth::attempts::{Attempts, Counted, bearer, tell_blocked};
+use crate::auth::attempts::{Attempts, GuessCounted, bearer, tell_blocked};
 use crate::config::Config;
 use crate::config::secrets::Current;
 use crate::http::Answer;
@@ -62,12 +62,12 @@ impl Guard {
             Some(_) => {
                 warn_seldom!(address = %peer, "wrong admin token");
                 match self.wrong_tokens.count(peer, Instant::now()) {
-                    Counted::LetIn => Err(GuardRefusal::Token),
-                    Counted::Last => {
+                    GuessCounted::LetIn => Err(GuardRefusal::Token),
+                    GuessCounted::Last => {
                         tell_blocked(peer);
                         Err(GuardRefusal::Token)
                     }
-                    Counted::TooMany => Err(GuardRefusal::Guessing),
+                    GuessCounted::TooMany => Err(GuardRefusal::Guessing),
                 }
             }
             None => Err(GuardRefusal::Token),

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Exposition, MetricKind};
 use super::monitor::Monitor;
 use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 use crate::hub::dispatch::dispatcher::Source;
-use crate::hub::worker::census;
+use crate::hub::worker::queries;
 use crate::io::log_lines;
 
 /// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
 /// is read from counters.
 pub(super) async fn write(monitor: &Monitor) -> String {
-    let users = monitor.count(census::Kind::Users).await;
-    let channels = monitor.count(census::Kind::Channels).await;
+    let users = monitor.count(queries::GroupKind::Users).await;
+    let channels = monitor.count(queries::GroupKind::Channels).await;
     let mut page = Exposition::default();
     server(&mut page, monitor);
-    page.metric("turted_users", Kind::Gauge, "Users with a connection.").sample(&[], users.names);
-    page.metric("turted_channels", Kind::Gauge, "Channels with a connection.").sample(&[], channels.names);
+    page.metric("turted_users", MetricKind::Gauge, "Users with a connection.").sample(&[], users.names);
+    page.metric("turted_channels", MetricKind::Gauge, "Channels with a connection.")
+        .sample(&[], channels.names);
     let counters = Counters { page: &mut page, workers: &monitor.shared.metrics };
     counters.write();
     dispatches(&mut page, monitor);
@@ -29,48 +30,51 @@ pub(super) async fn write(monitor: &Monitor) -> String {
 
 fn server(page: &mut Exposition, monitor: &Monitor) {
     let version = [("version", env!("CARGO_PKG_VERSION"))];
-    page.metric("turted_build_info", Kind::Gauge, "The running version; always 1.").sample(&version, 1);
+    page.metric("turted_build_info", MetricKind::Gauge, "The running version; always 1.").sample(&version, 1);
     let uptime = monitor.started.elapsed().as_secs_f64();
-    page.metric("turted_uptime_seconds", Kind::Gauge, "Time since the server started.").sample(&[], uptime);
+    page.metric("turted_uptime_seconds", MetricKind::Gauge, "Time since the server started.")
+        .sample(&[], uptime);
     let draining = u8::from(monitor.is_draining());
-    page.metric("turted_draining", Kind::Gauge, "1 while the server stops, else 0.").sample(&[], draining);
+    page.metric("turted_draining", MetricKind::Gauge, "1 while the server stops, else 0.")
+        .sample(&[], draining);
     let permits = &monitor.shared.permits;
-    page.metric("turted_sockets", Kind::Gauge, "Open TCP connections of clients and backends.")
+    page.metric("turted_sockets", MetricKind::Gauge, "Open TCP connections of clients and backends.")
         .sample(&[], permits.open());
-    page.metric("turted_sockets_limit", Kind::Gauge, "How many may be open (limits.connections).")
+    page.metric("turted_sockets_limit", MetricKind::Gauge, "How many may be open (limits.connections).")
         .sample(&[], permits.limit());
     let spare = &monitor.shared.spare;
     let help = "Open connections beyond those, which may only push or ask for health.";
-    page.metric("turted_spare_sockets", Kind::Gauge, help).sample(&[], spare.open());
+    page.metric("turted_spare_sockets", MetricKind::Gauge, help).sample(&[], spare.open());
     let help = "How many may be open (limits.spare_connections).";
-    page.metric("turted_spare_sockets_limit", Kind::Gauge, help).sample(&[], spare.limit());
+    page.metric("turted_spare_sockets_limit", MetricKind::Gauge, help).sample(&[], spare.limit());
     let places = &monitor.shared.places;
     let help = "Sessions that live by requests: polling, and SockJS without a WebSocket.";
-    page.metric("turted_request_sessions", Kind::Gauge, help).sample(&[], places.taken());
+    page.metric("turted_request_sessions", MetricKind::Gauge, help).sample(&[], places.taken());
     let help = "How many there may be (limits.connections).";
-    page.metric("turted_request_sessions_limit", Kind::Gauge, help).sample(&[], places.limit());
+    page.metric("turted_request_sessions_limit", MetricKind::Gauge, help).sample(&[], places.limit());
 }
 
 /// What has to do with the process, not with a server in it.
 fn process(page: &mut Exposition) {
     let help = "Log lines that were dropped because standard error was not read.";
-    page.metric("turted_log_lines_dropped_total", Kind::Counter, help).sample(&[], log_lines::dropped());
+    page.metric("turted_log_lines_dropped_total", MetricKind::Counter, help)
+        .sample(&[], log_lines::dropped());
 }
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {
-    let mut metric = page.metric("turted_dispatches_total", Kind::Counter, "Accepted dispatches.");
+    let mut metric = page.metric("turted_dispatches_total", MetricKind::Counter, "Accepted dispatches.");
     for (source, label) in Source::ALL {
         metric.sample(&[("source", label)], monitor.dispatcher.accepted(source));
     }
     let help = "Dispatches in the fullest inbox of a worker (limits.inbox_dispatches).";
-    page.metric("turted_inbox_dispatches", Kind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
+    page.metric("turted_inbox_dispatches", MetricKind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
 }
 
 /// What is kept for clients that come back, for pushes that are made again, and what waits.
 fn kept(page: &mut Exposition, monitor: &Monitor) {
     let (dispatches, bytes) = monitor.dispatcher.read_log(|log| log.size());
     let mut gauge = |name, help, value| {
-        page.metric(name, Kind::Gauge, help).sample(&[], value);
+        page.metric(name, MetricKind::Gauge, help).sample(&[], value);
     };
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
     gauge("turted_log_bytes", "Bytes of those (recovery.log_bytes).", bytes);
@@ -88,12 +92,12 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
 
 fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {
     let help = "Time each worker spent working instead of waiting.";
-    let mut busy = page.metric("turted_worker_busy_seconds_total", Kind::Counter, help);
+    let mut busy = page.metric("turted_worker_busy_seconds_total", MetricKind::Counter, help);
     for (index, worker) in workers.iter().enumerate() {
         busy.sample(&[("worker", &index.to_string())], worker.as_ref().busy().as_secs_f64());
     }
     let help = "1 if the worker answered this scrape in time, else 0.";
-    let mut responsive = page.metric("turted_worker_responsive", Kind::Gauge, help);
+    let mut responsive = page.metric("turted_worker_responsive", MetricKind::Gauge, help);
     for (index, answered) in answered.iter().enumerate() {
         responsive.sample(&[("worker", &index.to_string())], u8::from(*answered));
     }
@@ -126,14 +130,14 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
 
     fn single(&mut self, name: &str, help: &str, number: impl Fn(&WorkerMetrics) -> u64) {
         let sum = self.sum(number);
-        self.page.metric(name, Kind::Counter, help).sample(&[], sum);
+        self.page.metric(name, MetricKind::Counter, help).sample(&[], sum);
     }
 
     fn connections(&mut self) {
         let levels: Vec<_> =
             (0..Route::ALL.len()).map(|route| self.level(|own| own.connections()[route])).collect();
         let help = "Connected clients, by transport, version of its protocol, and carrier.";
-        let mut metric = self.page.metric("turted_connections", Kind::Gauge, help);
+        let mut metric = self.page.metric("turted_connections", MetricKind::Gauge, help);
         for (route, level) in Route::ALL.iter().zip(levels) {
             metric.sample(&route.labels(), level);
         }
@@ -143,14 +147,14 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
             closes.iter_mut().zip(worker.as_ref().closes()).for_each(|(sum, own)| *sum += own);
         }
         let help = "Connections that ended, by reason; slow_reader are those that were cut.";
-        let mut metric = self.page.metric("turted_closes_total", Kind::Counter, help);
+        let mut metric = self.page.metric("turted_closes_total", MetricKind::Counter, help);
         for (reason, closes) in CLOSE_REASONS.iter().zip(closes) {
             metric.sample(&[("reason", reason)], closes);
         }
         let recoveries =
             Recovered::ALL.map(|(how, label)| (label, self.sum(|worker| worker.recoveries(how))));
         let help = "Clients that came back: with their session and all they missed, or anew.";
-        let mut metric = self.page.metric("turted_recoveries_total", Kind::Counter, help);
+        let mut metric = self.page.metric("turted_recoveries_total", MetricKind::Counter, help);
         for (label, recoveries) in recoveries {
             metric.sample(&[("outcome", label)], recoveries);
         }
@@ -160,7 +164,7 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         let deliveries: Vec<_> =
             (0..Route::ALL.len()).map(|route| self.sum(|own| own.deliveries()[route])).collect();
         let help = "Dispatches handed to connections, by transport, version of its protocol, and carrier.";
-        let mut metric = self.page.metric("turted_deliveries_total", Kind::Counter, help);
+        let mut metric = self.page.metric("turted_deliveries_total", MetricKind::Counter, help);
         for (route, deliveries) in Route::ALL.iter().zip(deliveries) {
             metric.sample(&route.labels(), deliveries);
         }
@@ -175,7 +179,7 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         });
         let waiting = self.level(|worker| worker.outbox_bytes.get());
         self.page
-            .metric("turted_outbox_bytes", Kind::Gauge, "Bytes that clients have not taken yet.")
+            .metric("turted_outbox_bytes", MetricKind::Gauge, "Bytes that clients have not taken yet.")
             .sample(&[], waiting);
     }
 
@@ -187,7 +191,7 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
             }
         }
         let help = "Requests, pushes and commands that were refused, by rule.";
-        let mut metric = self.page.metric("turted_refusals_total", Kind::Counter, help);
+        let mut metric = self.page.metric("turted_refusals_total", MetricKind::Counter, help);
         for (rule, count) in refusals {
             metric.sample(&[("rule", rule)], count);
         }
@@ -207,7 +211,7 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         }
         let sum = self.sum(|worker| worker.push_latency.sum_micros.get());
         let help = "Time from the head of a push request to its acceptance.";
-        let mut metric = self.page.metric(NAME, Kind::Histogram, help);
+        let mut metric = self.page.metric(NAME, MetricKind::Histogram, help);
         let mut below = 0;
         for (bound, count) in LATENCY_BOUNDS.iter().zip(buckets) {
             below += count;

@@ -2,7 +2,7 @@
 //!
 //! It runs beside the workers, on a small thread of its own, so that it answers when they do not,
 //! or when the runtime of a program that embeds the server is busy or has no I/O. What it cannot
-//! read from counters it asks of the workers by letter.
+//! read from counters it asks of the workers by mail.
 //!
 //! | file | what |
 //! |---|---|
@@ -46,7 +46,7 @@ use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
 use guard::Guard;
 pub(crate) use monitor::Monitor;
-use places::{Place, Places};
+use places::{AdminPlace, Places};
 
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
 /// that are kept back from clients. One more takes the place of the one that does least.
@@ -58,7 +58,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Time between two looks at guesses that are too old.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long answers that are under way may take at the end.
-const GOOD_BYE: Duration = Duration::from_secs(1);
+const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
 /// Why there is no admin listener.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(crate) struct Admin {
 
 /// What every request needs.
 #[derive(Debug)]
-struct State {
+struct AdminState {
     monitor: Monitor,
     guard: Guard,
     /// Those of the public port hold here too.
@@ -113,14 +113,14 @@ impl Admin {
             (Err(source), _) => return Err(AdminFailure::Listen { address, source }),
         };
         let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
-        let state = State { monitor, guard, limits: config.limits.clone() };
+        let state = AdminState { monitor, guard, limits: config.limits.clone() };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
     fn start(
         listener: Option<std::net::TcpListener>,
         (address, options): (SocketAddr, SocketOptions),
-        state: Arc<State>,
+        state: Arc<AdminState>,
     ) -> io::Result<Self> {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let serving = Serving { address, options, state, tasks: TaskTracker::new(), ending: ending.clone() };
@@ -159,7 +159,7 @@ impl Admin {
 struct Serving {
     address: SocketAddr,
     options: SocketOptions,
-    state: Arc<State>,
+    state: Arc<AdminState>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -179,7 +179,7 @@ impl Serving {
         }
         self.tasks.close();
         // Whoever is still reading then does without the rest.
-        let _ = timeout(GOOD_BYE, self.tasks.wait()).await;
+        let _ = timeout(CLOSING_WAIT, self.tasks.wait()).await;
     }
 
     /// Opens the listener as soon as its address is free.
@@ -213,7 +213,7 @@ impl Serving {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: IpAddr, place: Place) {
+    async fn serve(&self, stream: TcpStream, peer: IpAddr, place: AdminPlace) {
         let place = Arc::new(place);
         let (state, own) = (Arc::clone(&self.state), Arc::clone(&place));
         let service = service_fn(move |request| {
@@ -240,7 +240,7 @@ impl Serving {
     }
 }
 
-async fn route<B>(state: &State, peer: IpAddr, request: &Request<B>) -> Answer {
+async fn route<B>(state: &AdminState, peer: IpAddr, request: &Request<B>) -> Answer {
     if let Err(breach) = http::check_rules(request) {
         return breach.into();
     }

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use turted_core::name::Name;
 
 use crate::hub::dispatch::dispatcher::Dispatcher;
-use crate::hub::worker::census::{
-    self, ConnectionState, ConnectionWanted, GroupState, Kind, LIST_MAX, Page, Query, Selection,
+use crate::hub::worker::queries::{
+    self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, Query, Selection,
 };
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::{Mail, Peers, Worker};
@@ -38,7 +38,7 @@ pub(crate) struct Unanswered;
 
 /// How many names there are on the node.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct NamesCounted {
     pub(super) names: usize,
     /// Which workers answered; the names of the others are missing.
     pub(super) answered: Vec<bool>,
@@ -60,7 +60,7 @@ impl Monitor {
     }
 
     /// Whether every worker answers. At the end they do not have to: when all clients were told they read no
-    /// letters any more, and that end has a limit of its own (`worker::GOOD_BYE`).
+    /// letters any more, and that end has a limit of its own (`worker::CLOSING_WAIT`).
     pub(crate) async fn workers_answer(&self) -> bool {
         let ending = &self.shared.life.ending;
         let answered = self.ask_all(Query::Ping).await.iter().all(Option::is_some);
@@ -69,7 +69,7 @@ impl Monitor {
     }
 
     /// Counts the names of the node, each once, however many workers know it.
-    pub(super) async fn count(&self, kind: Kind) -> Counted {
+    pub(super) async fn count(&self, kind: GroupKind) -> NamesCounted {
         let hasher = RandomState::new();
         let hashes = self.ask_all(|answer| Query::Hashes(kind, hasher.clone(), answer)).await;
         let answered = hashes.iter().map(Option::is_some).collect();
@@ -77,7 +77,7 @@ impl Monitor {
             [Some(only)] => only.len(),
             several => several.iter().flatten().flatten().collect::<HashSet<_>>().len(),
         };
-        Counted { names, answered }
+        NamesCounted { names, answered }
     }
 
     /// The first names of the node. Those of the node are among the first of each worker.
@@ -96,7 +96,7 @@ impl Monitor {
     }
 
     /// The connections of one user or channel.
-    pub(super) async fn group(&self, kind: Kind, name: &Name) -> Result<GroupState, Unanswered> {
+    pub(super) async fn group(&self, kind: GroupKind, name: &Name) -> Result<GroupState, Unanswered> {
         let mut whole = GroupState::default();
         for group in self.ask_all(|answer| Query::Group(kind, name.clone(), answer)).await {
             let group = group.ok_or(Unanswered)?;
@@ -109,7 +109,7 @@ impl Monitor {
     }
 
     /// The first connections of a page. Those of the node are among the first of each worker.
-    pub(super) async fn connections(&self, page: Page) -> Result<Vec<ConnectionState>, Unanswered> {
+    pub(super) async fn connections(&self, page: ListPage) -> Result<Vec<ConnectionState>, Unanswered> {
         let mut all = Vec::new();
         for listed in self.ask_all(|answer| Query::Connections(page, answer)).await {
             all.extend(listed.ok_or(Unanswered)?);
@@ -141,7 +141,7 @@ impl Monitor {
         let ask = |peer: &mpsc::Sender<Mail>| {
             let (sender, answer) = oneshot::channel();
             let query = query(sender);
-            let mail = move |worker: &Rc<Worker>| census::answer(worker, query);
+            let mail = move |worker: &Rc<Worker>| queries::answer(worker, query);
             peer.try_send(Box::new(mail)).is_ok().then_some(answer)
         };
         let asked: Vec<_> = self.peers.iter().map(ask).collect();

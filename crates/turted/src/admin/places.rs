@@ -30,7 +30,7 @@ struct Taken {
 
 /// One connection's place, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct AdminPlace {
     places: Arc<Places>,
     number: u64,
     end: CancellationToken,
@@ -43,7 +43,7 @@ impl Places {
     }
 
     /// A place for a connection, of another one if there is none left.
-    pub(super) fn take(self: &Arc<Self>) -> Place {
+    pub(super) fn take(self: &Arc<Self>) -> AdminPlace {
         let mut taken = self.taken();
         if taken.len() >= self.most
             && let Some(at) = longest_without_progress(&taken)
@@ -53,7 +53,7 @@ impl Places {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let end = CancellationToken::new();
         taken.push(Taken { end: end.clone(), is_answered: false, progress: Instant::now(), number });
-        Place { places: Arc::clone(self), number, end }
+        AdminPlace { places: Arc::clone(self), number, end }
     }
 
     fn taken(&self) -> MutexGuard<'_, Vec<Taken>> {
@@ -66,7 +66,7 @@ fn longest_without_progress(taken: &[Taken]) -> Option<usize> {
     ages.min_by_key(|(_, age)| *age).map(|(at, _)| at)
 }
 
-impl Place {
+impl AdminPlace {
     /// Cancelled when the place is given to somebody else.
     pub(super) fn end(&self) -> &CancellationToken {
         &self.end
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for AdminPlace {
     fn drop(&mut self) {
         self.places.taken().retain(|taken| taken.number != self.number);
     }
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    fn is_ended(places: &[&Place]) -> Vec<bool> {
+    fn is_ended(places: &[&AdminPlace]) -> Vec<bool> {
         places.iter().map(|place| place.end().is_cancelled()).collect()
     }
 

@@ -76,7 +76,7 @@ struct Wrong {
 
 /// What a wrong guess was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
+pub(crate) enum GuessCounted {
     LetIn,
     /// The last one that is let in.
     Last,
@@ -101,20 +101,20 @@ impl Attempts {
 
     /// Counts a wrong guess. Others may have been counted since it was found not to be
     /// [blocked](Self::blocked): what it may be told is decided under the same lock.
-    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Counted {
+    pub(crate) fn count(&self, address: IpAddr, now: Instant) -> GuessCounted {
         let kept = &mut *self.kept();
         kept.evict(now, self.limits.window);
         let wrong = kept.entry(network(address), now, self.limits);
         wrong.count = wrong.count.saturating_add(1);
         match wrong.count.cmp(&self.limits.attempts) {
-            Ordering::Less => Counted::LetIn,
+            Ordering::Less => GuessCounted::LetIn,
             Ordering::Equal => {
                 if !self.limits.names_proxies {
                     tell_of_proxy(address, now);
                 }
-                Counted::Last
+                GuessCounted::Last
             }
-            Ordering::Greater => Counted::TooMany,
+            Ordering::Greater => GuessCounted::TooMany,
         }
     }
 
@@ -219,7 +219,7 @@ pub(crate) mod tests {
         let guesser = address("127.0.0.2");
         for number in 1..=3 {
             assert_eq!(attempts.blocked(guesser, now), None);
-            assert_eq!(attempts.count(guesser, now) == Counted::Last, number == 3);
+            assert_eq!(attempts.count(guesser, now) == GuessCounted::Last, number == 3);
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(attempts.blocked(guesser, later), Some(Duration::from_secs(40)));
@@ -256,10 +256,10 @@ pub(crate) mod tests {
             let turn = now + Duration::from_secs(number);
             assert_eq!(attempts.blocked(guesser, turn), None, "nobody is kept out");
             for guess in 1..=3 {
-                assert_eq!(attempts.count(guesser, turn) == Counted::Last, guess == 3);
+                assert_eq!(attempts.count(guesser, turn) == GuessCounted::Last, guess == 3);
             }
             assert!(attempts.blocked(guesser, turn).is_some());
-            assert_eq!(attempts.count(guesser, turn), Counted::TooMany, "it was under way");
+            assert_eq!(attempts.count(guesser, turn), GuessCounted::TooMany, "it was under way");
         }
         let late = now + Duration::from_secs(9);
         assert!(attempts.blocked(address("127.0.0.8"), late).is_some());

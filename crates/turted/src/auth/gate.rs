@@ -23,7 +23,7 @@ use turted_core::connection_id::ConnectionId;
 use turted_core::name::Name;
 use turted_core::standing::UnixTime;
 
-use super::attempts::{AttemptLimits, Attempts, Counted};
+use super::attempts::{AttemptLimits, Attempts, GuessCounted};
 use super::http::HttpAuthenticator;
 use super::method::ClientAuth;
 use super::request::{Authenticator, IdentRequest, Verification};
@@ -215,11 +215,11 @@ impl Gate {
             return result;
         }
         match self.wrong.count(address, Instant::now()) {
-            Counted::LetIn => {}
-            Counted::Last => {
+            GuessCounted::LetIn => {}
+            GuessCounted::Last => {
                 warn_seldom!(%address, "too many wrong IDENTs, no more from there are verified for a while");
             }
-            Counted::TooMany => return Err(IdentRefusal::TooManyWrong),
+            GuessCounted::TooMany => return Err(IdentRefusal::TooManyWrong),
         }
         result
     }

@@ -78,7 +78,7 @@ struct Question<'a> {
 
 /// What is answered. More members may be there.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct BackendAnswer<'a> {
     #[serde(borrow)]
     user: &'a RawValue,
     #[serde(borrow)]
@@ -176,7 +176,7 @@ async fn body(response: Response<Incoming>) -> Result<Bytes, HttpFailure> {
 }
 
 fn read(answer: &[u8], named: Option<&UserField>) -> Result<Verified, HttpFailure> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).map_err(|_| HttpFailure::Malformed)?;
+    let answer: BackendAnswer<'_> = serde_json::from_slice(answer).map_err(|_| HttpFailure::Malformed)?;
     let user = UserField::decode(answer.user).map_err(|_| HttpFailure::User)?;
     let channels = answer.channels.map_or(Ok(Grants::default()), Grants::read)?;
     let identity = match named {

@@ -19,7 +19,7 @@ const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a server answered.
-pub(super) struct Answer {
+pub(super) struct ServerAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
 }
@@ -35,7 +35,7 @@ pub(super) fn exchange(
     url: &Uri,
     tls: Option<&TlsConnector>,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Failure> {
+) -> Result<ServerAnswer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
         tokio::time::timeout(EXCHANGE_WAIT_MAX, send(url, tls, request))
@@ -51,7 +51,7 @@ async fn send(
     url: &Uri,
     tls: Option<&TlsConnector>,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Failure> {
+) -> Result<ServerAnswer, Failure> {
     let host = url.host().unwrap_or_default();
     let usual = if tls.is_some() { 443 } else { 80 };
     let stream = TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(usual))).await?;
@@ -87,14 +87,14 @@ fn explain(error: io::Error) -> Failure {
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Failure> {
+) -> Result<ServerAnswer, Failure> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answer = async move {
         // Owned here: its end is what ends the connection.
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
-        Ok(Answer { status, body })
+        Ok(ServerAnswer { status, body })
     };
     // What breaks the connection also breaks the answer, or comes too late to matter.
     let (answer, _connection) = tokio::join!(answer, connection);

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio_rustls::TlsConnector;
 
 use super::args::Variables;
-use super::exchange::{Answer, exchange};
+use super::exchange::{ServerAnswer, exchange};
 use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, read_secret};
 use crate::io::tls;
@@ -194,7 +194,7 @@ fn bearer(password: &Secret) -> Result<HeaderValue, String> {
 }
 
 /// What to do about a refusal.
-fn advice(answer: &Answer, args: &PushArgs, variables: &Variables) -> &'static str {
+fn advice(answer: &ServerAnswer, args: &PushArgs, variables: &Variables) -> &'static str {
     let has_password = password(args, variables).is_ok_and(|password| password.is_some());
     match answer.status {
         StatusCode::UNAUTHORIZED if has_password => "; it is not the push.password of the server",
@@ -208,7 +208,7 @@ fn advice(answer: &Answer, args: &PushArgs, variables: &Variables) -> &'static s
     }
 }
 
-fn report(answer: &Answer, advice: &str) -> ExitCode {
+fn report(answer: &ServerAnswer, advice: &str) -> ExitCode {
     let text = String::from_utf8_lossy(&answer.body);
     if answer.status == StatusCode::OK {
         return print(format!("{}\n", text.trim_end()).as_bytes());

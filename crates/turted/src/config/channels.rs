@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::collect::Collected;
 use super::error::{Origin, Problem};
-use super::file::{Source, input};
+use super::file::{FileSource, input};
 use super::settings::{ChannelSetting, ClientMethod};
 use super::value::{names, quote, show_choice};
 use turted_core::channel::{ChannelPattern, ChannelRules, Join};
@@ -22,7 +22,7 @@ struct Draft {
 }
 
 /// Reads the value of `channels`.
-pub(super) fn read(source: &Source<'_>, collected: &mut Collected, value: &Spanned<DeValue<'_>>) {
+pub(super) fn read(source: &FileSource<'_>, collected: &mut Collected, value: &Spanned<DeValue<'_>>) {
     let list = value.get_ref().as_array();
     let tables: Option<Vec<_>> =
         list.and_then(|list| list.iter().map(|item| Some((item.span().start, table(item)?))).collect());
@@ -42,7 +42,7 @@ fn table<'a, 'b>(item: &'a Spanned<DeValue<'b>>) -> Option<&'a DeTable<'b>> {
     }
 }
 
-fn read_rule(source: &Source<'_>, collected: &mut Collected, (origin, table): (Origin, &DeTable<'_>)) {
+fn read_rule(source: &FileSource<'_>, collected: &mut Collected, (origin, table): (Origin, &DeTable<'_>)) {
     let mut draft = Draft::default();
     let mut sound = true;
     for (key, value) in table {

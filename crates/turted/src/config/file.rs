@@ -31,7 +31,7 @@ pub(super) fn read(collected: &mut Collected, file: &ConfigFile) -> Result<(), P
         ConfigFile::Named(path) => (path, read_text(path)),
     };
     let text = text.map_err(|error| Problem::general(format!("cannot read {}: {error}", path.display())))?;
-    let source = Source { path, text: &text };
+    let source = FileSource { path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| {
         // The error's `Display` quotes the line, which may hold a secret.
         let start = error.span().map_or(0, |span| span.start);
@@ -51,12 +51,12 @@ fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// A file that is being read.
-pub(super) struct Source<'a> {
+pub(super) struct FileSource<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl Source<'_> {
+impl FileSource<'_> {
     fn read_top(&self, collected: &mut Collected, table: &DeTable<'_>) {
         for (key, value) in table {
             let name = key.get_ref().as_ref();

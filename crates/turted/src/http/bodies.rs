@@ -121,17 +121,17 @@ impl Gathered {
 
     fn finish(self) -> Bytes {
         let bytes = if self.rest.is_empty() { self.first } else { self.rest.into() };
-        Bytes::from_owner(Held { bytes, _charge: self.charge })
+        Bytes::from_owner(HeldBody { bytes, _charge: self.charge })
     }
 }
 
 /// A body that was read, and what it counts.
-struct Held {
+struct HeldBody {
     bytes: Bytes,
     _charge: Charge,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

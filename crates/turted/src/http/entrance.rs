@@ -32,7 +32,7 @@ Content-Type: text/plain\r\nContent-Length: 39\r\n\r\nthis port speaks TLS: use 
 
 /// Why a connection did not come in.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum EntranceRefusal {
     #[error("the connection does not come from one of trusted_proxies")]
     Stranger,
     #[error(transparent)]
@@ -69,7 +69,7 @@ async fn examine(worker: Rc<Worker>, arrival: Arrival<TcpStream>) {
     let wait = guests::head_wait(&worker, &permit);
     let entered =
         worker.shared.life.ending.run_until_cancelled(timeout(wait, pass(&worker, stream, peer))).await;
-    match entered.map(|in_time| in_time.unwrap_or(Err(Refusal::TooSlow))) {
+    match entered.map(|in_time| in_time.unwrap_or(Err(EntranceRefusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit, endpoints }));
         }
@@ -90,11 +90,11 @@ async fn examine(worker: Rc<Worker>, arrival: Arrival<TcpStream>) {
     }
 }
 
-async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entered, Refusal> {
+async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entered, EntranceRefusal> {
     let mut peer = peer;
     if worker.config.proxy_protocol {
         if !worker.config.trusted_proxies.trusts(peer) {
-            return Err(Refusal::Stranger);
+            return Err(EntranceRefusal::Stranger);
         }
         if let Some(source) = read_header(&stream).await? {
             peer = source.ip().to_canonical();
@@ -107,7 +107,7 @@ async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entere
 }
 
 /// Reads a PROXY header and nothing behind it: on whose behalf the connection is.
-async fn read_header(stream: &TcpStream) -> Result<Option<SocketAddr>, Refusal> {
+async fn read_header(stream: &TcpStream) -> Result<Option<SocketAddr>, EntranceRefusal> {
     let mut header = Vec::new();
     let mut window = [0; WINDOW_BYTES];
     loop {
@@ -145,26 +145,26 @@ async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
 async fn shake_hands(
     certificates: &Certificates,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, Refusal> {
+) -> Result<TlsStream<TcpStream>, EntranceRefusal> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
-        return Err(Refusal::NoTls(stream));
+        return Err(EntranceRefusal::NoTls(stream));
     }
     let acceptor = TlsAcceptor::from(certificates.current());
     let limited = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
-    limited.await.map_err(Refusal::Handshake)
+    limited.await.map_err(EntranceRefusal::Handshake)
 }
 
 /// Says no where it can be understood; the connection ends.
-async fn refuse(refusal: Refusal, peer: IpAddr, permit: Permit) {
+async fn refuse(refusal: EntranceRefusal, peer: IpAddr, permit: Permit) {
     static TOLD: Once = Once::new();
     tracing::debug!(%peer, %refusal, "refusing a connection");
     match refusal {
-        Refusal::Stranger => TOLD.call_once(|| {
+        EntranceRefusal::Stranger => TOLD.call_once(|| {
             // Once, because anybody can cause it; but an operator who forgot a proxy has to see it.
             tracing::warn!(%peer, "proxy_protocol is on and this peer is not in trusted_proxies");
         }),
-        Refusal::NoTls(stream) => {
+        EntranceRefusal::NoTls(stream) => {
             warn_seldom!(%peer, "a client does not speak TLS, which this port does: it has to use https and wss");
             let socket = Socket::new(stream, permit);
             // Whoever does not speak HTTP either reads it as garbage.

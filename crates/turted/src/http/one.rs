@@ -28,7 +28,7 @@ use super::patience::{self, Patience};
 use super::{proxies, rules};
 use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
-use crate::hub::worker::worker::{GOOD_BYE, Worker};
+use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::{Channel, Socket};
 use crate::io::tls::HANDSHAKE;
@@ -58,7 +58,7 @@ where
         // The server stops: the request that is under way is still answered, then no other.
         Pin::new(&mut connection).graceful_shutdown();
         let served = poll_fn(|context| connection.poll_without_shutdown(context));
-        let _ = timeout(GOOD_BYE, served).await;
+        let _ = timeout(CLOSING_WAIT, served).await;
     }
     let parts = connection.into_parts();
     let channel = parts.io.into_inner();

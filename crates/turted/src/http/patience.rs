@@ -24,10 +24,10 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The timer of one connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience(Arc<State>);
+pub(crate) struct Patience(Arc<PatienceState>);
 
 #[derive(Debug)]
-struct State {
+struct PatienceState {
     head: Duration,
     idle: Duration,
     /// Whether a head has come already.
@@ -40,7 +40,7 @@ impl Patience {
     /// For a connection that may take `head` for a request head, and be idle between two as the limits say.
     pub(crate) fn new(head: Duration, limits: &Limits) -> Self {
         let idle = limits.idle_wait + IDLE_GRACE;
-        Self(Arc::new(State {
+        Self(Arc::new(PatienceState {
             head,
             idle,
             is_kept: AtomicBool::new(false),
@@ -82,7 +82,7 @@ impl Timer for Patience {
 /// Waits for the first byte, and from then on as long as a head may take. hyper looks at it whenever bytes have
 /// come that make no whole head.
 struct Idle {
-    state: Arc<State>,
+    state: Arc<PatienceState>,
     sleep: Pin<Box<time::Sleep>>,
     is_idle: bool,
 }

@@ -41,7 +41,7 @@ use crate::http::{self, Answer, Arrival, Call, Outcome};
 use crate::hub::delivery::outlet::StreamBody;
 use crate::hub::delivery::outlet::switch::Switch;
 use crate::hub::worker::journal::Agent;
-use crate::hub::worker::worker::{GOOD_BYE, Worker};
+use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
 use whole::Whole;
 
 type AnyBody = Either<Whole, Guarded>;
@@ -66,7 +66,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStre
     }
     connection.as_mut().graceful_shutdown();
     // What is under way may end, but no longer than that.
-    let _ = timeout(GOOD_BYE, connection).await;
+    let _ = timeout(CLOSING_WAIT, connection).await;
 }
 
 fn builder(worker: &Rc<Worker>) -> http2::Builder<LocalExecutor> {

@@ -11,7 +11,7 @@ use super::delivery::fanout::SLICE;
 use super::dispatch::inbox::Delivery;
 use super::worker::connection::Client;
 use super::worker::timers::Due;
-use super::worker::worker::{GOOD_BYE, Mail, Worker};
+use super::worker::worker::{CLOSING_WAIT, Mail, Worker};
 use super::worker::{drain, relief, write};
 
 /// Timers handled before others get their turn.
@@ -93,7 +93,7 @@ fn call(client: Client<'_>, due: Due) {
 
 /// Waits for the tasks that still say good-bye.
 async fn finish(worker: &Worker) {
-    if timeout(GOOD_BYE, worker.tasks.finish()).await.is_err() {
+    if timeout(CLOSING_WAIT, worker.tasks.finish()).await.is_err() {
         tracing::warn!(worker = worker.index, tasks = worker.tasks.count(), "tasks cut off at the end");
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::io::permits::Permit;
-use crate::io::tls::Session;
+use crate::io::tls::TlsSession;
 
 /// How long we read on after our last word, so that the client sees it before the connection ends.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Channel {
     tcp: TcpStream,
-    tls: Option<Box<Session>>,
+    tls: Option<Box<TlsSession>>,
 }
 
 impl From<TcpStream> for Channel {
@@ -40,7 +40,7 @@ impl From<TcpStream> for Channel {
 impl From<TlsStream<TcpStream>> for Channel {
     fn from(stream: TlsStream<TcpStream>) -> Self {
         let (tcp, connection) = stream.into_inner();
-        Self { tcp, tls: Some(Box::new(Session::new(connection))) }
+        Self { tcp, tls: Some(Box::new(TlsSession::new(connection))) }
     }
 }
 
@@ -48,7 +48,7 @@ impl From<TlsStream<TcpStream>> for Channel {
 #[derive(Debug)]
 pub(crate) struct Socket {
     tcp: TcpStream,
-    tls: Option<Box<Session>>,
+    tls: Option<Box<TlsSession>>,
     permit: Permit,
 }
 
@@ -238,7 +238,7 @@ pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Er
 #[derive(Debug)]
 pub(crate) struct DetachedSocket {
     tcp: std::net::TcpStream,
-    tls: Option<Box<Session>>,
+    tls: Option<Box<TlsSession>>,
     permit: Permit,
 }
 

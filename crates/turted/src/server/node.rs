@@ -22,7 +22,7 @@ use crate::http::endpoint::Endpoints;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::run::{Queues, run};
-use crate::hub::worker::places::{Counted, PlaceLimits, Places};
+use crate::hub::worker::places::{CountedAddresses, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::waiting::Longest;
@@ -105,8 +105,8 @@ pub(super) fn share(
             all: room.connections,
             per_address: config.limits.sessions_per_address,
             counted: match config.trusted_proxies.networks() {
-                [] => Counted::Public,
-                _ => Counted::All,
+                [] => CountedAddresses::Public,
+                _ => CountedAddresses::All,
             },
         }),
         certificates,

@@ -10,9 +10,9 @@ use turted_core::wire::v1::{
     encode_resumed,
 };
 
-use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
+use crate::hub::client::commands::{self, CommandOutcome, CommandRefusal, RATE_LIMITED};
 use crate::hub::client::identity::ChannelRefusal;
-use crate::hub::client::resume::{self, Outcome as Resumed, Resumption, Seen};
+use crate::hub::client::resume::{self, ResumeOutcome as Resumed, Resumption, Seen};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
@@ -65,7 +65,7 @@ pub(crate) fn receive(client: Client<'_>, text: &str) -> Step {
     }
 }
 
-fn tell(client: Client<'_>, id: Option<Id<'_>>, outcome: Outcome<'_>) {
+fn tell(client: Client<'_>, id: Option<Id<'_>>, outcome: CommandOutcome<'_>) {
     let message = match outcome {
         Ok(reply) => encode_reply(id, &reply),
         Err(refusal) => Some(encode_error(id, &error_of(refusal))),
@@ -76,16 +76,18 @@ fn tell(client: Client<'_>, id: Option<Id<'_>>, outcome: Outcome<'_>) {
 }
 
 /// The refusal of a command in the words of the protocol.
-fn error_of(refusal: Refusal) -> Error {
+fn error_of(refusal: CommandRefusal) -> Error {
     match refusal {
-        Refusal::Ident(refusal) => refusal.into(),
-        Refusal::Users(refusal) | Refusal::Channel(ChannelRefusal::Limit(refusal)) => refusal.into(),
-        Refusal::Channel(ChannelRefusal::Rule(refusal)) => refusal.into(),
+        CommandRefusal::Ident(refusal) => refusal.into(),
+        CommandRefusal::Users(refusal) | CommandRefusal::Channel(ChannelRefusal::Limit(refusal)) => {
+            refusal.into()
+        }
+        CommandRefusal::Channel(ChannelRefusal::Rule(refusal)) => refusal.into(),
     }
 }
 
 /// Tells a client that the proof that came with its request does not hold.
-pub(crate) fn not_identified(client: Client<'_>, refusal: Refusal) {
+pub(crate) fn not_identified(client: Client<'_>, refusal: CommandRefusal) {
     client.send_message(&encode_error(None, &error_of(refusal)));
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::error::{Error, ErrorCode};
 use crate::command::Command;
 use crate::cursor::Cursor;
-use crate::json::{self, Kind, Members};
+use crate::json::{self, JsonKind, Members};
 use crate::limits::REQUEST_ID_BYTES_MAX;
 
 /// One request.
@@ -63,9 +63,11 @@ impl<'a> Id<'a> {
     }
 
     fn read(raw: &'a RawValue) -> Result<Option<Self>, Error> {
-        match Kind::of(raw) {
-            Kind::Null => Ok(None),
-            Kind::Text | Kind::Number if raw.get().len() <= REQUEST_ID_BYTES_MAX => Ok(Some(Self(raw))),
+        match JsonKind::of(raw) {
+            JsonKind::Null => Ok(None),
+            JsonKind::Text | JsonKind::Number if raw.get().len() <= REQUEST_ID_BYTES_MAX => {
+                Ok(Some(Self(raw)))
+            }
             _ => Err(Error::new(ErrorCode::IdInvalid, "id must be a short string or number")),
         }
     }

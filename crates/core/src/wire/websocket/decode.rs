@@ -1,6 +1,6 @@
 //! Messages from clients: frames checked, unmasked and put together (RFC 6455 5).
 
-use super::header::{FirstByte, Header, Kind};
+use super::header::{FirstByte, FrameKind, Header};
 
 /// What a client's messages may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +171,11 @@ impl Decoder {
     }
 
     /// RFC 6455 5.4: data frames of one message follow each other; control frames go anywhere.
-    fn check_order(&self, kind: Kind) -> Result<(), Violation> {
+    fn check_order(&self, kind: FrameKind) -> Result<(), Violation> {
         match (kind, &self.collected) {
-            (Kind::Continuation, None) => Err(Violation::UnexpectedContinuation),
-            (Kind::Text | Kind::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
-            (Kind::Continuation, Some(collected)) if collected.fragments >= self.limits.fragments => {
+            (FrameKind::Continuation, None) => Err(Violation::UnexpectedContinuation),
+            (FrameKind::Text | FrameKind::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
+            (FrameKind::Continuation, Some(collected)) if collected.fragments >= self.limits.fragments => {
                 Err(Violation::TooManyFragments(self.limits.fragments))
             }
             _ => Ok(()),
@@ -202,12 +202,12 @@ impl Decoder {
         payload: &'a [u8],
     ) -> Result<Option<Message<'a>>, Violation> {
         let kind = match first.kind {
-            Kind::Ping => return Ok(Some(Message::Ping(payload))),
-            Kind::Pong => return Ok(Some(Message::Pong(payload))),
-            Kind::Close => return Ok(Some(Message::Close(decode_close(payload)?))),
-            Kind::Continuation => return self.collect(first, payload),
-            Kind::Text => DataKind::Text,
-            Kind::Binary => DataKind::Binary,
+            FrameKind::Ping => return Ok(Some(Message::Ping(payload))),
+            FrameKind::Pong => return Ok(Some(Message::Pong(payload))),
+            FrameKind::Close => return Ok(Some(Message::Close(decode_close(payload)?))),
+            FrameKind::Continuation => return self.collect(first, payload),
+            FrameKind::Text => DataKind::Text,
+            FrameKind::Binary => DataKind::Binary,
         };
         if first.is_final {
             return decode_data(kind, payload).map(Some);

@@ -18,14 +18,14 @@ pub(super) struct Header {
 /// The first byte of a frame.
 #[derive(Clone, Copy)]
 pub(super) struct FirstByte {
-    pub(super) kind: Kind,
+    pub(super) kind: FrameKind,
     /// The last frame of its message.
     pub(super) is_final: bool,
 }
 
 /// What a client's frame is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     /// The first or only frame of a text message.
     Text,
     /// The first or only frame of a binary message.
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Pong,
 }
 
-impl Kind {
+impl FrameKind {
     /// A control frame; it may stand between the frames of a message.
     pub(super) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
@@ -52,12 +52,12 @@ impl FirstByte {
             return Err(Violation::ReservedBits);
         }
         let kind = match byte & 0x0F {
-            0x0 => Kind::Continuation,
-            0x1 => Kind::Text,
-            0x2 => Kind::Binary,
-            0x8 => Kind::Close,
-            0x9 => Kind::Ping,
-            0xA => Kind::Pong,
+            0x0 => FrameKind::Continuation,
+            0x1 => FrameKind::Text,
+            0x2 => FrameKind::Binary,
+            0x8 => FrameKind::Close,
+            0x9 => FrameKind::Ping,
+            0xA => FrameKind::Pong,
             _ => return Err(Violation::ReservedOpcode),
         };
         let is_final = byte & 0x80 != 0;

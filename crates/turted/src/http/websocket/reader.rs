@@ -13,7 +13,7 @@ use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 
 /// Why [`Reader::read`] returned.
-pub(crate) enum Progress {
+pub(crate) enum ReadProgress {
     /// The socket has nothing more at the moment.
     Drained,
     /// The receiver wants this to happen before the next message.
@@ -66,23 +66,23 @@ impl Reader {
         worker: &Worker,
         socket: &Socket,
         mut receive: impl FnMut(Message<'_>) -> Step,
-    ) -> Progress {
+    ) -> ReadProgress {
         if self.unfinished {
             let progress = self.decode_rest(&mut receive);
-            if !matches!(progress, Progress::Drained) {
+            if !matches!(progress, ReadProgress::Drained) {
                 return progress;
             }
         }
         let mut scratch = worker.scratch.borrow_mut();
         let most = scratch.len();
         let read = match socket.try_read(&mut scratch) {
-            Ok(0) => return Progress::Ended,
+            Ok(0) => return ReadProgress::Ended,
             Ok(read) => &mut scratch[..read],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.more = socket.may_have_unread();
-                return Progress::Drained;
+                return ReadProgress::Drained;
             }
-            Err(_) => return Progress::Ended,
+            Err(_) => return ReadProgress::Ended,
         };
         self.more = read.len() == most || socket.may_have_unread();
         if !self.rest.is_empty() {
@@ -95,7 +95,7 @@ impl Reader {
         progress
     }
 
-    fn decode_rest(&mut self, receive: &mut impl FnMut(Message<'_>) -> Step) -> Progress {
+    fn decode_rest(&mut self, receive: &mut impl FnMut(Message<'_>) -> Step) -> ReadProgress {
         let (done, progress) = decode(&mut self.decoder, &mut self.rest, receive);
         self.rest.drain(..done);
         if self.rest.is_empty() {
@@ -107,8 +107,8 @@ impl Reader {
 }
 
 /// Whether what is left may hold more than part of a frame: the receiver stopped before the end.
-fn may_hold_frames(progress: &Progress) -> bool {
-    matches!(progress, Progress::Wait(_) | Progress::Stopped)
+fn may_hold_frames(progress: &ReadProgress) -> bool {
+    matches!(progress, ReadProgress::Wait(_) | ReadProgress::Stopped)
 }
 
 /// Decodes frames until the input is used up or the receiver wants something else: how many bytes
@@ -117,19 +117,19 @@ fn decode(
     decoder: &mut Decoder,
     input: &mut [u8],
     receive: &mut impl FnMut(Message<'_>) -> Step,
-) -> (usize, Progress) {
+) -> (usize, ReadProgress) {
     let mut done = 0;
     loop {
         let decoded = match decoder.decode(&mut input[done..]) {
             Ok(Some(decoded)) => decoded,
-            Ok(None) => return (done, Progress::Drained),
-            Err(violation) => return (done, Progress::Violated(violation)),
+            Ok(None) => return (done, ReadProgress::Drained),
+            Err(violation) => return (done, ReadProgress::Violated(violation)),
         };
         done += decoded.consumed;
         match decoded.message.map_or(Step::Continue, &mut *receive) {
             Step::Continue => {}
-            Step::Wait(event) => return (done, Progress::Wait(event)),
-            Step::Stop => return (done, Progress::Stopped),
+            Step::Wait(event) => return (done, ReadProgress::Wait(event)),
+            Step::Stop => return (done, ReadProgress::Stopped),
         }
     }
 }

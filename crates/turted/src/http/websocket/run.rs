@@ -5,7 +5,7 @@ use std::rc::Rc;
 use turted_core::close::Close;
 use turted_core::wire::websocket::{Message, encode_close};
 
-use super::reader::{Progress, Reader};
+use super::reader::{ReadProgress, Reader};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::Step;
@@ -25,16 +25,16 @@ pub(crate) fn run(
             let progress =
                 reader.read(&worker, &socket, |message| received(Client::of(&worker, &connection), &message));
             match progress {
-                Progress::Drained => {
+                ReadProgress::Drained => {
                     if reader.ready(&socket).await.is_err() {
                         connection.close(&worker, Close::TransportLost);
                     }
                 }
-                Progress::Wait(event) => event.await,
-                Progress::Stopped => {}
+                ReadProgress::Wait(event) => event.await,
+                ReadProgress::Stopped => {}
                 // Nobody is left to read a good-bye.
-                Progress::Ended => return connection.close(&worker, Close::TransportLost),
-                Progress::Violated(violation) => {
+                ReadProgress::Ended => return connection.close(&worker, Close::TransportLost),
+                ReadProgress::Violated(violation) => {
                     tracing::debug!(connection = %connection.id(&worker), %violation, "websocket violation");
                     connection.close(&worker, Close::Violation(violation.close_code()));
                 }
@@ -63,7 +63,7 @@ fn received(client: Client<'_>, message: &Message<'_>) -> Step {
         }
         Message::Pong(_) => session.receive(client, message),
         Message::Close(code) => {
-            client.connection.say_good_bye(code.unwrap_or(1000));
+            client.connection.answer_close(code.unwrap_or(1000));
             client.close(Close::TransportLost);
             Step::Stop
         }

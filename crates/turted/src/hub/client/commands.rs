@@ -19,7 +19,7 @@ pub(crate) const RATE_LIMITED: &str = "too many messages (limits.message_rate, l
 
 /// Why a command that was understood is not done. The text goes to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum CommandRefusal {
     #[error(transparent)]
     Ident(#[from] IdentRefusal),
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub(crate) enum Refusal {
     Channel(#[from] ChannelRefusal),
 }
 
-impl Refusal {
+impl CommandRefusal {
     /// The rule for metrics.
     fn rule(self) -> &'static str {
         match self {
@@ -41,14 +41,14 @@ impl Refusal {
 }
 
 /// What a client is answered.
-pub(crate) type Outcome<'a> = Result<Reply<'a>, Refusal>;
+pub(crate) type CommandOutcome<'a> = Result<Reply<'a>, CommandRefusal>;
 
 /// Does what a client asks and hands the outcome to `answer`, at once or, where somebody has to be
 /// asked, later: later messages of the client wait for that.
 pub(crate) fn perform(
     client: Client<'_>,
     command: Command<'_>,
-    answer: impl FnOnce(Client<'_>, Outcome<'_>) + 'static,
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
 ) -> Step {
     let outcome = match &command {
         Command::Ident(ident) => return identify(client, ident, answer),
@@ -65,8 +65,8 @@ pub(crate) fn perform(
     Step::Continue
 }
 
-fn join<'a>(client: Client<'_>, channel: &'a Name) -> Outcome<'a> {
-    let joined = identity::join(client, channel).map_err(Refusal::from);
+fn join<'a>(client: Client<'_>, channel: &'a Name) -> CommandOutcome<'a> {
+    let joined = identity::join(client, channel).map_err(CommandRefusal::from);
     if let Err(refusal) = &joined {
         journal::join_refused(client, channel, refusal);
     }
@@ -77,7 +77,7 @@ fn join<'a>(client: Client<'_>, channel: &'a Name) -> Outcome<'a> {
 pub(crate) fn identify(
     client: Client<'_>,
     ident: &Ident<'_>,
-    answer: impl FnOnce(Client<'_>, Outcome<'_>) + 'static,
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
 ) -> Step {
     match client.worker.shared.gate.verify(
         &client.worker.tasks,
@@ -104,7 +104,7 @@ pub(crate) fn identify(
 fn tell(
     client: Client<'_>,
     result: Result<Verified, IdentRefusal>,
-    answer: impl FnOnce(Client<'_>, Outcome<'_>),
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>),
 ) {
     let identified = admit(client, result);
     let outcome = identified.as_ref().map(Reply::Identified).map_err(|refusal| *refusal);
@@ -112,17 +112,20 @@ fn tell(
 }
 
 /// Makes the connection what it was verified to be, if it was.
-pub(crate) fn admit(client: Client<'_>, result: Result<Verified, IdentRefusal>) -> Result<Identity, Refusal> {
-    let admit = |verified: Verified| -> Result<Identity, Refusal> {
+pub(crate) fn admit(
+    client: Client<'_>,
+    result: Result<Verified, IdentRefusal>,
+) -> Result<Identity, CommandRefusal> {
+    let admit = |verified: Verified| -> Result<Identity, CommandRefusal> {
         identity::admit(client, &verified)?;
         Ok(verified.identity)
     };
-    let admitted = result.map_err(Refusal::from).and_then(admit);
+    let admitted = result.map_err(CommandRefusal::from).and_then(admit);
     count(client.worker, admitted)
 }
 
 /// Counts a refusal under its rule.
-fn count<T>(worker: &Worker, result: Result<T, Refusal>) -> Result<T, Refusal> {
+fn count<T>(worker: &Worker, result: Result<T, CommandRefusal>) -> Result<T, CommandRefusal> {
     if let Err(refusal) = &result {
         worker.metrics.refused(refusal.rule());
     }

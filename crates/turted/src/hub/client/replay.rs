@@ -62,7 +62,7 @@ async fn find(client: Client<'_>, returning: Returning<'_>) -> Option<Missed> {
     index(client.worker).await;
     let mut search = Search::new(returning.memberships, returning.seen);
     for _ in 0..SLICES_MAX {
-        if advance(client.worker, &mut search)? == Progress::Done {
+        if advance(client.worker, &mut search)? == SearchProgress::Done {
             return list(client.worker, &search, returning.wire);
         }
         yield_now().await;
@@ -95,20 +95,20 @@ fn list(worker: &Rc<Worker>, search: &Search<'_>, wire: Wire) -> Option<Missed> 
 }
 
 /// One slice. `Done` only if nothing was resolved that was not looked at.
-fn advance(worker: &Worker, search: &mut Search<'_>) -> Option<Progress> {
+fn advance(worker: &Worker, search: &mut Search<'_>) -> Option<SearchProgress> {
     let started = Instant::now();
     while started.elapsed() < SLICE {
         let most = worker.config.recovery.replay;
-        if worker.dispatcher.read_log(|log| search.advance(log, most))? == Progress::More {
+        if worker.dispatcher.read_log(|log| search.advance(log, most))? == SearchProgress::More {
             continue;
         }
         let seen = worker.seen();
         if search.to == seen {
-            return Some(Progress::Done);
+            return Some(SearchProgress::Done);
         }
         search.go_on(seen);
     }
-    Some(Progress::More)
+    Some(SearchProgress::More)
 }
 
 /// Indexes what this worker has resolved. Clients share this work, so no number of slices ends it.
@@ -128,7 +128,7 @@ async fn index(worker: &Worker) {
 
 /// How far something came. Where there is none, it came to a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum SearchProgress {
     Done,
     More,
 }
@@ -162,20 +162,20 @@ impl<'a> Search<'a> {
     }
 
     /// Looks at a few targets. `None` if something is no longer kept, or more than `most` is found.
-    fn advance(&mut self, log: &mut Log, most: usize) -> Option<Progress> {
+    fn advance(&mut self, log: &mut Log, most: usize) -> Option<SearchProgress> {
         if self.reason == self.reasons.len() {
-            return Some(Progress::Done);
+            return Some(SearchProgress::Done);
         }
         if !log.has_all_after(self.after) {
             return None;
         }
         let mut steps = STEPS_PER_LOCK;
         if !log.index(self.to, &mut steps) {
-            return Some(Progress::More);
+            return Some(SearchProgress::More);
         }
         while let Some((via, since)) = self.reasons.get(self.reason).copied() {
             if steps == 0 {
-                return Some(Progress::More);
+                return Some(SearchProgress::More);
             }
             steps -= 1;
             let mention = self.at.map_or_else(|| log.latest(via), |at| log.earlier(at));
@@ -188,7 +188,7 @@ impl<'a> Search<'a> {
                 return None;
             }
         }
-        Some(Progress::Done)
+        Some(SearchProgress::Done)
     }
 
     fn note(&mut self, Mention { sequence, number }: Mention) {
@@ -237,7 +237,7 @@ mod tests {
         let mut search = Search::new(memberships, seen);
         search.go_on(to);
         let mut looks = 1;
-        while search.advance(log, 1_000_000)? == Progress::More {
+        while search.advance(log, 1_000_000)? == SearchProgress::More {
             looks += 1;
         }
         Some((search.found.into_iter().collect(), looks))
@@ -316,7 +316,7 @@ mod tests {
             append(&mut log, Targets::broadcast());
         }
         let nobody = Memberships::default();
-        for (most, found) in [(10, Some(Progress::Done)), (9, None)] {
+        for (most, found) in [(10, Some(SearchProgress::Done)), (9, None)] {
             let mut search = Search::new(&nobody, 0);
             search.go_on(10);
             assert_eq!(search.advance(&mut log, most), found);

@@ -49,7 +49,7 @@ pub(crate) enum Seen {
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ResumeOutcome {
     /// The client is who it was, and was sent what it missed.
     Resumed,
     /// The session is not kept any more.
@@ -90,7 +90,7 @@ pub(crate) async fn resume(
     resumption: &Resumption,
     wire: Wire,
     greet: impl FnOnce(SessionId, usize) -> Frame,
-) -> Outcome {
+) -> ResumeOutcome {
     let found = match resumption.id {
         Some(id) => reclaim(client.worker, id).await.map(|lost| (id, lost)),
         None => None,
@@ -107,19 +107,19 @@ pub(crate) async fn resume(
                 // It may come back once more.
                 client.worker.shared.recovery.keep(id, lost);
             }
-            return Outcome::Gone;
+            return ResumeOutcome::Gone;
         }
-        (None, _) => Outcome::SessionUnknown,
-        (Some(_), None) => Outcome::Gap,
+        (None, _) => ResumeOutcome::SessionUnknown,
+        (Some(_), None) => ResumeOutcome::Gap,
         (Some((id, lost)), Some(missed)) => {
             client.connection.set_wire(wire);
             restore(client, id, &lost);
             client.send(&[greet(id, missed.len())]);
             client.connection.replay(client.worker, missed);
-            Outcome::Resumed
+            ResumeOutcome::Resumed
         }
     };
-    let resumed = outcome == Outcome::Resumed;
+    let resumed = outcome == ResumeOutcome::Resumed;
     client.worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
     outcome
 }

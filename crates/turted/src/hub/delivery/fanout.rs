@@ -90,7 +90,7 @@ struct Link {
 /// A frame, and how often it is still to be written.
 #[derive(Debug)]
 struct Slot {
-    state: State,
+    state: Encoding,
     wire: Wire,
     uses: u32,
     /// About what it holds, counted in [`Fanout::bytes`] until it was written for the last time.
@@ -98,7 +98,7 @@ struct Slot {
 }
 
 #[derive(Debug)]
-enum State {
+enum Encoding {
     /// To be encoded, for the reason with this number.
     Due(Arc<Accepted>, usize),
     Encoded(Frame),
@@ -177,7 +177,7 @@ impl<C: Recipient> Fanout<C> {
     fn add(&mut self, accepted: &Arc<Accepted>, number: usize, wire: Wire) -> u32 {
         let bytes = accepted.event_bytes();
         self.bytes += bytes;
-        self.slots.push(Slot { state: State::Due(Arc::clone(accepted), number), wire, uses: 0, bytes });
+        self.slots.push(Slot { state: Encoding::Due(Arc::clone(accepted), number), wire, uses: 0, bytes });
         place(self.slots.len() - 1)
     }
 
@@ -281,7 +281,7 @@ impl<C: Recipient> Fanout<C> {
             && self.round.frames.len() < end
         {
             let slot = &mut self.slots[link.frame as usize];
-            encoded |= matches!(slot.state, State::Due(..));
+            encoded |= matches!(slot.state, Encoding::Due(..));
             self.round.frames.extend(slot.take(context));
             if slot.uses == 0 {
                 self.bytes -= slot.bytes;
@@ -296,17 +296,17 @@ impl<C: Recipient> Fanout<C> {
 impl Slot {
     /// The frame for one of those who receive it. `None` never: it is taken once for each link.
     fn take(&mut self, context: &WireContext) -> Option<Frame> {
-        let frame = match mem::replace(&mut self.state, State::Over) {
-            State::Due(accepted, number) => {
+        let frame = match mem::replace(&mut self.state, Encoding::Over) {
+            Encoding::Due(accepted, number) => {
                 let via = accepted.dispatch.targets.vias().nth(number)?;
                 self.wire.encode(&accepted, via, context)
             }
-            State::Encoded(frame) => frame,
-            State::Over => return None,
+            Encoding::Encoded(frame) => frame,
+            Encoding::Over => return None,
         };
         self.uses -= 1;
         if self.uses > 0 {
-            self.state = State::Encoded(frame.clone());
+            self.state = Encoding::Encoded(frame.clone());
         }
         Some(frame)
     }

@@ -359,7 +359,7 @@ impl Connection {
 
     /// Answers the close frame of a client with one of our own (RFC 6455 5.5.1), unless a frame is
     /// half sent.
-    pub(crate) fn say_good_bye(&self, code: u16) {
+    pub(crate) fn answer_close(&self, code: u16) {
         if let Outlet::Stream(stream) = &*self.outlet.borrow()
             && !stream.is_blocked()
         {

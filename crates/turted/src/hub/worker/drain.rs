@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use turted_core::close::Close;
-use turted_core::limits::GOOD_BYES_PER_SECOND;
+use turted_core::limits::CLOSES_PER_SECOND;
 use turted_core::registry::ConnectionKey;
 
 use crate::hub::delivery::outlet::{Outlet, Waiting};
@@ -88,7 +88,7 @@ fn is_between_requests(outlet: &Outlet) -> bool {
 
 /// Over how long `connections` of a node are told.
 fn spread(connections: usize, longest: Duration) -> Duration {
-    let millis = connections.saturating_mul(1000) / GOOD_BYES_PER_SECOND;
+    let millis = connections.saturating_mul(1000) / CLOSES_PER_SECOND;
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)).min(longest)
 }
 

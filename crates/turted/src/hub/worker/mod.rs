@@ -15,5 +15,5 @@ pub(crate) mod recovery;
 pub(crate) mod places;
 pub(crate) mod turns;
 pub(crate) mod session_id;
-pub(crate) mod census;
+pub(crate) mod queries;
 pub(crate) mod journal;

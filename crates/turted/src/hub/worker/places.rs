@@ -24,12 +24,12 @@ pub(crate) struct PlaceLimits {
     /// Of one address.
     pub(crate) per_address: usize,
     /// Who is concerned by that.
-    pub(crate) counted: Counted,
+    pub(crate) counted: CountedAddresses,
 }
 
 /// Which addresses may have only so many places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
+pub(crate) enum CountedAddresses {
     All,
     /// Behind a loopback or private address may be a proxy that nobody told us of, and all clients.
     Public,
@@ -98,7 +98,7 @@ impl Places {
         address: IpAddr,
         dismiss: impl FnOnce(Unreturned) -> bool,
     ) -> Result<Place, NoPlace> {
-        let is_counted = self.limits.counted == Counted::All || !is_private(address);
+        let is_counted = self.limits.counted == CountedAddresses::All || !is_private(address);
         let address = network(address);
         let taken = &mut *self.locked();
         if taken.of(address) >= self.limits.per_address {
@@ -202,9 +202,9 @@ impl Drop for Place {
 
 /// Where a session keeps its place, if it has one. As small as can be: most connections have none.
 #[derive(Default)]
-pub(crate) struct Held(Cell<Option<Box<Place>>>);
+pub(crate) struct HeldPlace(Cell<Option<Box<Place>>>);
 
-impl Held {
+impl HeldPlace {
     pub(crate) fn of(place: Place) -> Self {
         Self(Cell::new(Some(Box::new(place))))
     }
@@ -233,9 +233,9 @@ impl Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for HeldPlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Held").finish_non_exhaustive()
+        formatter.debug_struct("HeldPlace").finish_non_exhaustive()
     }
 }
 

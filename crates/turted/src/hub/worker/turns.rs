@@ -45,23 +45,23 @@ impl Turns {
         work.await
     }
 
-    fn line_up(&self, address: IpAddr) -> Place<'_> {
+    fn line_up(&self, address: IpAddr) -> Turn<'_> {
         let mut lines = self.lines.borrow_mut();
         let new = || Rc::new(Line { first: Semaphore::new(1), clients: Cell::new(0) });
         let line = Rc::clone(lines.entry(address).or_insert_with(new));
         line.clients.set(line.clients.get() + 1);
-        Place { turns: self, address, line }
+        Turn { turns: self, address, line }
     }
 }
 
 /// The place of a client in the line of its address.
-struct Place<'a> {
+struct Turn<'a> {
     turns: &'a Turns,
     address: IpAddr,
     line: Rc<Line>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let left = self.line.clients.get() - 1;
         self.line.clients.set(left);

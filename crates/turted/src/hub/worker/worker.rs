@@ -39,7 +39,7 @@ pub(crate) const MAIL_MAX: usize = 1_024;
 /// whose sockets have room again, others would wait for thousands of them.
 const FLUSHES_MAX: usize = 16;
 /// How long good-byes may take once every connection was told.
-pub(crate) const GOOD_BYE: Duration = Duration::from_secs(2);
+pub(crate) const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
 /// What one worker asks another to do. Whoever needs an answer sends where it goes along.
 pub(crate) type Mail = Box<dyn FnOnce(&Rc<Worker>) + Send>;

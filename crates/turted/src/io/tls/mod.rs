@@ -14,7 +14,7 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-pub(crate) use session::{Session, UNSENT_BYTES_MAX};
+pub(crate) use session::{TlsSession, UNSENT_BYTES_MAX};
 pub(crate) use trust::connector;
 
 /// The files of a certificate: `tls_cert` and `tls_key`.

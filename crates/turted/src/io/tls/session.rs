@@ -1,7 +1,7 @@
 //! One TLS connection after its handshake: plaintext in and out of a socket, without waiting.
 //!
 //! rustls does no I/O. What it encrypted and the kernel did not take stays with it as *unsent*;
-//! somebody has to [`flush`](Session::flush) it when the socket is writable again.
+//! somebody has to [`flush`](TlsSession::flush) it when the socket is writable again.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -20,20 +20,20 @@ pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
 const READS_MAX: usize = 16;
 
 /// The TLS state of one socket.
-pub(crate) struct Session {
+pub(crate) struct TlsSession {
     /// Borrowed within one call, never across an await.
     connection: RefCell<ServerConnection>,
     /// Whether neither rustls nor the kernel holds anything to read.
     drained: Cell<bool>,
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for TlsSession {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").finish_non_exhaustive()
+        formatter.debug_struct("TlsSession").finish_non_exhaustive()
     }
 }
 
-impl Session {
+impl TlsSession {
     pub(crate) fn new(connection: ServerConnection) -> Self {
         // The HTTP phase may have left plaintext behind.
         Self { connection: RefCell::new(connection), drained: Cell::new(false) }

@@ -7,7 +7,7 @@ use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AU
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
-use turted_core::push::{NOT_JSON, Refusal, RefusalKind, Shape};
+use turted_core::push::{NOT_JSON, PushRefusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
 use crate::http::negotiation::{Named, liking};
@@ -189,8 +189,8 @@ impl Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<PushRefusal> for Problem {
+    fn from(refusal: PushRefusal) -> Self {
         let status = match refusal.kind {
             RefusalKind::DataMissing => StatusCode::UNAUTHORIZED,
             RefusalKind::NotJson | RefusalKind::Invalid => StatusCode::BAD_REQUEST,

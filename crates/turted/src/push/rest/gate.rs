@@ -9,7 +9,7 @@ use turted_core::push::PushLimits;
 
 use super::answer::Problem;
 use super::idempotency::{Idempotency, IdempotencyLimits};
-use crate::auth::attempts::{Attempts, Counted, tell_blocked};
+use crate::auth::attempts::{Attempts, GuessCounted, tell_blocked};
 use crate::config::Config;
 use crate::config::secrets::Current;
 use crate::http::cors::{self, Page};
@@ -119,9 +119,9 @@ impl PushGate {
         if is_guess {
             warn_seldom!(address = %peer, "wrong push password");
             match self.attempts.count(peer, Instant::now()) {
-                Counted::LetIn => {}
-                Counted::Last => tell_blocked(peer),
-                Counted::TooMany => self.check_address(peer, bearer)?,
+                GuessCounted::LetIn => {}
+                GuessCounted::Last => tell_blocked(peer),
+                GuessCounted::TooMany => self.check_address(peer, bearer)?,
             }
         }
         Err(Problem::wrong_password())

@@ -16,7 +16,7 @@ use super::events::{self, Refused};
 use super::service::ROOT;
 use super::state::{EngineSession, Newcomer, id_of};
 use crate::http::query::Query;
-use crate::hub::client::resume::{self, Outcome, Resumption, Seen};
+use crate::hub::client::resume::{self, ResumeOutcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Client;
@@ -141,8 +141,8 @@ async fn resume_or_begin(client: Client<'_>, resumption: &Resumption) {
         |id: SessionId, _| Frame::text(&encode_connect(Version::V4, &id.public(), Some(&id.to_string())), 0);
     let wire = Wire::SOCKET_IO_WITH_OFFSET;
     match resume::resume(client, resumption, wire, connected).await {
-        Outcome::Resumed | Outcome::Gone => {}
-        Outcome::SessionUnknown | Outcome::Gap => {
+        ResumeOutcome::Resumed | ResumeOutcome::Gone => {}
+        ResumeOutcome::SessionUnknown | ResumeOutcome::Gap => {
             begin(client);
             // The client takes the last string of any event for its position, the name of an event
             // without arguments too.

@@ -11,7 +11,7 @@ use turted_core::wire::engineio::{
 };
 
 use super::connect;
-use super::operation::{Answer, Attempt, Operation, PostBody};
+use super::operation::{Attempt, Operation, OperationAnswer, PostBody};
 use super::packets;
 use super::payload::{Content, PollingBody, PollingFormat, PollingReader};
 use super::polling::{Polling, PollingAnswer};
@@ -58,7 +58,7 @@ pub(super) fn open_polling(
     let outlet = Outlet::Requests(Box::new(Polling::new(format, &worker.ledger)));
     let connection = state::open(worker, &newcomer, session, outlet);
     EngineSession::of(&connection).place.await_return(worker.index, connection.key);
-    let handshake = state::handshake(Client::of(worker, &connection), state::Opening::Polling);
+    let handshake = state::handshake(Client::of(worker, &connection), state::FirstCarrier::Polling);
     // The CONNECT goes with the handshake.
     let unasked = connect::unasked(&newcomer);
     let body = format.encode_text([handshake.as_str()].into_iter().chain(unasked));
@@ -107,7 +107,7 @@ fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
     }
 }
 
-fn reply<T>(answer: Answer<T>, result: Result<T, EngineRefusal>) {
+fn reply<T>(answer: OperationAnswer<T>, result: Result<T, EngineRefusal>) {
     // Whoever asked may be gone.
     let _ = answer.send(result);
 }
@@ -158,7 +158,7 @@ fn begin_post(worker: &Rc<Worker>, found: Option<Rc<Connection>>) -> Result<(), 
     Ok(())
 }
 
-fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answer: Answer<()>) {
+fn post(worker: &Rc<Worker>, found: Option<Rc<Connection>>, body: PostBody, answer: OperationAnswer<()>) {
     let connection = match polling(found) {
         Ok(connection) => connection,
         Err(refusal) => return reply(answer, Err(refusal)),

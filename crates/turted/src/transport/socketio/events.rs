@@ -7,7 +7,7 @@ use turted_core::reply::Reply;
 use turted_core::wire::socketio::{encode_ack, encode_event};
 
 use super::service::Event;
-use crate::hub::client::commands::{self, Outcome};
+use crate::hub::client::commands::{self, CommandOutcome};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Client;
@@ -36,7 +36,7 @@ pub(super) fn identify(client: Client<'_>, ident: &Ident<'_>) -> Step {
     })
 }
 
-fn send_outcome(client: Client<'_>, outcome: Outcome<'_>, ack: Option<u64>) {
+fn send_outcome(client: Client<'_>, outcome: CommandOutcome<'_>, ack: Option<u64>) {
     match outcome {
         Ok(reply) => send_reply(client, &reply, ack),
         Err(refusal) => send_reply(client, &Reply::Refused(&refusal.to_string()), ack),

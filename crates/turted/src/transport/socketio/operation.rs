@@ -11,7 +11,7 @@ use super::refusal::EngineRefusal;
 use crate::io::socket::DetachedSocket;
 
 /// An answer to whoever asked; nobody may listen any more.
-pub(crate) type Answer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
+pub(crate) type OperationAnswer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
 
 /// What a client asks of its Engine.IO session.
 #[derive(Debug)]
@@ -21,13 +21,13 @@ pub(crate) enum Operation {
     /// The GET is gone before its answer.
     PollAborted,
     /// A POST begins: no other may be under way.
-    BeginPost(Answer<()>),
+    BeginPost(OperationAnswer<()>),
     /// The body of that POST.
-    Post(PostBody, Answer<()>),
+    Post(PostBody, OperationAnswer<()>),
     /// That POST is gone, or refused, before the end of its body.
     PostAborted,
     /// A WebSocket wants to take the session over: may it?
-    BeginUpgrade(Attempt, Answer<()>),
+    BeginUpgrade(Attempt, OperationAnswer<()>),
     /// That WebSocket is gone before its socket was handed over, perhaps before it was answered.
     UpgradeAborted(Attempt),
     /// It may: the socket behind the WebSocket handshake, and what was read of it already.

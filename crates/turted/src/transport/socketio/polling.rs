@@ -32,13 +32,13 @@ pub(super) struct Polling {
     backlogs: Arc<Backlogs>,
     request: Option<oneshot::Sender<PollingAnswer>>,
     answer: LastAnswer,
-    held: Held,
+    held: Hold,
 }
 
 /// Whether frames are held back for a client that is about to move to a stream. Its requests get a
 /// NOOP until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
+enum Hold {
     No,
     Yes,
     /// A NOOP was sent a short while ago: the next request waits.
@@ -84,7 +84,7 @@ impl RequestOutlet for Polling {
 impl Polling {
     pub(super) fn new(format: PollingFormat, ledger: &Rc<Ledger>) -> Self {
         let (waiting, backlogs) = (Waitlist::new(ledger), Arc::clone(&ledger.backlogs));
-        Self { format, waiting, backlogs, request: None, answer: LastAnswer::default(), held: Held::No }
+        Self { format, waiting, backlogs, request: None, answer: LastAnswer::default(), held: Hold::No }
     }
 
     fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
@@ -101,7 +101,7 @@ impl Polling {
     /// Answers the request that waits, if there is one and something to answer. What does not fit into
     /// one answer waits for the next request.
     fn answer(&mut self) -> Sent {
-        if self.waiting.is_empty() || self.held != Held::No {
+        if self.waiting.is_empty() || self.held != Hold::No {
             return Sent::Yes;
         }
         let Some(request) = self.request.take() else { return Sent::Yes };
@@ -139,15 +139,15 @@ impl Polling {
     /// The client is about to move: holds frames back. Requests are to be
     /// [sent home](Self::send_home).
     pub(super) fn hold(&mut self) {
-        self.held = Held::Yes;
+        self.held = Hold::Yes;
     }
 
     /// Answers the request of a client that is about to move, if one waits. If so, the next one waits
     /// until [`end_pause`](Self::end_pause) is called.
     pub(super) fn send_home(&mut self) -> bool {
-        let goes = self.held == Held::Yes && self.request.is_some();
+        let goes = self.held == Hold::Yes && self.request.is_some();
         if goes {
-            self.held = Held::Paused;
+            self.held = Hold::Paused;
             self.dismiss();
         }
         goes
@@ -160,14 +160,14 @@ impl Polling {
 
     /// The next request may be sent home.
     pub(super) fn end_pause(&mut self) {
-        if self.held == Held::Paused {
-            self.held = Held::Yes;
+        if self.held == Hold::Paused {
+            self.held = Hold::Yes;
         }
     }
 
     /// The client did not move after all: its next request gets what waits.
     pub(super) fn release(&mut self) -> Sent {
-        self.held = Held::No;
+        self.held = Hold::No;
         self.answer()
     }
 

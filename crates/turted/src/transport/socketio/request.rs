@@ -241,7 +241,7 @@ async fn post(
 async fn ask(
     worker: &Rc<Worker>,
     id: SessionId,
-    request: impl FnOnce(operation::Answer<()>) -> Operation,
+    request: impl FnOnce(operation::OperationAnswer<()>) -> Operation,
 ) -> Result<(), EngineRefusal> {
     let (sender, answer) = oneshot::channel();
     engine::request(worker, id, request(sender)).await;

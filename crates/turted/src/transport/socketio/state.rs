@@ -19,7 +19,7 @@ use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::{self, Client, Connection};
 use crate::hub::worker::heartbeat::{Heartbeat, Rhythm};
 use crate::hub::worker::journal::{self, Agent};
-use crate::hub::worker::places::{Held, Place};
+use crate::hub::worker::places::{HeldPlace, Place};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -44,7 +44,7 @@ pub(crate) struct EngineSession {
     /// Comes when the IDENT of the handshake is verified, which packets wait for.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
     /// Of a session that lives by polling.
-    pub(super) place: Held,
+    pub(super) place: HeldPlace,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// The WebSocket that is about to take the session over.
@@ -100,7 +100,7 @@ pub(super) struct Newcomer {
 
 /// How a session begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub(super) enum FirstCarrier {
     /// With a polling request; it may move to a WebSocket.
     Polling,
     /// On a WebSocket, where it stays.
@@ -115,7 +115,7 @@ impl EngineSession {
             verifying: RefCell::default(),
             posts_forms: false,
             encodes_once: Cell::new(false),
-            place: Held::default(),
+            place: HeldPlace::default(),
             posting: Cell::new(false),
             upgrading: Cell::new(None),
             probe: RefCell::default(),
@@ -128,7 +128,7 @@ impl EngineSession {
 
     /// The session has a place for as long as it lives by polling.
     pub(super) fn holding(self, place: Place) -> Self {
-        Self { place: Held::of(place), ..self }
+        Self { place: HeldPlace::of(place), ..self }
     }
 
     /// The client polls with scripts.
@@ -240,10 +240,10 @@ pub(super) fn open(
 }
 
 /// The first packet of a session.
-pub(super) fn handshake(client: Client<'_>, opening: Opening) -> String {
+pub(super) fn handshake(client: Client<'_>, opening: FirstCarrier) -> String {
     let config = &client.worker.config.socketio;
     let sid = id_of(client.connection).to_string();
-    let may_upgrade = opening == Opening::Polling;
+    let may_upgrade = opening == FirstCarrier::Polling;
     Handshake {
         sid: &sid,
         upgrades: if may_upgrade { Upgrades::WebSocket } else { Upgrades::None },

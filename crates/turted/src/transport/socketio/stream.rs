@@ -10,11 +10,11 @@ use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
 use super::engine::AbortGuard;
 use super::polling::Polling;
-use super::state::{self, EngineSession, Newcomer, Opening, send_home};
+use super::state::{self, EngineSession, FirstCarrier, Newcomer, send_home};
 use super::{connect, engine};
 use crate::http::Takeover;
 use crate::http::query::Query;
-use crate::http::websocket::reader::Progress;
+use crate::http::websocket::reader::ReadProgress;
 use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::write_whole;
 use crate::hub::delivery::frame::Frame;
@@ -40,7 +40,7 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
         let outlet = Outlet::Stream(Stream::new(Rc::clone(&socket), Form::WebSocket));
         let connection = state::open(&worker, &newcomer, EngineSession::new(&newcomer), outlet);
         let mut greeting = accepted;
-        let handshake = state::handshake(Client::of(&worker, &connection), Opening::WebSocket);
+        let handshake = state::handshake(Client::of(&worker, &connection), FirstCarrier::WebSocket);
         greeting.extend_from_slice(Frame::text(&handshake, 0).bytes());
         let unasked = connect::unasked(&newcomer);
         if let Some(packet) = unasked {
@@ -96,7 +96,7 @@ enum Probe {
 /// move. Until then frames wait; if it never moves they go out by polling.
 pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket: Socket, leftover: Bytes) {
     if connection.is_closed() {
-        // Since its letter was read. Nobody would end the socket any more.
+        // It ended since its mail was read, so nothing would end this socket any more.
         return;
     }
     let socket = Rc::new(socket);
@@ -111,13 +111,13 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
             if state == Probe::Running { Step::Continue } else { Step::Stop }
         });
         match read {
-            Progress::Drained => {
+            ReadProgress::Drained => {
                 if reader.ready(&socket).await.is_err() {
                     state = Probe::Failed;
                 }
             }
-            Progress::Stopped => {}
-            Progress::Violated(violation) => {
+            ReadProgress::Stopped => {}
+            ReadProgress::Violated(violation) => {
                 crate::http::websocket::run::refuse(&socket, violation.close_code()).await;
                 state = Probe::Failed;
             }

@@ -13,9 +13,9 @@ use turted_core::wire::sockjs::{OPEN, Transport, encode_close};
 use super::keyed::{Ended, Entry, KeyedSessions};
 use super::mount::Mount;
 use super::receiving::{Receiving, Taker};
-use super::refusal::{Refusal, refusal_head};
+use super::refusal::{SockJsRefusal, refusal_head};
 use super::response::{Beginning, Response, put, watch};
-use super::state::{self, Kind, Requests, SockJsSession};
+use super::state::{self, Requests, SessionKind, SockJsSession};
 use crate::http::streaming::Head;
 use crate::hub::client::place;
 use crate::hub::delivery::outlet::Outlet;
@@ -32,14 +32,14 @@ const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
 
 /// A request for a session.
 #[derive(Debug)]
-pub(super) struct Letter {
-    pub(super) place: Place,
-    pub(super) wish: Wish,
+pub(super) struct SessionRequest {
+    pub(super) place: SessionPlace,
+    pub(super) operation: Operation,
 }
 
 /// Which session a request is for.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct SessionPlace {
     pub(super) mount: Arc<Mount>,
     /// The path of the mount and the id that the client chose.
     pub(super) key: String,
@@ -51,20 +51,20 @@ pub(super) struct Place {
 
 /// What a client asks of its session.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(super) enum Operation {
     /// The next frame, now or later, for this transport.
     Take(Transport, Taker),
     /// The request for the next frame is gone before its answer.
     TakeAborted,
     /// All frames, on this socket.
-    Stream(Opening),
+    Stream(StreamOpening),
     /// To say something.
-    Send(Vec<String>, oneshot::Sender<Result<(), Refusal>>),
+    Send(Vec<String>, oneshot::Sender<Result<(), SockJsRefusal>>),
 }
 
 /// A response that is about to stream.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct StreamOpening {
     pub(super) socket: DetachedSocket,
     pub(super) head: Head,
     pub(super) transport: Transport,
@@ -72,17 +72,17 @@ pub(super) struct Opening {
 }
 
 /// Brings a request to the worker that owns the session, which may be this one.
-pub(super) async fn deliver(worker: &Rc<Worker>, letter: Letter) {
-    let owner = owner(worker, &letter.place);
+pub(super) async fn deliver(worker: &Rc<Worker>, request: SessionRequest) {
+    let owner = owner(worker, &request.place);
     if owner == worker.index {
-        receive(worker, letter);
+        receive(worker, request);
     } else {
-        worker.send_mail(owner, Box::new(move |owner: &Rc<Worker>| receive(owner, letter))).await;
+        worker.send_mail(owner, Box::new(move |owner: &Rc<Worker>| receive(owner, request))).await;
     }
 }
 
 /// The worker that owns a session.
-pub(super) fn owner(worker: &Worker, place: &Place) -> u8 {
+pub(super) fn owner(worker: &Worker, place: &SessionPlace) -> u8 {
     place.mount.owner(&place.key, worker.config.workers)
 }
 
@@ -134,32 +134,32 @@ fn close_if_abandoned(client: Client<'_>) {
 }
 
 /// Does to a session of this worker what a request asks for.
-pub(super) fn receive(worker: &Rc<Worker>, letter: Letter) {
-    let Letter { place, wish } = letter;
-    match wish {
-        Wish::Take(transport, taker) => take(worker, place, transport, taker),
-        Wish::TakeAborted => {
+pub(super) fn receive(worker: &Rc<Worker>, request: SessionRequest) {
+    let SessionRequest { place, operation } = request;
+    match operation {
+        Operation::Take(transport, taker) => take(worker, place, transport, taker),
+        Operation::TakeAborted => {
             if let Found::Open(connection) = find(worker, &place.key) {
                 close_if_abandoned(Client::of(worker, &connection));
             }
         }
-        Wish::Stream(opening) => begin_stream(worker, place, opening),
-        Wish::Send(messages, answer) => send(worker, &place.key, messages, answer),
+        Operation::Stream(opening) => begin_stream(worker, place, opening),
+        Operation::Send(messages, answer) => send(worker, &place.key, messages, answer),
     }
 }
 
 /// Opens a session that lives by requests.
 fn open(
     worker: &Rc<Worker>,
-    Place { mount, key, peer, agent }: Place,
+    SessionPlace { mount, key, peer, agent }: SessionPlace,
     transport: Transport,
-) -> Result<Rc<Connection>, Refusal> {
+) -> Result<Rc<Connection>, SockJsRefusal> {
     if worker.shared.life.is_draining() {
-        return Err(Refusal::Stopping);
+        return Err(SockJsRefusal::Stopping);
     }
     let taken = place::take(worker, peer)?;
     let first_look = mount.options.disconnect_delay.min(mount.options.heartbeat);
-    let session = SockJsSession::new(mount, Kind::Requests(Box::new(Requests::new(&key, taken))));
+    let session = SockJsSession::new(mount, SessionKind::Requests(Box::new(Requests::new(&key, taken))));
     let way = (
         Framing::of_sockjs(transport),
         Outlet::Requests(Box::new(Receiving::new(transport, &worker.ledger))),
@@ -186,7 +186,7 @@ fn is_occupied(connection: &Connection) -> bool {
     connection.outlet().borrow().requests::<Receiving>().is_some_and(Receiving::is_occupied)
 }
 
-fn take(worker: &Rc<Worker>, place: Place, transport: Transport, taker: Taker) {
+fn take(worker: &Rc<Worker>, place: SessionPlace, transport: Transport, taker: Taker) {
     // Whoever asked may be gone.
     let answer = |taker: Taker, answer| drop(taker.send(answer));
     match find_for_receiver(worker, &place.key) {
@@ -230,8 +230,8 @@ fn attach(
     client.connection.settle(client.worker, sent);
 }
 
-fn begin_stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
-    let Opening { socket, head: Head { form, bytes }, transport, prelude } = opening;
+fn begin_stream(worker: &Rc<Worker>, place: SessionPlace, opening: StreamOpening) {
+    let StreamOpening { socket, head: Head { form, bytes }, transport, prelude } = opening;
     // A socket that cannot be put onto this runtime is dropped: closed.
     let Ok(socket) = socket.attach() else { return };
     let mut beginning = Beginning { socket: Rc::new(socket), form, transport, bytes, said: 0 };
@@ -246,7 +246,7 @@ fn begin_stream(worker: &Rc<Worker>, place: Place, opening: Opening) {
     });
 }
 
-fn stream(worker: &Rc<Worker>, place: Place, mut beginning: Beginning) {
+fn stream(worker: &Rc<Worker>, place: SessionPlace, mut beginning: Beginning) {
     let (form, transport) = (beginning.form, beginning.transport);
     match find_for_receiver(worker, &place.key) {
         Found::Ended(ended) => {
@@ -292,7 +292,7 @@ fn send(
     worker: &Rc<Worker>,
     key: &str,
     messages: Vec<String>,
-    mut answer: oneshot::Sender<Result<(), Refusal>>,
+    mut answer: oneshot::Sender<Result<(), SockJsRefusal>>,
 ) {
     let reply = |answer: oneshot::Sender<_>, result| {
         // Whoever asked may be gone.
@@ -302,7 +302,7 @@ fn send(
         Found::Open(connection) => connection,
         // The client will hear of it where it receives.
         Found::Ended(_) => return reply(answer, Ok(())),
-        Found::Nothing => return reply(answer, Err(Refusal::UnknownSession)),
+        Found::Nothing => return reply(answer, Err(SockJsRefusal::UnknownSession)),
     };
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {

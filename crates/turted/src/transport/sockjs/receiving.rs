@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 use turted_core::wire::sockjs::{HEARTBEAT, Transport};
 
-use super::refusal::Refusal;
+use super::refusal::SockJsRefusal;
 use super::response::Response;
 use super::taken::Taken;
 use crate::hub::delivery::frame::Frame;
@@ -18,7 +18,7 @@ use crate::hub::delivery::outlet::{
 };
 
 /// Where the frame goes that a request waits for.
-pub(super) type Taker = oneshot::Sender<Result<Taken, Refusal>>;
+pub(super) type Taker = oneshot::Sender<Result<Taken, SockJsRefusal>>;
 
 /// What waits for the next receiver, or the receiver that waits for it.
 #[derive(Debug)]

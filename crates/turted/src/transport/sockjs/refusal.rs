@@ -11,7 +11,7 @@ use crate::hub::worker::places::NoPlace;
 
 /// Why a request is refused, in the words of sockjs-node where it has some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum SockJsRefusal {
     #[error("nothing is served under this path")]
     NotFound,
     #[error("")]
@@ -44,7 +44,7 @@ pub(crate) enum Refusal {
     Stopping,
 }
 
-impl Refusal {
+impl SockJsRefusal {
     /// The rule for metrics.
     pub(super) fn rule(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Refusal {
     }
 }
 
-impl From<NoPlace> for Refusal {
+impl From<NoPlace> for SockJsRefusal {
     fn from(none: NoPlace) -> Self {
         match none {
             NoPlace::All => Self::Overload,
@@ -91,7 +91,7 @@ impl From<NoPlace> for Refusal {
     }
 }
 
-impl From<BodyRefusal> for Refusal {
+impl From<BodyRefusal> for SockJsRefusal {
     fn from(refusal: BodyRefusal) -> Self {
         match refusal {
             BodyRefusal::TooLong => Self::TooLong,
@@ -103,16 +103,18 @@ impl From<BodyRefusal> for Refusal {
     }
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        if let Refusal::Method(methods) = refusal {
+impl From<SockJsRefusal> for Answer {
+    fn from(refusal: SockJsRefusal) -> Self {
+        if let SockJsRefusal::Method(methods) = refusal {
             return other_method(methods);
         }
         let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
         match refusal {
-            Refusal::Overload | Refusal::TooManyOfAddress => Unavailable::Overload.mark(&mut answer),
-            Refusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
-            Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
+            SockJsRefusal::Overload | SockJsRefusal::TooManyOfAddress => {
+                Unavailable::Overload.mark(&mut answer)
+            }
+            SockJsRefusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
+            SockJsRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
             _ => {}
         }
         answer
@@ -120,7 +122,7 @@ impl From<Refusal> for Answer {
 }
 
 /// The answer to a request that left HTTP before it was refused: head and body.
-pub(super) fn refusal_head(form: Form, refusal: Refusal) -> Vec<u8> {
+pub(super) fn refusal_head(form: Form, refusal: SockJsRefusal) -> Vec<u8> {
     let mut head = streaming::head(form, Answer::from(refusal)).bytes;
     put(form, refusal.to_string().as_bytes(), &mut head);
     head

@@ -7,30 +7,34 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use turted_core::wire::sockjs::Transport;
 
-use super::owner::{self, Letter, Place, Wish};
-use super::refusal::Refusal;
+use super::owner::{self, Operation, SessionPlace, SessionRequest};
+use super::refusal::SockJsRefusal;
 use super::taken::Taken;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{BodyOutlet, Pace, Queue};
 use crate::hub::worker::worker::Worker;
 
 /// Waits for the next frame of a session. Cancel safe: the session ends, as its client is gone.
-pub(super) async fn take(worker: &Rc<Worker>, place: &Place, transport: Transport) -> Result<Taken, Refusal> {
+pub(super) async fn take(
+    worker: &Rc<Worker>,
+    place: &SessionPlace,
+    transport: Transport,
+) -> Result<Taken, SockJsRefusal> {
     let (taker, taken) = oneshot::channel();
-    let aborted = Letter { place: place.clone(), wish: Wish::TakeAborted };
+    let aborted = SessionRequest { place: place.clone(), operation: Operation::TakeAborted };
     let mut guard = AbortGuard { worker: Rc::clone(worker), aborted: Some(aborted) };
-    let wish = Wish::Take(transport, taker);
-    owner::deliver(worker, Letter { place: place.clone(), wish }).await;
+    let operation = Operation::Take(transport, taker);
+    owner::deliver(worker, SessionRequest { place: place.clone(), operation }).await;
     let frame = taken.await;
     guard.aborted = None;
     // An owner that does not answer has ended.
-    frame.unwrap_or(Err(Refusal::Stopping))
+    frame.unwrap_or(Err(SockJsRefusal::Stopping))
 }
 
 /// Fills a response of HTTP/2 until it has grown too long, or the session or its client is gone.
 pub(super) async fn run(
     worker: &Rc<Worker>,
-    place: &Place,
+    place: &SessionPlace,
     queue: &Rc<Queue>,
     (transport, prelude): (Transport, String),
 ) {
@@ -81,17 +85,17 @@ async fn is_drained(worker: &Worker, body: &BodyOutlet) -> bool {
 /// Tells the owner of a session that a request went away before it was answered.
 struct AbortGuard {
     worker: Rc<Worker>,
-    aborted: Option<Letter>,
+    aborted: Option<SessionRequest>,
 }
 
 impl Drop for AbortGuard {
     fn drop(&mut self) {
-        let Some(letter) = self.aborted.take() else { return };
+        let Some(request) = self.aborted.take() else { return };
         let worker = Rc::clone(&self.worker);
-        if owner::owner(&worker, &letter.place) == worker.index {
-            return owner::receive(&worker, letter);
+        if owner::owner(&worker, &request.place) == worker.index {
+            return owner::receive(&worker, request);
         }
         // Dropping cannot wait for a mail box, a task can.
-        self.worker.spawn(async move { owner::deliver(&worker, letter).await });
+        self.worker.spawn(async move { owner::deliver(&worker, request).await });
     }
 }

@@ -12,8 +12,8 @@ use turted_core::wire::sockjs::{BodyKind, GREETING, Info, Route, Sender, Transpo
 
 use super::headers::{Asker, cached, not_cached, preflight};
 use super::mount::Mount;
-use super::owner::{self, Letter, Opening, Place, Wish};
-use super::refusal::Refusal;
+use super::owner::{self, Operation, SessionPlace, SessionRequest, StreamOpening};
+use super::refusal::SockJsRefusal;
 use super::state::message_limits;
 use super::turted::TURTED;
 use super::websocket::Frames;
@@ -61,33 +61,34 @@ async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
     }
 }
 
-async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, Refusal> {
+async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, SockJsRefusal> {
     let path = call.request.uri().path().to_owned();
-    let below = mount.below(&path).ok_or(Refusal::NotFound)?;
+    let below = mount.below(&path).ok_or(SockJsRefusal::NotFound)?;
     if let Some(file) = assets::file_name(below, "/") {
         return Ok(assets::answer(mount.assets.as_ref(), file).await.into());
     }
-    let route = Route::parse(below).ok_or(Refusal::NotFound)?;
+    let route = Route::parse(below).ok_or(SockJsRefusal::NotFound)?;
     check(&call.request, route, &mount)?;
     let is_page = matches!(route, Route::Greeting | Route::Iframe);
     if !is_page && !asker.page.is_allowed() {
-        return Err(Refusal::Origin);
+        return Err(SockJsRefusal::Origin);
     }
-    let desk = Desk { mount: &mount, asker };
+    let responder = Responder { mount: &mount, asker };
     match route {
         _ if call.request.method() == Method::OPTIONS => {
             let answer = preflight(methods(route));
-            Ok(if route == Route::Info { desk.shared(answer) } else { desk.of_session(answer) }.into())
+            Ok(if route == Route::Info { responder.shared(answer) } else { responder.of_session(answer) }
+                .into())
         }
         Route::Greeting => Ok(text(StatusCode::OK, GREETING).into()),
         Route::Iframe => Ok(iframe(&call.request, &mount).into()),
-        Route::Info => Ok(desk.shared(info(&mount)).into()),
+        Route::Info => Ok(responder.shared(info(&mount)).into()),
         Route::RawWebSocket => websocket::open(call, Arc::clone(&mount), Frames::None),
         Route::Receive { transport: Transport::WebSocket, .. } => {
             websocket::open(call, Arc::clone(&mount), Frames::SockJs)
         }
-        Route::Receive { session, transport } => receive(&desk, call, session, transport).await,
-        Route::Send { session, sender } => send(&desk, call, session, sender).await.map(Outcome::Answer),
+        Route::Receive { session, transport } => receive(&responder, call, session, transport).await,
+        Route::Send { session, sender } => send(&responder, call, session, sender).await.map(Outcome::Answer),
     }
 }
 
@@ -103,24 +104,24 @@ fn methods(route: Route<'_>) -> &'static str {
 }
 
 /// Whether the mount has the route, and the route the method.
-fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(), Refusal> {
+fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(), SockJsRefusal> {
     let is_websocket =
         matches!(route, Route::RawWebSocket | Route::Receive { transport: Transport::WebSocket, .. });
     if is_websocket && !mount.options.websocket {
-        return Err(Refusal::NotFound);
+        return Err(SockJsRefusal::NotFound);
     }
     let allowed = methods(route);
     let is_allowed = allowed.split(", ").any(|method| request.method().as_str() == method);
-    is_allowed.then_some(()).ok_or(Refusal::Method(allowed))
+    is_allowed.then_some(()).ok_or(SockJsRefusal::Method(allowed))
 }
 
 /// Where a request is answered.
-struct Desk<'a> {
+struct Responder<'a> {
     mount: &'a Arc<Mount>,
     asker: &'a Asker,
 }
 
-impl Desk<'_> {
+impl Responder<'_> {
     /// An answer that pages of other origins may read.
     fn shared(&self, mut answer: Answer) -> Answer {
         self.asker.share(&mut answer);
@@ -147,9 +148,9 @@ impl Desk<'_> {
         self.of_session(answer)
     }
 
-    fn place(&self, session: &str, (peer, agent): (IpAddr, Agent)) -> Place {
+    fn place(&self, session: &str, (peer, agent): (IpAddr, Agent)) -> SessionPlace {
         let key = format!("{}/{session}", self.mount.options.path);
-        Place { mount: Arc::clone(self.mount), key, peer, agent }
+        SessionPlace { mount: Arc::clone(self.mount), key, peer, agent }
     }
 }
 
@@ -181,11 +182,11 @@ fn iframe<B>(request: &Request<B>, mount: &Mount) -> Answer {
 
 /// A client receives: one frame, or all until the response has grown too long.
 async fn receive(
-    desk: &Desk<'_>,
+    responder: &Responder<'_>,
     call: Call,
     session: &str,
     transport: Transport,
-) -> Result<Outcome, Refusal> {
+) -> Result<Outcome, SockJsRefusal> {
     let Call { worker, peer, agent, request } = call;
     let query = Query::parse(request.uri().query().unwrap_or(""));
     // What is no text is no name either.
@@ -194,14 +195,14 @@ async fn receive(
     let version = request.version();
     // Nothing is in it. Read, it does not lie between this request and the news of its end.
     read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
-    let place = desk.place(session, (peer, agent));
+    let place = responder.place(session, (peer, agent));
     if transport.is_polling() {
         let taken = relay::take(&worker, &place, transport).await?;
         let answer = taken.into_answer((transport, &callback), &worker.shared.backlogs);
-        return Ok(desk.of_transport(transport, answer).into());
+        return Ok(responder.of_transport(transport, answer).into());
     }
-    let permit = streaming::permit(&worker, version).map_err(|_| Refusal::Overload)?;
-    let mut head = desk.of_transport(transport, String::new());
+    let permit = streaming::permit(&worker, version).map_err(|_| SockJsRefusal::Overload)?;
+    let mut head = responder.of_transport(transport, String::new());
     if version < Version::HTTP_2 {
         // The socket is not read for requests any more.
         close_after(&mut head);
@@ -212,13 +213,13 @@ async fn receive(
 }
 
 /// Brings a response that streams to the owner of the session: with its socket, or frame by frame.
-async fn begin(worker: Rc<Worker>, place: Place, way: Way, (transport, prelude): (Transport, String)) {
+async fn begin(worker: Rc<Worker>, place: SessionPlace, way: Way, (transport, prelude): (Transport, String)) {
     match way {
         Way::Socket(socket, head) => {
             // One that cannot be taken off this runtime is dropped: closed.
             if let Some(socket) = Rc::into_inner(socket).and_then(|socket| socket.detach().ok()) {
-                let wish = Wish::Stream(Opening { socket, head, transport, prelude });
-                owner::deliver(&worker, Letter { place, wish }).await;
+                let operation = Operation::Stream(StreamOpening { socket, head, transport, prelude });
+                owner::deliver(&worker, SessionRequest { place, operation }).await;
             }
         }
         Way::Response(queue) => relay::run(&worker, &place, &queue, (transport, prelude)).await,
@@ -226,7 +227,12 @@ async fn begin(worker: Rc<Worker>, place: Place, way: Way, (transport, prelude):
 }
 
 /// A client says something.
-async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Result<Answer, Refusal> {
+async fn send(
+    responder: &Responder<'_>,
+    call: Call,
+    session: &str,
+    sender: Sender,
+) -> Result<Answer, SockJsRefusal> {
     let Call { worker, peer, agent, request } = call;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = BodyKind::of(kind);
@@ -235,13 +241,16 @@ async fn send(desk: &Desk<'_>, call: Call, session: &str, sender: Sender) -> Res
     let messages = decode_body(&body, kind, message_limits(&worker))?;
     let messages = messages.into_iter().map(Into::into).collect();
     let (answer, received) = oneshot::channel();
-    let letter = Letter { place: desk.place(session, (peer, agent)), wish: Wish::Send(messages, answer) };
-    owner::deliver(&worker, letter).await;
-    received.await.unwrap_or(Err(Refusal::Stopping))?;
+    let request = SessionRequest {
+        place: responder.place(session, (peer, agent)),
+        operation: Operation::Send(messages, answer),
+    };
+    owner::deliver(&worker, request).await;
+    received.await.unwrap_or(Err(SockJsRefusal::Stopping))?;
     let answer = match sender {
         // Firefox takes a 204 without a type for broken XML, Konqueror does strange things with any.
         Sender::Xhr => with_type(StatusCode::NO_CONTENT, "text/plain; charset=UTF-8", ""),
         Sender::Jsonp => text(StatusCode::OK, "ok"),
     };
-    Ok(desk.of_session(not_cached(answer)))
+    Ok(responder.of_session(not_cached(answer)))
 }

@@ -7,7 +7,7 @@ use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
 use super::keyed::{Ended, KeyedSessions};
 use super::receiving::{Presence, Receiving};
-use super::state::{Kind, Requests, SockJsSession, message_limits, receive_all};
+use super::state::{Requests, SessionKind, SockJsSession, message_limits, receive_all};
 use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
@@ -36,7 +36,7 @@ impl Session for SockJsSession {
                 Step::Stop
             }
             _ => {
-                if let Kind::Framed(heartbeat) | Kind::Raw(heartbeat) = &self.kind {
+                if let SessionKind::Framed(heartbeat) | SessionKind::Raw(heartbeat) = &self.kind {
                     heartbeat.answered();
                 }
                 Step::Continue
@@ -49,42 +49,42 @@ impl Session for SockJsSession {
         let rhythm = Rhythm { interval, timeout: client.worker.config.websocket.ping_timeout };
         match (&self.kind, due) {
             (_, Due::Expiry) => (self.mount.service.expired)(client),
-            (Kind::Framed(heartbeat), Due::Ping) => {
+            (SessionKind::Framed(heartbeat), Due::Ping) => {
                 // The frame is for the client; only the ping beside it is answered.
                 client.connection.send_ahead(client.worker, &Frame::text(HEARTBEAT, 0));
                 heartbeat.send(client, rhythm, Frame::ping());
             }
-            (Kind::Raw(heartbeat), Due::Ping) => heartbeat.send(client, rhythm, Frame::ping()),
-            (Kind::Framed(heartbeat) | Kind::Raw(heartbeat), Due::Pong) => {
+            (SessionKind::Raw(heartbeat), Due::Ping) => heartbeat.send(client, rhythm, Frame::ping()),
+            (SessionKind::Framed(heartbeat) | SessionKind::Raw(heartbeat), Due::Pong) => {
                 heartbeat.check(client, rhythm);
             }
-            (Kind::Requests(_), Due::Silence) => look_after(client, self),
+            (SessionKind::Requests(_), Due::Silence) => look_after(client, self),
             _ => {}
         }
     }
 
     fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {
         match &self.kind {
-            Kind::Requests(requests) => {
+            SessionKind::Requests(requests) => {
                 let receiving = outlet.take_requests::<Receiving>()?;
                 self.end_requests(worker, requests, (*receiving, close));
                 None
             }
             // A client that broke a rule gets no frame of SockJS (sockjs-protocol 0.3.3, `test_broken_json`).
-            Kind::Framed(_) if !matches!(close, Close::Violation(_)) => {
+            SessionKind::Framed(_) if !matches!(close, Close::Violation(_)) => {
                 let frame = encode_close(close.code()?, close.reason());
                 let mut last = encode_frame(Opcode::Text, frame.as_bytes());
                 last.extend_from_slice(&farewell(close)?);
                 Some(last)
             }
-            Kind::Framed(_) | Kind::Raw(_) => farewell(close),
+            SessionKind::Framed(_) | SessionKind::Raw(_) => farewell(close),
         }
     }
 }
 
 impl SockJsSession {
     fn receive_text(&self, client: Client<'_>, text: &str) -> Step {
-        if !matches!(self.kind, Kind::Framed(_)) {
+        if !matches!(self.kind, SessionKind::Framed(_)) {
             return (self.mount.service.receive)(client, text);
         }
         match decode_websocket(text, message_limits(client.worker)) {

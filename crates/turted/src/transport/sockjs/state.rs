@@ -14,7 +14,7 @@ use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Client, Connection, Opening};
 use crate::hub::worker::heartbeat::Heartbeat;
 use crate::hub::worker::journal::{self, Agent};
-use crate::hub::worker::places::{Held, Place};
+use crate::hub::worker::places::{HeldPlace, Place};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 
@@ -22,7 +22,7 @@ use crate::hub::worker::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct SockJsSession {
     pub(super) mount: Arc<Mount>,
-    pub(super) kind: Kind,
+    pub(super) kind: SessionKind,
     /// What turted speaks in it.
     pub(super) protocol: Cell<Protocol>,
 }
@@ -39,7 +39,7 @@ pub(super) enum Protocol {
 
 /// How a session is reached.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum SessionKind {
     /// A WebSocket with frames of SockJS.
     Framed(Heartbeat),
     /// A WebSocket with nothing but messages.
@@ -52,19 +52,19 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) key: Box<str>,
-    pub(super) place: Held,
+    pub(super) place: HeldPlace,
     /// Bodies with messages are received one after the other, in the order in which they came.
     pub(super) turn: Mutex<()>,
 }
 
 impl Requests {
     pub(super) fn new(key: &str, place: Place) -> Self {
-        Self { key: key.into(), place: Held::of(place), turn: Mutex::new(()) }
+        Self { key: key.into(), place: HeldPlace::of(place), turn: Mutex::new(()) }
     }
 }
 
 impl SockJsSession {
-    pub(super) fn new(mount: Arc<Mount>, kind: Kind) -> Self {
+    pub(super) fn new(mount: Arc<Mount>, kind: SessionKind) -> Self {
         Self { mount, kind, protocol: Cell::default() }
     }
 
@@ -83,8 +83,8 @@ impl SockJsSession {
     /// What it has beside others if it lives by requests.
     pub(super) fn requests(&self) -> Option<&Requests> {
         match &self.kind {
-            Kind::Requests(requests) => Some(requests),
-            Kind::Framed(_) | Kind::Raw(_) => None,
+            SessionKind::Requests(requests) => Some(requests),
+            SessionKind::Framed(_) | SessionKind::Raw(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decod
 
 use super::mount::Service;
 use super::state::{Protocol, SockJsSession};
-use crate::hub::client::commands::{self, Outcome, RATE_LIMITED, Refusal};
+use crate::hub::client::commands::{self, CommandOutcome, CommandRefusal, RATE_LIMITED};
 use crate::hub::delivery::wire::{Language, Wire};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
@@ -61,11 +61,11 @@ fn rule(malformed: Malformed) -> &'static str {
     }
 }
 
-fn tell(client: Client<'_>, outcome: Outcome<'_>) {
+fn tell(client: Client<'_>, outcome: CommandOutcome<'_>) {
     let message = match outcome {
         Ok(reply) => encode_reply(&reply),
         // Clients compare it: whatever the reason is, it stays the same.
-        Err(Refusal::Ident(_)) => Some(UNIDENTIFIED.to_owned()),
+        Err(CommandRefusal::Ident(_)) => Some(UNIDENTIFIED.to_owned()),
         Err(refusal) => encode_reply(&Reply::Refused(&refusal.to_string())),
     };
     if let Some(message) = message {
@@ -85,7 +85,7 @@ fn expired(client: Client<'_>) {
     match SockJsSession::of(client.connection).protocol.get() {
         Protocol::V1 => v1::expired(client),
         Protocol::Undecided | Protocol::Legacy => {
-            tell(client, Err(Refusal::Ident(IdentRefusal::Expired)));
+            tell(client, Err(CommandRefusal::Ident(IdentRefusal::Expired)));
         }
     }
 }

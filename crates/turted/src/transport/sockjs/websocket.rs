@@ -11,8 +11,8 @@ use turted_core::limits::SOCKJS_ESCAPE_BYTES_MAX;
 use turted_core::wire::sockjs::OPEN;
 
 use super::mount::Mount;
-use super::refusal::Refusal;
-use super::state::{self, Kind, SockJsSession};
+use super::refusal::SockJsRefusal;
+use super::state::{self, SessionKind, SockJsSession};
 use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::write_whole;
 use crate::http::{Call, Outcome};
@@ -40,12 +40,12 @@ pub(super) enum Frames {
 }
 
 /// Turns a request into a WebSocket.
-pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, Refusal> {
+pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, SockJsRefusal> {
     let Call { worker, peer, agent, request } = call;
-    let accepted =
-        crate::http::websocket::handshake::accept_request(&request, &VERSIONS).ok_or(Refusal::NoWebSocket)?;
+    let accepted = crate::http::websocket::handshake::accept_request(&request, &VERSIONS)
+        .ok_or(SockJsRefusal::NoWebSocket)?;
     if worker.shared.life.is_draining() {
-        return Err(Refusal::Stopping);
+        return Err(SockJsRefusal::Stopping);
     }
     Ok(Outcome::Takeover(Box::new(move |socket, leftover| {
         let mut limits = worker.config.limits.clone();
@@ -70,9 +70,9 @@ fn begin(
 ) -> Option<Rc<Connection>> {
     let (kind, framing, open) = match frames {
         Frames::SockJs => {
-            (Kind::Framed(Heartbeat::default()), Framing::SockJsWebSocket, Some(Frame::text(OPEN, 0)))
+            (SessionKind::Framed(Heartbeat::default()), Framing::SockJsWebSocket, Some(Frame::text(OPEN, 0)))
         }
-        Frames::None => (Kind::Raw(Heartbeat::default()), Framing::WebSocket, None),
+        Frames::None => (SessionKind::Raw(Heartbeat::default()), Framing::WebSocket, None),
     };
     let outlet = Outlet::Stream(Stream::new(Rc::clone(socket), Form::WebSocket));
     let (heartbeat, service) = (mount.options.heartbeat, mount.service);

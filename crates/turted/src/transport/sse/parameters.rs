@@ -7,7 +7,7 @@ use strsim::damerau_levenshtein;
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
-use super::request::Refusal;
+use super::request::SseRefusal;
 use crate::http::query::Query;
 use crate::hub::client::resume::Seen;
 
@@ -21,9 +21,9 @@ const NEAR_LETTERS_MIN: usize = 7;
 
 /// Refuses a parameter that is nearly one of ours: what it asks for would be missing without a word. Others are
 /// none of our business, such as those against caches.
-pub(super) fn check_names(query: &Query) -> Result<(), Refusal> {
+pub(super) fn check_names(query: &Query) -> Result<(), SseRefusal> {
     let meant = query.names().filter(|name| !is_channel(name)).find_map(meant);
-    meant.map_or(Ok(()), |ours| Err(Refusal::Parameter(ours)))
+    meant.map_or(Ok(()), |ours| Err(SseRefusal::Parameter(ours)))
 }
 
 /// The name that a parameter should have, if it is nearly one of ours.
@@ -58,7 +58,7 @@ fn is_channel(name: &str) -> bool {
 }
 
 /// The channels a request names, at most so many, each once.
-pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, Refusal> {
+pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, SseRefusal> {
     let (mut channels, mut known) = (Vec::new(), HashSet::new());
     for channel in query.matching(is_channel) {
         let name = Name::new(channel)?;
@@ -66,7 +66,7 @@ pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, Refusal>
             channels.push(name);
         }
         if channels.len() > most {
-            return Err(Refusal::TooManyChannels(most));
+            return Err(SseRefusal::TooManyChannels(most));
         }
     }
     Ok(channels)
@@ -180,7 +180,7 @@ mod tests {
         let listed: Vec<_> =
             channels(&query, 4).unwrap().iter().map(|name| name.as_str().to_owned()).collect();
         assert_eq!(listed, ["a", "b", "c", "d"]);
-        assert_eq!(channels(&query, 3), Err(Refusal::TooManyChannels(3)));
+        assert_eq!(channels(&query, 3), Err(SseRefusal::TooManyChannels(3)));
         assert_eq!(check_names(&query), Ok(()));
     }
 }

@@ -41,7 +41,7 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Why a request gets no stream. The text goes to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum SseRefusal {
     #[error("ask for an event stream with GET")]
     Method,
     #[error("pages of this origin may not connect (allow_origins)")]
@@ -66,7 +66,7 @@ pub(super) enum Refusal {
     Stopping,
 }
 
-impl Refusal {
+impl SseRefusal {
     /// The rule for metrics.
     fn rule(self) -> &'static str {
         match self {
@@ -210,18 +210,18 @@ async fn check(
     visitor: Visitor,
     style: Style,
     (page, request): (&Page, Request<Incoming>),
-) -> Result<(Wanted, Option<Permit>), Refusal> {
+) -> Result<(Wanted, Option<Permit>), SseRefusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Refusal::Method);
+        return Err(SseRefusal::Method);
     }
     let headers = request.headers();
     if !page.is_allowed() {
-        return Err(Refusal::Origin);
+        return Err(SseRefusal::Origin);
     }
     if worker.shared.life.is_draining() {
-        return Err(Refusal::Stopping);
+        return Err(SseRefusal::Stopping);
     }
-    let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(Refusal::Query)?;
+    let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(SseRefusal::Query)?;
     if style == Style::Turted {
         // Pages of TURTED for reactphp may say what they like.
         parameters::check_names(&query)?;
@@ -249,10 +249,10 @@ async fn verify(
     visitor: Visitor,
     headers: &HeaderMap,
     query: &Query,
-) -> Result<Option<Verified>, Refusal> {
+) -> Result<Option<Verified>, SseRefusal> {
     let in_query = CREDENTIALS.iter().any(|name| query.get(name).is_some());
     if in_query && !worker.config.sse.query_credentials {
-        return Err(Refusal::QueryCredentials);
+        return Err(SseRefusal::QueryCredentials);
     }
     let proof: Option<Proof> = if in_query && !headers.contains_key(AUTHORIZATION) {
         let [user, token, password] = CREDENTIALS.map(|name| query.get(name));

@@ -38,7 +38,7 @@ use crate::transport::v1;
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum HandshakeRefusal {
     /// It does not ask for one.
     NoUpgrade,
     /// It asks for one in another version (RFC 6455 4.4).
@@ -53,7 +53,7 @@ enum Refusal {
     Stopping,
 }
 
-impl Refusal {
+impl HandshakeRefusal {
     /// The rule for metrics.
     fn rule(self) -> &'static str {
         match self {
@@ -67,34 +67,36 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
+impl From<HandshakeRefusal> for Answer {
+    fn from(refusal: HandshakeRefusal) -> Self {
         let (status, body) = match refusal {
-            Refusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
-            Refusal::Version => (
+            HandshakeRefusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
+            HandshakeRefusal::Version => (
                 StatusCode::UPGRADE_REQUIRED,
                 "only version 13 of the WebSocket protocol is spoken (RFC 6455 4.4)",
             ),
-            Refusal::Malformed => (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)"),
-            Refusal::Protocol => (
+            HandshakeRefusal::Malformed => {
+                (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)")
+            }
+            HandshakeRefusal::Protocol => (
                 StatusCode::BAD_REQUEST,
                 "whoever names subprotocols names turted.v1 among them: browsers end a WebSocket of which the server \
                  confirms none, and those that carry credentials are never confirmed",
             ),
-            Refusal::Origin => {
+            HandshakeRefusal::Origin => {
                 (StatusCode::FORBIDDEN, "pages of this origin may not connect (allow_origins)")
             }
-            Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+            HandshakeRefusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
         };
         let mut answer = text(status, body);
         match refusal {
-            Refusal::NoUpgrade | Refusal::Version => {
+            HandshakeRefusal::NoUpgrade | HandshakeRefusal::Version => {
                 // Who sends Upgrade names it in Connection (RFC 9110 7.8).
                 answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
             }
-            Refusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            Refusal::Malformed | Refusal::Protocol | Refusal::Origin => {}
+            HandshakeRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
+            HandshakeRefusal::Malformed | HandshakeRefusal::Protocol | HandshakeRefusal::Origin => {}
         }
         answer
     }
@@ -140,23 +142,23 @@ async fn answer(call: Call, service: &'static Service) -> Outcome {
     }
 }
 
-async fn open(call: Call, service: &'static Service) -> Result<Takeover, Refusal> {
+async fn open(call: Call, service: &'static Service) -> Result<Takeover, HandshakeRefusal> {
     let Call { worker, peer, agent, request } = call;
     if !wants_upgrade(&request) {
-        return Err(Refusal::NoUpgrade);
+        return Err(HandshakeRefusal::NoUpgrade);
     }
     if asks_for_other_version(&request) {
-        return Err(Refusal::Version);
+        return Err(HandshakeRefusal::Version);
     }
-    let key = upgrade_key(&request).ok_or(Refusal::Malformed)?.to_owned();
+    let key = upgrade_key(&request).ok_or(HandshakeRefusal::Malformed)?.to_owned();
     if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
-        return Err(Refusal::Origin);
+        return Err(HandshakeRefusal::Origin);
     }
     if service.speaks_v1 && asks_for_another(request.headers()) {
-        return Err(Refusal::Protocol);
+        return Err(HandshakeRefusal::Protocol);
     }
     if worker.shared.life.is_draining() {
-        return Err(Refusal::Stopping);
+        return Err(HandshakeRefusal::Stopping);
     }
     let (response, proof) = match service.speaks_v1 {
         true => prepare(&worker, peer, (&key, request.headers())).await,

@@ -45,7 +45,7 @@ pub(crate) struct Queue {
     sent: Cell<usize>,
     /// Bytes that were taken in all.
     taken: Cell<usize>,
-    state: Cell<State>,
+    state: Cell<BodyState>,
     /// Whether somebody waits for the client to take something.
     is_watched: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -56,7 +56,7 @@ pub(crate) struct Queue {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BodyState {
     Open,
     /// Nothing comes behind what waits.
     Finished,
@@ -79,7 +79,7 @@ impl Queue {
             waiting: RefCell::new(Waitlist::new(ledger)),
             sent: Cell::new(0),
             taken: Cell::new(0),
-            state: Cell::new(State::Open),
+            state: Cell::new(BodyState::Open),
             is_watched: Cell::new(false),
             waker: RefCell::default(),
             progress: Notify::new(),
@@ -99,7 +99,7 @@ impl Queue {
 
     /// Waits until the client has no use for the response any more: why. Cancel safe.
     pub(crate) async fn ended(&self) -> Close {
-        while self.state.get() != State::Dropped {
+        while self.state.get() != BodyState::Dropped {
             self.dropped.notified().await;
         }
         let is_stalled = self.switch.as_ref().is_some_and(Switch::is_stalled);
@@ -115,7 +115,7 @@ impl Queue {
 
     fn waiting(&self) -> Waiting {
         match self.state.get() {
-            State::Open => self.waiting.borrow().waiting(),
+            BodyState::Open => self.waiting.borrow().waiting(),
             // The connection is closed: it is not its business any more.
             _ => Waiting::default(),
         }
@@ -209,7 +209,7 @@ impl BodyOutlet {
 
     fn put(&self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
         let queue = &self.0;
-        if queue.state.get() != State::Open {
+        if queue.state.get() != BodyState::Open {
             return Sent::Gone;
         }
         let was_empty = queue.waiting.borrow().is_empty();
@@ -237,8 +237,8 @@ impl BodyOutlet {
 
     /// Ends the response behind what waits and a last message.
     pub(crate) fn finish(&self, last: Option<&Frame>) {
-        if self.0.state.get() == State::Open {
-            self.0.state.set(State::Finished);
+        if self.0.state.get() == BodyState::Open {
+            self.0.state.set(BodyState::Finished);
             last.into_iter().for_each(|last| self.0.waiting.borrow_mut().push(last));
             self.0.wake();
         }
@@ -246,8 +246,8 @@ impl BodyOutlet {
 
     /// Gives up the response and what waits.
     pub(crate) fn abort(&self) {
-        if self.0.state.get() == State::Open {
-            self.0.state.set(State::Aborted);
+        if self.0.state.get() == BodyState::Open {
+            self.0.state.set(BodyState::Aborted);
             self.0.waiting.borrow_mut().clear();
             self.0.progress.notify_one();
             self.0.wake();
@@ -280,24 +280,24 @@ impl Body for StreamBody {
             return Poll::Ready(Some(Ok(BodyFrame::data(piece))));
         }
         match queue.state.get() {
-            State::Open => {
+            BodyState::Open => {
                 queue.waker.replace(Some(context.waker().clone()));
                 Poll::Pending
             }
-            State::Aborted => Poll::Ready(Some(Err(Aborted))),
-            State::Finished | State::Dropped => Poll::Ready(None),
+            BodyState::Aborted => Poll::Ready(Some(Err(Aborted))),
+            BodyState::Finished | BodyState::Dropped => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.queue.state.get() == State::Finished && self.queue.waiting.borrow().is_empty()
+        self.queue.state.get() == BodyState::Finished && self.queue.waiting.borrow().is_empty()
     }
 }
 
 impl Drop for StreamBody {
     fn drop(&mut self) {
         let queue = &self.queue;
-        queue.state.set(State::Dropped);
+        queue.state.set(BodyState::Dropped);
         queue.waiting.borrow_mut().clear();
         queue.progress.notify_one();
         queue.dropped.notify_one();

@@ -20,10 +20,10 @@ tokio::task_local! {
 
 /// Ends one stream, and knows what its client has not taken yet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Switch(Arc<State>);
+pub(crate) struct Switch(Arc<StreamState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct StreamState {
     is_killed: AtomicBool,
     is_stalled: AtomicBool,
     /// Bytes that h2 holds.

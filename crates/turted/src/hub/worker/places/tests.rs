@@ -4,7 +4,7 @@ use turted_core::registry::Registry;
 
 use super::*;
 
-const LIMITS: PlaceLimits = PlaceLimits { all: 4, per_address: 3, counted: Counted::All };
+const LIMITS: PlaceLimits = PlaceLimits { all: 4, per_address: 3, counted: CountedAddresses::All };
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -37,7 +37,7 @@ fn an_ipv6_network_has_the_places_of_one_address() {
 
 #[test]
 fn private_addresses_have_as_many_as_there_are_while_no_proxy_is_named() {
-    let places = Places::new(PlaceLimits { all: 99, counted: Counted::Public, ..LIMITS });
+    let places = Places::new(PlaceLimits { all: 99, counted: CountedAddresses::Public, ..LIMITS });
     let private = ["10.0.0.1", "127.0.0.1", "::1", "fd00::1"].map(|own| {
         let own = address(own);
         (0..5).map(|_| places.take(own, nobody).unwrap()).collect::<Vec<_>>()
@@ -150,7 +150,7 @@ fn open(places: &Arc<Places>, sessions: &mut Vec<Session>, (host, by_poll): (u8,
 proptest! {
     #[test]
     fn places_are_counted_exactly_however_sessions_come_and_go(steps in vec(step(), 0..300)) {
-        let places = Places::new(PlaceLimits { all: 8, per_address: 3, counted: Counted::All });
+        let places = Places::new(PlaceLimits { all: 8, per_address: 3, counted: CountedAddresses::All });
         let mut registry = Registry::new();
         let mut sessions: Vec<Session> = Vec::new();
         for step in steps {

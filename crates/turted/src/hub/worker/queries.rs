@@ -31,25 +31,25 @@ pub(crate) enum Query {
     /// Are you there?
     Ping(oneshot::Sender<()>),
     /// The hash of each name, so that a name that several workers know is counted once.
-    Hashes(Kind, RandomState, oneshot::Sender<Vec<u64>>),
+    Hashes(GroupKind, RandomState, oneshot::Sender<Vec<u64>>),
     /// The first names of a selection, each with its number of connections.
     List(Selection, oneshot::Sender<BTreeMap<Name, usize>>),
     /// The connections of one user or channel.
-    Group(Kind, Name, oneshot::Sender<GroupState>),
+    Group(GroupKind, Name, oneshot::Sender<GroupState>),
     /// The first connections of a page.
-    Connections(Page, oneshot::Sender<Vec<ConnectionState>>),
+    Connections(ListPage, oneshot::Sender<Vec<ConnectionState>>),
     /// One connection.
     Connection(ConnectionWanted, oneshot::Sender<Option<ConnectionState>>),
 }
 
 /// Users or channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum GroupKind {
     Users,
     Channels,
 }
 
-impl Kind {
+impl GroupKind {
     fn of<T>(self, registry: &Registry<T>) -> &Groups {
         match self {
             Self::Users => registry.users(),
@@ -61,7 +61,7 @@ impl Kind {
 /// Which names are listed.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    pub(crate) kind: Kind,
+    pub(crate) kind: GroupKind,
     pub(crate) prefix: String,
     /// How many, in the order of their bytes.
     pub(crate) limit: usize,
@@ -88,7 +88,7 @@ pub(crate) enum ConnectionWanted {
 
 /// Which connections are listed, in the order of their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
+pub(crate) struct ListPage {
     /// The last one of the page before.
     pub(crate) after: Option<ConnectionId>,
     /// How many.
@@ -139,7 +139,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
     }
 }
 
-async fn hashes(worker: &Worker, kind: Kind, hasher: &RandomState) -> Vec<u64> {
+async fn hashes(worker: &Worker, kind: GroupKind, hasher: &RandomState) -> Vec<u64> {
     let mut hashes = Vec::with_capacity(kind.of(&worker.registry.borrow()).len());
     walk(worker, kind, |name, _| hashes.push(hasher.hash_one(name.as_str()))).await;
     hashes
@@ -161,7 +161,7 @@ async fn list(worker: &Worker, selection: &Selection) -> BTreeMap<Name, usize> {
 
 /// Visits every name with its number of connections. Names that come or go meanwhile may be
 /// visited or not.
-async fn walk(worker: &Worker, kind: Kind, mut visit: impl FnMut(&Name, usize)) {
+async fn walk(worker: &Worker, kind: GroupKind, mut visit: impl FnMut(&Name, usize)) {
     let mut from = 0;
     while from < kind.of(&worker.registry.borrow()).places() {
         let groups = from..from + SLICE;
@@ -171,7 +171,7 @@ async fn walk(worker: &Worker, kind: Kind, mut visit: impl FnMut(&Name, usize)) 
     }
 }
 
-fn group(worker: &Worker, kind: Kind, name: &Name) -> GroupState {
+fn group(worker: &Worker, kind: GroupKind, name: &Name) -> GroupState {
     let registry = worker.registry.borrow();
     let groups = kind.of(&registry);
     let members = groups.slots(name).filter_map(|slot| registry.at(slot));
@@ -180,7 +180,7 @@ fn group(worker: &Worker, kind: Kind, name: &Name) -> GroupState {
 }
 
 /// Visits the places behind that of the last one. Connections that come meanwhile may be listed or not.
-async fn connections(worker: &Worker, Page { after, limit }: Page) -> Vec<ConnectionState> {
+async fn connections(worker: &Worker, ListPage { after, limit }: ListPage) -> Vec<ConnectionState> {
     let mut from = match after {
         Some(after) if after.worker() > worker.index => return Vec::new(),
         Some(after) if after.worker() == worker.index => after.slot() as usize,
