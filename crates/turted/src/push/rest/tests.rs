@@ -1,4 +1,4 @@
-//! `docs/protocol.md` has every rule that a push can break.
+//! `docs/protocol-rest.md` has every rule that a push can break.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn rules_in(source: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_documentation_has_every_rule_of_a_push_and_no_other() {
-    let documented: BTreeSet<&str> = include_str!("../../../../../docs/protocol.md")
+    let documented: BTreeSet<&str> = include_str!("../../../../../docs/protocol-rest.md")
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
         .filter(|(_, rest)| rest.starts_with(['4', '5']))

@@ -65,7 +65,7 @@ fn a_client_that_encoded_once_is_never_taken_for_one_that_encodes_twice() {
     // The other way round it cannot be told at first, and is as soon as it can.
     let mut session = Session::new(&server, "&b64=1");
     assert_eq!(session.post(echo("Ã¶")), 200);
-    assert!(session.poll().contains("\\u00f6"), "docs/protocol.md says so");
+    assert!(session.poll().contains("\\u00f6"), "docs/protocol-socketio.md says so");
     assert_eq!(session.post(echo("ö")), 200);
     assert!(session.poll().contains("\\u00f6"));
     assert_eq!(session.post(echo("Ã¶")), 200);
