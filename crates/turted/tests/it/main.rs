@@ -12,6 +12,7 @@ mod clients;
 mod commands;
 mod conformance;
 mod descriptors;
+mod docs;
 mod drain;
 mod embed;
 mod hostile;

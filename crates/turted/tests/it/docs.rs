@@ -1,0 +1,183 @@
+//! The pages for people: each is reachable, each link leads somewhere, and what is quoted exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Where readers begin.
+const START: &str = "docs/README.md";
+/// Texts of the server that are shorter are quoted by other pages too, for other reasons.
+const QUOTE_BYTES_MIN: usize = 20;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+/// Every file below `directory` whose name ends so, by its path from the root.
+fn files(directory: &str, end: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(directory)).unwrap().map(Result::unwrap) {
+        let path = format!("{directory}/{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&path, end));
+        } else if path.ends_with(end) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The pages of the repository that people read.
+fn pages() -> Vec<String> {
+    let mut pages = files("docs", ".md");
+    let others = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md", "packaging/README.md"];
+    pages.extend(others.map(str::to_owned));
+    pages
+}
+
+/// The text of a page without its blocks of code.
+fn prose(page: &str) -> String {
+    read(page).split("```").step_by(2).collect()
+}
+
+/// What a page links to, without what is on other hosts.
+fn links(page: &str) -> Vec<String> {
+    let text = prose(page);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    // A packet of Socket.IO, `44["name"](..)` say, is no link.
+    let own =
+        targets.map(|(target, _)| target).filter(|target| !target.contains("://") && !target.contains('"'));
+    own.map(str::to_owned).collect()
+}
+
+/// The path from the root of what `page` links to, and the heading in it, if one is named.
+fn resolve(page: &str, target: &str) -> (String, Option<String>) {
+    let (path, heading) = match target.split_once('#') {
+        Some((path, heading)) => (path, Some(heading.to_owned())),
+        None => (target, None),
+    };
+    if path.is_empty() {
+        return (page.to_owned(), heading);
+    }
+    let mut parts: Vec<_> = Path::new(page).parent().unwrap().components().collect();
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => drop(parts.pop().expect("links stay in the repository")),
+            part => parts.push(part),
+        }
+    }
+    let resolved: PathBuf = parts.iter().collect();
+    (resolved.to_str().unwrap().to_owned(), heading)
+}
+
+/// The names by which the headings of a page are linked to, as GitHub makes them.
+fn headings(page: &str) -> BTreeSet<String> {
+    let text = prose(page);
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_matches(['#', ' ']));
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    titles
+        .map(|title| title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut dead = Vec::new();
+    for page in pages() {
+        for target in links(&page) {
+            let (path, heading) = resolve(&page, &target);
+            let is_there = root().join(&path).exists()
+                && heading.is_none_or(|heading| headings(&path).contains(&heading));
+            if !is_there {
+                dead.push(format!("{page}: {target}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn every_page_is_reachable_from_the_first_one() {
+    let mut reached = BTreeSet::from([START.to_owned()]);
+    let mut next = vec![START.to_owned()];
+    while let Some(page) = next.pop() {
+        for target in links(&page) {
+            let (path, _) = resolve(&page, &target);
+            if path.starts_with("docs/") && path.ends_with(".md") && reached.insert(path.clone()) {
+                next.push(path);
+            }
+        }
+    }
+    let missing: Vec<_> = files("docs", ".md").into_iter().filter(|page| !reached.contains(page)).collect();
+    assert!(missing.is_empty(), "{START} leads to none of {missing:?}");
+}
+
+/// A source as one line: strings that go on in the next line are whole, and quotation marks plain.
+fn flat(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut lines = source.lines().peekable();
+    let mut goes_on = false;
+    while let Some(line) = lines.next() {
+        let line = if goes_on { line.trim_start() } else { line };
+        goes_on = line.ends_with('\\');
+        text.push_str(line.trim_end_matches('\\'));
+        text.push_str(if goes_on || lines.peek().is_none() { "" } else { "\n" });
+    }
+    text.replace("\\\"", "\"")
+}
+
+/// What stands between back quotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Whether a text is a sentence of the server: longer than a key, and not a command, a setting or an example.
+fn is_sentence(text: &str) -> bool {
+    let is_example = text.starts_with('/') || ["..", " = ", "://"].iter().any(|part| text.contains(part));
+    text.len() >= QUOTE_BYTES_MIN && text.contains(' ') && !is_example
+}
+
+/// Tables about what the server says quote it, so that people find what they saw.
+#[test]
+fn what_the_page_for_trouble_quotes_is_said_by_the_server() {
+    let sources = ["crates/turted/src", "crates/core/src"];
+    let said: String =
+        sources.iter().flat_map(|source| files(source, ".rs")).map(|source| flat(&read(&source))).collect();
+    let page = prose("docs/trouble.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.flat_map(|row| row.split(" | ").take(2).map(str::to_owned).collect::<Vec<_>>());
+    let quotes: BTreeMap<String, bool> = cells
+        .flat_map(|cell| quoted(&cell).map(str::to_owned).collect::<Vec<_>>())
+        .filter(|text| is_sentence(text))
+        .map(|text| (text.clone(), said.contains(&text)))
+        .collect();
+    assert!(quotes.len() > 40, "{}", quotes.len());
+    let unsaid: Vec<_> = quotes.iter().filter(|(_, is_said)| !**is_said).map(|(text, _)| text).collect();
+    assert!(unsaid.is_empty(), "{unsaid:#?}");
+}
+
+/// Code without its indentation.
+fn lines_of(code: &str) -> String {
+    code.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Examples are compiled, so what is copied from them compiles.
+#[test]
+fn code_for_embedding_is_copied_from_the_examples() {
+    let examples: Vec<_> =
+        files("crates/turted/examples", ".rs").iter().map(|example| lines_of(&read(example))).collect();
+    let mut blocks = 0;
+    for page in ["docs/embedding.md", "docs/authentication.md"] {
+        let text = read(page);
+        for block in text.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            let code = lines_of(block);
+            assert!(examples.iter().any(|example| example.contains(&code)), "{page}:\n{block}");
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 5, "{blocks}");
+}
