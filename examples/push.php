@@ -1,11 +1,11 @@
 <?php
-// Pushes from PHP without any library, in both forms that turted takes.
+// Pushes from PHP without any library, in both forms that turted accepts.
 //
 //   php examples/push.php [URL [PASSWORD]]
 
 declare(strict_types=1);
 
-/** Posts one body and returns the answer; a status of 400 or above is an exception. */
+/** Posts one body and returns the answer. Throws if the status is 400 or above. */
 function turted_post(string $url, array $body): string
 {
     $context = stream_context_create(['http' => [

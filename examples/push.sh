@@ -1,12 +1,12 @@
 #!/bin/sh
-# Pushes with curl, one line per thing that a push can do.
+# Pushes with curl: everything that a push can do, one after the other.
 #
-#   examples/push.sh [URL]        TURTED_PUSH_PASSWORD=... if the server wants one
+#   examples/push.sh [URL]        with TURTED_PUSH_PASSWORD=... if the server needs a password
 set -eu
 url=${1:-http://127.0.0.1:7117/push/}
 
 push() {
-  # Without a password no header: a wrong one would count as a guess.
+  # Without a password there is no header, because a wrong one would count as a guess.
   curl --silent --show-error --fail-with-body \
     ${TURTED_PUSH_PASSWORD:+--header "Authorization: Bearer $TURTED_PUSH_PASSWORD"} "$@" "$url"
   echo
@@ -21,14 +21,14 @@ push --data '{"event":"MESSAGE:NEW","targets":{"channels":["chat"]},"payload":{"
 # To everyone.
 push --data '{"event":"MESSAGE:NEW","targets":{"broadcast":true},"payload":{"from":"curl","text":"to all"}}'
 
-# To users and channels at once: a connection that matches twice hears it once.
+# To users and channels at once: a connection that matches twice receives it once.
 push --data '{"event":"MESSAGE:NEW","targets":{"users":["adam","eve"],"channels":["chat"]},"payload":{"from":"curl","text":"once"}}'
 
-# The answer as JSON: how many connections were reached.
+# The answer as JSON says how many connections were reached.
 push --header 'Accept: application/json' \
   --data '{"event":"MESSAGE:NEW","targets":{"users":["adam"]},"payload":{"from":"curl","text":"counted"}}'
 
-# Several at once, all or none.
+# Several at once: all of them are accepted, or none.
 push --header 'Accept: application/json' --data '[
   {"event":"MESSAGE:NEW","targets":{"users":["adam"]},"payload":{"from":"curl","text":"first"}},
   {"event":"MESSAGE:NEW","targets":{"users":["adam"]},"payload":{"from":"curl","text":"second"}}
