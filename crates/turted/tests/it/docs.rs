@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::{TestServer, WebSocket};
 
 /// Where readers begin.
 const START: &str = "docs/README.md";
@@ -180,4 +183,47 @@ fn code_for_embedding_is_copied_from_the_examples() {
         }
     }
     assert!(blocks > 5, "{blocks}");
+}
+
+/// A message without what differs from one server to the next: ids of sessions, and epochs.
+fn masked(message: &str) -> String {
+    let is_id = |text: &str| {
+        text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let mask = |text: &str| match text.split_once('-') {
+        _ if is_id(text) => "ID".to_owned(),
+        Some((_, sequence)) if sequence.parse::<u64>().is_ok() => format!("EPOCH-{sequence}"),
+        _ => text.to_owned(),
+    };
+    message.split('"').map(mask).collect::<Vec<_>>().join("\"")
+}
+
+#[test]
+fn the_conversation_of_the_page_about_socketio_is_what_is_said() {
+    let interval = Duration::from_millis(200);
+    let server = TestServer::with(|config| config.socketio.ping_interval = interval);
+    let mut socket =
+        WebSocket::connect(server.address(), "/socket.io/?EIO=4&transport=websocket", &[]).unwrap();
+    let page = read("docs/protocol-socketio.md");
+    let conversation = page.split("```").find(|block| block.starts_with("\n< 0{")).expect("a conversation");
+    for line in conversation.lines().filter(|line| !line.is_empty()) {
+        let Some(expected) = line.strip_prefix("< ") else {
+            socket.send_text(line.strip_prefix("> ").expect("one of both sides"));
+            continue;
+        };
+        if expected.contains("MESSAGE:NEW") {
+            let push = r#"{"event":"MESSAGE:NEW","targets":{"channels":["chat"]},"payload":{"id":7}}"#;
+            assert_eq!(server.push(push).text(), "OK");
+        }
+        let mut said = socket.text().unwrap();
+        // The page has one heartbeat, where it fits.
+        while (said == "2") != (expected == "2") {
+            if said == "2" {
+                socket.send_text("3");
+            }
+            said = socket.text().unwrap();
+        }
+        let said = said.replace("\"pingInterval\":200,", "\"pingInterval\":25000,");
+        assert_eq!(masked(&said), masked(expected));
+    }
 }
