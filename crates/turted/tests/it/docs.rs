@@ -163,6 +163,25 @@ fn what_the_page_for_trouble_quotes_is_said_by_the_server() {
     assert!(unsaid.is_empty(), "{unsaid:#?}");
 }
 
+/// The errors of Engine.IO in a text.
+fn engine_errors(text: &str) -> BTreeSet<String> {
+    let errors = text.split(r#"{"code":"#).skip(1).filter_map(|rest| rest.split_once('}'));
+    errors.map(|(error, _)| error.to_owned()).filter(|error| error.contains("message")).collect()
+}
+
+#[test]
+fn the_page_about_socketio_has_the_errors_of_the_server() {
+    let page = prose("docs/protocol-socketio.md");
+    let (_, errors) = page.split_once("\n# Errors\n").expect("a section");
+    let mut documented = engine_errors(errors.split("\n# ").next().unwrap());
+    let said: BTreeSet<_> =
+        files("crates/turted/src", ".rs").iter().flat_map(|source| engine_errors(&read(source))).collect();
+    // The one for old versions is told in words.
+    let old = said.iter().find(|error| error.contains("socket.io-client 1.1")).expect("an error").clone();
+    documented.insert(old);
+    assert_eq!(documented, said);
+}
+
 /// Code without its indentation.
 fn lines_of(code: &str) -> String {
     code.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
