@@ -12,6 +12,7 @@ pub(crate) mod negotiation;
 pub(crate) mod query;
 pub(crate) mod answer;
 pub(crate) mod call;
+pub(crate) mod refusal;
 mod bodies;
 mod body;
 mod patience;

@@ -7,37 +7,45 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, TRANSFE
 use hyper::http::uri::Authority;
 use hyper::{Request, StatusCode, Version};
 
-use super::answer::{Answer, close_after, text};
+use super::answer::{Answer, close_after};
+use super::refusal::Row;
 
 /// Why a request is refused before it is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     /// RFC 9112 3.2: a request of HTTP/1.1 has one, and no request has more.
-    #[error("a request has one Host header with a host and perhaps a port (RFC 9112 3.2)")]
     Host,
     /// RFC 9112 6.1: a coding besides chunked, which nobody here understands.
-    #[error("the only transfer coding understood is chunked, once (RFC 9112 6.1)")]
     TransferCoding,
 }
 
 impl Breach {
+    /// What the client is told, and what is counted.
+    fn row(self) -> Row {
+        match self {
+            Self::Host => Row::new(
+                "http-host",
+                StatusCode::BAD_REQUEST,
+                "a request has one Host header with a host and perhaps a port (RFC 9112 3.2)",
+            ),
+            Self::TransferCoding => Row::new(
+                "http-transfer-coding",
+                StatusCode::NOT_IMPLEMENTED,
+                "the only transfer coding understood is chunked, once (RFC 9112 6.1)",
+            ),
+        }
+    }
+
     /// The rule for metrics.
     pub(crate) fn rule(self) -> &'static str {
-        match self {
-            Self::Host => "http-host",
-            Self::TransferCoding => "http-transfer-coding",
-        }
+        self.row().rule
     }
 }
 
 impl From<Breach> for Answer {
     fn from(breach: Breach) -> Self {
-        let status = match breach {
-            Breach::Host => StatusCode::BAD_REQUEST,
-            Breach::TransferCoding => StatusCode::NOT_IMPLEMENTED,
-        };
-        let mut answer = text(status, breach.to_string());
-        // Where its body ends, nobody knows.
+        let mut answer = breach.row().plain();
+        // Where its body ends is not known.
         close_after(&mut answer);
         answer
     }

@@ -2,7 +2,8 @@
 
 use hyper::StatusCode;
 
-use crate::http::{Answer, BodyRefusal, Unavailable, answer as with_type};
+use crate::http::refusal::Row;
+use crate::http::{BodyRefusal, Unavailable};
 use crate::hub::worker::places::NoPlace;
 
 /// Why a request is refused (engine.io `Server.errors`, with their numbers).
@@ -33,77 +34,63 @@ pub(crate) enum EngineRefusal {
 }
 
 impl EngineRefusal {
-    fn status(self) -> StatusCode {
+    /// What the client is told, as engine.io says it where it has words for it, and what is counted.
+    pub(super) fn row(self) -> Row {
+        use StatusCode as Status;
+        let bad = |rule, text: &'static str| Row::new(rule, Status::BAD_REQUEST, text);
         match self {
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesFull | Self::Overload | Self::TooManyOfAddress | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::UnknownTransport => bad("engine-transport", r#"{"code":0,"message":"Transport unknown"}"#),
+            Self::UnknownSession => bad("engine-session", r#"{"code":1,"message":"Session ID unknown"}"#),
+            Self::BadHandshakeMethod => {
+                bad("engine-method", r#"{"code":2,"message":"Bad handshake method"}"#)
             }
-            _ => StatusCode::BAD_REQUEST,
+            Self::BadRequest => bad("engine-request", r#"{"code":3,"message":"Bad request"}"#),
+            Self::Forbidden => {
+                Row::new("engine-origin", Status::FORBIDDEN, r#"{"code":4,"message":"Forbidden"}"#)
+            }
+            Self::UnsupportedVersion => {
+                bad("engine-version", r#"{"code":5,"message":"Unsupported protocol version"}"#)
+            }
+            Self::OldVersion => bad(
+                "engine-version",
+                r#"{"code":5,"message":"Unsupported protocol version: Engine.IO 3 and 4 are spoken here, by socket.io-client 1.1 and later"}"#,
+            ),
+            Self::TooLong => Row::new(
+                "engine-body-too-long",
+                Status::PAYLOAD_TOO_LARGE,
+                r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
+            ),
+            Self::TooSlow => Row::new(
+                "engine-body-too-slow",
+                Status::REQUEST_TIMEOUT,
+                r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
+            ),
+            Self::TooManyChunks => Row::new(
+                "engine-body-chunks",
+                Status::PAYLOAD_TOO_LARGE,
+                r#"{"code":3,"message":"Payload in too many pieces: 1,024 and one for each 64 bytes are enough"}"#,
+            ),
+            Self::BodiesFull => Row::later(
+                "bodies-full",
+                Unavailable::Unread,
+                r#"{"code":3,"message":"Too many payloads are being read (limits.bodies_bytes)"}"#,
+            ),
+            Self::Overload => Row::later(
+                "engine-sessions",
+                Unavailable::Overload,
+                r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
+            ),
+            Self::TooManyOfAddress => Row::later(
+                "engine-sessions-per-address",
+                Unavailable::Overload,
+                r#"{"code":3,"message":"Too many sessions of this address (limits.sessions_per_address)"}"#,
+            ),
+            Self::Stopping => Row::later(
+                "stopping",
+                Unavailable::Stopping,
+                r#"{"code":3,"message":"The server is stopping"}"#,
+            ),
         }
-    }
-
-    /// The rule for metrics.
-    pub(super) fn rule(self) -> &'static str {
-        match self {
-            Self::UnknownTransport => "engine-transport",
-            Self::UnknownSession => "engine-session",
-            Self::BadHandshakeMethod => "engine-method",
-            Self::BadRequest => "engine-request",
-            Self::Forbidden => "engine-origin",
-            Self::UnsupportedVersion | Self::OldVersion => "engine-version",
-            Self::TooLong => "engine-body-too-long",
-            Self::TooSlow => "engine-body-too-slow",
-            Self::TooManyChunks => "engine-body-chunks",
-            Self::BodiesFull => "bodies-full",
-            Self::Overload => "engine-sessions",
-            Self::TooManyOfAddress => "engine-sessions-per-address",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    fn body(self) -> &'static str {
-        match self {
-            Self::UnknownTransport => r#"{"code":0,"message":"Transport unknown"}"#,
-            Self::UnknownSession => r#"{"code":1,"message":"Session ID unknown"}"#,
-            Self::BadHandshakeMethod => r#"{"code":2,"message":"Bad handshake method"}"#,
-            Self::BadRequest => r#"{"code":3,"message":"Bad request"}"#,
-            Self::Forbidden => r#"{"code":4,"message":"Forbidden"}"#,
-            Self::UnsupportedVersion => r#"{"code":5,"message":"Unsupported protocol version"}"#,
-            Self::OldVersion => {
-                r#"{"code":5,"message":"Unsupported protocol version: Engine.IO 3 and 4 are spoken here, by socket.io-client 1.1 and later"}"#
-            }
-            Self::TooLong => r#"{"code":3,"message":"Payload too large (socketio.max_payload)"}"#,
-            Self::TooSlow => r#"{"code":3,"message":"Payload too slow (limits.request_body_wait)"}"#,
-            Self::TooManyChunks => {
-                r#"{"code":3,"message":"Payload in too many pieces: 1,024 and one for each 64 bytes are enough"}"#
-            }
-            Self::BodiesFull => {
-                r#"{"code":3,"message":"Too many payloads are being read (limits.bodies_bytes)"}"#
-            }
-            Self::Overload => r#"{"code":3,"message":"Too many sessions (limits.connections)"}"#,
-            Self::TooManyOfAddress => {
-                r#"{"code":3,"message":"Too many sessions of this address (limits.sessions_per_address)"}"#
-            }
-            Self::Stopping => r#"{"code":3,"message":"The server is stopping"}"#,
-        }
-    }
-}
-
-impl From<EngineRefusal> for Answer {
-    fn from(refusal: EngineRefusal) -> Self {
-        let mut answer = with_type(refusal.status(), "application/json", refusal.body());
-        match refusal {
-            EngineRefusal::Overload | EngineRefusal::TooManyOfAddress => {
-                Unavailable::Overload.mark(&mut answer);
-            }
-            EngineRefusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
-            EngineRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            _ => {}
-        }
-        answer
     }
 }
 

@@ -112,8 +112,9 @@ async fn answer(call: Call, endpoint: &SocketIo) -> Outcome {
             answer.into()
         }
         Err(refusal) => {
-            worker.metrics.refused(refusal.rule());
-            let mut answer = Answer::from(refusal);
+            let row = refusal.row();
+            worker.metrics.refused(row.rule);
+            let mut answer = row.answer("application/json");
             page.mark(&mut answer);
             answer.into()
         }
@@ -144,7 +145,7 @@ async fn serve(
             match begin_upgrade(worker, id).await {
                 Ok(attempt) => Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, accepted))),
                 Err(refusal @ EngineRefusal::BadRequest) => {
-                    worker.metrics.refused(refusal.rule());
+                    worker.metrics.refused(refusal.row().rule);
                     Ok(Outcome::Takeover(stream::turn_away(Rc::clone(worker), accepted)))
                 }
                 Err(refusal) => Err(refusal),

@@ -255,7 +255,7 @@ fn stream(worker: &Rc<Worker>, place: SessionPlace, mut beginning: Beginning) {
         }
         Found::Nothing => match open(worker, place, transport) {
             Err(refusal) => {
-                worker.metrics.refused(refusal.rule());
+                worker.metrics.refused(refusal.row().rule);
                 beginning.bytes = refusal_head(form, refusal);
                 worker.spawn(beginning.finish(worker.config.limits.outbox_stall));
             }

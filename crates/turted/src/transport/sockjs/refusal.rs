@@ -5,80 +5,90 @@ use turted_core::wire::sockjs::{CallbackRefusal, Malformed};
 
 use super::headers::{not_cached, other_method};
 use super::response::put;
-use crate::http::{Answer, BodyRefusal, Unavailable, streaming, text};
+use crate::http::refusal::Row;
+use crate::http::{Answer, BodyRefusal, Unavailable, streaming};
 use crate::hub::delivery::outlet::Form;
 use crate::hub::worker::places::NoPlace;
 
-/// Why a request is refused, in the words of sockjs-node where it has some.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SockJsRefusal {
-    #[error("nothing is served under this path")]
     NotFound,
-    #[error("")]
+    /// Only these methods are served.
     Method(&'static str),
-    #[error("pages of this origin may not connect (allow_origins)")]
     Origin,
-    #[error("Not a valid websocket request")]
     NoWebSocket,
-    #[error(transparent)]
-    Callback(#[from] CallbackRefusal),
-    #[error(transparent)]
-    Messages(#[from] Malformed),
-    #[error("the session is not known")]
+    Callback(CallbackRefusal),
+    Messages(Malformed),
     UnknownSession,
-    #[error("the body is too long (limits.message_bytes)")]
     TooLong,
-    #[error("the body is too slow (limits.request_body_wait)")]
     TooSlow,
-    #[error("{}", BodyRefusal::TOO_MANY_CHUNKS)]
     TooManyChunks,
-    #[error("{}", BodyRefusal::FULL)]
     BodiesFull,
-    #[error("the body is broken")]
     Broken,
-    #[error("too many sessions (limits.connections)")]
     Overload,
-    #[error("too many sessions of this address (limits.sessions_per_address)")]
     TooManyOfAddress,
-    #[error("the server is stopping")]
     Stopping,
 }
 
 impl SockJsRefusal {
-    /// The rule for metrics.
-    pub(super) fn rule(self) -> &'static str {
+    /// What the client is told, in the words of sockjs-node where it has some, and what is counted.
+    pub(super) fn row(self) -> Row {
+        use StatusCode as Status;
+        let body = |status, text: &'static str| Row::new("sockjs-body", status, text);
         match self {
-            Self::NotFound => "sockjs-path",
-            Self::Method(_) => "sockjs-method",
-            Self::Origin => "sockjs-origin",
-            Self::NoWebSocket => "sockjs-websocket",
-            Self::Callback(_) => "sockjs-callback",
-            Self::Messages(_) => "sockjs-messages",
-            Self::UnknownSession => "sockjs-session",
-            Self::TooLong | Self::TooManyChunks | Self::TooSlow | Self::Broken => "sockjs-body",
-            Self::BodiesFull => "bodies-full",
-            Self::Overload => "sockjs-sessions",
-            Self::TooManyOfAddress => "sockjs-sessions-per-address",
-            Self::Stopping => "stopping",
+            Self::NotFound => Row::new("sockjs-path", Status::NOT_FOUND, "nothing is served under this path"),
+            Self::Method(_) => Row::new("sockjs-method", Status::METHOD_NOT_ALLOWED, ""),
+            Self::Origin => Row::new(
+                "sockjs-origin",
+                Status::FORBIDDEN,
+                "pages of this origin may not connect (allow_origins)",
+            ),
+            Self::NoWebSocket => {
+                Row::new("sockjs-websocket", Status::BAD_REQUEST, "Not a valid websocket request")
+            }
+            Self::Callback(refusal) => {
+                Row::new("sockjs-callback", Status::INTERNAL_SERVER_ERROR, refusal.to_string())
+            }
+            Self::Messages(malformed) => {
+                let status = Status::from_u16(malformed.status()).unwrap_or(Status::BAD_REQUEST);
+                Row::new("sockjs-messages", status, malformed.to_string())
+            }
+            Self::UnknownSession => Row::new("sockjs-session", Status::NOT_FOUND, "the session is not known"),
+            Self::TooLong => body(Status::PAYLOAD_TOO_LARGE, "the body is too long (limits.message_bytes)"),
+            Self::TooManyChunks => body(Status::PAYLOAD_TOO_LARGE, BodyRefusal::TOO_MANY_CHUNKS),
+            Self::TooSlow => body(Status::REQUEST_TIMEOUT, "the body is too slow (limits.request_body_wait)"),
+            Self::Broken => body(Status::BAD_REQUEST, "the body is broken"),
+            Self::BodiesFull => Row::later("bodies-full", Unavailable::Unread, BodyRefusal::FULL),
+            Self::Overload => {
+                Row::later("sockjs-sessions", Unavailable::Overload, "too many sessions (limits.connections)")
+            }
+            Self::TooManyOfAddress => Row::later(
+                "sockjs-sessions-per-address",
+                Unavailable::Overload,
+                "too many sessions of this address (limits.sessions_per_address)",
+            ),
+            Self::Stopping => Row::later("stopping", Unavailable::Stopping, "the server is stopping"),
         }
     }
 
-    fn status(self) -> StatusCode {
+    pub(super) fn answer(self) -> Answer {
         match self {
-            Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::NoWebSocket | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::Callback(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Messages(malformed) => {
-                StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST)
-            }
-            Self::TooLong | Self::TooManyChunks => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesFull | Self::Overload | Self::TooManyOfAddress | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Method(methods) => other_method(methods),
+            _ => not_cached(self.row().plain()),
         }
+    }
+}
+
+impl From<CallbackRefusal> for SockJsRefusal {
+    fn from(refusal: CallbackRefusal) -> Self {
+        Self::Callback(refusal)
+    }
+}
+
+impl From<Malformed> for SockJsRefusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Messages(malformed)
     }
 }
 
@@ -103,27 +113,9 @@ impl From<BodyRefusal> for SockJsRefusal {
     }
 }
 
-impl From<SockJsRefusal> for Answer {
-    fn from(refusal: SockJsRefusal) -> Self {
-        if let SockJsRefusal::Method(methods) = refusal {
-            return other_method(methods);
-        }
-        let mut answer = not_cached(text(refusal.status(), refusal.to_string()));
-        match refusal {
-            SockJsRefusal::Overload | SockJsRefusal::TooManyOfAddress => {
-                Unavailable::Overload.mark(&mut answer)
-            }
-            SockJsRefusal::BodiesFull => Unavailable::Unread.mark(&mut answer),
-            SockJsRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            _ => {}
-        }
-        answer
-    }
-}
-
 /// The answer to a request that left HTTP before it was refused: head and body.
 pub(super) fn refusal_head(form: Form, refusal: SockJsRefusal) -> Vec<u8> {
-    let mut head = streaming::head(form, Answer::from(refusal)).bytes;
-    put(form, refusal.to_string().as_bytes(), &mut head);
+    let mut head = streaming::head(form, refusal.answer()).bytes;
+    put(form, refusal.row().text.as_bytes(), &mut head);
     head
 }

@@ -50,8 +50,8 @@ pub(super) async fn run(
             Ok(taken) => taken,
             // The status is on its way: a refusal can only be the last that is said.
             Err(refusal) => {
-                worker.metrics.refused(refusal.rule());
-                body.send(&[Frame::chunk(&refusal.to_string(), 0)]);
+                worker.metrics.refused(refusal.row().rule);
+                body.send(&[Frame::chunk(&refusal.row().text, 0)]);
                 break;
             }
         };

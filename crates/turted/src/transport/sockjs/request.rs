@@ -53,8 +53,8 @@ async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
     match serve(call, mount, &asker).await {
         Ok(outcome) => outcome,
         Err(refusal) => {
-            worker.metrics.refused(refusal.rule());
-            let mut answer = Answer::from(refusal);
+            worker.metrics.refused(refusal.row().rule);
+            let mut answer = refusal.answer();
             asker.share(&mut answer);
             answer.into()
         }

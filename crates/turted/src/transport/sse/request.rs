@@ -25,9 +25,10 @@ use crate::http::cors::Page;
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::negotiation::{Named, liking};
 use crate::http::query::Query;
+use crate::http::refusal::Row;
 use crate::http::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
 use crate::http::{
-    Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, text, without_slash,
+    Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, without_slash,
 };
 use crate::hub::client::identity;
 use crate::hub::delivery::metrics::Transport;
@@ -39,81 +40,75 @@ use crate::transport::credentials::{self, Proof};
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// Why a request gets no stream. The text goes to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a request gets no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SseRefusal {
-    #[error("ask for an event stream with GET")]
     Method,
-    #[error("pages of this origin may not connect (allow_origins)")]
     Origin,
-    #[error("the query is not UTF-8")]
     Query,
-    #[error("the query has a parameter that is nearly called {0}: call it {0}")]
+    /// A parameter is nearly called this.
     Parameter(&'static str),
-    #[error("channel: {0}")]
-    Name(#[from] NameRefusal),
-    #[error("a connection may join at most {0} channels (limits.channels_per_connection)")]
+    Name(NameRefusal),
+    /// More channels than a connection may join.
     TooManyChannels(usize),
-    #[error("credentials in the query are not taken (sse.query_credentials)")]
     QueryCredentials,
-    #[error("{0}")]
-    Ident(#[from] IdentRefusal),
-    #[error("{0}")]
-    Join(#[from] JoinRefusal),
-    #[error("{0}")]
-    Overload(#[from] NoPermit),
-    #[error("the server is stopping")]
+    Ident(IdentRefusal),
+    Join(JoinRefusal),
+    Overload(NoPermit),
     Stopping,
 }
 
 impl SseRefusal {
-    /// The rule for metrics.
-    fn rule(self) -> &'static str {
+    /// What the client is told, and what is counted.
+    fn row(self) -> Row {
+        use StatusCode as Status;
+        let bad = |rule, text: String| Row::new(rule, Status::BAD_REQUEST, text);
         match self {
-            Self::Method => "sse-method",
-            Self::Origin => "sse-origin",
-            Self::Query => "sse-query",
-            Self::Parameter(_) => "sse-parameter",
-            Self::Name(_) => "sse-channel-name",
-            Self::TooManyChannels(_) => "sse-channels",
-            Self::QueryCredentials => "sse-query-credentials",
-            Self::Ident(IdentRefusal::TooManyWrong) => "too-many-wrong-idents",
-            Self::Ident(_) => "ident",
-            Self::Join(_) => "join",
-            Self::Overload(_) => "connections",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Origin | Self::Join(_) => StatusCode::FORBIDDEN,
-            Self::Ident(IdentRefusal::Unavailable) | Self::Overload(_) | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::Method => {
+                Row::new("sse-method", Status::METHOD_NOT_ALLOWED, "ask for an event stream with GET")
             }
-            Self::Ident(IdentRefusal::TooManyWrong) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Ident(_) => StatusCode::UNAUTHORIZED,
-            Self::Query
-            | Self::Parameter(_)
-            | Self::Name(_)
-            | Self::TooManyChannels(_)
-            | Self::QueryCredentials => StatusCode::BAD_REQUEST,
+            Self::Origin => Row::new(
+                "sse-origin",
+                Status::FORBIDDEN,
+                "pages of this origin may not connect (allow_origins)",
+            ),
+            Self::Query => Row::new("sse-query", Status::BAD_REQUEST, "the query is not UTF-8"),
+            Self::Parameter(name) => bad(
+                "sse-parameter",
+                format!("the query has a parameter that is nearly called {name}: call it {name}"),
+            ),
+            Self::Name(refusal) => bad("sse-channel-name", format!("channel: {refusal}")),
+            Self::TooManyChannels(most) => bad(
+                "sse-channels",
+                format!("a connection may join at most {most} channels (limits.channels_per_connection)"),
+            ),
+            Self::QueryCredentials => Row::new(
+                "sse-query-credentials",
+                Status::BAD_REQUEST,
+                "credentials in the query are not taken (sse.query_credentials)",
+            ),
+            Self::Ident(refusal @ IdentRefusal::TooManyWrong) => {
+                Row::new("too-many-wrong-idents", Status::TOO_MANY_REQUESTS, refusal.to_string())
+            }
+            Self::Ident(refusal @ IdentRefusal::Unavailable) => {
+                Row::later("ident", Unavailable::Moment, refusal.to_string())
+            }
+            Self::Ident(refusal) => Row::new("ident", Status::UNAUTHORIZED, refusal.to_string()),
+            Self::Join(refusal) => Row::new("join", Status::FORBIDDEN, refusal.to_string()),
+            Self::Overload(none) => Row::later("connections", Unavailable::Overload, none.to_string()),
+            Self::Stopping => Row::later("stopping", Unavailable::Stopping, "the server is stopping"),
         }
     }
 
     fn answer(self, worker: &Worker) -> Answer {
-        let mut answer = text(self.status(), self.to_string());
-        match self {
-            Self::Method => allow(&mut answer, METHODS),
-            Self::Overload(_) => Unavailable::Overload.mark(&mut answer),
-            Self::Stopping => Unavailable::Stopping.mark(&mut answer),
-            Self::Ident(IdentRefusal::Unavailable) => Unavailable::Moment.mark(&mut answer),
-            Self::Ident(IdentRefusal::TooManyWrong) => {
+        let mut answer = self.row().plain();
+        match (self, answer.status()) {
+            (Self::Method, _) => allow(&mut answer, METHODS),
+            (_, StatusCode::TOO_MANY_REQUESTS) => {
                 let seconds = worker.config.limits.password_window.as_secs().max(1);
                 answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Self::Ident(_) => {
+            (_, StatusCode::UNAUTHORIZED) => {
                 // Not Basic, for which browsers would ask the user.
                 let scheme = HeaderValue::from_static("Bearer realm=\"turted\"");
                 answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
@@ -121,6 +116,30 @@ impl SseRefusal {
             _ => {}
         }
         answer
+    }
+}
+
+impl From<NameRefusal> for SseRefusal {
+    fn from(refusal: NameRefusal) -> Self {
+        Self::Name(refusal)
+    }
+}
+
+impl From<IdentRefusal> for SseRefusal {
+    fn from(refusal: IdentRefusal) -> Self {
+        Self::Ident(refusal)
+    }
+}
+
+impl From<JoinRefusal> for SseRefusal {
+    fn from(refusal: JoinRefusal) -> Self {
+        Self::Join(refusal)
+    }
+}
+
+impl From<NoPermit> for SseRefusal {
+    fn from(refusal: NoPermit) -> Self {
+        Self::Overload(refusal)
     }
 }
 
@@ -177,8 +196,9 @@ async fn answer(call: Call, style: Style) -> Outcome {
             return Outcome::Stream(Unending { head, permit, begin });
         }
         Err(refusal) => {
-            worker.metrics.refused(refusal.rule());
-            match refusal.status() {
+            let Row { rule, status, .. } = refusal.row();
+            worker.metrics.refused(rule);
+            match status {
                 StatusCode::SERVICE_UNAVAILABLE if is_event_source => later(worker.config.sse.retry),
                 _ => refusal.answer(&worker),
             }

@@ -16,13 +16,14 @@ use crate::auth::Visitor;
 use crate::config::Config;
 use crate::http::cors::Page;
 use crate::http::endpoint::{Answering, Endpoint};
+use crate::http::refusal::Row;
 use crate::http::websocket::handshake::{
     accept_protocol_response, accept_response, asks_for_other_version, subprotocols, upgrade_key,
     wants_upgrade,
 };
 use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::{run, write_whole};
-use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, text, without_slash};
+use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, without_slash};
 use crate::hub::client::commands;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
@@ -54,49 +55,44 @@ enum HandshakeRefusal {
 }
 
 impl HandshakeRefusal {
-    /// The rule for metrics.
-    fn rule(self) -> &'static str {
+    /// What the client is told, and what is counted.
+    fn row(self) -> Row {
+        use StatusCode as Status;
         match self {
-            Self::NoUpgrade => "websocket-upgrade",
-            Self::Version => "websocket-version",
-            Self::Malformed => "websocket-handshake",
-            Self::Protocol => "websocket-protocol",
-            Self::Origin => "websocket-origin",
-            Self::Stopping => "stopping",
-        }
-    }
-}
-
-impl From<HandshakeRefusal> for Answer {
-    fn from(refusal: HandshakeRefusal) -> Self {
-        let (status, body) = match refusal {
-            HandshakeRefusal::NoUpgrade => (StatusCode::UPGRADE_REQUIRED, "connect here with a WebSocket"),
-            HandshakeRefusal::Version => (
-                StatusCode::UPGRADE_REQUIRED,
+            Self::NoUpgrade => {
+                Row::new("websocket-upgrade", Status::UPGRADE_REQUIRED, "connect here with a WebSocket")
+            }
+            Self::Version => Row::new(
+                "websocket-version",
+                Status::UPGRADE_REQUIRED,
                 "only version 13 of the WebSocket protocol is spoken (RFC 6455 4.4)",
             ),
-            HandshakeRefusal::Malformed => {
-                (StatusCode::BAD_REQUEST, "not a WebSocket handshake (RFC 6455 4.2.1)")
-            }
-            HandshakeRefusal::Protocol => (
-                StatusCode::BAD_REQUEST,
+            Self::Malformed => Row::new(
+                "websocket-handshake",
+                Status::BAD_REQUEST,
+                "not a WebSocket handshake (RFC 6455 4.2.1)",
+            ),
+            Self::Protocol => Row::new(
+                "websocket-protocol",
+                Status::BAD_REQUEST,
                 "whoever names subprotocols names turted.v1 among them: browsers end a WebSocket of which the server \
                  confirms none, and those that carry credentials are never confirmed",
             ),
-            HandshakeRefusal::Origin => {
-                (StatusCode::FORBIDDEN, "pages of this origin may not connect (allow_origins)")
-            }
-            HandshakeRefusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
-        };
-        let mut answer = text(status, body);
-        match refusal {
-            HandshakeRefusal::NoUpgrade | HandshakeRefusal::Version => {
-                // Who sends Upgrade names it in Connection (RFC 9110 7.8).
-                answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            }
-            HandshakeRefusal::Stopping => Unavailable::Stopping.mark(&mut answer),
-            HandshakeRefusal::Malformed | HandshakeRefusal::Protocol | HandshakeRefusal::Origin => {}
+            Self::Origin => Row::new(
+                "websocket-origin",
+                Status::FORBIDDEN,
+                "pages of this origin may not connect (allow_origins)",
+            ),
+            Self::Stopping => Row::later("stopping", Unavailable::Stopping, "the server is stopping"),
+        }
+    }
+
+    fn answer(self) -> Answer {
+        let mut answer = self.row().plain();
+        if answer.status() == StatusCode::UPGRADE_REQUIRED {
+            // A server that sends Upgrade names it in Connection (RFC 9110 7.8).
+            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
         answer
     }
@@ -136,8 +132,8 @@ async fn answer(call: Call, service: &'static Service) -> Outcome {
     match open(call, service).await {
         Ok(takeover) => Outcome::Takeover(takeover),
         Err(refusal) => {
-            worker.metrics.refused(refusal.rule());
-            Outcome::Answer(refusal.into())
+            worker.metrics.refused(refusal.row().rule);
+            Outcome::Answer(refusal.answer())
         }
     }
 }
