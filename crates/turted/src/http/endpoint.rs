@@ -45,6 +45,13 @@ impl Endpoints {
         Self(endpoints)
     }
 
+    /// The same, and another one that is asked last.
+    #[cfg(test)]
+    pub(crate) fn with(mut self, endpoint: Arc<dyn Endpoint>) -> Self {
+        self.0.push(endpoint);
+        self
+    }
+
     /// The one that answers requests to this path.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<dyn Endpoint>> {
         self.0.iter().find(|endpoint| endpoint.serves(path))

@@ -267,3 +267,6 @@ impl Drop for Server {
         self.shared.life.cut();
     }
 }
+
+#[cfg(test)]
+mod tests;

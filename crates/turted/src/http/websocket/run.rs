@@ -102,6 +102,6 @@ mod tests {
     #[test]
     fn the_task_of_a_connection_is_small() {
         assert!(returned(run) <= 168, "{} bytes", returned(run));
-        assert!(size_of::<Connection>() <= 352, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 208, "{} bytes", size_of::<Connection>());
     }
 }

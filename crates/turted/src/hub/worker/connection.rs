@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     wire: Cell<Wire>,
     /// What its session is counted as.
     transport: Transport,
+    /// Here, because beside the id it would make a connection 16 bytes larger.
+    has_id: bool,
     /// The number of the last dispatch that was handed to the outlet.
     sent: Cell<u64>,
     /// Bytes of frames that were handed to the outlet, but for what it missed.
@@ -71,8 +73,8 @@ pub(crate) struct Connection {
     pub(crate) session: Box<dyn Session>,
     /// What it has proved beyond the users it is.
     pub(crate) standing: RefCell<Standing>,
-    /// The name of the session on its transport, if it has one.
-    id: Option<SessionId>,
+    /// The name of the session on its transport, if it [has one](Self::has_id).
+    id: SessionId,
     /// The name of the session across reconnects, if it can be resumed.
     pub(crate) recovery_id: Cell<Option<SessionId>>,
     /// Where the client connects from.
@@ -96,7 +98,8 @@ impl Connection {
                 peer,
                 transport: session.transport(),
                 session,
-                id: has_id.then(|| SessionId::new(worker.index, key.slot())),
+                has_id,
+                id: if has_id { SessionId::new(worker.index, key.slot()) } else { SessionId::NONE },
                 standing: RefCell::default(),
                 expiry_due: Cell::new(None),
                 recovery_id: Cell::new(None),
@@ -144,7 +147,7 @@ impl Connection {
 
     /// The name of the session on its transport.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
-        self.id
+        self.has_id.then_some(self.id)
     }
 
     /// Its session, if that is one of this transport.
@@ -161,7 +164,7 @@ impl Connection {
 
     /// An id that others may see: it does not give the session away.
     pub(crate) fn public_id(&self) -> Option<String> {
-        Some(self.recovery_id.get().or(self.id)?.public())
+        Some(self.recovery_id.get().or(self.session_id())?.public())
     }
 
     /// Whether the client may send one more message now.

@@ -9,11 +9,15 @@ use sha1::{Digest, Sha1};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId {
     worker: u8,
-    slot: u32,
+    /// In bytes, so that an id takes 15 of them and no alignment.
+    slot: [u8; 4],
     nonce: [u8; 10],
 }
 
 impl SessionId {
+    /// Stands where a session has no id.
+    pub(crate) const NONE: Self = Self { worker: 0, slot: [0; 4], nonce: [0; 10] };
+
     /// A new id.
     ///
     /// # Panics
@@ -21,7 +25,7 @@ impl SessionId {
     pub(crate) fn new(worker: u8, slot: u32) -> Self {
         let mut nonce = [0; 10];
         getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
-        Self { worker, slot, nonce }
+        Self { worker, slot: slot.to_be_bytes(), nonce }
     }
 
     /// The worker that owns the session.
@@ -31,14 +35,14 @@ impl SessionId {
 
     /// The place in the registry of that worker.
     pub(crate) fn slot(self) -> u32 {
-        self.slot
+        u32::from_be_bytes(self.slot)
     }
 
     /// Reads an id; anything that is none is an unknown session.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 15] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let [worker, a, b, c, d, nonce @ ..] = bytes;
-        Some(Self { worker, slot: u32::from_be_bytes([a, b, c, d]), nonce })
+        Some(Self { worker, slot: [a, b, c, d], nonce })
     }
 
     /// A name for the session that may be shown to others: it does not give the id away.
@@ -50,7 +54,7 @@ impl SessionId {
     fn bytes(self) -> [u8; 15] {
         let mut bytes = [0; 15];
         bytes[0] = self.worker;
-        bytes[1..5].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[1..5].copy_from_slice(&self.slot);
         bytes[5..].copy_from_slice(&self.nonce);
         bytes
     }

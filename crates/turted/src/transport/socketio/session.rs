@@ -58,9 +58,9 @@ impl Session for EngineSession {
             }
             Due::Upgrade => {
                 // An earlier attempt may have left this timer.
-                let late = self.probe.borrow_mut().take_if(|(deadline, _)| *deadline <= now);
-                if let Some((_, probe)) = late {
-                    probe.shutdown();
+                let late = self.probe.borrow_mut().take_if(|probe| probe.deadline <= now);
+                if let Some(probe) = late {
+                    probe.socket.shutdown();
                 }
             }
         }
@@ -69,8 +69,8 @@ impl Session for EngineSession {
     fn end(&self, _: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {
         drop(self.place.release());
         // The WebSocket that wanted to take the session over.
-        if let Some((_, probe)) = self.probe.take() {
-            probe.shutdown();
+        if let Some(probe) = self.probe.take() {
+            probe.socket.shutdown();
         }
         if let Some(polling) = outlet.requests_mut::<Polling>() {
             polling.end();

@@ -49,8 +49,8 @@ pub(crate) struct EngineSession {
     pub(super) posting: Cell<bool>,
     /// The WebSocket that is about to take the session over.
     pub(super) upgrading: Cell<Option<Attempt>>,
-    /// That WebSocket, to be ended if it takes longer than until then.
-    pub(super) probe: RefCell<Option<(Instant, Rc<Socket>)>>,
+    /// That WebSocket. Nearly all connections have none.
+    pub(super) probe: RefCell<Option<Box<Probe>>>,
     /// The namespaces it is connected to: a bit for each of its service.
     namespaces: Cell<u8>,
     /// A packet whose binary messages are still to come.
@@ -66,6 +66,14 @@ pub(crate) struct Incomplete {
     pub(super) missing: usize,
     /// The packet and what came; `None` if it was refused.
     pub(super) kept: Option<(String, Vec<Vec<u8>>)>,
+}
+
+/// A WebSocket that is about to take a session over.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// It is ended if it takes longer.
+    pub(super) deadline: Instant,
+    pub(super) socket: Rc<Socket>,
 }
 
 /// Place for an [`Incomplete`], as small as can be: nearly all connections have none.
@@ -295,5 +303,16 @@ pub(super) fn send_home(client: Client<'_>) {
         client.connection.outlet().borrow_mut().requests_mut::<Polling>().is_some_and(Polling::send_home);
     if goes {
         client.worker.timers.add(Instant::now() + NOOP_PAUSE, client.connection.key, Due::Noop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every open connection of this transport owns one: up to 128 bytes the allocator gives no more.
+    #[test]
+    fn the_session_of_a_connection_is_small() {
+        assert!(size_of::<EngineSession>() <= 128, "{} bytes", size_of::<EngineSession>());
     }
 }

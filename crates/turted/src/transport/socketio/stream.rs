@@ -101,7 +101,9 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     }
     let socket = Rc::new(socket);
     let deadline = Instant::now() + worker.config.socketio.upgrade_timeout;
-    EngineSession::of(&connection).probe.replace(Some((deadline, Rc::clone(&socket))));
+    EngineSession::of(&connection)
+        .probe
+        .replace(Some(Box::new(state::Probe { deadline, socket: Rc::clone(&socket) })));
     worker.timers.add(deadline, connection.key, Due::Upgrade);
     let mut reader = Reader::new(&worker.config.limits, &leftover);
     let mut state = Probe::Running;

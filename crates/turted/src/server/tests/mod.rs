@@ -1,0 +1,75 @@
+//! A transport is one file and one line, and so is a push connector: here are one of each, which touch no other
+//! module. They are served beside everything that turted serves.
+
+mod bell;
+mod echo;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tungstenite::protocol::Role;
+use tungstenite::{Message, WebSocket};
+
+use super::*;
+
+fn start() -> Server {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let admin = crate::config::Admin { listen: crate::config::AdminListen::Off, token: None };
+    let config = Config { listen, admin, workers: 1, ..Config::default() };
+    let endpoints =
+        |site: &Site<'_>| routes::turted(site).with(Arc::new(echo::Echo)).with(Arc::new(bell::Bell));
+    Server::builder(config).endpoints(endpoints).bind().unwrap()
+}
+
+fn connect(server: &Server) -> WebSocket<TcpStream> {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let handshake = "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(handshake.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    WebSocket::from_raw_socket(stream, Role::Client, None)
+}
+
+fn get(server: &Server, path: &str) -> String {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_transport_of_one_file_echoes_and_receives_what_is_pushed() {
+    let server = start();
+    let mut client = connect(&server);
+    client.send(Message::text("hello")).unwrap();
+    assert_eq!(client.read().unwrap().into_text().unwrap(), "hello");
+    server.dispatcher().broadcast("NEWS", &1).unwrap();
+    let event = client.read().unwrap().into_text().unwrap();
+    assert!(event.contains(r#""event":"NEWS""#), "{event}");
+}
+
+#[test]
+fn a_connector_of_one_file_pushes_to_every_transport() {
+    let server = start();
+    let mut client = connect(&server);
+    assert!(get(&server, "/ring").starts_with("HTTP/1.1 200 OK\r\n"));
+    let event = client.read().unwrap().into_text().unwrap();
+    assert!(event.contains(r#""event":"RING""#), "{event}");
+}
+
+#[test]
+fn what_turted_serves_is_served_beside_them() {
+    let server = start();
+    assert!(get(&server, "/health").ends_with("\r\n\r\nok\n"));
+    assert!(get(&server, "/nothing").starts_with("HTTP/1.1 404 "));
+}
