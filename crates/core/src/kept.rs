@@ -109,19 +109,22 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     /// # Limits
     /// An entry with more bytes than there is room for in all is not kept, and none gives way to it.
     pub fn insert(&mut self, key: K, value: V, bytes: usize, now: Instant) -> usize {
-        self.remove(&key);
         if bytes > self.limits.bytes || self.limits.entries == 0 {
+            self.remove(&key);
             return 0;
-        }
-        let mut gave_way = 0;
-        while !self.has_room(bytes) && self.forget_oldest() {
-            gave_way += 1;
         }
         let at = self.moment(now).max(self.next);
         self.next = at + 1;
         self.bytes += bytes;
         self.order.insert(at, key.clone());
-        self.entries.insert(key, Entry { at, bytes, value });
+        if let Some(earlier) = self.entries.insert(key, Entry { at, bytes, value }) {
+            self.order.remove(&earlier.at);
+            self.bytes -= earlier.bytes;
+        }
+        let mut gave_way = 0;
+        while self.is_over_limit() && self.forget_oldest() {
+            gave_way += 1;
+        }
         gave_way
     }
 
@@ -184,6 +187,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     /// Forgets a [portion](PORTION) of what is too old: whether there is more. To forget all of it after a quiet time
     /// would take milliseconds, in which others wait for the lock.
     pub fn forget_old(&mut self, now: Instant) -> bool {
+        let now = self.moment(now);
         forget_portion(self, |kept| kept.has_old(now), |kept| _ = kept.forget_oldest())
     }
 
@@ -196,8 +200,12 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         has_more
     }
 
-    fn has_old(&self, now: Instant) -> bool {
-        self.order.first_key_value().is_some_and(|(at, _)| age(*at, self.moment(now)) > self.limits.age)
+    fn is_over_limit(&self) -> bool {
+        self.entries.len() > self.limits.entries || self.bytes > self.limits.bytes
+    }
+
+    fn has_old(&self, now: u64) -> bool {
+        self.order.first_key_value().is_some_and(|(at, _)| age(*at, now) > self.limits.age)
     }
 
     /// Whether there was one.
