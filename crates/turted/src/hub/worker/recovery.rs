@@ -3,11 +3,11 @@
 //! Shared by all workers behind a lock that is taken when a client disconnects or resumes, never
 //! when an event is delivered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use turted_core::kept::PORTION;
+use turted_core::kept::{Kept, KeptLimits};
 use turted_core::membership::Memberships;
 use turted_core::registry::ConnectionKey;
 use turted_core::shrink::shrink_map;
@@ -59,131 +59,79 @@ impl RecoveryLimits {
 
 /// The sessions of one node that can be recovered.
 #[derive(Debug)]
-pub(crate) struct Recovery {
-    limits: RecoveryLimits,
-    kept: Mutex<Kept>,
-}
+pub(crate) struct Recovery(Mutex<Sessions>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    lost: HashMap<SessionId, Lost>,
-    /// Bytes of those.
-    bytes: usize,
-    /// The same sessions in the order in which they were lost. Whoever is back is in it no more: one client
-    /// that comes and goes would push out all others.
-    order: BTreeMap<u64, SessionId>,
-    /// The number of the next loss.
-    next: u64,
+#[derive(Debug)]
+struct Sessions {
+    lost: Kept<SessionId, LostSession>,
     homes: HashMap<SessionId, Home>,
 }
 
-#[derive(Debug)]
-struct Lost {
-    at: Instant,
-    /// Its place in the order.
-    number: u64,
-    session: LostSession,
-}
-
 impl Recovery {
-    pub(crate) fn new(limits: RecoveryLimits) -> Self {
-        Self { limits, kept: Mutex::default() }
+    pub(crate) fn new(RecoveryLimits { sessions, bytes, age }: RecoveryLimits) -> Self {
+        let lost = Kept::new(KeptLimits { entries: sessions, bytes, age }, Instant::now());
+        Self(Mutex::new(Sessions { lost, homes: HashMap::new() }))
     }
 
     /// Keeps a session whose client may come back.
     pub(crate) fn keep(&self, id: SessionId, session: LostSession) {
-        self.kept().keep(id, session, (Instant::now(), self.limits));
+        self.sessions().keep(id, session, Instant::now());
     }
 
     /// Gives up a session that ended for good.
     pub(crate) fn forget(&self, id: SessionId) {
-        self.kept().homes.remove(&id);
+        self.sessions().homes.remove(&id);
     }
 
     /// Takes a lost session out, if it is still kept.
     pub(crate) fn take(&self, id: SessionId) -> Option<LostSession> {
-        self.kept().take(id, (Instant::now(), self.limits))
+        self.sessions().take(id, Instant::now())
     }
 
     /// How many sessions are lost and can be recovered.
     pub(crate) fn lost(&self) -> usize {
-        self.kept().lost.len()
+        self.sessions().lost.len()
     }
 
     /// Gives up a portion of the sessions that are too old: whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
-        let mut kept = self.kept();
-        let has_more = kept.evict(now, self.limits);
+        let mut sessions = self.sessions();
+        let has_more = sessions.lost.tidy(now);
         if !has_more {
-            kept.shrink();
+            shrink_map(&mut sessions.homes);
         }
         has_more
     }
 
     /// Remembers where a recovered session lives now.
     pub(crate) fn moved(&self, id: SessionId, home: Home) {
-        self.kept().homes.insert(id, home);
+        self.sessions().homes.insert(id, home);
     }
 
     /// Where a recovered session lives; `None` for one that is where it began, or nowhere.
     pub(crate) fn home(&self, id: SessionId) -> Option<Home> {
-        self.kept().homes.get(&id).copied()
+        self.sessions().homes.get(&id).copied()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn keep(&mut self, id: SessionId, session: LostSession, (now, limits): (Instant, RecoveryLimits)) {
+impl Sessions {
+    /// The oldest sessions give way. One that is lost once more takes the place of what it was.
+    fn keep(&mut self, id: SessionId, session: LostSession, now: Instant) {
         self.homes.remove(&id);
-        self.remove(id);
-        self.bytes += session.bytes();
-        self.order.insert(self.next, id);
-        self.lost.insert(id, Lost { at: now, number: self.next, session });
-        self.next += 1;
-        self.evict(now, limits);
+        self.lost.forget_old(now);
+        let bytes = session.bytes();
+        self.lost.insert(id, session, bytes, now);
     }
 
-    fn take(&mut self, id: SessionId, (now, limits): (Instant, RecoveryLimits)) -> Option<LostSession> {
-        self.evict(now, limits);
+    fn take(&mut self, id: SessionId, now: Instant) -> Option<LostSession> {
+        self.lost.forget_old(now);
         // Perhaps one of many that are too old.
-        let is_old = now.duration_since(self.lost.get(&id)?.at) > limits.age;
-        (!is_old).then(|| self.remove(id))?
-    }
-
-    fn remove(&mut self, id: SessionId) -> Option<LostSession> {
-        let Lost { number, session, .. } = self.lost.remove(&id)?;
-        self.order.remove(&number);
-        self.bytes -= session.bytes();
-        Some(session)
-    }
-
-    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
-    /// first client that comes back after thousands were lost would hold the lock for milliseconds.
-    fn evict(&mut self, now: Instant, limits: RecoveryLimits) -> bool {
-        let mut old = 0;
-        while let Some((id, lost_at)) = self.oldest() {
-            let full = self.lost.len() > limits.sessions || self.bytes > limits.bytes;
-            let is_old = now.duration_since(lost_at) > limits.age;
-            if !full && (!is_old || old == PORTION) {
-                return is_old;
-            }
-            old += usize::from(is_old);
-            self.remove(id);
-        }
-        false
-    }
-
-    fn oldest(&self) -> Option<(SessionId, Instant)> {
-        let (_, id) = self.order.first_key_value()?;
-        Some((*id, self.lost.get(id)?.at))
-    }
-
-    fn shrink(&mut self) {
-        shrink_map(&mut self.lost);
-        shrink_map(&mut self.homes);
+        self.lost.get(&id, now)?;
+        self.lost.remove(&id)
     }
 }
 
@@ -191,6 +139,7 @@ impl Kept {
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use turted_core::kept::PORTION;
     use turted_core::membership::Since;
     use turted_core::name::Name;
 
@@ -228,11 +177,11 @@ mod tests {
         recovery.keep(ids[2], large.clone());
         // Lost once more: it counts once.
         recovery.keep(ids[2], large.clone());
-        assert_eq!(recovery.kept().bytes, bytes);
+        assert_eq!(recovery.sessions().lost.bytes(), bytes);
         recovery.keep(ids[3], session());
         let kept: Vec<_> = ids.iter().map(|id| recovery.take(*id).is_some()).collect();
         assert_eq!(kept, [false, true, true, true]);
-        assert_eq!(recovery.kept().bytes, 0, "nothing is counted that is gone");
+        assert_eq!(recovery.sessions().lost.bytes(), 0, "nothing is counted that is gone");
     }
 
     #[test]
@@ -240,7 +189,7 @@ mod tests {
         let recovery = Recovery::new(RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::ZERO });
         let id = SessionId::new(0, 0);
         recovery.keep(id, session());
-        while recovery.kept().lost.contains_key(&id) {
+        while recovery.lost() > 0 {
             let _ = recovery.take(SessionId::new(0, 1));
         }
         assert!(recovery.take(id).is_none());
@@ -259,9 +208,9 @@ mod tests {
         assert!(recovery.tidy(late), "there is more");
         assert_eq!(recovery.lost(), 5_000 - PORTION);
         while recovery.tidy(late) {}
-        let kept = recovery.kept();
-        assert_eq!((kept.lost.len(), kept.order.len(), kept.bytes), (0, 0, 0));
-        assert_eq!(kept.lost.capacity(), 0);
+        let lost = &recovery.sessions().lost;
+        assert_eq!((lost.len(), lost.keys().count(), lost.bytes()), (0, 0, 0));
+        assert_eq!(lost.capacity(), 0);
     }
 
     #[test]
@@ -274,7 +223,7 @@ mod tests {
             let again = recovery.take(ids[2]).unwrap();
             recovery.keep(ids[2], again);
         }
-        assert_eq!(recovery.kept().order.len(), 3, "an entry for each that is lost");
+        assert_eq!(recovery.sessions().lost.keys().count(), 3, "an entry for each that is lost");
         assert!(ids.iter().all(|id| recovery.take(*id).is_some()));
     }
 
@@ -290,12 +239,13 @@ mod tests {
 
         fn make_room(&mut self, now: Instant, limits: RecoveryLimits) {
             self.0.retain(|(_, lost_at, _)| now.duration_since(*lost_at) <= limits.age);
-            let bytes = |kept: &[(_, _, usize)]| -> usize {
-                kept.iter().map(|(.., channels)| of_channels(*channels).bytes()).sum()
-            };
-            while self.0.len() > limits.sessions || bytes(&self.0) > limits.bytes {
+            while self.0.len() > limits.sessions || self.bytes() > limits.bytes {
                 self.0.remove(0);
             }
+        }
+
+        fn bytes(&self) -> usize {
+            self.0.iter().map(|(.., channels)| of_channels(*channels).bytes()).sum()
         }
     }
 
@@ -328,31 +278,29 @@ mod tests {
             let bytes = rooms * of_channels(2).bytes();
             let limits = RecoveryLimits { sessions, bytes, age: Duration::from_secs(60) };
             let ids: Vec<_> = (0..12).map(|slot| SessionId::new(0, slot)).collect();
-            let (mut kept, mut model, mut now) = (Kept::default(), Model::default(), Instant::now());
+            let recovery = Recovery::new(limits);
+            let (mut store, mut model, mut now) = (recovery.sessions(), Model::default(), Instant::now());
             for step in steps {
                 match step {
                     Step::Lose(who, channels) => {
-                        kept.keep(ids[who], of_channels(channels), (now, limits));
+                        store.keep(ids[who], of_channels(channels), now);
                         model.remove(ids[who]);
                         model.0.push((ids[who], now, channels));
                         model.make_room(now, limits);
                     }
                     Step::Return(who) => {
-                        let back = kept.take(ids[who], (now, limits));
+                        let back = store.take(ids[who], now);
                         model.make_room(now, limits);
                         let channels = back.map(|session| session.memberships.channels.len());
                         prop_assert_eq!(channels, model.remove(ids[who]));
                     }
                     Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 }
-                let order: Vec<_> = kept.order.values().copied().collect();
+                let order: Vec<_> = store.lost.keys().copied().collect();
                 let expected: Vec<_> = model.0.iter().map(|(id, ..)| *id).collect();
                 prop_assert_eq!(order, expected);
-                prop_assert_eq!(kept.lost.len(), model.0.len());
-                prop_assert_eq!(
-                    kept.bytes,
-                    kept.lost.values().map(|lost| lost.session.bytes()).sum::<usize>()
-                );
+                prop_assert_eq!(store.lost.len(), model.0.len());
+                prop_assert_eq!(store.lost.bytes(), model.bytes());
             }
         }
     }
