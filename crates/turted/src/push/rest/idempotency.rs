@@ -1,15 +1,12 @@
 //! Answers to pushes with an `Idempotency-Key`: a backend that heard nothing may ask again without
 //! dispatching twice.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-
-use turted_core::kept::PORTION;
-use turted_core::shrink::shrink_map;
+use turted_core::kept::{Kept, KeptLimits};
 
 /// What a key takes beside its own text and its answer: its places by name and by age.
 const ENTRY_BYTES: usize = 256;
@@ -47,68 +44,48 @@ pub(crate) enum Claim {
 
 /// The keys of the recent past. The lock is taken for pushes that carry a key.
 #[derive(Debug)]
-pub(crate) struct Idempotency {
-    limits: IdempotencyLimits,
-    kept: Mutex<Kept>,
-}
+pub(crate) struct Idempotency(Mutex<Kept<String, Claimed>>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    by_key: HashMap<String, Entry>,
-    /// Bytes of those, as large as their answers may become.
-    bytes: usize,
-    /// The same keys by the number of their claim: the oldest first, and each is found to be freed.
-    by_claim: BTreeMap<u64, String>,
-    /// The number of the next claim.
-    next: u64,
-}
-
+/// A key that belongs to a push. Until there is an answer it counts as many bytes as that may become.
 #[derive(Debug)]
-struct Entry {
+struct Claimed {
     body: [u8; 32],
-    claim: u64,
-    claimed_at: Instant,
     answer: Option<StoredAnswer>,
-    bytes: usize,
 }
 
 impl Idempotency {
-    pub(crate) fn new(limits: IdempotencyLimits) -> Self {
-        Self { limits, kept: Mutex::default() }
+    pub(crate) fn new(IdempotencyLimits { keys, bytes, age }: IdempotencyLimits) -> Self {
+        Self(Mutex::new(Kept::new(KeptLimits { entries: keys, bytes, age }, Instant::now())))
     }
 
     /// Claims `key` for a push with this body, whose answer will have at most `answer_bytes`.
     pub(crate) fn claim(&self, key: &str, body: &[u8], answer_bytes: usize, now: Instant) -> Claim {
         let body: [u8; 32] = Sha256::digest(body).into();
-        let bytes = ENTRY_BYTES + 2 * key.len() + answer_bytes;
+        let bytes = bytes_of(key, answer_bytes);
         let kept = &mut *self.kept();
-        let mut has_more = kept.evict(now, self.limits.age);
-        match kept.by_key.get(key) {
-            // Perhaps one of many that are too old.
-            Some(entry) if entry.is_old(now, self.limits.age) => kept.remove(key),
-            Some(entry) if entry.body != body => return Claim::OtherBody,
-            Some(Entry { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
+        let mut has_more = kept.forget_old(now);
+        match kept.get(key, now) {
+            Some(claimed) if claimed.body != body => return Claim::OtherBody,
+            Some(Claimed { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
             Some(_) => return Claim::UnderWay,
+            // It is new, or one of many that are too old.
             None => {}
         }
-        while !kept.has_room(bytes, self.limits) {
+        while !kept.has_room(bytes) {
             // A long answer may need the room of several portions of short ones.
             if !has_more {
                 return Claim::Full;
             }
-            has_more = kept.evict(now, self.limits.age);
+            has_more = kept.forget_old(now);
         }
-        kept.insert(key, Entry { body, claim: kept.next, claimed_at: now, answer: None, bytes });
+        kept.insert(key.to_owned(), Claimed { body, answer: None }, bytes, now);
         Claim::Granted
     }
 
     /// Keeps the answer to the push that claimed `key`.
     pub(crate) fn answer(&self, key: &str, answer: StoredAnswer) {
-        let kept = &mut *self.kept();
-        if let Some(entry) = kept.by_key.get_mut(key) {
-            let bytes = ENTRY_BYTES + 2 * key.len() + answer.body.len();
-            kept.bytes = kept.bytes - entry.bytes + bytes;
-            (entry.answer, entry.bytes) = (Some(answer), bytes);
+        if let Some(claimed) = self.kept().reduce(key, bytes_of(key, answer.body.len())) {
+            claimed.answer = Some(answer);
         }
     }
 
@@ -119,71 +96,28 @@ impl Idempotency {
 
     /// Frees a portion of the keys that are too old: whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
-        let mut kept = self.kept();
-        let has_more = kept.evict(now, self.limits.age);
-        if !has_more {
-            shrink_map(&mut kept.by_key);
-        }
-        has_more
+        self.kept().tidy(now)
     }
 
     /// How many keys are in use.
     pub(crate) fn keys(&self) -> usize {
-        self.kept().by_key.len()
+        self.kept().len()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept<String, Claimed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
-    fn is_old(&self, now: Instant, age: Duration) -> bool {
-        now.duration_since(self.claimed_at) > age
-    }
-}
-
-impl Kept {
-    fn has_room(&self, bytes: usize, limits: IdempotencyLimits) -> bool {
-        self.by_key.len() < limits.keys && self.bytes + bytes <= limits.bytes
-    }
-
-    fn insert(&mut self, key: &str, entry: Entry) {
-        self.bytes += entry.bytes;
-        self.next = entry.claim + 1;
-        self.by_claim.insert(entry.claim, key.to_owned());
-        self.by_key.insert(key.to_owned(), entry);
-    }
-
-    fn remove(&mut self, key: &str) {
-        if let Some(entry) = self.by_key.remove(key) {
-            self.bytes -= entry.bytes;
-            self.by_claim.remove(&entry.claim);
-        }
-    }
-
-    /// Frees a portion of the keys that are too old: whether there are more. Were it all, the first
-    /// push after a quiet time would hold the lock for milliseconds.
-    fn evict(&mut self, now: Instant, age: Duration) -> bool {
-        for _ in 0..PORTION {
-            if !self.has_old(now, age) {
-                return false;
-            }
-            if let Some((_, key)) = self.by_claim.pop_first() {
-                self.remove(&key);
-            }
-        }
-        self.has_old(now, age)
-    }
-
-    fn has_old(&self, now: Instant, age: Duration) -> bool {
-        let oldest = self.by_claim.first_key_value().and_then(|(_, key)| self.by_key.get(key));
-        oldest.is_some_and(|entry| entry.is_old(now, age))
-    }
+/// What a key and its answer count.
+fn bytes_of(key: &str, answer_bytes: usize) -> usize {
+    ENTRY_BYTES + 2 * key.len() + answer_bytes
 }
 
 #[cfg(test)]
 mod tests {
+    use turted_core::kept::PORTION;
+
     use super::*;
 
     fn store() -> (Idempotency, Instant) {
@@ -228,7 +162,7 @@ mod tests {
         assert_eq!(store.keys(), 5_000 - PORTION);
         while store.tidy(late) {}
         let kept = store.kept();
-        assert_eq!((kept.by_key.capacity(), kept.by_claim.len(), kept.bytes), (0, 0, 0));
+        assert_eq!((kept.capacity(), kept.keys().count(), kept.bytes()), (0, 0, 0));
     }
 
     #[test]
@@ -244,7 +178,7 @@ mod tests {
             store.release("b");
         }
         let kept = store.kept();
-        assert_eq!((kept.by_key.len(), kept.by_claim.len(), kept.bytes), (0, 0, 0));
+        assert_eq!((kept.len(), kept.keys().count(), kept.bytes()), (0, 0, 0));
     }
 
     #[test]
@@ -263,7 +197,7 @@ mod tests {
         assert_eq!(store.claim("999", b"other", 2, late), Claim::UnderWay);
         let most = bytes - one - (ENTRY_BYTES + 2);
         assert_eq!(store.claim("1", b"", most, late), Claim::Granted, "by as many portions as it needs");
-        assert_eq!((store.keys(), store.kept().bytes), (2, bytes));
+        assert_eq!((store.keys(), store.kept().bytes()), (2, bytes));
         assert_eq!(store.claim("2", b"", 0, late), Claim::Full, "what is valid stays");
     }
 
@@ -280,6 +214,6 @@ mod tests {
         store.release("b");
         assert_eq!(store.claim("c", b"", 998, now + Duration::from_secs(301)), Claim::Granted);
         store.release("c");
-        assert_eq!(store.kept().bytes, 0, "nothing is counted that is gone");
+        assert_eq!(store.kept().bytes(), 0, "nothing is counted that is gone");
     }
 }
