@@ -1,15 +1,12 @@
 //! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
-
-use turted_core::kept::PORTION;
-use turted_core::shrink::{shrink_map, shrink_queue};
+use turted_core::kept::{Kept, KeptLimits};
 use turted_core::trust::{is_private, network};
 
 use crate::io::seldom::{Seldom, warn_seldom};
@@ -56,22 +53,15 @@ pub(crate) struct AttemptLimits {
 #[derive(Debug)]
 pub(crate) struct Attempts {
     limits: AttemptLimits,
-    kept: Mutex<Kept>,
+    guesses: Mutex<Guesses>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    wrong: HashMap<IpAddr, Wrong>,
-    /// In the order in which their windows began; may name addresses whose window began anew since.
-    order: VecDeque<(Instant, IpAddr)>,
+#[derive(Debug)]
+struct Guesses {
+    /// How many there were in the window of an address, which begins with the first.
+    wrong: Kept<IpAddr, u32>,
     /// When it was last told that the oldest give way.
     told_at: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Wrong {
-    count: u32,
-    since: Instant,
 }
 
 /// What a wrong guess was.
@@ -86,7 +76,10 @@ pub(crate) enum GuessCounted {
 
 impl Attempts {
     pub(crate) fn new(limits: AttemptLimits) -> Self {
-        Self { limits, kept: Mutex::default() }
+        // What an address takes is always the same, so they are bounded in number alone.
+        let kept = KeptLimits { entries: limits.addresses, bytes: usize::MAX, age: limits.window };
+        let wrong = Kept::new(kept, Instant::now());
+        Self { limits, guesses: Mutex::new(Guesses { wrong, told_at: None }) }
     }
 
     /// How long an address has to wait before it may try again; `None` if it need not.
@@ -94,19 +87,16 @@ impl Attempts {
     /// A right guess does not help meanwhile, unless it is [too long](turted_core::auth::Secret::is_strong) to be one: the
     /// answer would tell a guesser that it is right.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let wrong = *self.kept().wrong.get(&network(address))?;
-        let left = self.limits.window.checked_sub(now.duration_since(wrong.since))?;
-        (wrong.count >= self.limits.attempts).then_some(left)
+        let guesses = self.guesses();
+        let (count, left) = guesses.wrong.get_with_time_left(&network(address), now)?;
+        (*count >= self.limits.attempts).then_some(left)
     }
 
     /// Counts a wrong guess. Others may have been counted since it was found not to be
     /// [blocked](Self::blocked): what it may be told is decided under the same lock.
     pub(crate) fn count(&self, address: IpAddr, now: Instant) -> GuessCounted {
-        let kept = &mut *self.kept();
-        kept.evict(now, self.limits.window);
-        let wrong = kept.entry(network(address), now, self.limits);
-        wrong.count = wrong.count.saturating_add(1);
-        match wrong.count.cmp(&self.limits.attempts) {
+        let count = self.guesses().count(network(address), now, self.limits);
+        match count.cmp(&self.limits.attempts) {
             Ordering::Less => GuessCounted::LetIn,
             Ordering::Equal => {
                 if !self.limits.names_proxies {
@@ -120,63 +110,32 @@ impl Attempts {
 
     /// Forgets a portion of the guesses whose window is over: whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
-        let kept = &mut *self.kept();
-        let has_more = kept.evict(now, self.limits.window);
-        if !has_more {
-            shrink_map(&mut kept.wrong);
-            shrink_queue(&mut kept.order);
-        }
-        has_more
+        self.guesses().wrong.tidy(now)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// What is counted for an address, in a window that is not over. The oldest gives way if there is
+impl Guesses {
+    /// Counts a guess of an address in its window: how many there are. The oldest gives way if there is
     /// no place: it may begin anew, but nobody can guess without end, and nobody else is kept out.
-    fn entry(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> &mut Wrong {
-        // Perhaps one of many that are over.
-        if self.wrong.get(&address).is_none_or(|wrong| is_over(wrong.since, now, limits.window)) {
-            self.wrong.remove(&address);
-            while self.wrong.len() >= limits.addresses && self.forget_oldest() {
-                self.tell(now, limits);
-            }
-            self.order.push_back((now, address));
+    fn count(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> u32 {
+        self.wrong.forget_old(now);
+        if let Some(count) = self.wrong.get_mut(&address, now) {
+            *count = count.saturating_add(1);
+            return *count;
         }
-        self.wrong.entry(address).or_insert(Wrong { count: 0, since: now })
-    }
-
-    /// Forgets a portion of the guesses whose window is over: whether there are more.
-    fn evict(&mut self, now: Instant, window: Duration) -> bool {
-        for _ in 0..PORTION {
-            if !self.has_over(now, window) {
-                return false;
-            }
-            self.forget_oldest();
+        if self.wrong.insert(address, 1, 0, now) > 0 {
+            self.tell(now, limits);
         }
-        self.has_over(now, window)
-    }
-
-    fn has_over(&self, now: Instant, window: Duration) -> bool {
-        self.order.front().is_some_and(|(since, _)| is_over(*since, now, window))
-    }
-
-    /// Forgets the window that began first; whether there was one.
-    fn forget_oldest(&mut self) -> bool {
-        let Some((since, address)) = self.order.pop_front() else { return false };
-        // It may have begun anew since.
-        if self.wrong.get(&address).is_some_and(|wrong| wrong.since == since) {
-            self.wrong.remove(&address);
-        }
-        true
+        1
     }
 
     /// Logs that the oldest give way, once in a window: whoever has so many addresses could fill the log too.
     fn tell(&mut self, now: Instant, AttemptLimits { window, addresses, .. }: AttemptLimits) {
-        if self.told_at.is_none_or(|told| is_over(told, now, window)) {
+        if self.told_at.is_none_or(|told| now.duration_since(told) > window) {
             self.told_at = Some(now);
             tracing::warn!(
                 addresses,
@@ -186,12 +145,10 @@ impl Kept {
     }
 }
 
-fn is_over(since: Instant, now: Instant, window: Duration) -> bool {
-    now.duration_since(since) > window
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use turted_core::kept::PORTION;
+
     use super::*;
 
     /// Checks that whoever owns `attempts` has them forgotten, portion by portion, by its `tidy`.
@@ -243,9 +200,9 @@ pub(crate) mod tests {
         for host in 1..=9 {
             attempts.count(address(&format!("127.0.0.{host}")), now);
         }
-        assert_eq!(attempts.kept().wrong.len(), 2);
+        assert_eq!(attempts.guesses().wrong.len(), 2);
         attempts.count(address("127.0.1.1"), now + Duration::from_secs(61));
-        assert_eq!(attempts.kept().wrong.len(), 1, "those that are over give way");
+        assert_eq!(attempts.guesses().wrong.len(), 1, "those that are over give way");
     }
 
     #[test]
@@ -277,14 +234,14 @@ pub(crate) mod tests {
         assert!(!attempts.tidy(now), "no window is over");
         let late = now + LIMITS.window + Duration::from_secs(1);
         attempts.count(guesser(4_999), late);
-        assert_eq!(attempts.kept().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
-        assert_eq!(attempts.kept().wrong[&guesser(4_999)].count, 1, "and begins anew");
+        assert_eq!(attempts.guesses().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
+        assert_eq!(attempts.guesses().wrong.get(&guesser(4_999), late), Some(&1), "and begins anew");
         assert!(attempts.tidy(late), "there is more");
         while attempts.tidy(late) {}
-        assert_eq!(attempts.kept().wrong.len(), 1, "what began anew stays");
+        assert_eq!(attempts.guesses().wrong.len(), 1, "what began anew stays");
         while attempts.tidy(late + late.duration_since(now)) {}
-        let kept = attempts.kept();
-        assert_eq!((kept.wrong.len(), kept.order.len()), (0, 0));
-        assert!(kept.wrong.capacity() < 100 && kept.order.capacity() < 100);
+        let wrong = &attempts.guesses().wrong;
+        assert_eq!((wrong.len(), wrong.keys().count()), (0, 0));
+        assert!(wrong.capacity() < 100);
     }
 }
