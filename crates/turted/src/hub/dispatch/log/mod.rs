@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use turted_core::dispatch::{Dispatch, Targets, Via};
-use turted_core::kept::PORTION;
+use turted_core::kept::forget_portion;
 use turted_core::shrink::shrink_queue;
 
 use crate::config::Config;
@@ -115,13 +115,14 @@ impl Log {
         self.next += 1;
         self.bytes += accepted.bytes();
         self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
-        self.evict(now);
+        self.forget_old(now);
+        while self.is_over_limit() && self.forget_oldest() {}
         accepted
     }
 
     /// Gives up a portion of the dispatches that are too old: whether there are more.
     pub(crate) fn tidy(&mut self, now: Instant) -> bool {
-        let has_more = self.evict(now);
+        let has_more = self.forget_old(now);
         if !has_more {
             shrink_queue(&mut self.kept);
             self.index.shrink();
@@ -188,34 +189,37 @@ impl Log {
         self.kept.get(self.place(sequence)?)
     }
 
-    /// Makes room, and gives up a portion of what is too old: whether there is more. Were it all, the
-    /// first push after a quiet time would hold the lock for milliseconds.
-    fn evict(&mut self, now: Instant) -> bool {
-        let mut old = 0;
-        while let Some(oldest) = self.kept.front() {
-            let full = self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes;
-            let is_old = now.duration_since(oldest.accepted.accepted_at) > self.limits.age;
-            if !full && (!is_old || old == PORTION) {
-                return is_old;
-            }
-            old += usize::from(is_old);
-            let Some(Entry { accepted, .. }) = self.kept.pop_front() else { break };
-            self.bytes -= accepted.bytes();
-            if Arc::strong_count(&accepted) > 1 {
-                // It waits for a client that catches up, or in an inbox.
-                accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
-            }
-            if accepted.sequence <= self.indexed {
-                self.index.remove(&accepted);
-            }
+    /// Gives up a portion of what is too old: whether there is more. To give up all of it after a quiet time would
+    /// take milliseconds, in which pushes wait for the lock.
+    fn forget_old(&mut self, now: Instant) -> bool {
+        let age = self.limits.age;
+        let is_old = |entry: &Entry| now.duration_since(entry.accepted.accepted_at) > age;
+        forget_portion(self, |log| log.kept.front().is_some_and(is_old), |log| _ = log.forget_oldest())
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes
+    }
+
+    /// Whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(Entry { accepted, .. }) = self.kept.pop_front() else { return false };
+        self.bytes -= accepted.bytes();
+        if Arc::strong_count(&accepted) > 1 {
+            // It waits for a client that catches up, or in an inbox.
+            accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
         }
-        false
+        if accepted.sequence <= self.indexed {
+            self.index.remove(&accepted);
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turted_core::kept::PORTION;
     use turted_core::name::Name;
 
     fn dispatch() -> Dispatch {
