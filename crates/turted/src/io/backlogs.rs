@@ -1,4 +1,4 @@
-//! What waits for clients, all of it together: frames that sockets did not take, answers that are not
+//! What waits for clients, all of it together: frames that sockets did not take, answers that clients do not
 //! read, dispatches that only clients with much to catch up on still need.
 //!
 //! Bytes count once, however many clients they wait for, and only while they wait: a delivery whose
@@ -36,7 +36,7 @@ impl Backlogs {
         self.limit
     }
 
-    /// Whether more waits than may.
+    /// Whether more bytes wait than may.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes() > self.limit
     }
@@ -55,10 +55,10 @@ impl Backlogs {
         Bytes::from_owner(Held { bytes, _held: counted })
     }
 
-    /// Waits until more waits than may. Cancel safe.
+    /// Waits until more bytes wait than may. Cancel safe.
     pub(crate) async fn exceeded(&self) {
         let mut told = std::pin::pin!(self.exceeded.notified());
-        // Before the look, or news that comes in between is missed.
+        // Enabled before the look: otherwise a notification that comes in between is missed.
         told.as_mut().enable();
         if !self.is_full() {
             told.await;

@@ -1,5 +1,5 @@
-//! How much the bodies of requests take while they are read and dealt with: all of them together within a bound, of
-//! which one address may take a part.
+//! How many bytes the bodies of requests take while they are read and dealt with. All of them together have a
+//! bound, and one address may take a part of it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,18 +15,17 @@ use turted_core::trust::{is_private, network};
 pub(crate) struct BodyLimits {
     /// All of them.
     pub(crate) bytes: usize,
-    /// The largest one there may be: whatever is small enough to be read can be read.
+    /// The largest body that is read. One address may always take as much, so that such a body can be read.
     pub(crate) largest: usize,
-    /// Whether clients may stand behind a proxy that nobody told us of, so that a private address may
-    /// be many.
+    /// Whether a private address may be a proxy that the operator did not name, with many clients behind it.
     pub(crate) spares_private: bool,
 }
 
-/// Bodies take as much as they may.
+/// There is no room for so many bytes of bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// How much all bodies take that are being read or dealt with, on all workers.
+/// How much all bodies that are being read or dealt with take, on all workers.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     bytes_max: usize,
@@ -34,7 +33,7 @@ pub(crate) struct Bodies {
     share_max: usize,
     spares_private: bool,
     bytes: AtomicUsize,
-    /// By address, or network of one customer. Locked for a sum.
+    /// Bytes by address, or by the network of one customer. Locked for an addition.
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -49,12 +48,12 @@ impl Bodies {
         })
     }
 
-    /// Bytes they take at the moment.
+    /// Bytes that the bodies take at the moment.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// What a body of this address takes: nothing yet.
+    /// The charge of a new body from this address: no bytes yet.
     pub(crate) fn charge(self: &Arc<Self>, peer: IpAddr) -> Charge {
         let counts = !(self.spares_private && is_private(peer));
         Charge { bodies: Arc::clone(self), address: counts.then(|| network(peer)), bytes: 0 }
@@ -69,13 +68,13 @@ impl Bodies {
 #[derive(Debug)]
 pub(crate) struct Charge {
     bodies: Arc<Bodies>,
-    /// Who is counted for it; nobody if the share of one address does not matter.
+    /// The address in whose share it counts; `None` if this address has no share.
     address: Option<IpAddr>,
     bytes: usize,
 }
 
 impl Charge {
-    /// Takes so many bytes in all.
+    /// Takes `bytes` in all, those that it has already included.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.bytes);
         // Noted before the comparisons: what is refused is given back with the rest.

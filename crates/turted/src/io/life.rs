@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Life {
     /// The server was told to stop. Balancers are told so; everything else goes on until it drains.
     pub(crate) leaving: CancellationToken,
-    /// Nothing new is let in: no connection, no session, no dispatch. Who is connected is served
-    /// until its turn to be told comes.
+    /// Nothing new is let in: no connection, no session, no dispatch. A client that is connected is served
+    /// until its turn comes to be told.
     pub(crate) draining: CancellationToken,
-    /// Everybody was told. Whatever waits for something gives up.
+    /// Every client was told. Every task that waits for something gives up.
     pub(crate) ending: CancellationToken,
     /// Workers with connections that were not told yet.
     undrained: AtomicUsize,
@@ -36,15 +36,15 @@ impl Life {
         self.draining.is_cancelled()
     }
 
-    /// One worker has told all of its connections. The end comes when all workers have: until
-    /// then each of them may be asked for a session by a request that came to another.
+    /// One worker has told all of its connections. The end comes when all workers have: until then a request
+    /// that came to one worker may ask another for a session.
     pub(crate) fn drained(&self) {
         if self.undrained.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ending.cancel();
         }
     }
 
-    /// Ends without a word.
+    /// Ends the server without telling its clients.
     pub(crate) fn cut(&self) {
         self.leaving.cancel();
         self.draining.cancel();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// The first port that everybody may listen on (`ip_unprivileged_port_start`, unless an operator changed it).
+/// The first port that every user of the system may listen on (`ip_unprivileged_port_start`, unless an operator
+/// changed it).
 const UNPRIVILEGED_PORT_MIN: u16 = 1024;
 
-/// What a listening socket gives on to the connections that are accepted.
+/// What a listening socket passes on to the connections that are accepted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketOptions {
     pub(crate) send_buffer_bytes: usize,
@@ -20,7 +21,7 @@ pub(crate) struct SocketOptions {
     pub(crate) backlog: i32,
 }
 
-/// `address`, or where there is no IPv6 and all addresses were asked for, all of IPv4.
+/// `address`; or all addresses of IPv4, if `address` is `[::]` and there is no IPv6 here.
 pub(crate) fn possible(address: SocketAddr) -> SocketAddr {
     let tried = socket_for(address).and_then(|socket| socket.bind(&SocketAddr::new(address.ip(), 0).into()));
     let Err(error) = tried else { return address };
@@ -60,7 +61,7 @@ fn socket_for(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Opens a socket that nobody shares, for operators: a second server must notice that it is taken.
+/// Opens a socket that cannot be shared, for operators: a second server must notice that its address is taken.
 ///
 /// # Errors
 /// The address is taken or not ours.
@@ -76,8 +77,8 @@ pub(crate) fn open_alone(address: SocketAddr, options: SocketOptions) -> io::Res
     Ok(socket.into())
 }
 
-/// Makes sure that nobody listens on `address` yet. A second server of the same user could share it
-/// without an error, and each would have half of the clients.
+/// Makes sure that no program listens on `address` yet. A second server of the same user could share it without
+/// an error, and each would have half of the clients.
 ///
 /// # Errors
 /// The address is taken or not ours.

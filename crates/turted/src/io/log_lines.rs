@@ -1,8 +1,8 @@
-//! Lines on their way to standard error: whoever logs never waits for who reads.
+//! Log lines on their way to standard error. A thread that logs never waits for the program that reads.
 //!
-//! A pipe that nobody reads, of a log collector that hangs say, takes 64 KiB and then stops whoever
-//! writes. So lines wait in a bounded queue, and a thread of its own writes them. What does not fit
-//! is dropped and counted, and told once lines can be written again.
+//! A pipe that is not read, because a log collector hangs say, takes 64 KiB and then stops the thread that
+//! writes. So lines wait in a bounded queue, and a thread of its own writes them. Lines that do not fit are
+//! dropped and counted. How many they were is logged once lines can be written again.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -15,8 +15,8 @@ use turted_core::limits::LOG_QUEUE_BYTES_MAX;
 
 /// What a line takes beside its text: its place in the queue, and its allocation.
 const LINE_BYTES: usize = 64;
-/// Time between two lines that tell of dropped ones: a reader that is slow for long hears of them, and
-/// hears other things.
+/// Time between two lines that tell of dropped ones: a reader that stays slow learns of the dropped lines, and
+/// still gets other lines.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// The lines of this process.
@@ -44,7 +44,7 @@ struct Waiting {
     bytes: usize,
     /// A line was taken out and is being written.
     is_writing: bool,
-    /// Who writes. Its own lines tell of dropped ones, once in a while, and always fit.
+    /// The thread that writes. Its own lines tell of dropped ones, once in a while, and always fit.
     writer: Option<ThreadId>,
 }
 
@@ -68,7 +68,7 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything is written, but no longer than this. Whether it is.
+    /// Waits until every line is written, but no longer than `patience`. Returns whether all are written.
     pub(crate) fn flush(&self, patience: Duration) -> bool {
         let is_behind = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
         let waited = self.written.wait_timeout_while(self.waiting(), patience, is_behind);
@@ -79,8 +79,8 @@ impl Queue {
     pub(crate) fn write(&self, mut out: impl Write, tell: impl Fn(u64)) {
         self.waiting().writer = Some(thread::current().id());
         let (mut told, mut told_at) = (0, None::<Instant>);
-        // Where nothing can be written, nothing is to be told either: that could not be written, and would
-        // have to be told.
+        // While no line can be written, dropped lines are not told of: the line that tells of them would be
+        // dropped as well, and would have to be told of in turn.
         let mut can_write = true;
         loop {
             if let Some(line) = self.next(can_write && self.dropped() > told) {
@@ -94,8 +94,8 @@ impl Queue {
         }
     }
 
-    /// Takes the next line out. If there is something to tell it waits no longer than until that may be
-    /// told.
+    /// Takes the next line out. If dropped lines are to be told of, it waits no longer than until that is
+    /// allowed.
     fn next(&self, has_untold: bool) -> Option<Box<[u8]>> {
         let patience = if has_untold { TOLD_EVERY } else { Duration::MAX };
         let waited = self.filled.wait_timeout_while(self.waiting(), patience, |own| own.lines.is_empty());
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Something to write to that hands on what is written, and waits for leave before each line.
+    /// A writer that passes each line on, and waits for permission before it.
     struct Slow {
         leave: mpsc::Receiver<io::Result<()>>,
         lines: mpsc::SyncSender<String>,

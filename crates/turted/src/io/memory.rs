@@ -6,7 +6,7 @@ use std::path::Path;
 /// Where Linux says what a control group may use, in version 2 and version 1.
 const CGROUP_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 const MEMINFO: &str = "/proc/meminfo";
-/// What is assumed where nobody says: the smallest machines that are rented.
+/// What is assumed where none of these files can be read: the memory of the smallest machines that are rented.
 const UNKNOWN_BYTES: usize = 512 * 1024 * 1024;
 
 /// Bytes of memory that this process may use.

@@ -1,4 +1,4 @@
-//! Leave for open connections: a bounded number, counted for all of a node.
+//! Permits for open connections: a bounded number, counted for all of a node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +15,12 @@ impl Permits {
         Arc::new(Self { open: AtomicUsize::new(0), limit })
     }
 
-    /// Whether this leave is one of these.
+    /// Whether `permit` is one of these.
     pub(crate) fn gave(self: &Arc<Self>, permit: &Permit) -> bool {
         Arc::ptr_eq(self, &permit.0)
     }
 
-    /// How many are open.
+    /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -30,7 +30,7 @@ impl Permits {
         self.limit
     }
 
-    /// Leave for one more, given back when it is dropped.
+    /// A permit for one more connection, given back when it is dropped.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
         let permit = Permit(Arc::clone(self));
         // Counted before the comparison, so that two workers cannot both take the last one.
@@ -38,7 +38,7 @@ impl Permits {
     }
 }
 
-/// Leave for one open connection.
+/// The permit of one open connection.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Permits>);
 

@@ -1,11 +1,11 @@
-//! Log lines that strangers can cause: told at once, then not again for a while.
+//! Log lines that strangers can cause: written at once, then not again for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use turted_core::limits::LOG_PAUSE;
 
-/// Lets one line pass in a while and counts those between. The lock is held for two words.
+/// Lets one line pass in each `pause`, and counts those in between. The lock is held for a few assignments.
 #[derive(Debug)]
 pub(crate) struct Seldom {
     pause: Duration,
@@ -15,9 +15,9 @@ pub(crate) struct Seldom {
 #[derive(Debug)]
 struct Told {
     at: Option<Instant>,
-    /// How many were not told since.
+    /// How many lines were left out since.
     kept: u64,
-    /// Whether it was told and not yet said to be over.
+    /// Whether a line passed whose end was not told yet.
     is_open: bool,
 }
 
@@ -32,7 +32,8 @@ impl Seldom {
         Self { pause, told: Mutex::new(Told { at: None, kept: 0, is_open: false }) }
     }
 
-    /// Whether to tell it now, and how many were not told since it was told last; `None` keeps this one too.
+    /// How many lines were left out since the last one, if a line may pass now. `None`: this one is left out
+    /// too.
     pub(crate) fn tell(&self, now: Instant) -> Option<u64> {
         let told = &mut *self.told();
         if told.at.is_some_and(|at| now.saturating_duration_since(at) < self.pause) {
@@ -43,7 +44,8 @@ impl Seldom {
         Some(std::mem::take(&mut told.kept))
     }
 
-    /// The reason for the line is gone: how many were not told since it was told last, if it is not yet said to be over.
+    /// The reason for the line is gone. Returns how many lines were left out since the last one, if one passed
+    /// whose end was not told yet.
     pub(crate) fn is_over(&self) -> Option<u64> {
         let told = &mut *self.told();
         std::mem::take(&mut told.is_open).then_some(told.kept)
@@ -54,7 +56,8 @@ impl Seldom {
     }
 }
 
-/// A warning that any stranger can cause: seldom at level warn, with how many were kept back since, else at debug.
+/// A warning that any stranger can cause: seldom at level warn, with the number of those that were left out
+/// since; else at level debug.
 macro_rules! warn_seldom {
     ($($line:tt)+) => {{
         static SELDOM: $crate::io::seldom::Seldom = $crate::io::seldom::Seldom::new();

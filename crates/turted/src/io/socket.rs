@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use crate::io::permits::Permit;
 use crate::io::tls::TlsSession;
 
-/// How long we read on after our last word, so that the client sees it before the connection ends.
+/// How long we read on after our last bytes, so that the client sees them before the connection ends.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How much we read meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
@@ -70,7 +70,7 @@ impl Socket {
     /// that reads. So it needs no place in a list of waiters, which would make every task larger.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         if self.may_have_unread() {
-            // A peer that never stops sending does not keep this task from giving way.
+            // Gives way to other tasks, even if the peer never stops sending.
             consume_budget().await;
             return Ok(());
         }
@@ -99,7 +99,7 @@ impl Socket {
     pub(crate) fn is_gone(&self) -> bool {
         let interest = PollFlags::RDHUP;
         let mut polled = [PollFd::new(&self.tcp, interest)];
-        // It is asked, not waited for.
+        // With a timeout of zero the call asks and does not wait.
         let now = Timespec::default();
         let ended = interest | PollFlags::HUP | PollFlags::ERR;
         poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(ended)
@@ -179,7 +179,7 @@ impl Socket {
     }
 
     /// After [`finish`](Self::finish): reads and drops what the client still sends. Closing with
-    /// unread bytes would make the kernel throw away our last word.
+    /// unread bytes would make the kernel throw away our last bytes.
     pub(crate) async fn linger(&self) {
         self.finish();
         let _ = timeout(LINGER, self.discard()).await;
@@ -200,8 +200,8 @@ impl Socket {
     }
 }
 
-/// Reads what is there, with one system call. Whatever does not fill the buffer has emptied the
-/// socket; the runtime is told so, as a second call that finds nothing would.
+/// Reads what is there, with one system call. A read that does not fill the buffer has emptied the socket. The
+/// runtime is told so, which saves the second call that would find nothing.
 ///
 /// # Errors
 /// `WouldBlock`: there is nothing at the moment. Anything else ends the connection.
@@ -214,8 +214,8 @@ pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Writes what there is room for. What the runtime knows of the socket, in memory of its own, is not
-/// looked at before the kernel said no: a fan-out visits thousands of sockets, none of them in the
+/// Writes what there is room for. The runtime is asked about the socket only after the kernel took nothing:
+/// what it knows lies in memory of its own, and a fan-out visits thousands of sockets, none of them in the
 /// processor's cache.
 ///
 /// # Errors

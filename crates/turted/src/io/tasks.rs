@@ -42,7 +42,7 @@ impl Tasks {
     }
 }
 
-/// Lets `forget` forget at each interval until the end, portion by portion while it has more.
+/// Calls `forget` at each interval until the end, and again as long as it says that it has more to forget.
 pub(crate) async fn every(interval: Duration, ending: CancellationToken, forget: impl Fn(Instant) -> bool) {
     while ending.run_until_cancelled(sleep(interval)).await.is_some() {
         while forget(Instant::now()) {

@@ -1,7 +1,12 @@
-//! TLS: the certificate, how it changes while connections live, and whom we trust as a client.
+//! TLS: the certificate, how it changes while connections live, and which servers we trust as a client.
 //!
 //! One crypto provider, aws-lc-rs, is named wherever one is needed; nothing relies on a provider
 //! that was installed for the whole process.
+//!
+//! | file | what |
+//! |---|---|
+//! | `session` | one TLS connection after its handshake |
+//! | `trust` | TLS as a client: which servers we trust |
 
 mod session;
 mod trust;
@@ -50,7 +55,7 @@ pub enum TlsError {
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// Certificate and key do not belong together, or are of a kind that nobody could use.
+    /// Certificate and key do not belong together, or are of a kind that cannot be used.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
 }
@@ -59,7 +64,7 @@ pub enum TlsError {
 #[derive(Clone, Debug)]
 pub struct Certificates {
     files: Tls,
-    /// Read once per connection, written when somebody asks for it.
+    /// Read once per connection, written by [`reload`](Self::reload).
     current: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
@@ -77,7 +82,7 @@ impl Certificates {
     /// go on. Blocks on the file system.
     ///
     /// # Errors
-    /// They hold no certificate and key that belong together; those of before stay in use.
+    /// They hold no certificate and key that belong together; the old ones stay in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let fresh = read(&self.files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
@@ -90,8 +95,8 @@ impl Certificates {
     }
 }
 
-/// Everything a handshake needs. Tickets belong to it: after a change of the certificate nobody
-/// resumes a session that was made under the old one.
+/// Everything a handshake needs. Tickets belong to it: after a change of the certificate no client resumes a
+/// session that was made under the old one.
 fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = read_chain(&files.cert)
         .map_err(|source| TlsError::Certificates { path: files.cert.clone(), source })?;
@@ -103,8 +108,8 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
-    // Clients that all come back at once resume without a signature, on any worker; nothing is
-    // kept for those that do not.
+    // Clients that all come back at once resume without a signature, on any worker; nothing is kept for clients
+    // that do not come back.
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config))
 }

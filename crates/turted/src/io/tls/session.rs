@@ -1,7 +1,7 @@
 //! One TLS connection after its handshake: plaintext in and out of a socket, without waiting.
 //!
 //! rustls does no I/O. What it encrypted and the kernel did not take stays with it as *unsent*;
-//! somebody has to [`flush`](TlsSession::flush) it when the socket is writable again.
+//! it has to be [flushed](TlsSession::flush) when the socket is writable again.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,8 +15,8 @@ use crate::io::socket;
 /// Ciphertext that may wait for a full socket: as much as the kernel takes at once by default
 /// (`limits.send_buffer_bytes`). What exceeds it stays plaintext, which connections share.
 pub(crate) const UNSENT_BYTES_MAX: usize = 32 * 1024;
-/// Reads of the socket that one read of plaintext may need; then others get their turn. Records
-/// may be empty, and a peer may send them without end.
+/// Reads of the socket that one read of plaintext may need; then other tasks get their turn. Records may be
+/// empty, and a peer may send them without end.
 const READS_MAX: usize = 16;
 
 /// The TLS state of one socket.
@@ -68,8 +68,8 @@ impl TlsSession {
                 return Err(error);
             }
             let processed = connection.process_new_packets();
-            // An alert or the answer to a key update. What the kernel does not take goes with the
-            // next write; nobody waits for it.
+            // An alert or the answer to a key update. What the kernel does not take goes with the next write;
+            // no task waits for it.
             let _ = flush(&mut connection, tcp);
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         }
@@ -77,8 +77,8 @@ impl TlsSession {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    /// Encrypts what there is room for and hands it to the kernel: how many bytes of plaintext are
-    /// done with, though some of their ciphertext may be unsent.
+    /// Encrypts what there is room for and hands it to the kernel. Returns how many bytes of plaintext are done
+    /// with; some of their ciphertext may still be unsent.
     ///
     /// # Errors
     /// `WouldBlock`: the socket is full and nothing was taken. Anything else ends the connection.
@@ -104,7 +104,7 @@ impl TlsSession {
     pub(crate) fn finish(&self, tcp: &TcpStream) {
         let mut connection = self.connection.borrow_mut();
         connection.send_close_notify();
-        // A full socket takes no good-bye; the end of the stream follows either way.
+        // A full socket does not take this alert; the end of the stream follows either way.
         let _ = flush(&mut connection, tcp);
     }
 }

@@ -1,8 +1,8 @@
-//! TLS as a client: whom `turted push` believes to be the server it asks.
+//! TLS as a client: which servers `turted push` trusts.
 //!
 //! The roots are the system's, as curl and openssl find them (`SSL_CERT_FILE` and `SSL_CERT_DIR`
-//! included), so that a company's own authority counts on machines that know it; a list compiled
-//! into the program would neither know it nor ever forget an authority that fell.
+//! included), so that a company's own authority counts on machines that know it. A list compiled into the
+//! program would not know that one, and would never forget an authority that is no longer trusted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::read_chain;
 
-/// Why nobody can be believed.
+/// Why no server can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrustError {
     /// The file with the certificates cannot be read.
@@ -36,13 +36,13 @@ pub(crate) enum TrustError {
     /// The system knows no authority, as in an empty container.
     #[error("this system trusts no authority; name a file of certificates with --ca")]
     NoRoots,
-    /// The crypto provider has no protocol version, which no build of ours has.
+    /// The crypto provider has no protocol version. This happens in no build of ours.
     #[error(transparent)]
     Provider(#[from] rustls::Error),
 }
 
-/// What makes connections to servers that the certificates in `ca` vouch for, or else those that
-/// the system trusts.
+/// A connector to servers that the certificates in `ca` vouch for; without `ca`, to those that the system
+/// trusts.
 pub(crate) fn connector(ca: Option<&Path>) -> Result<TlsConnector, TrustError> {
     let roots = match ca {
         Some(path) => roots_in(path)?,
@@ -68,7 +68,7 @@ fn roots_in(path: &Path) -> Result<RootCertStore, TrustError> {
 
 fn roots_of_system() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
-    // One that cannot be read or used vouches for nobody; the others still do.
+    // A certificate that cannot be read or used is left out; the others count.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(TrustError::NoRoots) } else { Ok(roots) }
 }
