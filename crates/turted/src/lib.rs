@@ -24,8 +24,8 @@ pub use hub::dispatch::handlers::HandlerId;
 pub use hub::dispatch::log;
 pub use io::tls;
 
-/// Who verifies an IDENT: the types of an [`Authenticator`](authenticator::Authenticator) of the embedding program,
-/// and JSON Web Tokens.
+/// What verifies an IDENT: the types of an [`Authenticator`](authenticator::Authenticator) of the embedding
+/// program, and JSON Web Tokens.
 pub mod authenticator {
     pub use crate::auth::{
         Algorithm, Authenticator, ClaimRules, Grants, HttpUrl, IdentRefusal, IdentRequest, Identity,

@@ -9,10 +9,10 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// Lets one thread give memory back: those of an idle server would not. More than one must not be, as
-/// jemalloc tries for ever to start those that a limit of processes forbids.
+/// Lets one thread of jemalloc give memory back: the threads of an idle server would not. There must not be
+/// more than one, because jemalloc tries for ever to start threads that a limit of processes forbids.
 fn give_memory_back() {
-    // Without it memory comes back when something is allocated, later and less.
+    // If this fails, memory comes back only when something is allocated: later, and less of it.
     let _ = max_background_threads::write(1).and_then(|()| background_thread::write(true));
 }
 
