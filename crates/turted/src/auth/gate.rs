@@ -1,9 +1,9 @@
 //! The gate that every IDENT passes: the rules of the core, a JSON Web Token, the backend over HTTP, or
 //! a part of the program that embeds the server.
 //!
-//! The first two answer at once. The others are asked: within a time, a bounded number of them at
-//! once, and while one connection waits no other does. Whoever decides, an address that was wrong
-//! too often is not heard for a while, unless it is right where nobody can guess.
+//! The first two decide at once. The others are asked about a bounded number of IDENTs at a time, and each has
+//! to answer in time. Only the connection that sent the IDENT waits for that. Whatever decides, an address that
+//! guessed wrong too often is refused for a while, unless its IDENT is right and too strong to be guessed.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -31,12 +31,12 @@ use super::rotation::Rotation;
 use crate::io::seldom::{Seldom, warn_seldom};
 use crate::io::tasks::Tasks;
 
-/// The time, for what expires.
+/// The time now, for what expires.
 pub(crate) fn unix_now() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Who sends an IDENT.
+/// The client that sends an IDENT.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visitor {
     /// Where the client connects from.
@@ -47,15 +47,15 @@ pub(crate) struct Visitor {
     pub(crate) connection: Option<ConnectionId>,
 }
 
-/// What comes of verifying.
+/// What comes of verifying an IDENT.
 pub(crate) enum Verdict {
     /// It is decided.
     Now(Result<Verified, IdentRefusal>),
-    /// Somebody is asked.
+    /// The backend or the embedding program is asked.
     Later(LocalBoxFuture<'static, Result<Verified, IdentRefusal>>),
 }
 
-/// Who is asked.
+/// What verifies IDENTs.
 enum Verifier {
     Core(ClientAuthenticator),
     Jwt(Rotation),
@@ -64,7 +64,7 @@ enum Verifier {
 }
 
 impl Verifier {
-    /// Who it is, for the log.
+    /// Its name in the log.
     fn describe(&self) -> String {
         match self {
             Self::Http(http) => http.shown_url(),
@@ -72,7 +72,8 @@ impl Verifier {
         }
     }
 
-    /// Whether nobody guesses what it wants to see. What others want to see, nobody here knows.
+    /// Whether what it wants to see is too strong to be guessed. What a backend or an embedding program wants
+    /// to see is not known here.
     fn is_strong(&self) -> bool {
         match self {
             Self::Core(core) => core.is_strong(),
@@ -86,9 +87,9 @@ impl Verifier {
 #[derive(Debug)]
 pub(crate) struct GateSettings {
     pub(crate) method: ClientAuth,
-    /// How long whoever is asked may take.
+    /// How long the backend or the embedding program may take.
     pub(crate) timeout: Duration,
-    /// How many may be asked about at once.
+    /// How many IDENTs it may be asked about at once.
     pub(crate) concurrency: usize,
     /// Wrong IDENTs of one address.
     pub(crate) wrong: AttemptLimits,
@@ -98,11 +99,11 @@ pub(crate) struct GateSettings {
 pub(crate) struct Gate {
     verifier: Verifier,
     timeout: Duration,
-    /// Places for those who are asked. Whoever waits for one has a connection that waits, so the
-    /// queue is no longer than there are connections.
+    /// Places for IDENTs that are asked about. An IDENT that waits for a place has a connection that waits with
+    /// it, so the queue is no longer than there are connections.
     places: Semaphore,
     wrong: Attempts,
-    /// That somebody who was asked gave no verdict.
+    /// The log line that an IDENT got no verdict.
     failure: Seldom,
 }
 
@@ -158,12 +159,12 @@ impl Gate {
         !matches!(self.verifier, Verifier::Core(_))
     }
 
-    /// Forgets a portion of the guesses that are too old: whether there are more.
+    /// Forgets a portion of the guesses that are too old. Returns whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         self.wrong.tidy(now)
     }
 
-    /// Decides who `visitor` is, who sent `ident`.
+    /// Decides which user `visitor` is, by the `ident` that it sent.
     pub(crate) fn verify(self: &Arc<Self>, tasks: &Tasks, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
         let user = user_of(ident);
         match self.examine(tasks, visitor, ident) {
@@ -197,14 +198,14 @@ impl Gate {
                     address: visitor.address,
                 };
                 let (gate, tasks) = (Arc::clone(self), tasks.clone());
-                // What a backend looks at, nobody here knows: whatever it refuses was a guess.
+                // What a backend looks at is not known here: every IDENT that it refuses was a guess.
                 Verdict::Later(Box::pin(async move { gate.judge(address, gate.ask(&tasks, request).await) }))
             }
         }
     }
 
-    /// Counts a wrong guess. Others from the same address may have been made while this one was
-    /// verified: it then hears no more of its result than if it had come after them.
+    /// Counts a wrong guess. The same address may have made other guesses while this one was verified. Then it
+    /// learns no more of this result than if this guess had come after the others.
     fn judge(
         &self,
         address: IpAddr,
@@ -224,7 +225,8 @@ impl Gate {
         result
     }
 
-    /// What an address hears that may be blocked: nothing of its result, unless it is right and nobody guesses that.
+    /// The result as its address may learn it. A blocked address learns nothing, unless its IDENT is right and
+    /// too strong to be guessed.
     fn unless_blocked(
         &self,
         address: IpAddr,
@@ -269,13 +271,13 @@ impl Gate {
         answer
     }
 
-    /// Tells the operator, now and then.
+    /// Tells the operator that an IDENT got no verdict, seldom.
     fn note_failure(&self, failure: &dyn fmt::Display) {
         let asked = self.verifier.describe();
         match self.failure.tell(Instant::now()) {
             Some(untold) => tracing::warn!(
                 asked, %failure, untold,
-                "no verdict about an IDENT: its client is told to try again, and it is counted for nobody"
+                "no verdict about an IDENT: its client is told to try again, and no guess is counted"
             ),
             None => tracing::debug!(asked, %failure, "no verdict about an IDENT"),
         }
@@ -305,12 +307,13 @@ pub(crate) fn log_refused(visitor: Visitor, user: Option<&Name>, refusal: &dyn s
     );
 }
 
-/// Whom an IDENT says the client is, where that will be logged.
+/// The user that an IDENT names, if it will be logged.
 fn user_of(ident: &Ident<'_>) -> Option<Name> {
     if enabled!(Level::DEBUG) { ident.user.as_ref().map(|user| user.name.clone()) } else { None }
 }
 
-/// A verification that panics refuses; it must not take its connection with it unclosed.
+/// Turns a verification that panics into one that refuses: the panic must not end the task of the connection,
+/// which would then never be closed.
 async fn until_panic(mut verification: Verification<'_>) -> Result<Verified, IdentRefusal> {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| verification.as_mut().poll(context)));

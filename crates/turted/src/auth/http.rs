@@ -1,8 +1,8 @@
 //! Asks the backend: POSTs what the client sent, and takes 200 with a user for a yes.
 //!
 //! `{"ident":{..},"transport":"socketio","address":"192.0.2.7"}` goes out;
-//! `{"user":"alice","channels":["news.*"]}` comes back, `channels` only if it likes. 401 and 403 are a no, everything
-//! else is no verdict. Nothing is followed or looked up that the answer names.
+//! `{"user":"alice","channels":["news.*"]}` comes back, `channels` may be left out. 401 and 403 are a no,
+//! everything else is no verdict. Nothing that the answer names is followed or looked up.
 
 use std::error::Error;
 use std::fmt;
@@ -45,7 +45,7 @@ pub(super) struct HttpAuthenticator {
     idle: Arc<Idle>,
 }
 
-/// Connections that are kept alive between two questions, by all workers.
+/// Connections that are kept alive between two questions; all workers share them.
 struct Idle {
     /// Locked to take or return one, never while waiting.
     senders: Mutex<Vec<Sender>>,
@@ -68,7 +68,7 @@ impl Idle {
     }
 }
 
-/// What is asked.
+/// The question to the backend.
 #[derive(Serialize)]
 struct Question<'a> {
     ident: &'a RawValue,
@@ -76,7 +76,7 @@ struct Question<'a> {
     address: IpAddr,
 }
 
-/// What is answered. More members may be there.
+/// The answer of the backend. It may have more members.
 #[derive(Deserialize)]
 struct BackendAnswer<'a> {
     #[serde(borrow)]
@@ -131,7 +131,7 @@ impl HttpAuthenticator {
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         let own = tasks.clone();
         tasks.spawn(async move {
-            // How it ends, whoever waits for an answer hears as well.
+            // The task that waits for an answer learns as well how it ends.
             let _ = own.until_end(connection).await;
         });
         Ok(sender)
@@ -214,7 +214,7 @@ impl HttpFailure {
         matches!(self, Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
-    /// Passes on a failure that somebody must look after, with its cause.
+    /// Passes on a failure that an operator has to look at, with its cause.
     pub(super) fn unless_refused(&self, note: impl FnOnce(&dyn fmt::Display)) {
         match self.source() {
             _ if self.is_refusal() => {}

@@ -1,7 +1,7 @@
 //! Sets of JSON Web Keys (RFC 7517), as identity providers publish them.
 //!
-//! A set may hold keys for other algorithms, and for encryption: those do not count. A key that counts
-//! and is damaged spoils the set, because whoever wrote it meant something else.
+//! A set may hold keys for other algorithms, and for encryption: those do not count. If a key that counts is
+//! damaged the whole set is refused, because its author meant something else.
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;

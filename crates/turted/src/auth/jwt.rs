@@ -33,7 +33,7 @@ pub struct JwtRule {
 }
 
 impl JwtRule {
-    /// Decides at `now` whom the token of `ident` proves.
+    /// Decides at `now` which user the token of `ident` proves.
     ///
     /// # Errors
     /// The rule that the token breaks.
@@ -56,7 +56,8 @@ impl JwtRule {
         self.claims.read(payload.get(), named, now).map_err(JwtRefusal::Claims)
     }
 
-    /// Whether nobody guesses a signature: that of a shared secret only if the secret [is long](Secret::is_strong).
+    /// Whether a signature is too strong to be guessed; with a shared secret it is only if the secret [is
+    /// long](Secret::is_strong).
     pub(super) fn is_strong(&self) -> bool {
         self.algorithm.family() != AlgorithmFamily::Hmac || self.keys.text().is_strong()
     }
@@ -74,12 +75,13 @@ impl JwtRule {
         Ok(token.claims)
     }
 
-    /// Whether one of `keys` signed `token`, whatever it says.
+    /// Whether one of `keys` signed `token`, whatever its claims are.
     pub(super) fn is_signed_by(&self, token: &str, keys: &[VerifyingKey]) -> bool {
         token.len() <= JWT_BYTES_MAX && self.decode(token, keys).is_ok()
     }
 
-    /// The token, if one of `keys` signed it: the one that it names, or one without a name; any, if it names none.
+    /// The token, if one of `keys` signed it. If the token names a key, only that key and keys without a name
+    /// are tried.
     fn decode(&self, token: &str, keys: &[VerifyingKey]) -> Result<TokenData<Box<RawValue>>, JwtRefusal> {
         let (named, validation) = (decode_header(token)?.kid, self.signature_only());
         let mut refusal = JwtRefusal::UnknownKey;
@@ -158,7 +160,7 @@ impl From<JwtRefusal> for IdentRefusal {
     fn from(refusal: JwtRefusal) -> Self {
         match refusal {
             JwtRefusal::Claims(refusal) => refusal.into(),
-            // It was good, and can be good no more: the client is to get a new one.
+            // The token was good before the keys were read again: the client is to get a new one.
             JwtRefusal::FormerKey => Self::Expired,
             _ => Self::NotVerified,
         }

@@ -90,13 +90,13 @@ impl JwtKeys {
         Self { file: Some(file.to_owned()), ..self }
     }
 
-    /// The text they were made of: for HMAC what tokens are signed with as well.
+    /// The text that the keys were made of. For HMAC it is also what tokens are signed with.
     #[must_use]
     pub fn text(&self) -> &Secret {
         &self.text
     }
 
-    /// How many they are.
+    /// How many keys there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.keys.len()
@@ -179,14 +179,14 @@ fn read_block(algorithm: Algorithm, block: &str) -> Result<DecodingKey, JwtKeyRe
 /// Why a text holds no keys of an algorithm. Never carries the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwtKeyRefusal {
-    /// A PEM key for HMAC: public keys are public, whoever knows it could sign.
+    /// A PEM key for HMAC: public keys are public, and everyone who knows one could sign with it.
     #[error("a PEM key is no shared secret; it belongs to an RS, PS, ES or EdDSA algorithm")]
     PemForHmac,
     /// A set of JSON Web Keys for HMAC.
     #[error("a set of JSON Web Keys is no shared secret; it belongs to an RS, PS, ES or EdDSA algorithm")]
     SetForHmac,
     /// A private key.
-    #[error("this is a private key, which stays with whoever signs; expected its public key")]
+    #[error("this is a private key, which stays with the signer; expected its public key")]
     Private,
     /// A certificate.
     #[error("this is a certificate; expected its public key: openssl x509 -pubkey -noout -in FILE")]

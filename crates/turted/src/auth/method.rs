@@ -7,7 +7,7 @@ use super::{HttpUrl, JwtRule};
 /// `auth.method` and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Everyone is who they say they are.
+    /// Every client is the user that it names.
     Accept,
     /// All users share one password.
     Password(Secret),

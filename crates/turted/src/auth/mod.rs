@@ -1,11 +1,11 @@
-//! Who verifies an IDENT.
+//! What verifies an IDENT, and what counts wrong guesses.
 //!
 //! | file | what |
 //! |---|---|
 //! | `gate` | the gate that every IDENT passes, and its limits |
-//! | `method`, `request` | the ways to prove who one is; what an embedding program verifies |
+//! | `method`, `request` | the ways in which clients prove who they are; the authenticator of an embedding program |
 //! | `jwt`, `keys`, `jwk`, `rotation` | JSON Web Tokens; their keys, and the change of those |
-//! | `http`, `url` | asks the backend; where that is |
+//! | `http`, `url` | asks the backend; its URL |
 //! | `attempts` | guesses by address: IDENTs, push passwords, admin tokens |
 
 pub(crate) mod gate;

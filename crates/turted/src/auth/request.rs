@@ -1,4 +1,4 @@
-//! What a program that embeds the server verifies: an IDENT, and who verifies it.
+//! How a program that embeds the server verifies IDENTs: what it is asked, and the trait that it implements.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,13 +8,14 @@ use serde_json::value::RawValue;
 use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::command::UserField;
 
-/// An IDENT that somebody else than the core verifies. `Debug` shows no part of what was sent.
+/// An IDENT that the core does not verify, but the embedding program or the backend. `Debug` shows no part of
+/// what was sent.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct IdentRequest {
     /// The object that the client sent, as it was sent. It may hold secrets.
     pub ident: Box<RawValue>,
-    /// Whom the client says it is: `username`, else `user`.
+    /// The user that the client says it is: `username`, else `user`.
     pub user: Option<UserField>,
     /// How the client connects: `socketio`, `websocket`, `sse` or `sockjs`.
     pub transport: &'static str,
@@ -29,7 +30,7 @@ impl fmt::Debug for IdentRequest {
     }
 }
 
-/// What an [`Authenticator`] is at work on.
+/// A verification that an [`Authenticator`] is at work on.
 pub type Verification<'a> = Pin<Box<dyn Future<Output = Result<Verified, IdentRefusal>> + 'a>>;
 
 /// Verifies IDENTs for a program that embeds the server; a closure will do as well.
@@ -54,7 +55,7 @@ pub type Verification<'a> = Pin<Box<dyn Future<Output = Result<Verified, IdentRe
 /// # }
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
-    /// Decides who sent `request`.
+    /// Decides which user sent `request`.
     ///
     /// # Cancel safety
     /// The future is dropped when the time is over or the server stops.

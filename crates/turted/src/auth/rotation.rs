@@ -1,5 +1,6 @@
-//! Keys of JSON Web Tokens that change while the server runs: read again from their file, and those of before
-//! remembered, so that a client with an old token is told to get a new one and is not taken for a guesser.
+//! Keys of JSON Web Tokens that change while the server runs. They are read again from their file, and the
+//! former keys are remembered: a client with an old token is told to get a new one, and is not taken for a
+//! guesser.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +19,7 @@ use super::keys::{JwtKeyRefusal, JwtKeys, VerifyingKey};
 /// change together.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// Read once per IDENT, written when somebody asks for it.
+    /// Read once per IDENT, written by [`reload`](Self::reload).
     current: Arc<RwLock<Arc<Known>>>,
 }
 
@@ -35,12 +36,12 @@ impl Rotation {
         Self { current: Arc::new(RwLock::new(Arc::new(known))) }
     }
 
-    /// Reads the keys again: tokens are verified with what the file holds now. Who is a user stays one until
-    /// their token expires. Returns how many keys there are; `None` if they did not come from a file. Blocks on
-    /// the file system.
+    /// Reads the keys again: tokens are verified with what the file holds now. A client that is a user stays
+    /// one until its token expires. Returns how many keys there are; `None` if they did not come from a file.
+    /// Blocks on the file system.
     ///
     /// # Errors
-    /// The file cannot be read or holds no such keys; those of before stay in use.
+    /// The file cannot be read or holds no such keys; the old ones stay in use.
     pub fn reload(&self) -> Result<Option<usize>, KeysError> {
         let known = self.current();
         let Some(file) = known.rule.keys.file() else { return Ok(None) };
@@ -56,7 +57,7 @@ impl Rotation {
         Ok(Some(count))
     }
 
-    /// Decides at `now` whom the token of `ident` proves.
+    /// Decides at `now` which user the token of `ident` proves.
     pub(super) fn verify(&self, ident: &Ident<'_>, now: UnixTime) -> Result<Verified, JwtRefusal> {
         let known = self.current();
         let refusal = match known.rule.verify(ident, now) {

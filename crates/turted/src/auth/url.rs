@@ -61,7 +61,7 @@ impl FromStr for HttpUrl {
             return Err(UrlRefusal::Credentials);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        // A port that cannot be read looks like none, but for the text that is left.
+        // A port that cannot be read is reported as none, but the text shows that there is one.
         let has_port = authority.as_str() != authority.host();
         let port = if has_port { authority.port_u16().unwrap_or(0) } else { 80 };
         if host.is_empty() || port == 0 {

@@ -98,11 +98,7 @@ fn a_key_that_is_none_is_told_without_being_shown() {
             PUBLIC_KEY,
             "a PEM key is no shared secret; it belongs to an RS, PS, ES or EdDSA algorithm",
         ),
-        (
-            "ES256",
-            PRIVATE_KEY,
-            "this is a private key, which stays with whoever signs; expected its public key",
-        ),
+        ("ES256", PRIVATE_KEY, "this is a private key, which stays with the signer; expected its public key"),
         (
             "ES256",
             "canary",
