@@ -15,11 +15,11 @@ const OPAQUE: [&str; 2] = ["null", "file://"];
 pub(super) enum Opaque {
     /// They may be listed.
     Listable,
-    /// They may not: any page can show one of them in a sandboxed frame.
+    /// They may not be listed: any page can show one of them in a sandboxed frame.
     Refused,
 }
 
-/// An address and a port; the one name that is an address everywhere is `localhost`.
+/// An address and a port. The only name that is taken for an address is `localhost`.
 pub(super) fn parse_address(text: &str) -> Option<SocketAddr> {
     match text.split_once(':') {
         Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
@@ -29,7 +29,7 @@ pub(super) fn parse_address(text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// An address, or nothing at all for off.
+/// An address; an empty text means off.
 pub(super) fn parse_admin_listen(text: &str) -> Option<AdminListen> {
     if text.is_empty() { Some(AdminListen::Off) } else { parse_address(text).map(AdminListen::At) }
 }
@@ -46,7 +46,7 @@ pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 /// `*` alone, or origins as browsers send them: scheme, host and port, without a path.
 ///
 /// # Errors
-/// What is wrong with the first that is none.
+/// What is wrong with the first entry that is no origin.
 pub(super) fn parse_origins(list: &[&str], opaque: Opaque) -> Result<AllowOrigins, String> {
     if list == ["*"] {
         return Ok(AllowOrigins::Any);
@@ -60,7 +60,7 @@ pub(super) fn fault_of_origins(list: &[&str], opaque: Opaque) -> Option<String> 
     parse_origins(list, opaque).err()
 }
 
-/// An origin as browsers send it, whatever way it is written.
+/// An origin as browsers send it, however it is written.
 fn parse_origin(text: &str, opaque: Opaque) -> Result<String, String> {
     if let Some(name) = OPAQUE.iter().find(|name| name.eq_ignore_ascii_case(text)) {
         return match opaque {
@@ -77,7 +77,7 @@ fn parse_origin(text: &str, opaque: Opaque) -> Result<String, String> {
 fn fault_of_origin(text: &str) -> String {
     let is_origin = |text: &str| Origin::parse(text).is_some();
     if text == "*" {
-        return "\"*\" stands alone".to_owned();
+        return "\"*\" must be the only entry".to_owned();
     }
     if is_origin(&format!("https://{text}")) {
         return format!("{text:?} has no scheme: \"https://{text}\"");

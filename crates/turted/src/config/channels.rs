@@ -1,4 +1,4 @@
-//! `[[channels]]`: rules for who may join which channel, a list that only a file can hold.
+//! `[[channels]]`: rules for which clients may join a channel, a list that only a file can hold.
 
 use std::fmt::Write as _;
 
@@ -109,7 +109,7 @@ fn pattern(name: &str) -> Result<ChannelPattern, NameRefusal> {
     Name::new(name).map(ChannelPattern::Name)
 }
 
-/// Makes the rules of what was read. A channel that nobody can be granted is a mistake.
+/// Makes the rules of what was read. A rule for channels that no authenticator can grant is a mistake.
 pub(super) fn resolve(collected: &mut Collected) {
     let rules = std::mem::take(&mut collected.settings.channels);
     let auth = &collected.settings.auth;
@@ -121,7 +121,7 @@ pub(super) fn resolve(collected: &mut Collected) {
     if let Some(rule) = rules.iter().find(|rule| rule.join == Join::Claim && !granting)
         && !collected.is_broken(&["auth"])
     {
-        let what = "`join` = \"claim\" needs somebody who grants channels: `auth.method` = \"jwt\" with \
+        let what = "`join` = \"claim\" needs a method that grants channels: `auth.method` = \"jwt\" with \
                     `auth.channels_claim`, or \"http\"";
         collected.problem(Problem::at(rule.origin.clone(), what));
     }

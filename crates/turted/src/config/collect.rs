@@ -13,15 +13,15 @@ pub(super) struct Collected {
     pub(super) settings: Settings,
     pub(super) warnings: Vec<String>,
     origins: BTreeMap<&'static str, Origin>,
-    /// What follows from another key, and where that came from.
+    /// Keys whose value follows from that of another key, and where that one came from.
     inferred: BTreeMap<&'static str, Origin>,
-    /// Keys whose value is wrong: what would follow from them is not told as well.
+    /// Keys whose value is wrong. Problems that would follow from them are not reported as well.
     broken: BTreeSet<&'static str>,
     problems: Vec<Problem>,
 }
 
 impl Collected {
-    /// Reads the value of a key that `origin` has; relative paths start at `base`.
+    /// Reads the value that `origin` gives for a key; relative paths start at `base`.
     pub(super) fn set(&mut self, setting: &Setting, origin: Origin, input: &Input<'_>, base: &Path) {
         match setting.field.set(&mut self.settings, input, base) {
             Ok(()) => {
@@ -75,7 +75,7 @@ impl Collected {
         self.problems.push(problem);
     }
 
-    /// Ends the collection if something was wrong; the problems of a file in its order.
+    /// Ends the collection if something was wrong; the problems of a file come in the order of the file.
     pub(super) fn refuse_problems(&mut self) -> Result<(), ConfigError> {
         if self.problems.is_empty() {
             return Ok(());

@@ -54,7 +54,7 @@ fn auth_method(collected: &Collected) -> ClientMethod {
 const AUTH_PASSWORD_KEYS: [&str; 2] = ["auth.password", "auth.password_file"];
 const AUTH_TOKEN_KEYS: [&str; 4] = ["auth.prefix", "auth.prefix_file", "auth.suffix", "auth.suffix_file"];
 const AUTH_KEY_KEYS: [&str; 2] = ["auth.key", "auth.key_file"];
-/// Without those that have a default: an effective configuration names them all.
+/// Without the keys that have a default: an effective configuration names all of those.
 const AUTH_JWT_KEYS: [&str; 6] =
     ["auth.algorithm", "auth.key", "auth.key_file", "auth.channels_claim", "auth.issuer", "auth.audience"];
 const AUTH_HTTP_KEYS: [&str; 1] = ["auth.url"];
@@ -87,7 +87,7 @@ fn infer_methods(collected: &mut Collected) {
     }
 }
 
-/// Every method has the keys it needs, and no key is there in vain.
+/// Checks that every method has the keys it needs, and that every key has an effect.
 fn check_methods(collected: &mut Collected) {
     let method = auth_method(collected);
     let own: (&[&str], &[&str]) = match method {
@@ -131,7 +131,7 @@ fn show_method(collected: &Collected, method: &str) -> String {
     format!("`{method}` = {}", value.unwrap_or_default())
 }
 
-/// The secret that `key` or `key_file` holds: of two, the one from the stronger source.
+/// The secret that `key` or `key_file` holds. If both are set the stronger source wins.
 fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Option<Secret> {
     let file_key = format!("{key}_file");
     let (origin, file_origin) = (collected.origin(key), collected.origin(&file_key));
@@ -202,8 +202,9 @@ pub(super) fn warn_if_readable(collected: &mut Collected, path: &Path) {
     use std::os::unix::fs::MetadataExt;
     let Ok(metadata) = path.metadata() else { return };
     let mode = metadata.mode();
-    // A file of somebody else that a group may read was given to that group: so come the credentials of
-    // systemd, and keys that a program renews. We could not change that either.
+    // If a file belongs to another user and a group may read it, it was given to that group. The credentials of
+    // systemd come like this, and keys that a program renews. We could not change the mode of such a file
+    // either.
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if mode & if is_ours { 0o077 } else { 0o007 } != 0 {
         let path = path.display();

@@ -1,4 +1,4 @@
-//! What holds where the operator says nothing. Limits come from [`turted_core::limits`].
+//! The configuration where the operator sets nothing. Limits come from [`turted_core::limits`].
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::available_parallelism;

@@ -47,8 +47,8 @@ fn key_of(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|setting| setting.variable() == name).map(|setting| setting.key)
 }
 
-/// Variables with our prefix that are meant for others: our own tests, and those Kubernetes
-/// injects for every service whose name starts with `turted` (`TURTED_SERVICE_HOST`,
+/// Variables with our prefix that are not for the configuration: those of our own tests, and those that
+/// Kubernetes injects for every service whose name starts with `turted` (`TURTED_SERVICE_HOST`,
 /// `TURTED_PORT=tcp://..`, `TURTED_PORT_7117_TCP_ADDR`).
 fn is_foreign(name: &str, value: &OsStr) -> bool {
     let link = value

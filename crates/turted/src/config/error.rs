@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where the value of a setting came from. Later variants override earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source has set it.
     Default,
     /// A configuration file; line and column count from 1.
     File {

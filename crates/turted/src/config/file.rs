@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Reads the file into `collected`.
 ///
 /// # Errors
-/// The file cannot be read or is no TOML; then its keys say nothing.
+/// The file cannot be read or is no TOML; then none of its keys counts.
 pub(super) fn read(collected: &mut Collected, file: &ConfigFile) -> Result<(), Problem> {
     let (path, text) = match file {
         ConfigFile::IfPresent(path) => match read_text(path) {

@@ -21,7 +21,7 @@ pub(super) fn is_key_secret(collected: &Collected) -> bool {
     collected.settings.auth.algorithm.is_none_or(|algorithm| key_bytes_min(algorithm).is_some())
 }
 
-/// Whether it is the file that counts: of two, the one from the stronger source.
+/// Whether `auth.key_file` counts and not `auth.key`. If both are set the stronger source wins.
 fn is_from_file(collected: &Collected) -> bool {
     let rank = |key| collected.origin(key).rank();
     collected.settings.auth.key.text.is_none() || rank("auth.key_file") > rank("auth.key")
@@ -36,7 +36,7 @@ pub(super) fn rule(collected: &mut Collected, text: Secret) -> Option<ClientAuth
     if key_bytes_min(algorithm).is_some_and(|least| text.reveal().len() < least) {
         let warning = format!(
             "`{source}` is shorter than the hash of `auth.algorithm` = \"{algorithm:?}\" and can be guessed \
-             from any token: `openssl rand -hex 32` prints 64 characters that nobody guesses"
+             from any token: `openssl rand -hex 32` prints 64 characters that cannot be guessed"
         );
         collected.warnings.push(warning);
     }

@@ -6,36 +6,40 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `model`, `transports` | the validated configuration; the sections of its transports |
+//! | `defaults`, `parts` | the configuration where the operator sets nothing; parts of it for the layers below |
 //! | `settings`, `value`, `units`, `addresses` | every key once; kinds of values; units; addresses and origins |
-//! | `model`, `transports`, `defaults`, `parts` | the validated configuration; what it is without any; parts of it for layers below |
+//! | `sources`, `file`, `env`, `collect` | where a configuration comes from; its file; its variables; what the sources said so far |
+//! | `credentials`, `jwt`, `channels` | secrets and authenticators; keys for `auth.method = "jwt"`; `[[channels]]` |
+//! | `resolve` | what must hold together |
 //! | `secrets` | the secrets that are read again while the server runs |
-//! | `sources`, `file`, `env`, `collect`, `credentials`, `resolve` | sources in their order; then secrets; then what must hold together |
-//! | `error`, `suggest`, `show`, `sum` | what is wrong, where, and what was meant; the effective configuration; how much memory its limits add up to |
-//! | `channels`, `jwt` | `[[channels]]`; keys for `auth.method = "jwt"` |
+//! | `error`, `suggest` | what is wrong, and where; which name was meant |
+//! | `show`, `sum` | the effective configuration; how much memory its limits add up to |
+//! | `tests` | a configuration as an operator writes it, and what becomes of it |
 
+mod model;
+mod transports;
+mod defaults;
+mod parts;
+mod settings;
+mod value;
+mod units;
 mod addresses;
-mod channels;
+mod sources;
+mod file;
+mod env;
 mod collect;
 mod credentials;
-mod defaults;
-mod env;
-mod error;
-mod file;
 mod jwt;
-mod model;
-mod parts;
+mod channels;
 mod resolve;
 pub mod secrets;
-mod settings;
-mod show;
-mod sources;
+mod error;
 mod suggest;
+mod show;
 mod sum;
 #[cfg(test)]
 mod tests;
-mod transports;
-mod units;
-mod value;
 
 pub use crate::auth::ClientAuth;
 pub use crate::io::tls::Tls;
@@ -61,7 +65,7 @@ pub use turted_core::trust::{Network, NetworkError};
 pub struct Loaded {
     /// What was asked for, complete and valid.
     pub config: Config,
-    /// What an operator should know although it prevents nothing.
+    /// What an operator should know, although the server can start.
     pub warnings: Vec<String>,
     collected: Collected,
 }
@@ -98,7 +102,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
     match file {
         Ok(()) => resolve::resolve(&mut collected),
-        // Without the file everything in it would be called missing.
+        // Nothing is resolved: every key of the file would be reported as missing.
         Err(problem) => collected.problem(problem),
     }
     collected.refuse_problems()?;

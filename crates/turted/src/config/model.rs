@@ -23,7 +23,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The files of TLS; `None` serves in the clear. Default: none.
     pub tls: Option<Tls>,
-    /// The proxies whose word about a client's address counts. Default: none.
+    /// The proxies that are believed when they name the address of a client. Default: none.
     pub trusted_proxies: TrustedProxies,
     /// Whether each connection starts with a PROXY header of a trusted proxy. Default: no.
     pub proxy_protocol: bool,
@@ -41,9 +41,9 @@ pub struct Config {
     pub assets_dir: Option<PathBuf>,
     /// How long everything but `/ready` goes on after a signal, before connections are closed. Default: 0.
     pub drain_delay: Duration,
-    /// How long connections are closed over after a signal. Default: 30 s.
+    /// The time over which connections are closed after a signal. Default: 30 s.
     pub drain_timeout: Duration,
-    /// Where operators look in.
+    /// The listener for operators.
     pub admin: Admin,
     /// The Socket.IO transport.
     pub socketio: SocketIo,
@@ -53,7 +53,7 @@ pub struct Config {
     pub sse: Sse,
     /// The SockJS transport.
     pub sockjs: SockJs,
-    /// Who clients are.
+    /// How clients prove who they are.
     pub auth: Auth,
     /// Which channels a client may join. Default: all.
     pub channels: ChannelRules,
@@ -79,7 +79,7 @@ pub struct Admin {
 pub enum AdminListen {
     /// Nowhere.
     Off,
-    /// Here, or nowhere if somebody else has the port: nobody asked for it.
+    /// Here, or nowhere if another program has the port: it is a default, which the operator did not set.
     IfFree(SocketAddr),
     /// Here; port 0 takes any free one.
     At(SocketAddr),
@@ -103,9 +103,9 @@ pub struct Auth {
     pub method: ClientAuth,
     /// What a second IDENT does. Default: replace.
     pub ident: IdentMode,
-    /// How long whoever is asked may take to verify an IDENT. Default: 5 s.
+    /// How long the backend or the embedding program may take to verify an IDENT. Default: 5 s.
     pub timeout: Duration,
-    /// IDENTs that somebody is asked about at once. Default: 64.
+    /// IDENTs that the backend or the embedding program is asked about at once. Default: 64.
     pub concurrency: usize,
 }
 
@@ -141,7 +141,7 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Frames waiting for one connection. Default: 16,384.
     pub outbox_frames: usize,
-    /// How long a blocked connection may take less than 16 KiB of what waits, and not all. Default: 10 s.
+    /// The time within which a blocked connection must take 16 KiB of what waits, or all of it. Default: 10 s.
     pub outbox_stall: Duration,
     /// Bytes waiting for all connections together; `None` is 512 MiB, or a quarter of the memory that the
     /// process may use if that is less. Default: `None`.
@@ -225,18 +225,19 @@ pub struct Recovery {
 pub enum AllowOrigins {
     /// Any origin, also pages without one.
     Any,
-    /// These, and the page's own host. None but that if empty.
+    /// These, and the page's own host. If the list is empty, only that host.
     Only(Vec<String>),
 }
 
 impl AllowOrigins {
-    /// Whether nobody is listed.
+    /// Whether no origin is listed.
     #[must_use]
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Only(origins) if origins.is_empty())
     }
 
-    /// Whether the page that sent this `Origin` header is listed. A port that its scheme has anyway may be there or not.
+    /// Whether the page that sent this `Origin` header is listed. The default port of a scheme may be written
+    /// or left out.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
         let Self::Only(listed) = self else { return true };
@@ -253,9 +254,9 @@ impl AllowOrigins {
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Somebody must act.
+    /// An operator must act.
     Error,
-    /// Somebody may wonder.
+    /// An operator should look.
     Warn,
     /// Life cycle.
     Info,

@@ -1,4 +1,4 @@
-//! Parts of the configuration as the layers below take them, which know no keys.
+//! Parts of the configuration for the layers below, which do not know its keys.
 
 use super::model::{Config, Limits};
 use crate::auth::GateSettings;
@@ -26,7 +26,7 @@ impl Config {
         }
     }
 
-    /// How often one address may guess wrong: so many times in the window.
+    /// How often one address may guess wrong: `attempts` times in the window.
     pub(crate) fn attempts(&self, attempts: u32) -> AttemptLimits {
         AttemptLimits {
             attempts,
@@ -38,7 +38,7 @@ impl Config {
 }
 
 impl Limits {
-    /// What listening sockets give on to the connections that are accepted.
+    /// What listening sockets pass on to the connections that are accepted.
     pub(crate) fn socket_options(&self) -> SocketOptions {
         SocketOptions {
             send_buffer_bytes: self.send_buffer_bytes,

@@ -95,7 +95,7 @@ fn check_tls(collected: &mut Collected) {
 fn check_proxies(collected: &mut Collected) {
     let config = &collected.settings.config;
     if config.proxy_protocol && config.trusted_proxies.networks().is_empty() {
-        let what = "`proxy_protocol` needs `trusted_proxies`: nobody else may send a PROXY header";
+        let what = "`proxy_protocol` needs `trusted_proxies`: only these may send a PROXY header";
         blame(collected, &["proxy_protocol", "trusted_proxies"], what.into());
     }
 }
@@ -158,7 +158,7 @@ pub(super) const RELATIONS: [Relation; 10] = [
             None => 0,
         }),
         large: ("limits.backlog_bytes", |config| config.limits.backlog_bytes.unwrap_or(usize::MAX)),
-        reason: "one connection must not be more than all",
+        reason: "what waits for one connection is part of what waits for all",
     },
     Relation {
         small: ("limits.request_uri_bytes", |config| config.limits.request_uri_bytes),
@@ -189,7 +189,7 @@ fn check_exposure(collected: &mut Collected) {
         return;
     }
     let (mut open, mut remedies) = (Vec::new(), Vec::new());
-    // Not the configuration: a secret that cannot be read is a problem of its own.
+    // The settings are looked at, not the configuration: a secret that cannot be read is a problem of its own.
     if collected.settings.auth.method == ClientMethod::Accept && !collected.is_broken(&["auth"]) {
         open.push(r#"be any user (`auth.method` = "accept")"#);
         remedies.push(r#"`auth.method` to "password", "token", "jwt" or "http" and what it needs"#);
@@ -209,7 +209,7 @@ fn check_exposure(collected: &mut Collected) {
     }
 }
 
-/// The admin listener tells who is online: other machines must show a token.
+/// The admin listener tells which users are online: other machines must show a token.
 fn check_admin_exposure(collected: &mut Collected) {
     let config = &collected.settings.config;
     let Some(address) = config.admin.listen.address() else { return };
@@ -243,8 +243,8 @@ fn warn_of_opaque_origins(collected: &mut Collected) {
     }
 }
 
-/// Notes a problem at the first of `keys` that somebody set. Not where one of them is wrong: the problem may
-/// follow from that.
+/// Notes a problem at the first of `keys` that a source has set. If the value of one of them is wrong nothing
+/// is noted: the problem may follow from that.
 fn blame(collected: &mut Collected, keys: &[&str], what: String) {
     if collected.is_broken(keys) {
         return;

@@ -1,7 +1,7 @@
 //! The secrets that are read again while the server runs: the push password and the admin token.
 //!
-//! Not here: those of IDENTs. Keys of tokens are changed by `authenticator`; the others change with a restart, since users would
-//! be refused who show what was right a moment ago.
+//! Not here: the secrets for IDENTs. Keys of JSON Web Tokens are read again by `authenticator::Rotation`. The
+//! others change with a restart, because clients would be refused that show what was right a moment ago.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,7 +24,8 @@ impl Current {
         Some(Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Whether `secret` counts from now on, and another one did until now.
+    /// Lets `secret` count from now on. Returns whether another one did until now. If there was none, nothing
+    /// changes.
     fn replace(&self, secret: Option<&Secret>) -> bool {
         let (Some(current), Some(secret)) = (&self.0, secret) else { return false };
         let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
@@ -49,8 +50,9 @@ impl Secrets {
         }
     }
 
-    /// Lets the push password and the admin token of `config` count from now on: the keys of those that are other
-    /// ones. Where there was none, or is none any more, nothing changes: that takes a restart.
+    /// Lets the push password and the admin token of `config` count from now on. Returns the keys of those that
+    /// changed. A secret that the server did not have before, or that `config` has no more, changes nothing:
+    /// that takes a restart.
     pub fn replace(&self, config: &Config) -> Vec<&'static str> {
         let push = self.push.replace(config.push.password.as_ref()).then_some("push.password");
         let admin = self.admin.replace(config.admin.token.as_ref()).then_some("admin_token");

@@ -31,7 +31,7 @@ pub(super) struct Settings {
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
-    /// `[[channels]]`, which file alone can hold.
+    /// `[[channels]]`, which only a file can hold.
     pub(super) channels: Vec<ChannelSetting>,
 }
 

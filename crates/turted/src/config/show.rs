@@ -8,7 +8,7 @@ use super::error::Origin;
 use super::settings::SETTINGS;
 use crate::auth::ClientAuth;
 
-/// Every key with its value, and behind it where a value that is no default came from.
+/// Every key with its value; behind a value that is no default, where it came from.
 pub(super) fn effective(collected: &Collected) -> String {
     let mut settings = collected.settings.clone();
     let mut text = String::new();

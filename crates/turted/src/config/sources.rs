@@ -19,7 +19,7 @@ pub struct Sources {
 pub enum ConfigFile {
     /// This one, if it exists: `turted.toml` in the working directory.
     IfPresent(PathBuf),
-    /// This one, which somebody named.
+    /// This one, which was named: it must exist.
     Named(PathBuf),
 }
 

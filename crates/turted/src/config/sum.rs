@@ -39,7 +39,7 @@ impl Config {
         self.limits.backlog_bytes.unwrap_or_else(|| BACKLOG_BYTES_MAX.min(memory::limit() / 4))
     }
 
-    /// What a server with so many connections at most takes at most, by parts. The kernel's buffers for
+    /// What a server with at most `connections` connections takes at most, by parts. The kernel's buffers for
     /// sockets come on top: up to 66 kB for a client that does not read.
     #[must_use]
     pub fn memory_parts(&self, connections: usize) -> Vec<MemoryPart> {

@@ -37,20 +37,19 @@ pub struct WebSocket {
 pub struct Sse {
     /// The path, with a slash in front and none behind. Default: `/sse`.
     pub path: String,
-    /// Everything below this path that nothing else is served at is an event stream too, as TURTED
-    /// for reactphp sent it; a slash in front and none behind, so empty for everything. Default:
-    /// none.
+    /// Every path below this one that is not served otherwise is an event stream too, as TURTED for reactphp
+    /// sent it; a slash in front and none behind, so empty for every path. Default: none.
     pub reactphp_path: Option<String>,
     /// How long clients wait before they reconnect. Default: 3 s.
     pub retry: Duration,
-    /// Time between two signs of life. Default: 25 s.
+    /// Time between two heartbeats. Default: 25 s.
     pub heartbeat: Duration,
     /// Whether credentials may stand in the query. Default: no.
     pub query_credentials: bool,
 }
 
 impl Sse {
-    /// Whether a path that nothing else is served at is one of TURTED for reactphp.
+    /// Whether a path that is not served otherwise is one of TURTED for reactphp.
     pub(crate) fn is_reactphp(&self, path: &str) -> bool {
         let below = self.reactphp_path.as_deref().and_then(|base| path.strip_prefix(base));
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -17,7 +17,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     (!duration.is_zero() && duration <= DURATION_MAX).then_some(duration)
 }
 
-/// The same, and `0s` for none at all.
+/// The same, and `0s` for no delay.
 pub(super) fn parse_delay(text: &str) -> Option<Duration> {
     let is_none = split(text).is_some_and(|(number, unit)| {
         number.bytes().all(|digit| digit == b'0') && DURATION_UNITS.iter().any(|(name, _)| *name == unit)

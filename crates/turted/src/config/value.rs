@@ -29,10 +29,10 @@ pub(super) enum Field {
     OptionalBytes(usize, Of<Option<usize>>),
     Number(Of<u32>),
     Duration(Of<Duration>),
-    /// A duration, or none at all.
+    /// A duration, or `0s` for none.
     Delay(Of<Duration>),
     Flag(Of<bool>),
-    /// With what becomes of pages that have no origin of their own.
+    /// And what becomes of pages that have no origin of their own.
     Origins(Opaque, Of<AllowOrigins>),
     Networks(Of<TrustedProxies>),
     Path(Of<Option<PathBuf>>),
@@ -67,7 +67,7 @@ pub(super) enum Input<'a> {
     Other(&'static str),
 }
 
-/// What should have stood where something else was found.
+/// What was expected where something else was found.
 pub(super) struct Mismatch {
     pub(super) expected: String,
     /// `None` where the value must not be repeated.
@@ -371,7 +371,7 @@ pub(super) fn show_list(list: &[impl ToString]) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-/// A path of at least one segment; whether a slash ends it is decided by its reader.
+/// A path of at least one segment, with or without a slash at its end.
 fn parse_url_path(text: &str) -> Option<String> {
     let inner = text.strip_prefix('/')?;
     let segments: Vec<&str> = inner.strip_suffix('/').unwrap_or(inner).split('/').collect();

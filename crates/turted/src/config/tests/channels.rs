@@ -1,4 +1,4 @@
-//! `[[channels]]`: rules for who may join what.
+//! `[[channels]]`: rules for which clients may join a channel.
 
 use super::*;
 use turted_core::name::Name;
@@ -62,7 +62,7 @@ fn a_rule_that_makes_no_sense_is_told_with_its_place() {
 #[test]
 fn a_channel_that_nobody_can_be_granted_is_a_mistake() {
     let claim = "[[channels]]\nname = \"a\"\njoin = \"claim\"\n";
-    let what = "`join` = \"claim\" needs somebody who grants channels: `auth.method` = \"jwt\" with `auth.channels_claim`, or \"http\"";
+    let what = "`join` = \"claim\" needs a method that grants channels: `auth.method` = \"jwt\" with `auth.channels_claim`, or \"http\"";
     check(claim, &[], &format!("turted.toml:1:1: {what}"));
     let (algorithm, key) =
         (("TURTED_AUTH_ALGORITHM", "HS256"), ("TURTED_AUTH_KEY", "0123456789abcdef0123456789abcdef"));

@@ -179,7 +179,7 @@ fn a_method_is_shown_with_the_secret_it_follows_from() {
     assert!(shown.contains("method = \"accept\"\n") && shown.contains("method = \"none\"\n"), "{shown}");
 }
 
-/// So come the credentials of systemd: of root, and readable by the service alone.
+/// The credentials of systemd come like this: they belong to root, and the service alone may read them.
 #[test]
 fn a_file_that_somebody_else_gave_to_a_group_is_no_warning() {
     if !rustix::process::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! What an operator reads when a configuration does not hold.
+//! What an operator reads when a configuration is refused.
 
 use super::*;
 
@@ -119,7 +119,7 @@ fn values_that_do_not_fit_together_are_refused() {
     check(
         "[limits]\nbacklog_bytes = \"8MiB\"",
         &[],
-        "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 8388608: one connection must not be more than all",
+        "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 8388608: what waits for one connection is part of what waits for all",
     );
     check(
         "[push]\npath = \"/socket.io/push\"",

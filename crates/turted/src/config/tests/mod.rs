@@ -1,15 +1,23 @@
 //! A configuration as an operator writes it, and what becomes of it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `sources` | which source wins, and which is read |
+//! | `credentials`, `authenticators` | authenticators and their secrets; JSON Web Tokens and the backend |
+//! | `channels`, `tls` | rules for channels; certificate and key, and proxies |
+//! | `messages`, `snapshots`, `together` | what is told of one problem; every message of a kind; several problems at once |
+//! | `docs`, `packaging` | what `docs/configuration.md` and `packaging/` say of the keys |
 
+mod sources;
+mod credentials;
 mod authenticators;
 mod channels;
-mod credentials;
-mod docs;
-mod messages;
-mod packaging;
-mod snapshots;
-mod sources;
 mod tls;
+mod messages;
+mod snapshots;
 mod together;
+mod docs;
+mod packaging;
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +29,7 @@ use tempfile::TempDir;
 use super::settings::{SETTINGS, Settings};
 use super::*;
 
-/// A working directory with the file, and whatever else a case needs.
+/// A working directory with the file, and other files that a case needs.
 struct Place(TempDir);
 
 impl Place {

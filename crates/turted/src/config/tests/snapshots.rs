@@ -60,7 +60,7 @@ fn each_relation_is_told_with_both_values_and_the_reason() {
         ),
         (
             "[limits]\nbacklog_bytes = 16777215",
-            "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 16777215: one connection must not be more than all",
+            "turted.toml:2:17: `limits.outbox_bytes` = 16777216 is above `limits.backlog_bytes` = 16777215: what waits for one connection is part of what waits for all",
         ),
         (
             "[limits]\nrequest_uri_bytes = 16385",

@@ -126,7 +126,7 @@ fn an_origin_that_is_none_is_named_with_what_is_wrong() {
         ("https://a.de/", "\"https://a.de/\" has a slash at its end, an origin has none: \"https://a.de\""),
         ("https://a.de/app", "\"https://a.de/app\" has a path, an origin has none: \"https://a.de\""),
         ("a.de", "\"a.de\" has no scheme: \"https://a.de\""),
-        ("*", "\"*\" stands alone"),
+        ("*", "\"*\" must be the only entry"),
         ("https://", "\"https://\" is no origin"),
         ("", "\"\" is no origin"),
     ] {

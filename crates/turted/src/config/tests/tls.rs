@@ -1,4 +1,4 @@
-//! Certificate and key, and who stands before the server.
+//! Certificate and key, and the proxies before the server.
 
 use super::*;
 
@@ -74,6 +74,6 @@ fn trusted_proxies_are_networks() {
     check(
         "proxy_protocol = true",
         &[],
-        "turted.toml:1:18: `proxy_protocol` needs `trusted_proxies`: nobody else may send a PROXY header",
+        "turted.toml:1:18: `proxy_protocol` needs `trusted_proxies`: only these may send a PROXY header",
     );
 }

@@ -1,4 +1,4 @@
-//! Every problem is told at once, and none that only follows from another.
+//! All problems are told at once, but none that only follows from another one.
 
 use super::*;
 
@@ -75,6 +75,6 @@ fn the_admin_listener_is_not_where_clients_connect() {
         let place = Place::new(&format!("listen = \"{listen}\"\nadmin_listen = \"{admin}\""));
         assert!(place.load(&[], &[]).is_ok(), "{listen} {admin}");
     }
-    // Nobody asked for the default one: it gives way.
+    // The operator did not set the default address: it gives way.
     assert!(Place::new("listen = \"127.0.0.1:7118\"").load(&[], &[]).is_ok());
 }
