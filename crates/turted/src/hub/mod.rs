@@ -1,4 +1,12 @@
 //! The hub: an event's way from its acceptance to sockets. Knows no protocol and no HTTP.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run` | the loops of one worker |
+//! | `client` | what a client may ask, whatever it speaks |
+//! | `worker` | one thread and its connections |
+//! | `delivery` | from an inbox to one write per connection |
+//! | `dispatch` | dispatches: accepted, numbered, logged, handed over to every worker |
 
 pub(crate) mod run;
 pub(crate) mod client;

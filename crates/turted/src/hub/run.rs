@@ -14,10 +14,10 @@ use super::worker::timers::Due;
 use super::worker::worker::{CLOSING_WAIT, Mail, Worker};
 use super::worker::{drain, relief, write};
 
-/// Timers handled before others get their turn.
+/// Timers handled before other tasks get their turn.
 const TURN: usize = 256;
 
-/// What one worker takes from others.
+/// What one worker receives: dispatches, and mail of other workers and of operators.
 #[derive(Debug)]
 pub(crate) struct Queues {
     pub(crate) inbox: mpsc::Receiver<Delivery>,
@@ -91,7 +91,7 @@ fn call(client: Client<'_>, due: Due) {
     }
 }
 
-/// Waits for the tasks that still say good-bye.
+/// Waits for the tasks that still send last messages to clients.
 async fn finish(worker: &Worker) {
     if timeout(CLOSING_WAIT, worker.tasks.finish()).await.is_err() {
         tracing::warn!(worker = worker.index, tasks = worker.tasks.count(), "tasks cut off at the end");

@@ -1,5 +1,5 @@
-//! What a client asks for is done here, whatever it speaks; how the answer looks is the business of
-//! its protocol.
+//! Performs the commands of clients, whatever they speak. How an answer looks is up to the protocol of the
+//! client.
 
 use turted_core::auth::{IdentRefusal, Identity, Verified};
 use turted_core::command::{Command, Ident};
@@ -14,7 +14,7 @@ use crate::hub::worker::journal;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 
-/// What a client is told that sends more messages than it may; its connection then ends.
+/// The text for a client that sends more messages than it may; its connection then ends.
 pub(crate) const RATE_LIMITED: &str = "too many messages (limits.message_rate, limits.message_burst)";
 
 /// Why a command that was understood is not done. The text goes to the client.
@@ -40,11 +40,11 @@ impl CommandRefusal {
     }
 }
 
-/// What a client is answered.
+/// The answer to a command.
 pub(crate) type CommandOutcome<'a> = Result<Reply<'a>, CommandRefusal>;
 
-/// Does what a client asks and hands the outcome to `answer`, at once or, where somebody has to be
-/// asked, later: later messages of the client wait for that.
+/// Performs a command and hands the outcome to `answer`: at once, or later if the backend or the embedding
+/// program has to be asked. Later messages of the client wait for that.
 pub(crate) fn perform(
     client: Client<'_>,
     command: Command<'_>,
@@ -73,7 +73,7 @@ fn join<'a>(client: Client<'_>, channel: &'a Name) -> CommandOutcome<'a> {
     count(client.worker, joined.map(|()| Reply::Joined(channel)))
 }
 
-/// Verifies who the client is, and makes it so.
+/// Verifies an IDENT, and makes the client the user that it proved to be.
 pub(crate) fn identify(
     client: Client<'_>,
     ident: &Ident<'_>,
@@ -92,7 +92,7 @@ pub(crate) fn identify(
             let (worker, connection) = client.owned();
             Step::Wait(Box::pin(async move {
                 let result = verification.await;
-                // A client that is gone meanwhile must not come back as a member of anything.
+                // A client that is gone meanwhile must not become a member of anything again.
                 if !connection.is_closed() {
                     tell(Client::of(&worker, &connection), result, answer);
                 }
@@ -111,7 +111,7 @@ fn tell(
     answer(client, outcome);
 }
 
-/// Makes the connection what it was verified to be, if it was.
+/// Makes the connection the user that was verified, unless the IDENT was refused.
 pub(crate) fn admit(
     client: Client<'_>,
     result: Result<Verified, IdentRefusal>,

@@ -17,11 +17,10 @@ use crate::hub::worker::journal;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 
-/// The longest time until a look at the clock: it may be set meanwhile.
+/// The longest time until the next look at the clock, which may be set meanwhile.
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Makes the connection what it proved to be. Channels that only an earlier proof had opened are
-/// left.
+/// Makes the connection what it proved to be. It leaves channels that only an earlier proof had opened.
 pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<(), MembershipRefusal> {
     let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.seen()));
     let name = &verified.identity.name;
@@ -93,10 +92,10 @@ fn leave_forbidden(client: Client<'_>) {
     }
 }
 
-/// Has the connection looked at again when its first proof expires.
+/// Sets a timer, so that the connection is looked at again when its first proof expires.
 pub(crate) fn watch_expiry(client: Client<'_>) {
     let Some(expiry) = client.connection.standing.borrow().next_expiry() else { return };
-    // A millisecond later, when the proof has expired and not only expires.
+    // A millisecond later: at the time of its expiry itself a proof still counts.
     let left = expiry.0.saturating_sub(unix_now().0) + Duration::from_millis(1);
     let due = Instant::now() + left.min(EXPIRY_CHECK_MAX);
     // One timer is enough, unless it comes too late: timers cannot be taken back.
@@ -106,8 +105,8 @@ pub(crate) fn watch_expiry(client: Client<'_>) {
     }
 }
 
-/// Takes from the connection what has expired: the users, and the channels that they opened.
-/// Whether there was any.
+/// Takes from the connection what has expired: the users, and the channels that they opened. Returns whether
+/// anything had expired.
 pub(crate) fn expire(client: Client<'_>) -> bool {
     if client.connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
         client.connection.expiry_due.set(None);

@@ -1,4 +1,11 @@
 //! What a client may ask, whatever it speaks.
+//!
+//! | file | what |
+//! |---|---|
+//! | `commands` | IDENT, JOIN, LEAVE, ECHO and PING, and their refusals |
+//! | `identity` | what an IDENT changes on its connection, and when that ends |
+//! | `place` | a place for a session that lives by requests |
+//! | `resume`, `replay` | a client comes back; what it missed, found in the log |
 
 pub(crate) mod commands;
 pub(crate) mod identity;

@@ -13,7 +13,7 @@ use crate::hub::worker::worker::Worker;
 /// mail; while that worker's mail box is full, none of its sessions does.
 ///
 /// # Errors
-/// There is none.
+/// There is no place.
 pub(crate) fn take(worker: &Worker, address: IpAddr) -> Result<Place, NoPlace> {
     let mut own = None;
     let place = worker.shared.places.take(address, |Unreturned { worker: owner, key, .. }| {
@@ -26,14 +26,14 @@ pub(crate) fn take(worker: &Worker, address: IpAddr) -> Result<Place, NoPlace> {
             peer.try_send(Box::new(move |owner: &Rc<Worker>| give_way(owner, key))).is_ok()
         })
     })?;
-    // Not before the lock is free, which the end of a session takes.
+    // Only now, when the lock is free: the end of a session takes it.
     if let Some(key) = own {
         give_way(worker, key);
     }
     Ok(place)
 }
 
-/// Ends a session of this worker whose place another has.
+/// Ends a session of this worker whose place was given to another one.
 fn give_way(worker: &Worker, key: ConnectionKey) {
     let connection = worker.registry.borrow().get(key).cloned();
     if let Some(connection) = connection {

@@ -1,8 +1,8 @@
 //! What a client missed while it was away, found in the log.
 //!
-//! Knows no transport. It is done in slices, for one client of a worker at a time: many that come
-//! back at once hold up nobody. The lock of the log is held for a few microseconds at a time. What is
-//! found is listed; it is encoded later, as the client takes it.
+//! Knows no transport. A worker searches in slices and for one client at a time, so that many clients that come
+//! back at once do not hold up its connections. The lock of the log is held for a few microseconds at a time.
+//! What is found is listed; it is encoded later, as the client takes it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -24,7 +24,8 @@ use crate::hub::worker::worker::Worker;
 
 /// Targets looked at or indexed while the log is locked, 50 to 200 ns each.
 const STEPS_PER_LOCK: usize = 256;
-/// Slices for one client: half a second. Who falls behind faster than that catches up begins anew.
+/// Slices for one client: half a second. If new dispatches come faster than the search goes, the client begins
+/// anew.
 const SLICES_MAX: usize = 1_000;
 
 /// A client that is back.
@@ -33,17 +34,16 @@ pub(crate) struct Returning<'a> {
     pub(crate) memberships: &'a Memberships,
     /// The number of the last dispatch it has seen; at most what the worker has resolved.
     pub(crate) seen: u64,
-    /// What it will be spoken to in.
+    /// The wire on which it will receive.
     pub(crate) wire: Wire,
 }
 
 /// What `client` missed: every dispatch for it after the last one it has seen, up to what this
-/// worker has resolved when this returns. `None` if that cannot be told in full any more, is more than
-/// may be replayed, or if `connection` is gone.
+/// worker has resolved when this returns. `None` if not all of that is known any more, if it is more than may
+/// be replayed, or if the connection is gone.
 ///
-/// Whoever asks makes the client a receiver and hands it the list before waiting for anything
-/// else. Otherwise a dispatch could come between the last one that was missed and the first one
-/// that is new.
+/// The caller has to make the client a receiver and hand it the list before it waits for anything else.
+/// Otherwise a dispatch could come between the last one that was missed and the first one that is new.
 pub(crate) async fn missed(client: Client<'_>, returning: Returning<'_>) -> Option<Missed> {
     let has_place = client.worker.replays.clients(client.connection.peer) < REPLAYS_WAITING_MAX
         || (is_private(client.connection.peer) && client.worker.config.trusted_proxies.networks().is_empty());
@@ -54,7 +54,7 @@ pub(crate) async fn missed(client: Client<'_>, returning: Returning<'_>) -> Opti
 }
 
 async fn find(client: Client<'_>, returning: Returning<'_>) -> Option<Missed> {
-    // It may have gone while others had their turn, and nobody has read its socket since.
+    // The client may have gone while other clients had their turn: no task has read its socket since.
     client.connection.close_if_gone(client.worker);
     if client.connection.is_closed() {
         return None;
@@ -94,7 +94,7 @@ fn list(worker: &Rc<Worker>, search: &Search<'_>, wire: Wire) -> Option<Missed> 
     Some(Missed::new(dispatches, wire, &worker.missed, &worker.shared.backlogs))
 }
 
-/// One slice. `Done` only if nothing was resolved that was not looked at.
+/// One slice. `Done` only if all that was resolved was looked at.
 fn advance(worker: &Worker, search: &mut Search<'_>) -> Option<SearchProgress> {
     let started = Instant::now();
     while started.elapsed() < SLICE {
@@ -111,7 +111,7 @@ fn advance(worker: &Worker, search: &mut Search<'_>) -> Option<SearchProgress> {
     Some(SearchProgress::More)
 }
 
-/// Indexes what this worker has resolved. Clients share this work, so no number of slices ends it.
+/// Indexes what this worker has resolved. Clients share this work, so it is not limited to a number of slices.
 async fn index(worker: &Worker) {
     let last = worker.seen();
     let is_done = || worker.dispatcher.read_log(|log| log.index(last, &mut { STEPS_PER_LOCK }));
@@ -126,7 +126,7 @@ async fn index(worker: &Worker) {
     }
 }
 
-/// How far something came. Where there is none, it came to a gap.
+/// How far a search came. `None` in its place: it came to a gap, or found too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SearchProgress {
     Done,
@@ -135,12 +135,12 @@ enum SearchProgress {
 
 /// Looks for the dispatches of one client in the log, a few steps at a time.
 struct Search<'a> {
-    /// What makes the client a receiver, each with the number of the last dispatch before it did.
+    /// The reasons that make the client a receiver, each with the number of the last dispatch before it did.
     reasons: Vec<(Via<'a>, u64)>,
     /// Dispatches after this one are looked for, up to and including `to`.
     after: u64,
     to: u64,
-    /// The reason that is looked at, and the last mention of it that was.
+    /// The reason that is looked at now, and the last of its mentions that was looked at.
     reason: usize,
     at: Option<Mention>,
     /// The numbers of dispatches, each with that of the first reason to receive it.
@@ -156,7 +156,7 @@ impl<'a> Search<'a> {
         Self { reasons, after: seen, to: seen, reason, at: None, found: BTreeMap::new() }
     }
 
-    /// Looks on, up to `to`.
+    /// Goes on with the search, up to `to`.
     fn go_on(&mut self, to: u64) {
         (self.after, self.to, self.reason, self.at) = (self.to, to, 0, None);
     }
@@ -227,7 +227,7 @@ mod tests {
         Name::new(&number.to_string()).unwrap()
     }
 
-    /// All that is found up to `to`, and in how many looks.
+    /// All that is found up to `to`, and the number of looks that it took.
     fn search(
         log: &mut Log,
         memberships: &Memberships,

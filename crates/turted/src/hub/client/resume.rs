@@ -24,15 +24,15 @@ use crate::hub::worker::recovery::{Home, LostSession};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
 
-/// How long another worker may take to let go of a session, its full mail box included. One that lives
-/// answers within the slice it is at, 500 us; a client that waits for longer than this takes its connection
-/// for dead and tries anew.
+/// How long another worker may take to let go of a session, the wait for room in its mail box included. A
+/// worker that still runs answers within its current slice, 500 us. A client that waits for longer than this
+/// takes its connection for dead and tries anew.
 const LETTING_GO_MAX: Duration = Duration::from_secs(3);
 
-/// What a client shows that was connected before.
+/// What a client that was connected before shows when it comes back.
 #[derive(Debug)]
 pub(crate) struct Resumption {
-    /// Absent if it is none of ours: of the server that ran here before, say.
+    /// Absent if this server made no such id: the server that ran here before made it, say.
     pub(crate) id: Option<SessionId>,
     pub(crate) seen: Seen,
 }
@@ -40,17 +40,17 @@ pub(crate) struct Resumption {
 /// The last event a client has seen.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// None since it connected.
+    /// It has seen no event since it connected.
     Nothing,
     UpTo(Cursor),
     /// It shows something that is no position.
     Unknown,
 }
 
-/// What became of it.
+/// What came of resuming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResumeOutcome {
-    /// The client is who it was, and was sent what it missed.
+    /// The client has its session again, and was sent what it missed.
     Resumed,
     /// The session is not kept any more.
     SessionUnknown,
@@ -142,7 +142,7 @@ async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
     recovery.take(id)
 }
 
-/// Has another worker let go of a session.
+/// Asks another worker to let go of a session.
 async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, SessionId)) {
     let (done, superseded) = oneshot::channel();
     let let_go = move |owner: &Rc<Worker>| {
@@ -151,12 +151,12 @@ async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, 
         let _ = done.send(());
     };
     worker.send_mail(owner, Box::new(let_go)).await;
-    // Without an answer there is nothing to take, which whoever asked finds out.
+    // Without an answer there is no session to take; the caller finds that out.
     let _ = superseded.await;
 }
 
-/// Waits until this worker has resolved whatever another one may have sent already. It could come
-/// a second time otherwise, or to a channel that was joined after it.
+/// Waits until this worker has resolved every dispatch that another worker may have sent to the client already.
+/// Otherwise one could reach it a second time, or reach it by a channel that it joined later.
 async fn catch_up(worker: &Worker) {
     let last = worker.dispatcher.last();
     while worker.seen() < last {
@@ -178,7 +178,7 @@ fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
     }
 }
 
-/// What a client missed, or `None` if that cannot be told in full any more.
+/// What a client missed; `None` if not all of that is known any more.
 async fn missed(
     client: Client<'_>,
     (resumption, lost, wire): (&Resumption, &LostSession, Wire),
@@ -190,15 +190,15 @@ async fn missed(
     (!lost.standing.has_expired(unix_now())).then_some(missed)
 }
 
-/// What a client missed that names its memberships anew: the connection has them already and is not
-/// admitted yet. `None` if that cannot be told in full any more.
+/// What a client missed that names its memberships anew. Its connection has them already, but is not admitted
+/// yet. `None` if not all of that is known any more.
 ///
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
 pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
     catch_up(client.worker).await;
     let memberships = client.worker.registry.borrow().memberships(client.connection.key);
-    // It was a member of all of them when it was sent the position.
+    // The client was a member of all of them when it was sent the position.
     let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
     let lost = LostSession {
         memberships: memberships.held_since(Since(since)),
