@@ -31,7 +31,7 @@ use crate::io::backlogs::Backlogs;
 pub struct Dispatcher {
     inner: Arc<Inner>,
     source: Source,
-    /// What [`Dispatch::expansion_of`] one call may be.
+    /// The largest [`Dispatch::expansion_of`] that one call may have.
     expansion_bytes: usize,
 }
 
@@ -80,9 +80,9 @@ pub enum DispatchRefusal {
     /// payload is for a channel, or for several pushes.
     #[error("payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes)")]
     ExpansionTooLarge {
-        /// What was asked for.
+        /// The bytes of this push.
         bytes: usize,
-        /// What may be.
+        /// The limit.
         most: usize,
     },
     /// A worker is too far behind; try again shortly.
@@ -193,7 +193,7 @@ impl Dispatcher {
     /// Sends a dispatch that is already typed.
     ///
     /// # Errors
-    /// All but those of names and payloads.
+    /// As [`notify`](Self::notify), except those of names and payloads.
     pub fn dispatch(&self, dispatch: Dispatch) -> Result<Cursor, DispatchRefusal> {
         self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
     }
@@ -238,7 +238,7 @@ impl Dispatcher {
         self.inner.handlers.remove(handler);
     }
 
-    /// The life of the log that positions belong to.
+    /// The epoch of the log, to which positions belong.
     pub(crate) fn epoch(&self) -> u32 {
         self.inner.epoch
     }
@@ -274,7 +274,7 @@ impl Dispatcher {
         }
         let pushes = match self.source {
             Source::Embed => Pushes::of("embed", None, &dispatches),
-            // Who was pushed by is known where the request is.
+            // The address of the push is known where its request is handled.
             Source::Rest => None,
         };
         let now = Instant::now();
@@ -312,7 +312,7 @@ impl Dispatcher {
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {
-        // Nothing under the lock can panic half-way; a poisoned order is still an order.
+        // Nothing under the lock can panic half-way; a poisoned lock still guards a sound order.
         self.inner.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(push(), Err(DispatchRefusal::Overload));
         assert_eq!((dispatcher.last(), dispatcher.accepted(Source::Embed)), (1, 1));
         receivers.iter_mut().for_each(|inbox| assert_eq!(inbox.try_recv().unwrap().accepted.sequence, 1));
-        assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "nobody was handed it");
+        assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "no worker was handed it");
         assert_eq!(push().unwrap().sequence, 2, "there is room again, and no number was skipped");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) accepted: Arc<Accepted>,
-    /// Where the worker reports how many connections it reached, if somebody asked.
+    /// Where the worker reports how many connections it reached, if the push asked for that.
     pub(crate) reached: Option<mpsc::Sender<usize>>,
     _weight: Weight,
 }
@@ -53,7 +53,8 @@ pub(crate) fn inbox(limits: InboxLimits) -> (Inbox, mpsc::Receiver<Delivery>) {
 }
 
 impl Inbox {
-    /// Whether so much more may be put in. Room can only grow until its one owner puts more in.
+    /// Whether so many more dispatches and bytes may be put in. Until the one owner of this side puts more in,
+    /// the room can only grow.
     pub(crate) fn has_room(&self, dispatches: usize, bytes: usize) -> bool {
         let waiting = self.bytes.load(Ordering::Relaxed);
         let fits = waiting == 0 || waiting.saturating_add(bytes) <= self.bytes_max;
@@ -107,6 +108,6 @@ mod tests {
         drop(receiver.try_recv().unwrap());
         assert!(inbox.has_room(1, bytes));
         drop(receiver);
-        assert!(inbox.has_room(10, 100 * bytes), "what nobody takes does not count");
+        assert!(inbox.has_room(10, 100 * bytes), "what no worker takes does not count");
     }
 }

@@ -1,7 +1,7 @@
 //! What the log tells of pushes at level debug: one line for each that was accepted, and for each that was not.
 //!
-//! `docs/logging.md` lists the lines; a test compares. Payloads are not among their fields, and whatever a stranger
-//! chose is cut or bounded, and escaped. Nothing is made for a line that nobody asked for.
+//! `docs/logging.md` lists the lines; a test compares. Payloads are not among their fields, and text that a
+//! stranger chose is cut or bounded, and escaped. Nothing is computed for a line that the log level leaves out.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use turted_core::name::Name;
 
 /// Bytes of the name of a field in a push, which its sender chose.
 const FIELD_BYTES_MAX: usize = 128;
-/// Users, and channels, of a push that are named.
+/// How many users, and how many channels, of a push are named.
 const NAMES_MAX: usize = 3;
 
 /// A push was not accepted.
@@ -40,7 +40,7 @@ struct Push {
     users: usize,
     channels: usize,
     broadcast: bool,
-    /// The first of both, as a list.
+    /// The first users and channels, as a list.
     targets: String,
     bytes: usize,
 }
@@ -61,13 +61,13 @@ impl Push {
 }
 
 impl Pushes {
-    /// `None` where nobody will read it.
+    /// `None` if the log level leaves these lines out.
     pub(crate) fn of(source: &'static str, address: Option<IpAddr>, dispatches: &[Dispatch]) -> Option<Self> {
         let pushes = || dispatches.iter().map(Push::of).collect();
         enabled!(Level::DEBUG).then(|| Self { source, address, pushes: pushes() })
     }
 
-    /// Tells of the push at this index how many connections of this node it reached, if that was counted.
+    /// Logs the push at this index, and how many connections of this node it reached, if that was counted.
     pub(crate) fn tell(&self, index: usize, reached: Option<usize>) {
         let Some(Push { event, users, channels, broadcast, targets, bytes }) = self.pushes.get(index) else {
             return;
@@ -86,7 +86,7 @@ impl Pushes {
         );
     }
 
-    /// Tells of all of them that they were not counted.
+    /// Logs all of them, without how many connections they reached.
     pub(crate) fn tell_uncounted(&self) {
         (0..self.pushes.len()).for_each(|index| self.tell(index, None));
     }

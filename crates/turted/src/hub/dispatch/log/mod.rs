@@ -2,6 +2,10 @@
 //!
 //! In memory. It is written under the dispatcher's lock and read only when a client resumes. Until
 //! then nothing is indexed: a push does not pay for clients that are away.
+//!
+//! | file | what |
+//! |---|---|
+//! | `index` | which dispatches name a target |
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
