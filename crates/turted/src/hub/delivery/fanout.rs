@@ -28,10 +28,10 @@ mod tests;
 
 /// How long one slice may take; reads, heartbeats and other dispatches wait as long.
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
-/// Dispatches to at most so many connections are small. They take about 100 us.
+/// A dispatch to at most this many connections is small. It takes about 100 us.
 const SMALL_CONNECTIONS_MAX: usize = 64;
-/// One write of so many goes to the connections that wait for a large dispatch, whatever is
-/// urgent: small dispatches that never end must not hold it up for ever.
+/// One write in so many goes to a connection that waits for a large dispatch, even while small ones wait: small
+/// dispatches that never end must not hold it up for ever.
 const LARGE_SHARE: usize = 4;
 /// Frames one connection is passed at a time: four times what one system call takes.
 const BATCH_FRAMES_MAX: usize = 256;
@@ -45,9 +45,9 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const NONE: u32 = u32::MAX;
 
-/// What the fan-out knows of whoever receives.
+/// What the fan-out knows of a receiver.
 pub(crate) trait Recipient {
-    /// The format it is spoken to in.
+    /// The wire on which it receives.
     fn wire(&self) -> Wire;
 
     /// What waits for it, kept for the fan-out.
@@ -75,9 +75,9 @@ impl Chain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
     None,
-    /// With the others that a large dispatch concerns.
+    /// In the line of a large dispatch.
     Large,
-    /// With those that a small one concerns; perhaps in the other line as well.
+    /// In the line of small dispatches; perhaps in the other line as well.
     Small,
 }
 
@@ -149,7 +149,7 @@ impl<C: Recipient> Fanout<C> {
     pub(crate) fn accept(&mut self, delivery: &Delivery, registry: &mut Registry<Rc<C>>) {
         let accepted = &delivery.accepted;
         let mut reached = 0;
-        // The number of a reason only grows, so the frames of one are enough.
+        // The number of a reason only grows, so the frames of one reason are enough.
         let (mut reason, mut frames) = (0, [NONE; Wire::COUNT]);
         registry.resolve(&accepted.dispatch.targets, |connection, number, _| {
             if number != reason {
@@ -168,7 +168,7 @@ impl<C: Recipient> Fanout<C> {
             enqueue(&mut self.small, Line::Small, connection);
         }
         if let Some(sender) = &delivery.reached {
-            // Room for every worker's answer was made; nobody may listen any more.
+            // The channel has room for the answer of every worker. The push may have stopped waiting.
             let _ = sender.try_send(reached);
         }
     }
@@ -194,8 +194,8 @@ impl<C: Recipient> Fanout<C> {
         connection.chain().set(Chain { last: link, ..chain });
     }
 
-    /// Lets the connection that is reached as the `reached`th one wait in the right line. Which one
-    /// that is shows when there are more than few.
+    /// Lets a connection, the `reached`th that the dispatch reaches, wait in the right line. The first few are
+    /// held back until it is known whether there are more, which makes the dispatch a large one.
     fn line_up(&mut self, connection: &Rc<C>, reached: usize) {
         self.few.push(Rc::clone(connection));
         if reached > SMALL_CONNECTIONS_MAX {
@@ -217,7 +217,7 @@ impl<C: Recipient> Fanout<C> {
         }
     }
 
-    /// All that waits for a connection, which its place in a line will not find any more.
+    /// Takes all frames that wait for a connection. Its place in a line will find none any more.
     pub(crate) fn take(&mut self, connection: &C, context: &WireContext) -> Vec<Frame> {
         let mut taken = Vec::new();
         while connection.chain().get().first != NONE {
@@ -227,7 +227,7 @@ impl<C: Recipient> Fanout<C> {
         taken
     }
 
-    /// Writes at most so many connections.
+    /// Writes at most `turns_max` connections.
     fn write_round(&mut self, turns_max: usize, context: &WireContext, write: &mut impl FnMut(&Round<C>)) {
         self.gather(turns_max, context);
         if !self.round.is_empty() {
@@ -238,7 +238,7 @@ impl<C: Recipient> Fanout<C> {
 
     /// Collects connections and their frames in `round`, until it is time to look at the clock.
     fn gather(&mut self, turns_max: usize, context: &WireContext) {
-        // Those that have nothing to be written count as well: there may be thousands in a row.
+        // Connections without frames count as well: there may be thousands in a row.
         for _ in 0..turns_max {
             if self.round.frames.len() >= BATCH_FRAMES_MAX {
                 break;
@@ -248,7 +248,7 @@ impl<C: Recipient> Fanout<C> {
             let encoded = self.unchain(&*connection, context);
             let chain = connection.chain().get();
             if !chain.is_empty() {
-                // First again, so that it does not change its place among others.
+                // At the front again, so that it keeps its place in the line.
                 match chain.line {
                     Line::Small => self.small.push_front(Rc::clone(&connection)),
                     Line::Large | Line::None => self.large.push_front(Rc::clone(&connection)),
@@ -272,7 +272,7 @@ impl<C: Recipient> Fanout<C> {
         first.pop_front().or_else(|| second.pop_front())
     }
 
-    /// Collects a connection's frames in `round`: whether one had to be encoded.
+    /// Collects a connection's frames in `round`. Returns whether one had to be encoded.
     fn unchain(&mut self, connection: &C, context: &WireContext) -> bool {
         let chain = connection.chain().get();
         let (mut next, mut encoded) = (chain.first, false);
@@ -294,7 +294,7 @@ impl<C: Recipient> Fanout<C> {
 }
 
 impl Slot {
-    /// The frame for one of those who receive it. `None` never: it is taken once for each link.
+    /// The frame for one of its receivers. Never `None`: it is taken once for each link.
     fn take(&mut self, context: &WireContext) -> Option<Frame> {
         let frame = match mem::replace(&mut self.state, Encoding::Over) {
             Encoding::Due(accepted, number) => {

@@ -30,8 +30,8 @@ struct Data {
     script: OnceLock<Box<Script>>,
 }
 
-/// The message of a frame as it stands in scripts. It counts among what waits: only a client that reads its
-/// answer by and by lets go of it.
+/// The message of a frame as it stands in scripts. It counts among what waits for clients: it is kept until the
+/// clients have read their answers.
 #[derive(Debug)]
 struct Script {
     text: String,
@@ -41,17 +41,17 @@ struct Script {
 /// What a frame takes in memory beside its bytes: its fields, counters and two allocations.
 const OVERHEAD_BYTES: usize = size_of::<Data>() + 32;
 
-/// A frame, to be found again as long as anybody holds it.
+/// A frame that can be found again as long as it is held elsewhere.
 #[derive(Debug)]
 pub(crate) struct WeakFrame(Weak<Data>);
 
 impl WeakFrame {
-    /// The frame, if somebody holds it.
+    /// The frame, if it is still held.
     pub(crate) fn upgrade(&self) -> Option<Frame> {
         self.0.upgrade().map(Frame)
     }
 
-    /// Whether somebody holds the frame.
+    /// Whether the frame is still held.
     pub(crate) fn is_alive(&self) -> bool {
         self.0.strong_count() > 0
     }
@@ -84,7 +84,7 @@ impl Frame {
         Self(Arc::new(data))
     }
 
-    /// Changes a frame that nobody else holds yet.
+    /// Changes a frame that was made just now and is not shared yet.
     fn with(mut self, change: impl FnOnce(&mut Data)) -> Self {
         change(Arc::get_mut(&mut self.0).expect("the frame was made just now"));
         self
@@ -159,13 +159,13 @@ impl Frame {
         &bytes[usize::from(*header_bytes)..bytes.len() - usize::from(*trailer_bytes)]
     }
 
-    /// The bytes of the message alone, shared with everybody who holds the frame.
+    /// The bytes of the message alone, shared with all that hold the frame.
     pub(crate) fn shared_data(&self) -> Bytes {
         Bytes::from_owner(Message(self.clone()))
     }
 
-    /// The message as it stands in scripts, shared with everybody who holds the frame. It is made by `escape` for
-    /// the first who wants it: all scripts have it alike.
+    /// The message as it stands in scripts, shared with all that hold the frame. `escape` makes it for the
+    /// first script; all scripts have the same.
     pub(crate) fn shared_script(&self, backlogs: &Arc<Backlogs>, escape: impl FnOnce() -> String) -> Bytes {
         self.0.script.get_or_init(|| {
             let text = escape();
@@ -185,7 +185,7 @@ impl Frame {
         self.0.sequence
     }
 
-    /// Counts it among what waits for clients, once and until nobody holds it any more.
+    /// Counts it among what waits for clients, once and until the frame is held no more.
     pub(crate) fn count(&self, backlogs: &Arc<Backlogs>) {
         self.0.counted.get_or_init(|| backlogs.count(self.0.bytes.capacity() + OVERHEAD_BYTES));
     }
@@ -213,7 +213,7 @@ mod tests {
     fn a_frame_counts_once_however_many_hold_it_and_until_the_last_lets_go() {
         let backlogs = Backlogs::new(usize::MAX);
         let frame = Frame::text(&"x".repeat(1_000), 1);
-        assert_eq!(backlogs.bytes(), 0, "it waits for nobody");
+        assert_eq!(backlogs.bytes(), 0, "it waits for no client");
         let others = [frame.clone(), frame.clone()];
         others.iter().chain([&frame]).for_each(|frame| frame.count(&backlogs));
         assert!((1_000..1_200).contains(&backlogs.bytes()), "{}", backlogs.bytes());

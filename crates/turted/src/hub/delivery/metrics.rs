@@ -1,9 +1,9 @@
-//! What a worker counts. Reading and showing the numbers is the business of `admin`.
+//! What a worker counts. `admin` reads the numbers and shows them.
 //!
-//! Each worker writes its own counters and nobody else's, so a counter is a load and a store of
-//! an `AtomicU64`, which cost what a plain `u64` costs: no lock prefix, no shared cache line. A
-//! scrape reads them from another thread while they change. Cells published once per slice would
-//! save nothing measurable and would show a blocked worker as one that counts nothing.
+//! Each worker writes its own counters only, so a counter is a load and a store of an `AtomicU64`, which cost
+//! what a plain `u64` costs: no lock prefix, no shared cache line. A scrape reads them from another thread
+//! while they change. Cells published once per slice would save nothing measurable and would show a blocked
+//! worker as one that counts nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::runtime::RuntimeMetrics;
 use turted_core::close::Close;
 
-/// A number that one thread changes and others read.
+/// A number that one thread changes and other threads read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Only for the thread that owns the counter: two would lose counts to each other.
+    /// Only for the thread that owns the counter: two threads would lose counts to each other.
     pub(crate) fn add(&self, more: usize) {
         self.0.store(self.get().wrapping_add(more as u64), Ordering::Relaxed);
     }
@@ -144,7 +144,7 @@ pub(crate) const CLOSE_REASONS: [&str; 12] = [
 
 fn reason_index(close: Close) -> usize {
     match close {
-        // Test services alone say so, and nobody reads their metrics.
+        // Only test services close by `ByService`, and their metrics are not read.
         Close::ByClient | Close::ByService(..) => 0,
         Close::TransportLost => 1,
         Close::PingTimeout => 2,
@@ -161,7 +161,7 @@ fn reason_index(close: Close) -> usize {
 }
 
 /// The upper bounds of the latency buckets, in microseconds: 1-2.5-5 from a push that met an idle
-/// worker to one that waited behind long slices, all on one scrape's screen.
+/// worker to one that waited behind long slices.
 pub(crate) const LATENCY_BOUNDS: [u64; 14] =
     [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000];
 

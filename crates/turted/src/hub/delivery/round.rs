@@ -3,14 +3,14 @@
 //! A fan-out visits thousands of connections, none of them in the processor's cache, and the kernel's
 //! work for each write drives our own code out of it. So a round does three things, each for all of
 //! its connections: it looks up where to write, with many reads from memory under way at a time;
-//! it writes, in a loop of a few instructions that reads descriptors and bytes and nothing else; then
-//! it sees to what came of it.
+//! it writes, in a loop of a few instructions that reads descriptors and bytes and nothing else; then it
+//! handles the results.
 
 use std::rc::Rc;
 
 use crate::hub::delivery::frame::Frame;
 
-/// Connections in one round: more cost less each, but others wait until the round is over, 300 us.
+/// Connections in one round. In a longer round each costs less, but other tasks wait until it is over, 300 us.
 pub(crate) const TURNS_MAX: usize = 32;
 
 /// Connections, and the frames each gets. Keeps its memory.

@@ -13,7 +13,7 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::log::Accepted;
 
-/// What a client is spoken to in.
+/// What the messages to a client are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     /// Socket.IO.
@@ -26,7 +26,7 @@ pub(crate) enum Language {
     Sse,
     /// Events of an event stream, with their name and the reason for their delivery as data.
     SseEnvelope,
-    /// That of turted 0.1.
+    /// The messages of turted 0.1.
     Legacy,
 }
 
@@ -41,9 +41,9 @@ pub(crate) enum Framing {
     SockJsWebSocket,
     /// A frame of SockJS as a chunk of `xhr_streaming`; polling answers use the frame in it.
     SockJsXhr,
-    /// The same of `eventsource`.
+    /// The same for `eventsource`.
     SockJsEventSource,
-    /// The same of `htmlfile`.
+    /// The same for `htmlfile`.
     SockJsHtmlFile,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Wire {
 #[derive(Clone, Debug)]
 pub(crate) struct WireContext {
     pub(crate) epoch: u32,
-    /// Whether clients can resume, and so are told where they are.
+    /// Whether clients can resume, and so are told their position.
     pub(crate) has_cursor: bool,
     pub(crate) metrics: Arc<WorkerMetrics>,
 }

@@ -1,4 +1,4 @@
-//! The fan-out without sockets: who is written when, and what waits.
+//! The fan-out without sockets: which connection is written when, and what waits.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
 use crate::io::backlogs::Backlogs;
 
-/// More connections than a small dispatch reaches, whatever is written meanwhile.
+/// More connections than a small dispatch reaches, even if some are written meanwhile.
 const MANY: usize = 10 * SMALL_CONNECTIONS_MAX;
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Bench {
         Self { fanout: Fanout::default(), registry, keys, dispatcher, inbox, context }
     }
 
-    /// Dispatches and chains: the number of the dispatch.
+    /// Dispatches and chains. Returns the number of the dispatch.
     fn accept(&mut self, targets: Targets, payload_bytes: usize) -> u64 {
         let payload = serde_json::value::to_raw_value(&"x".repeat(payload_bytes)).unwrap();
         let position = self.dispatcher.dispatch(Dispatch { event: user(0), payload, targets }).unwrap();
@@ -81,7 +81,7 @@ impl Bench {
         self.accept(Targets::user(user(number)), 1)
     }
 
-    /// Writes one round: the number of each connection in it, and those of its dispatches.
+    /// Writes one round. Returns the number of each connection in it, and those of its dispatches.
     fn round(&mut self, turns_max: usize) -> Vec<(usize, Vec<u64>)> {
         let mut written = Vec::new();
         self.fanout.write_round(turns_max, &self.context, &mut |round: &Round<Peer>| {
@@ -121,7 +121,7 @@ fn small_dispatches_go_before_a_large_one_and_in_their_own_order() {
     for (number, sequence) in small {
         assert_eq!(written[place(MANY - 1 - number)].1, [large, sequence], "all that waits, in order");
     }
-    assert_eq!(written.len(), MANY, "nobody is written twice");
+    assert_eq!(written.len(), MANY, "no connection is written twice");
 }
 
 #[test]

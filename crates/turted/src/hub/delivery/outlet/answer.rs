@@ -1,5 +1,5 @@
-//! An answer on its way to a client that polls, which can ask for more only when it has read it. The answer
-//! may be with another worker.
+//! An answer on its way to a client that polls. The client can ask for more only when it has read this answer,
+//! which may be with another worker.
 
 use std::sync::{Arc, OnceLock};
 

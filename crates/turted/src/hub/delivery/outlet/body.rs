@@ -46,7 +46,7 @@ pub(crate) struct Queue {
     /// Bytes that were taken in all.
     taken: Cell<usize>,
     state: Cell<BodyState>,
-    /// Whether somebody waits for the client to take something.
+    /// Whether a task waits for the client to take something.
     is_watched: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     progress: Notify,
@@ -60,9 +60,9 @@ enum BodyState {
     Open,
     /// Nothing comes behind what waits.
     Finished,
-    /// The response is of no use any more.
+    /// The server has given up the response.
     Aborted,
-    /// Nobody takes anything any more.
+    /// hyper has dropped the response: nothing is taken any more.
     Dropped,
 }
 
@@ -72,7 +72,7 @@ enum BodyState {
 pub(crate) struct Aborted;
 
 impl Queue {
-    /// What waits for a response to the request whose task runs.
+    /// The queue for a response to the request of the current task.
     pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
         Self {
             switch: Switch::current(),
@@ -97,7 +97,7 @@ impl Queue {
         self.taken.get()
     }
 
-    /// Waits until the client has no use for the response any more: why. Cancel safe.
+    /// Waits until the client takes nothing of the response any more. Returns why. Cancel safe.
     pub(crate) async fn ended(&self) -> Close {
         while self.state.get() != BodyState::Dropped {
             self.dropped.notified().await;
@@ -106,7 +106,7 @@ impl Queue {
         if is_stalled { Close::SlowReader } else { Close::TransportLost }
     }
 
-    /// Nobody watches any more; whether there is nothing to watch.
+    /// Ends the watch if nothing waits. Returns whether it has ended.
     pub(crate) fn stop_watching(&self) -> bool {
         let is_idle = self.waiting.borrow().is_empty();
         self.is_watched.set(!is_idle);
@@ -116,7 +116,7 @@ impl Queue {
     fn waiting(&self) -> Waiting {
         match self.state.get() {
             BodyState::Open => self.waiting.borrow().waiting(),
-            // The connection is closed: it is not its business any more.
+            // The connection is closed: what waits does not count for it any more.
             _ => Waiting::default(),
         }
     }
@@ -199,7 +199,7 @@ impl BodyOutlet {
         })
     }
 
-    /// Sends a frame of the server's own, before all that waits but what is half sent.
+    /// Sends a frame of the server's own: before all that waits, but behind a frame that is half sent.
     pub(super) fn send_ahead(&self, frame: &Frame) -> Sent {
         self.put(|waiting| {
             waiting.push_ahead(frame, usize::from(self.0.sent.get() > 0));
@@ -217,7 +217,7 @@ impl BodyOutlet {
         queue.wake();
         match put {
             Sent::Yes if !queue.is_watched.replace(true) => Sent::Blocked,
-            // All was taken, which whoever watches has not seen yet.
+            // All was taken, but the task that watches has not seen it yet.
             Sent::Yes if was_empty => Sent::Kept,
             put => put,
         }
@@ -327,7 +327,7 @@ mod tests {
         let frame = |text: &str| Frame::chunk(text, 1);
         assert!(poll(&mut body).is_pending());
         assert_eq!(outlet.send(&[frame("ab")]), Sent::Blocked);
-        assert_eq!(outlet.send(&[frame("cd")]), Sent::Yes, "somebody watches already");
+        assert_eq!(outlet.send(&[frame("cd")]), Sent::Yes, "a task watches already");
         assert_eq!(outlet.waiting().frames, 2);
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(text))) if text == "abcd"));
         assert_eq!((outlet.waiting(), waiting()), (Waiting::default(), (0, 0)));

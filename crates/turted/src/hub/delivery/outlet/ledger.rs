@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::io::backlogs::Backlogs;
 
-/// How much may wait for one connection, and where it is counted: one for all connections of a worker.
+/// How much may wait for one connection, and where it is counted. All connections of a worker have the same
+/// ledger.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) bytes_max: usize,
@@ -33,14 +34,14 @@ impl Add for Waiting {
 /// What became of frames that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// They are in the kernel, in a polling answer, or wait behind others.
+    /// They are in the kernel, in a polling answer, or wait behind other frames.
     Yes,
-    /// They wait, the first that do, and somebody will take them: the next request of the client, or whoever
-    /// watches its socket.
+    /// They wait, and nothing waited before them. The next request of the client will take them, or the task
+    /// that watches its socket.
     Kept,
-    /// They wait, and nobody watches the socket yet: somebody must flush it.
+    /// They wait, and no task watches the socket yet: one must be started that flushes it.
     Blocked,
-    /// More waits than may.
+    /// More waits than is allowed.
     Full,
     /// The socket is broken or the connection closed.
     Gone,

@@ -14,12 +14,12 @@ use crate::io::backlogs::{Backlogs, Counted};
 
 /// Bytes encoded at a time: what a socket and the client behind it take in one go.
 const PORTION_BYTES: usize = 64 * 1024;
-/// Bytes of frames kept for the next client that missed them too: what one client with much to catch
-/// up on is sent, for those that come back with it.
+/// Bytes of frames kept for the next client that missed them too: as much as one client with much to catch up
+/// on is sent, for the clients that come back with it.
 const RECENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long they are kept where no client comes back any more.
 pub(crate) const RECENT_AGE: Duration = Duration::from_secs(10);
-/// Names of frames below which it is not worth looking for those that are gone.
+/// Below this number of names it is not worth looking for those whose frames are gone.
 const NAMES_MIN: usize = 1_024;
 
 /// Dispatches that one client missed, each with the number of the reason to receive it.
@@ -80,7 +80,7 @@ impl Missed {
 pub(crate) struct MissedFrames {
     context: WireContext,
     kept: RefCell<Kept>,
-    /// Whether somebody will make it forget.
+    /// Whether a task will make it forget.
     is_watched: Cell<bool>,
 }
 
@@ -101,7 +101,7 @@ impl MissedFrames {
         Self { context, kept: RefCell::default(), is_watched: Cell::new(false) }
     }
 
-    /// The frame of a dispatch for the reason with this number. `None` never: the reason is one of the
+    /// The frame of a dispatch for the reason with this number. Never `None`: the reason is one of the
     /// dispatch.
     fn encode(&self, accepted: &Accepted, number: u32, wire: Wire) -> Option<Frame> {
         let name = (accepted.sequence, number, wire.index());
@@ -115,7 +115,7 @@ impl MissedFrames {
         Some(frame)
     }
 
-    /// Whether nobody watches it yet; from then on somebody does.
+    /// Whether no task watches it yet. From then on one does: the caller has to start it.
     pub(crate) fn watch(&self) -> bool {
         !self.is_watched.replace(true)
     }

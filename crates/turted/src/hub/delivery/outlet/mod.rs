@@ -8,19 +8,20 @@
 //! | `ledger` | how much may wait for a connection, and what became of what was sent |
 //! | `waitlist`, `missed` | what waits for one connection: frames, and what it missed while it was away |
 //! | `pace` | whether a client takes what waits for it |
-//! | `stream`, `body` | a socket; a response of HTTP/2, and how its stream ends (`switch`) |
+//! | `stream` | a socket |
+//! | `body`, `switch` | a response of HTTP/2; how its stream ends |
 //! | `requests` | what a transport implements whose sessions live by requests |
 //! | `answer` | whether a client that polls has taken the last answer |
 
-mod answer;
-mod body;
 mod ledger;
+mod waitlist;
 mod missed;
 mod pace;
-mod requests;
 mod stream;
+mod body;
 pub(crate) mod switch;
-mod waitlist;
+mod requests;
+mod answer;
 
 use std::any::Any;
 use std::rc::Rc;
@@ -54,7 +55,7 @@ pub(crate) enum Outlet {
 }
 
 impl Outlet {
-    /// The way out of a session that lives by requests of one transport, if it is that.
+    /// The way out of a session that lives by requests, if it is the `T` of one transport.
     pub(crate) fn requests<T: RequestOutlet>(&self) -> Option<&T> {
         let Self::Requests(requests) = self else { return None };
         let requests: &dyn Any = &**requests;
@@ -105,7 +106,7 @@ impl Outlet {
         }
     }
 
-    /// Goes on sending frames, after so many bytes of the first one were written to the socket.
+    /// Goes on sending frames, after `written` bytes of the first one were written to the socket.
     pub(crate) fn wrote(&mut self, frames: &[Frame], written: usize, ledger: &Rc<Ledger>) -> Sent {
         match self {
             Self::Stream(stream) => stream.wrote(frames, written, ledger),
@@ -113,7 +114,7 @@ impl Outlet {
         }
     }
 
-    /// What the client is reached by; `None` once it is closed.
+    /// The carrier that reaches the client; `None` once the outlet is closed.
     pub(crate) fn carrier(&self) -> Option<Carrier> {
         match self {
             Self::Stream(stream) => Some(stream.form().carrier()),
@@ -133,7 +134,7 @@ impl Outlet {
         }
     }
 
-    /// Whether the client is taking bytes at the moment, so that it cannot answer a heartbeat yet. Somebody
+    /// Whether the client is taking bytes at the moment, so that it cannot answer a heartbeat yet. A task
     /// watches that it goes on.
     pub(crate) fn is_being_taken(&self) -> bool {
         match self {
@@ -164,7 +165,8 @@ impl Outlet {
         }
     }
 
-    /// Since when no request of the client is there to be answered, if it lives by requests and none is.
+    /// Since when no request of the client is there to be answered; `None` if one is, or if the session does
+    /// not live by requests.
     pub(crate) fn absent_since(&self) -> Option<Instant> {
         match self {
             Self::Requests(requests) => requests.state().absent_since,

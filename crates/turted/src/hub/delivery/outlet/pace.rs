@@ -1,5 +1,5 @@
-//! Whether a client that has much to take takes it: a client is slow by the time it takes nothing, not
-//! by the size of what it was sent.
+//! Whether a client takes what waits for it. A client is slow if it takes too little for too long, however much
+//! it was sent.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ impl Pace {
         Self { stall, deadline: now + stall, taken: 0 }
     }
 
-    /// Until when the client must have gone on.
+    /// By when the client must have taken more.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The client took so many bytes.
+    /// The client took `bytes`.
     pub(crate) fn took(&mut self, bytes: usize, now: Instant) {
         self.taken += bytes;
         if self.taken >= PROGRESS_BYTES {

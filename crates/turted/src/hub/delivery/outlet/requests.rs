@@ -1,7 +1,7 @@
 //! The way out of a session that lives by requests: what a transport implements for it.
 //!
-//! A request takes what waits, or waits for it; a response may stream for a while. Who takes what, and when, is the
-//! business of the transport; what may wait, and for how long, is judged alike for all of them.
+//! A request takes what waits, or waits for it; a response may stream for a while. Which request takes what,
+//! and when, is up to the transport. How much may wait, and for how long, is the same for all transports.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -51,7 +51,7 @@ pub(crate) trait RequestOutlet: Any + Debug {
     /// Writes what waits for the socket of a response that streams.
     fn flush(&mut self, ledger: &Rc<Ledger>) -> Flushed;
 
-    /// What the last request came by.
+    /// The carrier of the last request.
     fn carrier(&self) -> Carrier;
 
     /// What else is known of it.

@@ -18,8 +18,8 @@ use crate::io::tasks::Tasks;
 
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
-/// Bytes written to one client in one go while it takes them as fast as they come. Others have a turn
-/// in between: half a millisecond later.
+/// Bytes written to one client in one go while it takes them as fast as they come. Other clients have a turn in
+/// between, after half a millisecond.
 const FLUSH_BYTES_MAX: usize = 256 * 1024;
 
 /// What of a frame goes onto a socket.
@@ -59,7 +59,7 @@ impl Form {
                 end.extend_from_slice(LAST_CHUNK);
                 Some(end)
             }
-            // Nothing ends the response but the end of the connection.
+            // Only the end of the connection ends the response.
             Self::Plain => Some(farewell.unwrap_or_default()),
         }
     }
@@ -87,7 +87,7 @@ impl Stream {
         Self { socket, form, backlog: None }
     }
 
-    /// Goes on with what has waited for another way out. It is to be flushed.
+    /// Goes on with what has waited for another outlet. The caller has to flush it.
     pub(crate) fn going_on(socket: Rc<Socket>, form: Form, waiting: Waitlist) -> Self {
         let backlog = (!waiting.is_empty()).then(|| Box::new(Backlog { form, waiting, sent: 0 }));
         Self { socket, form, backlog }
@@ -108,16 +108,16 @@ impl Stream {
         self.backlog.as_ref()?.waiting.since()
     }
 
-    /// Says good-bye where it can arrive and makes the task that reads the socket see the end.
+    /// Sends the last bytes if they can arrive, and makes the task that reads the socket see the end.
     pub(crate) fn end(mut self, tasks: &Tasks, farewell: Option<Vec<u8>>, close: Close) {
         let last = if close == Close::TransportLost { None } else { self.form.end(farewell) };
         if last.is_some() && close != Close::Drain {
             tasks.spawn(cut_off(Rc::downgrade(&self.socket)));
         }
         match last {
-            // Who is slow may still hear why it is cut.
+            // A slow client may still learn why its connection ends.
             Some(last) if self.is_blocked() && close == Close::SlowReader => tasks.spawn(self.say_last(last)),
-            // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+            // A client that does not read would keep the kernel's buffer alive until the last byte is sent.
             _ if self.is_blocked() => self.socket.reset(),
             Some(mut last) => {
                 let written = self.socket.try_write(&last).unwrap_or(0);
@@ -133,7 +133,7 @@ impl Stream {
     }
 
     /// Writes last bytes when there is room for them, behind the rest of a frame that is half sent, and
-    /// finishes the socket. Who does not take them within a [`LINGER`] does not hear them.
+    /// finishes the socket. If the client does not take them within a [`LINGER`], the socket is reset.
     fn say_last(&mut self, farewell: Vec<u8>) -> impl Future<Output = ()> + use<> {
         let (socket, form) = (Rc::clone(&self.socket), self.form);
         let backlog = self.backlog.as_mut().filter(|backlog| backlog.sent > 0);
@@ -171,7 +171,8 @@ impl Stream {
         }
     }
 
-    /// Sends a frame of the server's own, behind all others. No client is to blame for it.
+    /// Sends a frame of the server's own, behind all other frames. The limits of the client are not looked at
+    /// for it.
     pub(crate) fn send_own(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
         match &mut self.backlog {
             Some(backlog) => backlog.put(|waiting| {
@@ -182,7 +183,7 @@ impl Stream {
         }
     }
 
-    /// Sends a frame of the server's own, before all that waits but what is half sent.
+    /// Sends a frame of the server's own: before all that waits, but behind a frame that is half sent.
     pub(crate) fn send_ahead(&mut self, frame: &Frame, ledger: &Rc<Ledger>) -> Sent {
         match &mut self.backlog {
             Some(backlog) => {
@@ -210,7 +211,7 @@ impl Stream {
         self.flush(ledger).sent
     }
 
-    /// Goes on sending frames, after so many bytes of the first one were written.
+    /// Goes on sending frames, after `written` bytes of the first one were written.
     pub(super) fn wrote(&mut self, frames: &[Frame], written: usize, ledger: &Rc<Ledger>) -> Sent {
         self.write(frames, Some(written), ledger)
     }
@@ -223,7 +224,7 @@ impl Stream {
         if done == frames.len() && !self.socket.has_unsent() {
             return Sent::Yes;
         }
-        // Without frames it stands for ciphertext that the kernel did not take.
+        // A backlog without frames stands for ciphertext that the kernel did not take.
         let mut backlog = Box::new(Backlog { sent, ..Backlog::new(self.form, ledger) });
         // A worker that is behind hands over much in one go. A client that had nothing waiting is
         // not to blame for that: it is judged when more comes, or when it takes nothing.
@@ -232,7 +233,7 @@ impl Stream {
         Sent::Blocked
     }
 
-    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again, or others
+    /// Writes what waits. `Yes`: nothing waits any more; `Blocked`: the socket is full again, or other clients
     /// are to have a turn.
     pub(crate) fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let Some(backlog) = &mut self.backlog else { return Flushed { sent: Sent::Yes, bytes: 0 } };
@@ -254,7 +255,7 @@ impl Backlog {
         Self { form, waiting: Waitlist::new(ledger), sent: 0 }
     }
 
-    /// Adds to what waits. `Kept` if nothing did: ciphertext alone, which is counted elsewhere.
+    /// Adds to what waits. `Kept` if no frame waited before: only ciphertext did, which is counted elsewhere.
     fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
         let was_empty = self.waiting.is_empty();
         match put(&mut self.waiting) {
@@ -263,7 +264,7 @@ impl Backlog {
         }
     }
 
-    /// Whether all is written. Counts what is in `bytes`.
+    /// Writes what waits, and counts it in `bytes`. Returns whether all is written.
     fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics, bytes: &mut usize) -> io::Result<bool> {
         while !self.waiting.is_empty() {
             if *bytes >= FLUSH_BYTES_MAX {
@@ -309,8 +310,8 @@ impl Backlog {
     }
 }
 
-/// Ends a socket whose client had time to answer the good-bye: the task that reads it would wait
-/// for a client that never does. When the server stops, nobody waits so long.
+/// Ends a socket whose client had time to answer the last bytes: otherwise the task that reads it would wait
+/// for a client that never answers. When the server stops, no task waits so long.
 async fn cut_off(socket: Weak<Socket>) {
     sleep(LINGER).await;
     if let Some(socket) = socket.upgrade() {
@@ -318,8 +319,8 @@ async fn cut_off(socket: Weak<Socket>) {
     }
 }
 
-/// Writes frames until all are written or the socket is full: how many are written whole, and how
-/// many bytes of the next one. `first` is how much of the first frame the socket took, if it was written already.
+/// Writes frames until all are written or the socket is full. Returns how many are written whole, and how many
+/// bytes of the next one. `first` is how much of the first frame the socket took, if it was written already.
 fn write_frames(
     stream: &Stream,
     frames: &[Frame],
@@ -414,7 +415,7 @@ mod tests {
     async fn who_never_reads_is_not_waited_for() {
         let (mut stream, taken, mut client) = full().await;
         let said = stream.say_last(b"last".to_vec());
-        // As a connection does that ends.
+        // As a connection that ends does.
         drop(stream);
         said.await;
         let mut all = Vec::new();

@@ -1,8 +1,8 @@
 //! How a stream of HTTP/2 ends from outside of its body.
 //!
-//! hyper asks a body for nothing while the client has no window for what it took of it already, so
-//! nothing inside a body can end a stream that is not read. The task of a stream can be dropped at
-//! any time: h2 then resets the stream and forgets what it still holds of it.
+//! While the client has no window for what hyper took of a body already, hyper asks that body for nothing more.
+//! So nothing inside a body can end a stream that is not read. The task of a stream can be dropped at any time:
+//! h2 then resets the stream and forgets what it still holds of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use turted_core::limits::PROGRESS_BYTES;
 
 tokio::task_local! {
-    /// The switch of the stream whose task runs.
+    /// The switch of the stream of the current task.
     static CURRENT: Switch;
 }
 
@@ -28,9 +28,9 @@ struct StreamState {
     is_stalled: AtomicBool,
     /// Bytes that h2 holds.
     unsent: AtomicUsize,
-    /// Bytes that have left, modulo all there are.
+    /// Bytes that have left; the count wraps around.
     sent: AtomicUsize,
-    /// The task of the stream alone waits for it.
+    /// Only the task of the stream waits for it.
     changed: Notify,
 }
 
@@ -48,7 +48,7 @@ struct Tracked {
 }
 
 impl Switch {
-    /// The switch of the stream that is served by the task that runs.
+    /// The switch of the stream that the current task serves.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
@@ -62,7 +62,7 @@ impl Switch {
     /// Makes the stream know when these bytes have left. A stream with such bytes has to make progress.
     pub(crate) fn track(&self, bytes: Bytes) -> Bytes {
         if self.0.unsent.fetch_add(bytes.len(), Ordering::Relaxed) == 0 {
-            // Whoever waited for nothing waits for progress from now on.
+            // The task had no bytes to wait for; from now on it waits for progress.
             self.0.changed.notify_one();
         }
         Bytes::from_owner(Tracked { bytes, switch: self.clone() })
@@ -74,9 +74,9 @@ impl Switch {
     }
 
     /// Runs the task of a stream until it ends, is killed, or its client takes less than
-    /// [`PROGRESS_BYTES`], and not all there is, within `stall`. Whether the latter was the case.
+    /// [`PROGRESS_BYTES`], and not all there is, within `stall`. Returns whether the client took too little.
     ///
-    /// Whatever changes wakes the task, which then polls the body again.
+    /// Every change wakes the task, which then polls the body again.
     pub(crate) async fn run(self, task: impl Future<Output = ()>, stall: Duration) -> bool {
         tokio::select! {
             biased;

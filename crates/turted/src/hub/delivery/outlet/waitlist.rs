@@ -21,7 +21,7 @@ pub(crate) struct Waitlist {
     missed: Option<Box<Behind>>,
     /// Bytes of all frames.
     bytes: usize,
-    /// The memory of the queues themselves: many small frames that others share take little else.
+    /// The memory of the queues themselves: many small frames that other clients share take little else.
     places: Option<Counted>,
     /// When something began to wait.
     since: Instant,
@@ -55,14 +55,14 @@ impl Waitlist {
         (!self.is_empty()).then_some(self.since)
     }
 
-    /// Adds frames at the end. `Full` if more waits now than may.
+    /// Adds frames at the end. `Full` if more waits now than is allowed.
     pub(crate) fn add(&mut self, frames: &[Frame]) -> Sent {
         frames.iter().for_each(|frame| self.push(frame));
         let waiting = Waiting { frames: self.frames(), bytes: self.bytes };
         if self.ledger.is_exceeded_by(waiting) { Sent::Full } else { Sent::Yes }
     }
 
-    /// Adds a frame of the server's own at the end. No client is to blame for it.
+    /// Adds a frame of the server's own at the end. The limits of the client are not looked at for it.
     pub(crate) fn push(&mut self, frame: &Frame) {
         self.count(frame);
         let queue = self.missed.as_mut().map_or(&mut self.ready, |behind| &mut behind.frames);
@@ -73,9 +73,9 @@ impl Waitlist {
         }
     }
 
-    /// Adds a frame of the server's own before all others, but behind so many that are under way. If the
-    /// same one waits there already it is not added again: a client that asks and does not read gets one
-    /// answer.
+    /// Adds a frame of the server's own before all other frames, but behind the first `under_way` ones, which
+    /// are half sent. If the same frame waits there already it is not added again: a client that asks and does
+    /// not read gets one answer.
     pub(crate) fn push_ahead(&mut self, frame: &Frame, under_way: usize) {
         if self.ready.get(under_way).is_some_and(|next| next.bytes() == frame.bytes()) {
             return;
@@ -93,7 +93,7 @@ impl Waitlist {
         self.begin();
         match &mut self.missed {
             None => self.missed = Some(Box::new(Behind { missed, frames: VecDeque::new() })),
-            // It has come back a second time before it took what it missed the first time.
+            // The client has come back a second time before it took what it missed the first time.
             Some(_) => missed.into_frames().for_each(|frame| self.push(&frame)),
         }
     }
@@ -119,7 +119,7 @@ impl Waitlist {
         Some(frame)
     }
 
-    /// Takes at least one frame, and more up to so many bytes.
+    /// Takes at least one frame, and more up to `bytes_max`.
     pub(crate) fn take(&mut self, bytes_max: usize) -> Vec<Frame> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while let Some(next) = self.ready().front() {
@@ -184,7 +184,7 @@ impl Drop for Waitlist {
 }
 
 impl Ledger {
-    /// One frame alone always fits: it was accepted as a push, and is a little longer than that.
+    /// One frame alone always fits: its push was accepted, and the frame is only a little longer.
     pub(crate) fn is_exceeded_by(&self, waiting: Waiting) -> bool {
         waiting.frames > self.frames_max || (waiting.frames > 1 && waiting.bytes > self.bytes_max)
     }
