@@ -35,7 +35,7 @@ pub(crate) struct Opening {
     /// Where the client connects from.
     pub(crate) peer: IpAddr,
     pub(crate) session: Box<dyn Session>,
-    /// Whether it has an id: so that its client can name it, or operators can.
+    /// Whether it has a session id, by which its client or operators can name it.
     pub(crate) has_id: bool,
     pub(crate) wire: Wire,
     pub(crate) outlet: Outlet,
@@ -44,7 +44,7 @@ pub(crate) struct Opening {
 /// One client. Owned by its worker's registry and by the tasks that read from it.
 ///
 /// What a delivery looks at comes first: a fan-out visits thousands of connections, none of them in
-/// the processor's cache, and every further line of it costs as much as all the rest of our work.
+/// the processor's cache, and every further line of the cache costs as much as all the rest of our work.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Connection {
@@ -52,13 +52,13 @@ pub(crate) struct Connection {
     /// What waits in the fan-out.
     chain: Cell<Chain>,
     wire: Cell<Wire>,
-    /// What its session is counted as.
+    /// The transport that it is counted under.
     transport: Transport,
     /// Here, because beside the id it would make a connection 16 bytes larger.
     has_id: bool,
     /// The number of the last dispatch that was handed to the outlet.
     sent: Cell<u64>,
-    /// Bytes of frames that were handed to the outlet, but for what it missed.
+    /// Bytes of frames that were handed to the outlet, without what the client missed.
     sent_bytes: Cell<u64>,
     pub(crate) key: ConnectionKey,
     /// When the proofs are looked at next.
@@ -69,9 +69,9 @@ pub(crate) struct Connection {
     /// Seconds since the worker started. The worker's clock is a `Duration` of 16 bytes, too many
     /// for each connection.
     opened: u32,
-    /// What it speaks above its transport.
+    /// The session of its transport.
     pub(crate) session: Box<dyn Session>,
-    /// What it has proved beyond the users it is.
+    /// What it has proved, beside the users that it is.
     pub(crate) standing: RefCell<Standing>,
     /// The name of the session on its transport, if it [has one](Self::has_id).
     id: SessionId,
@@ -81,8 +81,8 @@ pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
 }
 
-/// What is looked up before a write is, with the counters of an `Rc` before it, as large as one line of
-/// the cache; what comes of the write is noted in the next.
+/// What is looked up before a write fits into one line of the cache, with the counters of the `Rc` before it.
+/// What comes of the write is noted in the next line.
 const _: () = assert!(2 * size_of::<usize>() + mem::offset_of!(Connection, sent) <= 64);
 
 impl Connection {
@@ -156,13 +156,13 @@ impl Connection {
         session.downcast_ref()
     }
 
-    /// Who it is to those who verify its IDENTs.
+    /// The client as it is shown to what verifies its IDENTs.
     pub(crate) fn visitor(&self, worker: &Worker) -> Visitor {
         let connection = Some(self.id(worker));
         Visitor { address: self.peer, transport: self.transport.labels().0, connection }
     }
 
-    /// An id that others may see: it does not give the session away.
+    /// An id that may be shown: it does not give the session id away.
     pub(crate) fn public_id(&self) -> Option<String> {
         Some(self.recovery_id.get().or(self.session_id())?.public())
     }
@@ -220,7 +220,7 @@ impl Connection {
         self.send_with(worker, frames, Outlet::send);
     }
 
-    /// Goes on sending frames, after so many bytes of the first one were written to the socket.
+    /// Goes on sending frames, after `written` bytes of the first one were written to the socket.
     pub(crate) fn wrote(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame], written: usize) {
         self.send_with(worker, frames, |outlet, frames, ledger| outlet.wrote(frames, written, ledger));
     }
@@ -286,8 +286,9 @@ impl Connection {
         }
     }
 
-    /// The same for whoever watches it: notes if all was taken that waited `since` then and something else waits
-    /// now, which has as long as it had. A session of SockJS gives its response the next portion at once.
+    /// The same for the task that watches the outlet. If all that waited `since` was taken and something else
+    /// waits now, notes that, and gives the client as much time for it. A session of SockJS, say, gives its
+    /// response the next portion at once.
     fn note_anew(&self, worker: &Worker, since: &mut Option<Instant>, pace: &mut Pace) {
         let now_since = self.outlet.borrow().since();
         if now_since != *since {
@@ -296,7 +297,8 @@ impl Connection {
         }
     }
 
-    /// Has what waits written as the client takes it, or the connection closed if it does not.
+    /// Starts a task that writes what waits as the client takes it, and closes the connection if the client
+    /// does not.
     fn watch_outlet(self: &Rc<Self>, worker: &Rc<Worker>) {
         let queue = match &*self.outlet.borrow() {
             Outlet::Body(body) => Some(Rc::clone(body.queue())),
@@ -339,8 +341,8 @@ impl Connection {
         );
     }
 
-    /// Ends the connection of a slow reader and gives up at once all that waits for it. It hears no reason:
-    /// that would have to wait behind what it has not read.
+    /// Ends the connection of a slow reader and gives up at once all that waits for it. The client is told no
+    /// reason, which would have to wait behind what it has not read.
     pub(crate) fn cut(&self, worker: &Worker) {
         if let Outlet::Stream(stream) = &mut *self.outlet.borrow_mut() {
             stream.give_up();
@@ -377,7 +379,7 @@ impl Connection {
     }
 }
 
-/// A connection and the worker that owns it: what everything that is done for a client begins with.
+/// A connection and the worker that owns it: what is passed to all that is done for a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client<'a> {
     pub(crate) worker: &'a Rc<Worker>,
@@ -431,7 +433,7 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
             Ok(Err(_)) => return connection.close(&worker, Close::TransportLost),
             Err(_) => return connection.close(&worker, Close::SlowReader),
         }
-        // Whoever is woken goes to the end of the runtime's queue: everybody else has a turn in between.
+        // A task that is woken goes to the end of the runtime's queue: all other tasks have a turn in between.
         let turn = worker.flushes.acquire().await.expect("the semaphore is never closed");
         let flushed = connection.outlet.borrow_mut().flush(&worker.ledger);
         pace.took(flushed.bytes, Instant::now());
@@ -447,8 +449,8 @@ async fn flush(worker: Rc<Worker>, connection: Rc<Connection>) {
     }
 }
 
-/// Waits while a response of HTTP/2 takes what waits for it, as long as it takes something. At most one
-/// such task exists per connection.
+/// Watches that a response of HTTP/2 takes what waits for it, and closes the connection if it takes nothing any
+/// more. At most one such task exists per connection.
 async fn watch(worker: Rc<Worker>, connection: Rc<Connection>, queue: Rc<Queue>) {
     let mut pace = Pace::new(worker.config.limits.outbox_stall, Instant::now());
     let (mut taken, mut since) = (queue.taken(), connection.outlet.borrow().since());

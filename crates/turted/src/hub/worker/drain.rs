@@ -12,16 +12,17 @@ use turted_core::registry::ConnectionKey;
 use crate::hub::delivery::outlet::{Outlet, Waiting};
 use crate::hub::worker::worker::Worker;
 
-/// Time between two looks at whose turn it is: ten connections at full pace, and no client waits
-/// noticeably longer for its bytes to leave than they take.
+/// Time between two looks at which connections are next. At full pace these are ten, and a client whose bytes
+/// have left waits hardly any longer.
 const BEAT: Duration = Duration::from_millis(10);
 
 /// How long a client that is told to come back may take none of the bytes that wait for it. It
-/// covers a few round trips; whoever needs longer recovers what it missed when it is back.
+/// covers a few round trips; a client that needs longer recovers what it missed when it is back.
 const STALL: Duration = Duration::from_secs(2);
 
 /// How long a client may take to ask for the next frame after it got one, before it is taken for gone: a
-/// few round trips of a slow network. Who asks within that time is told; later there is no server to ask.
+/// few round trips of a slow network. A client that asks within that time is told; later there is no server to
+/// ask.
 const NEXT_REQUEST: Duration = Duration::from_secs(1);
 
 /// Tells every connection of this worker that the server stops. To be called when the fan-out is
@@ -62,7 +63,8 @@ impl Late {
         Self { key, waiting: Waiting::default(), since: Instant::now() }
     }
 
-    /// Tells it if it has taken everything and can hear it, or takes nothing any more. Whether it is over.
+    /// Tells the client if it has taken everything and can be reached, or if it takes nothing any more. Returns
+    /// whether the connection is over.
     fn tell(&mut self, worker: &Worker) -> bool {
         let connection = worker.registry.borrow().get(self.key).cloned();
         let Some(connection) = connection else { return true };
@@ -81,12 +83,12 @@ impl Late {
     }
 }
 
-/// Whether nobody is there to be told, but soon will be.
+/// Whether no request of the client is there to be answered, but one soon will be.
 fn is_between_requests(outlet: &Outlet) -> bool {
     outlet.absent_since().is_some_and(|since| since.elapsed() < NEXT_REQUEST)
 }
 
-/// Over how long `connections` of a node are told.
+/// The time over which `connections` of a node are told.
 fn spread(connections: usize, longest: Duration) -> Duration {
     let millis = connections.saturating_mul(1000) / CLOSES_PER_SECOND;
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)).min(longest)
@@ -98,7 +100,7 @@ fn due(total: usize, elapsed: Duration, spread: Duration) -> usize {
     usize::try_from((total as u128 * elapsed).div_ceil(spread)).map_or(total, |due| due.min(total))
 }
 
-/// Tells who did not take everything, and the few who were let in at the last moment.
+/// Tells the clients that did not take everything, and the few that were let in at the last moment.
 fn tell_the_rest(worker: &Rc<Worker>) {
     let rest: Vec<_> = worker.registry.borrow().iter().cloned().collect();
     if !rest.is_empty() {

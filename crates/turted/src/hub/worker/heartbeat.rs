@@ -23,7 +23,7 @@ pub(crate) struct Rhythm {
 pub(crate) struct Heartbeat {
     /// When the one that is not answered yet was sent.
     pinged: Cell<Option<Instant>>,
-    /// Whether the client had more to take before it, so that it sees it later.
+    /// Whether the client has to take other frames first, so that it sees the heartbeat later.
     is_delayed: Cell<bool>,
 }
 
@@ -35,7 +35,7 @@ impl Heartbeat {
 
     /// It is time to send the next one, unless the last one is not answered yet.
     pub(crate) fn send(&self, client: Client<'_>, rhythm: Rhythm, ping: Frame) {
-        // Counted from when it was due, or the rhythm would slow down by each delay.
+        // Counted from when the heartbeat was due: otherwise each delay would slow down the rhythm.
         let due = client.worker.timers.due_at(Instant::now());
         client.worker.timers.add(due + rhythm.interval, client.connection.key, Due::Ping);
         if self.pinged.get().is_none() {
@@ -51,12 +51,12 @@ impl Heartbeat {
         self.pinged.get().is_some_and(|asked| asked.elapsed() >= rhythm.timeout)
     }
 
-    /// The answer must have come by now, unless the client still takes what was sent before the question.
+    /// The answer must have come by now, unless the client still takes what was sent before the heartbeat.
     pub(crate) fn check(&self, client: Client<'_>, rhythm: Rhythm) {
         let Some(asked) = self.pinged.get() else { return };
         let is_being_taken = client.connection.outlet().borrow().is_being_taken();
         if self.is_delayed.replace(is_being_taken) || is_being_taken {
-            // It has as long again as if it were asked now.
+            // The client has as much time as if the heartbeat was sent now.
             let now = Instant::now();
             self.pinged.set(Some(now));
             client.worker.timers.add(now + rhythm.timeout, client.connection.key, Due::Pong);

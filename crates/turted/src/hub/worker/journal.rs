@@ -1,7 +1,8 @@
 //! What the log tells of connections at level debug: one line for each step in their life.
 //!
 //! `docs/logging.md` lists the lines; a test compares. Neither payloads nor secrets are among their fields, and
-//! whatever a stranger chose is cut or bounded, and escaped. Nothing is made for a line that nobody asked for.
+//! text that a stranger chose is cut or bounded, and escaped. Nothing is computed for a line that the log level
+//! leaves out.
 
 use std::sync::Arc;
 
@@ -15,9 +16,9 @@ use crate::auth::gate;
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::connection::Client;
 
-/// Bytes of a user agent that are logged. Browsers need up to 130, the first hundred tell which.
+/// Bytes of a user agent that are logged. Browsers need up to 130; the first hundred tell which browser it is.
 const AGENT_BYTES_MAX: usize = 128;
-/// What a client says it is; only known where it will be logged.
+/// What a client says it is; only known if it will be logged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agent(Option<Arc<str>>);
 
@@ -32,7 +33,7 @@ impl Agent {
     }
 }
 
-/// A client has its place.
+/// A client is connected.
 pub(crate) fn opened(client: Client<'_>, agent: &Agent) {
     if !enabled!(Level::DEBUG) {
         return;
@@ -71,7 +72,7 @@ pub(crate) fn joined(client: Client<'_>, channel: &Name) {
     debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "JOIN");
 }
 
-/// A client is not.
+/// A client may not join a channel.
 pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std::error::Error) {
     debug!(
         connection = %client.connection.id(client.worker),

@@ -1,19 +1,32 @@
 //! One thread and its connections.
+//!
+//! | file | what |
+//! |---|---|
+//! | `worker`, `shared` | one thread with its shard, timers and fan-out; what all workers share |
+//! | `connection`, `session` | one client, whatever its transport; what a transport implements |
+//! | `timers`, `heartbeat` | what is due when; heartbeats that clients answer |
+//! | `write` | writes a round of the fan-out |
+//! | `waiting`, `relief` | the connections that something waits for; what is closed when too much waits |
+//! | `drain` | the end of all connections |
+//! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
+//! | `places`, `turns` | how many sessions that live by requests there may be; turns of clients at work that is done for one at a time |
+//! | `queries` | what operators ask |
+//! | `journal` | the log lines of connections |
 
 #[expect(clippy::module_inception, reason = "the worker is what the folder is about")]
 pub(crate) mod worker;
+pub(crate) mod shared;
 pub(crate) mod connection;
 pub(crate) mod session;
-pub(crate) mod shared;
 pub(crate) mod timers;
 pub(crate) mod heartbeat;
-pub(crate) mod drain;
-pub(crate) mod waiting;
 pub(crate) mod write;
+pub(crate) mod waiting;
 pub(crate) mod relief;
+pub(crate) mod drain;
 pub(crate) mod recovery;
+pub(crate) mod session_id;
 pub(crate) mod places;
 pub(crate) mod turns;
-pub(crate) mod session_id;
 pub(crate) mod queries;
 pub(crate) mod journal;

@@ -1,11 +1,11 @@
-//! Places for sessions that live by requests, polling and SockJS: how many there are in all, how many
-//! of them one address may have, and who gives way when all are taken.
+//! Places for sessions that live by requests, polling and SockJS: how many there are in all, how many of them
+//! one address may have, and which session gives way when all are taken.
 //!
-//! Such a session outlives its connections, so those do not bound it, and a handshake of 60 bytes takes
-//! a place for as long as a client may be silent. So a session whose client sent nothing since gives
-//! way to a newcomer, the oldest first, on whatever worker it is: all of them stand in one line, behind
-//! the lock that counts. It is taken at the handshake, at the first request after it and at the end,
-//! for a look-up and a step down a tree.
+//! Such a session outlives its connections, so the limit of connections does not bound it, and a handshake of
+//! 60 bytes takes a place for as long as a client may be silent. So a session whose client sent nothing since
+//! its handshake gives way to a new session: the oldest first, on whatever worker it is. All of them stand in
+//! one line, behind the lock that counts. The lock is taken at the handshake, at the first request after it and
+//! at the end, for a look-up and a step down a tree.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ pub(crate) struct PlaceLimits {
     pub(crate) all: usize,
     /// Of one address.
     pub(crate) per_address: usize,
-    /// Who is concerned by that.
+    /// The addresses that this limit holds for.
     pub(crate) counted: CountedAddresses,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct PlaceLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountedAddresses {
     All,
-    /// Behind a loopback or private address may be a proxy that nobody told us of, and all clients.
+    /// A loopback or private address may be a proxy that the operator did not name, with all clients behind it.
     Public,
 }
 
@@ -54,13 +54,13 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     count: usize,
-    /// The same by address; none is there with zero.
+    /// The same by address; an address without a place is not in it.
     by_address: HashMap<IpAddr, usize>,
     /// Sessions whose clients did not come back, in the order of their handshakes.
     unreturned: BTreeMap<u64, Unreturned>,
     /// The number of the next one.
     next: u64,
-    /// Whether it was told that an address has more than its places, and keeps them.
+    /// Whether it was logged that an address has more than its places, and keeps them.
     told: bool,
 }
 
@@ -87,12 +87,11 @@ impl Places {
         self.limits.all
     }
 
-    /// Takes a place for a session of this address, given back when it is dropped. If all are taken
-    /// `dismiss` is told who gives way; it says whether that is possible, and must not give back any
-    /// place.
+    /// Takes a place for a session of this address, given back when it is dropped. If all are taken `dismiss`
+    /// is told which session gives way. It returns whether that is possible, and must not give back any place.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no place.
     pub(crate) fn take(
         self: &Arc<Self>,
         address: IpAddr,
@@ -125,7 +124,7 @@ impl Taken {
         self.by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Gives the place of the oldest session that did not come back to another.
+    /// Gives another session the place of the oldest one whose client did not come back.
     fn make_room(&mut self, dismiss: impl FnOnce(Unreturned) -> bool) -> bool {
         let Some((number, oldest)) = self.unreturned.pop_first() else { return false };
         if dismiss(oldest) {
@@ -147,7 +146,7 @@ impl Taken {
         }
     }
 
-    /// Logs, once, that the limit does not hold for somebody who would be above it.
+    /// Logs, once, that an address is above the limit, which does not hold for it.
     fn tell(&mut self, address: IpAddr, limit: usize) {
         if !self.told {
             self.told = true;
@@ -219,7 +218,7 @@ impl HeldPlace {
         self.with(Place::came_back);
     }
 
-    /// Takes the place out, for another or to be dropped.
+    /// Takes the place out, for another session or to be dropped.
     pub(crate) fn release(&self) -> Option<Box<Place>> {
         self.0.take()
     }

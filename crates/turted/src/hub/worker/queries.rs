@@ -112,7 +112,7 @@ pub(crate) struct ConnectionState {
     pub(crate) age: Duration,
 }
 
-/// Answers at once, or by a task in slices. Whoever asked may have stopped waiting.
+/// Answers at once, or by a task in slices. The operator may have stopped waiting.
 pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
     match query {
         Query::Ping(answer) => drop(answer.send(())),
@@ -179,7 +179,8 @@ fn group(worker: &Worker, kind: GroupKind, name: &Name) -> GroupState {
     GroupState { connections: groups.size(name), ids }
 }
 
-/// Visits the places behind that of the last one. Connections that come meanwhile may be listed or not.
+/// Visits the places behind that of the last connection of the page before. Connections that come meanwhile may
+/// be listed or not.
 async fn connections(worker: &Worker, ListPage { after, limit }: ListPage) -> Vec<ConnectionState> {
     let mut from = match after {
         Some(after) if after.worker() > worker.index => return Vec::new(),

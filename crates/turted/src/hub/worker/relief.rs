@@ -1,6 +1,6 @@
 //! Relief: when more waits for all clients together than may, the workers close the connections that
-//! something has waited for longest, until there is room again. Each closes its own, and says to the others since when
-//! something waits for them.
+//! something has waited for longest, until there is room again. Each worker closes its own connections, and
+//! tells the other workers since when something waits for these.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
             tracing::warn!(
                 closed,
                 limit,
-                "more waits for clients than may (limits.backlog_bytes): slow readers are closed"
+                "too much waits for clients (limits.backlog_bytes): slow readers are closed"
             );
             (closed, told) = (0, Some(Instant::now()));
         }
@@ -38,7 +38,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
     }
 }
 
-/// Closes connections until there is room: how many.
+/// Closes connections until there is room. Returns how many.
 async fn relieve(worker: &Rc<Worker>) -> usize {
     let longest = &worker.shared.longest;
     let (start, mut closed) = (Instant::now(), 0);

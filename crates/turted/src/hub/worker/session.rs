@@ -1,4 +1,5 @@
-//! What a connection speaks above its transport. Each transport implements it once, in its `session.rs`.
+//! The session of a connection: what its transport keeps of it, and does with it. Each transport implements it
+//! once, in its `session.rs`.
 //!
 //! # The contract
 //! A transport opens a connection with [`Connection::open`] and hands it a session. From then on the worker
@@ -41,7 +42,8 @@ pub(crate) trait Session: Any + Debug {
     /// what it had by it.
     fn due(&self, client: Client<'_>, due: Due);
 
-    /// The connection has ended and left the registry: lets go of what belongs to it, tells those who live by
-    /// requests, and gives the last bytes for a stream that still takes some, as its carrier has them.
+    /// The connection has ended and left the registry: lets go of what belongs to it, answers the requests of a
+    /// session that lives by them, and returns the last bytes for a stream that still takes some, in the form
+    /// of its carrier.
     fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>>;
 }

@@ -1,4 +1,4 @@
-//! Session ids: who owns the session, where it is, and a secret.
+//! Session ids: the worker that owns the session, its place there, and a secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,14 +38,14 @@ impl SessionId {
         u32::from_be_bytes(self.slot)
     }
 
-    /// Reads an id; anything that is none is an unknown session.
+    /// Reads an id; a text that is none names an unknown session.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 15] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let [worker, a, b, c, d, nonce @ ..] = bytes;
         Some(Self { worker, slot: [a, b, c, d], nonce })
     }
 
-    /// A name for the session that may be shown to others: it does not give the id away.
+    /// A name for the session that may be shown: it does not give the id away.
     pub(crate) fn public(self) -> String {
         let digest = Sha1::new().chain_update(b"public").chain_update(self.bytes()).finalize();
         URL_SAFE_NO_PAD.encode(&digest[..15])

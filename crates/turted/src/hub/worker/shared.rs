@@ -24,11 +24,11 @@ pub(crate) struct Shared {
     /// Since when something waits for connections of each worker.
     pub(crate) longest: Longest,
     pub(crate) secrets: Secrets,
-    /// Connections.
+    /// Permits for connections.
     pub(crate) permits: Arc<Permits>,
-    /// Connections beyond those, for pushes and health checks.
+    /// Permits for connections beyond those, for pushes and health checks.
     pub(crate) spare: Arc<Permits>,
-    /// Sessions that live by requests. They outlive their connections, so those do not bound them.
+    /// Sessions that live by requests. They outlive their connections, so the permits do not bound them.
     pub(crate) places: Arc<Places>,
     /// Bodies of requests that are being read.
     pub(crate) bodies: Arc<Bodies>,

@@ -1,12 +1,12 @@
 //! What is due when: heartbeats and deadlines of all connections of one worker in one heap.
 //!
 //! The first one after a while is on time; those that follow within [`PAUSE`] are dealt with
-//! together, so that an idle server with many connections wakes up little.
+//! together, so that an idle server with many connections wakes up seldom.
 //!
-//! No entry is taken out early for itself. One whose connection is gone, or was heard of since, is
-//! dropped when it comes up; that is cheaper than a timer per connection. Entries of connections that
-//! are gone are dropped together once they may be most of all: a client that opens and ends sessions
-//! in a loop would otherwise own those of the last 45 s.
+//! No single entry is taken out early. An entry whose connection is gone, or has sent something since, is
+//! dropped when it comes up; that is cheaper than a timer per connection. Entries of connections that are gone
+//! are dropped together once they may be the majority. Otherwise a client that opens and ends sessions in a
+//! loop would keep the entries of the last 45 s.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -22,13 +22,13 @@ use turted_core::registry::ConnectionKey;
 /// longer.
 const PAUSE: Duration = Duration::from_millis(10);
 /// By how much a deadline may run ahead of what happened: timers are called up to a pause and 2 ms
-/// late, for they count in milliseconds, as the runtime waits in them.
+/// late, because the runtime waits in whole milliseconds.
 const LATENESS_MAX: Duration = Duration::from_millis(15);
 
-/// Entries that are not worth a look for those of connections that are gone: 640 kB.
+/// Below this number of entries it is not worth looking for those of connections that are gone: 640 kB.
 const ENTRIES_MIN: usize = 16 * 1024;
-/// How much the heap grows between two such looks, in times. The entries that open connections add by
-/// themselves are then at least as many as those that are looked at: a look is paid for.
+/// The factor by which the heap grows between two such looks. For each entry that was added since, a look then
+/// visits at most two.
 const GROWTH: usize = 2;
 
 /// What is due for a connection.
@@ -42,7 +42,7 @@ pub(crate) enum Due {
     Pong,
     /// It must have sent a heartbeat of its own, or asked for what waits.
     Silence,
-    /// A polling request that waits during an upgrade may be sent home.
+    /// A polling request that waits during an upgrade may be answered.
     Noop,
     /// The upgrade that began must have ended.
     Upgrade,
@@ -56,7 +56,7 @@ type Entry = (Instant, ConnectionKey, Due);
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: RefCell<BinaryHeap<Reverse<Entry>>>,
-    /// Nothing is dealt with before.
+    /// No entry is dealt with before.
     pause: Cell<Option<Instant>>,
     sooner: Notify,
     /// When the entry that was taken out last was due.
@@ -66,7 +66,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Calls for `key` at `at`.
+    /// Makes `due` come up for `key` at `at`.
     pub(crate) fn add(&self, at: Instant, key: ConnectionKey, due: Due) {
         let mut heap = self.heap.borrow_mut();
         let is_first = heap.peek().is_none_or(|Reverse((first, ..))| at < *first);
@@ -105,8 +105,8 @@ impl Timers {
         Some(self.pause.get().map_or(first, |end| end.max(first)))
     }
 
-    /// When the entry that is handled now was due, or a little later where it waited long: that is
-    /// no fault of its client.
+    /// When the entry that is handled now was due, or a little later if it waited long: that is no fault of its
+    /// client.
     pub(crate) fn due_at(&self, now: Instant) -> Instant {
         let earliest = now.checked_sub(LATENESS_MAX).unwrap_or(now);
         self.last_due.get().map_or(now, |due| due.clamp(earliest, now))

@@ -1,6 +1,6 @@
 //! Turns at something that is done for one client at a time. Clients of one address wait for each other
-//! first, then one client of each address waits: an address that asks a thousand times delays the others
-//! by one turn.
+//! first, then one client of each address waits: an address that asks a thousand times delays the other
+//! addresses by one turn.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! The connections that something waits for, and since when: which one relief closes first.
+//! The connections that something waits for, and since when: relief closes first the one that has waited
+//! longest.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 use turted_core::registry::ConnectionKey;
 
-/// Entries below which it is not worth looking for those that are out of date.
+/// Below this number of entries it is not worth looking for those that are out of date.
 const ENTRIES_MIN: usize = 1_024;
 /// The connections of one worker that something waits for, in the order in which it began to.
 #[derive(Debug, Default)]
@@ -22,7 +23,8 @@ struct Entries {
 }
 
 impl WaitingConnections {
-    /// Notes that something waits for a connection since then: whether nothing waited for others.
+    /// Notes that something has waited for a connection since then. Returns whether nothing waited for other
+    /// connections.
     pub(crate) fn add(
         &self,
         since: Instant,
@@ -61,8 +63,8 @@ impl WaitingConnections {
     }
 }
 
-/// Since when something has waited for connections of each worker, or longer ago: what each told last, which is
-/// out of date once its connections have taken all.
+/// Since when something has waited for connections of each worker, as it told last. This may be too long ago:
+/// it is out of date once those connections have taken all.
 #[derive(Debug)]
 pub(crate) struct Longest {
     start: Instant,

@@ -35,13 +35,14 @@ use crate::io::tasks::Tasks;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Mail that waits for one worker. A full box makes the other worker's request wait.
 pub(crate) const MAIL_MAX: usize = 1_024;
-/// Blocked connections that write at once: 32 KiB each take about as long as a slice of the fan-out. Were it all
-/// whose sockets have room again, others would wait for thousands of them.
+/// Blocked connections that write at once: 32 KiB each take about as long as a slice of the fan-out. Without
+/// this limit all whose sockets have room again would write, and other connections would wait for thousands of
+/// them.
 const FLUSHES_MAX: usize = 16;
-/// How long good-byes may take once every connection was told.
+/// How long the last messages to clients may take once every connection was told.
 pub(crate) const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
-/// What one worker asks another to do. Whoever needs an answer sends where it goes along.
+/// What one worker asks another to do. A worker that needs an answer sends along where the answer goes.
 pub(crate) type Mail = Box<dyn FnOnce(&Rc<Worker>) + Send>;
 /// The mail boxes of all workers, by index.
 pub(crate) type Peers = Arc<[mpsc::Sender<Mail>]>;
@@ -63,7 +64,7 @@ pub(crate) struct Worker {
     parts: Parts,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    /// Leave to look for what a client missed: one at a time, see [`replay`](crate::hub::client::replay).
+    /// Turns at looking for what a client missed: one at a time, see [`replay`](crate::hub::client::replay).
     pub(crate) replays: Turns,
     /// The frames of what clients missed.
     pub(crate) missed: Rc<MissedFrames>,
@@ -71,13 +72,13 @@ pub(crate) struct Worker {
     pub(crate) ledger: Rc<Ledger>,
     /// The connections that something waits for.
     pub(crate) waiting: WaitingConnections,
-    /// Leave to write what waits for a blocked connection, in turn.
+    /// Permits to write what waits for blocked connections, in turn.
     pub(crate) flushes: Semaphore,
     pub(crate) fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
     pub(crate) context: WireContext,
-    /// What runs beside its loops.
+    /// The tasks that run beside its loops.
     pub(crate) tasks: Tasks,
     started: Instant,
 }
@@ -150,10 +151,10 @@ impl Worker {
         self.seen.get()
     }
 
-    /// Has another worker do something. Waits while that worker's mail box is full.
+    /// Asks another worker to do something. Waits while that worker's mail box is full.
     pub(crate) async fn send_mail(&self, to: u8, mail: Mail) {
         if let Some(peer) = self.peers.get(usize::from(to)) {
-            // A worker that is gone drops it, and with it where the answer goes.
+            // A worker that is gone drops the mail, and with it the way back for the answer.
             let _ = peer.send(mail).await;
         }
     }
@@ -164,7 +165,8 @@ impl Worker {
         self.seen.set(delivery.accepted.sequence);
     }
 
-    /// Takes what waits in the fan-out for a connection: it was encoded for what it spoke until now.
+    /// Takes the frames that wait in the fan-out for a connection: they are for the wire that it has had until
+    /// now.
     pub(crate) fn take_chained(&self, connection: &Connection) -> Vec<Frame> {
         self.fanout.borrow_mut().take(connection, &self.context)
     }

@@ -14,8 +14,8 @@ use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::round::{Round, TURNS_MAX};
 use crate::io::socket;
 
-/// Writes every connection of the round once. Until what came of it is seen to, a frame may be half sent
-/// and only this function knows: seeing to one connection must not send to another of the round.
+/// Writes every connection of the round once. Until the result is handled a frame may be half sent, which only
+/// this function knows: handling the result of one connection must not send to another one of the round.
 pub(crate) fn write(round: &Round<Connection>, worker: &Rc<Worker>) {
     let mut turns = round.turns();
     let ready: [_; TURNS_MAX] =
@@ -26,13 +26,13 @@ pub(crate) fn write(round: &Round<Connection>, worker: &Rc<Worker>) {
     for ((connection, frames), sent) in round.turns().zip(sent) {
         match sent {
             Some(Ok(written)) => connection.wrote(worker, frames, written),
-            // A socket that is full or broken is so the second time too, and what follows is done there.
+            // A socket that is full or broken is found so again by the second try, which does what follows.
             Some(Err(_)) | None => connection.send(worker, frames),
         }
     }
 }
 
-/// Where to write what, if that is all there is to do: one frame, a socket without TLS, and nothing
+/// The socket and the bytes, if writing is all there is to do: one frame, a socket without TLS, and nothing
 /// that waits for it.
 fn look_up<'a>(connection: &'a Connection, frames: &'a [Frame]) -> Option<(Ref<'a, TcpStream>, &'a [u8])> {
     let [frame] = frames else { return None };

@@ -1,3 +1,5 @@
+//! Places as they are taken, given back and given away.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use turted_core::registry::Registry;
@@ -70,7 +72,7 @@ fn the_oldest_that_did_not_come_back_gives_way_and_nobody_else() {
     let newcomers = [take().unwrap(), take().unwrap()];
     assert_eq!(take().unwrap_err(), NoPlace::All);
     assert_eq!(gone, [keys[1], keys[3]]);
-    // They hear of it later, and count no more.
+    // These two sessions learn of it only now, and count no more.
     held[1].came_back();
     drop(held);
     assert_eq!((places.taken(), places.locked().of(address("192.0.2.7"))), (2, 0));
@@ -114,7 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a newcomer should get, and who should give way to it.
+/// What a new session should get, and which one should give way to it.
 fn expected(sessions: &[Session], host: u8, limits: PlaceLimits) -> (Option<NoPlace>, Option<ConnectionKey>) {
     let alive = || sessions.iter().filter(|session| !session.is_gone);
     if alive().filter(|session| session.host == host).count() >= limits.per_address {
