@@ -15,16 +15,16 @@ use super::{Arrival, entrance};
 use crate::hub::worker::worker::Worker;
 use crate::io::seldom::warn_seldom;
 
-/// What a client reads that comes when all connections are taken.
+/// The answer to a client that connects when all connections are taken.
 const OVERLOAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
 Content-Type: text/plain\r\nContent-Length: 50\r\n\r\nthe server has no connection left, try again later";
 
-/// Whose the connections are that wait in the kernel when the server stops.
+/// What becomes of the connections that wait in the kernel's queue when the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queue {
-    /// The kernel would reset them with our socket: they are answered.
+    /// The server answers them, because the kernel resets them when our socket closes.
     Ours,
-    /// Somebody keeps the socket, systemd say: they are served by whoever is started next.
+    /// The server leaves them: another process, systemd say, keeps the socket for the next server it starts.
     Kept,
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn accept(
     if queue == Queue::Kept {
         return;
     }
-    // Closing the listener resets whoever waits in the kernel's queue: they get an answer instead.
+    // Closing the listener resets the connections in the kernel's queue, so they get an answer first.
     for _ in 0..worker.config.limits.listen_backlog {
         let next = poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await;
         let Poll::Ready(Ok((stream, peer))) = next else { return };
@@ -89,10 +89,10 @@ fn tell_full(limit: usize) {
     );
 }
 
-/// Says why there is no service. The request is not read: reading is what we have no room for.
+/// Tells a client that the server is full. Its request is not read, because there is no room to read it.
 async fn refuse(stream: TcpStream) {
     if stream.writable().await.is_ok() {
-        // Whether it arrives is up to the client's timing; the connection ends either way.
+        // Whether the answer arrives depends on the client's timing. The connection ends either way.
         let _ = stream.try_write(OVERLOAD);
     }
 }

@@ -1,4 +1,4 @@
-//! Answers, and what becomes of a socket that is not answered.
+//! Answers to requests, and takeovers of sockets that leave HTTP instead.
 
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -45,14 +45,14 @@ pub(crate) fn allow(answer: &mut Answer, methods: &'static str) {
 /// Why a request that breaks no rule is refused with 503 and may be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// There are as many clients as there may be. Places come free one by one: those who wait should not
-    /// all ask every second.
+    /// All connections are taken. Places come free one by one, so clients that wait should not all ask
+    /// every second.
     Overload,
-    /// What is needed to answer is away or busy for the moment.
+    /// Something that the answer needs is away or busy for the moment.
     Moment,
-    /// Too much is being read, so the body of this request was not.
+    /// Too many bodies are being read, so the body of this request was not read.
     Unread,
-    /// The server stops. Elsewhere the client may be served at once, on this connection never.
+    /// The server stops. Another server may serve the client at once; this connection serves no more requests.
     Stopping,
 }
 

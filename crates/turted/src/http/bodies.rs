@@ -40,11 +40,11 @@ impl BodyRefusal {
     pub(crate) const FULL: &str = "too many bodies are being read (limits.bodies_bytes), try again later";
 }
 
-/// Reads a body of at most `limit` bytes. It counts until it is dropped.
+/// Reads a body of at most `limit` bytes. The body counts as being read until it is dropped.
 ///
 /// # Errors
-/// It is longer, too slow or in too small pieces, too many others are being read, or the client is
-/// gone.
+/// The body is longer, too slow or in too small pieces, too many other bodies are being read, or the
+/// client is gone.
 pub(crate) async fn read_body<B>(
     worker: &Worker,
     peer: IpAddr,
@@ -67,7 +67,7 @@ where
     if hint.lower() > limit as u64 {
         return Err(BodyRefusal::TooLong);
     }
-    // What a buffer of unknown length must not exceed, or the length.
+    // The length of the body, or the most it may have if its length is unknown.
     let length = hint.exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
     let mut gathered = Gathered { first: Bytes::new(), rest: Vec::new(), length, charge };
     let mut chunks = 0;
@@ -109,7 +109,7 @@ impl Gathered {
         let first = std::mem::take(&mut self.first);
         let bytes = first.len() + self.rest.len() + chunk.len();
         if bytes > self.rest.capacity() {
-            // Twice what has come: whoever promises much and sends little takes little.
+            // Twice what has come, so that a client that announces much and sends little takes little memory.
             let capacity = bytes.saturating_mul(2).min(self.length).max(bytes);
             self.charge.grow(capacity)?;
             self.rest.reserve_exact(capacity - self.rest.len());
@@ -125,7 +125,7 @@ impl Gathered {
     }
 }
 
-/// A body that was read, and what it counts.
+/// A body that was read, and its share of what all bodies may take.
 struct HeldBody {
     bytes: Bytes,
     _charge: Charge,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The parts of an answer in their order. One part takes no memory beside it.
+/// The parts of an answer in their order. A single part takes no further memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body {
     /// What goes out next; empty at the end.

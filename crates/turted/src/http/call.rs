@@ -12,7 +12,7 @@ use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::Worker;
 
-/// Where balancers see that the server lives.
+/// The path where load balancers see that the server is alive.
 pub(crate) const HEALTH: &str = "/health";
 
 /// A request and where it came from.
@@ -20,7 +20,7 @@ pub(crate) struct Call {
     pub(crate) worker: Rc<Worker>,
     /// The client's address, also behind trusted proxies.
     pub(crate) peer: IpAddr,
-    /// What it says it is.
+    /// What the client says it is.
     pub(crate) agent: Agent,
     pub(crate) request: Request<Incoming>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn check_target(limits: &Limits, uri: &Uri) -> Option<Answer> {
         .then(|| text(StatusCode::URI_TOO_LONG, "the request target is too long (limits.request_uri_bytes)"))
 }
 
-/// A path without the slash at its end: with it and without it is the same path, on every listener.
+/// A path without the slash at its end. On every listener, a path is the same with that slash and without it.
 pub(crate) fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }

@@ -13,21 +13,23 @@ use crate::http::{Answer, bare};
 
 /// Which pages may load an answer into themselves (Fetch, "Cross-Origin-Resource-Policy").
 const RESOURCE_POLICY: &str = "cross-origin-resource-policy";
-/// Where a browser says what the page of a request is to us (Fetch Metadata Request Headers 2.3).
+/// Says whether the page of a request is of our site, in the words of the browser (Fetch Metadata Request Headers
+/// 2.3).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// The page that makes a request, if a page does, and whether it may.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// What the page says where it is from.
+    /// The origin that the page says it has.
     origin: Option<HeaderValue>,
     is_allowed: bool,
-    /// Whether any page may read an answer, also one that does not say where it is from.
+    /// Whether any page may read an answer, also a page that does not say its origin.
     is_open: bool,
 }
 
 impl Page {
-    /// Decides about the page of `request`: that of the host it is for may make it, and those of `origins`.
+    /// Decides about the page of `request`: pages of the host that the request is for may make it, and those of
+    /// `origins`.
     pub(crate) fn of<B>(request: &Request<B>, origins: &AllowOrigins) -> Self {
         let headers = request.headers();
         let origin = headers.get(ORIGIN);
@@ -45,7 +47,7 @@ impl Page {
         self.is_allowed
     }
 
-    /// Whether a page says where it is from.
+    /// Whether the page says its origin.
     pub(crate) fn has_origin(&self) -> bool {
         self.origin.is_some()
     }
@@ -70,7 +72,7 @@ impl Page {
         }
     }
 
-    /// Answers the question of the page whether it may send a request.
+    /// Answers a preflight: the browser asks whether the page may send a request.
     pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Answer {
         if !self.is_allowed {
             return bare(StatusCode::FORBIDDEN, "");
@@ -93,21 +95,22 @@ pub(crate) fn let_embed(answer: &mut Answer) {
     answer.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
 }
 
-/// Lets pages of every origin load and read an answer that is the same for everyone, as modules, with a hash of
+/// Lets pages of every origin load and read an answer that is the same for every client: as a module, with a hash of
 /// its content, or with `crossorigin`.
 pub(crate) fn let_everyone_read(answer: &mut Answer) {
     let_embed(answer);
     answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
-/// Whether everything that a request says about the host it is for names this machine. A page whose name was made to
-/// resolve to this machine (DNS rebinding) is of the own host, but its name is another one. Browsers always name a host.
+/// Whether every host that a request names is a loopback name or address. A page whose host name was made to
+/// resolve to this machine (DNS rebinding) counts as a page of the own host, but its name is no loopback name.
+/// Browsers always name a host.
 pub(crate) fn is_for_loopback<B>(request: &Request<B>) -> bool {
     hosts(request).all(|host| host.is_some_and(|host| host.is_loopback()))
 }
 
-/// The hosts a request is for; `None` for what cannot be read. `Host` may be there more than once, and beside the
-/// authority of the target, `:authority` over HTTP/2: others on the way may have looked at either.
+/// The hosts that a request names; `None` for one that cannot be read. A request may have several `Host` headers,
+/// and an authority in its target (over HTTP/2 `:authority`). A proxy on the way may have looked at any of them.
 fn hosts<B>(request: &Request<B>) -> impl Iterator<Item = Option<Authority<'_>>> {
     let target = request.uri().authority().map(|authority| Authority::parse(authority.as_str()));
     let named = request.headers().get_all(HOST).iter();
@@ -121,8 +124,8 @@ fn is_own<B>(origin: &str, request: &Request<B>) -> bool {
     hosts.peek().is_some() && hosts.all(|host| host.is_some_and(|host| origin.is_of(&host)))
 }
 
-/// Whether a request without an origin is made by no page, by one of the same origin, or by the person at the browser.
-/// Scripts, images, frames and links of other sites say no origin, and browsers of today what site they are of.
+/// Whether a request without an origin is made by no page, by a page of the same origin, or by the user of the browser.
+/// Requests for scripts, images and frames and by links have no origin; today's browsers say which site made them.
 fn is_no_other_site(headers: &HeaderMap) -> bool {
     headers.get_all(SEC_FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none")
 }
@@ -171,7 +174,7 @@ mod tests {
             (&["Origin: https://a.example"], false),
             (&["Host: ", "Origin: https://a.example"], false),
             (&["Host: é", "Origin: https://é"], false),
-            // Whoever else reads it may take the other one.
+            // A proxy on the way may take the other one.
             (&["Host: a.example", "Host: b.example", "Origin: https://a.example"], false),
             (&["Host: a.example", "Origin: https://a.example", "Origin: https://evil.example"], false),
         ] {

@@ -1,4 +1,4 @@
-//! Who answers requests: what lies above HTTP, by path.
+//! Endpoints: what answers requests above HTTP, found by path.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -24,13 +24,13 @@ pub(crate) trait Endpoint: Debug + Send + Sync {
     /// Answers a request.
     fn answer(self: Arc<Self>, call: Call) -> Answering;
 
-    /// Whether its requests are answered also where all connections are taken: whoever looks after a full
-    /// server must not be kept out by its clients.
+    /// Whether its requests are answered even when all connections are taken: clients must not keep an operator
+    /// out of a full server.
     fn is_for_operators(&self) -> bool {
         false
     }
 
-    /// What a request hears that finds no connection left; `None` is a 503.
+    /// The answer to a request when no connection is left; `None` for the common one, a 503.
     fn no_place(&self, _worker: &Worker, _headers: &HeaderMap) -> Option<Answer> {
         None
     }
@@ -45,14 +45,14 @@ impl Endpoints {
         Self(endpoints)
     }
 
-    /// The same, and another one that is asked last.
+    /// The same, and another endpoint that is asked last.
     #[cfg(test)]
     pub(crate) fn with(mut self, endpoint: Arc<dyn Endpoint>) -> Self {
         self.0.push(endpoint);
         self
     }
 
-    /// The one that answers requests to this path.
+    /// The endpoint that answers requests to this path.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<dyn Endpoint>> {
         self.0.iter().find(|endpoint| endpoint.serves(path))
     }
@@ -76,6 +76,6 @@ pub(crate) struct Arrival<C> {
     /// The other side: a client, or the last proxy before us.
     pub(crate) peer: IpAddr,
     pub(crate) permit: Permit,
-    /// Who answers its requests.
+    /// What answers its requests.
     pub(crate) endpoints: Arc<Endpoints>,
 }

@@ -24,9 +24,9 @@ use crate::io::seldom::warn_seldom;
 use crate::io::socket::Socket;
 use crate::io::tls::{Certificates, HANDSHAKE, HTTP2, UNSENT_BYTES_MAX};
 
-/// Bytes looked at together in search of the end of a PROXY header: one without much extra.
+/// Bytes that are peeked at together to find the end of a PROXY header. Most headers fit.
 const WINDOW_BYTES: usize = 256;
-/// What a client reads that speaks HTTP where TLS is spoken.
+/// The answer to a client that speaks HTTP on a port that speaks TLS.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
 Content-Type: text/plain\r\nContent-Length: 39\r\n\r\nthis port speaks TLS: use https and wss";
 
@@ -62,8 +62,8 @@ pub(crate) fn enter(worker: &Rc<Worker>, arrival: Arrival<TcpStream>) {
     }
 }
 
-/// Lets a connection pass or not. What passes goes on as a task of its own, so that nothing of the
-/// entrance stays in memory.
+/// Lets a connection pass or refuses it. A connection that passes goes on as a task of its own, so that
+/// nothing of the entrance stays in memory.
 async fn examine(worker: Rc<Worker>, arrival: Arrival<TcpStream>) {
     let Arrival { channel: stream, peer, permit, endpoints } = arrival;
     let wait = guests::head_wait(&worker, &permit);
@@ -106,7 +106,7 @@ async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entere
     }
 }
 
-/// Reads a PROXY header and nothing behind it: on whose behalf the connection is.
+/// Reads a PROXY header and nothing behind it. Returns the address of the client that the proxy connects for.
 async fn read_header(stream: &TcpStream) -> Result<Option<SocketAddr>, EntranceRefusal> {
     let mut header = Vec::new();
     let mut window = [0; WINDOW_BYTES];
@@ -118,7 +118,7 @@ async fn read_header(stream: &TcpStream) -> Result<Option<SocketAddr>, EntranceR
         let known = header.len();
         header.extend_from_slice(&window[..peeked]);
         let decoded = proxy::decode(&header)?;
-        // What is incomplete belongs to the header as far as it goes.
+        // All bytes of an incomplete header belong to it.
         take(stream, decoded.map_or(peeked, |complete| complete.bytes - known)).await?;
         if let Some(complete) = decoded {
             return Ok(complete.source);
@@ -155,19 +155,19 @@ async fn shake_hands(
     limited.await.map_err(EntranceRefusal::Handshake)
 }
 
-/// Says no where it can be understood; the connection ends.
+/// Refuses a connection, with an answer if the client can read one. The connection ends.
 async fn refuse(refusal: EntranceRefusal, peer: IpAddr, permit: Permit) {
     static TOLD: Once = Once::new();
     tracing::debug!(%peer, %refusal, "refusing a connection");
     match refusal {
         EntranceRefusal::Stranger => TOLD.call_once(|| {
-            // Once, because anybody can cause it; but an operator who forgot a proxy has to see it.
+            // Only once, because any client can cause it. An operator who forgot a proxy has to see it.
             tracing::warn!(%peer, "proxy_protocol is on and this peer is not in trusted_proxies");
         }),
         EntranceRefusal::NoTls(stream) => {
             warn_seldom!(%peer, "a client does not speak TLS, which this port does: it has to use https and wss");
             let socket = Socket::new(stream, permit);
-            // Whoever does not speak HTTP either reads it as garbage.
+            // A client that does not speak HTTP either reads garbage.
             let _ = socket.try_write(NO_TLS);
             socket.linger().await;
         }

@@ -1,18 +1,18 @@
-//! A `#` in the target of a request, where none may be (RFC 9112 3.2). hyper cuts it off with all behind it, so `/push#x`
-//! would be a push, and a proxy that lets only some push to `/push` might see another path.
+//! Refuses a `#` in the target of a request, where none may be (RFC 9112 3.2). hyper cuts the `#` off with all behind
+//! it, so `/push#x` would be a push. A proxy that lets only some clients push to `/push` might see another path.
 
-/// What takes the place of a `#`: a byte that hyper takes in no target, so that it answers 400.
+/// The byte that replaces a `#`. hyper accepts it in no target, so it answers 400.
 const REFUSED: u8 = 0x7F;
 
-/// How far the first line of a request was looked at. What comes after an answer begins with another one.
+/// How far the first line of a request was looked at. What comes after an answer is another request with a first line.
 ///
-/// A request that was sent before the answer to the one before it is not looked at. Proxies send none.
+/// A request that a client sends before the answer to its previous one is not looked at. Proxies send no such requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FirstLine {
     Begin,
     Method,
     Target,
-    /// The rest is of no interest, bodies above all.
+    /// Behind the target: the rest, bodies above all, is not looked at.
     Past,
 }
 

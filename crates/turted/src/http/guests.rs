@@ -1,5 +1,5 @@
-//! Connections that come when all places are taken. What one is for shows only in its first request: pushes and
-//! health checks are answered, since whoever looks after a full server must not be kept out by its clients.
+//! Guests: connections that come when all places are taken. Only its first request shows what a connection is for.
+//! Pushes and health checks are answered: clients must not keep an operator out of a full server.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,12 +22,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// The guest that `permit` lets in; `None` where it is the place of a client.
+    /// The guest that `permit` lets in; `None` if `permit` is the place of a client.
     pub(crate) fn of(worker: &Worker, permit: &Permit) -> Option<Rc<Self>> {
         worker.shared.spare.gave(permit).then(Rc::default)
     }
 
-    /// Refuses a request that is not what spare places are for, unless a place has come free.
+    /// Refuses a request that spare places are not for, unless a place of a client has come free.
     pub(crate) fn check<B>(
         &self,
         worker: &Worker,
@@ -51,14 +51,14 @@ impl Guest {
         Some(answer)
     }
 
-    /// Frees the place of an answered guest for the next one.
+    /// Ends the connection of an answered guest, unless it has got the place of a client: the spare place is free then.
     pub(crate) fn dismiss(&self, answer: &mut Answer) {
         if self.place.borrow().is_none() {
             close_after(answer);
         }
     }
 
-    /// The place it has got instead of the spare one.
+    /// The place of a client that the guest has got instead of its spare one.
     pub(crate) fn take_place(&self) -> Option<Permit> {
         self.place.take()
     }

@@ -1,24 +1,39 @@
 //! HTTP: from a socket to a [`Call`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `accept`, `guests` | accepts connections; those that come when all places are taken |
+//! | `entrance` | what a connection passes before its first request: the PROXY header, the TLS handshake |
+//! | `one`, `two` | a connection of HTTP/1, and one of HTTP/2 |
+//! | `paced`, `patience`, `fragment` | what limits a connection of HTTP: the time for answers, the wait for requests, no `#` in a target |
+//! | `rules`, `proxies` | what every request of HTTP/1 must keep; the client behind a proxy |
+//! | `call`, `endpoint` | a request and what becomes of it; what answers it, found by path |
+//! | `query`, `negotiation`, `cors` | the query of a request, its `Accept`, and which pages may make it |
+//! | `bodies` | reads the bodies of requests |
+//! | `answer`, `body` | answers, and takeovers of sockets; bodies of answers |
+//! | `refusal` | a row of the tables of refusals: its rule, its status and its text |
+//! | `streaming` | responses that do not end |
+//! | `websocket` | WebSockets, whatever is spoken on them |
 
 pub(crate) mod accept;
-pub(crate) mod entrance;
 pub(crate) mod guests;
-pub(crate) mod endpoint;
+pub(crate) mod entrance;
 pub(crate) mod one;
 pub(crate) mod two;
-pub(crate) mod proxies;
-pub(crate) mod cors;
-pub(crate) mod negotiation;
-pub(crate) mod query;
-pub(crate) mod answer;
-pub(crate) mod call;
-pub(crate) mod refusal;
-mod bodies;
-mod body;
-mod patience;
-mod rules;
 pub(crate) mod paced;
+mod patience;
 mod fragment;
+mod rules;
+pub(crate) mod proxies;
+pub(crate) mod call;
+pub(crate) mod endpoint;
+pub(crate) mod query;
+pub(crate) mod negotiation;
+pub(crate) mod cors;
+mod bodies;
+pub(crate) mod answer;
+mod body;
+pub(crate) mod refusal;
 pub(crate) mod streaming;
 pub(crate) mod websocket;
 

@@ -41,7 +41,7 @@ pub(crate) fn liking(headers: &HeaderMap, wanted: &str) -> Liking {
             continue;
         }
         let liking = Liking { weight: parts.find_map(weight).unwrap_or(WEIGHT_MAX), named };
-        // Of several that name it alike the kindest counts.
+        // Of several ranges that name the type equally closely, the one with the highest weight counts.
         best = best.max(Some((named, liking.weight)));
     }
     match best {

@@ -69,7 +69,7 @@ where
     drop(parts.service);
     match takeover {
         Some(takeover) => takeover(socket, parts.read_buf),
-        // Whoever does not read does not read a good-bye either, and the kernel holds bytes for it.
+        // A client that does not read would not read the end either. A reset frees what the kernel holds for it.
         None if is_stalled => {
             worker.metrics.unread_answers.add(1);
             socket.reset();
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// Tells the operator of a client that speaks TLS where it is not spoken. hyper has answered in words it cannot read.
+/// Tells the operator that a client speaks TLS on a port that does not. The client cannot read hyper's answer.
 fn tell_of_tls(worker: &Worker, unread: &[u8]) {
     if worker.shared.certificates.is_none() && unread.starts_with(&[HANDSHAKE, 3]) {
         warn_seldom!(
@@ -110,7 +110,7 @@ struct Responder {
     taken: Rc<RefCell<Option<Takeover>>>,
     /// Set for a connection that has no place of a client.
     guest: Option<Rc<Guest>>,
-    /// How long it may be idle, as clients are told.
+    /// How long the connection may be idle, as its client is told.
     idle_wait: Option<HeaderValue>,
 }
 
@@ -120,7 +120,7 @@ struct Responder {
 struct TakenOver;
 
 impl Responder {
-    /// The answer to a request that is not looked at.
+    /// The answer to a request that no endpoint gets to see; `None` if one may see it.
     fn refuse<B>(&self, request: &Request<B>) -> Option<Answer> {
         if let Err(breach) = rules::check(request) {
             self.worker.metrics.refused(breach.rule());
@@ -168,7 +168,7 @@ impl HttpService<Request<Incoming>> for Responder {
     }
 }
 
-/// What each answer over HTTP/1 is told about its connection.
+/// Adds to an answer over HTTP/1 what it says about its connection.
 fn last_touch(answer: Answer, guest: Option<&Guest>, idle_wait: Option<&HeaderValue>) -> Answer {
     let mut answer = close_if_unread(answer);
     if let Some(guest) = guest {

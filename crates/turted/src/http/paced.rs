@@ -1,8 +1,9 @@
-//! A byte channel below HTTP that lets nobody take their time: a peer that stops taking what is
-//! written ends the connection, and one that never stops sending lets others have their turn.
+//! A byte channel below HTTP that keeps a peer from taking too much time. A peer that stops taking what
+//! is written ends the connection. A peer that never stops sending is read with pauses, in which other
+//! connections have their turn.
 //!
-//! hyper waits for the one without an end and reads the other without a pause. What leaves HTTP is
-//! unwrapped: outlets judge their readers themselves.
+//! hyper alone would wait for the first one without an end and read the second one without a pause. A
+//! channel that leaves HTTP is unwrapped, because outlets watch their readers themselves.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,18 +21,18 @@ use crate::http::fragment::FirstLine;
 #[derive(Debug)]
 pub(crate) struct Paced<C> {
     channel: C,
-    /// Runs while something waits for the peer.
+    /// Runs while bytes wait for the peer to take them.
     stall: Option<Pin<Box<Sleep>>>,
-    /// How long it may take without progress, in milliseconds.
+    /// How long the peer may take without progress, in milliseconds.
     stall_millis: u32,
     /// Bytes taken since `stall` runs.
     taken: u32,
-    /// Bytes read since nothing was there to read.
+    /// Bytes read since the channel last had nothing to read.
     read: u32,
     is_stalled: bool,
-    /// Where targets of requests are looked at.
+    /// Set where the targets of requests are looked at.
     line: Option<FirstLine>,
-    /// Who is to know that bytes have come.
+    /// Is told that bytes have come.
     patience: Option<Patience>,
 }
 
@@ -251,7 +252,7 @@ mod tests {
             .await
         };
         assert_eq!(poll().await, Poll::Ready(READ_TURN_BYTES));
-        assert_eq!(poll().await, Poll::Pending, "others have their turn");
+        assert_eq!(poll().await, Poll::Pending, "other tasks have their turn");
         assert_eq!(poll().await, Poll::Ready(READ_TURN_BYTES), "it goes on without a sign from the peer");
     }
 }

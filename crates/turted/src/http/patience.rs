@@ -1,5 +1,5 @@
-//! How long a connection of HTTP/1 is waited for: for its first request as long as a head may take, for the next
-//! one longer, until its first byte comes.
+//! How long the server waits for a request on a connection of HTTP/1. The first request may take as long as a head
+//! may. A later one may begin later; from its first byte on it may take as long as a head may.
 //!
 //! hyper has one time for both (`header_read_timeout`), which begins with the wait and not with the first byte. It
 //! asks for a timer anew for each head, so a timer of our own can tell them apart (hyper 1.12, `Conn::poll_read_head`).
@@ -37,7 +37,7 @@ struct PatienceState {
 }
 
 impl Patience {
-    /// For a connection that may take `head` for a request head, and be idle between two as the limits say.
+    /// For a connection that may take `head` for a request head, and be idle between two requests as the limits say.
     pub(crate) fn new(head: Duration, limits: &Limits) -> Self {
         let idle = limits.idle_wait + IDLE_GRACE;
         Self(Arc::new(PatienceState {
@@ -53,7 +53,7 @@ impl Patience {
         self.0.head
     }
 
-    /// Bytes have come.
+    /// Notes that bytes have come.
     pub(crate) fn read(&self) {
         self.0.has_read.store(true, Ordering::Relaxed);
     }
@@ -79,8 +79,8 @@ impl Timer for Patience {
     }
 }
 
-/// Waits for the first byte, and from then on as long as a head may take. hyper looks at it whenever bytes have
-/// come that make no whole head.
+/// Waits for the first byte, and from then on as long as a head may take. hyper polls it whenever bytes have come
+/// that make no whole head.
 struct Idle {
     state: Arc<PatienceState>,
     sleep: Pin<Box<time::Sleep>>,
@@ -102,7 +102,7 @@ impl Future for Idle {
     }
 }
 
-/// What clients are told of the time between two requests; `None` if it is below a second, which cannot be told.
+/// What clients are told of the time between two requests, in whole seconds; `None` if it is below a second.
 pub(super) fn told(limits: &Limits) -> Option<HeaderValue> {
     let seconds = limits.idle_wait.as_secs();
     (seconds > 0).then(|| HeaderValue::from_str(&format!("timeout={seconds}")).expect("digits are a value"))

@@ -1,7 +1,7 @@
 //! What HTTP/1 demands of every request, whatever it is for, beyond what hyper sees to.
 //!
-//! hyper answers 400 and closes before anybody else sees a request: to what is no HTTP, to a length that is none or
-//! two, and where `chunked` is not the last transfer coding (RFC 9112 6.3). Such an answer cannot be changed here.
+//! hyper itself answers 400 and closes if a request is no HTTP, if its length is invalid or there are two, and if
+//! `chunked` is not its last transfer coding (RFC 9112 6.3). That answer cannot be changed here.
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
@@ -15,7 +15,7 @@ use super::refusal::Row;
 pub(crate) enum Breach {
     /// RFC 9112 3.2: a request of HTTP/1.1 has one, and no request has more.
     Host,
-    /// RFC 9112 6.1: a coding besides chunked, which nobody here understands.
+    /// RFC 9112 6.1: a coding besides chunked, which the server does not understand.
     TransferCoding,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
 fn has_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        // RFC 9112 3.2: HTTP/1.0 knows none.
+        // RFC 9112 3.2: HTTP/1.0 has no `Host`.
         (None, _) => request.version() < Version::HTTP_11,
         (Some(host), None) => is_host(host.as_bytes()),
         (Some(_), Some(_)) => false,
@@ -88,7 +88,7 @@ pub(super) fn asks_for_other_version<B>(request: &Request<B>) -> bool {
         && version(request.headers()).is_none_or(|version| version != "13")
 }
 
-/// Tells a client that was refused which version there is (RFC 6455 4.2.2, 4.4).
+/// Tells a client that was refused which version the server speaks (RFC 6455 4.2.2, 4.4).
 pub(super) fn tell_version(answer: &mut Answer) {
     if answer.status().is_client_error() {
         answer.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -1,5 +1,5 @@
-//! HTTP responses that do not end, whatever is said in them: their head, and the wait for a client
-//! that has nothing more to say.
+//! HTTP responses that do not end, whatever is said in them: their head, and the wait until the client
+//! ends its side.
 //!
 //! A transport answers [`Unending`], and goes on with the [`Way`] that this turns out to be. Over
 //! HTTP/1 that is the socket, whose head is written here by hand, so that nothing of HTTP stays in
@@ -25,8 +25,8 @@ use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 use crate::io::socket::Socket;
 
-/// Keeps a response without an end out of caches, and away from whatever compresses: it would hold each event
-/// until more have come (RFC 9111 5.2.2.6).
+/// Keeps a response without an end out of caches, and keeps proxies from compressing it: a compressor would hold each
+/// event until more have come (RFC 9111 5.2.2.6).
 pub(crate) const NOT_CACHED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
 /// Makes nginx pass on what comes instead of collecting it.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -35,7 +35,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) struct Unending {
     /// Status and headers.
     pub(crate) head: Answer,
-    /// Leave for a connection that has no socket of its own.
+    /// The permit of a connection that has no socket of its own.
     pub(crate) permit: Option<Permit>,
     /// What goes on when the head is ready.
     pub(crate) begin: Box<dyn FnOnce(Way)>,
@@ -59,8 +59,8 @@ impl Unending {
     }
 }
 
-/// Leave for a response without an end to a request of this version. Over HTTP/1 that is the one its
-/// socket has; `Err` if there is none left.
+/// The permit for a response without an end to a request of this version; `Err` if there is none left. Over
+/// HTTP/1 it is `None`, because the socket has one already.
 pub(crate) fn permit(worker: &Worker, version: Version) -> Result<Option<Permit>, NoPermit> {
     match version {
         Version::HTTP_2 => worker.shared.permits.take().ok_or(NoPermit).map(Some),
@@ -68,7 +68,7 @@ pub(crate) fn permit(worker: &Worker, version: Version) -> Result<Option<Permit>
     }
 }
 
-/// There are as many connections as there may be.
+/// All connections are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server has no connection left (limits.connections)")]
 pub(crate) struct NoPermit;
@@ -142,7 +142,7 @@ fn form(version: Version) -> Form {
     if version < Version::HTTP_11 { Form::Plain } else { Form::Chunked }
 }
 
-/// What every such response has. Unless it says how it may be cached, it may not.
+/// Adds the headers that every such response has. A response that does not say how it may be cached may not be.
 fn mark(answer: &mut Answer) {
     let headers = answer.headers_mut();
     headers.remove(CONTENT_LENGTH);
@@ -160,7 +160,7 @@ pub(crate) fn head(form: Form, mut answer: Answer) -> Head {
         headers.insert(DATE, date);
     }
     let protocol = match form {
-        // HTTP/1.0 knows neither chunks nor, without a length, another request (RFC 9112 6.3).
+        // HTTP/1.0 has no chunks, and no other request can follow a body without a length (RFC 9112 6.3).
         Form::Plain => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
             "HTTP/1.0"

@@ -1,8 +1,8 @@
 //! HTTP/2 for clients that agree on it during the TLS handshake (RFC 9113): the same requests and
-//! answers as over HTTP/1.1. What would take the socket over is not for it.
+//! answers as over HTTP/1.1. A request that would take the socket over is refused.
 //!
-//! Its connections hold more memory than others. A browser has one for everything, and opens another
-//! one over HTTP/1.1 for a WebSocket.
+//! Its connections hold more memory than those of HTTP/1. A browser uses one for all its requests, and
+//! opens another one over HTTP/1.1 for a WebSocket.
 
 mod whole;
 
@@ -52,7 +52,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStre
     let guest = Guest::of(&worker, &permit);
     let head_wait = guests::head_wait(&worker, &permit);
     let activity = Rc::new(Activity::new());
-    // Of a guest nobody waits for a second request.
+    // A guest does not get the longer wait for a second request.
     let idle_wait = if guest.is_some() { head_wait } else { worker.config.limits.idle_wait + IDLE_GRACE };
     let (own, activity_of) = (Rc::clone(&worker), Rc::clone(&activity));
     let responder = Responder { worker: own, endpoints, peer, activity: activity_of, guest };
@@ -65,7 +65,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStre
         () = worker.shared.life.ending.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    // What is under way may end, but no longer than that.
+    // Requests under way may take that long to end.
     let _ = timeout(CLOSING_WAIT, connection).await;
 }
 
@@ -125,7 +125,7 @@ impl Activity {
         Token(Rc::clone(self))
     }
 
-    /// Waits until nothing has been under way for so long: `head` before the first request, then `idle`. Cancel
+    /// Waits until nothing has been under way for a while: `head` before the first request, then `idle`. Cancel
     /// safe.
     async fn idle_for(&self, head: Duration, idle: Duration) {
         loop {
@@ -142,7 +142,7 @@ impl Activity {
     }
 }
 
-/// Something is under way until this is dropped.
+/// A request or response that counts as under way until this is dropped.
 struct Token(Rc<Activity>);
 
 impl Drop for Token {
@@ -198,15 +198,15 @@ impl Service<Request<Incoming>> for Responder {
     }
 }
 
-/// An answer that is known already.
+/// The response of an answer that is known as a whole.
 fn whole(mut answer: Answer, token: Token) -> Response<AnyBody> {
-    // It means nothing here, and must not be sent (RFC 9113 8.2.2).
+    // `Connection` means nothing over HTTP/2, and must not be sent (RFC 9113 8.2.2).
     answer.headers_mut().remove(CONNECTION);
     let switch = Switch::current();
     answer.map(|body| Either::Left(Whole::new(body, switch, token)))
 }
 
-/// A body that is under way until it is dropped.
+/// The body of a stream, which counts as under way until it is dropped.
 struct Guarded {
     body: StreamBody,
     _token: Token,

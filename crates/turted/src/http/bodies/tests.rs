@@ -97,7 +97,7 @@ async fn a_body_counts_until_it_is_dropped() {
     let other = read(&bodies, body, 1_000_000).await.unwrap();
     assert_eq!(bodies.bytes(), 2_000_000);
     assert_eq!(read(&bodies, Chunks::new([1]), 1).await, Err(BodyRefusal::Full));
-    assert_eq!(bodies.bytes(), 2_000_000, "what is refused is given back");
+    assert_eq!(bodies.bytes(), 2_000_000, "a refused body no longer counts");
     drop(one);
     assert_eq!(bodies.bytes(), 2_000_000);
     drop((clone, other));

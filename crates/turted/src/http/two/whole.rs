@@ -1,5 +1,5 @@
-//! The body of a whole answer on its way out over HTTP/2: in slices, and under way until the last
-//! one has left.
+//! The body of a whole answer on its way out over HTTP/2. It goes out in slices, and counts as under way
+//! until the last one has left.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use turted_core::limits::{H2_UNWATCHED_BYTES_MAX, PROGRESS_BYTES};
 use super::{Switch, Token};
 use crate::http::Body;
 
-/// Bytes of a slice: what a client has to take at once, and a frame of HTTP/2 as large as every client
-/// takes it (RFC 9113 4.2).
+/// Bytes of a slice: as much as counts as progress of a client, and the largest frame of HTTP/2 that every
+/// client accepts (RFC 9113 4.2).
 const SLICE_BYTES: usize = PROGRESS_BYTES;
 
 /// A whole answer.
@@ -32,7 +32,7 @@ impl Whole {
         Self { body, part: Bytes::new(), switch, _token: token }
     }
 
-    /// Bytes that were not asked for yet.
+    /// Bytes that hyper has not asked for yet.
     fn left(&self) -> usize {
         self.part.len() + self.body.len()
     }
@@ -73,8 +73,8 @@ impl HttpBody for Whole {
         match (&self.switch, slice) {
             (Some(switch), Some(slice)) => Poll::Ready(Some(Ok(Frame::data(switch.track(slice))))),
             (None, Some(slice)) => Poll::Ready(Some(Ok(Frame::data(slice)))),
-            // The end is said behind the last slice: once hyper knows it, nothing can end the stream any
-            // more. `Switch::run` polls again when a slice has left.
+            // hyper is told of the end only when the last slice has left: once it knows the end, the stream
+            // can no longer be ended early. `Switch::run` polls again when a slice has left.
             (Some(switch), None) if switch.unsent() > 0 => Poll::Pending,
             (_, None) => Poll::Ready(None),
         }

@@ -32,7 +32,7 @@ pub(crate) enum ReadProgress {
 pub(crate) struct Reader {
     decoder: Decoder,
     rest: Vec<u8>,
-    /// Whether `rest` may hold whole frames: those behind a message that is waited for.
+    /// Whether `rest` may hold whole frames, behind a message that is waited for.
     unfinished: bool,
     /// Whether the last read may have left something in the socket.
     more: bool,
@@ -52,7 +52,7 @@ impl Reader {
     }
 
     /// Waits until there may be something to read. A client that never stops sending must not hold
-    /// the worker: others get their turn. Cancel safe.
+    /// the worker: other connections get their turn. Cancel safe.
     pub(crate) async fn ready(&self, socket: &Socket) -> io::Result<()> {
         if self.more {
             yield_now().await;
@@ -111,8 +111,8 @@ fn may_hold_frames(progress: &ReadProgress) -> bool {
     matches!(progress, ReadProgress::Wait(_) | ReadProgress::Stopped)
 }
 
-/// Decodes frames until the input is used up or the receiver wants something else: how many bytes
-/// are done with.
+/// Decodes frames until the input is used up or the receiver wants something else. Returns how many
+/// bytes are done with.
 fn decode(
     decoder: &mut Decoder,
     input: &mut [u8],

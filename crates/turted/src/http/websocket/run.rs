@@ -32,7 +32,7 @@ pub(crate) fn run(
                 }
                 ReadProgress::Wait(event) => event.await,
                 ReadProgress::Stopped => {}
-                // Nobody is left to read a good-bye.
+                // The client is gone, so a close frame would not be read.
                 ReadProgress::Ended => return connection.close(&worker, Close::TransportLost),
                 ReadProgress::Violated(violation) => {
                     tracing::debug!(connection = %connection.id(&worker), %violation, "websocket violation");
@@ -57,7 +57,7 @@ fn received(client: Client<'_>, message: &Message<'_>) -> Step {
             Step::Stop
         }
         Message::Ping(data) => {
-            // Clients end a connection whose pong is late, and much may wait on a slow link.
+            // Clients end a connection whose pong is late, and much may wait before it on a slow link.
             client.connection.send_ahead(client.worker, &Frame::pong(data));
             Step::Continue
         }
@@ -78,12 +78,12 @@ pub(crate) fn farewell(close: Close) -> Option<Vec<u8>> {
 
 /// Ends a WebSocket that belongs to no session yet.
 pub(crate) async fn refuse(socket: &Socket, code: u16) {
-    // It may be gone already.
+    // The client may be gone already.
     let _ = socket.try_write(&encode_close(code, ""));
     socket.linger().await;
 }
 
-/// Writes a few hundred bytes to a socket that has been written little or nothing.
+/// Writes a few hundred bytes to a socket to which little or nothing was written before.
 pub(crate) fn write_whole(socket: &Socket, bytes: &[u8]) -> bool {
     matches!(socket.try_write(bytes), Ok(written) if written == bytes.len()) && !socket.has_unsent()
 }
@@ -97,8 +97,8 @@ mod tests {
         size_of::<F>()
     }
 
-    /// Every open connection holds one of these: whatever lives across an await shows in the memory
-    /// of the whole server.
+    /// Every open connection holds one of these tasks: each variable that lives across an await takes
+    /// memory in every connection.
     #[test]
     fn the_task_of_a_connection_is_small() {
         assert!(returned(run) <= 168, "{} bytes", returned(run));
