@@ -13,7 +13,7 @@ use crate::http::{Answer, Unavailable, answer as with_type, text};
 pub(crate) use cache::Assets;
 use cache::Failure;
 
-/// What an operator reads who did not name a directory.
+/// The answer while the operator has not set `assets_dir`.
 const NO_DIRECTORY: &str = "this server has no copy of the browser client: set assets_dir to the \
 directory dist of the npm package socket.io-client (2.x for old pages, 4.x for new ones) or sockjs-client, \
 or load the client from elsewhere";
@@ -26,7 +26,7 @@ pub(crate) fn file_name<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     (plain && known && !name.starts_with('.')).then_some(name)
 }
 
-/// Answers with a file of `assets_dir`, which pages of every origin may load: it is the same for everyone.
+/// Answers with a file of `assets_dir`, which pages of every origin may load: it is the same for all.
 pub(crate) async fn answer(assets: Option<&Arc<Assets>>, name: &str) -> Answer {
     let mut answer = find(assets, name).await;
     cors::let_everyone_read(&mut answer);
@@ -54,7 +54,7 @@ async fn find(assets: Option<&Arc<Assets>>, name: &str) -> Answer {
             Unavailable::Moment.mark(&mut answer);
             answer
         }
-        // Why is in the log: it is the operator's business.
+        // The reason is for the operator, who finds it in the log.
         Err(_) => text(StatusCode::NOT_FOUND, "assets_dir has no such file"),
     }
 }

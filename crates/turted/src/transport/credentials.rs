@@ -1,5 +1,5 @@
-//! What a request shows of who its client is, for transports that can carry an IDENT in their first
-//! request: `Authorization`, or a WebSocket subprotocol, the one header a page can set.
+//! The credentials in a request, for transports that can carry an IDENT in their first request:
+//! `Authorization`, or a WebSocket subprotocol, the one header a page can set.
 
 use std::rc::Rc;
 
@@ -44,7 +44,7 @@ pub(crate) async fn verify_data(worker: &Rc<Worker>, visitor: Visitor, data: &Ra
     }
 }
 
-/// Credentials that cannot be understood. They prove nothing, and must not count as none.
+/// Credentials that cannot be understood. They prove nothing, but the request does not count as one without.
 struct Unreadable;
 
 /// The credentials of a request, as the data of an IDENT.

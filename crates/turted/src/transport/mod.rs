@@ -1,11 +1,18 @@
-//! Transports: how clients connect, and what they show when they do.
-
-pub(crate) mod assets;
-mod credentials;
-mod parts;
+//! Transports: how clients connect.
+//!
+//! | file | what |
+//! |---|---|
+//! | `socketio`, `sockjs`, `sse`, `websocket` | the transports, one folder each |
+//! | `v1` | turted.v1, for the transports that carry it |
+//! | `credentials` | who a client is, by the first request of a transport |
+//! | `assets` | the browser clients, which pages load from the server |
+//! | `parts` | the parts of an answer to a poll, some of which other answers share |
 
 pub(crate) mod socketio;
 pub(crate) mod sockjs;
 pub(crate) mod sse;
-pub(crate) mod v1;
 pub(crate) mod websocket;
+pub(crate) mod v1;
+mod credentials;
+pub(crate) mod assets;
+mod parts;

@@ -40,7 +40,7 @@ impl Parts {
         self.parts.push(part);
     }
 
-    /// The parts. What was copied into them counts until it is taken, unless it is little.
+    /// The parts. Bytes that were copied into them count until they are taken, unless they are few.
     pub(super) fn finish(mut self, backlogs: &Arc<Backlogs>) -> Vec<Bytes> {
         self.parts.push(self.copied.into());
         self.parts.retain(|part| !part.is_empty());

@@ -91,13 +91,13 @@ pub(crate) fn not_identified(client: Client<'_>, refusal: CommandRefusal) {
     client.send_message(&encode_error(None, &error_of(refusal)));
 }
 
-/// Says no, and counts it under the code of the rule.
+/// Sends a refusal, and counts it under the code of the rule.
 fn refuse(client: Client<'_>, id: Option<Id<'_>>, error: &Error) {
     client.worker.metrics.refused(error.code.as_str());
     client.send_message(&encode_error(id, error));
 }
 
-/// A proof of who the client is has expired: it is told, and stays, without what it had.
+/// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
 pub(crate) fn expired(client: Client<'_>) {
     client.send_message(&encode_error(None, &IdentRefusal::Expired.into()));
 }
@@ -111,7 +111,7 @@ fn resume_session(client: Client<'_>, id: Id<'_>, resume: &Resume<'_>) -> Step {
     }
     let resumption = Resumption { id: SessionId::parse(&resume.session), seen: Seen::UpTo(resume.cursor) };
     if resumption.id.is_some() && resumption.id == client.connection.recovery_id.get() {
-        // Taken over, it would be cut off.
+        // Resuming closes the connection that has the session, which is this one.
         let error = Error::new(ErrorCode::SessionOwn, SESSION_OWN);
         refuse(client, Some(id.get()), &error);
         return Step::Continue;

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use turted_core::limits::{ASSET_BYTES_MAX, ASSETS_BYTES_MAX, ASSETS_MAX};
 
-/// How long a file is taken to be what it was, so that a flood of requests does not ask the disk. An
-/// operator who replaces it waits no longer than that.
+/// How long a file is not looked at again, so that a flood of requests does not reach the disk. A file
+/// that an operator replaces is served after this time at the latest.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Why a file is not served.
@@ -48,9 +48,9 @@ impl From<io::Error> for Failure {
 #[derive(Debug)]
 pub(crate) struct Assets {
     directory: PathBuf,
-    /// By name. Locked for a look, never while the disk is asked.
+    /// By name. Locked for a look into the map, never while the disk is read.
     files: Mutex<HashMap<String, Known>>,
-    /// Leave to ask the disk: for one request at a time, so that nothing is read twice.
+    /// Lets one request at a time read the disk, so that nothing is read twice.
     disk: Semaphore,
 }
 
@@ -76,7 +76,7 @@ impl Assets {
         Self { directory, files: Mutex::default(), disk: Semaphore::new(1) }
     }
 
-    /// The content of a file, which all who ask share.
+    /// The content of a file, which all its requests share.
     ///
     /// # Errors
     /// There is no such file, it must not be served, or the disk cannot be read.
@@ -85,26 +85,26 @@ impl Assets {
             return known.content;
         }
         let _turn = self.disk.acquire().await.map_err(io::Error::other)?;
-        // Whoever had the turn before may have asked for the same.
+        // The request that had its turn before may have read the same file.
         if let Some(known) = self.fresh(name) {
             return known.content;
         }
         let (own, name) = (Arc::clone(self), name.to_owned());
-        // On a thread for such things: a disk must not hold up a worker.
+        // On a thread for blocking work: a disk must not hold up a worker.
         tokio::task::spawn_blocking(move || own.look(name)).await.map_err(io::Error::other)?
     }
 
-    /// What was looked at a moment ago.
+    /// What is known of a file, if it was looked at a moment ago.
     fn fresh(&self, name: &str) -> Option<Known> {
         self.files().get(name).filter(|known| known.checked.elapsed() < FRESH).cloned()
     }
 
-    /// Asks the disk.
+    /// Looks at a file on the disk, and reads it if it has changed.
     fn look(&self, name: String) -> Result<Bytes, Failure> {
         let checked = Instant::now();
         let opened = open(&self.directory, &name);
         if let Err(Failure::NotFound) = opened {
-            // Names that are no files are not remembered: there are as many as clients make up.
+            // Names without a file are not remembered: clients could make up any number of them.
             self.files().remove(&name);
             return Err(Failure::NotFound);
         }
@@ -133,8 +133,8 @@ impl Assets {
         Ok(content.into())
     }
 
-    /// Forgets files that nobody reads at the moment until so many bytes fit. What is still read stays:
-    /// forgotten, it would be read from the disk again, and be in memory twice.
+    /// Forgets files that no client reads at the moment until so many bytes fit. A file that is still read
+    /// stays: without it, the next request would read the disk, and the file would be in memory twice.
     fn make_room(&self, bytes: usize) -> Result<(), Failure> {
         let mut files = self.files();
         let mut held: usize = files.values().map(Known::bytes).sum();
@@ -184,8 +184,8 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// Opens a regular file below a directory. Symlinks are followed as far as they stay there: package
-/// managers make such.
+/// Opens a regular file below a directory. Symlinks are followed if they stay there: package managers
+/// make such symlinks.
 fn open(directory: &Path, name: &str) -> Result<(File, Stamp), Failure> {
     let directory = directory.canonicalize()?;
     let path = directory.join(name).canonicalize()?;

@@ -2,8 +2,8 @@
 //!
 //! The client shows the private id of its session and the position of the last event it has
 //! seen. If both are still known it gets its users and channels back, then what it missed, then
-//! what is new: all of it, or a new session. A client that shows an id nobody knows is sent the
-//! event `reconnect`, which the TURTED client takes as the sign to identify itself again.
+//! what is new. If either is not known it gets a new session and the event `reconnect`, which the
+//! TURTED client takes as the sign to identify itself again.
 
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -23,14 +23,14 @@ use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
 
-/// What tells a client of version 4 of the Socket.IO protocol that it is connected.
+/// The packet that tells a client of version 4 of the Socket.IO protocol that it is connected.
 const CONNECTED_V3: &str = "40";
 
 /// The event that makes the TURTED client identify itself again.
 const RECONNECT: &str = "reconnect";
 
-/// What a client shows that was connected before. Anything else a client may put under these
-/// names makes it a new client.
+/// What a client shows that was connected before. A client that puts anything else under these
+/// names is a new client.
 #[derive(Debug, Default, Deserialize)]
 struct Shown<'a> {
     #[serde(borrow)]
@@ -52,8 +52,8 @@ fn read_resumption(data: Option<&RawValue>) -> Option<Resumption> {
     Some(Resumption { id, seen })
 }
 
-/// What tells a client that it is connected before it has asked (version 4 of the Socket.IO
-/// protocol).
+/// The packet that tells a client that it is connected before it has asked (version 4 of the
+/// Socket.IO protocol).
 pub(super) fn unasked(newcomer: &Newcomer) -> Option<&'static str> {
     (newcomer.version == Version::V3 && newcomer.service.speaks_socketio()).then_some(CONNECTED_V3)
 }
@@ -73,12 +73,12 @@ pub(super) fn identify_by_query(client: Client<'_>, query: &Query) {
         ["username", "user", "password", "token"].into_iter().filter_map(field).collect();
     let Ok(data) = to_raw_value(&shown) else { return };
     if let Step::Wait(verification) = identify(client, &data) {
-        // The handshake is answered now; what the client sends then waits.
+        // The handshake is answered now. What the client sends then waits for the verification.
         let (done, verified) = oneshot::channel();
         EngineSession::of(client.connection).begin_verification(verified);
         client.worker.spawn(async move {
             verification.await;
-            // Nobody waits yet, or ever.
+            // The connection may be gone, and with it what would wait.
             let _ = done.send(());
         });
     }
@@ -110,7 +110,7 @@ fn identify(client: Client<'_>, data: &RawValue) -> Step {
         Ok(Command::Ident(ident)) if ident.user.is_some() || (by_token && ident.token.is_some()) => {
             events::identify(client, &ident)
         }
-        // Without either it is meant for something else.
+        // Data without either of them is meant for something else.
         Ok(_) => Step::Continue,
         Err(refusal) => {
             let reason = refusal.to_string();
@@ -144,8 +144,8 @@ async fn resume_or_begin(client: Client<'_>, resumption: &Resumption) {
         ResumeOutcome::Resumed | ResumeOutcome::Gone => {}
         ResumeOutcome::SessionUnknown | ResumeOutcome::Gap => {
             begin(client);
-            // The client takes the last string of any event for its position, the name of an event
-            // without arguments too.
+            // The client takes the last string of any event for its position. In an event without
+            // arguments that would be the name.
             let offset = format!("\"{}\"", events::offset(client));
             client.send_message(&encode_event(RECONNECT, &[&offset]));
         }

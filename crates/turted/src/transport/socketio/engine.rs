@@ -37,7 +37,7 @@ pub(super) async fn request(worker: &Rc<Worker>, id: SessionId, operation: Opera
     }
 }
 
-/// Opens a session over polling: its id, and the body of the answer.
+/// Opens a session over polling. Returns its id and the body of the answer.
 pub(super) fn open_polling(
     worker: &Rc<Worker>,
     newcomer: Newcomer,
@@ -83,7 +83,7 @@ fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
         Operation::BeginPost(answer) => reply(answer, begin_post(worker, found)),
         Operation::Post(body, answer) => post(worker, found, body, answer),
         Operation::PostAborted => {
-            // What it would have carried is lost, and the client may not know.
+            // The packets of the POST are lost, and the client may not know.
             if let Some(connection) = found {
                 connection.close(worker, Close::TransportLost);
             }
@@ -101,14 +101,14 @@ fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
                 worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
             }
             (Some(connection), Err(_)) => give_up_upgrade(Client::of(worker, &connection)),
-            // Without a session the socket is dropped: closed.
+            // Without a session the socket is dropped, which closes it.
             (None, _) => {}
         },
     }
 }
 
 fn reply<T>(answer: OperationAnswer<T>, result: Result<T, EngineRefusal>) {
-    // Whoever asked may be gone.
+    // The request that asked may be gone.
     let _ = answer.send(result);
 }
 
@@ -202,8 +202,8 @@ async fn process(client: Client<'_>, body: &PostBody) -> Result<(), EngineRefusa
     Ok(())
 }
 
-/// A body of socket.io-client 1, which encodes UTF-8 twice, decoded the second time. A session that once said
-/// what no such client says is none, whatever its texts look like later.
+/// Undoes the second encoding in a body of socket.io-client 1, which encodes UTF-8 twice. A session that once sent text
+/// that is not encoded twice is of a later client, whatever its texts look like from then on.
 fn undo_old_encoding(session: &EngineSession, bytes: &[u8]) -> Option<String> {
     let may_be_old = session.version == Version::V3 && session.service.content == Content::Json;
     if !may_be_old || session.encodes_once.get() || bytes.is_ascii() {
@@ -255,7 +255,7 @@ pub(super) fn give_up_upgrade(client: Client<'_>) {
     client.connection.settle(client.worker, sent);
 }
 
-/// Tells the owner of a session that a request went away before it was through.
+/// Tells the owner of a session that a request was given up before it was done.
 pub(super) struct AbortGuard {
     worker: Rc<Worker>,
     id: SessionId,
@@ -286,7 +286,7 @@ impl Drop for AbortGuard {
             // At once: the next request of the client must not find this one still under way.
             return receive(&worker, id, operation);
         }
-        // Dropping cannot wait for a mail box, a task can.
+        // `drop` cannot wait for room in a mail box, a task can.
         self.worker.spawn(async move { request(&worker, id, operation).await });
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn command(client: Client<'_>, event: &Event<'_>) -> Step {
     }
 }
 
-/// Verifies who the client is by what came with its handshake, and makes it so.
+/// Verifies the IDENT that came with a client's handshake, and identifies the client.
 pub(super) fn identify(client: Client<'_>, ident: &Ident<'_>) -> Step {
     commands::identify(client, ident, |client, outcome| {
         send_outcome(client, outcome, None);
@@ -43,7 +43,7 @@ fn send_outcome(client: Client<'_>, outcome: CommandOutcome<'_>, ack: Option<u64
     }
 }
 
-/// A proof of who the client is has expired: it is told, and stays, without what it had.
+/// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
 pub(super) fn expired(client: Client<'_>) {
     send_reply(client, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
 }
@@ -54,7 +54,7 @@ pub(super) struct Refused<'a> {
     pub(super) reason: &'a str,
 }
 
-/// Says no, and counts it.
+/// Sends a refusal, and counts it.
 pub(super) fn refuse(client: Client<'_>, refused: Refused<'_>, ack: Option<u64>) {
     client.worker.metrics.refused(refused.rule);
     send_reply(client, &Reply::Refused(refused.reason), ack);

@@ -8,24 +8,24 @@
 //! | `state`, `session` | the state of a session; what it does with messages, deadlines and its end |
 //! | `polling`, `payload` | the way out of a session that polls; bodies of its answers |
 //! | `packets` | packets of clients, and the rules they must keep |
-//! | `service`, `turted` | who answers clients: the table of their steps; turted in it |
+//! | `service`, `turted` | what answers clients: a table with a function for each of their steps; that of turted |
 //! | `connect` | a client connects, or comes back |
 //! | `events` | events of clients as turted answers them |
 
-mod connect;
-mod engine;
-mod events;
-mod operation;
-mod packets;
-mod payload;
-mod polling;
-mod refusal;
 mod request;
-mod service;
-mod session;
-mod state;
+mod refusal;
+mod operation;
+mod engine;
 mod stream;
+mod state;
+mod session;
+mod polling;
+mod payload;
+mod packets;
+mod service;
 mod turted;
+mod connect;
+mod events;
 
 pub(crate) use connect::connect;
 pub(crate) use events::offset;

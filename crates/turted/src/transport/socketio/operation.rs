@@ -1,4 +1,5 @@
-//! What requests ask of an Engine.IO session, on the worker that owns it. One that arrives elsewhere is handed over.
+//! What requests ask of an Engine.IO session, on the worker that owns it. A request that arrives at another worker is
+//! handed over.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,13 +11,13 @@ use super::polling::PollingAnswer;
 use super::refusal::EngineRefusal;
 use crate::io::socket::DetachedSocket;
 
-/// An answer to whoever asked; nobody may listen any more.
+/// Carries an answer to the request that asked, which may be gone.
 pub(crate) type OperationAnswer<T> = oneshot::Sender<Result<T, EngineRefusal>>;
 
 /// What a client asks of its Engine.IO session.
 #[derive(Debug)]
 pub(crate) enum Operation {
-    /// GET: what waits, now or later.
+    /// A GET asks for what waits, now or later.
     Poll(oneshot::Sender<PollingAnswer>),
     /// The GET is gone before its answer.
     PollAborted,
@@ -26,11 +27,11 @@ pub(crate) enum Operation {
     Post(PostBody, OperationAnswer<()>),
     /// That POST is gone, or refused, before the end of its body.
     PostAborted,
-    /// A WebSocket wants to take the session over: may it?
+    /// A WebSocket asks whether it may take the session over.
     BeginUpgrade(Attempt, OperationAnswer<()>),
     /// That WebSocket is gone before its socket was handed over, perhaps before it was answered.
     UpgradeAborted(Attempt),
-    /// It may: the socket behind the WebSocket handshake, and what was read of it already.
+    /// It may, and has finished its handshake: its socket, and what was read of it already.
     Upgrade(DetachedSocket, Bytes),
 }
 
@@ -41,14 +42,14 @@ pub(crate) struct PostBody {
     pub(crate) is_binary: bool,
 }
 
-/// One attempt to move a session to a WebSocket. What belongs to another is left alone.
+/// One attempt to move a session to a WebSocket. An attempt that is aborted leaves the others alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt(NonZeroU32);
 
 impl Attempt {
     pub(super) fn next() -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
-        // Those of one session are few at a time: numbers that come round again do not meet.
+        // A session has few attempts at a time, so a number that is used again does not meet itself.
         Self(NonZeroU32::new(LAST.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU32::MAX))
     }
 }

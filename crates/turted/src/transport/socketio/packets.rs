@@ -38,7 +38,7 @@ pub(super) fn receive(client: Client<'_>, packet: &engineio::Packet<'_>) -> Step
         }
         (engineio::Packet::Close, _) => {
             if let Some(polling) = client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
-                // Its own end is no news to a client: its request ends as with nothing to tell.
+                // The client knows that the session ends, so its request is answered with nothing.
                 polling.dismiss();
             }
             end(client, Close::TransportLost)
@@ -74,7 +74,7 @@ fn message(client: Client<'_>, text: &str) -> Step {
     }
 }
 
-/// Keeps the rules of namespaces and attachments; the rest is up to the service.
+/// Checks the rules of namespaces and attachments; the rest is up to the service.
 fn obey(client: Client<'_>, packet: Packet<'_>, text: &str) -> Step {
     let session = EngineSession::of(client.connection);
     let is_known = |namespace| session.service.namespaces.contains(&namespace);
@@ -96,7 +96,7 @@ fn obey(client: Client<'_>, packet: Packet<'_>, text: &str) -> Step {
             let event = Event { namespace, name: &name, args: &args, ack };
             receive_event(client, &event, (text, attachments))
         }
-        // We ask for no acks; what a late one carries concerns nobody.
+        // turted asks for no acks. What an ack announces is dropped.
         Packet::Ack { namespace, id, args, attachments } if is_known(namespace) => {
             announce(session, attachments, None);
             (session.service.acked)(client, id, &args);
@@ -118,7 +118,7 @@ fn receive_event(client: Client<'_>, event: &Event<'_>, (text, attachments): (&s
     Step::Continue
 }
 
-/// Expects the binary messages of a packet, to be kept with it or, if it was refused, dropped.
+/// Expects the binary messages of a packet. They are kept with the packet, or dropped if it was refused.
 fn announce(session: &EngineSession, missing: usize, packet: Option<&str>) {
     let kept = packet.map(|packet| (packet.to_owned(), Vec::new()));
     session.incomplete.set((missing > 0).then(|| Box::new(Incomplete { missing, kept })));

@@ -13,9 +13,9 @@ use crate::hub::delivery::frame::Frame;
 use crate::io::backlogs::{Backlogs, Held};
 use crate::transport::parts::{Parts, SHARED_BYTES_MIN};
 
-/// Bytes of a packet from which a client that reads bytes gets bytes, also if it is ASCII: pages with
-/// engine.io-client 1 make a string of a text answer with one argument for each byte, and engines take 64
-/// thousand of them.
+/// Bytes of a packet above which a client that reads bytes gets bytes, even if the packet is ASCII. Pages with
+/// engine.io-client 1 make a string of a text answer by a call with one argument for each byte, and engines
+/// take 64 thousand arguments.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// How a client reads the answers to its polling requests. Its handshake says so for all of them.
@@ -31,7 +31,7 @@ pub(super) struct PollingFormat {
 pub(crate) enum Content {
     /// JSON behind digits, which can be written in ASCII alone.
     Json,
-    /// Whatever a service says that is not turted.
+    /// Anything: what the packets of other services than turted hold.
     Any,
 }
 
@@ -63,7 +63,7 @@ impl PollingBody {
         Self::of(vec![bytes.into()])
     }
 
-    /// Keeps something for as long as the last part has not been taken.
+    /// Keeps something until the last part has been taken.
     pub(super) fn holding<H: Send + 'static>(mut self, held: H) -> Self {
         let last = self.parts.pop().unwrap_or_default();
         self.parts.push(Bytes::from_owner(Held { bytes: last, _held: held }));
@@ -101,14 +101,14 @@ impl PollingFormat {
         })
     }
 
-    /// Whether clients of socket.io-client 1 may read it, which decode UTF-8 twice where later ones decode it
-    /// once. Before they say something nothing tells them apart.
+    /// Whether the client may be socket.io-client 1, which decodes UTF-8 twice where later ones decode it once.
+    /// Until a client has sent something, nothing tells them apart.
     fn may_be_old(self) -> bool {
         self.version == Version::V3 && self.content == Content::Json
     }
 
-    /// Whether these frames go out as bytes to a client that reads bytes: old clients and new ones read
-    /// those alike, and text only as long as it is ASCII and short.
+    /// Whether these frames go out as bytes to a client that reads bytes. Old clients and new ones read bytes
+    /// alike, but text only if it is ASCII and short.
     fn needs_bytes(self, frames: &[Frame]) -> bool {
         let is_hard = |frame: &Frame| frame.data().len() > TEXT_BYTES_MAX || !frame.data().is_ascii();
         self.may_be_old() && frames.iter().any(is_hard)

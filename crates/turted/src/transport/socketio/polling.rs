@@ -73,7 +73,7 @@ impl RequestOutlet for Polling {
             waiting: self.waiting.waiting(),
             since: self.waiting.since(),
             is_flushed: self.waiting.is_empty(),
-            // It cannot ask for more before it has the last answer.
+            // The client cannot ask for more before it has the last answer.
             is_being_taken: self.answer.is_on_its_way(),
             absent_since: None,
             socket: None,
@@ -136,14 +136,14 @@ impl Polling {
         }
     }
 
-    /// The client is about to move: holds frames back. Requests are to be
-    /// [sent home](Self::send_home).
+    /// The client is about to move: holds frames back. Its requests are answered by
+    /// [`send_home`](Self::send_home) from now on.
     pub(super) fn hold(&mut self) {
         self.held = Hold::Yes;
     }
 
-    /// Answers the request of a client that is about to move, if one waits. If so, the next one waits
-    /// until [`end_pause`](Self::end_pause) is called.
+    /// Answers the request of a client that is about to move with nothing, if one waits. If so, the next
+    /// request waits until [`end_pause`](Self::end_pause) is called.
     pub(super) fn send_home(&mut self) -> bool {
         let goes = self.held == Hold::Yes && self.request.is_some();
         if goes {
@@ -158,7 +158,7 @@ impl Polling {
         self.answer_alone(NOOP);
     }
 
-    /// The next request may be sent home.
+    /// The next request may be answered by [`send_home`](Self::send_home) again.
     pub(super) fn end_pause(&mut self) {
         if self.held == Hold::Paused {
             self.held = Hold::Yes;

@@ -196,8 +196,8 @@ fn open<B>(
     }
 }
 
-/// Claims a session for a WebSocket. The claim ends with what this returns, and with this call if
-/// the client is gone before it was answered.
+/// Claims a session for a WebSocket. The claim ends when the returned guard is dropped, or when this call
+/// is dropped because the client is gone.
 async fn begin_upgrade(worker: &Rc<Worker>, id: SessionId) -> Result<AbortGuard, EngineRefusal> {
     let attempt = Attempt::next();
     let claim = AbortGuard::new(worker, id, Operation::UpgradeAborted(attempt));
@@ -228,13 +228,13 @@ async fn post(
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(refusal) => {
-            // Before the answer, which the client may follow up with another POST.
+            // Before the answer, because the client may send another POST once it has it.
             engine::request(worker, id, Operation::PostAborted).await;
             return Err(refusal.into());
         }
     };
     ask(worker, id, |sender| Operation::Post(PostBody { bytes, is_binary }, sender)).await?;
-    // 3.3.6 and 4.0.2 both say so, to keep old Internet Explorers from asking for a download.
+    // The node servers 3.3.6 and 4.0.2 send this type, to keep old Internet Explorers from asking for a download.
     Ok(with_type(StatusCode::OK, "text/html", "ok"))
 }
 
@@ -255,7 +255,8 @@ fn polling_answer(id: SessionId, version: Option<Version>, body: PollingBody) ->
     mark_polling(with_type(StatusCode::OK, kind, Body::of_parts(body.parts)), id, version)
 }
 
-/// Adds the cookie that 3.3.6 set and balancers may know a session by, or what 4.x said instead.
+/// Adds the cookie that the node server 3.3.6 set, by which load balancers may know a session, or the header that 4.x
+/// sent instead.
 fn mark_polling(mut answer: Answer, id: SessionId, version: Option<Version>) -> Answer {
     let headers = answer.headers_mut();
     match version {

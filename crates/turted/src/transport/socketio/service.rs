@@ -1,5 +1,5 @@
-//! Who answers the clients of this transport: a table of what is done at each of their steps. The transport knows
-//! packets and sessions and nothing of what is said; a service knows neither, and answers by
+//! What answers the clients of this transport: a table with a function for each of their steps. The transport knows
+//! packets and sessions, but not what is said in them. A service knows neither packets nor sessions, and answers by
 //! [`Connection::send_message`].
 
 use serde_json::value::RawValue;
@@ -63,13 +63,13 @@ impl Service {
     }
 }
 
-/// Nothing is to be done when a client has its handshake, or is connected.
+/// For a service that does nothing when a client has its handshake, or is connected.
 pub(crate) fn say_nothing(_: Client<'_>, _: &Query) {}
 
-/// No answer is waited for.
+/// For a service that asks for no answer to its events.
 pub(crate) fn ignore_ack(_: Client<'_>, _: u64, _: &[&RawValue]) {}
 
-/// Messages are of no use.
+/// For a service that has namespaces, and so gets no messages of Engine.IO.
 pub(crate) fn ignore_message(_: Client<'_>, _: Said<'_>) -> Step {
     Step::Continue
 }

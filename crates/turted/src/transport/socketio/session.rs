@@ -29,7 +29,7 @@ impl Session for EngineSession {
         match message {
             Message::Text(text) => receive(client, Packet::decode_text(self.version, text)),
             Message::Binary(bytes) => receive(client, Packet::decode_binary(self.version, bytes)),
-            // Its heartbeats are packets.
+            // The heartbeats of Engine.IO are packets, so pings and pongs of the WebSocket mean nothing.
             _ => Step::Continue,
         }
     }

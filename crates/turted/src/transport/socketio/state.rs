@@ -35,23 +35,23 @@ const NOOP_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct EngineSession {
     pub(super) version: Version,
-    /// Who answers the client.
+    /// What answers the client.
     pub(crate) service: &'static Service,
     /// Whether its POSTs are forms, as of clients that poll with scripts.
     pub(super) posts_forms: bool,
-    /// It sent text over polling that is not UTF-8 twice: it is of socket.io-client 2.
+    /// The client sent text over polling that is not encoded as UTF-8 twice: it is socket.io-client 2.
     pub(super) encodes_once: Cell<bool>,
-    /// Comes when the IDENT of the handshake is verified, which packets wait for.
+    /// Comes when the IDENT of the handshake is verified. Packets wait for it.
     verifying: RefCell<Option<oneshot::Receiver<()>>>,
-    /// Of a session that lives by polling.
+    /// The place of a session that lives by polling.
     pub(super) place: HeldPlace,
     /// A POST is under way.
     pub(super) posting: Cell<bool>,
     /// The WebSocket that is about to take the session over.
     pub(super) upgrading: Cell<Option<Attempt>>,
-    /// That WebSocket. Nearly all connections have none.
+    /// That WebSocket, with its deadline. Nearly all connections have none.
     pub(super) probe: RefCell<Option<Box<Probe>>>,
-    /// The namespaces it is connected to: a bit for each of its service.
+    /// The namespaces that the client is connected to: a bit for each namespace of its service.
     namespaces: Cell<u8>,
     /// A packet whose binary messages are still to come.
     pub(super) incomplete: Awaiting,
@@ -71,7 +71,7 @@ pub(crate) struct Incomplete {
 /// A WebSocket that is about to take a session over.
 #[derive(Debug)]
 pub(super) struct Probe {
-    /// It is ended if it takes longer.
+    /// The WebSocket is ended if it has not taken over by then.
     pub(super) deadline: Instant,
     pub(super) socket: Rc<Socket>,
 }
@@ -96,13 +96,13 @@ impl fmt::Debug for Awaiting {
     }
 }
 
-/// Who opens a session.
+/// A client that opens a session.
 #[derive(Clone, Debug)]
 pub(super) struct Newcomer {
     pub(super) version: Version,
     pub(super) peer: IpAddr,
     pub(super) agent: Agent,
-    /// Who is to answer it.
+    /// What is to answer it.
     pub(super) service: &'static Service,
 }
 
@@ -169,7 +169,7 @@ impl EngineSession {
         index.map_or(0, |index| 1 << index)
     }
 
-    /// That of a connection of this transport.
+    /// The session of a connection of this transport.
     ///
     /// # Panics
     /// For any other connection.
@@ -177,8 +177,8 @@ impl EngineSession {
         connection.session().expect("a connection of Socket.IO has its session")
     }
 
-    /// When a client of version 3 has been silent for too long. One that still takes what was sent before hears
-    /// our answer to its heartbeat later, and sends the next one after that.
+    /// When a client of version 3 has been silent for too long. A client that still takes what was sent before gets
+    /// the answer to its heartbeat later, and sends the next heartbeat after that.
     pub(super) fn silent_until(&self, connection: &Connection, rhythm: Rhythm) -> Instant {
         if connection.outlet().borrow().is_being_taken() {
             self.heard();
@@ -201,16 +201,16 @@ impl EngineSession {
         self.verifying.replace(Some(verified));
     }
 
-    /// Whether the IDENT of the handshake is being verified and nobody waits for it yet.
+    /// Whether the IDENT of the handshake is being verified and nothing waits for it yet.
     pub(super) fn is_verifying(&self) -> bool {
         self.verifying.borrow().is_some()
     }
 
-    /// Waits until the IDENT of the handshake is verified. Whoever comes first waits: the packets
-    /// of a client come one way at a time.
+    /// Waits until the IDENT of the handshake is verified. Only the first call waits. That is enough,
+    /// because the packets of a client come one way at a time.
     pub(super) async fn handshake_verified(&self) {
         if let Some(verified) = self.verifying.take() {
-            // Its end is news enough.
+            // A sender that was dropped means the same as one that has sent.
             let _ = verified.await;
         }
     }
@@ -296,8 +296,8 @@ pub(super) fn rhythm(worker: &Worker) -> Rhythm {
     Rhythm { interval: config.ping_interval, timeout: config.ping_timeout }
 }
 
-/// Answers the request of a client that is about to move, and lets the next one wait a while: it
-/// would come and go as fast as the client can ask.
+/// Answers the request of a client that is about to move, and lets the next one wait a while. Without the
+/// wait, requests would come and go as fast as the client can send them.
 pub(super) fn send_home(client: Client<'_>) {
     let goes =
         client.connection.outlet().borrow_mut().requests_mut::<Polling>().is_some_and(Polling::send_home);

@@ -25,7 +25,7 @@ use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 
-/// What a client sends to see whether a WebSocket works, and what it hears (engine.io protocol,
+/// What a client sends to see whether a WebSocket works, and the answer (engine.io protocol,
 /// "Upgrade").
 const PROBE: &str = "probe";
 const PROBE_ANSWER: &str = "3probe";
@@ -58,7 +58,7 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
     })
 }
 
-/// Lets a WebSocket take over a session, wherever that lives.
+/// Lets a WebSocket take over a session, on whichever worker the session lives.
 pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, leftover| {
         worker.spawn(async move {
@@ -69,8 +69,8 @@ pub(super) fn upgrade(worker: Rc<Worker>, attempt: AbortGuard, accepted: Vec<u8>
     })
 }
 
-/// Closes a second WebSocket of a session as soon as it is one: the session is not to be moved, and
-/// lives (engine.io `Server.onWebSocket`).
+/// Closes a second WebSocket of a session as soon as its handshake is done. The session lives on, and is
+/// not moved (engine.io `Server.onWebSocket`).
 pub(super) fn turn_away(worker: Rc<Worker>, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, _| {
         worker.spawn(async move {
@@ -96,7 +96,7 @@ enum Probe {
 /// move. Until then frames wait; if it never moves they go out by polling.
 pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket: Socket, leftover: Bytes) {
     if connection.is_closed() {
-        // It ended since its mail was read, so nothing would end this socket any more.
+        // The session has ended in the meantime, so nothing would end this socket any more.
         return;
     }
     let socket = Rc::new(socket);
@@ -153,7 +153,7 @@ fn probed(client: Client<'_>, socket: &Socket, message: &Message<'_>) -> Probe {
             if answered { Probe::Running } else { Probe::Failed }
         }
         // A client waits for the end of its POST before it moves (engine.io-client, `Polling.pause`).
-        // The packets of one that does not would be received on two ways at once.
+        // The packets of a client that does not wait would be received on two ways at once.
         Ok(Packet::Upgrade) if !session.posting.get() => Probe::Done,
         _ => Probe::Failed,
     }
@@ -178,8 +178,8 @@ fn move_over(client: Client<'_>, socket: &Rc<Socket>) -> bool {
     true
 }
 
-/// Reads the WebSocket of a session until it ends, in a task of its own: it lives as long as the
-/// connection, so nothing of the way there is kept in it.
+/// Reads the WebSocket of a session until it ends, in a task of its own. The task lives as long as the
+/// connection, so it must not hold what only the handshake or the upgrade needed.
 fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
     let spawner = Rc::clone(&worker);
     if !EngineSession::of(&connection).is_verifying() {

@@ -7,7 +7,7 @@ use super::service::{ROOT, Service, ignore_ack, ignore_message, say_nothing};
 use super::{connect, events};
 use crate::hub::worker::session::Step;
 
-/// Commands, and events by one namespace.
+/// One namespace, in which clients send commands and receive events.
 pub(super) static TURTED: Service = Service {
     namespaces: &[ROOT],
     content: Content::Json,
@@ -16,7 +16,7 @@ pub(super) static TURTED: Service = Service {
     connected: connect::identify_by_query,
     connect: |client, _, data| connect::connect(client, data),
     disconnect: |client, _| {
-        // There is nothing else a client could be connected for.
+        // The only namespace is left, so the connection has no other use.
         client.connection.close(client.worker, Close::ByClient);
         Step::Stop
     },

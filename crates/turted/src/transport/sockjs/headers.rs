@@ -13,7 +13,7 @@ use crate::config::AllowOrigins;
 use crate::http::cors::Page;
 use crate::http::{Answer, allow, bare};
 
-/// Literally so (sockjs-protocol 0.3.3, `verify_not_cached`).
+/// Exactly this text (sockjs-protocol 0.3.3, `verify_not_cached`).
 const NOT_CACHED: &str = "no-store, no-cache, no-transform, must-revalidate, max-age=0";
 /// A year, the longest that caches care for.
 const CACHED: &str = "public, max-age=31536000";
@@ -24,7 +24,7 @@ const COOKIE_NAME: &str = "JSESSIONID";
 /// Its value for clients that have none: it is there for the balancer to prefix.
 const COOKIE_VALUE: &str = "dummy";
 
-/// What of a request its answer depends on, beside what it asks for.
+/// What the headers of an answer take from its request.
 #[derive(Debug)]
 pub(super) struct Asker {
     pub(super) page: Page,
@@ -86,7 +86,7 @@ pub(super) fn cached(mut answer: Answer) -> Answer {
     answer
 }
 
-/// Answers the question of a page whether it may use these methods.
+/// Answers a preflight: the browser asks whether a page may use these methods.
 pub(super) fn preflight(methods: &'static str) -> Answer {
     let mut answer = cached(bare(StatusCode::NO_CONTENT, ""));
     let headers = answer.headers_mut();

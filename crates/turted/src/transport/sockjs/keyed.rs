@@ -1,8 +1,8 @@
-//! Where the sessions of one worker are that live by requests. Clients choose their ids, so a map is
-//! needed, unlike for ids that name their place.
+//! The sessions of one worker that live by requests, by their ids. Clients choose these ids, so a map is
+//! needed; ids that the server makes name the place of a session themselves.
 //!
-//! Of a session that ended its last words stay for a while, for whoever asks (sockjs-protocol 0.3.3,
-//! `test_closeSession`).
+//! What a session has not sent before its end is kept for a while, for later requests
+//! (sockjs-protocol 0.3.3, `test_closeSession`).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::hub::delivery::outlet::Waitlist;
 use crate::hub::worker::places::Place;
 use crate::io::tasks::Tasks;
 
-/// What there is under a key: the path of the mount and the id in it.
+/// What is under a key. A key is the path of the mount with the id of the session.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     Open(ConnectionKey),
@@ -54,7 +54,7 @@ impl KeyedSessions {
         }
     }
 
-    /// Keeps the last words of a session for `delay`.
+    /// Keeps what is left of a session for `delay`.
     pub(super) fn ended(self: &Rc<Self>, tasks: &Tasks, key: &str, (ended, delay): (Ended, Duration)) {
         let ended = Rc::new(ended);
         self.0.borrow_mut().insert(key.into(), Entry::Ended(Rc::clone(&ended)));
@@ -70,11 +70,11 @@ impl KeyedSessions {
 /// What is left of a session that ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Messages that nobody asked for any more.
+    /// Messages that no request has taken.
     pub(super) waiting: RefCell<Waitlist>,
     /// The frame that says why it ended.
     pub(super) close: String,
-    /// It counts as a session.
+    /// What is left counts as a session.
     pub(super) _place: Option<Box<Place>>,
 }
 
@@ -87,7 +87,8 @@ impl Ended {
         }
     }
 
-    /// Frames for a client that takes all: the last one, unless it has to come back for more.
+    /// Frames for a client that takes all. The close frame is among them, unless the client has to come back for
+    /// more messages.
     pub(super) fn all(&self) -> Vec<String> {
         let next = self.next().frame().into_owned();
         let is_last = self.waiting.borrow().is_empty() && next != self.close;

@@ -2,7 +2,7 @@
 //! say.
 //!
 //! This is the line between the transport and what is said: the files beside this one know requests,
-//! receivers and frames, a [`Service`] knows none of them. It is told of a new connection and of
+//! receivers and frames, a [`Service`] knows none of them. A service is told of a new connection and of
 //! each message, and answers by [`Connection::send_message`] and [`Connection::close`].
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,7 +18,7 @@ use crate::transport::assets::Assets;
 /// The file that the page for iframes loads, if the operator names no other.
 const CLIENT_FILE: &str = "sockjs.min.js";
 
-/// Who answers the clients of a mount.
+/// What answers the clients of a mount.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// A connection is open: its client was told so, and messages can be sent.
@@ -49,7 +49,7 @@ impl Mount {
         Self { options, service, iframe, assets, hasher: RandomState::new() }
     }
 
-    /// What of a path is below this one; `None` if nothing is.
+    /// The part of `path` below the path of this mount; `None` if `path` is not below it.
     pub(super) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }

@@ -1,5 +1,5 @@
-//! What a request does to its session, on the worker that owns it: the one its id hashes to. Requests
-//! that arrive elsewhere come by mail.
+//! What a request does to its session, on the worker that owns it: the worker that its id hashes to.
+//! Requests that arrive at other workers come by mail.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::DetachedSocket;
 
-/// What a client is told that receives twice at once (sockjs-protocol 0.3.3, `test_close_request`).
+/// Tells a client that it already receives by another request (sockjs-protocol 0.3.3, `test_close_request`).
 const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
 
 /// A request for a session.
@@ -45,20 +45,20 @@ pub(super) struct SessionPlace {
     pub(super) key: String,
     /// Where the client connects from.
     pub(super) peer: IpAddr,
-    /// What it says it is.
+    /// What the client says it is.
     pub(super) agent: Agent,
 }
 
 /// What a client asks of its session.
 #[derive(Debug)]
 pub(super) enum Operation {
-    /// The next frame, now or later, for this transport.
+    /// To take the next frame, now or later, by this transport.
     Take(Transport, Taker),
     /// The request for the next frame is gone before its answer.
     TakeAborted,
-    /// All frames, on this socket.
+    /// To receive all frames, on this socket.
     Stream(StreamOpening),
-    /// To say something.
+    /// To send messages.
     Send(Vec<String>, oneshot::Sender<Result<(), SockJsRefusal>>),
 }
 
@@ -103,8 +103,8 @@ fn find(worker: &Worker, key: &str) -> Found {
     }
 }
 
-/// The same for a request that wants to receive: one whose receiver is gone, unnoticed so far, has
-/// ended.
+/// The same for a request that wants to receive. A session whose receiver turns out to be gone ends
+/// first.
 fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
     if let Found::Open(connection) = find(worker, key) {
         close_if_abandoned(Client::of(worker, &connection));
@@ -112,7 +112,7 @@ fn find_for_receiver(worker: &Rc<Worker>, key: &str) -> Found {
     find_again(worker, key)
 }
 
-/// The same for any further request of a client: it has come back.
+/// The same for any further request of a client, and notes that the client has come back.
 fn find_again(worker: &Worker, key: &str) -> Found {
     let found = find(worker, key);
     if let Found::Open(connection) = &found
@@ -174,8 +174,8 @@ fn opened(client: Client<'_>) {
     (SockJsSession::of(client.connection).mount().service.opened)(client);
 }
 
-/// A session that was opened by a poll gives way until its client polls again, or says something. A
-/// response that streams is there, and has a connection of its own.
+/// A session that was opened by a poll may have to give way until its client polls again, or sends
+/// something. A session whose response streams need not, because its client is known to be there.
 fn await_return(client: Client<'_>) {
     if let Some(requests) = SockJsSession::of(client.connection).requests() {
         requests.place.await_return(client.worker.index, client.connection.key);
@@ -187,7 +187,7 @@ fn is_occupied(connection: &Connection) -> bool {
 }
 
 fn take(worker: &Rc<Worker>, place: SessionPlace, transport: Transport, taker: Taker) {
-    // Whoever asked may be gone.
+    // The request that asked may be gone.
     let answer = |taker: Taker, answer| drop(taker.send(answer));
     match find_for_receiver(worker, &place.key) {
         Found::Ended(ended) => answer(taker, Ok(ended.next())),
@@ -232,14 +232,14 @@ fn attach(
 
 fn begin_stream(worker: &Rc<Worker>, place: SessionPlace, opening: StreamOpening) {
     let StreamOpening { socket, head: Head { form, bytes }, transport, prelude } = opening;
-    // A socket that cannot be put onto this runtime is dropped: closed.
+    // A socket that cannot be put onto this runtime is dropped, which closes it.
     let Ok(socket) = socket.attach() else { return };
     let mut beginning = Beginning { socket: Rc::new(socket), form, transport, bytes, said: 0 };
     put(form, prelude.as_bytes(), &mut beginning.bytes);
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
-        // Until the runtime has looked at the socket it takes it for full: bytes would wait for nothing,
-        // and be lost if the session ends at once.
+        // Until the runtime has looked at the socket it takes the socket for full. Bytes would wait without
+        // need, and be lost if the session ends at once.
         if beginning.socket.writable().await.is_ok() {
             stream(&worker, place, beginning);
         }
@@ -295,21 +295,21 @@ fn send(
     mut answer: oneshot::Sender<Result<(), SockJsRefusal>>,
 ) {
     let reply = |answer: oneshot::Sender<_>, result| {
-        // Whoever asked may be gone.
+        // The request that asked may be gone.
         let _ = answer.send(result);
     };
     let connection = match find_again(worker, key) {
         Found::Open(connection) => connection,
-        // The client will hear of it where it receives.
+        // The client learns of the end where it receives.
         Found::Ended(_) => return reply(answer, Ok(())),
         Found::Nothing => return reply(answer, Err(SockJsRefusal::UnknownSession)),
     };
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
         let Some(requests) = SockJsSession::of(&connection).requests() else { return };
-        // Whoever gave up waiting sends another body: were this one kept, there were no end of them.
+        // A client that gives up waiting sends another body, so a kept body would be one of any number.
         let _turn = tokio::select! {
-            // In this order: what need not wait is received, whether or not the client waits for its answer.
+            // In this order: a body that need not wait is received, even if its client has given up.
             biased;
             turn = requests.turn.lock() => turn,
             () = answer.closed() => return,

@@ -1,5 +1,5 @@
-//! The way out of a session that lives by requests: a request that takes one frame, a response that
-//! streams for a while, or nobody, and what waits for the next.
+//! The way out of a session that lives by requests. Its receiver is a request that takes one frame or a
+//! response that streams for a while. Without a receiver, frames wait for the next one.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::hub::delivery::outlet::{
     Flushed, LastAnswer, Ledger, RequestOutlet, RequestState, Sending, Sent, Waiting, Waitlist,
 };
 
-/// Where the frame goes that a request waits for.
+/// Carries one frame to the request that waits for it.
 pub(super) type Taker = oneshot::Sender<Result<Taken, SockJsRefusal>>;
 
 /// What waits for the next receiver, or the receiver that waits for it.
@@ -27,9 +27,9 @@ pub(super) struct Receiving {
     waiting: Waitlist,
     receiver: Receiver,
     answer: LastAnswer,
-    /// What the last receiver came by.
+    /// The carrier of the last receiver.
     carrier: Carrier,
-    /// When the receiver came, left, or heard a heartbeat.
+    /// When the receiver came, left, or was sent a heartbeat.
     since: Instant,
 }
 
@@ -44,7 +44,7 @@ enum Receiver {
 /// Bytes given to a response at a time: what a socket takes in one go.
 const PORTION_BYTES: usize = 64 * 1024;
 
-/// Whether somebody receives, and since when nothing has changed about it.
+/// Whether there is a receiver, and since when nothing has changed about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Absent(Instant),
@@ -52,7 +52,7 @@ pub(super) enum Presence {
 }
 
 impl Receiving {
-    /// Nobody receives yet; the first who will comes by `transport`.
+    /// A way out without a receiver. The first one will come by `transport`.
     pub(super) fn new(transport: Transport, ledger: &Rc<Ledger>) -> Self {
         let (waiting, carrier) = (Waitlist::new(ledger), carrier(transport));
         Self {
@@ -80,12 +80,12 @@ impl Receiving {
         matches!(&self.receiver, Receiver::Taker(taker) if taker.is_closed())
     }
 
-    /// Whether somebody receives.
+    /// Whether there is a receiver.
     pub(super) fn is_occupied(&self) -> bool {
         !matches!(self.receiver, Receiver::Nobody)
     }
 
-    /// Gives frames to the receiver, or keeps them for the next.
+    /// Gives frames to the receiver, or keeps them for the next one.
     fn send_frames(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         if let Receiver::Stream(response) = &mut self.receiver
             && !response.is_over()
@@ -109,13 +109,13 @@ impl Receiving {
         }
     }
 
-    /// A request wants the next frame, or a response of HTTP/2 does. Nobody else may be receiving.
+    /// A request wants the next frame, or a response of HTTP/2 does. There must be no other receiver.
     pub(super) fn take(&mut self, taker: Taker, transport: Transport, ledger: &Rc<Ledger>) -> Sent {
         self.attach(Receiver::Taker(taker), carrier(transport));
         self.deliver(ledger)
     }
 
-    /// A response wants all frames. Nobody else may be receiving.
+    /// A response wants all frames. There must be no other receiver.
     pub(super) fn stream(&mut self, response: Response, ledger: &Rc<Ledger>) -> Sent {
         self.attach(Receiver::Stream(response), Carrier::Streaming);
         self.deliver(ledger)
@@ -169,7 +169,7 @@ impl Receiving {
         give(taker, Taken::messages(frames, Some(self.answer.give())))
     }
 
-    /// Lets go of a response that is over, once all of it is in the kernel: whoever has read its end
+    /// Lets go of a response that is over, once all of it is in the kernel: a client that has read its end
     /// may come back at once.
     fn let_go(&mut self) {
         if matches!(&self.receiver, Receiver::Stream(response) if response.is_over() && !response.is_blocked())
@@ -179,11 +179,11 @@ impl Receiving {
         }
     }
 
-    /// The session has ended: tells its receiver. Gives what nobody has taken.
+    /// The session has ended: tells its receiver. Returns the frames that no receiver has taken.
     pub(super) fn end(self, close: &str) -> Waitlist {
         match self.receiver {
             Receiver::Nobody => {}
-            // It may be gone; another will ask.
+            // The request may be gone; another one will ask.
             Receiver::Taker(taker) => drop(taker.send(Ok(close.to_owned().into()))),
             Receiver::Stream(response) => response.end(close),
         }
@@ -195,7 +195,7 @@ impl RequestOutlet for Receiving {
     fn send(&mut self, sending: Sending<'_>, ledger: &Rc<Ledger>) -> Sent {
         match sending {
             Sending::Frames(frames) => self.send_frames(frames, ledger),
-            // Its heartbeats are its own affair.
+            // The session sends heartbeats of its own.
             Sending::Ahead(_) => Sent::Yes,
             Sending::Missed(missed) => self.put(ledger, |waiting| {
                 waiting.miss(missed);
@@ -240,7 +240,7 @@ impl RequestOutlet for Receiving {
     }
 }
 
-/// What carries a transport that is no WebSocket.
+/// The carrier of a transport that is no WebSocket.
 fn carrier(transport: Transport) -> Carrier {
     if transport.is_polling() { Carrier::Polling } else { Carrier::Streaming }
 }

@@ -14,7 +14,7 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{BodyOutlet, Pace, Queue};
 use crate::hub::worker::worker::Worker;
 
-/// Waits for the next frame of a session. Cancel safe: the session ends, as its client is gone.
+/// Waits for the next frame of a session. Cancel safe: the session ends then, because its client is gone.
 pub(super) async fn take(
     worker: &Rc<Worker>,
     place: &SessionPlace,
@@ -27,7 +27,7 @@ pub(super) async fn take(
     owner::deliver(worker, SessionRequest { place: place.clone(), operation }).await;
     let frame = taken.await;
     guard.aborted = None;
-    // An owner that does not answer has ended.
+    // A worker that does not answer has ended.
     frame.unwrap_or(Err(SockJsRefusal::Stopping))
 }
 
@@ -48,14 +48,14 @@ pub(super) async fn run(
         };
         let taken = match frame {
             Ok(taken) => taken,
-            // The status is on its way: a refusal can only be the last that is said.
+            // The status was sent already, so a refusal can only be the end of the body.
             Err(refusal) => {
                 worker.metrics.refused(refusal.row().rule);
                 body.send(&[Frame::chunk(&refusal.row().text, 0)]);
                 break;
             }
         };
-        // Shared with other sessions: a client that does not read them must not cost a copy.
+        // Shared with other sessions, because a client that does not read must not cost a copy.
         let frames = taken.framed(transport);
         let bytes = frames.iter().map(|frame| frame.data().len()).sum();
         left = if taken.is_last() { 0 } else { left.saturating_sub(bytes) };
@@ -63,13 +63,13 @@ pub(super) async fn run(
         if !is_drained(worker, &body).await {
             return body.abort();
         }
-        // Until then the session knew that its client could not ask for more.
+        // Until here, `taken` has told the session that its client cannot ask for more.
         drop(taken);
     }
     body.finish(None);
 }
 
-/// Waits until the client has taken everything: whether it went on taking it.
+/// Waits until the client has taken everything; `false` if it stopped taking.
 async fn is_drained(worker: &Worker, body: &BodyOutlet) -> bool {
     let (mut pace, queue) = (Pace::new(worker.config.limits.outbox_stall, Instant::now()), body.queue());
     while body.waiting().frames > 0 {
@@ -82,7 +82,7 @@ async fn is_drained(worker: &Worker, body: &BodyOutlet) -> bool {
     true
 }
 
-/// Tells the owner of a session that a request went away before it was answered.
+/// Tells the owner of a session that a request was given up before it was answered.
 struct AbortGuard {
     worker: Rc<Worker>,
     aborted: Option<SessionRequest>,
@@ -95,7 +95,7 @@ impl Drop for AbortGuard {
         if owner::owner(&worker, &request.place) == worker.index {
             return owner::receive(&worker, request);
         }
-        // Dropping cannot wait for a mail box, a task can.
+        // `drop` cannot wait for room in a mail box, a task can.
         self.worker.spawn(async move { owner::deliver(&worker, request).await });
     }
 }

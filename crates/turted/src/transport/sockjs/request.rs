@@ -115,7 +115,7 @@ fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(),
     is_allowed.then_some(()).ok_or(SockJsRefusal::Method(allowed))
 }
 
-/// Where a request is answered.
+/// Makes the answers to a request.
 struct Responder<'a> {
     mount: &'a Arc<Mount>,
     asker: &'a Asker,
@@ -189,11 +189,11 @@ async fn receive(
 ) -> Result<Outcome, SockJsRefusal> {
     let Call { worker, peer, agent, request } = call;
     let query = Query::parse(request.uri().query().unwrap_or(""));
-    // What is no text is no name either.
+    // A query that is no text has no valid name either: `%` is none.
     let callback = query.as_ref().map_or(Some("%"), |query| query.get("c"));
     let callback = transport.callback(callback)?;
     let version = request.version();
-    // Nothing is in it. Read, it does not lie between this request and the news of its end.
+    // The body means nothing. It is read because the end of the connection shows only behind it.
     read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
     let place = responder.place(session, (peer, agent));
     if transport.is_polling() {
@@ -216,7 +216,7 @@ async fn receive(
 async fn begin(worker: Rc<Worker>, place: SessionPlace, way: Way, (transport, prelude): (Transport, String)) {
     match way {
         Way::Socket(socket, head) => {
-            // One that cannot be taken off this runtime is dropped: closed.
+            // A socket that cannot be taken off this runtime is dropped, which closes it.
             if let Some(socket) = Rc::into_inner(socket).and_then(|socket| socket.detach().ok()) {
                 let operation = Operation::Stream(StreamOpening { socket, head, transport, prelude });
                 owner::deliver(&worker, SessionRequest { place, operation }).await;

@@ -49,7 +49,7 @@ impl Beginning {
         self.said += data.len();
     }
 
-    /// Writes all of it, and the end, to a client that must not receive, within this time.
+    /// Writes all of it, and the end, to a client that does not get to receive, within this time.
     pub(super) async fn finish(mut self, longest: Duration) {
         if self.form == Form::Chunked {
             self.bytes.extend_from_slice(LAST_CHUNK);
@@ -73,7 +73,7 @@ async fn write_all(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends data as the body of a response has it.
+/// Appends data in the form that the body of a response has.
 pub(super) fn put(form: Form, data: &[u8], out: &mut Vec<u8>) {
     match form {
         Form::Chunked => encode_chunk(data, out),
@@ -82,8 +82,8 @@ pub(super) fn put(form: Form, data: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Response {
-    /// Begins a response of at most about so many bytes of frames. What comes with it ends when the
-    /// response is over.
+    /// Begins a response of at most about so many bytes of frames. `Begun::over` ends when the response is
+    /// over.
     pub(super) fn begin(beginning: Beginning, bytes: usize, ledger: &Rc<Ledger>) -> (Self, Begun) {
         let Beginning { socket, form, transport, bytes: first, said } = beginning;
         let (over, is_over) = oneshot::channel();
@@ -152,11 +152,11 @@ impl Response {
         self.send(&[beat], ledger)
     }
 
-    /// Says the last word where it can arrive.
+    /// Sends the close frame, if it can still arrive.
     pub(super) fn end(self, close: &str) {
         let socket = &self.stream.socket;
         if self.is_blocked() {
-            // Whoever does not read would keep the kernel's buffer alive until the last byte is sent.
+            // A client that does not read would keep the kernel's buffer alive until the last byte is sent.
             return socket.reset();
         }
         let mut last = Vec::new();
@@ -164,13 +164,13 @@ impl Response {
             put(self.stream.form(), self.transport.frame(&Callback::NONE, close).as_bytes(), &mut last);
             last.extend_from_slice(if self.stream.form() == Form::Chunked { LAST_CHUNK } else { b"" });
         }
-        // A broken socket does not take it; the end of the stream says it too.
+        // A broken socket does not take the frame. The end of the stream tells the client as well.
         let _ = socket.try_write(&last);
         socket.finish();
     }
 }
 
-/// What comes of the beginning of a response.
+/// What came of beginning a response.
 pub(super) struct Begun {
     pub(super) socket: Rc<Socket>,
     pub(super) sent: Sent,
@@ -178,8 +178,8 @@ pub(super) struct Begun {
     pub(super) over: oneshot::Receiver<()>,
 }
 
-/// Waits until a response is over, or its client is gone, and the session with it: what it has not
-/// read is lost (sockjs-protocol 0.3.3, `test_abort_xhr_streaming`).
+/// Waits until a response is over, or its client is gone. The session ends with its client, because what the
+/// client has not read is lost (sockjs-protocol 0.3.3, `test_abort_xhr_streaming`).
 pub(super) async fn watch(
     worker: Rc<Worker>,
     connection: Rc<Connection>,

@@ -18,7 +18,7 @@ use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 
-/// What a client is told whose session ended with its connection (sockjs-protocol 0.3.3,
+/// Tells a client that its session ended with its connection (sockjs-protocol 0.3.3,
 /// `test_abort_xhr_polling`).
 const INTERRUPTED: (u16, &str) = (1002, "Connection interrupted");
 
@@ -96,8 +96,8 @@ impl SockJsSession {
         }
     }
 
-    /// A session that lived by requests has ended: tells its receiver, and keeps what is to be told to
-    /// later ones.
+    /// A session that lived by requests has ended: tells its receiver, and keeps what later requests are to
+    /// be told.
     fn end_requests(&self, worker: &Worker, requests: &Requests, (receiving, close): (Receiving, Close)) {
         let (code, reason) = close.code().map_or(INTERRUPTED, |code| (code, close.reason()));
         let frame = encode_close(code, reason);
@@ -107,7 +107,7 @@ impl SockJsSession {
         }
         let place = requests.place.release();
         let sessions = worker.part::<KeyedSessions>();
-        // A client that never came back is told nothing: the next one with this id is another.
+        // A client that never came back is told nothing: a request with this id is one of another client.
         if matches!(close, Close::PingTimeout | Close::GaveWay) {
             return sessions.forget(&requests.key);
         }
@@ -121,8 +121,8 @@ fn break_off(client: Client<'_>, malformed: Malformed) {
     client.close(Close::Violation(malformed.close_code()));
 }
 
-/// Sends a heartbeat to whoever waits for too long, and ends a session that nobody comes back to.
-/// Between two looks a receiver may come, or leave: neither deadline is longer away than the next.
+/// Sends a heartbeat to a receiver that has waited long enough, and ends a session to which no client comes
+/// back. A receiver may come or leave between two looks, so the next look is within the shorter of both times.
 fn look_after(client: Client<'_>, session: &SockJsSession) {
     let (heartbeat, delay) = (session.mount.options.heartbeat, session.mount.options.disconnect_delay);
     let now = Instant::now();

@@ -18,19 +18,19 @@ use crate::hub::worker::places::{HeldPlace, Place};
 use crate::hub::worker::session::Step;
 use crate::hub::worker::worker::Worker;
 
-/// What a connection of this transport needs beside the others.
+/// What this transport keeps of a connection.
 #[derive(Debug)]
 pub(crate) struct SockJsSession {
     pub(super) mount: Arc<Mount>,
     pub(super) kind: SessionKind,
-    /// What turted speaks in it.
+    /// The protocol that turted speaks in it.
     pub(super) protocol: Cell<Protocol>,
 }
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Its first message will tell; until then it is spoken to as clients of turted 0.1 are.
+    /// The first message of the client will tell. Until then the client is taken for one of turted 0.1.
     #[default]
     Undecided,
     Legacy,
@@ -48,7 +48,7 @@ pub(super) enum SessionKind {
     Requests(Box<Requests>),
 }
 
-/// What a session needs that lives by requests.
+/// What else is kept of a session that lives by requests.
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) key: Box<str>,
@@ -68,7 +68,7 @@ impl SockJsSession {
         Self { mount, kind, protocol: Cell::default() }
     }
 
-    /// That of a connection of this transport.
+    /// The session of a connection of this transport.
     ///
     /// # Panics
     /// For any other connection.
@@ -80,7 +80,7 @@ impl SockJsSession {
         &self.mount
     }
 
-    /// What it has beside others if it lives by requests.
+    /// What else is kept of the session, if it lives by requests.
     pub(super) fn requests(&self) -> Option<&Requests> {
         match &self.kind {
             SessionKind::Requests(requests) => Some(requests),
@@ -89,12 +89,12 @@ impl SockJsSession {
     }
 }
 
-/// What messages are wrapped in, before a client says in which language.
+/// The wire in this framing, before the client has said which language it speaks.
 pub(super) fn wire(framing: Framing) -> Wire {
     Wire { language: Language::Legacy, framing }
 }
 
-/// Gives a new session its place and its name.
+/// Opens the connection of a new session.
 pub(super) fn open(
     worker: &Rc<Worker>,
     (peer, agent): (IpAddr, &Agent),
@@ -113,8 +113,7 @@ pub(super) fn message_limits(worker: &Worker) -> MessageLimits {
     MessageLimits { message_bytes: worker.config.limits.message_bytes, ..MessageLimits::default() }
 }
 
-/// Receives messages one after the other. One that has to be waited for is waited for with all
-/// behind it.
+/// Receives messages one after the other. If one has to be waited for, all behind it wait as well.
 pub(super) fn receive_all<'a>(
     client: Client<'_>,
     messages: impl IntoIterator<Item: Into<String> + AsRef<str> + 'a>,
@@ -144,7 +143,7 @@ pub(super) fn receive_all<'a>(
     Step::Continue
 }
 
-/// The framing of a session while it receives by `transport`.
+/// Sets the framing of a session that receives by `transport` from now on.
 pub(super) fn set_transport(connection: &Connection, transport: Transport) {
     connection.set_wire(Wire { framing: Framing::of_sockjs(transport), ..connection.wire() });
 }

@@ -49,7 +49,8 @@ impl Taken {
         }
     }
 
-    /// Frames as `transport` streams them: shared, unless they came while the session received by another.
+    /// Frames as `transport` streams them: shared, unless they came while the session received by another
+    /// transport.
     pub(super) fn framed(&self, transport: Transport) -> Vec<Frame> {
         match &self.content {
             Content::Text(frame) => vec![Frame::chunk(&transport.frame(&Callback::NONE, frame), 0)],

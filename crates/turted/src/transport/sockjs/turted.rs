@@ -64,7 +64,7 @@ fn rule(malformed: Malformed) -> &'static str {
 fn tell(client: Client<'_>, outcome: CommandOutcome<'_>) {
     let message = match outcome {
         Ok(reply) => encode_reply(&reply),
-        // Clients compare it: whatever the reason is, it stays the same.
+        // Clients compare this text, so it is the same for every reason.
         Err(CommandRefusal::Ident(_)) => Some(UNIDENTIFIED.to_owned()),
         Err(refusal) => encode_reply(&Reply::Refused(&refusal.to_string())),
     };
@@ -80,7 +80,7 @@ fn refuse(client: Client<'_>, rule: &'static str, reason: &str) {
     }
 }
 
-/// A proof of who the client is has expired: it is told, and stays, without what it had.
+/// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
 fn expired(client: Client<'_>) {
     match SockJsSession::of(client.connection).protocol.get() {
         Protocol::V1 => v1::expired(client),
@@ -93,8 +93,8 @@ fn expired(client: Client<'_>) {
 /// From now on everything is turted.v1, both ways.
 fn begin_v1(client: Client<'_>) {
     let session = SockJsSession::of(client.connection);
-    // What is on its way already speaks the other language, and has to be said before the welcome: the
-    // position in that would promise otherwise that it is still to come.
+    // Frames that are on their way are in the other language already. They have to go out before the
+    // welcome, whose position would otherwise promise that they are still to come.
     let chained = client.worker.take_chained(client.connection);
     client.send(&chained);
     session.protocol.set(Protocol::V1);

@@ -1,5 +1,5 @@
 //! Sessions on a WebSocket: with frames of SockJS, or with nothing but messages. They stay on the
-//! worker that accepted them: their ids need not be unique.
+//! worker that accepted them, so the ids in their paths need not be unique.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 
-/// Versions of the WebSocket protocol whose frames are those of RFC 6455: hybi-07, hybi-10 and itself
+/// Versions of the WebSocket protocol with the frames of RFC 6455: hybi-07, hybi-10 and RFC 6455 itself
 /// (sockjs-protocol 0.3.3, `test_headersSanity`).
 const VERSIONS: [&str; 3] = ["7", "8", "13"];
 
@@ -50,7 +50,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
     Ok(Outcome::Takeover(Box::new(move |socket, leftover| {
         let mut limits = worker.config.limits.clone();
         if frames == Frames::SockJs {
-            // Each message in it is looked at by itself.
+            // A frame may hold several messages, whose length is checked one by one.
             limits.message_bytes = limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
         }
         let reader = Reader::new(&limits, &leftover);

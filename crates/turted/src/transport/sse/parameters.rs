@@ -1,4 +1,4 @@
-//! The parameters of a request for a stream: what they are called, and which ones are meant to be one of them.
+//! The parameters of a request for a stream: their names, and other names that are meant to be one of them.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ use crate::hub::client::resume::Seen;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The parameters that say who a client is.
 pub(super) const CREDENTIALS: [&str; 3] = ["user", "token", "password"];
-/// Other names of parameters that are not far from ours.
+/// Other names that clients are likely to give our parameters.
 const ALIASES: [(&str, &str); 2] = [("username", "user"), ("channelname", "channel")];
-/// Letters of a name from which one letter may be wrong: a short one is near too many others.
+/// Letters of a name from which one letter may be wrong: a shorter name is near too many other words.
 const NEAR_LETTERS_MIN: usize = 7;
 
-/// Refuses a parameter that is nearly one of ours: what it asks for would be missing without a word. Others are
-/// none of our business, such as those against caches.
+/// Refuses a parameter that is nearly one of ours, because the client would miss what it asks for and not be told.
+/// Other parameters, such as those against caches, are ignored.
 pub(super) fn check_names(query: &Query) -> Result<(), SseRefusal> {
     let meant = query.names().filter(|name| !is_channel(name)).find_map(meant);
     meant.map_or(Ok(()), |ours| Err(SseRefusal::Parameter(ours)))
@@ -45,13 +45,13 @@ fn is_near(plain: &str, ours: &str) -> bool {
         || (ours.len() >= NEAR_LETTERS_MIN && damerau_levenshtein(single, ours) <= 1)
 }
 
-/// The letters of a name, small ones, without what stands in brackets.
+/// The letters of a name in lower case, without what stands in brackets.
 fn plain(name: &str) -> String {
     let name = name.split('[').next().unwrap_or("");
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Whether a parameter is a channel: `channel`, or as PHP and others write lists, `channel[]` and `channel[0]`.
+/// Whether a parameter is a channel: `channel`, or a list as PHP writes it, `channel[]` and `channel[0]`.
 fn is_channel(name: &str) -> bool {
     let index = name.strip_prefix("channel[").and_then(|rest| rest.strip_suffix(']'));
     name == "channel" || index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
@@ -72,9 +72,9 @@ pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, SseRefus
     Ok(channels)
 }
 
-/// The position a client shows; of several the latest in this life of the server. Clients that cannot set the
-/// header add a parameter at each reconnect, and leave the older ones where they are. One that cannot be read,
-/// or is of another life, is one from which nothing can be resumed.
+/// The position that a client shows; of several, the latest one of this epoch. Clients that cannot set the header
+/// add a parameter at each reconnect, and leave the older ones where they are. Nothing can be resumed from a
+/// position that cannot be read or is of another epoch.
 pub(super) fn seen(headers: &HeaderMap, query: &Query, epoch: u32) -> Option<Seen> {
     let in_headers = headers.get_all(LAST_EVENT_ID).iter().map(text);
     let shown = in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty());
@@ -86,7 +86,7 @@ pub(super) fn seen(headers: &HeaderMap, query: &Query, epoch: u32) -> Option<See
     }
 }
 
-/// A header as text; what is none is no position either.
+/// A header as text. A header that is no text becomes one that is no position.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("?")
 }
@@ -117,7 +117,7 @@ mod tests {
             (None, "lastEventId=f-8&lastEventId=f-7", "f-8"),
             (None, "lastEventId=f-9&lastEventId=f-10", "f-10"),
             (None, "lastEventId=f-8&lastEventId=", "f-8"),
-            // Of the life before this one.
+            // Of another epoch.
             (None, "lastEventId=e-99&lastEventId=f-7", "f-7"),
             (Some("e-99"), "lastEventId=f-7", "f-7"),
             (Some("e-99"), "", "gap"),

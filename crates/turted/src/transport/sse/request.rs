@@ -1,5 +1,5 @@
-//! A request for a stream: what it asks for, the rules it must keep, and its answer if it keeps
-//! them not.
+//! A request for a stream: what it asks for, the rules it must keep, and its answer if it breaks
+//! one.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -212,7 +212,7 @@ async fn answer(call: Call, style: Style) -> Outcome {
 }
 
 /// An `EventSource` gives up for good at anything but a stream (HTML 9.2.2, "fail the connection").
-/// One that could be served later gets a stream that says so and ends.
+/// If it could be served later, it gets a stream that says so and ends.
 fn later(retry: Duration) -> Answer {
     let mut answer = with_type(StatusCode::OK, CONTENT_TYPE, Bytes::from(come_back(retry)));
     answer.headers_mut().insert(CACHE_CONTROL, NOT_CACHED);
@@ -243,7 +243,7 @@ async fn check(
     }
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(SseRefusal::Query)?;
     if style == Style::Turted {
-        // Pages of TURTED for reactphp may say what they like.
+        // Pages of TURTED for reactphp may send any other parameters.
         parameters::check_names(&query)?;
     }
     let channels = parameters::channels(&query, worker.config.limits.channels_per_connection)?;
@@ -262,8 +262,8 @@ async fn check(
     Ok((Wanted { peer, agent, style, verified, channels, language, seen }, permit))
 }
 
-/// Who the client is, if it says so. A page can set no header of an `EventSource`, so the query may
-/// be allowed to say it; logs of proxies would show it.
+/// Who the client is, if it says so. A page can set no header of an `EventSource`, so an operator may
+/// allow credentials in the query, where logs of proxies show them.
 async fn verify(
     worker: &Rc<Worker>,
     visitor: Visitor,

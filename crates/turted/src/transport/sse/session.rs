@@ -16,12 +16,12 @@ use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 
-/// Whose form a stream has.
+/// The form of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// Our own: heartbeats are comments.
+    /// That of turted: heartbeats are comments.
     Turted,
-    /// TURTED for reactphp: heartbeats are events.
+    /// That of TURTED for reactphp: heartbeats are events.
     ReactPhp,
 }
 
@@ -37,7 +37,7 @@ impl Session for SseSession {
     }
 
     fn receive(&self, _: Client<'_>, _: &Message<'_>) -> Step {
-        // Nothing comes on a stream but events.
+        // A client sends nothing on a stream.
         Step::Stop
     }
 
@@ -63,7 +63,7 @@ impl SseSession {
         // Counted from when it was due, or each delay would add up.
         watch(client, client.worker.timers.due_at(Instant::now()));
         if client.connection.outlet().borrow().is_being_taken() {
-            // What the client is taking shows that the server lives.
+            // The client is taking other bytes, which show that the server is alive.
             return;
         }
         let position = position(client);
@@ -75,13 +75,13 @@ impl SseSession {
     }
 }
 
-/// Has the next heartbeat sent.
+/// Sets the timer for the next heartbeat.
 pub(super) fn watch(client: Client<'_>, from: Instant) {
     client.worker.timers.add(from + client.worker.config.sse.heartbeat, client.connection.key, Due::Ping);
 }
 
-/// Where a client is that has been sent everything, so that it does not resume from the last event
-/// of a quiet channel, which the log may have forgotten meanwhile.
+/// The position of a client that has been sent everything. Without it the client would resume from the last
+/// event of a quiet channel, which the log may have forgotten meanwhile.
 fn position(client: Client<'_>) -> Option<Cursor> {
     let all_sent = client.connection.chain().get().is_empty();
     (all_sent && client.worker.config.recovery.enabled)
@@ -90,7 +90,7 @@ fn position(client: Client<'_>) -> Option<Cursor> {
 
 /// Tells a client to come back after `retry`, or up to twice as long.
 pub(super) fn come_back(retry: Duration) -> String {
-    // Without random numbers all come at once, which is no reason to end badly.
+    // Without random numbers all clients come back at once, which is better than a panic.
     let share = getrandom::u32().unwrap_or(0);
     encode_retry(retry + retry.mul_f64(f64::from(share) / f64::from(u32::MAX)))
 }

@@ -28,14 +28,14 @@ pub(super) struct Wanted {
     pub(super) verified: Option<Verified>,
     pub(super) channels: Vec<Name>,
     pub(super) language: Language,
-    /// Where it was, if it has been here before.
+    /// The position that it shows, if it comes back.
     pub(super) seen: Option<Seen>,
 }
 
 /// Serves a stream until it ends.
 pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
     let connection = open(&worker, way.outlet(), &wanted);
-    // What goes on is a task of its own: it is smaller.
+    // The stream goes on in a task of its own, which is smaller than this one.
     way.watch(Client::of(&worker, &connection));
     way.start(
         Client::of(&worker, &connection),
@@ -46,20 +46,20 @@ pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
     }
 }
 
-/// Gives a client its place, as a member of what it asked for. Who has been here before is not
-/// admitted yet.
+/// Opens the connection of a client, as the user and in the channels that it asked for. A client that comes
+/// back is not admitted yet.
 fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> {
     let opening = Opening {
         peer: wanted.peer,
         session: Box::new(SseSession { style: wanted.style }),
-        // Its client goes on by the position alone.
+        // The client resumes by its position alone.
         has_id: false,
         wire: Wire { language: wanted.language, framing: Framing::Chunked },
         outlet,
     };
     let connection = Connection::open(worker, opening);
     journal::opened(Client::of(worker, &connection), &wanted.agent);
-    // The request was checked by the same rules, so that neither is refused.
+    // The request was checked by the same rules, so neither the user nor a channel is refused.
     if let Some(verified) = &wanted.verified {
         let identified = identity::admit(Client::of(worker, &connection), verified);
         debug_assert!(identified.is_ok(), "a connection may be one user");
@@ -74,13 +74,13 @@ fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> 
     connection
 }
 
-/// Lets a client receive. Not before that does it get signs of life, which tell it where it is.
+/// Lets a client receive. Heartbeats begin only now, because they tell a client its position.
 fn admit(client: Client<'_>) {
     client.connection.admit(client.worker);
     watch(client, Instant::now());
 }
 
-/// The first fields. A client that comes back knows better where it is.
+/// The first fields. A client that comes back gets no position here, because it resumes from its own.
 fn start(client: Client<'_>, is_back: bool) -> String {
     let has_position = client.worker.config.recovery.enabled && !is_back;
     let position = has_position.then(|| client.worker.dispatcher.cursor(client.connection.sent()));
@@ -93,7 +93,7 @@ async fn resume(client: Client<'_>, seen: Seen) {
     if client.connection.is_closed() {
         return;
     }
-    // From here on nothing waits: what was missed and what is new must follow on each other.
+    // From here on there is no await: what is new must follow directly on what was missed.
     admit(client);
     match missed {
         Some(missed) => client.connection.replay(client.worker, missed),

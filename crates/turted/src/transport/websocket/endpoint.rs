@@ -175,7 +175,7 @@ async fn open(call: Call, service: &'static Service) -> Result<Takeover, Handsha
     }))
 }
 
-/// The handshake of turted.v1, and who the client proves to be with it.
+/// The handshake of turted.v1, and what came of the credentials in the request.
 async fn prepare(
     worker: &Rc<Worker>,
     peer: IpAddr,
@@ -220,7 +220,7 @@ fn begin(
     connection
 }
 
-/// Sends the handshake and the first message in one write: whether they could be written.
+/// Sends the handshake and the first message in one write. Returns whether they could be written.
 fn greet(client: Client<'_>, socket: &Socket, (response, proof): (Vec<u8>, Option<Proof>)) -> bool {
     let Some(id) = client.connection.session_id() else { return false };
     let identified = proof.map(|proof| commands::admit(client, proof));

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `endpoint` | requests, and the first message |
-//! | `session` | messages, heartbeats, the end; who answers |
+//! | `session` | messages, heartbeats, the end; the service that answers |
 
 mod endpoint;
 mod session;

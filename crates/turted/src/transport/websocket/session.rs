@@ -14,10 +14,10 @@ use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
 use crate::transport::v1;
 
-/// Who answers the clients of this transport.
+/// What answers the clients of this transport.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// Whether they are greeted, and may show who they are, as turted.v1 has it.
+    /// Whether clients are sent a welcome and may show credentials in their request, as in turted.v1.
     pub(crate) speaks_v1: bool,
     /// A text message came.
     pub(crate) text: fn(Client<'_>, &str) -> Step,

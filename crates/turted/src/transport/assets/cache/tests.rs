@@ -92,7 +92,7 @@ async fn a_file_is_in_memory_once_and_read_again_when_it_has_changed() {
     let first = setting.get("a.js").await.unwrap();
     setting.age();
     let again = setting.get("a.js").await.unwrap();
-    assert_eq!(again.as_ptr(), first.as_ptr(), "the disk was asked, and nothing read");
+    assert_eq!(again.as_ptr(), first.as_ptr(), "the disk was looked at, and nothing read");
     setting.write("a.js", "two");
     let later = SystemTime::now() + Duration::from_secs(60);
     File::options().write(true).open(setting.path("a.js")).unwrap().set_modified(later).unwrap();
