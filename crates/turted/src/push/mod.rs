@@ -1,3 +1,7 @@
 //! Push connectors: how backends push.
+//!
+//! | file | what |
+//! |---|---|
+//! | `rest` | `POST /push/` |
 
 pub(crate) mod rest;

@@ -15,8 +15,8 @@ use crate::config::secrets::Current;
 use crate::http::cors::{self, Page};
 use crate::io::seldom::warn_seldom;
 
-/// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) is of the
-/// own host, so without a password the name that the request is for is checked as well.
+/// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) counts as
+/// one of the own host, so without a password the host that the request names is checked as well.
 pub(super) fn check_page<B>(config: &Config, page: &Page, request: &Request<B>) -> Result<(), Problem> {
     if !page.is_allowed() {
         let detail = "pages of this origin may not push (push.allow_origins)";
@@ -60,7 +60,7 @@ impl PushGate {
         }
     }
 
-    /// Forgets a portion of the guesses and idempotency keys that are too old: whether there are more.
+    /// Forgets a portion of the guesses and idempotency keys that are too old. Returns whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         let guesses = self.attempts.tidy(now);
         let keys = self.idempotency.tidy(now);
@@ -80,12 +80,12 @@ impl PushGate {
         self.limits
     }
 
-    /// Refuses an address that guessed too often, unless `bearer` is the right password and none that is guessed. Before
-    /// the body is read no other one is known.
+    /// Refuses an address that guessed too often, unless `bearer` is the right password and too long to be guessed. A
+    /// password in the body is not known before the body is read.
     pub(super) fn check_address(&self, peer: IpAddr, bearer: Option<&str>) -> Result<(), Problem> {
         let Some(password) = self.password.get() else { return Ok(()) };
         let Some(wait) = self.attempts.blocked(peer, Instant::now()) else { return Ok(()) };
-        // Both are looked at, whatever comes of one: whether a short one is right must not show in the time either.
+        // `&` evaluates both sides: not even the time may show whether a short password is right.
         if bearer.is_some_and(|bearer| password.matches(bearer)) & password.is_strong() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl PushGate {
         mut given: impl Iterator<Item = Option<&'a Secret>>,
     ) -> Result<(), Problem> {
         let Some(password) = self.password.get() else { return Ok(()) };
-        // Again: many guesses may have been let in before the first one was counted.
+        // Checked again, because many guesses may have been let in before the first one was counted.
         self.check_address(peer, bearer)?;
         let mut is_guess = bearer.is_some();
         let is_right = match bearer {

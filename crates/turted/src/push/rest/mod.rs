@@ -1,7 +1,14 @@
 //! The REST push connector: `POST /push/`.
 //!
-//! Pages that may not push are refused first. Then the order of answers is the node server's: what is no JSON, then
-//! wrong credentials, then broken rules. Nothing is dispatched unless all of a body is valid.
+//! Pages that may not push are refused first. Then a push is refused in the order of the node server: for what is no
+//! JSON, for wrong credentials, for broken rules. Nothing is dispatched unless all of a body is valid.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gate` | what all pushes have to pass: which pages may push, the password and its guesses |
+//! | `idempotency` | answers to pushes with an `Idempotency-Key`, to be given again |
+//! | `answer` | answers, in the words of the node server or as JSON |
+//! | `tests` | the rules of pushes and their documentation |
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -18,9 +25,9 @@ use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push::{self, Shape};
 
-mod answer;
 mod gate;
 mod idempotency;
+mod answer;
 #[cfg(test)]
 mod tests;
 
@@ -77,7 +84,7 @@ async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
         worker.metrics.refused(problem.rule());
         problem.answer(format)
     };
-    // Before all else: a page must neither push nor guess, and a form or a beacon of any page gets as far as here.
+    // Before all else: a page must neither push nor guess, and browsers send a form or a beacon of any page.
     if let Err(problem) = gate::check_page(&worker.config, &page, &call.request) {
         return refuse(problem);
     }
@@ -92,7 +99,7 @@ async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
     answer
 }
 
-/// Tells a page what it may send. One that names no header may send any, as TURTED for reactphp had it.
+/// Tells a page what it may send. A page that names no header may send any, as TURTED for reactphp had it.
 fn preflight(page: &Page, call: &Call) -> Answer {
     let mut answer = page.preflight(&call.request);
     if answer.status() == StatusCode::OK
@@ -134,7 +141,7 @@ async fn push(call: Call, gate: &Arc<PushGate>) -> Result<Answer, Problem> {
     }
 }
 
-/// Refuses a body that is encoded: it is not decoded here, where a few bytes could become very many.
+/// Refuses a body that is encoded. It is not decoded here, because a few bytes could become very many.
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let lines = headers.get_all(CONTENT_ENCODING).iter().map(|line| line.to_str().unwrap_or("?"));
     let mut codings = lines.flat_map(|line| line.split(',')).map(str::trim);
@@ -152,14 +159,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
             && key.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    // Of two nobody could say which one counts.
+    // With two keys it would not be clear which one counts.
     match (value.to_str(), values.next()) {
         (Ok(key), None) if is_key(key) => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "idempotency-key-invalid",
             format!(
-                "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters, no space, and there is one"
+                "an Idempotency-Key is given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters without a space"
             ),
         )),
     }
@@ -212,7 +219,7 @@ fn dispatch(
         (AnswerFormat::Json, pushes) => {
             Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes)
         }
-        // The answer does not wait for the log.
+        // The answer does not wait for the counts, which only the log needs.
         (AnswerFormat::Plain, pushes @ Some(_)) => {
             let counted = Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes);
             worker.spawn(async { drop(counted.answer(Shape::Single).await) });
@@ -227,8 +234,8 @@ fn dispatch(
     Ok(dispatched)
 }
 
-/// Answers a push under its key. The answer is kept even if the caller is gone before it: that is
-/// the caller who asks again.
+/// Answers a push under its key. The answer is kept even if the caller is gone by then, because such a
+/// caller asks again.
 async fn answer_once(
     worker: &Worker,
     gate: &Arc<PushGate>,
