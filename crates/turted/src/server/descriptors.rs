@@ -24,16 +24,16 @@ pub(crate) fn limit() -> u64 {
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// Those of clients, and whoever else comes while there is room.
+    /// Connections of clients, and of backends while there is room.
     pub(crate) connections: usize,
-    /// Those beyond them, for pushes and health checks.
+    /// Connections beyond those, for pushes and health checks.
     pub(crate) spare: usize,
     descriptors: u64,
 }
 
 impl Room {
-    /// What the operator said, or what so many descriptors leave. The spare connections are then part of what is
-    /// kept back.
+    /// What the operator configured, or else what so many descriptors leave. In that case the spare connections are
+    /// part of the descriptors that are kept back.
     pub(crate) fn of(limits: &Limits, descriptors: u64) -> Self {
         let reserved = DESCRIPTORS_RESERVED.min(descriptors / 2);
         let (connections, spare) = match limits.connections {
@@ -43,7 +43,7 @@ impl Room {
         Self { connections, spare, descriptors }
     }
 
-    /// What an operator should know who configured more than the descriptors allow.
+    /// A warning for the operator, if more is configured than the descriptors allow.
     pub(crate) fn warning(self) -> Option<String> {
         let Self { connections, spare, descriptors } = self;
         let needed = connections.saturating_add(spare);

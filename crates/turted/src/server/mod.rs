@@ -9,12 +9,21 @@
 //! server.run(async { let _ = tokio::signal::ctrl_c().await; }).await
 //! # }
 //! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `node` | the threads of a node, one for each worker |
+//! | `routes` | which endpoint answers which path |
+//! | `tidy` | forgets what is too old |
+//! | `descriptors` | how many connections the file descriptors allow |
+//! | `error` | why a server does not start, or ended |
+//! | `tests` | a transport and a push connector of one file each |
 
-pub(crate) mod descriptors;
-mod error;
 mod node;
 pub(crate) mod routes;
 pub(crate) mod tidy;
+pub(crate) mod descriptors;
+mod error;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -54,7 +63,7 @@ pub struct Server {
     admin: Option<Admin>,
     drain_delay: Duration,
     workers: Vec<JoinHandle<()>>,
-    /// Hears of every worker that ends.
+    /// Receives a message when a worker ends.
     ended: mpsc::Receiver<()>,
 }
 
@@ -77,7 +86,7 @@ impl Server {
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
         let ServerBuilder { mut config, authenticator, endpoints, listener } = builder;
         if let Some(listener) = &listener {
-            // What depends on who reaches it is to be decided by where it is.
+            // Rules that depend on which machines reach the server are decided by the address of the socket.
             config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
         }
         if !(1..=WORKERS_MAX).contains(&config.workers) {
@@ -108,7 +117,7 @@ impl Server {
         let (end, ended) = mpsc::channel(1);
         let posts = listeners.into_iter().zip(inboxes).zip(mails);
         let (shared, workers) = (Arc::clone(&node.shared), Vec::new());
-        // Whole before its first worker runs: dropping it stops those that run when one cannot start.
+        // Complete before its first worker runs: if a worker cannot start, dropping it stops the running ones.
         let mut server =
             Self { address, dispatcher, certificates, shared, monitor, admin, drain_delay, workers, ended };
         for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
@@ -130,7 +139,7 @@ impl Server {
         self.admin.as_ref().map(Admin::address)
     }
 
-    /// What tells whether its workers live.
+    /// Its monitor, which tells whether the workers live.
     pub(crate) fn monitor(&self) -> Monitor {
         self.monitor.clone()
     }
@@ -159,9 +168,9 @@ impl Server {
         self.shared.secrets.clone()
     }
 
-    /// Serves until `stop` is done, then says so at `/ready`, goes on for `drain_delay`, and ends in good order: accepts nothing new, delivers what was
-    /// accepted, closes connections so that their clients come back elsewhere, spread over
-    /// `drain_timeout` at most.
+    /// Serves until `stop` is done, then says so at `/ready`, goes on for `drain_delay`, and ends in good
+    /// order: accepts nothing new, delivers what was accepted, closes connections so that their clients
+    /// come back elsewhere, spread over `drain_timeout` at most.
     ///
     /// # Errors
     /// A worker ended by itself.
@@ -190,7 +199,7 @@ impl Server {
         if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
     }
 
-    /// Serves for `drain_delay`: whether a worker was lost.
+    /// Serves for `drain_delay`. Returns whether a worker was lost.
     async fn go_on(&mut self) -> bool {
         if self.drain_delay.is_zero() {
             return false;
@@ -240,7 +249,7 @@ impl ServerBuilder {
     }
 
     /// Serves a socket that listens already, instead of `listen`. Connections that wait in its queue when the
-    /// server stops are left to whoever else has the socket.
+    /// server stops are left to the other processes that have the socket.
     #[must_use]
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(Arc::new(listener));

@@ -65,8 +65,8 @@ pub(super) fn open_all(config: &Config, given: Option<&StdListener>) -> Result<L
     Ok(Listeners { sockets, address, queue: Queue::Ours })
 }
 
-/// One socket for all workers: who is free accepts. Others may not open the port beside the one who has it, so
-/// there are no listeners of their own.
+/// One socket for all workers: a worker that is free accepts. The server may not open the port of a socket that
+/// belongs to another user, so the workers have no listeners of their own.
 fn serve_given(given: &StdListener, config: &Config) -> io::Result<Listeners> {
     listener::set_options(&SockRef::from(given), config.limits.socket_options())?;
     let sockets = (0..config.workers).map(|_| given.try_clone()).collect::<io::Result<_>>()?;
@@ -78,7 +78,7 @@ pub(super) struct End(pub(super) mpsc::Sender<()>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        // The first news is all the server needs; a full channel holds it.
+        // The server needs only the first message, and a full channel holds one.
         let _ = self.0.try_send(());
     }
 }

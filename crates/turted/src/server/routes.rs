@@ -1,4 +1,4 @@
-//! Which path is answered by whom: one line for each transport and each push connector.
+//! Which endpoint answers which path: one line for each transport and each push connector.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::transport::websocket::WebSocket;
 pub(crate) struct Site<'a> {
     pub(crate) config: &'a Config,
     pub(crate) push: &'a Arc<PushGate>,
-    /// The browser clients; `None` has none.
+    /// The browser clients; `None` if the server has none.
     pub(crate) assets: Option<Arc<Assets>>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn turted(site: &Site<'_>) -> Endpoints {
     Endpoints::new(ENDPOINTS.iter().map(|make| make(site)).collect())
 }
 
-/// Where balancers see that the server lives.
+/// Tells load balancers that the server is alive.
 #[derive(Debug)]
 struct Health;
 

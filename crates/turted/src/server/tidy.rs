@@ -1,8 +1,8 @@
-//! Tidying: what was kept for those who come back goes when it is too old, also where nobody comes
-//! any more.
+//! Tidying: forgets what was kept for clients and backends that come back, when it is too old and none of
+//! them comes any more.
 //!
-//! Whoever keeps something makes room when it is given more. A server from which everybody went
-//! away is given nothing, and would own for ever what they left behind.
+//! Each store makes room when it is given more. A server whose clients have all left is given nothing, and
+//! would keep for ever what they left behind.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn run(worker: Rc<Worker>, push: Arc<PushGate>) {
     tasks::every(interval, ending, |now| forget(&worker, &push, now)).await;
 }
 
-/// Forgets a portion of what is too old: whether there is more.
+/// Forgets a portion of what is too old. Returns whether there is more.
 fn forget(worker: &Worker, push: &PushGate, now: Instant) -> bool {
     let shared = &worker.shared;
     let dispatches = worker.dispatcher.read_log(|log| log.tidy(now));

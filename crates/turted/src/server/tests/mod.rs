@@ -1,8 +1,13 @@
 //! A transport is one file and one line, and so is a push connector: here are one of each, which touch no other
 //! module. They are served beside everything that turted serves.
+//!
+//! | file | what |
+//! |---|---|
+//! | `echo` | the transport |
+//! | `bell` | the push connector |
 
-mod bell;
 mod echo;
+mod bell;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
