@@ -16,7 +16,7 @@ use crate::hub::worker::queries::{
     ConnectionState, ConnectionWanted, GroupKind, LIST_MAX, ListPage, Selection,
 };
 
-/// Names of a list that did not ask for more.
+/// Entries of a list whose request names no `limit`.
 const LIMIT_DEFAULT: usize = 100;
 
 /// What is asked.

@@ -1,11 +1,11 @@
 //! The text format of Prometheus, version 0.0.4.
 //!
-//! Written here because a client library would do no more: its registry and its atomics are of no
-//! use when numbers are gathered from workers at the moment they are asked for.
+//! Written here because a client library would not help: its registry and its atomics are of no
+//! use when the numbers are gathered from the workers for each request.
 
 use std::fmt::{Display, Write as _};
 
-/// What a scraper reads it as.
+/// The content type of a page, by which a scraper knows the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The kinds of metrics there are.

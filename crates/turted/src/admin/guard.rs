@@ -1,4 +1,4 @@
-//! Who may read what the admin listener knows.
+//! Which requests may read what the admin listener knows.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Guard {
         }
     }
 
-    /// Forgets a portion of the guesses that are too old: whether there are more.
+    /// Forgets a portion of the guesses that are too old. Returns whether there are more.
     pub(super) fn tidy(&self, now: Instant) -> bool {
         self.wrong_tokens.tidy(now)
     }
@@ -54,7 +54,7 @@ impl Guard {
         // Constant time, see `Secret`.
         let is_right = given.is_some_and(|given| token.matches(given));
         if self.wrong_tokens.blocked(peer, Instant::now()).is_some() {
-            // Both are looked at: whether a short one is right must not show in the time either.
+            // `&` evaluates both sides: not even the time may show whether a short token is right.
             return if is_right & token.is_strong() { Ok(()) } else { Err(GuardRefusal::Guessing) };
         }
         match given {
@@ -75,8 +75,9 @@ impl Guard {
     }
 }
 
-/// Without a token any page that a browser on this machine has open could read along, if its name
-/// resolves to this machine (DNS rebinding). Such a request names the page's host.
+/// Refuses requests that name another host than this machine. Without a token, any page in a browser on
+/// this machine could read if its name resolves to this machine (DNS rebinding), but its requests name the
+/// host of the page.
 fn check_host(headers: &HeaderMap) -> Result<(), GuardRefusal> {
     let Some(host) = headers.get(HOST) else { return Ok(()) };
     let host = host.to_str().unwrap_or("");

@@ -9,7 +9,7 @@ use crate::hub::dispatch::dispatcher::Source;
 use crate::hub::worker::queries;
 use crate::io::log_lines;
 
-/// Writes the page. Users, channels and responsiveness are asked of the workers; everything else
+/// Writes the page. The workers are asked for users, channels and responsiveness; everything else
 /// is read from counters.
 pub(super) async fn write(monitor: &Monitor) -> String {
     let users = monitor.count(queries::GroupKind::Users).await;
@@ -40,17 +40,17 @@ fn server(page: &mut Exposition, monitor: &Monitor) {
     let permits = &monitor.shared.permits;
     page.metric("turted_sockets", MetricKind::Gauge, "Open TCP connections of clients and backends.")
         .sample(&[], permits.open());
-    page.metric("turted_sockets_limit", MetricKind::Gauge, "How many may be open (limits.connections).")
-        .sample(&[], permits.limit());
+    let help = "TCP connections of clients and backends that may be open (limits.connections).";
+    page.metric("turted_sockets_limit", MetricKind::Gauge, help).sample(&[], permits.limit());
     let spare = &monitor.shared.spare;
-    let help = "Open connections beyond those, which may only push or ask for health.";
+    let help = "Open connections beyond limits.connections, which may only push or ask for health.";
     page.metric("turted_spare_sockets", MetricKind::Gauge, help).sample(&[], spare.open());
-    let help = "How many may be open (limits.spare_connections).";
+    let help = "Connections that may be open beyond limits.connections (limits.spare_connections).";
     page.metric("turted_spare_sockets_limit", MetricKind::Gauge, help).sample(&[], spare.limit());
     let places = &monitor.shared.places;
     let help = "Sessions that live by requests: polling, and SockJS without a WebSocket.";
     page.metric("turted_request_sessions", MetricKind::Gauge, help).sample(&[], places.taken());
-    let help = "How many there may be (limits.connections).";
+    let help = "Sessions that may live by requests (limits.connections).";
     page.metric("turted_request_sessions_limit", MetricKind::Gauge, help).sample(&[], places.limit());
 }
 
@@ -77,7 +77,7 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
         page.metric(name, MetricKind::Gauge, help).sample(&[], value);
     };
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
-    gauge("turted_log_bytes", "Bytes of those (recovery.log_bytes).", bytes);
+    gauge("turted_log_bytes", "Bytes of the dispatches that can be replayed (recovery.log_bytes).", bytes);
     let shared = &monitor.shared;
     let help = "Bytes of request bodies that are being read (limits.bodies_bytes).";
     gauge("turted_bodies_bytes", help, shared.bodies.bytes());
@@ -87,7 +87,8 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_idempotency_keys", help, monitor.push.idempotency_keys());
     let help = "Bytes that wait for all clients together, each frame counted once.";
     gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
-    gauge("turted_backlog_limit_bytes", "How many may wait (limits.backlog_bytes).", shared.backlogs.limit());
+    let help = "Bytes that may wait for all clients together (limits.backlog_bytes).";
+    gauge("turted_backlog_limit_bytes", help, shared.backlogs.limit());
 }
 
 fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {
@@ -146,7 +147,7 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         for worker in self.workers {
             closes.iter_mut().zip(worker.as_ref().closes()).for_each(|(sum, own)| *sum += own);
         }
-        let help = "Connections that ended, by reason; slow_reader are those that were cut.";
+        let help = "Connections that ended, by reason; slow_reader are those whose client did not read.";
         let mut metric = self.page.metric("turted_closes_total", MetricKind::Counter, help);
         for (reason, closes) in CLOSE_REASONS.iter().zip(closes) {
             metric.sample(&[("reason", reason)], closes);

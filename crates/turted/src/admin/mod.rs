@@ -1,23 +1,23 @@
 //! The admin listener: metrics, health, and a read-only API for operators.
 //!
 //! It runs beside the workers, on a small thread of its own, so that it answers when they do not,
-//! or when the runtime of a program that embeds the server is busy or has no I/O. What it cannot
-//! read from counters it asks of the workers by mail.
+//! or when the runtime of a program that embeds the server is busy or has no I/O. It reads counters,
+//! and asks the workers by mail for the rest.
 //!
 //! | file | what |
 //! |---|---|
-//! | `monitor` | asks the workers, with an end to waiting |
-//! | `guard` | who may read |
+//! | `monitor` | asks the workers, and does not wait for one that does not answer |
+//! | `guard` | which requests may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
-//! | `places` | who gives way when there are too many connections |
 //! | `exposition` | the text format of Prometheus |
+//! | `places` | which connection gives way when there are too many |
 
-mod api;
-mod exposition;
-mod guard;
 mod monitor;
+mod guard;
+mod api;
 mod metrics;
+mod exposition;
 mod places;
 
 use std::convert::Infallible;
@@ -49,9 +49,10 @@ pub(crate) use monitor::Monitor;
 use places::{AdminPlace, Places};
 
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
-/// that are kept back from clients. One more takes the place of the one that does least.
+/// that are kept back from clients. A further one takes the place of the one that made no progress for
+/// longest.
 const CONNECTIONS_MAX: usize = 32;
-/// Connections the kernel holds for us; more than are served at once need not wait.
+/// Connections that wait in the kernel's queue: as many as are served at once.
 const BACKLOG: i32 = 32;
 /// Time between two looks whether a taken address is free: another server drains for seconds.
 const RETRY: Duration = Duration::from_secs(1);
@@ -83,14 +84,14 @@ pub(crate) struct Admin {
 struct AdminState {
     monitor: Monitor,
     guard: Guard,
-    /// Those of the public port hold here too.
+    /// The limits of the public port, which hold here too.
     limits: Limits,
 }
 
 impl Admin {
-    /// Listens where the configuration says, if it says so, and serves from then on. An address that is
-    /// taken is waited for: a server of before, which drains, still answers there. The default one is given
-    /// up with a warning.
+    /// Listens at the configured address, if there is one, and serves from then on. If that address is
+    /// taken it is tried until it is free: the previous server may still drain there. If the default
+    /// address cannot be listened on, there is a warning and no admin listener.
     ///
     /// # Errors
     /// The configured address cannot be listened on, and not because it is taken.
@@ -125,8 +126,8 @@ impl Admin {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
         let serving = Serving { address, options, state, tasks: TaskTracker::new(), ending: ending.clone() };
         let end = ended.clone().drop_guard();
-        // The thread comes first and waits for its runtime: whoever starts a server may be in a runtime
-        // of its own, where no other one may be dropped, so none must be left over.
+        // The thread comes first and waits for its runtime. A program may start a server inside a runtime,
+        // where no other runtime may be dropped, so a failed start must not leave one over.
         let (give, given) = std::sync::mpsc::sync_channel::<Runtime>(1);
         let work = move || {
             let _end = end;
@@ -178,7 +179,7 @@ impl Serving {
             None => {}
         }
         self.tasks.close();
-        // Whoever is still reading then does without the rest.
+        // A client that is still reading then does without the rest.
         let _ = timeout(CLOSING_WAIT, self.tasks.wait()).await;
     }
 

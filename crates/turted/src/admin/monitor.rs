@@ -19,7 +19,7 @@ use crate::hub::worker::worker::{Mail, Peers, Worker};
 use crate::push::rest::PushGate;
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
-/// names a few hundred; who takes longer than this does not serve its clients either.
+/// names a few hundred. A worker that takes longer does not serve its clients either.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Sees all workers of a node. Cheap to clone.
@@ -59,12 +59,12 @@ impl Monitor {
         self.shared.life.is_draining()
     }
 
-    /// Whether every worker answers. At the end they do not have to: when all clients were told they read no
-    /// letters any more, and that end has a limit of its own (`worker::CLOSING_WAIT`).
+    /// Whether every worker answers. At the end of the server workers need not answer: once all clients were told,
+    /// they read no mail any more. The wait for that end has a limit of its own (`worker::CLOSING_WAIT`).
     pub(crate) async fn workers_answer(&self) -> bool {
         let ending = &self.shared.life.ending;
         let answered = self.ask_all(Query::Ping).await.iter().all(Option::is_some);
-        // Looked at last: it may have begun while they were asked.
+        // Looked at last, because the end may have begun while the workers were asked.
         answered || ending.is_cancelled()
     }
 
@@ -80,7 +80,7 @@ impl Monitor {
         NamesCounted { names, answered }
     }
 
-    /// The first names of the node. Those of the node are among the first of each worker.
+    /// The first names of the node, which are among the first names of each worker.
     pub(super) async fn list(&self, selection: &Selection) -> Result<BTreeMap<Name, usize>, Unanswered> {
         let lists = self.ask_all(|answer| Query::List(selection.clone(), answer)).await;
         let mut names = BTreeMap::new();
@@ -108,7 +108,7 @@ impl Monitor {
         Ok(whole)
     }
 
-    /// The first connections of a page. Those of the node are among the first of each worker.
+    /// The first connections of a page, which are among the first ones of each worker.
     pub(super) async fn connections(&self, page: ListPage) -> Result<Vec<ConnectionState>, Unanswered> {
         let mut all = Vec::new();
         for listed in self.ask_all(|answer| Query::Connections(page, answer)).await {
@@ -135,8 +135,8 @@ impl Monitor {
         if complete { Ok(None) } else { Err(Unanswered) }
     }
 
-    /// Asks all workers at once: one answer per worker, in their order. A worker whose box is full
-    /// is as good as one that does not answer.
+    /// Asks all workers at once. Returns one answer per worker, in their order. A worker whose mail box is
+    /// full counts as one that does not answer.
     async fn ask_all<T>(&self, query: impl Fn(oneshot::Sender<T>) -> Query) -> Vec<Option<T>> {
         let ask = |peer: &mpsc::Sender<Mail>| {
             let (sender, answer) = oneshot::channel();

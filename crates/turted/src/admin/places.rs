@@ -1,5 +1,5 @@
-//! The places of the admin listener. When all are taken, whoever made no progress for longest gives
-//! way: connections that say nothing or read nothing keep nobody from `/health`.
+//! The places of the admin listener. When all are taken, the connection that made no progress for longest
+//! gives way, so connections that send nothing or read nothing keep no other client from `/health`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
-    /// Of the connection that comes next. None is used again: who gave way may still be ending.
+    /// The number of the next connection. None is used again: a connection that gave way may still be ending.
     next: AtomicU64,
     /// Locked for a look at all of them, which are few.
     taken: Mutex<Vec<Taken>>,
@@ -21,7 +21,7 @@ pub(super) struct Places {
 struct Taken {
     /// Ends the connection.
     end: CancellationToken,
-    /// Whether it waits for us: then it is no fault of its own.
+    /// Whether its request is being answered: then the server is slow, not the connection.
     is_answered: bool,
     /// When it came, or made its last request.
     progress: Instant,
@@ -42,7 +42,7 @@ impl Places {
         Arc::new(Self { most, next: AtomicU64::new(0), taken: Mutex::default() })
     }
 
-    /// A place for a connection, of another one if there is none left.
+    /// A place for a connection. If none is left, another connection gives way.
     pub(super) fn take(self: &Arc<Self>) -> AdminPlace {
         let mut taken = self.taken();
         if taken.len() >= self.most
@@ -67,7 +67,7 @@ fn longest_without_progress(taken: &[Taken]) -> Option<usize> {
 }
 
 impl AdminPlace {
-    /// Cancelled when the place is given to somebody else.
+    /// Cancelled when the place is given to another connection.
     pub(super) fn end(&self) -> &CancellationToken {
         &self.end
     }
