@@ -10,7 +10,7 @@ use crate::config::{ConfigFile, Flag, Sources};
 /// The environment.
 pub(super) type Variables = Vec<(OsString, OsString)>;
 
-/// What overrides the configuration.
+/// Flags that override the configuration.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ServeArgs {
     /// Read this file instead of turted.toml

@@ -1,4 +1,4 @@
-//! What the operator sees at start: every endpoint, who may use it, and loudly what is open.
+//! What the operator sees at the start: every endpoint, the credentials it needs, and loudly what is open.
 
 use std::net::SocketAddr;
 

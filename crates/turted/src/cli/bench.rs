@@ -1,4 +1,4 @@
-//! `turted bench`: loads a running server with real clients and says what it makes of them.
+//! `turted bench`: loads a running server with real clients and reports how it serves them.
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr};
@@ -30,7 +30,7 @@ pub(super) struct BenchArgs {
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:7117")]
     url: Uri,
-    /// Where clients connect, if not where turted has the transport; {channel} is replaced
+    /// Where clients connect, if it is not turted's path for the transport; {channel} is replaced
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
     /// Where the server takes pushes; {channel} is replaced
@@ -159,8 +159,8 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
     })
 }
 
-/// The address of the server: one of this machine's own, unless the operator insists. A load
-/// generator that is pointed elsewhere by mistake is an attack.
+/// The address of the server: one of this machine's own, unless `allow_remote` is set. A load
+/// generator that is pointed at another machine by mistake is an attack.
 fn address(url: &Uri, allow_remote: bool) -> Result<SocketAddr, String> {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let found = (host, url.port_u16().unwrap_or(80)).to_socket_addrs();

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// How long the whole exchange may take: the server's own patience with a request body.
+/// How long the whole exchange may take: as long as a server waits for a request body.
 const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
 /// Bytes of an answer; the server's are far below.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -24,13 +24,13 @@ pub(super) struct ServerAnswer {
     pub(super) body: Bytes,
 }
 
-/// Why it did not.
+/// Why there is no answer.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Asks the server of `url`, over TLS if there is a connector.
 ///
 /// # Errors
-/// Nobody answered in time, or nobody who is believed to be the server.
+/// There was no answer in time, or the certificate of the server is not trusted.
 pub(super) fn exchange(
     url: &Uri,
     tls: Option<&TlsConnector>,
@@ -60,16 +60,19 @@ async fn send(
     speak(tls.connect(name, stream).await.map_err(explain)?, request).await
 }
 
-/// Tells what to do about a server that nobody known vouches for.
+/// Tells what to do about a failed TLS handshake, such as one with a certificate that is not trusted.
 fn explain(error: io::Error) -> Failure {
     let refused = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     match refused {
-        // A namesake of somebody trusted has another key, of another kind maybe.
+        // An authority with the name of a trusted one has another key, perhaps of another kind.
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer
             | CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-        )) => "nobody this system trusts vouches for its certificate; name who does with --ca FILE".into(),
+        )) => {
+            "its certificate is from no authority that this system trusts; name the authority with --ca FILE"
+                .into()
+        }
         // What `openssl req -x509` makes unless it is told otherwise; curl lets it pass.
         Some(rustls::Error::InvalidCertificate(CertificateError::Other(cause)))
             if cause.to_string() == "CaUsedAsEndEntity" =>
@@ -90,13 +93,13 @@ async fn speak(
 ) -> Result<ServerAnswer, Failure> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answer = async move {
-        // Owned here: its end is what ends the connection.
+        // `sender` is owned here, because dropping it ends the connection.
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
         Ok(ServerAnswer { status, body })
     };
-    // What breaks the connection also breaks the answer, or comes too late to matter.
+    // An error of the connection also ends the answer, or comes too late to matter.
     let (answer, _connection) = tokio::join!(answer, connection);
     answer
 }

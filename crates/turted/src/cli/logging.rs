@@ -16,12 +16,12 @@ use tracing_subscriber::util::TryInitError;
 use crate::config::{LogFormat, LogLevel};
 use crate::io::log_lines::{QUEUE, Queue};
 
-/// Libraries that warn of what clients do: anybody could fill the log through them. What matters of it
-/// is told by our own lines.
+/// Libraries that warn of what clients do, so that any client could fill the log through them. Our own
+/// lines tell what matters of it.
 const TALKATIVE: [&str; 3] = ["h2", "hyper", "rustls"];
 
-/// How long the end of the program waits for lines that are still to be written: those of a stop are
-/// read in milliseconds by whoever reads.
+/// How long the end of the program waits for lines that are still to be written. If standard error is
+/// read, the lines of a stop are read in milliseconds.
 const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// Stack of the thread that writes: it formats one line at most, in some 10 kB.
@@ -30,7 +30,7 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Why logging does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// Somebody else, such as a program that embeds turted, already logs; then theirs stays.
+    /// The process already logs, because it is a program that embeds turted, say. Its logging stays.
     #[error(transparent)]
     Taken(#[from] TryInitError),
     /// The operating system refuses the thread that writes.
@@ -40,11 +40,11 @@ pub enum LoggingError {
 
 /// Starts logging for the whole process. Colours are for terminals without `NO_COLOR`.
 ///
-/// Whoever logs never waits for standard error: lines that nobody reads are dropped and counted, as
-/// soon as 1 MiB of them waits. [`flush`] is for the end.
+/// Logging never waits for standard error: lines that are not read are dropped and counted, as soon as
+/// 1 MiB of them waits. [`flush`] is for the end.
 ///
 /// # Errors
-/// Somebody already logs, or there is no thread for it.
+/// The process already logs, or the operating system refuses the thread that writes.
 pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingError> {
     let queue = QUEUE.get_or_init(Queue::default);
     subscribe((level, format), queue)?;
@@ -54,11 +54,11 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingError> {
     Ok(())
 }
 
-/// Waits until every line is written, but at most a second: a standard error that nobody reads does not
+/// Waits until every line is written, but at most a second: a standard error that is not read does not
 /// keep a program alive.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
-        // Whoever did not read until now is not waited for any longer.
+        // What was not read until now is not waited for any longer.
         let _ = queue.flush(LAST_LINES_WAIT);
     }
 }
@@ -69,8 +69,8 @@ pub(crate) fn write_line(line: &str) {
     queue.put(format!("{line}\n").as_bytes());
 }
 
-/// Has panics logged. The standard library writes them to standard error itself: where nobody reads
-/// that, a thread that panics would hang instead of ending.
+/// Has panics logged. The standard library would write them to standard error itself. If that is not
+/// read, a thread that panics would hang instead of ending.
 pub(crate) fn log_panics() {
     panic::set_hook(Box::new(log_panic));
 }
@@ -95,8 +95,8 @@ fn tell_dropped(lines: u64) {
     tracing::warn!(lines, "log lines were dropped: standard error was not read");
 }
 
-/// Standard error without the lock of the standard library, which would be held as long as nobody reads,
-/// and anybody else who wants to write would wait for it.
+/// Standard error without the lock of the standard library. That lock would be held as long as standard
+/// error is not read, and every other thread that writes would wait for it.
 struct Unlocked;
 
 impl Write for Unlocked {
@@ -137,7 +137,7 @@ fn subscribe((level, format): (LogLevel, LogFormat), queue: &'static Queue) -> R
     }
 }
 
-/// Who may log what.
+/// Which crates may log what.
 fn targets(level: LogLevel) -> Targets {
     let quiet = TALKATIVE.map(|library| (library, LevelFilter::ERROR));
     Targets::new().with_default(filter(level)).with_targets(quiet)

@@ -1,25 +1,26 @@
-//! The command line: what each command takes, and which module answers it.
+//! The command line: what each command takes, and which module runs it.
 //!
 //! | file | what |
 //! |---|---|
 //! | `serve`, `push`, `bench`, `check`, `token`, `man` | the commands, one file each |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
-//! | `args`, `output`, `exchange` | flags that several take; how they print; how they ask a server |
+//! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
 //! | `banner`, `logging`, `systemd` | what operators see at the start; the log; what systemd is told |
+//! | `tests` | the command line as a whole |
 
-mod args;
-pub mod banner;
+mod serve;
+mod push;
 mod bench;
 mod check;
-mod conformance;
-mod exchange;
-pub mod logging;
-mod man;
-mod output;
-mod push;
-mod serve;
-mod systemd;
 mod token;
+mod man;
+mod conformance;
+mod args;
+mod output;
+mod exchange;
+pub mod banner;
+pub mod logging;
+mod systemd;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -126,7 +127,7 @@ where
 
 /// Help and version go to standard output, wrong usage to standard error.
 fn show_message(message: &clap::Error) -> ExitCode {
-    // Nobody is left to hear that they do not listen.
+    // If this cannot be printed, there is no other place to say so.
     let _closed = message.print();
     if message.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }

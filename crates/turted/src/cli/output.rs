@@ -22,7 +22,7 @@ pub(super) fn print(result: &[u8]) -> ExitCode {
     }
 }
 
-/// Tells what a configuration may be used with, but better is not.
+/// Tells what a configuration contains that is allowed but not advisable.
 pub(super) fn warn_of(loaded: &Loaded) {
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
 }
@@ -31,7 +31,7 @@ pub(super) fn warn_of(loaded: &Loaded) {
 pub(super) fn complain(message: impl Display) {
     let mut err = io::stderr().lock();
     for line in message.to_string().lines() {
-        // Nobody is left to hear that they do not listen.
+        // If this cannot be printed, there is no other place to say so.
         let _closed = writeln!(err, "turted: {line}");
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
     }
 }
 
-/// All that can be wrong before anybody is asked.
+/// Does all that can fail before the server is asked.
 fn prepare(
     args: &PushArgs,
     variables: &Variables,
@@ -127,7 +127,7 @@ fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>
         payload: args.payload.as_deref().map(payload).transpose()?,
     };
     let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
-    // A URL without a path means the server, whose usual path that is.
+    // A URL without a path names the server alone, and means its usual path.
     let path = args.url.path_and_query().map_or("/", |path| path.as_str());
     let path = if path == "/" { "/push/" } else { path };
     let mut builder = Request::post(path)
@@ -182,7 +182,7 @@ fn password(args: &PushArgs, variables: &Variables) -> Result<Option<Secret>, St
         return Ok(None);
     };
     let text = value.to_str().ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
-    // Unset in some shells and compose files is empty.
+    // Some shells and compose files set a variable to an empty text that is meant to be unset.
     Ok(Some(Secret::from(text)).filter(|secret| !secret.is_empty()))
 }
 
@@ -202,7 +202,7 @@ fn advice(answer: &ServerAnswer, args: &PushArgs, variables: &Variables) -> &'st
             "; set TURTED_PUSH_PASSWORD or --password-file to the push.password of the server"
         }
         StatusCode::NOT_FOUND => {
-            "; --url has the push.path of the server, which is /push/ unless somebody changed it"
+            "; --url has the push.path of the server, which is /push/ unless it was changed"
         }
         _ => "",
     }

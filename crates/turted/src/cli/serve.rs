@@ -51,7 +51,7 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
     let ended = serve((loaded.config, room), socket, sources);
     match &ended {
         Ok(_) => {}
-        // Behind all that was logged, and only if somebody reads it.
+        // Behind all that was logged. Like the log, it is lost if standard error is not read.
         Err(error) if logging.is_ok() => logging::write_line(&format!("turted: {error}")),
         Err(error) => complain(error),
     }
@@ -59,7 +59,7 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
     ended.unwrap_or(ExitCode::FAILURE)
 }
 
-/// The socket that systemd opened for us, if it did. Where it listens is where we do: it is judged as `listen` is.
+/// The socket that systemd opened for us, if it did. Its address takes the place of `listen`, with the same rules.
 fn take_socket(sources: &mut Sources) -> Result<Option<TcpListener>, String> {
     let Some(socket) = systemd::socket()? else { return Ok(None) };
     let address = socket.local_addr().map_err(|error| format!("LISTEN_FDS: {error}"))?;
@@ -68,11 +68,11 @@ fn take_socket(sources: &mut Sources) -> Result<Option<TcpListener>, String> {
     Ok(Some(socket))
 }
 
-/// Prints by a thread of its own: nobody may read standard output, and the server is to serve all the
-/// same. At the end of the program the thread ends, whatever it waits for.
+/// Prints in a thread of its own: standard output may be read by no program, and the server is to serve all
+/// the same. At the end of the program the thread ends, whatever it waits for.
 fn print_aside(text: String) {
     let printing = move || {
-        // Whether it could be printed is nothing to end for.
+        // A failure to print is no reason to end.
         let _ = print(text.as_bytes());
     };
     if let Err(error) = thread::Builder::new().name("turted-banner".into()).spawn(printing) {
@@ -118,8 +118,8 @@ struct Signals {
     interrupt: Signal,
     hangup: Signal,
     quit: Signal,
-    /// Those that other servers take to reopen logs, or that nobody sends on purpose. They would end us without
-    /// a drain.
+    /// Signals that make other servers reopen their logs, or that are not sent on purpose. By default they would
+    /// end the process without a drain.
     ignored: [Signal; 3],
 }
 

@@ -46,12 +46,12 @@ pub(crate) async fn watch(monitor: Monitor) -> Infallible {
     }
 }
 
-/// Whom [`tell`] hands on to; nobody if systemd did not ask.
+/// Carries messages to the thread that tells systemd; `None` if systemd did not ask for any.
 static TELLER: OnceLock<Option<SyncSender<NotifyState<'static>>>> = OnceLock::new();
-/// What may wait to be told: ready, stopping, and two signs of life.
+/// Messages that may wait for that thread: ready, stopping, and two signs of life.
 const UNTOLD_MAX: usize = 4;
 
-/// Tells systemd by a thread of its own: the message waits while systemd reads none.
+/// Tells systemd by a thread of its own, because a message waits while systemd reads none.
 fn tell(state: NotifyState<'static>) {
     if let Some(teller) = TELLER.get_or_init(start)
         && teller.try_send(state).is_err()

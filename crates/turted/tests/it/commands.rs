@@ -78,7 +78,8 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
             "{text}"
         );
     };
-    let unknown = "nobody this system trusts vouches for its certificate; name who does with --ca FILE";
+    let unknown =
+        "its certificate is from no authority that this system trusts; name the authority with --ca FILE";
     refused("localhost", &["--ca", &others], unknown);
     refused("127.0.0.1", &["--ca", &own], "invalid peer certificate: certificate not valid for name");
     let authority = Pair::new().of_an_authority();

@@ -1,5 +1,5 @@
-//! The Socket.IO service that the suite of socket.io-client expects: namespaces that let in or not, and
-//! events that are answered each in its own way.
+//! The Socket.IO service that the suite of socket.io-client expects: namespaces that clients may or may not
+//! connect to, and events that are answered each in its own way.
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -27,10 +27,10 @@ pub(super) static CLIENT: Service = Service {
     message: ignore_message,
 };
 
-/// All of them. The last one lets nobody in.
+/// The namespaces of the suite. The last one refuses every client.
 static NAMESPACES: [&str; 7] = [ROOT, "/foo", "/timeout_socket", "/valid", "/asd", "/abc", REFUSING];
 const REFUSING: &str = "/no";
-/// The one that tells who connects what it has sent along.
+/// The namespace that tells a client what it has sent along when it connected.
 const TELLING: &str = "/abc";
 
 /// The time, as an event carries it. The suite looks at its type alone.
@@ -39,7 +39,7 @@ const DATE: &str = "2015-04-07T18:18:08.000Z";
 const BYTES: &[u8] = b"asdfasdf";
 /// Texts of one to four bytes per character.
 const TEXTS: [&str; 5] = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "utf8 — string", "utf8 — string"];
-/// The id by which the answer to our only question is told.
+/// The id of the only event for which we ask an answer.
 const ACK: u64 = 1;
 
 /// A client wants to be connected to a namespace.
@@ -99,7 +99,7 @@ fn event(client: Client<'_>, event: &Event<'_>, attachments: &[Vec<u8>]) -> Step
         (ROOT, "jsonbuff") if has_bytes => reply(&["jsonbuff-ack".into()]),
         (ROOT, "blob") if has_bytes => reply(&["back".into()]),
         (ROOT, "jsonblob") if has_bytes => reply(&["jsonblob-ack".into()]),
-        // Those before it in the suite came first, or it would not be here: packets are read in order.
+        // Packets are read in order, so what the suite sends before this event has come.
         (ROOT, "abuff2") => reply(&["abuff2-ack".into()]),
         (ROOT, "blob3") if has_bytes => reply(&["blob3-ack".into()]),
         _ => {}
@@ -107,7 +107,7 @@ fn event(client: Client<'_>, event: &Event<'_>, attachments: &[Vec<u8>]) -> Step
     Step::Continue
 }
 
-/// The answer to our question.
+/// The answer to the event with [`ACK`].
 fn acked(client: Client<'_>, id: u64, args: &[&RawValue]) {
     let given: Vec<Value> = args.iter().filter_map(|arg| serde_json::from_str(arg.get()).ok()).collect();
     if id == ACK && given == [json!(5), json!({ "test": true })] {

@@ -1,4 +1,4 @@
-//! The Engine.IO services: echo, and that of the suite of engine.io-client, which greets and knows some words.
+//! The Engine.IO services: echo, and one for the suite of engine.io-client, which greets and answers some messages.
 
 use serde_json::json;
 use turted_core::wire::engineio::{Version, encode_binary};

@@ -1,4 +1,4 @@
-//! What clients of the suites sent over HTTP and want to hear again: the query of their handshake, and the cookies
+//! What clients of the suites sent over HTTP and expect to be sent back: the query of their handshake, and the cookies
 //! of their last POST. Kept beside the sessions of the product, which have no use for either.
 
 use std::collections::BTreeMap;

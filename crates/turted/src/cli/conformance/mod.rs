@@ -1,6 +1,6 @@
 //! `turted conformance`: the test services of the official protocol suites, on this machine only.
 //!
-//! They run on the transports of the product: only who answers a message differs. Nothing in the configuration
+//! They run on the transports of the product: only the services that answer differ. No key of the configuration
 //! leads here.
 //!
 //! | file | what |
@@ -9,18 +9,18 @@
 //! | `engine` | Engine.IO: echo (engine.io protocol v3 and v4, "Test suite"), and what the suite of engine.io-client asks for |
 //! | `socketio` | Socket.IO: two namespaces, echo, acks (socket.io protocol v5, "Test suite") |
 //! | `client` | Socket.IO for the suite of socket.io-client |
-//! | `guests` | what clients sent over HTTP and want to hear again |
+//! | `guests` | what clients sent over HTTP and expect to be sent back |
 //! | `websocket` | plain WebSocket: echo |
 //! | `sockjs` | SockJS: echo, in three variants, and what demonstrations use (sockjs-protocol 0.3.3) |
 
-mod client;
-mod engine;
-mod guests;
 mod routes;
 mod settings;
+mod engine;
 mod socketio;
-mod sockjs;
+mod client;
+mod guests;
 mod websocket;
+mod sockjs;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ pub(super) struct Conformance {
     /// Serve /engine.io/, /socket.io/ and /ws-echo here, where the suites expect them
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Serve them and the SockJS services here too, where the suite expects those
+    /// Serve the same and the SockJS services here, where the suite of SockJS expects them
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
     sockjs_listen: SocketAddr,
     /// Serve what the suite of engine.io-client expects here; it looks at 127.0.0.1:3000
@@ -59,7 +59,7 @@ pub(super) struct Conformance {
 }
 
 impl Conformance {
-    /// Where which services are.
+    /// Which suites are served at which address.
     fn places(&self) -> Vec<(SocketAddr, Suite)> {
         let always = [(self.listen, Suite::Protocols), (self.sockjs_listen, Suite::Protocols)];
         let wanted = [
@@ -112,7 +112,7 @@ fn serve(args: &Conformance) -> Result<(), ServerError> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            // One that ends by itself ends the others.
+            // A server that ends by itself ends the other ones.
             Some(Ok(ended)) = running.join_next() => ended?,
         }
         stop.cancel();

@@ -21,9 +21,10 @@ const ENGINE_PATH: &str = "/engine.io/";
 /// Where messages of a plain WebSocket are echoed.
 const WEBSOCKET_PATH: &str = "/ws-echo";
 
-/// How long a handshake of the suite of socket.io-client takes: it expects to be faster with a timeout of nothing.
+/// How long a handshake of the suite of socket.io-client takes: a client of the suite with a timeout of 0 must give up
+/// before it is done.
 const HANDSHAKE_WAIT: Duration = Duration::from_millis(10);
-/// The cookies that a handshake of the suite of engine.io-client sets: two that last, and two that are over.
+/// The cookies that a handshake of the suite of engine.io-client sets: two that last, and two that have expired.
 const COOKIES: [&str; 4] = [
     "1=1; Max-Age=86400",
     "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
@@ -31,14 +32,14 @@ const COOKIES: [&str; 4] = [
     "4=4; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
 ];
 
-/// Whose suites a server is for.
+/// The suites that a server is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suite {
-    /// Those of the protocols.
+    /// The suites of the protocols.
     Protocols,
-    /// That of engine.io-client.
+    /// The suite of engine.io-client.
     EngineClient,
-    /// That of socket.io-client.
+    /// The suite of socket.io-client.
     SocketIoClient,
 }
 
@@ -131,7 +132,7 @@ impl Endpoint for SocketIoClient {
     }
 }
 
-/// The query of a request. One that cannot be decoded is refused where it is used.
+/// The query of a request. A query that cannot be decoded is refused where it is used.
 fn query(call: &Call) -> Query {
     call.request.uri().query().and_then(Query::parse).unwrap_or_default()
 }

@@ -39,7 +39,7 @@ pub(super) fn config(listen: SocketAddr, suite: Suite) -> Config {
 fn protocols(listen: SocketAddr) -> Config {
     Config {
         listen,
-        // The suites expect that of two sockets the one is heard first that spoke first.
+        // The suites expect messages on two sockets to be received in the order in which they were sent.
         workers: 1,
         admin: Admin { listen: AdminListen::Off, token: None },
         socketio: SocketIo {

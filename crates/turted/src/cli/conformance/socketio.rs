@@ -1,4 +1,4 @@
-//! The Socket.IO service: who connects is sent its `auth`, `message` comes back as `message-back`,
+//! The Socket.IO service: a client that connects is sent its `auth`, `message` comes back as `message-back`,
 //! `message-with-ack` as its ack; binary arguments too.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::transport::socketio::{
 };
 
 /// Time between the answer to a CONNECT and the first event. The suite waits for one message after
-/// the other, and never sees one that is read together with the one before.
+/// the other, and misses a message that is read together with the previous one.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Every event comes back.
@@ -34,7 +34,7 @@ pub(super) static ECHO: Service = Service {
     message: ignore_message,
 };
 
-/// A client leaves a namespace, and stays.
+/// A client leaves a namespace. Its connection stays.
 pub(super) fn leave(client: Client<'_>, namespace: &str) -> Step {
     if let Some(session) = client.connection.session::<EngineSession>() {
         session.leave(namespace);
@@ -45,7 +45,7 @@ pub(super) fn leave(client: Client<'_>, namespace: &str) -> Step {
 /// A client has connected to a namespace.
 fn connect(client: Client<'_>, namespace: &str, data: Option<&RawValue>) -> Step {
     let connected = match client.connection.session.transport() {
-        // Version 4 of the Socket.IO protocol says no more than that.
+        // In version 4 of the Socket.IO protocol the packet holds nothing else.
         Transport::SocketIoV3 => format!("40{namespace}"),
         _ => {
             let sid = json!({ "sid": client.connection.public_id() });

@@ -41,7 +41,7 @@ static TICKER: Service = Service {
     receive: ignore,
     ..ECHO
 };
-/// Every message goes to all.
+/// Every message goes to all connections.
 static BROADCAST: Service = Service { receive: broadcast, ..ECHO };
 /// A number n comes back as two to the n letters.
 static AMPLIFY: Service = Service { receive: amplify, ..ECHO };
