@@ -72,7 +72,7 @@ fn after_ten_wrong_idents_an_address_is_not_verified_whatever_it_shows() {
 }
 
 #[test]
-fn a_right_ident_that_nobody_guesses_is_verified_although_its_address_was_wrong_too_often() {
+fn a_right_ident_that_nobody_guesses_passes_after_too_many_wrong_ones() {
     let rule = TokenRule { hash: Hash::Sha256, prefix: "0123456789".into(), suffix: "abcdefghijkl".into() };
     let hashed = rule.sign("alice");
     let strong = "0123456789abcdefghijkl";

@@ -131,7 +131,7 @@ fn assert_spread(mut times: Vec<Instant>) {
 }
 
 #[test]
-fn a_drain_of_5000_loses_nothing_that_was_acknowledged_and_spreads_closes_and_reconnects() {
+fn a_drain_of_5000_loses_nothing_acknowledged_and_spreads_closes_and_reconnects() {
     raise_descriptors();
     let (mut child, next) = (Child::start(&[]), Child::start(&[]));
     let clients = live_many(child.address(), next.address());

@@ -112,7 +112,7 @@ fn capabilities_of_the_unit() -> String {
 }
 
 #[test]
-fn the_capabilities_of_the_unit_are_enough_for_port_443_and_without_them_the_error_names_them() {
+fn the_capabilities_of_the_unit_open_port_443_and_without_them_the_error_names_them() {
     let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     let (Some(mut with), Some(mut without)) = (setpriv(&capabilities_of_the_unit()), setpriv("-all")) else {
         return;
@@ -221,7 +221,7 @@ fn a_stop_that_waits_for_an_idle_connection_still_gives_signs_of_life() {
 }
 
 #[test]
-fn a_socket_that_systemd_opened_is_served_by_all_workers_and_kept_for_the_next_start() {
+fn a_socket_that_systemd_opened_is_served_by_all_workers_and_kept_for_the_next_run() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let first = Child::start_with_socket(&socket, &[]);

@@ -325,7 +325,7 @@ async fn verify(request: IdentRequest) -> Result<Verified, IdentRefusal> {
 }
 
 #[test]
-fn a_refused_ident_says_by_its_code_what_helps_and_a_token_that_expires_is_told_unasked() {
+fn a_refused_ident_says_by_its_code_what_helps_and_an_expired_token_is_told_unasked() {
     let server = Server::builder(config()).authenticator(verify).bind().unwrap();
     let server = TestServer::run(server);
     let mut client = Client::new(&server);

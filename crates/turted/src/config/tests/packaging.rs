@@ -57,7 +57,7 @@ fn seconds(text: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn proxies_close_idle_connections_to_us_before_we_do_and_none_that_we_promised_to_keep() {
+fn proxies_close_idle_connections_before_we_do_and_none_that_we_promised_to_keep() {
     let idle = Config::default().limits.idle_wait.as_secs();
     let [nginx, haproxy, caddy] = [
         include_str!("../../../../../packaging/nginx.conf"),

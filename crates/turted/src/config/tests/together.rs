@@ -47,7 +47,7 @@ fn what_follows_from_a_problem_is_not_told_as_well() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_hides_no_variable_and_nothing_is_called_missing_from_it() {
+fn a_file_that_cannot_be_read_hides_no_variable_and_is_said_to_lack_nothing() {
     check(
         "[push",
         &[("TURTED_LISTEN", "here"), ("TURTED_AUTH_METHOD", "password")],

@@ -32,7 +32,7 @@ impl Session {
 }
 
 #[test]
-fn a_text_over_polling_is_what_its_client_meant_whether_it_encodes_utf8_once_or_twice() {
+fn a_text_over_polling_is_what_its_client_meant_whether_encoded_once_or_twice() {
     let server = TestServer::new();
     for times in [1, 2] {
         let mut session = Session::new(&server, "&b64=1");

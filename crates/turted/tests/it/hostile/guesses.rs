@@ -100,7 +100,7 @@ const STRONG: &str = "0123456789abcdefghijkl";
 const WEAK: &str = "0123456789abcdefghijk";
 
 #[test]
-fn a_right_password_that_nobody_guesses_passes_in_the_header_although_its_address_guessed_too_often() {
+fn a_right_password_that_nobody_guesses_passes_in_the_header_after_too_many_guesses() {
     for (password, passes) in [(STRONG, true), (WEAK, false)] {
         let server = TestServer::with(|config| {
             config.push.password = Some(password.into());
@@ -184,7 +184,7 @@ fn guesses_that_are_made_at_once_are_counted_one_by_one() {
 }
 
 #[test]
-fn a_guesser_with_more_addresses_than_are_remembered_has_no_more_attempts_with_each_and_keeps_nobody_out() {
+fn a_guesser_with_many_addresses_has_no_more_attempts_with_each_and_bars_nobody() {
     let server = TestServer::with(|config| {
         config.push.password = Some("tiger".into());
         config.limits.wrong_passwords = 2;

@@ -233,7 +233,7 @@ const BACKLOG: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn users_with_frames_of_their_own_who_do_not_read_stay_below_the_bound_of_all_backlogs() {
+fn users_who_do_not_read_frames_of_their_own_stay_below_the_bound_of_all_backlogs() {
     const USERS: usize = 100;
     let child = Child::start(&BACKLOG);
     let mut cost = Cost::of(&child);

@@ -69,7 +69,7 @@ fn only_pages_of_the_list_may_connect_also_by_websocket() {
 }
 
 #[test]
-fn a_page_of_the_own_host_may_always_connect_and_one_of_another_site_only_if_it_says_where_it_is_from() {
+fn a_page_of_the_own_host_may_connect_and_another_only_if_it_says_where_it_is_from() {
     let server = TestServer::with(|config| config.allow_origins = AllowOrigins::Only(Vec::new()));
     // What the tests say their host is.
     let own = [("Origin", "http://localhost")];

@@ -210,7 +210,7 @@ fn the_cookie_of_a_balancer_is_set_and_echoed_on_every_transport() {
 }
 
 #[test]
-fn every_answer_that_receives_is_kept_out_of_caches_and_has_the_type_of_its_transport() {
+fn every_answer_that_receives_is_not_cached_and_has_the_type_of_its_transport() {
     let server = TestServer::new();
     let script = "application/javascript; charset=UTF-8";
     let kinds = [

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_whose_client_takes_too_little_is_cut_and_one_that_has_nothing_to_take_is_not() {
+    async fn a_stream_whose_client_takes_too_little_is_cut_and_an_idle_one_is_not() {
         for (taken, is_cut) in [(PROGRESS_BYTES, false), (PROGRESS_BYTES - 1, true), (20_001, false)] {
             let switch = Switch::default();
             let task = async {
