@@ -280,7 +280,9 @@ mod tests {
         assert_ne!(source(2, 0), first);
         for (process, index) in [(0, 0), (u32::MAX, usize::MAX), (1 << 16, 1)] {
             let address = source(process, index);
-            assert!(address.is_loopback() && address != Ipv4Addr::LOCALHOST && address.octets()[3] != 255);
+            assert!(address.is_loopback());
+            assert!(address != Ipv4Addr::LOCALHOST);
+            assert!(address.octets()[3] != 255);
         }
     }
 }

@@ -143,7 +143,8 @@ fn debug_shows_no_secret() {
     let json = r#"{"username":"alice","password":"tiger","token":"tiger","x":"tiger"}"#;
     let data: Box<RawValue> = serde_json::from_str(json).unwrap();
     let shown = format!("{:?}", Command::decode("IDENT", &[&data]).unwrap());
-    assert!(shown.contains("alice") && !shown.contains("tiger"), "{shown}");
+    assert!(shown.contains("alice"), "{shown}");
+    assert!(!shown.contains("tiger"), "{shown}");
 }
 
 proptest! {

@@ -99,6 +99,7 @@ mod tests {
             }
         }
         assert_eq!(decode(&encode_frame(Opcode::Close, b"")), Ok(Some((ServerFrame::Close, 2))));
-        assert!(decode(&[0x01, 0]).is_err() && decode(&[0x81, 0x80]).is_err());
+        assert!(decode(&[0x01, 0]).is_err());
+        assert!(decode(&[0x81, 0x80]).is_err());
     }
 }

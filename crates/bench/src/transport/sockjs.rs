@@ -110,6 +110,7 @@ mod tests {
     fn strings_end_where_json_ends_them() {
         let strings = |frame: &'static str| Strings(frame.as_bytes()).collect::<Vec<_>>();
         assert_eq!(strings(r#"["a","b\"c","\\"]"#), [&b"a"[..], br#"b\"c"#, br"\\"]);
-        assert!(strings("[]").is_empty() && strings(r#"["a\"#).is_empty());
+        assert!(strings("[]").is_empty());
+        assert!(strings(r#"["a\"#).is_empty());
     }
 }

@@ -122,7 +122,8 @@ mod tests {
                 (used, events),
                 (Ok(body.len()), vec!["event: BENCH\ndata: 1".into(), "data: 2".into()])
             );
-            assert!(stream.rest.is_empty() && stream.is_ready());
+            assert!(stream.rest.is_empty());
+            assert!(stream.is_ready());
         }
     }
 

@@ -114,7 +114,8 @@ fn a_sockjs_client_joins_and_receives_every_message_of_a_frame() {
     assert!(client.is_ready());
     let event = legacy::encode_dispatch(&dispatch(), Via::Broadcast);
     let events = play(&mut client, &text(&wire::encode_messages([&*event, &*event]))).2;
-    assert!(events.len() == 2 && events.iter().all(|event| event.contains("~00000007")), "{events:?}");
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events.iter().all(|event| event.contains("~00000007")), "{events:?}");
     assert_eq!(play(&mut client, &text(wire::HEARTBEAT)), (Ok(3), vec![], vec![]));
     assert_eq!(play(&mut client, &text(r#"c[3000,"Go away!"]"#)).0, Err(Broken::Closed));
 }

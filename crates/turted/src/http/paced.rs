@@ -209,7 +209,8 @@ mod tests {
         let (near, _far) = duplex(1_000);
         let mut paced = Paced::new(near, STALL);
         paced.write_all(&[0; 1_000]).await.unwrap();
-        assert!(paced.stall.is_none() && !paced.is_stalled(), "all was taken");
+        assert!(paced.stall.is_none(), "all was taken");
+        assert!(!paced.is_stalled(), "all was taken");
         let refused = paced.write_all(b"x").await.unwrap_err();
         assert_eq!((refused.kind(), paced.is_stalled()), (io::ErrorKind::TimedOut, true));
         assert_eq!(paced.write(b"x").await.unwrap_err().kind(), io::ErrorKind::TimedOut, "from then on");
@@ -231,7 +232,10 @@ mod tests {
             let mut paced = Paced::new(near, STALL);
             let endless = vec![0; 1_000_000];
             tokio::select! {
-                ended = paced.write_all(&endless) => assert!(ended.is_err() && !is_enough, "{bytes} bytes"),
+                ended = paced.write_all(&endless) => {
+                    assert!(ended.is_err(), "{bytes} bytes");
+                    assert!(!is_enough, "{bytes} bytes");
+                }
                 () = take_by_halves(far, bytes) => assert!(is_enough, "{bytes} bytes"),
             }
             assert_eq!(paced.is_stalled(), !is_enough);

@@ -108,7 +108,8 @@ mod tests {
         let waiting = async { timeout(Duration::from_secs(10), backlogs.exceeded()).await };
         let exceeding = async { backlogs.count(1) };
         let (told, second) = tokio::join!(waiting, exceeding);
-        assert!(told.is_ok() && backlogs.is_full());
+        assert!(told.is_ok());
+        assert!(backlogs.is_full());
         drop(first);
         assert!(!backlogs.is_full());
         drop(second);

@@ -91,6 +91,7 @@ mod tests {
     fn more_connections_than_descriptors_are_a_warning() {
         assert_eq!(Room::of(&limits(Some(960)), 1_024).warning(), None, "with 64 spare ones");
         let warning = Room::of(&limits(Some(961)), 1_024).warning().unwrap();
-        assert!(warning.contains("`limits.connections` = 961") && warning.contains("1024"), "{warning}");
+        assert!(warning.contains("`limits.connections` = 961"), "{warning}");
+        assert!(warning.contains("1024"), "{warning}");
     }
 }

@@ -16,7 +16,8 @@ fn a_closure_verifies_idents() {
     let server = Server::builder(config(ClientAuth::Accept))
         .authenticator(|request: IdentRequest| async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            assert!(request.address.is_loopback() && request.transport == "socketio");
+            assert!(request.address.is_loopback());
+            assert_eq!(request.transport, "socketio");
             let user = request.user.ok_or(IdentRefusal::UserMissing)?;
             if request.ident.get().contains("open sesame") {
                 Ok(Verified::user(user.name))

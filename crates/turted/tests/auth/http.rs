@@ -34,10 +34,8 @@ fn the_backend_is_asked_with_what_the_client_sent_and_names_the_user() {
     assert_eq!(client.dispatched(), "YES");
     let (head, question) = backend.requests().remove(0);
     assert!(head.starts_with("POST /auth?app=1 HTTP/1.1\r\n"), "{head}");
-    assert!(
-        head.contains("content-type: application/json\r\n") && head.contains("host: 127.0.0.1:"),
-        "{head}"
-    );
+    assert!(head.contains("content-type: application/json\r\n"), "{head}");
+    assert!(head.contains("host: 127.0.0.1:"), "{head}");
     assert_eq!(question, json!({"ident": ident, "transport": "socketio", "address": "127.0.0.1"}));
 }
 
@@ -96,7 +94,8 @@ fn packets_by_polling_wait_as_well() {
     let replies = poll(address, &query, None);
     let order =
         [r#"["OK",{"username":"bob"}]"#, r#"["OK",{"channel":"members"}]"#].map(|text| replies.find(text));
-    assert!(order[0].is_some() && order[0] < order[1], "{replies}");
+    assert!(order[0].is_some(), "{replies}");
+    assert!(order[0] < order[1], "{replies}");
 
     let new = sid(&poll(address, "EIO=4", None));
     let query = format!("EIO=4&sid={new}");
@@ -105,7 +104,8 @@ fn packets_by_polling_wait_as_well() {
     let replies = poll(address, &query, None);
     let order =
         [r#"["OK",{"username":"alice"}]"#, r#"["OK",{"channel":"members"}]"#].map(|text| replies.find(text));
-    assert!(order[0].is_some() && order[0] < order[1], "{replies}");
+    assert!(order[0].is_some(), "{replies}");
+    assert!(order[0] < order[1], "{replies}");
 }
 
 #[test]

@@ -73,10 +73,8 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
         let url = format!("https://{host}:{port}/push/");
         let output = turted(&[&["push", "--broadcast", "--url", &url, "E"], rest].concat(), &[]);
         let (code, text) = complaint(&output);
-        assert!(
-            code == Some(3) && text.starts_with(&format!("turted: no answer from {url}: {reason}")),
-            "{text}"
-        );
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.starts_with(&format!("turted: no answer from {url}: {reason}")), "{text}");
     };
     let unknown =
         "its certificate is from no authority that this system trusts; name the authority with --ca FILE";
@@ -95,7 +93,9 @@ fn a_push_over_tls_tells_nothing_to_a_server_that_nobody_vouches_for() {
     for (file, reason) in [(key.as_str(), "no items found"), ("/nowhere/at/all", "No such file")] {
         let output = turted(&["push", "--broadcast", "--url", &url, "--ca", file, "E"], &[]);
         let (code, text) = complaint(&output);
-        assert!(code == Some(2) && text.contains(reason) && text.contains(file), "{text}");
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(reason), "{text}");
+        assert!(text.contains(file), "{text}");
     }
 }
 
@@ -109,10 +109,8 @@ fn a_refused_push_says_what_to_do() {
     let missing = push(&url, &[]);
     assert!(missing.contains("Wrong auth data; set TURTED_PUSH_PASSWORD or --password-file"), "{missing}");
     let wrong = push(&url, &[("TURTED_PUSH_PASSWORD", "wrong")]);
-    assert!(
-        wrong.contains("it is not the push.password of the server") && !wrong.contains("wrong\n"),
-        "{wrong}"
-    );
+    assert!(wrong.contains("it is not the push.password of the server"), "{wrong}");
+    assert!(!wrong.contains("wrong\n"), "{wrong}");
     for path in ["", "/"] {
         let url = format!("{url}{path}");
         let output =
@@ -120,7 +118,8 @@ fn a_refused_push_says_what_to_do() {
         assert!(output.status.success(), "without a path it is /push/: {output:?}");
     }
     let elsewhere = push(&format!("{url}/pushes"), &[("TURTED_PUSH_PASSWORD", "right")]);
-    assert!(elsewhere.contains("404") && elsewhere.contains("push.path"), "{elsewhere}");
+    assert!(elsewhere.contains("404"), "{elsewhere}");
+    assert!(elsewhere.contains("push.path"), "{elsewhere}");
     let pair = Pair::new();
     let trusted = pair.files().cert.to_str().unwrap().to_owned();
     let https = push(&format!("https://{}/push/", child.address()), &[("SSL_CERT_FILE", &trusted)]);
@@ -148,7 +147,8 @@ fn a_server_that_cannot_listen_says_where_and_why() {
         &[("TURTED_ADMIN_LISTEN", "192.0.2.1:1"), ("TURTED_INSECURE", "true")],
     );
     let (code, text) = complaint(&admin);
-    assert!(code == Some(1) && text.starts_with("turted: cannot listen on 192.0.2.1:1: "), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("turted: cannot listen on 192.0.2.1:1: "), "{text}");
 }
 
 #[test]

@@ -59,11 +59,8 @@ fn what_is_no_push_is_told_to_come_back() {
         assert!(http.is_ended());
     }
     let later = server.http().request("GET", "/sse?channel=c", &[("Accept", "text/event-stream")], b"");
-    assert!(
-        later.status == 200 && later.text().starts_with("retry: "),
-        "an EventSource comes back: {}",
-        later.head
-    );
+    assert_eq!(later.status, 200, "an EventSource comes back: {}", later.head);
+    assert!(later.text().starts_with("retry: "), "an EventSource comes back: {}", later.head);
     drop(clients);
 }
 
@@ -125,5 +122,6 @@ fn a_full_server_says_so_once_and_what_it_has_room_for_at_the_start() {
 fn more_connections_than_descriptors_are_a_warning() {
     let child = Child::start_with_descriptors(128, &[("TURTED_LIMITS_CONNECTIONS", "100")]);
     let output = child.stop();
-    assert!(output.contains("`limits.connections` = 100") && output.contains("WARN"), "{output}");
+    assert!(output.contains("`limits.connections` = 100"), "{output}");
+    assert!(output.contains("WARN"), "{output}");
 }

@@ -129,7 +129,8 @@ fn the_capabilities_of_the_unit_open_port_443_and_without_them_the_error_names_t
     let served = output.lines().map_while(Result::ok).any(|line| line == "listening on http://127.4.4.3:443");
     // Reading until the line is there closes the pipe behind it, which a banner does not mind.
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    assert!(served && child.wait().unwrap().success());
+    assert!(served);
+    assert!(child.wait().unwrap().success());
     let refused = without.arg(env!("CARGO_BIN_EXE_turted")).args(serve).env_clear();
     let refused = refused.env("TURTED_ADMIN_LISTEN", "").current_dir("/").output().unwrap();
     let text = String::from_utf8(refused.stderr).unwrap();
@@ -264,14 +265,13 @@ fn sockets_that_cannot_be_served_are_refused_by_the_name_of_their_variable() {
     let directory = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(directory.path().join("socket")).unwrap();
     let (code, text) = refusal(std::os::fd::OwnedFd::from(unix), 1, "$$");
-    assert!(
-        code == Some(2) && text.starts_with("turted: LISTEN_FDS: expected a TCP socket that listens"),
-        "{text}"
-    );
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.starts_with("turted: LISTEN_FDS: expected a TCP socket that listens"), "{text}");
     // It is judged as `listen` is.
     let open = TcpListener::bind("0.0.0.0:0").unwrap();
     let (code, text) = refusal(std::os::fd::OwnedFd::from(open), 1, "$$");
-    assert!(code == Some(2) && text.contains("LISTEN_FDS: `listen` = \"0.0.0.0:"), "{text}");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("LISTEN_FDS: `listen` = \"0.0.0.0:"), "{text}");
 }
 
 #[test]
@@ -308,7 +308,8 @@ fn a_hangup_reads_the_push_password_and_the_admin_token_again() {
         write(password, token);
         child.signal(Signal::HUP);
         let told = log.find(|line| line.contains("the old secrets stay")).unwrap();
-        assert!(told.contains("the secret is empty") && !told.contains("lion"), "{told}");
+        assert!(told.contains("the secret is empty"), "{told}");
+        assert!(!told.contains("lion"), "{told}");
         assert_eq!((push("lion"), look("ear")), (200, 200), "what cannot be used changes nothing");
     }
     child.stop();

@@ -176,7 +176,8 @@ fn a_method_is_shown_with_the_secret_it_follows_from() {
         ]
     );
     let shown = Place::new("").load(&[], &[]).unwrap().effective();
-    assert!(shown.contains("method = \"accept\"\n") && shown.contains("method = \"none\"\n"), "{shown}");
+    assert!(shown.contains("method = \"accept\"\n"), "{shown}");
+    assert!(shown.contains("method = \"none\"\n"), "{shown}");
 }
 
 /// The credentials of systemd come like this: they belong to root, and the service alone may read them.

@@ -37,7 +37,10 @@ fn the_documentation_has_every_key_with_its_variable_and_default() {
         match setting.field.show(&mut settings) {
             _ if setting.key == "workers" => assert_eq!(row[3], "number of cores"),
             Some(default) => assert_eq!(row[3], format!("`{default}`"), "{}", setting.key),
-            None => assert!(!row[3].is_empty() && !row[3].contains('`'), "{}", setting.key),
+            None => {
+                assert!(!row[3].is_empty(), "{}", setting.key);
+                assert!(!row[3].contains('`'), "{}", setting.key);
+            }
         }
     }
 }

@@ -27,7 +27,8 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
     place.write("token.prefix", "b");
     let config = place.load(&[], &[]).unwrap().config;
     assert_eq!(config.listen, "[::]:7117".parse().unwrap());
-    assert!(matches!(config.auth.method, ClientAuth::Token(_)) && config.push.password.is_some());
+    assert!(matches!(config.auth.method, ClientAuth::Token(_)));
+    assert!(config.push.password.is_some());
     assert!(!config.channels.is_empty());
 }
 
@@ -68,7 +69,8 @@ fn proxies_close_idle_connections_before_we_do_and_none_that_we_promised_to_keep
     assert!(seconds(haproxy, "\n    timeout http-keep-alive ") > idle, "it passes on what we tell");
     let caddy: Vec<_> =
         caddy.match_indices("\tkeepalive ").map(|(at, _)| seconds(&caddy[at..], "keepalive ")).collect();
-    assert!(caddy.len() == 2 && caddy.iter().all(|seconds| *seconds < idle), "{caddy:?}");
+    assert_eq!(caddy.len(), 2, "{caddy:?}");
+    assert!(caddy.iter().all(|seconds| *seconds < idle), "{caddy:?}");
 }
 
 #[test]
@@ -113,5 +115,7 @@ fn the_compose_file_starts_a_server_that_others_may_reach() {
     assert!(DOCKERFILE.contains("TURTED_LISTEN=[::]:7117"));
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let config = place.load(&set, &[]).unwrap().config;
-    assert!(!config.insecure && config.admin.token.is_some() && config.push.password.is_some());
+    assert!(!config.insecure);
+    assert!(config.admin.token.is_some());
+    assert!(config.push.password.is_some());
 }

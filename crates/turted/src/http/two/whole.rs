@@ -143,9 +143,11 @@ mod tests {
         };
         assert_eq!((first.as_ptr(), last.len(), switch.unsent()), (file.as_ptr(), 1, SLICE_BYTES + 1));
         drop(first);
-        assert!(poll(&mut whole).is_pending() && !whole.is_end_stream());
+        assert!(poll(&mut whole).is_pending());
+        assert!(!whole.is_end_stream());
         drop(last);
-        assert!(whole.is_end_stream() && matches!(poll(&mut whole), Poll::Ready(None)));
+        assert!(whole.is_end_stream());
+        assert!(matches!(poll(&mut whole), Poll::Ready(None)));
     }
 
     #[tokio::test]

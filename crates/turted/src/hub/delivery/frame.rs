@@ -219,9 +219,11 @@ mod tests {
         assert!((1_000..1_200).contains(&backlogs.bytes()), "{}", backlogs.bytes());
         let (answer, weak) = (frame.shared_data(), frame.downgrade());
         drop((frame, others));
-        assert!(backlogs.bytes() > 1_000 && weak.is_alive(), "an answer shares it");
+        assert!(backlogs.bytes() > 1_000, "an answer shares it");
+        assert!(weak.is_alive(), "an answer shares it");
         assert_eq!(answer.len(), 1_000);
         drop(answer);
-        assert!(backlogs.bytes() == 0 && weak.upgrade().is_none());
+        assert_eq!(backlogs.bytes(), 0);
+        assert!(weak.upgrade().is_none());
     }
 }

@@ -102,7 +102,8 @@ mod tests {
         let (inbox, mut receiver) = inbox(InboxLimits { dispatches: 10, bytes: 2 * bytes });
         assert!(inbox.has_room(1, 100 * bytes), "it is empty");
         inbox.put(&accepted, None);
-        assert!(inbox.has_room(1, bytes) && !inbox.has_room(1, bytes + 1));
+        assert!(inbox.has_room(1, bytes));
+        assert!(!inbox.has_room(1, bytes + 1));
         inbox.put(&accepted, None);
         assert!(!inbox.has_room(1, 1));
         drop(receiver.try_recv().unwrap());

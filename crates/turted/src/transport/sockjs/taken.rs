@@ -195,7 +195,8 @@ mod tests {
             }
         }
         let close = Taken::from("c[3000,\"Go away!\"]".to_owned());
-        assert!(close.is_last() && close.framed(Transport::XhrStreaming)[0].message().ends_with("]\n"));
+        assert!(close.is_last());
+        assert!(close.framed(Transport::XhrStreaming)[0].message().ends_with("]\n"));
     }
 
     #[test]
@@ -207,9 +208,11 @@ mod tests {
             frames[0].count(&backlogs);
             let taken = Taken::messages(frames, Some(last.give()));
             let answer = taken.into_answer((Transport::XhrPolling, &callback), &backlogs);
-            assert!(last.is_on_its_way() && backlogs.bytes() > 0, "{count}");
+            assert!(last.is_on_its_way(), "{count}");
+            assert!(backlogs.bytes() > 0, "{count}");
             drop(answer);
-            assert!(!last.is_on_its_way() && backlogs.bytes() == 0, "{count}");
+            assert!(!last.is_on_its_way(), "{count}");
+            assert_eq!(backlogs.bytes(), 0, "{count}");
         }
     }
 }

@@ -106,7 +106,8 @@ fn an_address_has_as_many_polling_sessions_as_it_may_and_no_more() {
         assert_eq!(handshake(&mut http, kind, &host(1)).status, 200, "the place of one that ended");
         let script = format!("{}&j=0", kind.target("polling", ""));
         let refused = http.request("GET", &script, &[(FORWARDED, &host(1))], b"");
-        assert!(refused.status == 503 && refused.text().contains("limits.sessions_per_address"));
+        assert_eq!(refused.status, 503);
+        assert!(refused.text().contains("limits.sessions_per_address"));
     }
     let page = server.admin().get("/metrics");
     let refusals = r#"turted_refusals_total{rule="engine-sessions-per-address"} 4"#;
@@ -153,5 +154,6 @@ fn private_addresses_are_not_limited_while_no_proxy_is_named_and_the_log_says_so
     }
     let log = child.stop();
     let told: Vec<_> = log.lines().filter(|line| line.contains("limits.sessions_per_address")).collect();
-    assert!(told.len() == 1 && told[0].contains("trusted_proxies"), "{log}");
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("trusted_proxies"), "{log}");
 }

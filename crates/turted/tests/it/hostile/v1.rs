@@ -15,7 +15,8 @@ fn judge(client: &mut Client, request: &str) -> String {
         return String::new();
     }
     let error = &reply["error"];
-    assert!(error["rule"].is_string() && error["reason"].is_string(), "{request}: {reply}");
+    assert!(error["rule"].is_string(), "{request}: {reply}");
+    assert!(error["reason"].is_string(), "{request}: {reply}");
     error["code"].as_str().unwrap().to_owned()
 }
 

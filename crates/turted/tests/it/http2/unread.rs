@@ -38,7 +38,8 @@ fn an_answer_that_is_read_slowly_is_whole() {
     let bytes = setting.runtime.block_on(async { timeout(PATIENCE, read).await }).expect("an end");
     // Its client has a window of 64 KiB and reads 16 KiB at once.
     let least = STALL / 5 * u32::try_from(FILE_BYTES / (16 * 1024)).unwrap();
-    assert!(bytes == FILE_BYTES && started.elapsed() >= least, "{bytes} bytes in {:?}", started.elapsed());
+    assert_eq!(bytes, FILE_BYTES, "{bytes} bytes in {:?}", started.elapsed());
+    assert!(started.elapsed() >= least, "{bytes} bytes in {:?}", started.elapsed());
     expect(&setting.server, &[("turted_unread_answers_total", 0.0)]);
 }
 

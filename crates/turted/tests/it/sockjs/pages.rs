@@ -78,7 +78,8 @@ fn the_client_file_comes_from_the_directory_of_assets() {
     let file = get(&server, "/turted/sockjs.min.js", &[]);
     assert_eq!((file.status, file.text()), (200, "SockJS = 1"));
     let none = get(&TestServer::new(), "/turted/sockjs.min.js", &[]);
-    assert!(none.status == 404 && none.text().contains("assets_dir"), "{}", none.text());
+    assert_eq!(none.status, 404, "{}", none.text());
+    assert!(none.text().contains("assets_dir"), "{}", none.text());
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn a_response_begins_as_old_browsers_need_it() {
             Way::XhrStreaming => assert_eq!(prelude, "h".repeat(2048) + "\n"),
             Way::EventSource => assert_eq!(prelude, "\r\n"),
             _ => {
-                assert!(prelude.len() > 1024 && prelude.contains("var c = parent.cb.x_1;"), "{prelude}");
+                assert!(prelude.len() > 1024, "{prelude}");
+                assert!(prelude.contains("var c = parent.cb.x_1;"), "{prelude}");
             }
         }
         assert_eq!(next(way, &mut response).as_deref(), Some("o"));

@@ -45,12 +45,15 @@ mod tests {
     #[test]
     fn an_answer_is_on_its_way_until_it_is_taken() {
         let mut last = LastAnswer::default();
-        assert!(!last.is_on_its_way() && last.taken_at().is_none());
+        assert!(!last.is_on_its_way());
+        assert!(last.taken_at().is_none());
         let first = last.give();
         assert!(last.is_on_its_way());
         drop(first);
-        assert!(!last.is_on_its_way() && last.taken_at().is_some());
+        assert!(!last.is_on_its_way());
+        assert!(last.taken_at().is_some());
         let _second = last.give();
-        assert!(last.is_on_its_way() && last.taken_at().is_none());
+        assert!(last.is_on_its_way());
+        assert!(last.taken_at().is_none());
     }
 }

@@ -344,7 +344,8 @@ mod tests {
         let ledger = Ledger::of(20, 3);
         let (outlet, mut body) = parts(&ledger);
         assert_eq!(outlet.send(&[Frame::chunk("ab", 1)]), Sent::Blocked);
-        assert!(poll(&mut body).is_ready() && outlet.since().is_none());
+        assert!(poll(&mut body).is_ready());
+        assert!(outlet.since().is_none());
         assert_eq!(outlet.send(&[Frame::chunk("cd", 2)]), Sent::Kept, "relief has to know");
         assert_eq!(outlet.send(&[Frame::chunk("ef", 3)]), Sent::Yes);
     }

@@ -394,7 +394,8 @@ mod tests {
         let (mut stream, _, _client) = full().await;
         let ledger = Ledger::of(100, 10);
         stream.backlog = Some(Box::new(Backlog::new(Form::WebSocket, &ledger)));
-        assert!(stream.is_blocked() && stream.since().is_none());
+        assert!(stream.is_blocked());
+        assert!(stream.since().is_none());
         assert_eq!(stream.send(&[Frame::text("a", 1)], &ledger), Sent::Kept, "relief has to know");
         assert_eq!(stream.send(&[Frame::text("b", 2)], &ledger), Sent::Yes);
     }

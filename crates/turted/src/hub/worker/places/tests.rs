@@ -44,7 +44,8 @@ fn private_addresses_have_as_many_as_there_are_while_no_proxy_is_named() {
         let own = address(own);
         (0..5).map(|_| places.take(own, nobody).unwrap()).collect::<Vec<_>>()
     });
-    assert!(places.locked().told && private.len() == 4);
+    assert!(places.locked().told);
+    assert_eq!(private.len(), 4);
     let _public: Vec<_> = (0..3).map(|_| places.take(address("192.0.2.7"), nobody).unwrap()).collect();
     assert_eq!(places.take(address("192.0.2.7"), nobody).unwrap_err(), NoPlace::OfAddress);
 }
