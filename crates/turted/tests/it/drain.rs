@@ -1,18 +1,15 @@
 //! The end of the program: signals, exit codes, and what a drain owes to its clients.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
-use tokio::net::TcpStream as AsyncStream;
-use tokio::task::JoinSet;
+use rustix::process::Signal;
 
-use super::support::{Child, Client, Kind, PATIENCE, eventually};
+use super::support::{Child, Client, Crowd, Kind, PATIENCE, eventually, pause, raise_descriptors};
 
 const MANY: usize = 5_000;
 /// How many connections a drain tells per second.
@@ -20,10 +17,34 @@ const PER_SECOND: usize = 1_000;
 /// `drain_timeout`, and what a busy machine takes to start and end a process.
 const DRAIN_MAX: Duration = Duration::from_secs(30 + 5);
 
-/// Raises our own limit of descriptors as far as it goes: each client takes one.
-pub(crate) fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+#[test]
+fn a_drain_of_5000_loses_nothing_acknowledged_and_spreads_closes_and_reconnects() {
+    raise_descriptors();
+    let (mut child, next) = (Child::start(&[]), Child::start(&[]));
+    let crowd = Crowd::start(MANY, child.address(), next.address());
+    let (began, mut connected) = (Instant::now(), 0);
+    while connected < MANY {
+        assert!(began.elapsed() < PATIENCE * 4, "only {connected} are connected");
+        connected = connections(&child);
+    }
+    let enough = AtomicBool::new(false);
+    let (accepted, stopped) = thread::scope(|scope| {
+        let pushes = scope.spawn(|| push_numbers(&child, 0, &enough, 20));
+        eventually("20 pushes are acknowledged", || enough.load(Ordering::Acquire));
+        let stopped = Instant::now();
+        child.signal(Signal::TERM);
+        (pushes.join().unwrap(), stopped)
+    });
+    let lives = crowd.join();
+    assert_eq!(child.wait().code(), Some(0));
+    assert!(stopped.elapsed() < DRAIN_MAX, "{:?}", stopped.elapsed());
+    assert!(accepted >= 20);
+    for life in &lives {
+        assert_eq!(life.numbers(), (0..accepted).collect::<Vec<_>>(), "of {accepted}");
+        assert!(life.was_told());
+    }
+    assert_spread(lives.iter().map(|life| life.ended).collect());
+    assert_spread(lives.iter().map(|life| life.again).collect());
 }
 
 /// Pushes the numbers from `from` on until a push is not accepted: the first that was not.
@@ -48,75 +69,9 @@ fn push_numbers(child: &Child, mut next: usize, enough: &AtomicBool, acknowledge
     }
 }
 
-/// What became of a client that only listens.
-struct Life {
-    /// All that the server sent.
-    received: Vec<u8>,
-    /// When that server ended the connection.
-    ended: Instant,
-    /// When the next server had taken it in.
-    again: Instant,
-}
-
-/// Listens until the server ends the connection, then goes to the next one.
-async fn live(address: SocketAddr, next: SocketAddr) -> Life {
-    let stream = dial(address).await;
-    let mut received = Vec::new();
-    read_until(&stream, &mut received, |_| false).await;
-    let ended = Instant::now();
-    let (stream, mut greeting) = (dial(next).await, Vec::new());
-    read_until(&stream, &mut greeting, |greeting| greeting.ends_with(b"40")).await;
-    assert!(greeting.ends_with(b"40"), "{}", String::from_utf8_lossy(&greeting));
-    Life { received, ended, again: Instant::now() }
-}
-
-async fn dial(address: SocketAddr) -> AsyncStream {
-    let stream = AsyncStream::connect(address).await.unwrap();
-    let request = "GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
-    stream
-}
-
-/// Reads until the end, or until it is enough.
-async fn read_until(stream: &AsyncStream, received: &mut Vec<u8>, enough: impl Fn(&[u8]) -> bool) {
-    let mut buffer = [0; 4096];
-    while !enough(received) {
-        stream.readable().await.unwrap();
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(read) => received.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Many clients, on a thread of their own, each until it is with the next server.
-fn live_many(address: SocketAddr, next: SocketAddr) -> thread::JoinHandle<Vec<Life>> {
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut set = JoinSet::new();
-            (0..MANY).for_each(|_| drop(set.spawn(live(address, next))));
-            set.join_all().await
-        })
-    })
-}
-
 fn connections(child: &Child) -> usize {
     let counts = child.admin().get("/api/v1/counts").json();
     counts["connections"]["socketio"].as_u64().unwrap().try_into().unwrap()
-}
-
-/// The numbers of the events in what a client received, and whether a close frame of a server
-/// that goes away ended it.
-fn read_numbers(received: &[u8]) -> (Vec<usize>, bool) {
-    const CLOSE: &[u8] = b"\x88\x18\x03\xf4the server is stopping";
-    let text = String::from_utf8_lossy(received);
-    let parts = text.split(r#""payload":"#).skip(1);
-    let numbers = parts.map(|part| part.split([',', '}']).next().unwrap().parse().unwrap()).collect();
-    (numbers, received.ends_with(CLOSE))
 }
 
 /// Whether these moments lie apart as good-byes do, also where a busy machine bunches some.
@@ -129,35 +84,6 @@ fn assert_spread(mut times: Vec<Instant>) {
     let mut per_quarter = BTreeMap::<u128, usize>::new();
     times.iter().for_each(|time| *per_quarter.entry((*time - times[0]).as_millis() / 250).or_default() += 1);
     assert!(per_quarter.values().all(|count| *count <= MANY / 4), "{per_quarter:?}");
-}
-
-#[test]
-fn a_drain_of_5000_loses_nothing_acknowledged_and_spreads_closes_and_reconnects() {
-    raise_descriptors();
-    let (mut child, next) = (Child::start(&[]), Child::start(&[]));
-    let clients = live_many(child.address(), next.address());
-    let (began, mut connected) = (Instant::now(), 0);
-    while connected < MANY {
-        assert!(began.elapsed() < PATIENCE * 4, "only {connected} are connected");
-        connected = connections(&child);
-    }
-    let enough = AtomicBool::new(false);
-    let (accepted, stopped) = thread::scope(|scope| {
-        let pushes = scope.spawn(|| push_numbers(&child, 0, &enough, 20));
-        eventually("20 pushes are acknowledged", || enough.load(Ordering::Acquire));
-        let stopped = Instant::now();
-        child.signal(Signal::TERM);
-        (pushes.join().unwrap(), stopped)
-    });
-    let lives = clients.join().unwrap();
-    assert_eq!(child.wait().code(), Some(0));
-    assert!(stopped.elapsed() < DRAIN_MAX, "{:?}", stopped.elapsed());
-    assert!(accepted >= 20);
-    for life in &lives {
-        assert_eq!(read_numbers(&life.received), ((0..accepted).collect(), true), "of {accepted}");
-    }
-    assert_spread(lives.iter().map(|life| life.ended).collect());
-    assert_spread(lives.iter().map(|life| life.again).collect());
 }
 
 #[test]
@@ -188,9 +114,7 @@ fn stall(child: &Child) -> Client {
         if waiting == 0 {
             assert_eq!(child.http().post("/push/", &[], &body).text(), "OK");
         }
-        let page = child.admin().get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_outbox_bytes "));
-        waiting = line.unwrap().parse::<usize>().unwrap();
+        waiting = child.metric("turted_outbox_bytes");
         waiting > 0
     });
     client
@@ -286,7 +210,7 @@ fn a_client_that_reads_slowly_gets_everything_before_the_end() {
     child.signal(Signal::TERM);
     for _ in 0..16 {
         assert_eq!(slow.event().name, "E");
-        (0..10).for_each(|_| pause());
+        pause(Duration::from_millis(200));
     }
     assert_eq!(slow.socket().close_code(), Some(1012));
     assert!(began.elapsed() > Duration::from_secs(3), "longer than a client may take nothing");
@@ -319,11 +243,6 @@ fn a_hangup_changes_nothing() {
         assert_eq!(child.http().get("/health").status, 200);
     }
     assert!(child.is_running());
-}
-
-#[allow(clippy::disallowed_methods, reason = "CPU time is measured over real time")]
-pub(crate) fn pause() {
-    thread::sleep(Duration::from_millis(20));
 }
 
 #[test]

@@ -3,122 +3,14 @@
 mod slow;
 mod unread;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper::{Request, Response, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use turted::config::Config;
 
-use crate::support::{PATIENCE, Pair, TestServer, eventually};
-
-/// What one stream of a client may have unread.
-const WINDOW_BYTES: u32 = 64 * 1024;
-
-struct Setting {
-    pair: Pair,
-    server: TestServer,
-    runtime: Runtime,
-}
-
-/// One connection.
-struct Client {
-    sender: SendRequest<Full<Bytes>>,
-    /// Ends with the connection.
-    driver: JoinHandle<()>,
-}
-
-impl Setting {
-    fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let pair = Pair::new();
-        let server = TestServer::with(|config| {
-            config.tls = Some(pair.files());
-            change(config);
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Self { pair, server, runtime: runtime.unwrap() }
-    }
-
-    fn connect(&self) -> Client {
-        connect(&self.runtime, &self.pair, self.server.address(), WINDOW_BYTES)
-    }
-
-    fn send(&self, client: &mut Client, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        let sent = async { timeout(PATIENCE, client.sender.send_request(request)).await };
-        self.runtime.block_on(sent).expect("an answer")
-    }
-
-    fn get(&self, client: &mut Client, target: &str) -> Response<Incoming> {
-        let response = self.send(client, request("GET", target, &[], "")).unwrap();
-        assert_eq!(response.version(), Version::HTTP_2);
-        response
-    }
-
-    fn body(&self, response: Response<Incoming>) -> String {
-        let collected = async { timeout(PATIENCE, response.into_body().collect()).await };
-        let body = self.runtime.block_on(collected).expect("an end").unwrap();
-        String::from_utf8(body.to_bytes().to_vec()).unwrap()
-    }
-
-    /// Reads a stream until `text` has come; what came.
-    fn read_until(&self, stream: &mut Response<Incoming>, text: &str) -> String {
-        let mut read = String::new();
-        while !read.contains(text) {
-            let frame = async { timeout(PATIENCE, stream.body_mut().frame()).await };
-            let frame =
-                self.runtime.block_on(frame).expect("more").unwrap_or_else(|| panic!("more than {read}"));
-            read.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
-        }
-        read
-    }
-
-    fn streams(&self) -> u64 {
-        // Clients only run while something waits for them.
-        self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-        self.server.admin().get("/api/v1/counts").json()["connections"]["sse"].as_u64().unwrap()
-    }
-}
-
-/// A connection each of whose streams may have so much unread.
-#[allow(clippy::disallowed_methods, reason = "a client is no worker")]
-fn connect(runtime: &Runtime, pair: &Pair, server: SocketAddr, window_bytes: u32) -> Client {
-    let mut config = pair.client(rustls::ALL_VERSIONS);
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    runtime.block_on(async {
-        let tcp = TcpStream::connect(server).await.unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
-        let tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
-        assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(window_bytes)
-            .initial_connection_window_size(16 << 20)
-            .handshake(TokioIo::new(tls))
-            .await
-            .unwrap();
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Client { sender, driver }
-    })
-}
-
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
-    let mut request = Request::builder().method(method).uri(format!("https://localhost{target}"));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
-}
+use crate::support::http2::{Client, Setting, request};
+use crate::support::{PATIENCE, eventually};
 
 #[test]
 fn every_plain_route_is_served() {
@@ -342,11 +234,7 @@ fn what_a_sockjs_stream_did_not_take_counts_no_more_when_it_ends() {
         config.sockjs.disconnect_delay = Duration::from_millis(500);
         config.sockjs.response_bytes = 16 << 20;
     });
-    let waiting = || {
-        let page = setting.server.admin().get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_outbox_bytes "));
-        line.unwrap().parse::<u64>().unwrap()
-    };
+    let waiting = || setting.server.metric("turted_outbox_bytes");
     let mut client = setting.connect();
     let mut stream =
         setting.send(&mut client, request("POST", "/turted/0/stalled/xhr_streaming", &[], "")).unwrap();

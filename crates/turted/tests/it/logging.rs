@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::hostile::places::metric;
 use crate::support::{Child, Flood, Http, Kind, eventually};
 
 /// How long a stop may take.
@@ -22,7 +21,7 @@ const DROPPED: &str = "turted_log_lines_dropped_total";
 /// Makes the program log until lines are dropped.
 fn fill(child: &Child) {
     let flood = Flood::of_polling(child.address(), Kind::V4_POLLING);
-    eventually("lines are dropped", || metric(&mut child.admin(), DROPPED) > 100);
+    eventually("lines are dropped", || child.metric(DROPPED) > 100);
     drop(flood);
 }
 
@@ -57,7 +56,7 @@ fn dropped_lines_are_told_when_somebody_reads_again() {
         let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
         let (_, rest) = told.split_once("lines=").or(told.split_once("\"lines\":")).unwrap();
         let told: usize = digits(rest).parse().unwrap();
-        assert!((100..=metric(&mut child.admin(), DROPPED)).contains(&told), "{told}");
+        assert!((100..=child.metric(DROPPED)).contains(&told), "{told}");
         let reader = std::thread::spawn(move || lines.collect::<Vec<_>>());
         assert_alive(&child);
         assert_stops(child);

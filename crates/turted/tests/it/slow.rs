@@ -4,16 +4,12 @@ mod backlogs;
 mod links;
 mod streams;
 
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
+use crate::support::marked::EVENT_BYTES;
 use crate::support::{Child, Client, Http, Kind, PATIENCE, TestServer, WebSocket};
-
-/// Small enough to pass a send buffer of 32 KiB at once.
-const EVENT_BYTES: usize = 20 * 1024;
 
 /// Broadcasts to stalled readers: 5 MiB for each, of which 1 MiB may wait.
 const ROUNDS: usize = 256;
@@ -38,10 +34,7 @@ fn stalled(address: std::net::SocketAddr) -> WebSocket {
 }
 
 fn stalled_at(address: std::net::SocketAddr, target: &str) -> WebSocket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    socket.connect(&address.into()).unwrap();
-    WebSocket::over(Http::over(TcpStream::from(socket)), target, &[]).unwrap()
+    WebSocket::over(Http::connect_narrow(address), target, &[]).unwrap()
 }
 
 #[test]

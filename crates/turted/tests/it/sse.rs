@@ -253,7 +253,7 @@ fn a_server_that_stops_tells_its_clients_to_come_back_at_different_times() {
 #[test]
 fn an_idle_stream_takes_little_memory() {
     const STREAMS: usize = 2_000;
-    super::drain::raise_descriptors();
+    crate::support::raise_descriptors();
     let child = Child::start(&[("TURTED_WORKERS", "1")]);
     let connect = |count: usize| -> Vec<_> {
         (0..count)

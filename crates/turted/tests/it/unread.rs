@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::metrics::expect;
-use crate::support::{Child, Http, Pair, TestServer, Tunnel, eventually, read_some};
+use crate::support::{Child, Http, Pair, TestServer, Tunnel, eventually, pause, read_some};
 
 const STALL: Duration = Duration::from_millis(300);
 const MB: usize = 1_000_000;
@@ -126,9 +126,4 @@ fn the_admin_listener_has_the_limits_of_the_public_port() {
     while read_some(&mut stream, &mut come) > 0 {}
     let answers = come.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
     assert!(answers < 2_020, "who reads nothing is cut");
-}
-
-#[allow(clippy::disallowed_methods, reason = "a client that is slow gives no other sign")]
-pub(crate) fn pause(how_long: Duration) {
-    std::thread::sleep(how_long);
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::Services;
+use crate::support::services::Services;
 use crate::support::{Http, WebSocket};
 
 /// What a poll of a session gets.

@@ -8,100 +8,22 @@ mod all;
 mod unread;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
-use super::super::drain::raise_descriptors;
 use super::h2::{self, Frames};
-use crate::support::{Child, EventSource, Http, Kind, Pair, WebSocket, eventually, frame};
+use crate::support::{
+    CONNECTION_BYTES, Child, Cost, EventSource, Http, Kind, Pair, WebSocket, eventually, frame,
+    raise_descriptors, settle,
+};
 
-/// What a connection may cost until its first answer: two buffers of hyper's, 8 and 16 KiB. A session
-/// without one, of polling or SockJS, may cost no more.
-const CONNECTION_BYTES: usize = 20_000;
 /// What TLS and HTTP/2 need beside it.
 const TLS_BYTES: usize = 60_000;
 /// What a connection may cost as a stream, and what tables may have grown for it.
 const STREAM_BYTES: usize = 1_500;
-/// What each byte of a stranger may cost beyond that.
-const PER_BYTE: usize = 20;
-/// Pools that fill once, of two workers.
-const SLACK_BYTES: usize = 8 << 20;
-/// How long nothing happens before a server is at rest, and how long that is waited for.
-const REST: Duration = Duration::from_millis(400);
-const REST_WAIT_MAX: Duration = Duration::from_secs(4);
 /// A server that takes no byte for so long is not sent more.
 const TAKE_WAIT_MAX: Duration = Duration::from_millis(300);
-/// As small as the kernel allows.
-const RECEIVE_BYTES: usize = 4 * 1024;
-
-/// What strangers did to a child, and what that cost.
-struct Cost<'a> {
-    child: &'a Child,
-    before: usize,
-    sent: usize,
-    connections: usize,
-    each: usize,
-    /// What a backend pushed, of which the log keeps a copy and workers make frames.
-    pushed: usize,
-}
-
-impl<'a> Cost<'a> {
-    fn of(child: &'a Child) -> Self {
-        child.forget_most_memory();
-        Self { child, before: child.memory(), sent: 0, connections: 0, each: CONNECTION_BYTES, pushed: 0 }
-    }
-
-    /// A connection that counts, of a client that does not read.
-    fn unread(&mut self, address: SocketAddr, bytes: &[u8]) -> Http {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(RECEIVE_BYTES).unwrap();
-        socket.connect(&address.into()).unwrap();
-        let mut http = Http::over(TcpStream::from(socket));
-        self.connections += 1;
-        self.send(&mut http, bytes);
-        http
-    }
-
-    fn send(&mut self, http: &mut Http, bytes: &[u8]) {
-        http.send(bytes);
-        self.sent += bytes.len();
-    }
-
-    fn gained(&self) -> usize {
-        self.child.most_memory().saturating_sub(self.before)
-    }
-
-    /// What connections and bytes may cost where nothing else is said.
-    fn assert_fair(&self) {
-        self.assert_below(self.connections * self.each + self.sent * PER_BYTE + self.pushed * 4);
-    }
-
-    /// Waits until memory does not grow any more, and compares.
-    fn assert_below(&self, bound: usize) {
-        settle(self.child);
-        let (gained, allowed) = (self.gained(), SLACK_BYTES + bound);
-        let Self { sent, connections, .. } = self;
-        println!("{gained} bytes gained of {allowed}: {sent} sent on {connections} connections");
-        assert!(gained <= allowed, "{gained} bytes for {sent} on {connections} connections, not {allowed}");
-    }
-}
-
-/// Waits until the peak has been the same for a while and nothing is worked at; a server that works on and
-/// on is not waited for.
-fn settle(child: &Child) {
-    let started = Instant::now();
-    let (mut most, mut since, mut cpu) = (child.most_memory(), started, child.cpu());
-    eventually("memory and work come to rest", || {
-        let (now, used) = (child.most_memory(), child.cpu());
-        if now > most || used > cpu + Duration::from_millis(10) {
-            (most, cpu, since) = (now, used, Instant::now());
-        }
-        since.elapsed() > REST || started.elapsed() > REST_WAIT_MAX
-    });
-}
 
 /// Pushes an event of this size.
 fn push(child: &Child, targets: &serde_json::Value, bytes: usize) -> u16 {

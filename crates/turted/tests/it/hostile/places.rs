@@ -10,13 +10,6 @@ use crate::support::{
 const PLACES: usize = 3_000;
 const FORWARDED: &str = "X-Forwarded-For";
 
-/// A number of the metrics page.
-pub(crate) fn metric(admin: &mut Http, name: &str) -> usize {
-    let page = admin.get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
-}
-
 /// Every client is believed what `X-Forwarded-For` says, and has so many sessions.
 pub(crate) fn two_places_each(config: &mut Config) {
     config.trusted_proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
@@ -49,10 +42,9 @@ fn a_flood_of_handshakes_keeps_no_honest_client_out() {
         }
         assert_eq!(flood.answered(503), 0, "there is always an older one that gives way");
     }
-    let mut admin = server.admin();
-    assert!(metric(&mut admin, "turted_request_sessions") <= PLACES);
-    assert_eq!(metric(&mut admin, "turted_request_sessions_limit"), PLACES);
-    assert!(metric(&mut admin, r#"turted_closes_total{reason="gave_way"}"#) > PLACES);
+    assert!(server.metric("turted_request_sessions") <= PLACES);
+    assert_eq!(server.metric("turted_request_sessions_limit"), PLACES);
+    assert!(server.metric(r#"turted_closes_total{reason="gave_way"}"#) > PLACES);
 }
 
 #[test]
@@ -135,13 +127,13 @@ fn a_session_that_moved_to_a_websocket_gives_its_place_back() {
                 client
             })
             .collect();
-        assert_eq!(metric(&mut server.admin(), "turted_request_sessions"), 0);
+        assert_eq!(server.metric("turted_request_sessions"), 0);
         let polling = Kind { transport: Transport::Polling, ..kind };
         let polling: Vec<_> = (0..2).map(|_| Client::connect(server.address(), polling)).collect();
-        assert_eq!(metric(&mut server.admin(), "turted_request_sessions"), 2);
+        assert_eq!(server.metric("turted_request_sessions"), 2);
         clients.iter_mut().for_each(|client| assert_eq!(client.ask("ECHO", "2"), r#"42["ECHO",2]"#));
         polling.into_iter().for_each(Client::leave);
-        eventually("they have left", || metric(&mut server.admin(), "turted_request_sessions") == 0);
+        eventually("they have left", || server.metric("turted_request_sessions") == 0);
     }
 }
 

@@ -6,17 +6,11 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Setting, WINDOW_BYTES};
 use crate::support::eventually;
+use crate::support::http2::{Setting, WINDOW_BYTES};
 
 /// What one client may take before the server waits for it.
 const EVENT_BYTES: usize = 4 * WINDOW_BYTES as usize;
-
-fn gauge(setting: &Setting, name: &str) -> u64 {
-    let page = setting.server.admin().get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
-    line.parse().unwrap()
-}
 
 #[test]
 fn an_event_stream_that_is_read_slowly_is_whole() {
@@ -51,7 +45,7 @@ fn an_event_stream_that_is_not_read_is_reset_and_holds_nothing() {
         setting.server.dispatcher().broadcast("large", &"x".repeat(bytes)).unwrap();
     }
     eventually("they are reset", || setting.streams() == 0);
-    assert_eq!(gauge(&setting, "turted_closes_total{reason=\"slow_reader\"}"), 5);
-    eventually("nothing is held", || gauge(&setting, "turted_backlog_bytes") == 0);
+    assert_eq!(setting.server.metric("turted_closes_total{reason=\"slow_reader\"}"), 5);
+    eventually("nothing is held", || setting.server.metric("turted_backlog_bytes") == 0);
     drop(unread);
 }

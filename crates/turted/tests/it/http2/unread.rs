@@ -1,10 +1,13 @@
 //! Answers that are read slowly or not at all.
 
-use tokio::time::sleep;
+use std::time::Duration;
 
-use super::*;
+use http_body_util::BodyExt;
+use tokio::time::{sleep, timeout};
+
 use crate::metrics::expect;
-use crate::support::Child;
+use crate::support::http2::{Setting, connect, request};
+use crate::support::{Child, PATIENCE, Pair};
 use crate::unread::assets;
 
 const STALL: Duration = Duration::from_millis(300);

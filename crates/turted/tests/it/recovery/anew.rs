@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use turted::authenticator::{IdentRefusal, IdentRequest};
 use turted::server::Server;
 
-use super::{RECONNECT, Resuming, offset_of_reconnect, open_on, say};
+use crate::support::resuming::{RECONNECT, Resuming, offset_of_reconnect, open_on, say};
 use crate::support::{Client, Kind, TestServer, config};
 
 #[test]

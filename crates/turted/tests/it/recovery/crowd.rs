@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Resuming;
+use crate::support::resuming::Resuming;
 use crate::support::{Client, Kind, TestServer, eventually};
 use crate::v1;
 
@@ -16,9 +16,7 @@ fn server() -> TestServer {
 }
 
 fn lost_sessions(server: &TestServer) -> usize {
-    let page = server.admin().get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix("turted_lost_sessions "));
-    line.unwrap().parse().unwrap()
+    server.metric("turted_lost_sessions")
 }
 
 /// Clients whose connections are lost, and the server knows.

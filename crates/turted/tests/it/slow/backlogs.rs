@@ -17,10 +17,7 @@ fn unread_answer(server: &TestServer) -> Http {
     let handshake = server.http().get("/socket.io/?EIO=3&transport=polling&j=0").text().to_owned();
     let sid = handshake.split(r#"\""#).nth(3).unwrap().to_owned();
     server.dispatcher().broadcast("large", &"\"".repeat(300_000)).unwrap();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut http = Http::over(socket.into());
+    let mut http = Http::connect_narrow(server.address());
     http.send_request("GET", &format!("/socket.io/?EIO=3&transport=polling&j=0&sid={sid}"), &[], b"");
     http
 }
@@ -87,10 +84,7 @@ fn a_response_of_sockjs_that_stops_with_a_later_portion_is_closed_too() {
     (0..20).for_each(|_| {
         server.dispatcher().broadcast("e", &large).unwrap();
     });
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut stream = std::net::TcpStream::from(socket);
+    let (mut stream, _) = Http::connect_narrow(server.address()).into_parts();
     stream
         .write_all(b"POST /turted/0/s/xhr_streaming HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         .unwrap();
@@ -99,7 +93,7 @@ fn a_response_of_sockjs_that_stops_with_a_later_portion_is_closed_too() {
     eventually("it is closed", || {
         // Refused once too much waits.
         let _ = server.dispatcher().broadcast("e", &large);
-        gauge(&server, "turted_closes_total{reason=\"slow_reader\"}") == 1
+        server.metric("turted_closes_total{reason=\"slow_reader\"}") == 1
     });
 }
 
@@ -128,14 +122,14 @@ fn what_was_missed_may_be_more_than_an_outbox_holds() {
 
 #[test]
 fn clients_that_missed_the_same_share_its_frames() {
-    const EVENTS: u64 = 10;
+    const EVENTS: usize = 10;
     const CLIENTS: usize = 50;
     let server = TestServer::with(|config| config.workers = 1);
     let mut stream = EventSource::connect(server.address(), "/sse", &[]).unwrap();
     stream.start();
     let position = stream.last_id().to_owned();
     drop(stream);
-    eventually("it is gone", || gauge(&server, "turted_closes_total{reason=\"transport_lost\"}") == 1);
+    eventually("it is gone", || server.metric("turted_closes_total{reason=\"transport_lost\"}") == 1);
     for number in 0..EVENTS {
         server.dispatcher().broadcast("e", &number).unwrap();
     }
@@ -145,13 +139,7 @@ fn clients_that_missed_the_same_share_its_frames() {
     for client in &mut back {
         (0..EVENTS).for_each(|number| assert_eq!(client.event().data, number.to_string()));
     }
-    assert_eq!(gauge(&server, "turted_frames_encoded_total"), EVENTS);
-}
-
-fn gauge(server: &TestServer, name: &str) -> u64 {
-    let page = server.admin().get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
-    line.parse().unwrap()
+    assert_eq!(server.metric("turted_frames_encoded_total"), EVENTS);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Clients of SockJS that mean harm, or whose page was left open.
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 use super::{Chunks, Client, Way, new_session};
 use crate::support::{Child, Http, PATIENCE, TestServer};
@@ -106,10 +104,7 @@ fn a_body_that_never_ends_and_a_request_behind_a_stream_cost_nothing() {
 
 /// A client that reads nothing of its stream.
 fn stalled(address: std::net::SocketAddr, way: Way) -> Http {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    socket.connect(&address.into()).unwrap();
-    let mut http = Http::over(TcpStream::from(socket));
+    let mut http = Http::connect_narrow(address);
     let (method, target) = way.receiver(&new_session());
     http.send_request(method, &target, &[], b"");
     assert_eq!(http.read_head().unwrap().status, 200);

@@ -1,7 +1,7 @@
 //! Sessions that cost a request each: who may have how many, and who gives way.
 
 use super::{Chunks, Client, Way, new_session};
-use crate::hostile::places::{metric, two_places_each};
+use crate::hostile::places::two_places_each;
 use crate::support::{Flood, Http, Response, TestServer};
 
 /// Enough that an honest client is back before a flood has gone round them.
@@ -24,9 +24,8 @@ fn a_flood_of_sessions_keeps_no_honest_client_out() {
         }
         assert_eq!(flood.answered(503), 0, "there is always an older one that gives way");
     }
-    let mut admin = server.admin();
-    assert!(metric(&mut admin, "turted_request_sessions") <= PLACES);
-    assert!(metric(&mut admin, r#"turted_closes_total{reason="gave_way"}"#) > PLACES);
+    assert!(server.metric("turted_request_sessions") <= PLACES);
+    assert!(server.metric(r#"turted_closes_total{reason="gave_way"}"#) > PLACES);
 }
 
 /// The answer to the first request of a session.

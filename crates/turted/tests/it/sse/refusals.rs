@@ -9,14 +9,6 @@ fn refused(server: &TestServer, target: &str, headers: &[(&str, &str)]) -> Respo
     EventSource::connect(server.address(), target, headers).expect_err("no stream")
 }
 
-/// How often a rule was broken.
-fn refusals(server: &TestServer, rule: &str) -> u64 {
-    let start = format!(r#"turted_refusals_total{{rule="{rule}"}} "#);
-    let page = server.admin().get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix(&start)?.parse().ok());
-    line.unwrap_or(0)
-}
-
 #[test]
 fn what_a_request_must_keep_is_named_and_counted() {
     let server = TestServer::with(|config| config.limits.channels_per_connection = 3);
@@ -37,12 +29,12 @@ fn what_a_request_must_keep_is_named_and_counted() {
         ("/sse?channel=a&user=u", "sse-query-credentials", "sse.query_credentials"),
         ("/sse?token=t", "sse-query-credentials", "sse.query_credentials"),
     ] {
-        let before = refusals(&server, rule);
+        let before = server.refusals(rule);
         let answer = refused(&server, target, &[("Origin", "https://page.example")]);
         assert_eq!(answer.status, 400, "{target}");
         assert!(answer.text().contains(text), "{target}: {}", answer.text());
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://page.example"));
-        assert_eq!(refusals(&server, rule), before + 1, "{target}");
+        assert_eq!(server.refusals(rule), before + 1, "{target}");
     }
     EventSource::connect(server.address(), "/sse?channel=a&channel=b&channel=c&channel=a", &[]).unwrap();
     EventSource::connect(server.address(), "/sse?unknown=1&channel=constructor", &[]).unwrap();
@@ -78,7 +70,7 @@ fn pages_of_other_origins_are_refused_and_may_ask_before() {
     let answer = refused(&server, "/sse?channel=c", &[("Origin", "https://evil.example")]);
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None));
     assert!(answer.text().contains("allow_origins"));
-    assert_eq!(refusals(&server, "sse-origin"), 1);
+    assert_eq!(server.refusals("sse-origin"), 1);
     open_with(&server, "?channel=c", &[("Origin", "https://good.example")]);
     open_with(&server, "?channel=c", &[]);
     let asked = [
@@ -116,7 +108,7 @@ fn credentials_come_in_a_header_and_in_the_query_only_if_that_is_enabled() {
         assert_eq!(answer.status, 401, "{target} {headers:?}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"turted\""));
     }
-    assert_eq!(refusals(&server, "ident"), 7);
+    assert_eq!(server.refusals("ident"), 7);
     let sources = [
         open_with(&server, "", &[("Authorization", good)]),
         open_with(&server, "?user=alice&password=tiger", &[]),
@@ -129,12 +121,12 @@ fn credentials_come_in_a_header_and_in_the_query_only_if_that_is_enabled() {
     }
     // After ten wrong ones the right one waits too.
     while refused(&server, "/sse", &[("Authorization", bad)]).status == 401 {
-        assert!(refusals(&server, "ident") < 20, "it is never too many");
+        assert!(server.refusals("ident") < 20, "it is never too many");
     }
     let answer = refused(&server, "/sse", &[("Authorization", good)]);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("60")));
     assert!(answer.text().contains("limits.wrong_idents"));
-    assert_eq!(refusals(&server, "too-many-wrong-idents"), 2);
+    assert_eq!(server.refusals("too-many-wrong-idents"), 2);
 }
 
 #[test]
@@ -151,7 +143,7 @@ fn a_channel_that_may_not_be_joined_is_forbidden() {
         let answer = refused(&server, target, headers);
         assert_eq!((answer.status, answer.text()), (403, text), "{target}");
     }
-    assert_eq!(refusals(&server, "join"), 2);
+    assert_eq!(server.refusals("join"), 2);
     open_with(&server, "?channel=open&channel=members", &user);
 }
 

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
-use super::{Client, Http, Kind, PATIENCE};
+use super::{Client, Http, Kind, Metrics, eventually};
 
 pub(crate) struct Child {
     process: std::process::Child,
@@ -106,6 +106,11 @@ impl Child {
         Client::connect(self.address, kind)
     }
 
+    /// What it counts in one series.
+    pub(crate) fn metric(&self, series: &str) -> usize {
+        Metrics::read(&mut self.admin()).value(series)
+    }
+
     /// A connection to its admin listener.
     pub(crate) fn admin(&self) -> Http {
         Http::connect(self.admin)
@@ -198,16 +203,8 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// Waits until `done`, which must happen.
-pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        pause();
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a process that is waited for gives no other sign")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+/// Raises our own limit of descriptors as far as it goes: each client takes one.
+pub(crate) fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }

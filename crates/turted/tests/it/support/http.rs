@@ -3,7 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
+
+/// As small as the kernel allows.
+const NARROW_BYTES: usize = 4 * 1024;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
@@ -47,6 +52,14 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// A connection whose kernel takes little of what the server sends: one that is not read is full soon.
+    pub(crate) fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
     }
 
     pub(crate) fn over(stream: TcpStream) -> Self {

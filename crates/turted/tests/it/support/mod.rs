@@ -3,24 +3,37 @@
 
 mod child;
 mod client;
+mod cost;
+mod crowd;
 mod flood;
 mod http;
+pub(crate) mod http2;
+pub(crate) mod marked;
+mod metrics;
+pub(crate) mod pages;
 mod random;
 mod relay;
+pub(crate) mod resuming;
 mod server;
+pub(crate) mod services;
 mod sse;
 mod tunnel;
+mod wait;
 mod websocket;
 
-pub(crate) use child::{Child, eventually};
+pub(crate) use child::{Child, raise_descriptors};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
+pub(crate) use cost::{CONNECTION_BYTES, Cost, settle};
+pub(crate) use crowd::Crowd;
 pub(crate) use flood::Flood;
 pub(crate) use http::{Http, Response, read_some};
+pub(crate) use metrics::Metrics;
 pub(crate) use random::Random;
 pub(crate) use relay::slow_link;
 pub(crate) use server::{TestServer, config};
 pub(crate) use sse::{EventSource, StreamEvent};
 pub(crate) use tunnel::{Pair, Tunnel};
+pub(crate) use wait::{eventually, pause};
 pub(crate) use websocket::{WebSocket, frame};
 
 use std::time::{Duration, Instant};

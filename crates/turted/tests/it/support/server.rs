@@ -9,7 +9,7 @@ use turted::dispatcher::Dispatcher;
 use turted::server::{Server, ServerError};
 use turted::tls::Certificates;
 
-use super::{Client, Http, Kind, Response};
+use super::{Client, Http, Kind, Metrics, Response};
 
 /// The defaults, with two workers on free ports.
 pub(crate) fn config() -> Config {
@@ -61,6 +61,17 @@ impl TestServer {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it counts in one series.
+    pub(crate) fn metric(&self, series: &str) -> usize {
+        Metrics::read(&mut self.admin()).value(series)
+    }
+
+    /// How often a rule was broken.
+    pub(crate) fn refusals(&self, rule: &str) -> usize {
+        let series = format!("turted_refusals_total{{rule=\"{rule}\"}}");
+        Metrics::read(&mut self.admin()).find(&series).unwrap_or(0)
     }
 
     /// A connection to its admin listener.

@@ -25,11 +25,7 @@ fn bodies_that_are_being_read_are_bounded_together() {
     });
     let mut begun: Vec<_> = (0..4).map(|_| server.http()).collect();
     begun.iter_mut().for_each(|http| begin(http, 1024 * 1024));
-    eventually("all of it is read", || {
-        let page = server.admin().get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_bodies_bytes ")).unwrap();
-        line.parse::<usize>().unwrap() >= 4 * 1024 * 1024 - 4
-    });
+    eventually("all of it is read", || server.metric("turted_bodies_bytes") >= 4 * 1024 * 1024 - 4);
     let mut http = server.http();
     let refused = http.post("/push/", &[("Accept", "application/json")], [b' '; 1000]);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
@@ -75,11 +71,7 @@ fn bodies_that_are_not_finished_cost_what_has_come_of_them() {
         http.send(format!("POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MB}\r\n\r\n"));
         http.send(vec![b' '; MB / 10]);
     }
-    let bytes = || {
-        let page = child.admin().get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix("turted_bodies_bytes "));
-        line.unwrap().parse::<usize>().unwrap()
-    };
+    let bytes = || child.metric("turted_bodies_bytes");
     eventually("all of it is read", || bytes() >= 3 * MB);
     assert!(bytes() <= 6 * MB, "twice what has come at most: {}", bytes());
     let gained = child.memory().saturating_sub(before);

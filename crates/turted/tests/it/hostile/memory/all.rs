@@ -1,7 +1,7 @@
 //! All limits filled at once: what a server takes stays below the sum that the documentation has.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
@@ -34,12 +34,6 @@ fn push(http: &mut Http, targets: &serde_json::Value, bytes: usize, headers: &[(
     http.post("/push/", &headers, event.to_string()).status
 }
 
-fn gauge(child: &Child, name: &str) -> usize {
-    let page = child.admin().get("/metrics");
-    let line = page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
-    line.parse().unwrap()
-}
-
 /// A channel of one client, with the longest name there may be.
 fn channel(client: usize, number: usize) -> String {
     format!("{client:0>127}-{number:0>127}")
@@ -47,10 +41,7 @@ fn channel(client: usize, number: usize) -> String {
 
 /// A client of turted.v1 that has joined as many channels as it may, and reads nothing from now on.
 fn member(child: &Child, number: usize) -> WebSocket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * 1024).unwrap();
-    socket.connect(&child.address().into()).unwrap();
-    let mut client = WebSocket::over(Http::over(TcpStream::from(socket)), "/ws", &[]).unwrap();
+    let mut client = WebSocket::over(Http::connect_narrow(child.address()), "/ws", &[]).unwrap();
     client.text().expect("welcome");
     client.send_text(format!(r#"{{"id":0,"do":"ident","username":"u{number}"}}"#));
     for channel in 0..128 {
@@ -80,7 +71,7 @@ fn a_server_whose_limits_are_all_filled_takes_less_than_their_sum() {
     (0..500).for_each(|number| guess(child.address(), number));
     // Sessions of clients that have gone: 60 kB each.
     (0..60).for_each(|number| drop(member(&child, number)));
-    eventually("they are lost", || gauge(&child, "turted_lost_sessions") > 20);
+    eventually("they are lost", || child.metric("turted_lost_sessions") > 20);
     let nobody = json!({"users": ["nobody"]});
     for number in 0..4_000 {
         let key = format!("{number:0>250}");
@@ -92,7 +83,7 @@ fn a_server_whose_limits_are_all_filled_takes_less_than_their_sum() {
     let mut members: Vec<_> = (1_000..1_060).map(|number| member(&child, number)).collect();
     let message = frame(0x81, &[b'x'; 65_000]);
     members.iter_mut().for_each(|client| client.stream.write_all(&message[..64_000]).unwrap());
-    let full = |gauge_name: &str, limit: usize| gauge(&child, gauge_name) > limit * 9 / 10;
+    let full = |gauge_name: &str, limit: usize| child.metric(gauge_name) > limit * 9 / 10;
     for number in 0.. {
         if full("turted_backlog_bytes", 48 * MIB) {
             break;

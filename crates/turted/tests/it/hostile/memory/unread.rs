@@ -2,10 +2,9 @@
 
 use serde_json::json;
 
-use super::super::super::drain::raise_descriptors;
 use super::super::h2::{self, Frames};
-use super::{Cost, TLS_BYTES, assert_alive, push};
-use crate::support::{Child, EventSource, Http, Kind, Pair, WebSocket, frame};
+use super::{TLS_BYTES, assert_alive, push};
+use crate::support::{Child, Cost, EventSource, Http, Kind, Pair, WebSocket, frame, raise_descriptors};
 
 /// An event of this size passes no socket whose client does not read.
 const LARGE_BYTES: usize = 100_000;

@@ -1,0 +1,195 @@
+//! A server and its clients, driven by random numbers, and the model beside them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::reference::{Member, Model, Push};
+use crate::support::{Client, Http, Kind, Random, TestServer};
+
+/// Names of each kind, some of which have a meaning elsewhere.
+const NAMES: [&str; 6] = ["adam", "__proto__", "constructor", "é😀\u{2028}", "a\"\\b", "Adam"];
+const CLIENTS_MAX: usize = 24;
+pub(crate) const MARKER: &str = "marker";
+
+/// A server and its clients, driven by random numbers, and the model beside them.
+pub(crate) struct Run {
+    server: TestServer,
+    pushers: [Http; 2],
+    clients: BTreeMap<usize, Client>,
+    model: Model,
+    random: Random,
+    next_client: usize,
+    next_push: u64,
+}
+
+impl Run {
+    pub(crate) fn new(workers: usize, seed: u64) -> Self {
+        let server = TestServer::with(|config| {
+            config.workers = workers;
+            config.limits.message_rate = 1_000_000;
+        });
+        let pushers = [server.http(), server.http()];
+        let (clients, model) = Default::default();
+        Self { server, pushers, clients, model, random: Random::new(seed), next_client: 0, next_push: 0 }
+    }
+
+    pub(crate) fn step(&mut self) {
+        match self.random.below(100) {
+            0..10 if self.clients.len() < CLIENTS_MAX => self.connect(),
+            10..20 => self.ident(),
+            20..35 => self.join(),
+            35..42 => self.leave(),
+            42..45 => self.disconnect(),
+            45..80 => self.push_counted(),
+            80..90 => self.push_in_a_row(),
+            90..95 => self.push_batch(),
+            95..97 => self.check(),
+            _ => self.connect(),
+        }
+    }
+
+    fn connect(&mut self) {
+        let kind = Kind::ALL[self.random.below(Kind::ALL.len())];
+        self.clients.insert(self.next_client, self.server.client(kind));
+        self.model.connections.insert(self.next_client, Member::default());
+        self.next_client += 1;
+    }
+
+    fn name(&mut self) -> &'static str {
+        NAMES[self.random.below(NAMES.len())]
+    }
+
+    fn any_client(&mut self) -> Option<usize> {
+        let nth = self.random.below(self.clients.len().max(1));
+        self.clients.keys().nth(nth).copied()
+    }
+
+    /// Lets one client send a command; the answer must repeat the argument.
+    fn command(&mut self, command: &str, key: &str, name: &str) -> Option<&mut Member> {
+        let id = self.any_client()?;
+        let argument = json!({key: name}).to_string();
+        let client = self.clients.get_mut(&id)?;
+        assert_eq!(client.ask(command, &argument), format!(r#"42["OK",{argument}]"#));
+        self.model.connections.get_mut(&id)
+    }
+
+    fn ident(&mut self) {
+        let name = self.name();
+        if let Some(member) = self.command("IDENT", "username", name) {
+            member.user = Some(name);
+        }
+    }
+
+    fn join(&mut self) {
+        let name = self.name();
+        if let Some(member) = self.command("JOIN", "channel", name) {
+            member.channels.insert(name);
+        }
+    }
+
+    fn leave(&mut self) {
+        let name = self.name();
+        if let Some(member) = self.command("LEAVE", "channel", name) {
+            member.channels.remove(name);
+        }
+    }
+
+    /// What a client was sent before it left must have come.
+    fn disconnect(&mut self) {
+        let Some(id) = self.any_client() else { return };
+        self.check();
+        self.clients.remove(&id).unwrap().leave();
+        self.model.connections.remove(&id);
+    }
+
+    fn random_push(&mut self) -> Push {
+        self.next_push += 1;
+        let mut push = Push { number: self.next_push, broadcast: self.random.chance(10), ..Push::default() };
+        for _ in 0..self.random.below(4) {
+            let name = self.name();
+            if self.random.chance(50) { push.users.push(name) } else { push.channels.push(name) }
+        }
+        push
+    }
+
+    /// The push as JSON, in one of the shapes that mean the same.
+    fn body(&mut self, push: &Push) -> Value {
+        let mut targets = json!({"users": push.users, "channels": push.channels});
+        for (key, names) in [("users", &push.users), ("channels", &push.channels)] {
+            match &names[..] {
+                [] if self.random.chance(50) => {
+                    targets.as_object_mut().unwrap().remove(key);
+                }
+                [name] if self.random.chance(50) => targets[key] = json!(name),
+                _ => {}
+            }
+        }
+        if push.broadcast || self.random.chance(20) {
+            targets["broadcast"] = json!(push.broadcast);
+        }
+        json!({"event": "model", "targets": targets, "payload": {"number": push.number}})
+    }
+
+    /// Sends over one connection or the other: they belong to different workers, perhaps.
+    fn send(&mut self, headers: &[(&str, &str)], body: &Value) -> Value {
+        let pusher = self.random.below(2);
+        let response = self.pushers[pusher].post("/push/", headers, body.to_string());
+        assert_eq!(response.status, 200, "{} to {body}", response.text());
+        serde_json::from_slice(&response.body).unwrap_or_default()
+    }
+
+    fn push_counted(&mut self) {
+        let push = self.random_push();
+        let (reached, body) = (self.model.push(&push), self.body(&push));
+        let answer = self.send(&[("Accept", "application/json")], &body);
+        assert_eq!(answer["delivered"], json!(reached), "{push:?}");
+    }
+
+    /// Pushes whose answers do not wait for delivery; the last one's does.
+    fn push_in_a_row(&mut self) {
+        for _ in 0..self.random.below(10) {
+            let push = self.random_push();
+            self.model.push(&push);
+            let body = self.body(&push);
+            self.send(&[], &body);
+        }
+        self.push_counted();
+    }
+
+    fn push_batch(&mut self) {
+        let length = 1 + self.random.below(5);
+        let pushes: Vec<Push> = (0..length).map(|_| self.random_push()).collect();
+        let reached: Vec<_> = pushes.iter().map(|push| json!(self.model.push(push))).collect();
+        let body: Value = pushes.iter().map(|push| self.body(push)).collect();
+        let answer = self.send(&[("Accept", "application/json")], &body);
+        let delivered: Vec<_> =
+            answer.as_array().unwrap().iter().map(|item| item["delivered"].clone()).collect();
+        assert_eq!(delivered, reached);
+    }
+
+    /// Everybody has received what the model says, and nothing else. What was dispatched before
+    /// the marker comes before the marker, so nobody has to wait for silence.
+    fn check(&mut self) {
+        self.server.dispatcher().broadcast(MARKER, &self.next_push).unwrap();
+        for (id, client) in &mut self.clients {
+            let events = client.events_until(MARKER);
+            let member = self.model.connections.get_mut(id).unwrap();
+            let expected = std::mem::take(&mut member.expected);
+            let received: Vec<_> = events
+                .into_iter()
+                .map(|event| (event.payload["number"].as_u64().unwrap(), event.via))
+                .collect();
+            assert_eq!(received, expected, "client {id}, {:?}", client.kind);
+        }
+    }
+
+    /// The last check; then all clients leave, and the server stops.
+    pub(crate) fn end(mut self) {
+        self.check();
+        let Self { server, pushers, clients, .. } = self;
+        clients.into_values().for_each(Client::leave);
+        drop(pushers);
+        server.stop();
+    }
+}
