@@ -35,6 +35,8 @@ use tokio::sync::mpsc;
 use turted_core::limits::WORKERS_MAX;
 
 pub use self::error::ServerError;
+#[cfg(test)]
+pub(crate) use self::node::share;
 use self::node::{End, Listeners, Node, Post};
 use self::routes::Site;
 use crate::admin::{Admin, Monitor};

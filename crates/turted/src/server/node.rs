@@ -84,7 +84,7 @@ impl Drop for End {
 }
 
 /// What all workers of a node share.
-pub(super) fn share(
+pub(crate) fn share(
     config: &Config,
     secrets: Secrets,
     (authenticator, certificates): (Option<Arc<dyn Authenticator>>, Option<Certificates>),

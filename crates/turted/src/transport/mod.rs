@@ -7,6 +7,7 @@
 //! | `credentials` | who a client is, by the first request of a transport |
 //! | `assets` | the browser clients, which pages load from the server |
 //! | `parts` | the parts of an answer to a poll, some of which other answers share |
+//! | `testing` | for tests of sessions: a worker without sockets |
 
 pub(crate) mod socketio;
 pub(crate) mod sockjs;
@@ -16,3 +17,5 @@ pub(crate) mod v1;
 mod credentials;
 pub(crate) mod assets;
 mod parts;
+#[cfg(test)]
+mod testing;

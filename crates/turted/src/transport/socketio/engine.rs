@@ -290,3 +290,6 @@ impl Drop for AbortGuard {
         self.worker.spawn(async move { request(&worker, id, operation).await });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ fn binary(client: Client<'_>, bytes: &[u8]) -> Step {
     }
     Step::Continue
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ impl Polling {
         std::mem::replace(&mut self.waiting, Waitlist::new(ledger))
     }
 }
+
+#[cfg(test)]
+mod tests;

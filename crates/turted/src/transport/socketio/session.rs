@@ -89,3 +89,6 @@ fn receive(client: Client<'_>, packet: Result<Packet<'_>, Malformed>) -> Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

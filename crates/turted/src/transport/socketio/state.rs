@@ -307,12 +307,4 @@ pub(super) fn send_home(client: Client<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every open connection of this transport owns one: up to 128 bytes the allocator gives no more.
-    #[test]
-    fn the_session_of_a_connection_is_small() {
-        assert!(size_of::<EngineSession>() <= 128, "{} bytes", size_of::<EngineSession>());
-    }
-}
+mod tests;

@@ -248,3 +248,6 @@ fn carrier(transport: Transport) -> Carrier {
 fn give(taker: Taker, taken: Taken) -> Sent {
     if taker.send(Ok(taken)).is_err() { Sent::Gone } else { Sent::Yes }
 }
+
+#[cfg(test)]
+mod tests;

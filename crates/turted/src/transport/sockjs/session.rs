@@ -151,3 +151,6 @@ fn beat(client: Client<'_>) {
     };
     client.connection.settle(client.worker, sent);
 }
+
+#[cfg(test)]
+mod tests;

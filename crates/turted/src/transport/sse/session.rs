@@ -94,3 +94,6 @@ pub(super) fn come_back(retry: Duration) -> String {
     let share = getrandom::u32().unwrap_or(0);
     encode_retry(retry + retry.mul_f64(f64::from(share) / f64::from(u32::MAX)))
 }
+
+#[cfg(test)]
+mod tests;

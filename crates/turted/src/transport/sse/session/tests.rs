@@ -1,0 +1,132 @@
+//! Signs of life, and how a stream ends.
+
+use std::rc::Rc;
+
+use tokio::time::sleep;
+use turted_core::wire::sse::encode_start;
+
+use super::*;
+use crate::hub::delivery::metrics::Carrier;
+use crate::hub::delivery::wire::{Framing, Language, Wire};
+use crate::hub::worker::connection::{Connection, Opening};
+use crate::transport::testing::{PEER, Recorder, closes, on_worker};
+
+/// Longer than a worker is late.
+const LATE: Duration = Duration::from_millis(50);
+
+/// A stream that writes to `recorder`.
+fn open(worker: &Rc<Worker>, style: Style, recorder: &Recorder) -> Rc<Connection> {
+    let opening = Opening {
+        peer: PEER,
+        session: Box::new(SseSession { style }),
+        has_id: false,
+        wire: Wire { language: Language::Sse, framing: Framing::Chunked },
+        outlet: Outlet::Requests(Box::new(recorder.clone())),
+    };
+    let connection = Connection::open(worker, opening);
+    connection.admit(worker);
+    watch(Client::of(worker, &connection), Instant::now());
+    connection
+}
+
+#[test]
+fn a_quiet_stream_gets_a_sign_of_life_each_time_in_the_form_of_its_client() {
+    let position = Some(Cursor { epoch: 7, sequence: 0 });
+    for (style, expected) in
+        [(Style::Turted, encode_heartbeat(position)), (Style::ReactPhp, encode_ping(position))]
+    {
+        on_worker(
+            |_| {},
+            async |worker| {
+                let recorder = Recorder::new(Carrier::Streaming);
+                let _connection = open(&worker, style, &recorder);
+                let interval = worker.config.sse.heartbeat;
+                sleep(interval - Duration::from_millis(1)).await;
+                assert!(recorder.heard().is_empty(), "{style:?}: not before it is due");
+                sleep(LATE).await;
+                assert_eq!(recorder.heard(), vec![expected.clone()], "{style:?}");
+                sleep(interval * 3).await;
+                assert_eq!(recorder.heard(), vec![expected.clone(); 3], "{style:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_sign_of_life_has_no_position_where_nothing_is_recovered() {
+    on_worker(
+        |config| config.recovery.enabled = false,
+        async |worker| {
+            let recorder = Recorder::new(Carrier::Streaming);
+            let _connection = open(&worker, Style::Turted, &recorder);
+            sleep(worker.config.sse.heartbeat + LATE).await;
+            assert_eq!(recorder.heard(), [encode_heartbeat(None)]);
+        },
+    );
+}
+
+#[test]
+fn a_stream_that_is_being_read_needs_no_sign_of_life() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let recorder = Recorder::being_taken(Carrier::Streaming);
+            let connection = open(&worker, Style::Turted, &recorder);
+            sleep(worker.config.sse.heartbeat * 3).await;
+            assert!(recorder.heard().is_empty());
+            assert!(!connection.is_closed());
+        },
+    );
+}
+
+#[test]
+fn a_stream_ends_when_the_proof_of_its_client_expires() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let connection = open(&worker, Style::Turted, &Recorder::new(Carrier::Streaming));
+            connection.session.due(Client::of(&worker, &connection), Due::Expiry);
+            assert!(connection.is_closed());
+            assert_eq!(closes(&worker, "expired"), 1);
+        },
+    );
+}
+
+#[test]
+fn deadlines_of_other_transports_do_not_concern_a_stream() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let recorder = Recorder::new(Carrier::Streaming);
+            let connection = open(&worker, Style::Turted, &recorder);
+            for due in [Due::Connect, Due::Pong, Due::Silence, Due::Noop, Due::Upgrade] {
+                connection.session.due(Client::of(&worker, &connection), due);
+                assert!(!connection.is_closed(), "{due:?}");
+            }
+            assert!(recorder.heard().is_empty());
+        },
+    );
+}
+
+#[test]
+fn a_server_that_stops_and_no_other_end_says_when_to_come_back() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let session = SseSession { style: Style::Turted };
+            let end = |close| session.end(&worker, &mut Outlet::Closed, close);
+            for close in [Close::TransportLost, Close::SlowReader, Close::Expired, Close::ByClient] {
+                assert_eq!(end(close), None, "{close:?}");
+            }
+            let retry = worker.config.sse.retry;
+            let first = encode_start(retry, None);
+            let told: Vec<_> =
+                (0..20).map(|_| String::from_utf8(end(Close::Drain).unwrap()).unwrap()).collect();
+            let millis = |text: &str| text.trim().strip_prefix("retry: ").unwrap().parse::<u128>().unwrap();
+            for told in &told {
+                assert!((millis(&first)..=2 * millis(&first)).contains(&millis(told)), "{told}");
+            }
+            assert!(told.iter().any(|own| *own != told[0]), "not all at once");
+        },
+    );
+}
