@@ -1,4 +1,5 @@
-//! ARCHITECTURE.md is the map: it has every file of the crates, and no other.
+//! ARCHITECTURE.md is the map: it has every folder of the server's crate and every file of the other two, and no
+//! other. The head of each folder's `mod.rs` has the files beside it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +12,13 @@ const LINES_MAX: usize = 200;
 /// What the table below "`crates/NAME/src/`" names in its first column: files, and directories with a slash.
 fn named(source: &str) -> BTreeSet<String> {
     let (_, below) = MAP.split_once(&format!("\n`{source}`")).expect("the map of this crate");
-    let rows = below.lines().skip(1).skip_while(|line| !line.starts_with('|'));
-    let cells = rows.take_while(|line| line.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    first_column(below.lines().skip(1))
+}
+
+/// What the first column of the first table in `lines` has between backticks.
+fn first_column<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let rows = lines.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(expand).collect()
 }
 
@@ -84,6 +90,40 @@ fn the_map_has_every_file_of_the_small_crates_and_no_other() {
         let missing: Vec<_> = there.iter().filter(|file| !is_named(file)).collect();
         assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?} of {source}");
     }
+}
+
+/// The modules beside a `mod.rs`, by name: `a.rs`, and `b/mod.rs`.
+fn modules(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let names = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        match name.strip_suffix(".rs") {
+            Some("mod") => None,
+            Some(file) => Some(file.to_owned()),
+            None => entry.path().join("mod.rs").exists().then_some(name),
+        }
+    });
+    names.collect()
+}
+
+#[test]
+fn every_folder_says_what_is_in_its_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut there = BTreeSet::new();
+    folders(&root, "", &mut there);
+    let mut seen = 0;
+    for folder in there {
+        let Ok(source) = fs::read_to_string(root.join(&folder).join("mod.rs")) else { continue };
+        let head = source.lines().take_while(|line| line.starts_with("//!"));
+        let named = first_column(head.map(|line| line[3..].trim_start()));
+        assert_eq!(
+            named,
+            modules(&root.join(&folder)),
+            "the head of {folder}mod.rs, and the files beside it"
+        );
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} folders");
 }
 
 #[test]
