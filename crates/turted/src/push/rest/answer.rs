@@ -1,4 +1,4 @@
-//! What a push is answered: the words of the node server, or JSON for those who ask for it.
+//! The answers to pushes: in the words of the node server, or in JSON for callers that ask for it.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -35,7 +35,7 @@ pub(super) enum AnswerFormat {
 
 impl AnswerFormat {
     /// The format a request asks for: what it reads best, and JSON if it names it and reads both alike. `*/*` names
-    /// nothing. Who reads neither is answered as the node server did.
+    /// nothing. A caller that reads neither gets the answer of the node server.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let json = ["application/json", "application/problem+json"].map(|kind| liking(headers, kind));
         let [json, problem] = json;

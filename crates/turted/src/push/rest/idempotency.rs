@@ -1,5 +1,5 @@
-//! Answers to pushes with an `Idempotency-Key`: a backend that heard nothing may ask again without
-//! dispatching twice.
+//! Answers to pushes with an `Idempotency-Key`: a backend that got no answer may push again, and nothing is
+//! dispatched twice.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
