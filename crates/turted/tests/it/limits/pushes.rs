@@ -80,7 +80,7 @@ fn an_idempotency_key_has_255_characters() {
     );
     let twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "a")];
     let answer = http.post("/push/", &twice, r#"{"event":"e"}"#);
-    assert_eq!((answer.status, answer.text().contains("there is one")), (400, true));
+    assert_eq!((answer.status, answer.text().contains("is given once")), (400, true));
 }
 
 #[test]
