@@ -1,7 +1,7 @@
 //! Who a client is: secrets, tokens, and the authenticators that need no I/O.
 //!
-//! An authenticator that asks somebody else gets [`Ident::data`](crate::command::Ident) as it was
-//! sent and answers with an [`Identity`] as well.
+//! An authenticator that asks another service passes on [`Ident::data`](crate::command::Ident) as it was
+//! sent. It answers with an [`Identity`] as well.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,11 +33,11 @@ use crate::standing::UnixTime;
 pub struct Secret(String);
 
 impl Secret {
-    /// Whether `candidate` is this secret. An empty secret is matched by nothing, so that a
-    /// forgotten setting lets nobody in.
+    /// Whether `candidate` is this secret. No candidate matches an empty secret, so that a forgotten setting
+    /// lets no client in.
     ///
-    /// The time it takes tells the length of `candidate` at most: digests of equal length are
-    /// compared, in constant time.
+    /// The time it takes reveals at most the length of `candidate`: digests of equal length are compared, in
+    /// constant time.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         let equal = Sha256::digest(&self.0).ct_eq(&Sha256::digest(candidate));
@@ -50,7 +50,7 @@ impl Secret {
         self.0.chars().count() >= STRONG_SECRET_CHARACTERS_MIN
     }
 
-    /// Whether there is nothing in it. Who shows an empty secret guesses nothing.
+    /// Whether it is empty. A client that sends an empty secret does not guess.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -61,7 +61,7 @@ impl Secret {
         json::text(raw).map(|text| Self(text.into_owned()))
     }
 
-    /// The secret itself, for those who must send or hash it.
+    /// The secret itself, for code that must send or hash it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -133,12 +133,12 @@ impl FromStr for Hash {
     }
 }
 
-/// A text names none of the hash functions of [`enum@Hash`].
+/// The text is not the name of a hash function of [`enum@Hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is one of md5, sha1, sha256, sha512")]
 pub struct UnknownHash;
 
-/// How a backend proves to us that a browser belongs to a user: `hex(hash(prefix + username + suffix))`.
+/// How a backend proves that a browser belongs to a user: `hex(hash(prefix + username + suffix))`.
 ///
 /// ```
 /// use turted_core::auth::{Hash, TokenRule};
@@ -170,7 +170,7 @@ impl TokenRule {
         hex::decode(token).is_ok_and(|given| expected.ct_eq(&given).into())
     }
 
-    /// Whether what tokens are made of is too long to be guessed, see [`Secret::is_strong`].
+    /// Whether prefix and suffix together are too long to be guessed, see [`Secret::is_strong`].
     #[must_use]
     pub fn is_strong(&self) -> bool {
         let characters = |secret: &Secret| secret.reveal().chars().count();
@@ -187,7 +187,7 @@ impl TokenRule {
 pub struct Identity {
     /// The user.
     pub name: Name,
-    /// The user name as JSON for the reply: a client that sent a number gets the number back.
+    /// The user name as JSON for the reply: a client that sent a number is answered with the number.
     pub username_json: String,
 }
 
@@ -198,7 +198,7 @@ impl From<&UserField> for Identity {
 }
 
 impl Identity {
-    /// The user `name`, as the client wrote it if it named the same.
+    /// The user `name`. The reply repeats what the client wrote, if it named the same user.
     #[must_use]
     pub fn proved(name: Name, named: Option<&UserField>) -> Self {
         let named = named.filter(|user| user.name == name).cloned();
@@ -213,7 +213,7 @@ pub struct Verified {
     pub identity: Identity,
     /// The channels with `join = "claim"` that it may join.
     pub channels: Grants,
-    /// When that ends; `None` if it lasts as long as the connection.
+    /// When the proof ends; `None` if it lasts as long as the connection.
     pub expires: Option<UnixTime>,
 }
 
@@ -245,7 +245,7 @@ impl From<Identity> for Verified {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuthenticator {
-    /// Everyone is who they say they are.
+    /// Accepts every client as the user it names.
     Accept,
     /// All users share one password: `{"username":U,"password":P}`.
     Password(Secret),
@@ -254,7 +254,7 @@ pub enum ClientAuthenticator {
 }
 
 impl ClientAuthenticator {
-    /// Whether nobody guesses what it wants to see, see [`Secret::is_strong`].
+    /// Whether the secret it asks for is too long to be guessed, see [`Secret::is_strong`].
     #[must_use]
     pub fn is_strong(&self) -> bool {
         match self {
@@ -264,8 +264,8 @@ impl ClientAuthenticator {
         }
     }
 
-    /// Decides who sent `ident`. The proof comes first, as in the node server: one that is wrong is refused as
-    /// that, whoever is named or not.
+    /// Decides who sent `ident`. As in the node server the proof comes first: a wrong proof is refused as
+    /// wrong, with a user name or without one.
     ///
     /// # Errors
     /// The proof is missing or wrong, or it is right and no user is named.
@@ -290,7 +290,7 @@ fn matches(given: Option<&Secret>, rule: impl FnOnce(&str) -> bool) -> bool {
     given.is_some_and(|given| rule(given.reveal()))
 }
 
-/// Why an IDENT names nobody.
+/// Why an IDENT proves no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentRefusal {
     /// It has no user name, and the authenticator cannot supply one.
@@ -299,13 +299,14 @@ pub enum IdentRefusal {
     /// The proof is missing or wrong. The node server answered with the same text.
     #[error("IDENT not verified")]
     NotVerified,
-    /// The token was good, but is no more: the client should get a new one.
+    /// The token has expired: the client should get a new one.
     #[error("token expired")]
     Expired,
-    /// Whoever verifies could not be asked: the client may try again later.
+    /// The service that verifies could not be asked: the client may try again later.
     #[error("IDENT cannot be verified now")]
     Unavailable,
-    /// Its address was wrong too often, and this one is not right, or of a kind that is guessed.
+    /// Its address sent too many wrong IDENTs, and this one is wrong too, or its proof is short enough to be
+    /// guessed.
     #[error("too many wrong IDENTs from this address (limits.wrong_idents)")]
     TooManyWrong,
 }

@@ -27,10 +27,10 @@ pub enum ChannelPattern {
 }
 
 impl ChannelPattern {
-    /// Reads a pattern as a token lists it: a star at the end stands for any rest.
+    /// Reads a pattern as a token lists it: a star at the end stands for any further text.
     ///
     /// # Errors
-    /// What is left without the star is no name, and not empty either.
+    /// The text without the star is no name, and it is not empty.
     pub fn parse(text: &str) -> Result<Self, NameRefusal> {
         match text.strip_suffix('*') {
             None => Name::new(text).map(Self::Name),
@@ -41,7 +41,7 @@ impl ChannelPattern {
     /// The channels whose names begin with `prefix`.
     ///
     /// # Errors
-    /// No channel can begin so.
+    /// No channel name can begin with `prefix`.
     pub fn prefix(prefix: &str) -> Result<Self, NameRefusal> {
         match Name::new(prefix) {
             Ok(_) | Err(NameRefusal::Empty) => Ok(Self::Prefix(prefix.into())),
@@ -57,7 +57,7 @@ impl ChannelPattern {
         size_of::<Self>() + 2 * size_of::<usize>() + text.len()
     }
 
-    /// Whether `channel` is meant.
+    /// Whether the pattern covers `channel`.
     #[must_use]
     pub fn covers(&self, channel: &Name) -> bool {
         match self {
@@ -100,10 +100,10 @@ impl Grants {
         Ok(Self(Some(patterns).filter(|patterns| !patterns.is_empty())))
     }
 
-    /// Reads a list in the shapes that backends write: an array, an object of which only the values count
-    /// (PHP writes arrays with gaps so), or null for none (Go writes an empty slice so). The items are strings,
-    /// or integers for their decimal text, as in the targets of a push. A lone string is no list: it may be
-    /// many names with spaces between.
+    /// Reads a list in the shapes that backends write: an array; an object, of which only the values count
+    /// (PHP writes arrays with gaps like this); or null for an empty list (Go writes an empty slice like
+    /// this). The items are strings, or integers for their decimal text, as in the targets of a push. A
+    /// single string is no list: it may be many names with spaces between.
     ///
     /// ```
     /// use serde_json::value::RawValue;
@@ -125,7 +125,7 @@ impl Grants {
         let syntax = json::each(list.get(), |_, item| {
             let text = json::integer(item).map(Into::into).or_else(|| json::text(item));
             is_sound &= text.is_some();
-            // One more than may be is enough to know that there are too many.
+            // One pattern above the limit is enough to know that there are too many.
             patterns.extend(text.filter(|_| patterns.len() <= CHANNEL_GRANTS_MAX));
         });
         match syntax.is_ok() && is_sound {
@@ -134,7 +134,7 @@ impl Grants {
         }
     }
 
-    /// About what they take in memory if nobody shares them.
+    /// About how many bytes of memory they take if no other value shares them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.iter().flat_map(|patterns| patterns.iter()).map(ChannelPattern::bytes).sum()
@@ -153,7 +153,7 @@ impl Grants {
     }
 }
 
-/// Why a list of channels grants nothing.
+/// Why a list of channels is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantRefusal {
     /// It is no list of strings.
@@ -162,7 +162,7 @@ pub enum GrantRefusal {
     /// There are more than [`CHANNEL_GRANTS_MAX`].
     #[error("more than {CHANNEL_GRANTS_MAX} channels")]
     TooMany,
-    /// One of them is neither a channel nor the beginning of one.
+    /// An item is no pattern: neither a channel nor a prefix of channels.
     #[error("a channel of the list: {0}")]
     Pattern(#[source] NameRefusal),
 }
@@ -170,16 +170,16 @@ pub enum GrantRefusal {
 /// What joining a channel needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Join {
-    /// Nothing.
+    /// Nothing: the channel is open.
     #[default]
     Open,
-    /// A connection that is a user.
+    /// The connection is identified as a user.
     Identified,
-    /// A connection whose proof of being a user lists the channel.
+    /// A proof of the connection lists the channel.
     Claim,
 }
 
-/// Which channels need what; those without a rule are open.
+/// What joining each channel needs. A channel without a rule is open.
 ///
 /// ```
 /// use turted_core::{channel::{ChannelPattern, ChannelRules, Join}, name::Name};
@@ -200,8 +200,8 @@ pub struct ChannelRules {
 }
 
 impl ChannelRules {
-    /// Rules of which the longest match wins, a name before a prefix of equal length. Of several
-    /// rules for one pattern the last counts.
+    /// The longest rule that matches a channel decides; of equal length a name comes before a prefix. Of
+    /// several rules for one pattern the last counts.
     pub fn new(rules: impl IntoIterator<Item = (ChannelPattern, Join)>) -> Self {
         let (mut names, mut prefixes) = (HashMap::new(), HashMap::new());
         for (pattern, join) in rules {
@@ -241,7 +241,7 @@ impl ChannelRules {
 /// Why a channel may not be joined. The texts go to the client and are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinRefusal {
-    /// The connection is no user.
+    /// The connection is not identified as a user.
     #[error("channel needs identification")]
     NotIdentified,
     /// No proof of the connection lists the channel.

@@ -1,6 +1,6 @@
-//! What the claims of a JSON Web Token say, once its signature is verified (RFC 7519).
+//! What the claims of a JSON Web Token say, after its signature was verified (RFC 7519).
 //!
-//! Not here: the signature. The time is passed in.
+//! Verifying the signature is not done here. The time is passed in.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::limits::TOKEN_LEEWAY;
 use crate::name::{Name, NameRefusal};
 use crate::standing::UnixTime;
 
-/// The last second of the year 9999. A later `exp` is a mistake: milliseconds.
+/// The last second of the year 9999. A later `exp` is a mistake: it counts milliseconds.
 const SECONDS_MAX: f64 = 253_402_300_799.0;
 
 /// Which claims count, and what they must be.
@@ -31,13 +31,13 @@ const SECONDS_MAX: f64 = 253_402_300_799.0;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRules {
-    /// The claim that is the user: a string, or an integer.
+    /// The claim that names the user: a string, or an integer.
     pub user: String,
     /// The claim that lists channels, if there is one.
     pub channels: Option<String>,
     /// What `iss` must be.
     pub issuer: Option<String>,
-    /// What `aud` must be or contain. Without it a token with an `aud` is for somebody else
+    /// What `aud` must be or contain. Without this setting a token with an `aud` is meant for another service
     /// (RFC 7519 4.1.3).
     pub audience: Option<String>,
     /// How far clocks may differ.
@@ -77,7 +77,7 @@ impl ClaimRules {
         })
     }
 
-    /// Until when the token is good, the leeway included.
+    /// Until when the token is good, including the leeway.
     fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, ClaimRefusal> {
         let exp = seconds(claims, "exp")?.ok_or(ClaimRefusal::ExpMissing)?;
         let expires = UnixTime(exp + self.leeway);
@@ -113,8 +113,8 @@ impl ClaimRules {
     }
 }
 
-/// The members of the payload. A claim that is there twice is read differently by different
-/// readers, so that no reading can be trusted (RFC 7519 4).
+/// The members of the payload. Readers differ in which one of two equal claims counts, so a payload with such
+/// claims is refused (RFC 7519 4).
 fn collect(payload: &str) -> Result<Claims<'_>, ClaimRefusal> {
     let mut claims = Claims::new();
     let mut sound = payload.starts_with('{');
@@ -154,7 +154,7 @@ fn is_among(audience: &str, given: &RawValue) -> bool {
     }
 }
 
-/// Why a token proves nothing. For the log: the client is told less, see [`IdentRefusal`].
+/// Why a token proves no user. These texts are for the log: the client is told less, see [`IdentRefusal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimRefusal {
     /// The payload is no JSON object, or has a claim twice.
@@ -163,27 +163,28 @@ pub enum ClaimRefusal {
     /// There is no `exp`.
     #[error("exp missing")]
     ExpMissing,
-    /// A claim is no number of seconds since 1970.
+    /// A claim is not a number of seconds since 1970.
     #[error("{0} is no number of seconds since 1970")]
     NoDate(&'static str),
-    /// A claim is a date after the year 9999: milliseconds, or a largest number that is to mean "never".
+    /// A claim is a date after the year 9999: it counts milliseconds, or it is a huge number that is meant as
+    /// "never".
     #[error(
         "{0} is after the year 9999: it counts seconds, not milliseconds, and a token that never expires is not taken"
     )]
     DateTooLate(&'static str),
-    /// The token was good until `exp`.
+    /// The time is after `exp`.
     #[error("token expired")]
     Expired,
-    /// The token is not good before `nbf`.
+    /// The time is before `nbf`.
     #[error("nbf is in the future")]
     NotYet,
-    /// `iss` is not `auth.issuer`.
+    /// `iss` is missing or is not `auth.issuer`.
     #[error("iss is missing or not auth.issuer")]
     Issuer,
-    /// `aud` is or has not `auth.audience`.
+    /// `aud` is missing, or neither is nor contains `auth.audience`.
     #[error("aud is missing, or neither is auth.audience nor lists it")]
     Audience,
-    /// The token is for an audience, and nobody said that this is us.
+    /// The token has an `aud`, and `auth.audience` is not set.
     #[error("the token has an aud, and auth.audience does not say that it is us")]
     AudienceUnset,
     /// The claim `auth.user_claim` is missing.
@@ -195,7 +196,7 @@ pub enum ClaimRefusal {
     /// The claim `auth.user_claim` is no name.
     #[error("auth.user_claim: {0}")]
     User(#[source] NameRefusal),
-    /// The client says it is somebody else than the token says.
+    /// The client names another user than the token does.
     #[error("the token is for another user")]
     OtherUser,
     /// The claim `auth.channels_claim` is no list of channels.
@@ -204,7 +205,7 @@ pub enum ClaimRefusal {
 }
 
 impl From<ClaimRefusal> for IdentRefusal {
-    /// What the client may know.
+    /// What the client is told.
     fn from(refusal: ClaimRefusal) -> Self {
         match refusal {
             ClaimRefusal::Expired => Self::Expired,
@@ -223,7 +224,7 @@ mod tests {
         ClaimRules { channels: Some("channels".to_owned()), ..ClaimRules::default() }
     }
 
-    /// The user that `claims` prove besides a good `exp`.
+    /// The user that `claims` and an `exp` that is good prove.
     fn read(rules: &ClaimRules, claims: &str) -> Result<String, ClaimRefusal> {
         let payload = format!(r#"{{"exp":1800000060{claims}}}"#);
         rules.read(&payload, None, NOW).map(|verified| verified.identity.name.as_str().to_owned())

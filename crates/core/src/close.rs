@@ -5,11 +5,11 @@
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// The client said good-bye.
+    /// The client ended it.
     ByClient,
-    /// The transport broke or was closed under the session.
+    /// The connection below the session broke or was closed.
     TransportLost,
-    /// No heartbeat came in time.
+    /// No answer to a heartbeat came in time.
     PingTimeout,
     /// The client never sent its first packet.
     ConnectTimeout,
@@ -17,31 +17,32 @@ pub enum Close {
     Violation(u16),
     /// The client sent more messages than it may.
     RateLimited,
-    /// The client does not read what it is sent.
+    /// The client does not read fast enough what it is sent.
     SlowReader,
     /// Two polling requests of one kind were under way at once.
     PollingConflict,
-    /// Another client needed the place of a session that nobody came back to after its handshake.
+    /// Another client needed the place of a session that its client did not come back to after the handshake.
     GaveWay,
-    /// The session was resumed on another connection: its client came back before this one was known to be dead,
-    /// or two clients share it.
+    /// The session was resumed on another connection: the client came back before this connection was known
+    /// to be dead, or two clients share the session.
     Superseded,
     /// The server is stopping.
     Drain,
-    /// A proof of who the client is has expired, where it cannot be replaced by a new one.
+    /// A proof of the client's identity has expired, on a transport where the client cannot send a new one.
     Expired,
-    /// What the client connected to has no more use for it, and says so in these words.
+    /// The service that the client is connected to ends the connection, with this code and this reason.
     ByService(u16, &'static str),
 }
 
 impl Close {
-    /// The WebSocket close code; `None` where a close frame cannot arrive or is not owed.
+    /// The WebSocket close code; `None` where no close frame can arrive or none is needed.
     #[must_use]
     pub fn code(self) -> Option<u16> {
         match self {
             Self::ByClient => Some(1000),
             Self::TransportLost | Self::PingTimeout | Self::PollingConflict | Self::GaveWay => None,
-            // Whoever came back on it would take the session over in turn: two pages that share one, for ever.
+            // A code that invites the client to come back would make two pages that share a session take it
+            // from each other for ever.
             Self::Superseded => Some(4001),
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) | Self::ByService(code, _) => Some(code),
@@ -71,7 +72,7 @@ impl Close {
         }
     }
 
-    /// Whether the session may be recovered: the client did not mean to leave and broke no rule.
+    /// Whether the session may be recovered: the client did not end it and broke no rule.
     #[must_use]
     pub fn is_recoverable(self) -> bool {
         matches!(

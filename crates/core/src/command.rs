@@ -21,22 +21,22 @@ use crate::name::{Name, NameRefusal};
 /// ```
 #[derive(Clone, Debug)]
 pub enum Command<'a> {
-    /// Says who the client is.
+    /// IDENT: the client says who it is.
     Ident(Ident<'a>),
-    /// Wants the events of a channel.
+    /// JOIN: the client wants the events of a channel.
     Join(Name),
-    /// Wants the events of a channel no longer.
+    /// LEAVE: the client no longer wants the events of a channel.
     Leave(Name),
-    /// Wants the argument back.
+    /// ECHO: the client wants its argument back.
     Echo(Option<&'a RawValue>),
-    /// Wants a sign of life, and the argument back.
+    /// PING: the client wants a sign of life, and its argument back.
     Ping(Option<&'a RawValue>),
 }
 
-/// What an IDENT says. `Debug` shows the user alone.
+/// What an IDENT says. `Debug` shows only the user.
 #[derive(Clone)]
 pub struct Ident<'a> {
-    /// Whom the client says it is: `username`, else `user`. An authenticator may know better.
+    /// The user that the client names: `username`, else `user`. An authenticator may name another one.
     pub user: Option<UserField>,
     /// The member `password`, if it is a string.
     pub password: Option<Secret>,
@@ -53,19 +53,19 @@ impl fmt::Debug for Ident<'_> {
     }
 }
 
-/// A user name and how to repeat it in the reply.
+/// A user name, and how the reply repeats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserField {
-    /// The name; a number is its decimal text, as in the node server.
+    /// The name. Of a number it is the decimal text, as in the node server.
     pub name: Name,
-    /// The name as JSON: the number, if it was one.
+    /// The name as JSON: a number, if the client sent one.
     pub json: String,
 }
 
 impl<'a> Command<'a> {
-    /// Decodes the event `event` with its arguments, of which the first counts.
+    /// Decodes the event `event` with its arguments, of which only the first counts.
     ///
-    /// `message` with a command's name is that command without data.
+    /// The event `message` with the name of a command as its argument is that command without data.
     ///
     /// # Errors
     /// The rule that the command breaks.
@@ -120,7 +120,7 @@ fn is_falsy(raw: &RawValue) -> bool {
 }
 
 impl<'a> Ident<'a> {
-    /// Whether it shows a password or a token that may be wrong. An empty one guesses nothing.
+    /// Whether it contains a password or a token that may be wrong. An empty one is no guess.
     #[must_use]
     pub fn is_guess(&self) -> bool {
         [&self.password, &self.token].into_iter().flatten().any(|secret| !secret.is_empty())
@@ -181,7 +181,7 @@ pub enum CommandRefusal {
     /// The data of an IDENT are nested deeper than [`IDENT_DEPTH_MAX`].
     #[error("data must not be nested deeper than {IDENT_DEPTH_MAX}")]
     TooDeep,
-    /// The object has a member twice, and readers disagree which one counts.
+    /// The object has a member twice; readers disagree which of the two counts.
     #[error("duplicate key {0}")]
     DuplicateKey(&'static str),
     /// `channel` is missing, or empty in the sense of JavaScript.

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use crate::registry::ConnectionKey;
 
-/// Names a connection to an operator: worker, place, and how many had the place before.
+/// Identifies a connection to operators: its worker, its place there, and how many connections had that place
+/// before.
 ///
-/// As a text it is three numbers, `3-70000-2`.
+/// As a text it has three numbers, `3-70000-2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId {
     worker: u8,
@@ -16,7 +17,7 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
-    /// The name of the connection with this key on this worker.
+    /// The id of the connection with this key on this worker.
     #[must_use]
     pub fn new(worker: u8, key: ConnectionKey) -> Self {
         Self { worker, slot: key.slot(), generation: key.generation() }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// The position of one dispatch.
 ///
-/// It has one form as text: the epoch in lower-case hexadecimal, the sequence in decimal, neither
-/// padded. Anything else a client sends is no cursor.
+/// As a text it has exactly one form: the epoch in lower-case hexadecimal and the sequence in decimal, both
+/// without leading zeros. Any other text is no cursor.
 ///
 /// ```
 /// use turted_core::cursor::Cursor;
@@ -16,9 +16,9 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The life of the log. A cursor of another epoch means nothing here.
+    /// Which log: a number that is new with every log. A cursor of another epoch is no position in this log.
     pub epoch: u32,
-    /// The number of a dispatch in it.
+    /// The number of a dispatch in that log.
     pub sequence: u64,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// A text is no cursor.
+/// The text is no cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a cursor has the form <epoch>-<sequence>")]
 pub struct NoCursor;
@@ -48,7 +48,7 @@ impl FromStr for Cursor {
     }
 }
 
-/// Whether `text` is made of digits, the first of which is 0 only if it is the only one.
+/// Whether `text` is a number of such digits without leading zeros.
 fn is_number(text: &str, is_digit: impl Fn(u8) -> bool) -> bool {
     text.bytes().all(is_digit) && (text == "0" || !text.starts_with('0'))
 }

@@ -1,4 +1,4 @@
-//! One event on its way: what happened, whom it concerns, and why a connection receives it.
+//! One event on its way: what happened, which connections it concerns, and why a connection receives it.
 
 use serde_json::value::RawValue;
 
@@ -13,13 +13,13 @@ pub struct Dispatch {
     pub event: Name,
     /// The payload as it was pushed.
     pub payload: Box<RawValue>,
-    /// Whom it concerns.
+    /// The connections it concerns.
     pub targets: Targets,
 }
 
 impl Dispatch {
-    /// Bytes of the event and its payload, once for each target: connections of different targets
-    /// share no frame, for it says why they receive it.
+    /// Bytes of the event and its payload, once for each target: connections of different targets do not
+    /// share frames, because a frame says why it is received.
     #[must_use]
     pub fn expansion_bytes(&self) -> usize {
         let Targets { users, channels, broadcast } = &self.targets;
@@ -27,14 +27,14 @@ impl Dispatch {
         (self.event.as_str().len() + self.payload.get().len()).saturating_mul(targets)
     }
 
-    /// The same of all dispatches that are pushed together.
+    /// The sum of [`expansion_bytes`](Self::expansion_bytes) over `dispatches`.
     #[must_use]
     pub fn expansion_of(dispatches: &[Self]) -> usize {
         dispatches.iter().map(Self::expansion_bytes).fold(0, usize::saturating_add)
     }
 }
 
-/// Whom a dispatch concerns: the union of users, channels and everyone.
+/// Which connections a dispatch concerns: those of its users and channels, or all of them.
 ///
 /// A connection that matches several times receives the event once, for the first target that
 /// matches in the order users, channels, broadcast.

@@ -1,8 +1,8 @@
 //! A first look at JSON text: which type it has, and the members of an object, unparsed.
 //!
-//! Nothing here recurses into a value, whatever its depth: `serde_json` skips over unparsed values
-//! without using the stack. Values are checked for syntax alone, so that numbers out of range and
-//! lone surrogates pass through in values nobody here looks at.
+//! No function here recurses into a value, whatever its depth: `serde_json` skips over unparsed values
+//! without using the stack. Only the syntax of values is checked: numbers out of range and lone surrogates
+//! pass through in values that are not read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(crate) enum JsonKind {
 }
 
 impl JsonKind {
-    /// The type that `raw` has by its first byte; the rest has been checked already.
+    /// The type of `raw`, by its first byte; the syntax has been checked before.
     pub(crate) fn of(raw: &RawValue) -> Self {
         match raw.get().as_bytes().first() {
             Some(b'n') => Self::Null,
@@ -35,7 +35,7 @@ impl JsonKind {
     }
 }
 
-/// The text of a JSON string; `None` for other types and for lone surrogates, which are no text.
+/// The text of a JSON string; `None` for other types and for lone surrogates, which no text contains.
 pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
@@ -44,8 +44,8 @@ pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)
 }
 
-/// The digits of a JSON integer as they were written; `None` for other values and for `-0`,
-/// whose decimal text is disputed.
+/// The digits of a JSON integer as they were written; `None` for other values and for `-0`, because readers
+/// disagree on its decimal text.
 pub(crate) fn integer(raw: &RawValue) -> Option<&str> {
     let written = raw.get();
     let digits = written.strip_prefix('-').unwrap_or(written);

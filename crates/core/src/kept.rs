@@ -1,7 +1,8 @@
-//! What is kept for a while: bounded in entries, bytes and age; the oldest goes first.
+//! A store for what is kept for a while: bounded in entries, bytes and age. The oldest entry is forgotten
+//! first.
 //!
-//! It reads no clock and takes no lock. The store that owns it says what an entry means, and whether the oldest gives
-//! way when there is no room or the new one is refused.
+//! It reads no clock and takes no lock. Its owner decides what an entry means, and whether the oldest entry
+//! gives way or the new one is refused when there is no room.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
@@ -10,21 +11,22 @@ use std::time::{Duration, Instant};
 
 use crate::shrink::shrink_map;
 
-/// Entries that are forgotten under one lock because they are too old. Others wait for it about 50 us.
+/// How many entries that are too old are forgotten while a lock is held. Other threads wait about 50 us for
+/// it.
 pub const PORTION: usize = 64;
 
-/// How much is kept, and how long.
+/// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptLimits {
     /// Entries.
     pub entries: usize,
-    /// Bytes of all entries, as they were counted when they were put in.
+    /// Bytes of all entries, as counted when they were put in.
     pub bytes: usize,
-    /// Age of an entry. An older one is not found any more.
+    /// Age of an entry. An older one is no longer found.
     pub age: Duration,
 }
 
-/// Entries by key, each with the bytes it counts and the time it was put in.
+/// Entries by key, each with its number of bytes and the time at which it was put in.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -41,35 +43,35 @@ pub struct KeptLimits {
 #[derive(Debug)]
 pub struct Kept<K, V> {
     limits: KeptLimits,
-    /// The beginning of its time.
+    /// The time from which the times of entries are counted.
     start: Instant,
     entries: HashMap<K, Entry<V>>,
-    /// Bytes of those.
+    /// Bytes of all entries.
     bytes: usize,
-    /// The keys of the same entries, oldest first. An entry that is removed leaves it at once: a client that comes
-    /// and goes would push out all others.
+    /// The keys of the entries, oldest first. A removed entry leaves this order at once: otherwise a client
+    /// that comes and goes would push out all others.
     order: BTreeMap<u64, K>,
-    /// The earliest moment for the next entry.
+    /// The earliest time for the next entry.
     next: u64,
 }
 
 #[derive(Debug)]
 struct Entry<V> {
-    /// When it was put in, in nanoseconds since the start, and its place in the order. No two entries have the same:
-    /// of two at once the second is taken to be a nanosecond younger.
+    /// When it was put in, in nanoseconds since the start; also its place in the order. No two entries have
+    /// the same time: the second of two entries at one moment counts as a nanosecond younger.
     at: u64,
     bytes: usize,
     value: V,
 }
 
 impl<K: Clone + Eq + Hash, V> Kept<K, V> {
-    /// Nothing yet. `start` is not after any time that is passed in later.
+    /// An empty store. No time that is passed in later may be before `start`.
     #[must_use]
     pub fn new(limits: KeptLimits, start: Instant) -> Self {
         Self { limits, start, entries: HashMap::new(), bytes: 0, order: BTreeMap::new(), next: 0 }
     }
 
-    /// How many entries there are, those that are too old and not yet forgotten among them.
+    /// How many entries there are, including those that are too old and not yet forgotten.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -81,7 +83,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.entries.is_empty()
     }
 
-    /// How many entries there is memory for.
+    /// How many entries it has allocated memory for.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.entries.capacity()
@@ -98,16 +100,17 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.order.values()
     }
 
-    /// Whether one more entry of so many bytes fits, and none has to give way.
+    /// Whether one more entry of so many bytes fits without an old one giving way.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.entries.len() < self.limits.entries && bytes <= self.limits.bytes - self.bytes
     }
 
-    /// Puts an entry in, in place of one with the same key. How many others gave way to it, oldest first.
+    /// Puts an entry in, in place of one with the same key. Returns how many other entries gave way; the
+    /// oldest go first.
     ///
     /// # Limits
-    /// An entry with more bytes than there is room for in all is not kept, and none gives way to it.
+    /// An entry larger than the whole store may be is not kept, and no other gives way to it.
     pub fn insert(&mut self, key: K, value: V, bytes: usize, now: Instant) -> usize {
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             self.remove(&key);
@@ -137,7 +140,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.get_with_time_left(key, now).map(|(value, _)| value)
     }
 
-    /// The same, and how much longer it is kept.
+    /// As [`get`](Self::get), and how much longer the entry is kept.
     pub fn get_with_time_left<Q>(&self, key: &Q, now: Instant) -> Option<(&V, Duration)>
     where
         K: Borrow<Q>,
@@ -147,7 +150,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         Some((&entry.value, self.limits.age.checked_sub(age(entry.at, self.moment(now)))?))
     }
 
-    /// The same, to be changed. It grows no younger and counts the same bytes.
+    /// As [`get`](Self::get), to change the value. The age and the bytes of the entry stay as they are.
     pub fn get_mut<Q>(&mut self, key: &Q, now: Instant) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -158,8 +161,8 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         (age(entry.at, now) <= self.limits.age).then_some(&mut entry.value)
     }
 
-    /// Counts fewer bytes for an entry than it was put in with, and lets it be changed. More are not counted: there
-    /// may be no room for them.
+    /// Lowers the bytes that an entry counts, and lets its value be changed. They cannot be raised: there may
+    /// be no room for more.
     pub fn reduce<Q>(&mut self, key: &Q, bytes: usize) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -172,7 +175,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         Some(&mut entry.value)
     }
 
-    /// Takes an entry out, however old it is.
+    /// Takes an entry out, whatever its age.
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -184,14 +187,16 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         Some(value)
     }
 
-    /// Forgets a [portion](PORTION) of what is too old: whether there is more. To forget all of it after a quiet time
-    /// would take milliseconds, in which others wait for the lock.
+    /// Forgets a [portion](PORTION) of the entries that are too old, and returns whether there are more.
+    /// Forgetting all of them after a quiet time would take milliseconds, in which other threads wait for the
+    /// lock.
     pub fn forget_old(&mut self, now: Instant) -> bool {
         let now = self.moment(now);
         forget_portion(self, |kept| kept.has_old(now), |kept| _ = kept.forget_oldest())
     }
 
-    /// The same, and gives back the memory of what is gone once nothing more is too old.
+    /// As [`forget_old`](Self::forget_old). Once no entry is too old it also gives back the memory that is no
+    /// longer used.
     pub fn tidy(&mut self, now: Instant) -> bool {
         let has_more = self.forget_old(now);
         if !has_more {
@@ -208,7 +213,7 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.order.first_key_value().is_some_and(|(at, _)| age(*at, now) > self.limits.age)
     }
 
-    /// Whether there was one.
+    /// Returns whether there was an entry.
     fn forget_oldest(&mut self) -> bool {
         let Some((_, key)) = self.order.pop_first() else { return false };
         if let Some(entry) = self.entries.remove(&key) {
@@ -217,14 +222,14 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         true
     }
 
-    /// In nanoseconds since the start, which are enough for five centuries.
+    /// Nanoseconds since the start; a `u64` of them lasts five centuries.
     fn moment(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
-/// Lets a store forget its oldest entries while they are too old, a [portion](PORTION) of them at most: whether there
-/// are more.
+/// Lets a store forget its oldest entries while they are too old, at most a [portion](PORTION) of them.
+/// Returns whether there are more.
 pub fn forget_portion<S>(
     store: &mut S,
     has_old: impl Fn(&S) -> bool,

@@ -1,27 +1,43 @@
 //! The rules of turted: who receives which event, and what it looks like on the wire.
 //!
-//! Nothing here performs I/O, reads a clock, takes a lock or starts a thread; time and randomness
-//! are passed in. The crate `turted` is the world around it.
+//! No code here performs I/O, reads a clock, takes a lock or starts a thread; time and randomness are passed
+//! in. The crate `turted` does all of this around it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `command`, `reply` | what a client asks for; what it is answered |
+//! | `auth`, `claims` | secrets, tokens, and the user that an IDENT proves; the claims of a JSON Web Token |
+//! | `channel`, `standing` | who may join which channel; what a connection has proved, and until when |
+//! | `trust`, `origin` | trusted proxies and private addresses; origins of pages, and hosts of requests |
+//! | `push` | a push body, checked and typed |
+//! | `dispatch`, `cursor` | an event, its targets and the reasons to receive it; a position in the log |
+//! | `registry`, `membership` | one shard, which decides who receives a dispatch; its users and channels |
+//! | `connection_id` | the name of a connection for operators |
+//! | `wire` | the wires: decoders for what clients send, encoders for what they receive |
+//! | `close`, `name` | why connections end; names of users, channels and events |
+//! | `limits`, `rate` | every limit with its unit and reason; a token bucket |
+//! | `kept`, `shrink` | what is kept for a while, within bounds; containers that give back memory |
+//! | `json` | a look at JSON without parsing it |
 
-pub mod auth;
-pub mod channel;
-pub mod claims;
-pub mod close;
 pub mod command;
-pub mod connection_id;
-pub mod cursor;
-pub mod dispatch;
-mod json;
-pub mod kept;
-pub mod limits;
-pub mod membership;
-pub mod name;
-pub mod origin;
-pub mod push;
-pub mod rate;
-pub mod registry;
 pub mod reply;
-pub mod shrink;
+pub mod auth;
+pub mod claims;
+pub mod channel;
 pub mod standing;
 pub mod trust;
+pub mod origin;
+pub mod push;
+pub mod dispatch;
+pub mod cursor;
+pub mod registry;
+pub mod membership;
+pub mod connection_id;
 pub mod wire;
+pub mod close;
+pub mod name;
+pub mod rate;
+pub mod limits;
+pub mod kept;
+pub mod shrink;
+mod json;

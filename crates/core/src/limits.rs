@@ -1,7 +1,7 @@
 //! Every limit of the server in one place: its unit, its default and the reason for it.
 //!
-//! Those an operator may change are fields of the configuration with these values as defaults;
-//! `docs/configuration.md` carries the same table.
+//! Limits that an operator may change are keys of the configuration, with these values as defaults;
+//! `docs/configuration.md` has the same table.
 
 use std::time::Duration;
 
@@ -11,118 +11,120 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const MESSAGE_FRAGMENTS_MAX: usize = 64;
 /// Binary attachments one Socket.IO packet may announce (`socket.io-parser` allows 10 as well).
 pub const ATTACHMENTS_MAX: usize = 10;
-/// Packets in one Engine.IO polling body. A client sends what it queued during one round trip.
+/// Packets in one Engine.IO polling body: those that a client queued during one round trip.
 pub const POLLING_PACKETS_MAX: usize = 256;
 /// Bytes of one Engine.IO polling body: `maxPayload` as socket.io announces it.
 pub const POLLING_BODY_BYTES_MAX: usize = 1_000_000;
-/// Messages in one SockJS body or frame: what a client queued during one round trip.
+/// Messages in one SockJS body or frame: those that a client queued during one round trip.
 pub const SOCKJS_MESSAGES_MAX: usize = 256;
-/// Bytes of a SockJS session id. `sockjs-client` draws 8 characters, the protocol's suite 36.
+/// Bytes of a SockJS session id. `sockjs-client` makes 8 characters, the protocol's suite 36.
 pub const SOCKJS_SESSION_BYTES_MAX: usize = 128;
-/// Bytes of the callback of a SockJS request. `sockjs-client` sends about 12. It is repeated at
-/// the start of a script, where attacks on plug-ins need hundreds (sockjs-node allows 32 as well).
+/// Bytes of the callback of a SockJS request. `sockjs-client` sends about 12. The callback is repeated at the
+/// start of a script; attacks on plug-ins need hundreds of bytes there (sockjs-node allows 32 as well).
 pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 32;
-/// Bytes of a SockJS body or frame for each byte a message may have: the dearest escape, `%5Cu0041`
-/// in a form, takes eight bytes for one.
+/// Bytes of a SockJS body or frame for each byte a message may have: the longest escape, `%5Cu0041` in a
+/// form, takes eight bytes for one.
 pub const SOCKJS_ESCAPE_BYTES_MAX: usize = 8;
 /// Bytes after which a streaming response of SockJS ends: browsers keep all of it in memory
 /// (sockjs-protocol 0.3.3, "XhrStreaming").
 pub const SOCKJS_RESPONSE_BYTES_MAX: usize = 128 * 1024;
-/// How long a SockJS session lives without a request that receives, and its end is told to who asks
-/// (sockjs-protocol 0.3.3, `test_simpleSession`).
+/// How long a SockJS session lives without a request that receives, and how long after its end a client that
+/// asks is told so (sockjs-protocol 0.3.3, `test_simpleSession`).
 pub const SOCKJS_DISCONNECT_DELAY: Duration = Duration::from_secs(5);
 /// Bytes of the `id` of a turted.v1 request, which the reply repeats: a UUID takes 38.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// Bytes of one push body: a batch of many dispatches fits, a runaway upload does not.
+/// Bytes of one push body: a batch of many dispatches fits, an upload sent by mistake does not.
 pub const PUSH_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of all bodies that are being read or dealt with: 64 of the largest at once, from backends that
-/// all push at the same moment.
+/// Bytes of all bodies that are being read or handled: 64 of the largest at once, from backends that all push
+/// at the same moment.
 pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many addresses it takes to use up [`BODIES_BYTES_MAX`].
 pub const BODIES_SHARE: usize = 4;
-/// Chunks of one body, whatever its size: a client that flushes after each line of a small one.
+/// Chunks that a body may have whatever its size: a client may flush after each line of a small body.
 pub const BODY_CHUNKS_MAX: usize = 1_024;
-/// Bytes for which a body may have one chunk more. Segments of a network have 20 times as many; a
-/// chunk of one byte costs as much time as one of thousands.
+/// A body may have one more chunk for so many bytes. A chunk of one byte costs as much time as one of
+/// thousands; segments of a network have 20 times as many bytes.
 pub const BODY_CHUNK_BYTES: usize = 64;
 /// Users and channels of one dispatch together. Each costs one encoded frame per wire.
 pub const TARGETS_MAX: usize = 1_000;
-/// Bytes of payloads in one push body, each as often as its dispatch has targets: what its frames
-/// take if a connection of each target waits for one. A thousand targets of 64 KiB.
+/// Bytes of payloads in one push body, counted once for each target of their dispatch: what the frames take
+/// if a connection of each target waits for one. A thousand targets of 64 KiB fit.
 pub const EXPANSION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches of one push body; half an inbox, so that a batch never has to be split.
 pub const BATCH_DISPATCHES_MAX: usize = 1_000;
 
 /// Bytes of a user, channel or event name.
 pub const NAME_BYTES_MAX: usize = 255;
-/// Depth of the data of an IDENT. They are handed to authenticators, whose JSON readers may recurse.
+/// Depth of the data of an IDENT. Authenticators read them, and their JSON readers may recurse.
 pub const IDENT_DEPTH_MAX: usize = 128;
 /// Channels one connection may have joined.
 pub const CHANNELS_PER_CONNECTION_MAX: usize = 128;
-/// Channels and prefixes one token may grant: beside the bytes of a token, what a JOIN searches.
+/// Channels and prefixes one token may grant. Each JOIN searches all of them.
 pub const CHANNEL_GRANTS_MAX: usize = 1_000;
-/// Bytes of one JSON Web Token. Those of identity providers have 1 to 4 KiB; web servers take
-/// headers of 8 to 16 KiB, so a larger one reaches no backend either.
+/// Bytes of one JSON Web Token. Those of identity providers have 1 to 4 KiB. Web servers take headers of 8 to
+/// 16 KiB, so a larger token reaches no backend either.
 pub const JWT_BYTES_MAX: usize = 16 * 1024;
 /// Keys that JSON Web Tokens may be verified with. Providers publish two or three; a token without `kid` is tried
 /// with each, at some 50 us for a signature of RSA.
 pub const JWT_KEYS_MAX: usize = 16;
-/// Bytes of a file of such keys: 16 keys of RSA 4096 as JSON Web Keys, each with its certificate, have 50 kB.
+/// Bytes of a file with such keys: 16 RSA keys of 4096 bits as JSON Web Keys, each with its certificate, have
+/// 50 kB.
 pub const JWT_KEY_FILE_BYTES_MAX: usize = 64 * 1024;
-/// How far the clocks of whoever signs tokens and of this server may differ. With NTP they differ
-/// by milliseconds; half a minute forgives a machine whose NTP has been down for weeks.
+/// How far the clock of the issuer of a token and the clock of this server may differ. With NTP they differ
+/// by milliseconds; half a minute covers a machine whose NTP has been down for weeks.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
-/// How long the verification of an IDENT may take, its wait for a free place included. Below the
-/// time for the answer to a heartbeat, which waits behind the IDENT.
+/// How long the verification of an IDENT may take, including its wait for a free place. It is shorter than
+/// the time for the answer to a heartbeat, because that answer waits behind the IDENT.
 pub const VERIFICATION_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Verifications under way at once: as many requests as a small pool of PHP workers bears.
+/// Verifications under way at once: as many requests as a small pool of PHP workers can serve.
 pub const VERIFICATIONS_MAX: usize = 64;
 /// Bytes of the answer of a backend to an IDENT: a thousand channels fit.
 pub const VERDICT_BYTES_MAX: usize = 64 * 1024;
-/// Users one connection may be at once under `ident = "add"`, the way of the node server.
+/// Users one connection may be at once under `ident = "add"`, as in the node server.
 pub const USERS_PER_CONNECTION_MAX: usize = 8;
 
-/// Messages per second one connection may send in the long run.
+/// Messages per second one connection may send on average.
 pub const MESSAGE_RATE_PER_SECOND: u32 = 50;
-/// Messages one connection may send at once: a page that joins every channel it is allowed to,
-/// twice, after a reconnect.
+/// Messages one connection may send at once: a page may join every channel it is allowed to, twice, after a
+/// reconnect.
 pub const MESSAGE_BURST: u32 = 256;
 
-/// Bytes waiting for one connection: a dozen events of the largest size, for a client on a slow link. How
-/// long it may take them is bounded by [`OUTBOX_STALL_MAX`], what all of them may hold by
-/// [`BACKLOG_BYTES_MAX`].
+/// Bytes waiting for one connection: a dozen events of the largest size, for a client on a slow link.
+/// [`OUTBOX_STALL_MAX`] bounds how long the client may take to read them, [`BACKLOG_BYTES_MAX`] what all
+/// connections together may hold.
 pub const OUTBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames waiting for one connection: 8 bytes each beside the frames, which connections share.
 pub const OUTBOX_FRAMES_MAX: usize = 16_384;
-/// How long a blocked connection may take less than 16 KiB of its waiting bytes, and not all of them,
-/// before it is cut.
+/// How long a blocked connection may take to read 16 KiB of its waiting bytes, or all of them if they are
+/// fewer, before it is closed.
 pub const OUTBOX_STALL_MAX: Duration = Duration::from_secs(10);
-/// Bytes waiting for all connections together, each counted once however many it waits for: frames,
-/// answers that are not read, dispatches that are still to be replayed. Without a configured value it is at
+/// Bytes waiting for all connections together: frames, answers that are not read, dispatches that are still
+/// to be replayed. What several connections wait for counts once. Without a configured value the limit is at
 /// most a quarter of the memory that the process may use.
 pub const BACKLOG_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Bytes of one answer to a polling request, unless one event alone is larger: what a slow link takes in
+/// Bytes of one answer to a polling request, unless one event alone is larger: what a slow link transfers in
 /// two seconds, so that heartbeats are not late. The rest waits for the next request.
 pub const POLLING_ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes that a client has to take within [`OUTBOX_STALL_MAX`], or all that waits: 1.6 kB/s, which a
-/// link of the slowest kind manages. A byte now and then would hold everything for ever.
+/// Bytes that a client has to read within [`OUTBOX_STALL_MAX`], unless fewer wait: 1.6 kB/s, which even the
+/// slowest links manage. Without this limit a client that reads a byte now and then would hold its backlog
+/// for ever.
 pub const PROGRESS_BYTES: usize = 16 * 1024;
-/// Bytes read of one connection before others have their turn. A large push takes 16 turns; of control
-/// frames of HTTP/2, which cost the most for their size (RFC 9113 10.5), 4,000 pings fit into one.
+/// Bytes read from one connection before others have their turn. A large push takes 16 turns. Of all input
+/// the control frames of HTTP/2 cost the most for their size (RFC 9113 10.5): 4,000 pings fit into one turn.
 pub const READ_TURN_BYTES: usize = 64 * 1024;
 
 /// Dispatches waiting for one worker before pushes are answered 503.
 pub const INBOX_DISPATCHES_MAX: usize = 4_096;
-/// Bytes of event names, targets and payloads of dispatches waiting for one worker before pushes
-/// are answered 503. Workers and the log share them; a worker that is behind keeps them longer.
+/// Bytes of event names, targets and payloads of dispatches waiting for one worker before pushes are answered
+/// 503. Workers and the log share these bytes; a worker that is behind keeps them longer.
 pub const INBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Sessions that live by requests, polling and SockJS, of one address: an office of a thousand pages
-/// that a proxy denies WebSockets. Others give their place back as soon as they have moved to one. A
-/// server with the descriptors of a systemd unit has 500 times as many places, so it takes as many
-/// addresses to fill it; an idle polling session takes about 1 kB, so one address takes 1 MB.
+/// Sessions that live by requests, polling and SockJS, of one address: an office of a thousand pages whose
+/// proxy denies WebSockets. Other clients give their place back as soon as they have moved to a WebSocket. A
+/// server with the descriptors of a systemd unit has 500 times as many places, so it takes 500 addresses to
+/// fill it. An idle polling session takes about 1 kB, so the sessions of one address take 1 MB.
 pub const SESSIONS_PER_ADDRESS_MAX: usize = 1_000;
 
 /// Bytes of an HTTP request head.
@@ -131,18 +133,20 @@ pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const REQUEST_HEADERS_MAX: usize = 100;
 /// Bytes of an HTTP request target.
 pub const REQUEST_URI_BYTES_MAX: usize = 8 * 1024;
-/// How long a request head may take, also the first one of a silent connection.
+/// How long a request head may take, and how long a new connection may be silent.
 pub const REQUEST_HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long a connection of HTTP is kept without a request, after its first one. Pools of backends and proxies
-/// keep theirs for 60 s; whoever is told the time closes first, so that no push meets a closed connection.
+/// How long an HTTP connection is kept without a request, after its first one. Pools of backends and proxies
+/// keep theirs for 60 s. A pool that is told this time closes first, so that no push meets a closed
+/// connection.
 pub const IDLE_WAIT_MAX: Duration = Duration::from_secs(75);
-/// How much longer than it is told a connection is kept: a request that was sent at the last moment still comes.
+/// How much longer a connection is kept than its client is told: a request sent at the last moment still
+/// arrives.
 pub const IDLE_GRACE: Duration = Duration::from_secs(1);
-/// How long a request body may take. The largest, 1 MiB, passes in it at 35 kB/s.
+/// How long a request body may take. The largest, 1 MiB, arrives in time at 35 kB/s.
 pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Bytes a client may send behind the request for a response that does not end. They are read and
-/// dropped: a client that pipelines sends one more request head.
+/// Bytes that a client may send after a request whose response does not end. They are read and dropped: a
+/// client that pipelines sends one more request head.
 pub const STREAM_INPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of one file of `assets_dir`: the largest browser client with its source map has 1.5 MB.
@@ -152,17 +156,18 @@ pub const ASSETS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Files of `assets_dir` in memory: the package of socket.io-client has about 20.
 pub const ASSETS_MAX: usize = 64;
 
-/// Streams of one HTTP/2 connection at once, as most servers allow: a page with all its requests.
+/// Streams of one HTTP/2 connection at once, as in most servers: enough for a page with all its requests.
 pub const H2_STREAMS_MAX: u32 = 100;
-/// Bytes of one request over HTTP/2 that wait to be read: the least that is standard.
+/// Bytes of one request over HTTP/2 that wait to be read: the smallest window of the standard.
 pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// Bytes of all requests of an HTTP/2 connection that wait to be read. It bounds what one peer makes us
-/// hold, and lets 1 MiB pass in four round trips.
+/// Bytes of all requests of an HTTP/2 connection that wait to be read. This bounds the memory that one peer
+/// takes, and lets 1 MiB arrive in four round trips.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-/// Bytes of one answer over HTTP/2 whose departure is not watched: as much as the stream itself costs.
-/// They are given up with the connection, which ends when nothing else is under way on it.
+/// Bytes of one answer over HTTP/2 that are sent without watching whether the client reads them: as many as
+/// the stream itself takes. They are freed with the connection, which ends when nothing else is under way on
+/// it.
 pub const H2_UNWATCHED_BYTES_MAX: usize = 1024;
-/// Bytes of one response over HTTP/2 that wait below our own outbox: two frames of it.
+/// Bytes of one response over HTTP/2 that wait below the outbox: two frames of the response.
 pub const H2_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// How long a session may stay without its first Socket.IO packet.
@@ -174,84 +179,87 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How long the answer to a heartbeat may take.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a client of an event stream waits before it reconnects: as long as browsers do unasked.
+/// How long a client of an event stream waits before it reconnects: the default of browsers.
 pub const SSE_RETRY: Duration = Duration::from_secs(3);
-/// Time between two signs of life on an event stream. Proxies end what is silent for a minute, and
-/// pages of TURTED for reactphp expect one after 28 s.
+/// Time between two signs of life on an event stream. Proxies end a connection that is silent for a minute,
+/// and pages of TURTED for reactphp expect a sign after 28 s.
 pub const SSE_HEARTBEAT: Duration = Duration::from_secs(25);
 
 /// Wrong push passwords one address may send in [`PASSWORD_WINDOW`] before it is answered 429.
 pub const WRONG_PASSWORDS_MAX: u32 = 10;
-/// Wrong IDENTs one address may send in [`PASSWORD_WINDOW`] before no other is verified: room for
-/// a whole office behind one address with a page that is out of date, and none for guessing.
+/// Wrong IDENTs one address may send in [`PASSWORD_WINDOW`] before its other IDENTs are no longer verified:
+/// room for an office behind one address whose pages are out of date, but not for guessing.
 pub const WRONG_IDENTS_MAX: u32 = 10;
 /// The window of [`WRONG_PASSWORDS_MAX`] and [`WRONG_IDENTS_MAX`].
 pub const PASSWORD_WINDOW: Duration = Duration::from_secs(60);
 /// Addresses remembered for [`WRONG_PASSWORDS_MAX`], for [`WRONG_IDENTS_MAX`] and for wrong tokens of
-/// operators: 100,000 take about 12 MB. The oldest give way to more.
+/// operators: 100,000 take about 12 MB. The oldest give way to new ones.
 pub const PASSWORD_ADDRESSES_MAX: usize = 100_000;
 
-/// Characters of a secret that nobody guesses: 128 bits in base64 without padding. A right one of so many passes
-/// although its address guessed wrong too often.
+/// Characters of a secret that cannot be guessed: 128 bits in base64 without padding. A right secret of this
+/// length passes even if its address guessed wrong too often.
 pub const STRONG_SECRET_CHARACTERS_MIN: usize = 22;
 
 /// How long the answer to an `Idempotency-Key` is kept.
 pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(300);
 /// Idempotency keys kept at once.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
-/// Bytes of idempotency keys and answers kept at once: 100,000 keys of 36 bytes with the short
-/// answer take half of it, a JSON answer to a batch of 1,000 about 40 kB.
+/// Bytes of idempotency keys and answers kept at once. 100,000 keys of 36 bytes with the short answer take
+/// half of it; a JSON answer to a batch of 1,000 takes about 40 kB.
 pub const IDEMPOTENCY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// How long a session that lost its connection can be recovered.
 pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(120);
-/// Sessions kept for recovery at once: a whole node's worth of reconnecting clients.
+/// Sessions kept for recovery at once: all clients of a node may reconnect.
 pub const RECOVERY_SESSIONS_MAX: usize = 100_000;
-/// Bytes of users, channels and grants kept for recovery at once: 100,000 sessions with a user and
-/// five channels each. One session with 128 channels of the longest names takes 40 kB.
+/// Bytes of users, channels and grants kept for recovery at once: 100,000 sessions with a user and five
+/// channels each. One session with 128 channels of the longest names takes 40 kB.
 pub const RECOVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Dispatches kept in the log for recovery.
 pub const LOG_DISPATCHES_MAX: usize = 100_000;
 /// Bytes of event names, targets and payloads kept in the log for recovery.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Dispatches replayed to one recovered connection; more is a gap, and the client starts anew.
+/// Dispatches replayed to one recovered connection. If it missed more, that is a gap, and the client begins
+/// anew.
 pub const REPLAY_DISPATCHES_MAX: usize = 300;
-/// Clients of one address that wait at a worker to hear what they missed; one more begins anew. A look into
-/// the log takes about 0.1 ms: an office that comes back at once has waited for 100 ms.
+/// Clients of one address that wait at a worker for the replay of what they missed; one more client begins
+/// anew. A look into the log takes about 0.1 ms, so an office whose clients all come back at once waits for
+/// 100 ms.
 pub const REPLAYS_WAITING_MAX: usize = 1_000;
 
-/// Bytes of log lines that wait for standard error: some 6,000 lines, more than a reader that was away
-/// for a moment misses, and little beside what a server takes.
+/// Bytes of log lines that wait for standard error: some 6,000 lines. A reader that stops for a moment misses
+/// fewer, and it is little memory for a server.
 pub const LOG_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a server that was told to stop goes on as before: by default balancers are not waited for.
+/// How long a server that was told to stop goes on as before. By default it does not wait for balancers to
+/// notice.
 pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// How long a server that was told to stop takes to close its connections.
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(30);
-/// Connections told per second that the server stops. Each comes back to another node, where a
-/// handshake costs up to 1 ms of a core with TLS: that node gives a core to them, not all it has.
+/// Connections told per second that the server stops. Each client comes back to another node, where a
+/// handshake with TLS costs up to 1 ms of a core: at this rate that node spends one core on them.
 pub const CLOSES_PER_SECOND: usize = 1_000;
 /// Worker threads of one server: a session id names its worker in one byte.
 pub const WORKERS_MAX: usize = 256;
 /// File descriptors kept back from connections: listeners, log files, brokers, admin.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
-/// Connections that are let in when all are taken, to push or to ask for health: each answers one request,
-/// so that a few backends with a few requests each find room.
+/// Connections accepted beyond the limit, to push or to ask for health. Each answers one request, so that a
+/// few backends with a few requests each find room.
 pub const CONNECTIONS_SPARE: usize = 64;
-/// How long a connection beyond those may take to say what it is for. Backends and balancers are near.
+/// How long a connection beyond the limit may take to send its request head. Backends and balancers are near.
 pub const SPARE_HEAD_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Time between two log lines about the same thing that any stranger can cause.
+/// Time between two log lines about the same thing, where any client can cause it.
 pub const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// First pause after a failed `accept`.
 pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// Longest pause after failed `accept`s.
 pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Connections the kernel may hold for us before they are accepted.
+/// Connections that wait in the kernel to be accepted.
 pub const LISTEN_BACKLOG: u32 = 4_096;
-/// Kernel send buffer of a connection. With Linux's own sizing the kernel swallows 4 MB for a
-/// stalled reader before anyone notices.
+/// Kernel send buffer of a connection. Linux by itself lets it grow to 4 MB, which hides for long that a
+/// reader has stalled.
 pub const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// How long sent bytes may stay unacknowledged before the kernel ends the connection.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -259,13 +267,16 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const _: () = {
     assert!(BATCH_DISPATCHES_MAX * 2 < INBOX_DISPATCHES_MAX, "a batch fits beside other pushes");
     assert!(PUSH_BODY_BYTES_MAX <= EXPANSION_BYTES_MAX, "a push to one target is never too large");
-    assert!(PUSH_BODY_BYTES_MAX * BODIES_SHARE <= BODIES_BYTES_MAX, "one address can push all it may");
+    assert!(PUSH_BODY_BYTES_MAX * BODIES_SHARE <= BODIES_BYTES_MAX, "one address may push the largest body");
     assert!(PUSH_BODY_BYTES_MAX <= OUTBOX_BYTES_MAX, "an event fits into an outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
     assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
-    assert!(ASSET_BYTES_MAX <= ASSETS_BYTES_MAX, "every file that may be served fits beside none");
+    assert!(ASSET_BYTES_MAX <= ASSETS_BYTES_MAX, "the largest file fits into the memory for files");
     assert!(JWT_BYTES_MAX < MESSAGE_BYTES_MAX, "a token fits into a message");
-    assert!(VERIFICATION_WAIT_MAX.as_secs() < PING_TIMEOUT.as_secs(), "a heartbeat outlives an IDENT");
+    assert!(
+        VERIFICATION_WAIT_MAX.as_secs() < PING_TIMEOUT.as_secs(),
+        "an IDENT ends before a heartbeat is late"
+    );
 };

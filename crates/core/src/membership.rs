@@ -1,11 +1,12 @@
-//! Who belongs to which user or channel, and since when. The book-keeping under the registry.
+//! The book-keeping under the registry: which connection belongs to which user or channel, and since when.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::name::Name;
 
-/// The sequence number of the last dispatch that a membership came too late for.
+/// The sequence number of the last dispatch before the membership began. The connection does not receive that
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Since(pub u64);
 
@@ -25,7 +26,7 @@ pub enum MembershipRefusal {
     TooManyUsers(usize),
 }
 
-/// What one connection is and has joined, kept while it is away.
+/// The users and channels of one connection, kept while the client is away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memberships {
     /// The users it is identified as.
@@ -35,14 +36,14 @@ pub struct Memberships {
 }
 
 impl Memberships {
-    /// The same, held since another dispatch.
+    /// The same memberships, all of them since another dispatch.
     #[must_use]
     pub fn held_since(mut self, since: Since) -> Self {
         self.users.iter_mut().chain(&mut self.channels).for_each(|(_, held)| *held = since);
         self
     }
 
-    /// About what they take in memory.
+    /// About how many bytes of memory they take.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let held = self.users.iter().chain(&self.channels);
@@ -50,16 +51,16 @@ impl Memberships {
     }
 }
 
-/// A connection's side of a membership.
+/// A membership as the connection stores it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Membership {
     pub(crate) group: u32,
-    /// Where the connection stands in [`Group::members`], so that leaving costs no search.
+    /// Where the connection stands in [`Group::members`], so that leaving needs no search.
     pub(crate) position: u32,
     pub(crate) since: Since,
 }
 
-/// A group's side of a membership.
+/// A membership as the group stores it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     pub(crate) slot: u32,
@@ -98,13 +99,13 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// How many there are.
+    /// How many groups there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no group.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
@@ -121,8 +122,8 @@ impl Groups {
         self.get(name).into_iter().flat_map(|group| group.members.iter().map(|member| member.slot))
     }
 
-    /// The groups in `places`, each with its number of connections. A group keeps its place, so
-    /// whoever looks at all places, a few at a time, sees every group that was there throughout.
+    /// The groups in `places`, each with its number of connections. A group keeps its place, so a caller that
+    /// looks at all places, a few at a time, sees every group that existed the whole time.
     pub fn at(&self, places: Range<usize>) -> impl Iterator<Item = (&Name, usize)> {
         let end = places.end.min(self.groups.len());
         let groups = self.groups[places.start.min(end)..end].iter().flatten();

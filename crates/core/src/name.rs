@@ -1,4 +1,5 @@
-//! Names of users, channels and events: validated once, at the gate, and typed from there on.
+//! Names of users, channels and events: checked once where they enter the server, and a type of their own
+//! from there on.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ impl Name {
         Ok(Self(text.into()))
     }
 
-    /// About what it takes in memory if nobody shares it: its text, and two counters beside it.
+    /// About how many bytes of memory it takes if no other value shares it: its text, and two counters beside
+    /// it.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + 2 * size_of::<usize>() + self.0.len()
@@ -64,7 +66,7 @@ pub enum NameRefusal {
     /// The text has more than [`NAME_BYTES_MAX`] bytes.
     #[error("a name has at most {NAME_BYTES_MAX} bytes")]
     TooLong,
-    /// The text has a control character, which could end a line of another protocol.
+    /// The text has a control character. In some protocols such a character ends a line.
     #[error("a name must not contain control characters")]
     ControlCharacter,
 }

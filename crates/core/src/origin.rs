@@ -1,5 +1,5 @@
 //! Origins of pages (RFC 6454 7, the header `Origin`) and the authorities that requests are for (`Host`,
-//! `:authority`): read strictly, and compared. Who may do what is decided by their reader.
+//! `:authority`): read strictly, and compared. What a page may do is decided by the callers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,8 +26,8 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads `host`, `host:port` or `[address]:port` (RFC 3986 3.2, without user information). What is anything else
-    /// is `None`.
+    /// Reads `host`, `host:port` or `[address]:port` (RFC 3986 3.2, without user information); `None` for any
+    /// other text.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
@@ -44,9 +44,11 @@ impl<'a> Authority<'a> {
         Some(Self { host, port: read_port(port)? })
     }
 
-    /// Whether it names the machine of whoever asks: `localhost`, with a dot behind it perhaps, or a loopback address.
+    /// Whether it names the client's own machine: `localhost`, also with a dot behind it, or a loopback
+    /// address.
     ///
-    /// Names below `localhost` do not count: not every resolver keeps them from name servers, whatever RFC 6761 6.3 says.
+    /// Names below `localhost` do not count. Some resolvers send them to name servers, although RFC 6761 6.3
+    /// forbids it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
@@ -57,13 +59,14 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Whether a text may be the name of a host: visible ASCII but what has a meaning in URLs and lists.
+/// Whether a text may be the name of a host: visible ASCII without the characters that have a meaning in URLs
+/// and lists.
 fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#@[]:,\"*".contains(&byte);
     !text.is_empty() && text.bytes().all(plain)
 }
 
-/// What stands behind a host: nothing, or a colon and a port, which may be empty (RFC 3986 3.2.3).
+/// Reads the text behind a host: empty, or a colon and a port, which may be empty (RFC 3986 3.2.3).
 fn read_port(text: &str) -> Option<Option<u16>> {
     if text.is_empty() || text == ":" {
         return Some(None);
@@ -89,7 +92,7 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// Reads `scheme://host` or `scheme://host:port`. `null`, and what is anything else, is `None`.
+    /// Reads `scheme://host` or `scheme://host:port`; `None` for `null` and any other text.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
@@ -99,9 +102,9 @@ impl<'a> Origin<'a> {
         is_scheme.then_some(Self { scheme, authority: Authority::parse(authority)? })
     }
 
-    /// Whether it is that of the host a request is for: the same host and the same port, by http or https. Which of both
-    /// does not matter, because a proxy may speak TLS for the server; so where `authority` has no port, that of either is
-    /// meant.
+    /// Whether the page comes from the host that a request is for: the same host and the same port, by http
+    /// or https. The two schemes count alike, because a proxy may speak TLS for the server. So if `authority`
+    /// has no port, the default port of either scheme matches.
     #[must_use]
     pub fn is_of(&self, authority: &Authority<'_>) -> bool {
         let is_same_port = match (self.default_port().and(self.port()), authority.port) {
@@ -120,7 +123,7 @@ impl<'a> Origin<'a> {
             && self.port() == other.port()
     }
 
-    /// The port, also where it is left out.
+    /// The port. Where it is left out, the default port of the scheme.
     fn port(&self) -> Option<u16> {
         self.authority.port.or_else(|| self.default_port())
     }
@@ -133,7 +136,7 @@ impl<'a> Origin<'a> {
 }
 
 impl fmt::Display for Origin<'_> {
-    /// As browsers send it: in lower case, without the port that its scheme has anyway.
+    /// Writes it as browsers send it: in lower case, and without the default port of its scheme.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host) = (self.scheme.to_ascii_lowercase(), self.authority.host.to_ascii_lowercase());
         write!(formatter, "{scheme}://{host}")?;

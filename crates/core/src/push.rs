@@ -1,14 +1,19 @@
 //! A push body, decoded in two steps: syntax and credentials, then every field by its rule.
 //!
-//! The steps keep the order of answers of the node server, which looked at nothing before the
-//! credentials: 400 for what is no JSON, 401 for wrong credentials, then 400 for broken rules.
-//! Bodies are an object of the current form, an object of the form before 3.3.3 (it has a `cmd`),
-//! or a batch: an array of such objects. Checking the credentials is the caller's.
+//! The steps keep the order of answers of the node server, which checked the credentials before the fields:
+//! 400 for a body that is no JSON, 401 for wrong credentials, then 400 for broken rules. A body is an object
+//! of the current form, an object of the form before 3.3.3 (it has a `cmd`), or a batch: an array of such
+//! objects. The caller checks the credentials.
+//!
+//! | file | what |
+//! |---|---|
+//! | `push/form`, `push/targets` | one item in either form; its lists of users and channels |
+//! | `push/refusal`, `push/fault` | why a push is refused; where a body is no JSON |
 
-mod fault;
 mod form;
-mod refusal;
 mod targets;
+mod refusal;
+mod fault;
 
 use serde_json::value::RawValue;
 
@@ -25,7 +30,7 @@ use form::Item;
 pub enum Shape {
     /// One item by itself.
     Single,
-    /// An array, of one item perhaps.
+    /// An array, even of one item.
     Batch,
 }
 
@@ -58,7 +63,7 @@ impl Default for PushLimits {
 /// ```
 ///
 /// # Errors
-/// [`RefusalKind::NotJson`] for what is no JSON text in UTF-8 and for `null`,
+/// [`RefusalKind::NotJson`] for a body that is no JSON text in UTF-8, and for `null`;
 /// [`RefusalKind::DataMissing`] for the form before 3.3.3 without `data`.
 ///
 /// # Limits
@@ -83,14 +88,14 @@ fn read(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, PushRefusal> {
     }
 }
 
-/// A push body of correct syntax, whose fields have not been looked at.
+/// A push body of correct syntax whose fields are not checked yet.
 #[derive(Debug)]
 pub struct Parsed<'a> {
     shape: Shape,
     limits: PushLimits,
     /// At most [`PushLimits::dispatches`].
     items: Vec<Item<'a>>,
-    /// How many items the body has, kept or not.
+    /// How many items the body has. `items` may have fewer.
     length: usize,
 }
 
@@ -123,14 +128,14 @@ impl<'a> Parsed<'a> {
         self.shape
     }
 
-    /// The credentials of each item in their order; at least one entry, `None`, so that an empty
-    /// batch does not pass for one whose credentials are all correct.
+    /// The credentials of each item, in order. There is at least one entry: an empty batch has one `None`, so
+    /// that it does not pass as a batch whose credentials are all correct.
     pub fn credentials(&self) -> impl Iterator<Item = Option<&Secret>> {
         let none = self.items.is_empty().then_some(None);
         self.items.iter().map(Item::credentials).chain(none)
     }
 
-    /// Checks every field. To be called once the credentials are known to be correct.
+    /// Checks every field. The caller calls this after it has checked the credentials.
     ///
     /// # Errors
     /// The first rule that is broken, with its field and the index in a batch.

@@ -1,4 +1,4 @@
-//! How many messages a connection may send: a token bucket that is told the time.
+//! How many messages a connection may send: a token bucket. The caller passes the time.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub struct Rate {
 pub struct TokenBucket {
     /// Thousandths of a message that may be sent now.
     millis: u32,
-    /// Milliseconds since the start of the server, when `millis` was right. Wraps after 49 days;
-    /// the difference is taken modulo, so a connection silent for as long gains less, not more.
+    /// Milliseconds from the start of the server to the last update of `millis`. They wrap after 49 days. The
+    /// difference is taken modulo, so a connection that was silent that long gets fewer messages, not more.
     updated: u32,
 }
 
@@ -56,7 +56,7 @@ impl TokenBucket {
     }
 
     fn clock(now: Duration) -> u32 {
-        // Truncation is the wrapping described at `updated`.
+        // Truncation is intended: see `updated`.
         (now.as_millis() & u128::from(u32::MAX)) as u32
     }
 }

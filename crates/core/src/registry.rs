@@ -1,7 +1,9 @@
 //! One shard of the registry: its connections, the users they are and the channels they joined.
 //!
-//! It decides who receives a dispatch, and nothing else: what a connection is (`T`) and how bytes
-//! reach it is not its business. A shard belongs to one worker, so there is no lock.
+//! It decides who receives a dispatch and does nothing else: it does not know what a connection is (`T`) and
+//! how bytes reach it. A shard belongs to one worker, so it needs no lock.
+//!
+//! `registry/count` tells operators how many connections, users and channels there are.
 
 mod count;
 
@@ -12,7 +14,7 @@ use crate::name::Name;
 
 pub use crate::membership::MembershipRefusal;
 
-/// Names one connection for as long as the server runs. Keys are never reused.
+/// Identifies one connection as long as the server runs. Keys are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionKey {
     slot: u32,
@@ -33,17 +35,17 @@ impl ConnectionKey {
     }
 }
 
-/// How a second IDENT on one connection counts.
+/// What a second IDENT on one connection does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdentMode {
     /// It replaces the first: a connection is one user.
     #[default]
     Replace,
-    /// It adds a user, the way of the node server, up to [`MembershipLimits::users`].
+    /// It adds a user, as in the node server, up to [`MembershipLimits::users`].
     Add,
 }
 
-/// How much one connection may be and join.
+/// How many users one connection may be, and how many channels it may join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MembershipLimits {
     /// Channels it may have joined.
@@ -79,7 +81,7 @@ pub struct Registry<T> {
     users: Groups,
     channels: Groups,
     limits: MembershipLimits,
-    /// Marks the connections the current dispatch has reached.
+    /// The number of the current dispatch, by which connections that it has reached are marked.
     round: u64,
 }
 
@@ -140,7 +142,7 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Adds a connection. It can be found by its key and receives nothing until it is admitted.
+    /// Adds a connection. It can be found by its key, but receives nothing before it is admitted.
     ///
     /// # Panics
     /// After 2^32 connections at once.
@@ -166,7 +168,7 @@ impl<T> Registry<T> {
         key
     }
 
-    /// From now on `key` receives what concerns it.
+    /// Admits `key`: from now on the connection receives dispatches.
     pub fn admit(&mut self, key: ConnectionKey) {
         if let Some(entry) = self.entry_mut(key) {
             entry.admitted = true;
@@ -198,7 +200,7 @@ impl<T> Registry<T> {
         let place = &mut self.slots[key.slot as usize];
         let entry = place.entry.take()?;
         self.connections -= 1;
-        // A slot whose generations are used up is never given out again.
+        // A slot whose generations are used up is never used again.
         if let Some(next) = place.generation.checked_add(1) {
             place.generation = next;
             self.free.push(key.slot);
@@ -259,18 +261,18 @@ impl<T> Registry<T> {
         self.end(key, MemberKind::Channels, channel);
     }
 
-    /// Makes `key` no connection of `user` any more, if it was one.
+    /// Ends the membership of `key` in `user`, if there is one.
     pub fn forget_user(&mut self, key: ConnectionKey, user: &Name) {
         self.end(key, MemberKind::Users, user);
     }
 
-    /// Whether `key` is a connection of a user.
+    /// Whether `key` is identified as a user.
     #[must_use]
     pub fn is_identified(&self, key: ConnectionKey) -> bool {
         self.entry(key).is_some_and(|entry| !entry.users.is_empty())
     }
 
-    /// What `key` is and has joined, and since when.
+    /// The users and channels of `key`, and since when.
     #[must_use]
     pub fn memberships(&self, key: ConnectionKey) -> Memberships {
         let Some(entry) = self.entry(key) else { return Memberships::default() };
@@ -291,8 +293,8 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Calls `receive` once for each connection that `targets` reach, with the number of the
-    /// reason within [`Targets::vias`] and the reason.
+    /// Calls `receive` once for each connection that `targets` reach, with the reason and its index in
+    /// [`Targets::vias`].
     pub fn resolve<'d>(&mut self, targets: &'d Targets, mut receive: impl FnMut(&T, usize, Via<'d>)) {
         self.round += 1;
         let Self { slots, users, channels, round, .. } = self;
@@ -353,7 +355,8 @@ impl<T> Registry<T> {
         if let Some(entry) = self.entry_mut(key) {
             let held = entry.memberships(kind);
             if held.is_empty() {
-                // Most connections are one user and in one channel; a vector begins with four.
+                // Most connections are one user and in one channel, and a vector would start with room for
+                // four.
                 held.reserve_exact(1);
             }
             held.push(Membership { group: id, position, since });
@@ -379,8 +382,8 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Takes a member, whose own entry forgot it already, out of its group. The last member of
-    /// the group moves into its place and is told so.
+    /// Takes a member out of its group; the member's own entry is gone already. The last member of the group
+    /// moves into its place, and its connection is updated.
     fn exit(&mut self, kind: MemberKind, membership: Membership) {
         let groups = self.groups(kind);
         let group: &mut Group = groups.group_mut(membership.group);

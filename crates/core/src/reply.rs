@@ -25,9 +25,9 @@ pub enum Reply<'a> {
     Joined(&'a Name),
     /// The channel is left.
     Left(&'a Name),
-    /// What was to be echoed.
+    /// The argument of an ECHO.
     Echo(Option<&'a RawValue>),
-    /// What came with a PING.
+    /// The argument of a PING.
     Pong(Option<&'a RawValue>),
     /// The command was refused, with the reason.
     Refused(&'a str),
@@ -45,7 +45,7 @@ impl Reply<'_> {
         }
     }
 
-    /// The argument of the event, JSON. Echoed values are repeated byte for byte; none is `null`.
+    /// The argument of the event, as JSON. Echoed values are repeated byte for byte; a missing one is `null`.
     #[must_use]
     pub fn argument(&self) -> String {
         match self {
@@ -65,7 +65,7 @@ impl Reply<'_> {
         }
     }
 
-    /// A JSON object of `first`, members with a comma behind them, and what the reply says.
+    /// A JSON object: the members in `first`, each followed by a comma, then those of the reply.
     fn object(&self, first: &str) -> String {
         let (key, value) = match self {
             Self::Identified(identity) => (r#""username":"#, identity.username_json.clone()),

@@ -1,26 +1,26 @@
-//! Containers that give back their room when most of what was in them is gone.
+//! Containers that give back memory when most of their entries are gone.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Containers of fewer entries are not worth a second thought.
+/// Containers with room for fewer entries are not worth shrinking.
 const SPARE: usize = 1_024;
 
-/// Gives back what a map has room for beyond need, if that is most of it.
+/// Gives back the unused room of a map, if most of its room is unused.
 pub fn shrink_map<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if is_mostly_empty(map.len(), map.capacity()) {
         map.shrink_to(2 * map.len());
     }
 }
 
-/// Gives back what a queue has room for beyond need, if that is most of it.
+/// Gives back the unused room of a queue, if most of its room is unused.
 pub fn shrink_queue<T>(queue: &mut VecDeque<T>) {
     if is_mostly_empty(queue.len(), queue.capacity()) {
         queue.shrink_to(2 * queue.len());
     }
 }
 
-/// Entries move when a container shrinks. So it happens when few are left of many.
+/// Entries are moved when a container shrinks. So it shrinks only when few entries are left of many.
 fn is_mostly_empty(used: usize, capacity: usize) -> bool {
     capacity > SPARE && used < capacity / 8
 }

@@ -1,5 +1,5 @@
-//! What a connection has proved beyond its name: channels that are granted to it, and until when
-//! it is who it is. Belongs to the connection and moves with its session.
+//! What a connection has proved beyond its name: the channels that are granted to it, and until when its
+//! proofs hold. It belongs to the connection and moves with its session.
 
 use std::time::Duration;
 
@@ -8,12 +8,11 @@ use crate::channel::{ChannelRules, Grants, Join, JoinRefusal};
 use crate::name::Name;
 use crate::registry::IdentMode;
 
-/// A moment on the clock of the world: the time since 1970-01-01 00:00 UTC.
+/// A moment of wall-clock time: the time since 1970-01-01 00:00 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub Duration);
 
-/// What a connection has proved. Empty, and without memory of its own, for users without grants
-/// and expiry.
+/// What a connection has proved. For users without grants and expiry it is empty and allocates nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,8 +48,7 @@ impl Proof {
 }
 
 impl Standing {
-    /// Takes over what an IDENT proved. What an earlier one proved is forgotten, unless this is
-    /// one user more.
+    /// Takes over what an IDENT proved. It replaces what an earlier IDENT proved, unless it adds a user.
     pub fn accept(&mut self, verified: &Verified, mode: IdentMode) {
         let user = &verified.identity.name;
         self.proofs.retain(|proof| mode == IdentMode::Add && proof.user != *user);
@@ -71,7 +69,7 @@ impl Standing {
         self.proofs.iter().any(|proof| proof.channels.cover(channel))
     }
 
-    /// About what it takes in memory.
+    /// About how many bytes of memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.proofs.iter().map(|proof| size_of::<Proof>() + proof.user.bytes() + proof.channels.bytes()).sum()
@@ -83,7 +81,7 @@ impl Standing {
         self.proofs.iter().filter_map(|proof| proof.expires).min()
     }
 
-    /// Forgets the proofs that have expired at `now`: the users they were for.
+    /// Forgets the proofs that have expired at `now`, and returns their users.
     pub fn expire(&mut self, now: UnixTime) -> Vec<Name> {
         let expired = self.proofs.extract_if(.., |proof| proof.has_expired(now));
         expired.map(|proof| proof.user).collect()
@@ -96,7 +94,7 @@ impl Standing {
     }
 }
 
-/// A connection as the rules see it.
+/// What the rules look at in a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Applicant<'a> {
     /// Whether it is a user.
@@ -109,7 +107,7 @@ impl Applicant<'_> {
     /// Whether it may join `channel`.
     ///
     /// # Errors
-    /// The need of the channel that is not met.
+    /// What the channel needs and the connection lacks.
     pub fn may_join(&self, channel: &Name, rules: &ChannelRules) -> Result<(), JoinRefusal> {
         match rules.need(channel) {
             Join::Open => Ok(()),

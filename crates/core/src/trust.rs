@@ -1,11 +1,11 @@
-//! Whose word about a client's address counts: trusted proxies, and the address behind them.
+//! Which proxies are trusted to say a client's address, and the address behind them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// The addresses that providers use between their customers and their own NAT (RFC 6598 7): the network, and how many
-/// bits of it all of them share.
+/// The addresses that providers use between their customers and their own NAT (RFC 6598 7): the network, and
+/// the length of its prefix in bits.
 const SHARED_NETWORK: (Ipv4Addr, u32) = (Ipv4Addr::new(100, 64, 0, 0), 10);
 
 /// What counts as one address: an IPv6 customer is given a /64 and may use all of it.
@@ -20,9 +20,10 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address is one that several clients may share because a proxy or a NAT stands before them, or that
-/// only this machine or its own network can have: loopback, private (RFC 1918), link-local, unique local (RFC 4193)
-/// and shared between a provider's customers (RFC 6598). An IPv4 address that is mapped into IPv6 counts as IPv4.
+/// Whether several clients may share an address, because a proxy or a NAT stands before them, or only this
+/// machine or its own network can have it: loopback, private (RFC 1918), link-local, unique local (RFC 4193)
+/// and shared between a provider's customers (RFC 6598). An IPv4 address that is mapped into IPv6 counts as
+/// IPv4.
 ///
 /// ```
 /// use turted_core::trust::is_private;
@@ -41,7 +42,7 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is one of those that a provider shares between its customers.
+/// Whether a provider may share an address between its customers.
 const fn is_shared(address: Ipv4Addr) -> bool {
     let (network, prefix) = SHARED_NETWORK;
     (address.to_bits() ^ network.to_bits()) >> (32 - prefix) == 0
@@ -62,7 +63,7 @@ pub struct Network {
     prefix: u8,
 }
 
-/// A text that names no network.
+/// The text names no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no network such as 10.0.0.0/8 or fd00::/8")]
 pub struct NetworkError;
@@ -117,7 +118,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// The proxies whose word about a client's address counts.
+/// The proxies that are trusted to say a client's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -140,9 +141,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The client on whose behalf `peer` asks, given its `X-Forwarded-For` lines in their order:
-    /// each proxy appends whom it was asked by, so from the right the first address that is no
-    /// trusted proxy is the client; everything left of it may be invented.
+    /// The client for which `peer` asks, by its `X-Forwarded-For` lines in their order. Each proxy appends
+    /// the address it was asked from. So the client is the first address from the right that is no trusted
+    /// proxy; everything to the left of it may be invented.
     ///
     /// ```
     /// use turted_core::trust::TrustedProxies;
@@ -288,14 +289,14 @@ mod tests {
             ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
             ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
             ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
-            // Only proxies: the one farthest away asked by itself.
+            // Only proxies: the one farthest away asked on its own behalf.
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &[], "10.0.0.1"),
-            // Nobody knows what is left of a hole.
+            // What stands to the left of an unreadable entry is not known to be true.
             ("10.0.0.1", &["192.0.2.7, unknown, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["192.0.2.7, , 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[""], "10.0.0.1"),
-            // The word of anybody else does not count.
+            // An address that is no trusted proxy is not believed.
             ("192.0.2.9", &["6.6.6.6"], "192.0.2.9"),
             ("127.0.0.2", &["6.6.6.6"], "127.0.0.2"),
         ] {

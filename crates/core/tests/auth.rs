@@ -1,4 +1,4 @@
-//! Whom an IDENT proves, and whom it does not.
+//! Which user an IDENT proves, and which it does not.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use turted_core::auth::{ClientAuthenticator, Hash, IdentRefusal, Secret, TokenRule, UnknownHash};
 use turted_core::command::Command;
 
-/// `hash(salté + alice + pepper)`, as Python's hashlib computes them.
+/// `hash(salté + alice + pepper)` as Python's hashlib computes it.
 const TOKENS: [(&str, &str); 4] = [
     ("md5", "60194062ce7ff1e75b005c03266e8a9a"),
     ("sha1", "af66a3e1bcec1fdc13b3ab525b439ae4f1cfef56"),
@@ -93,7 +93,7 @@ fn a_secret_is_matched_by_itself_alone_and_never_shown() {
     for wrong in ["", "tige", "tiger ", "Tiger", "tigertiger"] {
         assert!(!secret.matches(wrong), "{wrong}");
     }
-    assert!(!Secret::from("").matches(""), "a forgotten setting lets nobody in");
+    assert!(!Secret::from("").matches(""), "a forgotten setting lets no client in");
     let shown = format!("{:?} {:?}", ClientAuthenticator::Password(secret), rule("md5"));
     assert!(!shown.contains("tiger"), "{shown}");
     assert!(!shown.contains("pepper"), "{shown}");
@@ -118,5 +118,5 @@ fn a_secret_of_128_bits_in_base64_is_one_that_nobody_guesses() {
     }
     assert!(ClientAuthenticator::Password(of(22)).is_strong());
     assert!(!ClientAuthenticator::Password(of(21)).is_strong());
-    assert!(!ClientAuthenticator::Accept.is_strong(), "it asks for nothing");
+    assert!(!ClientAuthenticator::Accept.is_strong(), "it asks for no secret");
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use turted_core::origin::{Authority, Origin};
 
-/// Texts that come near to authorities and origins.
+/// Texts that resemble authorities and origins.
 fn nearly() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
         "http",

@@ -1,4 +1,4 @@
-//! What push bodies mean, which are refused, and in which order they are answered.
+//! What push bodies mean, which bodies are refused, and by which rule.
 
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::limits::{BATCH_DISPATCHES_MAX, NAME_BYTES_MAX, TARGETS_MAX};
@@ -99,7 +99,7 @@ fn payloads_times_targets_have_a_limit_for_the_whole_body() {
         assert!(refusal.to_string().contains("limits.expansion_bytes"), "{refusal}");
     }
     let nobody = format!(r#"{{"event":"E","payload":"{}"}}"#, "x".repeat(1_000));
-    assert_eq!(read(&nobody, 1).unwrap().len(), 1, "what reaches nobody takes no frame");
+    assert_eq!(read(&nobody, 1).unwrap().len(), 1, "a dispatch without targets takes no frame");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Push bodies made by machine: every JSON type in every field, every missing key, random bytes,
-//! and random valid pushes that must come back as they were.
+//! Generated push bodies: every JSON type in every field, every missing key, random bytes, and random valid
+//! pushes that must be read back unchanged.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
@@ -13,7 +13,7 @@ fn dispatches(body: &str) -> Result<Vec<Dispatch>, PushRefusal> {
     push::parse(body.as_bytes(), push::PushLimits::default())?.into_dispatches()
 }
 
-/// One value of each type, and those that some language takes for false.
+/// One value of each type, and those that some languages treat as false.
 const VALUES: [&str; 14] = [
     "null",
     "true",
@@ -31,7 +31,8 @@ const VALUES: [&str; 14] = [
     r#"[{"a":[1]}]"#,
 ];
 
-/// Pointers to every field of both forms, and which of [`VALUES`] it takes.
+/// A push of the current form with every field. `CURRENT_FIELDS` has a pointer to each field and those of
+/// [`VALUES`] that it takes. The same follows for the old form.
 const CURRENT: &str = r#"{"event":"E","targets":{"user":"a","users":["b"],"channel":"c","channels":["d"],"broadcast":true},"payload":{},"auth":"P"}"#;
 const CURRENT_FIELDS: [(&str, &[&str]); 11] = [
     ("/event", &[r#""text""#]),
@@ -63,8 +64,8 @@ const LEGACY_FIELDS: [(&str, &[&str]); 11] = [
 const LIST: &[&str] = &["null", "0", "7", r#""text""#, "[]", "{}"];
 const ELEMENT: &[&str] = &["0", "7", r#""text""#];
 
-/// `template` with the value at `pointer` replaced by the JSON text `value`, which may be one that
-/// `serde_json::Value` cannot hold.
+/// `template` with the value at `pointer` replaced by the JSON text `value`, which `serde_json::Value` need
+/// not be able to hold.
 fn with(template: &str, pointer: &str, value: &str) -> String {
     let mut body: Value = serde_json::from_str(template).unwrap();
     *body.pointer_mut(pointer).unwrap() = json!("<value>");
@@ -141,7 +142,7 @@ fn every_prefix_of_a_body_is_no_json() {
     }
 }
 
-/// JSON texts of any shape, white space and escapes included.
+/// JSON texts of any shape, with white space and escapes.
 fn payload() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         prop::sample::select(&VALUES[..]).prop_map(str::to_owned),

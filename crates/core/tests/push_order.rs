@@ -1,4 +1,4 @@
-//! In which order push bodies are answered: syntax, credentials, then the rules of the fields.
+//! In which order the faults of a push body are answered: syntax, credentials, then the rules of the fields.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 

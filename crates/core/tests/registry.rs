@@ -1,4 +1,5 @@
-//! The book-keeping of a shard: a place in it may pass from one connection to another, a membership may not.
+//! The book-keeping of a shard: another connection may take a place over, but not the memberships that
+//! belonged to it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -22,7 +23,7 @@ fn a_membership_that_is_restored_to_its_holder_is_held_once_and_ends_with_it() {
     assert_eq!(registry.memberships(key), memberships);
     registry.remove(key);
     let stranger = registry.insert("stranger");
-    assert_eq!(stranger.slot(), key.slot(), "the place is given out again");
+    assert_eq!(stranger.slot(), key.slot(), "the place is used again");
     registry.admit(stranger);
     for targets in [Targets::user(alice), Targets::channel(chat)] {
         registry.resolve(&targets, |value, _, _| panic!("{value} is not a member"));

@@ -1,13 +1,13 @@
-//! Whether the time of a comparison tells how much of a guess was right: a statistical test, which
-//! needs a release build and some seconds of one core. Not part of `./test`: a number that noise
+//! Tests whether the time of a comparison tells how much of a guess was right. The tests are statistical, and
+//! need a release build and some seconds of one core. They are not part of `./test`: a number that noise
 //! moves must not decide whether a change passes.
 //!
 //!     cargo test --release -p turted-core --test timing -- --ignored --nocapture
 //!
-//! Two kinds of guesses are compared in random order, and Welch's t of their times is taken, as
-//! dudect does (Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017). Above 4.5
-//! times differ. A comparison that stops at the first difference is measured as well: a test that
-//! would not find that one would prove nothing.
+//! Two kinds of guesses are compared in random order, and Welch's t of their times is taken, as dudect does
+//! (Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017). Above 4.5 the times differ. A
+//! comparison that stops at the first difference is measured as well: if the test did not find that one, it
+//! would prove nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
@@ -19,14 +19,14 @@ use turted_core::auth::{Hash, Secret, TokenRule};
 
 /// Measurements of each test, of both kinds together.
 const MEASUREMENTS: usize = 400_000;
-/// Calls in one measurement: enough to be long beside the resolution of the clock, 20 to 40 ns.
+/// Calls in one measurement: enough that it is long compared with the resolution of the clock, 20 to 40 ns.
 const CALLS: usize = 8;
 /// The share of measurements that is kept: the slowest ones were interrupted.
 const KEPT: f64 = 0.9;
 /// dudect's threshold.
 const T_MAX: f64 = 4.5;
 
-/// Two guesses of equal length, and what judges them.
+/// Two guesses of equal length, and the function that checks them.
 struct Subject<'a> {
     name: &'a str,
     guesses: [&'a str; 2],
@@ -38,10 +38,10 @@ impl Subject<'_> {
     fn t(&self) -> f64 {
         let mut times = [Vec::with_capacity(MEASUREMENTS), Vec::with_capacity(MEASUREMENTS)];
         let mut random: u64 = 0x9E37_79B9_7F4A_7C15;
-        // Both guesses are judged from one place, so that nothing differs but what they say.
+        // Both guesses are checked from the same place in memory, so that only their text differs.
         let mut place = String::with_capacity(self.guesses[0].len());
         for _ in 0..MEASUREMENTS {
-            // xorshift64: the order must not agree with anything that comes back regularly.
+            // xorshift64: the order must not follow anything that repeats at intervals.
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
@@ -75,8 +75,8 @@ fn welch(times: &[Vec<u64>; 2]) -> f64 {
     (b.0 - a.0) / (a.1 + b.1).sqrt()
 }
 
-/// `text` with another first character, and with another last one. A digit becomes a digit and a
-/// letter a letter: a guess is read by branches on its own characters, which a guesser knows.
+/// `text` with another first character, and `text` with another last one. A digit becomes a digit and a
+/// letter a letter: reading a guess branches on its own characters, which the guesser knows anyway.
 fn first_and_last_wrong(text: &str) -> [String; 2] {
     let other = |character: char| match character {
         '0' => '1',
@@ -91,7 +91,7 @@ fn first_and_last_wrong(text: &str) -> [String; 2] {
 
 const PASSWORD: &str = "correct horse battery staple correct horse battery staple xxxxx";
 
-/// Compares as the node server did: until the first difference.
+/// Compares as the node server did: up to the first difference.
 fn stops_early(secret: &str, guess: &str) -> bool {
     secret.len() == guess.len() && secret.bytes().zip(guess.bytes()).all(|(a, b)| black_box(a) == b)
 }

@@ -41,7 +41,7 @@ fn addresses() -> impl Strategy<Value = (SocketAddr, SocketAddr)> {
     ]
 }
 
-/// How headers begin, so that random bytes come further than the signature.
+/// How headers begin, so that the decoder reads random bytes beyond the signature.
 const STARTS: [&[u8]; 5] =
     [b"", b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11"];
 

@@ -24,7 +24,7 @@ fn list(messages: &[String]) -> impl Iterator<Item = &str> {
     messages.iter().map(String::as_str)
 }
 
-/// What `sockjs-client` makes of what a transport sends.
+/// The frame that `sockjs-client` takes out of what a transport sends.
 fn unwrap(transport: Transport, body: &str) -> String {
     let string = |literal: &str| serde_json::from_str::<String>(literal).unwrap();
     let between = |start: &str, end: &str| body.strip_prefix(start).unwrap().strip_suffix(end).unwrap();

@@ -1,4 +1,4 @@
-//! What an `EventSource` reads is what was sent.
+//! Tests that an `EventSource` reads what was sent.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 

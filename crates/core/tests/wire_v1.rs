@@ -103,7 +103,7 @@ fn id() -> impl Strategy<Value = Value> {
     prop_oneof!["[^\\p{Cc}]{0,20}".prop_map(Value::from), any::<i64>().prop_map(Value::from)]
 }
 
-/// Nearly a request.
+/// Texts that resemble a request.
 fn request() -> impl Strategy<Value = String> {
     let names = "(id|do|data|channel|session|cursor|type)";
     let values = r#"("(ident|join|resume|echo|ff-1|a)"|1|null|\{\}|\[1\])"#;

@@ -9,7 +9,7 @@ use turted_core::wire::websocket::{
 
 const LIMITS: DecoderLimits = DecoderLimits { message_bytes: 70_000, fragments: 8 };
 
-/// A server frame as a client sends it: the first byte changed, the payload masked.
+/// Changes a server frame to one of a client: the first byte replaced, the payload masked.
 fn mask(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     let mut frame = Vec::new();
     encode_header(Opcode::Binary, payload.len(), &mut frame);
@@ -20,7 +20,7 @@ fn mask(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     frame
 }
 
-/// Messages in one line each, then the violation, if any.
+/// Each message in one line, then the violation, if there is one.
 fn decode_all<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, Option<Violation>) {
     let mut decoder = Decoder::new(LIMITS);
     let (mut input, mut messages) = (Vec::new(), Vec::new());

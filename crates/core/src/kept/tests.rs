@@ -1,4 +1,4 @@
-//! What is kept, against a list that is searched from end to end.
+//! The store of kept entries, compared with a model: a list that is searched from end to end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn an_entry_is_found_at_its_age_and_not_above_it() {
     let late = now + AGE + NANOSECOND;
     assert_eq!(kept.get(&1, late), None);
     assert_eq!(kept.get_mut(&1, late), None);
-    assert_eq!(kept.remove(&1), Some(10), "it was not yet forgotten");
+    assert_eq!(kept.remove(&1), Some(10), "an entry that is too old stays until it is forgotten");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_entry_that_never_fits_is_not_kept_and_pushes_nothing_out() {
     kept.insert(1, 10, 20, now);
     assert_eq!(kept.insert(2, 20, 21, now), 0);
     assert_eq!((kept.get(&1, now), kept.get(&2, now)), (Some(&10), None));
-    assert_eq!((kept.insert(2, 20, 20, now), keys(&kept)), (1, vec![2]), "at the limit it is");
+    assert_eq!((kept.insert(2, 20, 20, now), keys(&kept)), (1, vec![2]), "an entry at the limit is kept");
     let mut nothing = Kept::new(KeptLimits { entries: 0, ..LIMITS }, now);
     assert_eq!((nothing.insert(1, 10, 0, now), nothing.is_empty()), (0, true));
 }
@@ -86,20 +86,20 @@ fn entries_that_are_too_old_go_in_portions_and_their_memory_with_them() {
     assert_eq!(kept.len(), 5_000);
     let late = now + AGE + Duration::from_secs(1);
     kept.insert(7, 0, 1, late);
-    assert!(kept.tidy(late), "there is more");
+    assert!(kept.tidy(late), "more entries are too old");
     assert_eq!(kept.len(), 5_000 - PORTION);
     while kept.tidy(late) {}
     assert_eq!((keys(&kept), kept.bytes()), (vec![7], 1));
     assert!(kept.capacity() < 100, "{}", kept.capacity());
 }
 
-/// What is beside key and value: what a store pays for each entry.
+/// What an entry takes beside key and value.
 #[test]
 fn an_entry_takes_sixteen_bytes_beside_its_value() {
     assert_eq!(size_of::<Entry<u64>>(), size_of::<u64>() + 16);
 }
 
-/// Every entry in the order in which it was put in.
+/// The model: every entry in the order in which it was put in.
 struct Model {
     limits: KeptLimits,
     entries: Vec<Known>,
@@ -147,7 +147,7 @@ enum Step {
         key: u32,
         bytes: usize,
     },
-    /// Puts in so many, beginning with this key.
+    /// Puts in this many entries, with keys that count up from this one.
     InsertMany {
         key: u32,
         count: u32,
@@ -177,7 +177,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does a step to both, and compares what they answer.
+/// Takes a step in both, and compares what they return.
 fn take(
     step: Step,
     kept: &mut Kept<u32, u32>,
@@ -186,7 +186,7 @@ fn take(
 ) -> Result<(), TestCaseError> {
     match step {
         Step::Insert { key, bytes } => {
-            // Time goes on between two calls.
+            // Time passes between two calls.
             *now += NANOSECOND;
             let gave_way = model.insert(Known { key, value: key, bytes, at: *now });
             prop_assert_eq!(kept.insert(key, key, bytes, *now), gave_way);
@@ -215,7 +215,7 @@ fn take(
         Step::Tidy => {
             let old = model.old(*now);
             model.entries.drain(..old.min(PORTION));
-            prop_assert_eq!(kept.tidy(*now), old > PORTION, "at most a portion goes");
+            prop_assert_eq!(kept.tidy(*now), old > PORTION, "at most a portion is forgotten");
         }
         Step::Wait(seconds) => *now += Duration::from_secs(seconds),
     }

@@ -1,5 +1,5 @@
-//! Where a body is no JSON, and what was expected there: for the people who look for the fault. Nothing of
-//! what was pushed is repeated.
+//! Where a body is no JSON, and what was expected there, for people who search for the mistake. The text
+//! repeats nothing of the pushed data.
 
 use serde_json::value::RawValue;
 
@@ -35,7 +35,7 @@ pub(super) fn describe(body: &[u8]) -> String {
             let what = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
             format!("line {line}, column {column}: {what}")
         }
-        // `null`, which is JSON and no push.
+        // `null` is JSON, but it is no push.
         Ok(_) => {
             let (line, column) = place(&body[..body.len() - text.trim_ascii_start().len()]);
             format!("line {line}, column {column}: expected an object or an array")
@@ -43,12 +43,14 @@ pub(super) fn describe(body: &[u8]) -> String {
     }
 }
 
-/// Whether a text is UTF-16: it says so by its first two bytes, or one of them is 0, as no text in UTF-8 has.
+/// Whether a text is UTF-16: it begins with a byte order mark, or one of its first two bytes is 0, which text
+/// in UTF-8 never has.
 fn is_utf16(body: &[u8]) -> bool {
     matches!(body, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=0xFF, ..] | [1..=0xFF, 0, ..])
 }
 
-/// The line and column behind these bytes, both from 1. As in the errors of serde_json columns are bytes.
+/// The line and column behind these bytes, both counted from 1. Columns count bytes, as in the errors of
+/// serde_json.
 fn place(before: &[u8]) -> (usize, usize) {
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;

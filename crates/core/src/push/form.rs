@@ -1,7 +1,7 @@
 //! One item of a push body in either of its forms.
 //!
-//! Until 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, also without `cmd`, and old backends send it still;
-//! since 3.3.3 it takes `{"event":E,"targets":T,"payload":P,"auth":..}`.
+//! Up to 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, also without `cmd`, and old backends
+//! still send it. Since 3.3.3 it takes `{"event":E,"targets":T,"payload":P,"auth":..}`.
 
 use serde_json::value::RawValue;
 
@@ -27,16 +27,16 @@ enum Form<'a> {
         payload: Option<&'a RawValue>,
     },
     Legacy {
-        /// Missing means `notify`: 3.2.2 and earlier told `notifyAll` from everything else.
+        /// Without it the command is `notify`: up to 3.2.2 the node server told only `notifyAll` apart.
         cmd: Option<&'a RawValue>,
         data: &'a RawValue,
     },
-    /// Known to be wrong, but not to be said before the credentials are checked.
+    /// The item breaks a rule. The refusal is told after the credentials are checked, not before.
     Wrong(PushRefusal),
 }
 
 impl<'a> Item<'a> {
-    /// The item in any JSON value.
+    /// Reads an item from any JSON value.
     pub(super) fn read_any(raw: &'a RawValue) -> Result<Self, PushRefusal> {
         if JsonKind::of(raw) == JsonKind::Object {
             return Self::read(raw.get());
@@ -45,7 +45,7 @@ impl<'a> Item<'a> {
         Ok(Self { credentials: None, form: Form::Wrong(wrong) })
     }
 
-    /// The item in the text of an object.
+    /// Reads an item from the text of an object.
     pub(super) fn read(json: &'a str) -> Result<Self, PushRefusal> {
         let names = ["event", "targets", "payload", "auth", "password", "cmd", "data"];
         let members = Members::read(json, names).ok_or_else(PushRefusal::not_json)?;
@@ -123,7 +123,7 @@ fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> R
     Ok(Dispatch { event: read_event(event, "/data/event")?, targets, payload: read_payload(payload) })
 }
 
-/// Whether the command is the one that reaches everyone; the others are told apart by nobody.
+/// Whether the command is the one that reaches every connection. The other commands are all treated alike.
 fn is_broadcast(cmd: &RawValue) -> Result<bool, PushRefusal> {
     match json::text(cmd).as_deref() {
         Some("notifyAll") => Ok(true),

@@ -1,9 +1,9 @@
-//! Why a push is refused, in words that hold nothing of the pushed data but the path of a field.
+//! Why a push is refused. Of the pushed data the texts contain only the path of a field.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What the node server said of a body that is no JSON.
+/// What the node server answered to a body that is no JSON.
 pub const NOT_JSON: &str = "Data was not json";
 
 /// Which answer a refused push gets.
@@ -15,18 +15,18 @@ pub enum RefusalKind {
     DataMissing,
     /// A field breaks a rule: REST answers 400 with the rule.
     Invalid,
-    /// Every field is right, and all together are too much: REST answers 413 with the rule.
+    /// Every field is right, but together they are too much: REST answers 413 with the rule.
     TooLarge,
 }
 
 /// Why a push is refused.
 ///
-/// `Display` is one line for the caller: `/targets/users/3: a name must not be empty (name-empty)`.
+/// `Display` is one line for the backend: `/targets/users/3: a name must not be empty (name-empty)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct PushRefusal {
-    /// Which answer it gets.
+    /// Which answer the push gets.
     pub kind: RefusalKind,
-    /// The rule in kebab case, for programs. It does not change.
+    /// The rule in kebab case, for programs. It never changes.
     pub rule: &'static str,
     /// The rule in words.
     pub detail: Cow<'static, str>,
@@ -41,7 +41,7 @@ impl PushRefusal {
         Self::new(RefusalKind::NotJson, "not-json", NOT_JSON)
     }
 
-    /// Says in the detail where the body is no JSON; as text the refusal stays what it was.
+    /// Adds to the detail where the body is no JSON. `Display` stays as it was.
     pub(super) fn because(self, fault: &str) -> Self {
         Self { detail: format!("{NOT_JSON}: {fault}").into(), ..self }
     }

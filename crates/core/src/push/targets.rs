@@ -1,4 +1,4 @@
-//! The targets of a push: lists of names in the shapes that backends send, PHP's among them.
+//! The targets of a push: lists of names in the shapes that backends, PHP among them, send.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, PushR
     Ok(Targets { broadcast: broadcast.map_or(Ok(false), is_broadcast)?, ..targets })
 }
 
-/// The union of lists that stand in the object at `parent`, of `most` names together.
+/// The union of the lists in the object at `parent`: at most `most` names together.
 pub(super) fn union(
     parent: &str,
     users: Lists<'_>,
@@ -67,7 +67,7 @@ fn too_many(field: &str, most: usize) -> PushRefusal {
     PushRefusal::rule("targets-too-many", field, detail)
 }
 
-/// Whether `raw` is null or `[]`, which is what PHP makes of an empty array of targets.
+/// Whether `raw` is null or `[]`, which PHP writes for an empty array of targets.
 fn is_empty(raw: &RawValue) -> bool {
     let inner = raw.get().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     raw.get() == "null" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
@@ -143,8 +143,8 @@ impl Names {
     }
 }
 
-/// The text of a name: a string, or an integer, which PHP sends for ids and node looked up by its
-/// decimal text.
+/// The text of a name: a string, or an integer. PHP sends ids as integers; the node server looked them up by
+/// their decimal text.
 fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> PushRefusal> {
     if let Some(digits) = json::integer(raw) {
         return Ok(Cow::Borrowed(digits));
@@ -157,7 +157,7 @@ fn read_text(raw: &RawValue) -> Result<Cow<'_, str>, fn(&str) -> PushRefusal> {
     json::text(raw).ok_or(lone_surrogate as fn(&str) -> PushRefusal)
 }
 
-/// The path of a value inside `field`. A key is repeated only if it is short and plain: the path
+/// The path of a value inside `field`. A key is part of it only if it is short and plain, because the path
 /// goes into answers and logs.
 fn below(field: &str, key: Key<'_>) -> String {
     let member = match key {

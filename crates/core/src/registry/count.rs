@@ -1,4 +1,4 @@
-//! How many there are of what, and which: for operators, not for dispatches.
+//! How many connections, users and channels there are, and which: for operators, not for dispatches.
 
 use super::Registry;
 use crate::membership::Groups;

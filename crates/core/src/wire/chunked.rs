@@ -5,7 +5,7 @@ use std::io::Write as _;
 /// Ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// Appends `data` as one chunk. Nothing is appended for no data: an empty chunk ends the body.
+/// Appends `data` as one chunk. For empty data it appends nothing, because an empty chunk ends the body.
 ///
 /// ```
 /// use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};

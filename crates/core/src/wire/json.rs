@@ -1,17 +1,16 @@
-//! JSON strings and the reasons of deliveries, appended to a packet that is being built. Not a
-//! JSON encoder.
+//! Appends JSON strings and the reasons of deliveries to a packet that is being built. Not a JSON encoder.
 
 use crate::dispatch::{Dispatch, Via};
 
 /// Appends `text` as a JSON string, quotes included.
 ///
-/// Most names and session ids need no escape and are copied; the rest is left to `serde_json`.
+/// Most names and session ids need no escape and are copied; `serde_json` encodes the others.
 pub(crate) fn push_string(out: &mut String, text: &str) {
     if text.bytes().any(needs_escape) {
         out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
         return;
     }
-    // The buffer grows once, not at the quotation mark, the text and the other one.
+    // The buffer grows once, not separately for the text and each quotation mark.
     out.reserve(text.len() + 2);
     out.push('"');
     out.push_str(text);

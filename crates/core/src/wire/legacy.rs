@@ -1,8 +1,8 @@
 //! The protocol of turted 0.1 over SockJS: one JSON object per message, `{"type":T,"data":D}` both
 //! ways. A client may ask for [`v1`] instead, by its first message.
 //!
-//! The name of an event is the type of its message, so that an event named `IDENTIFIED`, `ERR`,
-//! `message` or `welcome` cannot be told from an answer. `v1` mends that.
+//! The name of an event is the type of its message. So an event named `IDENTIFIED`, `ERR`, `message` or
+//! `welcome` cannot be told from an answer; in `v1` it can.
 
 use serde_json::value::RawValue;
 
@@ -12,8 +12,8 @@ use crate::json::{self as input, Members};
 use crate::reply::Reply;
 use crate::wire::{json, v1};
 
-/// The answer to an `ident` whose user is not accepted, whatever the reason: clients compare it.
-/// One that breaks a rule of [`decode`] is answered by the rule.
+/// The answer to an `ident` whose user is not accepted, whatever the reason: clients compare it. An `ident`
+/// that breaks a rule of [`decode`] is answered with that rule.
 pub const UNIDENTIFIED: &str = r#"{"type":"ERR","data":{"ERR":"UNIDENTIFIED"}}"#;
 /// The answer to [`Request::Message`].
 pub const WELCOME: &str = r#"{"type":"welcome"}"#;
@@ -78,8 +78,8 @@ fn hello<'a>(protocol: Option<&RawValue>) -> Result<Request<'a>, Malformed> {
     }
 }
 
-/// The message that answers a command; joining and leaving are not answered unless refused. An
-/// `ident` whose user is not accepted is answered by [`UNIDENTIFIED`] instead.
+/// The message that answers a command. Joining and leaving are answered only when refused. An `ident` whose
+/// user is not accepted is answered with [`UNIDENTIFIED`] instead.
 ///
 /// ```
 /// use turted_core::{reply::Reply, wire::legacy::encode_reply};
@@ -97,8 +97,7 @@ pub fn encode_reply(reply: &Reply<'_>) -> Option<String> {
     }
 }
 
-/// A dispatch for the connections that receive it for one reason. The payload goes out byte for
-/// byte.
+/// A dispatch for the connections that receive it for one reason. The payload goes out byte for byte.
 ///
 /// ```
 /// use turted_core::dispatch::{Dispatch, Targets, Via};
@@ -124,19 +123,19 @@ pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>) -> String {
     message
 }
 
-/// The rule that a message breaks. The text goes to the client, by [`Reply::Refused`].
+/// The rule that a message breaks. [`Reply::Refused`] sends the text to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// No JSON, or of another type.
     #[error("a message must be a json object")]
     NotAnObject,
-    /// A member twice, and readers disagree which one counts.
+    /// The object has a member twice; readers disagree which of the two counts.
     #[error("duplicate key {0}")]
     DuplicateKey(&'static str),
     /// No `type`.
     #[error("type missing")]
     TypeMissing,
-    /// `type` is no text.
+    /// `type` is no string.
     #[error("type must be a string")]
     TypeNotAString,
     /// No request has this type.

@@ -1,15 +1,24 @@
 //! The wires: decoders for what clients send and encoders for what they receive.
 //!
 //! Every decoder is pure, total (no input makes it panic) and bounded by [`crate::limits`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `socketio`, `engineio` | Socket.IO packets; the Engine.IO packets and payloads below them |
+//! | `v1`, `legacy` | turted.v1; the messages of turted 0.1 |
+//! | `sse` | event streams |
+//! | `sockjs` | the frames, bodies, paths and pages of SockJS |
+//! | `websocket`, `chunked`, `proxy` | WebSocket frames; bodies of HTTP in chunks; the PROXY protocol |
+//! | `json`, `form` | strings as JSON; form fields |
 
-pub mod chunked;
-pub mod engineio;
-mod form;
-pub(crate) mod json;
-pub mod legacy;
-pub mod proxy;
 pub mod socketio;
-pub mod sockjs;
-pub mod sse;
+pub mod engineio;
 pub mod v1;
+pub mod legacy;
+pub mod sse;
+pub mod sockjs;
 pub mod websocket;
+pub mod chunked;
+pub mod proxy;
+pub(crate) mod json;
+mod form;

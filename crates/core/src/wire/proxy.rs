@@ -1,18 +1,18 @@
-//! The PROXY protocol, versions 1 and 2: the first bytes of a connection that a proxy made, which
-//! say on whose behalf (HAProxy's `doc/proxy-protocol.txt`, 2020/03/05).
+//! The PROXY protocol, versions 1 and 2: the first bytes of a connection that a proxy made, which name the
+//! client behind it (HAProxy's `doc/proxy-protocol.txt`, 2020/03/05).
 //!
-//! Not here: whether the proxy may be believed ([`crate::trust`]).
+//! It does not decide whether the proxy is trusted: see [`crate::trust`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// Bytes of a version 1 header, its line end included (section 2.1).
 pub const V1_BYTES_MAX: usize = 107;
-/// Bytes of a version 2 header. Addresses take 52; what follows describes the connection, and a
-/// client certificate's name is the longest of it. Senders are to stay below 536 (section 2.2).
+/// Bytes of a version 2 header. Addresses take 52. What follows them describes the connection; the longest
+/// part is the name in a client certificate. Senders should stay below 536 (section 2.2).
 pub const V2_BYTES_MAX: usize = 4096;
 
-/// What every header of version 2 starts with. No request of HTTP or TLS does.
+/// How every header of version 2 begins. No request of HTTP or TLS begins like this.
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const V2_FIXED_BYTES: usize = 16;
 const V1_START: &[u8] = b"PROXY ";
@@ -20,10 +20,10 @@ const V1_START: &[u8] = b"PROXY ";
 /// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// How many bytes it takes; what follows is the connection itself.
+    /// How many bytes the header takes. What follows belongs to the connection itself.
     pub bytes: usize,
-    /// Whose connection it is. `None` if it is the proxy's own, a health check say, or of a kind
-    /// that has no IP address.
+    /// The client that connected to the proxy. `None` if the proxy made the connection for itself, for a
+    /// health check say, or if there is no IP address.
     pub source: Option<SocketAddr>,
 }
 
@@ -41,8 +41,8 @@ pub enum Violation {
     Malformed,
 }
 
-/// Decodes the header at the start of `input`; `None` if more bytes are needed, all of which are
-/// still part of it.
+/// Decodes the header at the start of `input`. `None` if the header is not complete yet; then all of `input`
+/// belongs to it.
 ///
 /// ```
 /// use turted_core::wire::proxy::decode;
@@ -78,11 +78,11 @@ fn decode_v1(input: &[u8]) -> Result<Option<Header>, Violation> {
     Ok(Some(Header { bytes: end + 2, source: v1_source(line).ok_or(Violation::Malformed)? }))
 }
 
-/// The source behind `PROXY `; the outer `None` is a line that does not follow the grammar.
+/// The source named after `PROXY `; the outer `None` is a line that does not follow the grammar.
 fn v1_source(line: &str) -> Option<Option<SocketAddr>> {
     let mut fields = line.split(' ');
     let source = match fields.next()? {
-        // Whatever follows is to be ignored.
+        // What follows is ignored.
         "UNKNOWN" => return Some(None),
         "TCP4" => v1_addresses::<Ipv4Addr>(&mut fields)?,
         "TCP6" => v1_addresses::<Ipv6Addr>(&mut fields)?,
@@ -109,7 +109,7 @@ fn v1_port(text: &str) -> Option<u16> {
 }
 
 fn decode_v2(input: &[u8]) -> Result<Option<Header>, Violation> {
-    // Each byte is judged as soon as it is there.
+    // Each byte is checked as soon as it has arrived.
     if input.get(12).is_some_and(|version| version & 0xF0 != 0x20 || version & 0x0F > 1) {
         return Err(Violation::Malformed);
     }
@@ -132,7 +132,7 @@ fn v2_source(family: u8, body: &[u8]) -> Result<Option<SocketAddr>, Violation> {
         0x31 | 0x32 => (216, false),
         0x11 => (12, true),
         0x21 => (36, true),
-        // Datagrams: not ours, but well formed.
+        // Datagrams: well formed, although turted has none.
         0x12 => (12, false),
         0x22 => (36, false),
         _ => return Err(Violation::Malformed),

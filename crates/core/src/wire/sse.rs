@@ -1,13 +1,13 @@
-//! Event streams (HTML, "Server-sent events"): dispatches as fields that no name and no payload
-//! can break out of. The HTTP response around them is somebody else's.
+//! Event streams (HTML, "Server-sent events"): dispatches as fields, encoded so that no name or payload can
+//! begin a field of its own. The HTTP response around them is not made here.
 //!
-//! A stream begins with [`encode_start`]. Events go out as [`encode_event`] or, for clients that
-//! ask for it, as [`encode_envelope`].
+//! A stream begins with [`encode_start`]. Events follow as [`encode_event`], or as [`encode_envelope`] to
+//! clients that ask for it.
 //!
-//! An `EventSource` dispatches an event under its name to the page's listeners, where `error` and
-//! `open` are also what it tells about the connection. Events of these names are sent with
-//! `turted:` before them. Names that begin so themselves get it once more, so that every name on
-//! the wire stands for one event, and [`encode_gap`] can never be mistaken for one.
+//! An `EventSource` dispatches an event under its name to the page's listeners, and it uses the names `error`
+//! and `open` itself to tell about the connection. So events of these names are sent with `turted:` before
+//! them. Names that begin with `turted:` get it once more. So every name on the wire stands for one event,
+//! and no event can be mistaken for [`encode_gap`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,14 +21,14 @@ use crate::wire::json;
 /// The `Content-Type` of a stream. Its encoding is always UTF-8.
 pub const CONTENT_TYPE: &str = "text/event-stream";
 
-/// Before the names that mean something else to an `EventSource`, and before our own.
+/// Stands before names that an `EventSource` uses itself, and before our own.
 const RESERVED_PREFIX: &str = "turted:";
 
 /// Bytes of an event beside its name and payload, rounded up.
 const EVENT_OVERHEAD_BYTES: usize = 64;
 
-/// The start of a stream: how long a client waits before it reconnects, and where it resumes if
-/// it has received nothing by then.
+/// The start of a stream: how long a client waits before it reconnects, and the position from which it then
+/// resumes if it has received nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ pub fn encode_start(retry: Duration, cursor: Option<Cursor>) -> String {
     stream
 }
 
-/// How long a client waits before it reconnects, from now on.
+/// Changes how long a client waits before it reconnects.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +55,7 @@ pub fn encode_retry(retry: Duration) -> String {
     encode_start(retry, None)
 }
 
-/// A sign of life that reaches no listener, and moves a client to where it is.
+/// A sign of life. It reaches no listener, and gives the client the cursor.
 ///
 /// ```
 /// use turted_core::{cursor::Cursor, wire::sse::encode_heartbeat};
@@ -70,7 +70,7 @@ pub fn encode_heartbeat(cursor: Option<Cursor>) -> String {
     comment
 }
 
-/// A sign of life as turted for reactphp sent it, which its clients listen for.
+/// A sign of life as turted for reactphp sent it; its clients listen for it.
 ///
 /// ```
 /// assert_eq!(turted_core::wire::sse::encode_ping(None), "event: ping\ndata: {}\n\n");
@@ -83,8 +83,8 @@ pub fn encode_ping(cursor: Option<Cursor>) -> String {
     event
 }
 
-/// A dispatch under its name, with the payload as it was pushed. Line breaks between the tokens
-/// of a payload arrive as line feeds; within strings JSON has none.
+/// A dispatch under its name, with the payload as it was pushed. Line breaks between the tokens of a payload
+/// arrive as line feeds; inside of strings JSON has none.
 ///
 /// ```
 /// use turted_core::dispatch::{Dispatch, Targets};
@@ -107,8 +107,8 @@ pub fn encode_event(dispatch: &Dispatch, cursor: Option<Cursor>) -> String {
     event
 }
 
-/// A dispatch with its name and the reason for its delivery as data, under the name `message`,
-/// for which `onmessage` listens: `{"event":E,"payload":P,"via":{..}}`.
+/// A dispatch as an event named `message`, for which `onmessage` listens. Its data hold the name and the
+/// reason for the delivery: `{"event":E,"payload":P,"via":{..}}`.
 #[must_use]
 pub fn encode_envelope(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>) -> String {
     let (name, payload) = (dispatch.event.as_str(), dispatch.payload.get());
@@ -122,8 +122,8 @@ pub fn encode_envelope(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>
     event
 }
 
-/// Tells a client that came back that events between its `Last-Event-ID` and `cursor` are lost to
-/// it, under the name `turted:gap`, so that it fetches anew what it shows.
+/// Tells a client that came back that it has missed the events between its `Last-Event-ID` and `cursor`. The
+/// name of the event is `turted:gap`; the page should fetch anew what it shows.
 ///
 /// ```
 /// use turted_core::{cursor::Cursor, wire::sse::encode_gap};
@@ -161,8 +161,8 @@ fn push_id(out: &mut String, cursor: Option<Cursor>) {
     }
 }
 
-/// One field for each line, as CR, LF and CRLF all end one. A parser takes one space behind the
-/// colon away, so that others survive.
+/// Appends a field for each line; CR, LF and CRLF all end a line. A parser removes one space after the colon,
+/// so that spaces at the start of a line survive.
 fn push_data(out: &mut String, data: &str) {
     let mut rest = data;
     while let Some(at) = rest.find(['\r', '\n']) {

@@ -1,7 +1,7 @@
-//! A reader of event streams, straight from the standard (HTML, "Parsing an event stream" and
-//! "Interpreting an event stream").
+//! A reader of event streams, written from the standard (HTML, "Parsing an event stream" and "Interpreting an
+//! event stream").
 
-/// What a page sees of one event.
+/// One event as a page sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// The name that listeners listen for.
@@ -12,12 +12,12 @@ pub(crate) struct Event {
     pub(crate) id: String,
 }
 
-/// What an `EventSource` makes of a stream.
+/// What an `EventSource` reads from a stream.
 #[derive(Debug, Default)]
 pub(crate) struct EventStream {
-    /// What was dispatched.
+    /// The events that it dispatched.
     pub(crate) events: Vec<Event>,
-    /// What it would send as `Last-Event-ID`.
+    /// What it would send as `Last-Event-ID` now.
     pub(crate) last_id: String,
     /// Milliseconds it would wait before it reconnects.
     pub(crate) retry: Option<u64>,

@@ -1,14 +1,20 @@
-//! The Engine.IO protocol, versions 3 and 4: packets and polling payloads. What a session does
-//! with them is not decided here.
+//! The Engine.IO protocol, versions 3 and 4: packets and polling payloads. It does not decide what a session
+//! does with them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `packet`, `handshake` | one packet; the packet that opens a session |
+//! | `payload`, `v3`, `v4` | polling payloads, and how each version frames the packets in them |
+//! | `jsonp` | payloads in scripts and forms |
 
-mod handshake;
-mod jsonp;
 mod packet;
+mod handshake;
 mod payload;
-#[cfg(test)]
-mod tests;
 mod v3;
 mod v4;
+mod jsonp;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{Handshake, Upgrades};
 pub use jsonp::{AFTER_SCRIPT, before_script, decode_jsonp_form, encode_jsonp, escape_for_script};
@@ -40,13 +46,13 @@ pub enum Malformed {
     /// Data on open, close, upgrade or noop.
     #[error("only ping, pong and message packets carry data")]
     UnexpectedData,
-    /// Also without padding, or with bits behind the last byte.
+    /// Data on a packet of type open, close, upgrade or noop.
     #[error("a binary packet in a text must be base64")]
     InvalidBase64,
     /// A version 3 binary packet that is not a message.
     #[error("a binary packet must be a message")]
     BinaryType,
-    /// Missing, negative, padded with zeros, of ten digits or more, or not a number.
+    /// The length is missing, negative, padded with zeros, of ten digits or more, or not a number.
     #[error("a packet needs its length before it")]
     InvalidLength,
     /// The length reaches beyond the payload.

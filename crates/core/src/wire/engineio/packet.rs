@@ -17,11 +17,11 @@ pub enum PacketType {
     Open,
     /// `1`, the end of the session.
     Close,
-    /// `2`, half of a heartbeat; sent by the client in version 3, by the server in version 4.
+    /// `2`, the first half of a heartbeat; sent by the client in version 3, by the server in version 4.
     Ping,
-    /// `3`, the other half.
+    /// `3`, the second half.
     Pong,
-    /// `4`, carries what the layer above sends.
+    /// `4`, carries a message of the layer above.
     Message,
     /// `5`, completes the change to WebSocket.
     Upgrade,
@@ -72,9 +72,9 @@ pub enum Packet<'a> {
     Open,
     /// The end of the session.
     Close,
-    /// Half of a heartbeat, or `probe` on a WebSocket that wants to take over.
+    /// The first half of a heartbeat, or `probe` on a WebSocket that wants to take over.
     Ping(&'a str),
-    /// The other half.
+    /// The second half.
     Pong(&'a str),
     /// A text message.
     Message(&'a str),
@@ -82,7 +82,7 @@ pub enum Packet<'a> {
     Binary(Cow<'a, [u8]>),
     /// The WebSocket takes over.
     Upgrade,
-    /// Nothing.
+    /// Says nothing.
     Noop,
 }
 
@@ -156,7 +156,7 @@ pub fn encode_binary(version: Version, data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// engine.io protocol: version 3 names the type of a binary packet, version 4 has messages only.
+/// In version 3 a type stands before binary data; in version 4 they are always messages (engine.io protocol).
 const fn base64_prefix(version: Version) -> &'static str {
     match version {
         Version::V3 => "b4",

@@ -8,7 +8,7 @@ use super::{Malformed, Packet, Version, v3, v4};
 /// Decodes the body of a polling POST: at least one packet, at most `packets_max`.
 ///
 /// # Errors
-/// The rule that `body` breaks; nothing of such a body counts.
+/// The rule that `body` breaks. None of its packets is returned then.
 pub fn decode_payload(
     version: Version,
     body: &str,
@@ -35,8 +35,8 @@ pub struct PayloadEncoder {
     body: String,
 }
 
-/// What stands before a packet in the body of a polling answer, which is the first one in it or not: so a
-/// large packet need not be copied into a body.
+/// What stands before a packet in the body of a polling answer; it depends on whether the packet is the
+/// first. A caller can so send a large packet without copying it into a body.
 ///
 /// ```
 /// use turted_core::wire::engineio::{Version, before_packet};
@@ -52,8 +52,8 @@ pub fn before_packet(version: Version, packet: &str, is_first: bool) -> String {
     }
 }
 
-/// A packet whose text is JSON, in ASCII alone: the same values to every reader, however often it decodes
-/// UTF-8. Outside of its strings JSON has no other characters.
+/// A packet whose text is JSON, in ASCII alone. Its values are the same for every reader, however often the
+/// reader decodes UTF-8. Outside of strings JSON has no other characters.
 ///
 /// ```
 /// use turted_core::wire::engineio::escape_non_ascii;

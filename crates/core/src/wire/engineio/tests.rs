@@ -1,4 +1,4 @@
-//! Packets and payloads of both versions, as recorded from clients and as no client sends them.
+//! Packets and payloads of both versions: as recorded from clients, and broken ones that no client sends.
 
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ fn handshakes_look_as_recorded() {
     assert_eq!(payload.finish(), v3);
 }
 
-/// Bodies as engine.io-parser 1.3.2 and 2.2.1 write them, of socket.io-client 1.7.4 and 2.5.0.
+/// Bodies as written by engine.io-parser 1.3.2 and 2.2.1, of socket.io-client 1.7.4 and 2.5.0.
 #[test]
 fn a_text_that_is_utf8_twice_is_told_from_one_that_is_so_once() {
     for (body, text) in [
@@ -193,7 +193,7 @@ fn a_text_that_is_utf8_twice_is_told_from_one_that_is_so_once() {
         ("7:42[\"\u{20ac}\"]", None),
         ("8:42[\"\u{1f600}\"]", None),
         ("7:42[\"o\"]", None),
-        // One sign that is not doubled is enough.
+        // One character that is not doubled is enough.
         ("9:42[\"\u{c3}\u{b6}\u{f6}\"]", None),
     ] {
         let undone = undo_second_utf8(body);

@@ -5,7 +5,7 @@
 
 use super::{Malformed, Packet, Version, encode_binary};
 
-/// Digits of a length: 999,999,999 is far above every body that is read.
+/// Digits of a length: 999,999,999 is far above the size of any body that is read.
 const LENGTH_DIGITS_MAX: usize = 9;
 /// Before a text packet in a binary payload.
 const TEXT_MARK: u8 = 0;
@@ -18,10 +18,10 @@ pub(super) fn decode_payload(body: &str, packets_max: usize) -> Result<Vec<Packe
     decode_split(body, packets_max, split_code_units)
 }
 
-/// What the body of a text payload is if it was encoded as UTF-8 twice, decoded the second time. Up to 1.x
+/// The body of a text payload, if it was encoded as UTF-8 twice, with the second encoding undone. Up to 1.x
 /// engine.io-parser writes each packet of a text payload as a string of its UTF-8 bytes, which the request
-/// then encodes once more; from 2.0 on it does not, and nothing else tells the two apart. `None` if the body
-/// cannot be such, or is ASCII, which is the same either way.
+/// then encodes once more. From 2.0 on it does not, and nothing else tells the two apart. `None` if the body
+/// cannot be such a payload, or is ASCII, which is the same either way.
 ///
 /// ```
 /// use turted_core::wire::engineio::undo_second_utf8;
@@ -37,10 +37,10 @@ pub fn undo_second_utf8(body: &str) -> Option<String> {
     String::from_utf8(bytes.collect::<Option<_>>()?).ok()
 }
 
-/// Decodes what [`undo_second_utf8`] made of a body: its lengths count the bytes of UTF-8.
+/// Decodes a body that [`undo_second_utf8`] returned: its lengths count the bytes of UTF-8.
 ///
 /// # Errors
-/// The rule that `body` breaks; nothing of such a body counts.
+/// The rule that `body` breaks. None of its packets is returned then.
 pub fn decode_payload_of_bytes(body: &str, packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
     decode_split(body, packets_max, split_bytes)
 }
@@ -72,7 +72,7 @@ pub(super) fn before_packet(packet: &str) -> String {
     format!("{code_units}:")
 }
 
-/// What stands before a text packet of so many bytes in a body of type `application/octet-stream`.
+/// What stands before a text packet of `bytes` bytes in a body of type `application/octet-stream`.
 ///
 /// ```
 /// assert_eq!(turted_core::wire::engineio::before_text_in_bytes(12), [0, 1, 2, 0xFF]);
@@ -93,7 +93,7 @@ fn before_in_bytes(mark: u8, bytes: usize) -> Vec<u8> {
 /// binary (engine.io protocol v3, "Payload"): at most `packets_max` packets.
 ///
 /// # Errors
-/// The rule that `body` breaks; nothing of such a body counts.
+/// The rule that `body` breaks. None of its packets is returned then.
 pub fn decode_binary_payload(body: &[u8], packets_max: usize) -> Result<Vec<Packet<'_>>, Malformed> {
     if body.is_empty() {
         return Err(Malformed::Empty);
@@ -127,7 +127,7 @@ pub fn encode_binary_payload(packets: &[Packet<'_>]) -> Vec<u8> {
     body
 }
 
-/// `12:rest` to 12 and `rest`.
+/// Splits `12:rest` into 12 and `rest`.
 fn split_length(text: &str) -> Result<(usize, &str), Malformed> {
     let prefix = &text.as_bytes()[..text.len().min(LENGTH_DIGITS_MAX + 1)];
     let colon = prefix.iter().position(|&byte| byte == b':').ok_or(Malformed::InvalidLength)?;
@@ -135,15 +135,14 @@ fn split_length(text: &str) -> Result<(usize, &str), Malformed> {
     Ok((decode_length(digits)?, &text[colon + 1..]))
 }
 
-/// Digits as bytes 0 to 9 and [`LENGTH_END`], to a number and what follows.
+/// Reads digits as bytes 0 to 9 up to [`LENGTH_END`]: the number, and what follows.
 fn split_binary_length(bytes: &[u8]) -> Result<(usize, &[u8]), Malformed> {
     let prefix = &bytes[..bytes.len().min(LENGTH_DIGITS_MAX + 1)];
     let end = prefix.iter().position(|&byte| byte == LENGTH_END).ok_or(Malformed::InvalidLength)?;
     Ok((decode_length(prefix[..end].iter().copied())?, &bytes[end + 1..]))
 }
 
-/// At most [`LENGTH_DIGITS_MAX`] digits to a number. Packets are never empty, so a zero in front
-/// is padding.
+/// Reads at most [`LENGTH_DIGITS_MAX`] digits. Packets are never empty, so a zero at the front is padding.
 fn decode_length(digits: impl Iterator<Item = u8>) -> Result<usize, Malformed> {
     let mut length = 0;
     for digit in digits {

@@ -1,4 +1,4 @@
-//! Packets from clients: `2["ECHO",1]` to its parts (socket.io protocol, "Packet encoding").
+//! Packets from clients: `2["ECHO",1]` is split into its parts (socket.io protocol, "Packet encoding").
 
 use std::borrow::Cow;
 
@@ -8,16 +8,15 @@ use serde_json::value::RawValue;
 use super::ROOT;
 use crate::limits::{ATTACHMENTS_MAX, NAME_BYTES_MAX};
 
-/// Arguments kept of one event or ack; the commands use one, and further ones are checked to be
-/// JSON and dropped.
+/// Arguments kept of one event or ack. The commands use one; further ones are checked to be JSON and dropped.
 const ARGS_MAX: usize = 16;
 /// Digits of the largest `u64`.
 const ACK_DIGITS_MAX: usize = 20;
 
-/// What a client sent. Arguments are JSON texts, placeholders of attachments included.
+/// A packet of a client. Arguments are JSON texts, including the placeholders of attachments.
 #[derive(Clone, Debug)]
 pub enum Packet<'a> {
-    /// `0`: wants into a namespace.
+    /// `0`: the client wants to be connected to a namespace.
     Connect {
         /// The namespace, without its query.
         namespace: &'a str,
@@ -26,7 +25,7 @@ pub enum Packet<'a> {
         /// A JSON object; version 5 of the protocol sends it.
         data: Option<&'a RawValue>,
     },
-    /// `1`: leaves a namespace.
+    /// `1`: the client leaves a namespace.
     Disconnect {
         /// The namespace.
         namespace: &'a str,
@@ -35,7 +34,7 @@ pub enum Packet<'a> {
     Event {
         /// The namespace.
         namespace: &'a str,
-        /// The id to answer with, if an answer is wanted.
+        /// The id of the answer, if the client wants one.
         ack: Option<u64>,
         /// The first element of the data.
         name: Cow<'a, str>,
@@ -67,37 +66,37 @@ pub enum Packet<'a> {
 /// The rule that a packet breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// The first character.
+    /// The first character is not one of these digits.
     #[error("a packet type is a digit from 0 to 6")]
     UnknownType,
-    /// Of a type that announces them.
+    /// A packet type that announces attachments, without their number.
     #[error("a binary packet needs a number of attachments and a dash")]
     InvalidAttachments,
-    /// [`ATTACHMENTS_MAX`].
+    /// More than [`ATTACHMENTS_MAX`].
     #[error("a packet has at most {ATTACHMENTS_MAX} attachments")]
     TooManyAttachments,
-    /// Too long, or with control characters.
+    /// The namespace is too long or has control characters.
     #[error("a namespace has at most {NAME_BYTES_MAX} bytes and no control characters")]
     InvalidNamespace,
-    /// Above 64 bits or 20 digits.
+    /// The ack id is above 64 bits or has more than 20 digits.
     #[error("an ack id must be a number of 64 bits")]
     InvalidAckId,
-    /// An ack without one.
+    /// An ack without an id.
     #[error("an ack needs an id")]
     MissingAckId,
-    /// On a disconnect.
+    /// Data on a disconnect.
     #[error("a disconnect carries no data")]
     UnexpectedData,
-    /// Of a connect.
+    /// The data of a connect are something else.
     #[error("the data of a connect must be a json object")]
     ConnectNotObject,
-    /// Of an event or an ack, or not JSON at all.
+    /// The data of an event or an ack are something else, or no JSON.
     #[error("the data of a packet must be a json array")]
     NotArray,
-    /// Of an event.
+    /// The name of an event is something else.
     #[error("the name of an event must be a string")]
     NameNotString,
-    /// Of an error.
+    /// The data of an error are no JSON.
     #[error("the data of an error must be json")]
     NotJson,
 }
@@ -168,7 +167,7 @@ fn decode_error(rest: &str) -> Result<Packet<'_>, Malformed> {
     Ok(Packet::Error { namespace, data })
 }
 
-/// `2-rest` to 2 and `rest`.
+/// Splits `2-rest` into 2 and `rest`.
 fn split_attachments(text: &str) -> Result<(usize, &str), Malformed> {
     let (digits, rest) = split_digits(text);
     let rest = rest.strip_prefix('-').ok_or(Malformed::InvalidAttachments)?;
@@ -181,7 +180,7 @@ fn split_attachments(text: &str) -> Result<(usize, &str), Malformed> {
     }
 }
 
-/// `/ns,rest` to `/ns` and `rest`; anything else is in the root namespace.
+/// Splits `/ns,rest` into `/ns` and `rest`; any other text is in the root namespace.
 fn split_namespace(text: &str) -> Result<(&str, &str), Malformed> {
     if !text.starts_with('/') {
         return Ok((ROOT, text));
@@ -193,7 +192,7 @@ fn split_namespace(text: &str) -> Result<(&str, &str), Malformed> {
     Ok((namespace, rest))
 }
 
-/// `7[...]` to 7 and `[...]`.
+/// Splits `7[...]` into 7 and `[...]`.
 fn split_ack_id(text: &str) -> Result<(Option<u64>, &str), Malformed> {
     let (digits, rest) = split_digits(text);
     if digits.is_empty() {
@@ -232,7 +231,7 @@ fn decode_array(json: &str) -> Result<Array<'_>, Malformed> {
     serde_json::from_str(json).map_err(|_| Malformed::NotArray)
 }
 
-/// A JSON array, its elements unparsed: the first, and at most [`ARGS_MAX`] others.
+/// A JSON array with its elements unparsed: the first one, and at most [`ARGS_MAX`] others.
 struct Array<'a> {
     first: Option<&'a RawValue>,
     rest: Vec<&'a RawValue>,

@@ -1,4 +1,4 @@
-//! Packets for clients, as Engine.IO message packets: the leading `4` is theirs.
+//! Packets for clients, as Engine.IO message packets: the leading `4` belongs to Engine.IO.
 
 use super::ROOT;
 use crate::dispatch::{Dispatch, Via};
@@ -77,11 +77,10 @@ pub fn encode_connect_error(version: Version, namespace: &str, message: &str) ->
     packet
 }
 
-/// A dispatch for the connections that receive it for one reason. The payload goes out byte for
-/// byte.
+/// A dispatch for the connections that receive it for one reason. The payload goes out byte for byte.
 ///
-/// `offset` becomes the last argument: a client that reconnects sends the last one it saw
-/// (socket.io, "Connection state recovery"), and listeners that do not know it ignore it.
+/// `offset` becomes the last argument. A client that reconnects sends the last offset it saw (socket.io,
+/// "Connection state recovery"); listeners that do not expect it ignore it.
 #[must_use]
 pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) -> String {
     let (event, payload) = (dispatch.event.as_str(), dispatch.payload.get());

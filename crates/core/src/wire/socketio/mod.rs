@@ -1,5 +1,10 @@
-//! The Socket.IO protocol, versions 4 (over Engine.IO 3) and 5 (over Engine.IO 4): the packets
-//! inside Engine.IO messages. JSON arguments stay text.
+//! The Socket.IO protocol, versions 4 (over Engine.IO 3) and 5 (over Engine.IO 4): the packets inside
+//! Engine.IO messages. JSON arguments stay text.
+//!
+//! | file | what |
+//! |---|---|
+//! | `decode` | packets of clients |
+//! | `encode` | packets for clients |
 
 mod decode;
 mod encode;
@@ -9,10 +14,10 @@ mod tests;
 pub use decode::{Malformed, Packet, decode};
 pub use encode::{encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event};
 
-/// The namespace of a packet that names none.
+/// The namespace of a packet that has no namespace in it.
 const ROOT: &str = "/";
 
-/// Whether a client must not send an event of this name: these are the local events of a socket
+/// Whether a client must not send an event of this name, because a socket uses it for its local events
 /// (socket.io-parser 4, `RESERVED_EVENTS`).
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {

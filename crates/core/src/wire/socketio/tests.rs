@@ -8,7 +8,7 @@ use crate::limits::ATTACHMENTS_MAX;
 use crate::name::Name;
 use crate::wire::engineio::Version;
 
-/// A packet in one line, as raw JSON cannot be compared.
+/// A packet in one line, because raw JSON cannot be compared.
 fn describe(packet: &Packet<'_>) -> String {
     let list = |args: &[&RawValue]| args.iter().map(|arg| arg.get()).collect::<Vec<_>>().join(" ");
     match packet {

@@ -7,10 +7,10 @@ pub const OPEN: &str = "o";
 /// Shows that the session is alive.
 pub const HEARTBEAT: &str = "h";
 
-/// Bytes around the messages of a frame, and room for the escapes of a message of JSON.
+/// Bytes around the messages of a frame, and room for the escapes of a JSON message.
 const FRAME_OVERHEAD_BYTES: usize = 32;
 
-/// A frame with messages, of any text each.
+/// A frame with messages, each of which is any text.
 ///
 /// ```
 /// use turted_core::wire::sockjs::encode_messages;
@@ -30,8 +30,8 @@ pub fn encode_messages<'a>(messages: impl IntoIterator<Item = &'a str>) -> Strin
     frame
 }
 
-/// One frame with the messages of several, so that a client that polls gets all that waits for it
-/// at once. Frames of other kinds are left out.
+/// Merges the messages of several frames into one, so that a client that polls gets everything that waits for
+/// it at once. Frames of other kinds are left out.
 #[must_use]
 pub fn merge_messages<'a>(frames: impl IntoIterator<Item = &'a str>) -> String {
     let mut merged = String::from("a[");
@@ -45,7 +45,7 @@ pub fn merge_messages<'a>(frames: impl IntoIterator<Item = &'a str>) -> String {
     merged
 }
 
-/// The messages of a frame, as they stand in it.
+/// The messages of a frame, encoded as they stand in it.
 #[must_use]
 pub fn messages(frame: &str) -> Option<&str> {
     frame.strip_prefix("a[")?.strip_suffix(']')

@@ -21,7 +21,7 @@ pub struct Info {
     pub websocket: bool,
     /// Whether load balancers need the cookie `JSESSIONID`.
     pub cookie_needed: bool,
-    /// A random number, fresh in every answer: old browsers have no good one.
+    /// A random number, new in every answer: old browsers have no good random numbers of their own.
     pub entropy: u32,
 }
 
@@ -36,8 +36,7 @@ impl Info {
     }
 }
 
-/// The page that transports without cross-origin requests load into an iframe. It is made once
-/// per service.
+/// The page that transports without cross-origin requests load into an iframe. It is made once per service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IframePage {
     html: String,
@@ -45,8 +44,8 @@ pub struct IframePage {
 }
 
 impl IframePage {
-    /// The page that loads `sockjs-client` from `sockjs_url`. The build there must be compatible
-    /// with the one the page's users run.
+    /// The page that loads `sockjs-client` from `sockjs_url`. That build must be compatible with the one in
+    /// the pages of the users.
     #[must_use]
     pub fn new(sockjs_url: &str) -> Self {
         let url = sockjs_url.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");

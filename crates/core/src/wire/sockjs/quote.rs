@@ -1,5 +1,5 @@
-//! JSON strings that survive browsers: beside what JSON demands, characters are escaped that some
-//! of them change on the way (sockjs-protocol 0.3.3, "JSON Unicode Encoding").
+//! JSON strings that browsers do not damage: beside the escapes that JSON requires, it escapes characters
+//! that some browsers change on the way (sockjs-protocol 0.3.3, "JSON Unicode Encoding").
 
 /// Appends `text` as a JSON string, quotes included.
 pub(super) fn push_quoted(out: &mut String, text: &str) {

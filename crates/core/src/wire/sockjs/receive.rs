@@ -1,4 +1,4 @@
-//! What clients send: arrays of messages in bodies and WebSocket frames.
+//! What clients send: arrays of messages, in bodies and WebSocket frames.
 
 use std::borrow::Cow;
 
@@ -24,14 +24,14 @@ impl Default for MessageLimits {
 /// How a body carries its array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// As it is.
+    /// The array is the body.
     Plain,
-    /// In the field `d` of a form.
+    /// The array is the field `d` of a form.
     Form,
 }
 
 impl BodyKind {
-    /// The kind of a body with this `Content-Type`: whatever is no form is plain, as browsers
+    /// The kind of a body with this `Content-Type`. Every type but that of a form is plain, because browsers
     /// send many types (sockjs-protocol 0.3.3, `test_content_types`).
     #[must_use]
     pub fn of(content_type: Option<&str>) -> Self {
@@ -44,7 +44,7 @@ impl BodyKind {
     }
 }
 
-/// Decodes the body of `xhr_send` or `jsonp_send`: an array of messages, perhaps of none.
+/// Decodes the body of `xhr_send` or `jsonp_send`: an array of messages, which may be empty.
 ///
 /// ```
 /// use turted_core::wire::sockjs::{BodyKind, MessageLimits, decode_body};
@@ -71,8 +71,8 @@ pub fn decode_body(
     Ok(messages.into_iter().map(|message| Cow::Owned(message.into_owned())).collect())
 }
 
-/// Decodes a text frame of a WebSocket: an array of messages or a single one. An empty frame has
-/// none.
+/// Decodes a text frame of a WebSocket: an array of messages, a single message, or an empty text without
+/// messages.
 ///
 /// # Errors
 /// The rule that `text` breaks.
@@ -136,19 +136,19 @@ fn check_length(message: &str, limits: MessageLimits) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// The rule that a body or a frame breaks; the first two texts are those of the protocol.
+/// The rule that a body or a frame breaks. The protocol fixes the first two texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Nothing, no field `d`, or JSON that is no array.
+    /// An empty body, a form without the field `d`, or JSON that is no array.
     #[error("Payload expected.")]
     PayloadExpected,
-    /// No JSON, not UTF-8, or a message that is no text; a lone surrogate is no text.
+    /// No JSON, no UTF-8, or a message that is no text; a lone surrogate is no text.
     #[error("Broken JSON encoding.")]
     Broken,
-    /// [`MessageLimits::message_bytes`].
+    /// A message is above [`MessageLimits::message_bytes`].
     #[error("a message has at most {0} bytes (limits.message_bytes)")]
     MessageTooLong(usize),
-    /// [`MessageLimits::messages`].
+    /// More messages than [`MessageLimits::messages`].
     #[error("at most {0} messages may come at once")]
     TooManyMessages(usize),
 }
@@ -163,7 +163,7 @@ impl Malformed {
         }
     }
 
-    /// The code with which a WebSocket is closed, at once and without a frame of SockJS before
+    /// The code with which a WebSocket is closed. It is closed at once, without a SockJS frame before
     /// (sockjs-protocol 0.3.3, `test_broken_json`).
     #[must_use]
     pub fn close_code(self) -> u16 {

@@ -3,7 +3,7 @@
 use super::transport::Transport;
 use crate::limits::SOCKJS_SESSION_BYTES_MAX;
 
-/// What a path asks for. Methods are checked by the caller.
+/// What a path asks for. The caller checks the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// The greeting.
@@ -14,7 +14,7 @@ pub enum Route<'a> {
     Iframe,
     /// `/websocket`: messages without frames.
     RawWebSocket,
-    /// `/<server>/<session>/<transport>`. The server is for load balancers and ignored.
+    /// `/<server>/<session>/<transport>`. The server is there for load balancers, and is ignored.
     Receive {
         /// The id of the session as it stands in the path.
         session: &'a str,
@@ -30,7 +30,7 @@ pub enum Route<'a> {
     },
 }
 
-/// How a session sends that does not receive by WebSocket.
+/// How a session sends, if it does not use a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// `xhr_send`.
@@ -40,7 +40,7 @@ pub enum Sender {
 }
 
 impl<'a> Route<'a> {
-    /// Reads what stands behind the prefix in a path, without its query; `None` is 404.
+    /// Reads the part of a path behind the prefix, without the query; `None` is a 404.
     ///
     /// One slash at the end is ignored, as in sockjs-node.
     ///
@@ -84,7 +84,7 @@ fn is_iframe(segment: &str) -> bool {
     version.is_some_and(|version| version.bytes().all(is_allowed))
 }
 
-/// Neither empty nor with a dot, so that no session looks like a file.
+/// Whether a segment is neither empty nor has a dot, so that no session looks like a file.
 fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && !segment.contains('.')
 }

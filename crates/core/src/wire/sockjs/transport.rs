@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use super::quote::push_script_string;
 use crate::limits::SOCKJS_CALLBACK_BYTES_MAX;
 
-/// Bytes of `h` before the first frame of `xhr_streaming`: Internet Explorer 8 and 9 show nothing
-/// earlier.
+/// Bytes of `h` before the first frame of `xhr_streaming`: Internet Explorer 8 and 9 show nothing before so
+/// many bytes.
 const XHR_PRELUDE_BYTES: usize = 2048;
-/// Bytes of the page before the first frame of `htmlfile`: Safari runs nothing earlier. The
-/// protocol's suite wants more than 1024.
+/// Bytes of the page before the first frame of `htmlfile`: Safari runs no script before so many bytes. The
+/// protocol's suite asks for more than 1024.
 const HTML_PRELUDE_BYTES: usize = 1100;
 
 /// What stands around a frame of `eventsource`.
@@ -20,7 +20,7 @@ const HTML_FILE: (&str, &str) = ("<script>\np(", ");\n</script>\r\n");
 /// How a session receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// `websocket`, which sends as well.
+    /// `websocket`, over which the session also sends.
     WebSocket,
     /// `xhr`: one frame per request.
     XhrPolling,
@@ -69,11 +69,11 @@ impl Transport {
         }
     }
 
-    /// Checks `parameter`, the decoded value of `c` in the query. Transports that call nothing
-    /// get [`Callback::NONE`] whatever it is.
+    /// Checks `parameter`, the decoded value of `c` in the query. Transports without a callback get
+    /// [`Callback::NONE`], whatever the parameter is.
     ///
     /// # Errors
-    /// It is missing, or no name of a function.
+    /// The parameter is missing, or is no name of a function.
     pub fn callback(self, parameter: Option<&str>) -> Result<Callback, CallbackRefusal> {
         match self {
             Self::HtmlFile | Self::JsonpPolling => Callback::new(parameter),
@@ -87,14 +87,14 @@ impl Transport {
         match self {
             Self::WebSocket | Self::XhrPolling | Self::JsonpPolling => String::new(),
             Self::XhrStreaming => "h".repeat(XHR_PRELUDE_BYTES) + "\n",
-            // Opera lost the first line.
+            // Opera loses the first line of a stream.
             Self::EventSource => "\r\n".to_owned(),
             Self::HtmlFile => html_page(callback),
         }
     }
 
-    /// A frame as this transport sends it. The callback matters to JSONP alone, so that others
-    /// may share the result.
+    /// A frame as this transport sends it. Only JSONP uses the callback, so that connections of other
+    /// transports may share the result.
     ///
     /// ```
     /// use turted_core::wire::sockjs::{Callback, OPEN, Transport};
@@ -112,13 +112,13 @@ impl Transport {
                 format!("{}{}{}", EVENT_SOURCE.0, escape_for_eventsource(frame), EVENT_SOURCE.1)
             }
             Self::HtmlFile => script(HTML_FILE.0, frame, HTML_FILE.1),
-            // The comment keeps plug-ins from taking the script for one of their files.
+            // The comment keeps plug-ins from reading the script as one of their own files.
             Self::JsonpPolling => script(&format!("/**/{}(", callback.0), frame, ");\r\n"),
         }
     }
 
-    /// What stands before and behind the messages in an answer of a transport that polls: with them and commas
-    /// between them it is what [`frame`](Self::frame) makes of all of them together.
+    /// What stands before and behind the messages in an answer of a transport that polls. With the messages
+    /// between them, separated by commas, it equals [`frame`](Self::frame) of a frame with all of them.
     #[must_use]
     pub fn around_messages(self, callback: &Callback) -> (String, &'static str) {
         match self {
@@ -127,7 +127,7 @@ impl Transport {
         }
     }
 
-    /// Whether [`frame`](Self::frame) of this transport made `sent`, by how it begins: frames begin
+    /// Whether [`frame`](Self::frame) of this transport made `sent`. The beginning decides it: frames begin
     /// with one of four letters.
     #[must_use]
     pub fn has_framed(self, sent: &[u8]) -> bool {
@@ -142,8 +142,8 @@ impl Transport {
     }
 }
 
-/// The frame in what a transport that streams [made](Transport::frame) of it, for a session that goes
-/// on by another transport; `None` if none of them made it.
+/// The frame inside what a transport that streams [made](Transport::frame) of it, for a session that goes on
+/// by another transport; `None` if no such transport made it.
 ///
 /// ```
 /// use turted_core::wire::sockjs::{Callback, Transport, unframe};
@@ -162,8 +162,8 @@ pub fn unframe(sent: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// `sockjs-client` passes what it receives here to `decodeURI`, which a bare percent sign breaks
-/// (sockjs-node, `trans-eventsource.js`). Line breaks and NUL never occur in our frames.
+/// Escapes the percent sign. `sockjs-client` passes what it receives here to `decodeURI`, which fails at a
+/// bare percent sign (sockjs-node, `trans-eventsource.js`). Line breaks and NUL never occur in our frames.
 fn escape_for_eventsource(frame: &str) -> String {
     let mut escaped = String::with_capacity(frame.len());
     for char in frame.chars() {
@@ -182,7 +182,7 @@ fn unescape_of_eventsource(escaped: &str) -> Cow<'_, str> {
     if !escaped.contains('%') {
         return Cow::Borrowed(escaped);
     }
-    // The percent sign last: what it escaped must not be taken for an escape.
+    // The percent sign comes last: what it escaped must not be read as an escape.
     let unescaped = escaped.replace("%0D", "\r").replace("%0A", "\n").replace("%00", "\0");
     Cow::Owned(unescaped.replace("%25", "%"))
 }
@@ -229,7 +229,7 @@ fn html_page(callback: &Callback) -> String {
 pub struct Callback(String);
 
 impl Callback {
-    /// For transports that call nothing.
+    /// For transports without a callback.
     pub const NONE: Self = Self(String::new());
 
     fn new(parameter: Option<&str>) -> Result<Self, CallbackRefusal> {
@@ -242,13 +242,13 @@ impl Callback {
     }
 }
 
-/// Why a request for a script is answered 500 with this text.
+/// Why a request for a script is refused, with status 500 and this text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackRefusal {
     /// No `c` in the query, or an empty one.
     #[error("\"callback\" parameter required")]
     Missing,
-    /// Other characters than letters, digits, `-`, `_` and `.`, or more than
+    /// It has characters other than letters, digits, `-`, `_` and `.`, or is longer than
     /// [`SOCKJS_CALLBACK_BYTES_MAX`].
     #[error("invalid \"callback\" parameter")]
     Invalid,

@@ -1,4 +1,4 @@
-//! What a client is told.
+//! The messages that a client receives.
 
 use std::time::Duration;
 
@@ -35,13 +35,13 @@ const EVENT_OVERHEAD_BYTES: usize = 60;
 pub struct Welcome<'a> {
     /// The secret by which a later connection resumes this one.
     pub session: &'a str,
-    /// Where the client stands in the log before its first event; `None` if nothing can be resumed.
+    /// The position of the client in the log before its first event; `None` if it cannot resume.
     pub cursor: Option<Cursor>,
-    /// Who the client is, if the request for the connection said so.
+    /// Who the client is, if its request for the connection proved it.
     pub identity: Option<&'a Identity>,
     /// How often the server sends a sign of life.
     pub ping_interval: Duration,
-    /// Bytes of a message the server takes.
+    /// Bytes of the largest message that the server takes.
     pub message_bytes: usize,
 }
 
@@ -63,8 +63,8 @@ impl Welcome<'_> {
     }
 }
 
-/// The reply to a command that was done; `None` if the client asked for none. What is refused is
-/// told by [`encode_error`]; [`Reply::Refused`] has no code and is not answered here.
+/// The reply to a command that succeeded; `None` if the client asked for none. Refusals are encoded by
+/// [`encode_error`]: [`Reply::Refused`] has no code, so it is `None` here.
 ///
 /// ```
 /// use turted_core::{name::Name, reply::Reply};
@@ -95,8 +95,8 @@ pub fn encode_error(id: Option<Id<'_>>, error: &Error) -> String {
     message
 }
 
-/// The reply to a `resume` that succeeded; `replayed` events follow, then new ones. The client is
-/// `session` from now on.
+/// The reply to a `resume` that succeeded. After it come `replayed` old events, then new ones. From now on
+/// the session of the client is `session`.
 ///
 /// ```
 /// use turted_core::wire::v1::{decode, encode_resumed};
@@ -111,8 +111,7 @@ pub fn encode_resumed(id: Id<'_>, session: &str, replayed: usize) -> String {
     message
 }
 
-/// A dispatch for the connections that receive it for one reason. The payload goes out byte for
-/// byte.
+/// A dispatch for the connections that receive it for one reason. The payload goes out byte for byte.
 ///
 /// ```
 /// use turted_core::dispatch::{Dispatch, Targets, Via};

@@ -19,7 +19,7 @@ use crate::registry::MembershipRefusal;
 pub struct Error {
     /// Which rule is broken.
     pub code: ErrorCode,
-    /// What is wrong with this request. It may change; programs look at the code.
+    /// What is wrong with this request. The text may change; programs compare the code.
     pub reason: Cow<'static, str>,
 }
 
@@ -80,10 +80,10 @@ impl From<MembershipRefusal> for Error {
     }
 }
 
-/// The table of codes, once: each variant with its code and its rule.
+/// The table of codes: each variant with its code and its rule.
 macro_rules! error_codes {
     ($($variant:ident $code:literal $rule:literal)*) => {
-        /// Which rule a request breaks. Codes do not change; new ones may come.
+        /// Which rule a request breaks. Codes never change; new ones may be added.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ErrorCode {
             $(#[doc = concat!("`", $code, "`: ", $rule, ".")] $variant,)*

@@ -1,12 +1,18 @@
-//! Our own protocol, `turted.v1`: one JSON object per text message, both ways. Specified in
-//! `docs/protocol-v1.md`.
+//! Our own protocol, `turted.v1`: one JSON object per text message, in both directions. `docs/protocol-v1.md`
+//! specifies it.
 //!
-//! Each message of the server has one of the members `welcome`, `reply` and `event`, so that an
-//! event is never mistaken for a reply. Unknown members are ignored, both ways.
+//! Each message of the server has exactly one of the members `welcome`, `reply` and `event`, so that an event
+//! is never mistaken for a reply. Unknown members are ignored, in both directions.
+//!
+//! | file | what |
+//! |---|---|
+//! | `request` | what a client asks |
+//! | `encode` | what it is answered, and events |
+//! | `error` | why a request is refused |
 
+mod request;
 mod encode;
 mod error;
-mod request;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +20,6 @@ pub use encode::{Welcome, encode_dispatch, encode_error, encode_reply, encode_re
 pub use error::{Error, ErrorCode};
 pub use request::{Action, Id, KeptId, Refused, Request, Resume, decode};
 
-/// The name of the protocol: in the greeting, as a WebSocket subprotocol, and in the `hello` of
-/// the SockJS era.
+/// The name of the protocol: in the greeting, as a WebSocket subprotocol, and in the `hello` of SockJS
+/// clients.
 pub const PROTOCOL: &str = "turted.v1";

@@ -1,4 +1,4 @@
-//! What a client asks.
+//! The requests of a client.
 
 use std::borrow::Cow;
 
@@ -21,13 +21,13 @@ use crate::limits::REQUEST_ID_BYTES_MAX;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Names the request in its reply. Without it only a refusal is answered.
+    /// Identifies the request in its reply. A request without an id is answered only if it is refused.
     pub id: Option<Id<'a>>,
-    /// What is asked.
+    /// What the client asks for.
     pub action: Action<'a>,
 }
 
-/// What a request asks.
+/// What a request asks for.
 #[derive(Clone, Debug)]
 pub enum Action<'a> {
     /// `ident`, `join`, `leave`, `echo` or `ping`.
@@ -36,7 +36,7 @@ pub enum Action<'a> {
     Resume(Resume<'a>),
 }
 
-/// Wants to be again who it was before the connection broke, and what it missed since.
+/// Asks to be again who the client was before its connection broke, and for the events it missed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume<'a> {
     /// The session of the greeting, as the client sent it.
@@ -56,7 +56,7 @@ impl<'a> Id<'a> {
         self.0.get()
     }
 
-    /// An id that outlives its request.
+    /// A copy of the id that outlives the request.
     #[must_use]
     pub fn keep(self) -> KeptId {
         KeptId(self.0.to_owned())
@@ -88,9 +88,9 @@ impl KeptId {
 /// A request that breaks a rule, to be answered by [`encode_error`](super::encode_error).
 #[derive(Clone, Debug)]
 pub struct Refused<'a> {
-    /// The id of the request, if it has one that can be repeated.
+    /// The id of the request, if it has a valid one.
     pub id: Option<Id<'a>>,
-    /// The rule.
+    /// The rule, and what breaks it.
     pub error: Error,
 }
 

@@ -2,7 +2,7 @@
 
 use super::header::{FirstByte, FrameKind, Header};
 
-/// What a client's messages may cost.
+/// The limits of a client's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderLimits {
     /// Payload bytes of one message, over all its fragments.
@@ -13,8 +13,8 @@ pub struct DecoderLimits {
 
 /// Turns the bytes of one client into messages.
 ///
-/// Holds no buffer between messages: the caller owns the input, and only a fragmented message
-/// is collected here.
+/// It holds no buffer between messages: the caller owns the input, and only a fragmented message is collected
+/// here.
 ///
 /// ```
 /// use turted_core::wire::websocket::{Decoder, DecoderLimits, Message};
@@ -37,7 +37,7 @@ struct Collected {
     kind: DataKind,
     bytes: Vec<u8>,
     fragments: usize,
-    /// The message is complete and lent to the caller; the next call releases it.
+    /// The message is complete, and the caller borrows it; the next call releases it.
     is_delivered: bool,
 }
 
@@ -67,11 +67,11 @@ pub enum Message<'a> {
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The client closes, with its code if it gave one.
+    /// The client closes; with its code, if it gave one.
     Close(Option<u16>),
 }
 
-/// The rule a client broke. The connection is lost: frames cannot be found again.
+/// The rule a client broke. The connection cannot go on: the start of the next frame is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// RFC 6455 5.1.
@@ -113,10 +113,10 @@ pub enum Violation {
     /// RFC 6455 5.5.1.
     #[error("a close reason must be utf-8")]
     InvalidCloseReason,
-    /// [`DecoderLimits::message_bytes`].
+    /// The message is above [`DecoderLimits::message_bytes`].
     #[error("a message has at most {0} bytes")]
     TooBig(usize),
-    /// [`DecoderLimits::fragments`].
+    /// The message has more frames than [`DecoderLimits::fragments`].
     #[error("a message has at most {0} fragments")]
     TooManyFragments(usize),
 }
@@ -143,13 +143,13 @@ impl Decoder {
 
     /// Decodes one frame at the start of `input`, unmasking it in place.
     ///
-    /// `Ok(None)`: the frame is incomplete and `input` unchanged; call again with more bytes
-    /// appended. Each call, also one that decodes nothing, releases the buffer of a fragmented
-    /// message delivered by the call before.
+    /// `Ok(None)`: the frame is incomplete and `input` is unchanged; call again with more bytes appended.
+    /// Each call, even one that decodes nothing, releases the fragmented message that the call before
+    /// delivered.
     ///
     /// # Errors
-    /// The rule the client broke, as soon as it is knowable: a frame that is too big is refused
-    /// by its header, before its payload arrives.
+    /// The rule the client broke, as early as it can be known: the header of a frame that is too large is
+    /// refused before its payload arrives.
     pub fn decode<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Option<Decoded<'a>>, Violation> {
         self.collected.take_if(|collected| collected.is_delivered);
         let Some(&first) = input.first() else {
@@ -182,7 +182,7 @@ impl Decoder {
         }
     }
 
-    /// The payload bytes of the frame, if the message stays within its limit with them.
+    /// The payload bytes of the frame, if they keep the message within its limit.
     fn check_size(&self, header: &Header) -> Result<usize, Violation> {
         let limit = self.limits.message_bytes;
         let payload_bytes = usize::try_from(header.payload_bytes);
@@ -217,7 +217,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Appends a continuation, and delivers the message if it was the last.
+    /// Appends a continuation, and delivers the message if that was the last frame.
     fn collect(&mut self, first: FirstByte, payload: &[u8]) -> Result<Option<Message<'_>>, Violation> {
         let collected = self.collected.as_mut().ok_or(Violation::UnexpectedContinuation)?;
         collected.bytes.extend_from_slice(payload);
@@ -259,7 +259,7 @@ fn is_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// RFC 6455 5.3, eight bytes at a time.
+/// Unmasks eight bytes at a time (RFC 6455 5.3).
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

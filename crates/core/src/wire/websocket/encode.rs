@@ -8,7 +8,7 @@ const FIN: u8 = 0x80;
 
 /// Appends the header of a final, unmasked frame to `out`: at most 10 bytes.
 ///
-/// For control frames the caller sees to it that `payload_bytes` is at most 125.
+/// For control frames the caller ensures that `payload_bytes` is at most 125.
 pub fn encode_header(opcode: Opcode, payload_bytes: usize, out: &mut Vec<u8>) {
     out.push(FIN | opcode.bits());
     // RFC 6455 5.2: the minimal number of bytes must be used.

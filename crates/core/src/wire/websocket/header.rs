@@ -1,5 +1,5 @@
-//! The header of a client's frame (RFC 6455 5.2): read byte by byte, refused at the first byte
-//! that breaks a rule, so that the refusal does not depend on how the bytes arrived.
+//! The header of a client's frame (RFC 6455 5.2): read byte by byte and refused at the first byte that breaks
+//! a rule, so that the refusal does not depend on how the bytes arrive.
 
 use super::CONTROL_BYTES_MAX;
 use super::decode::Violation;
@@ -47,7 +47,7 @@ impl FrameKind {
 impl FirstByte {
     /// Decodes and checks FIN, RSV and opcode.
     pub(super) fn decode(byte: u8) -> Result<Self, Violation> {
-        // RFC 6455 5.2: MUST be 0 unless an extension is negotiated; we negotiate none.
+        // RFC 6455 5.2: MUST be 0 unless an extension is negotiated. This server negotiates none.
         if byte & 0x70 != 0 {
             return Err(Violation::ReservedBits);
         }
@@ -86,13 +86,13 @@ impl Header {
             return Ok(None);
         };
         let Some(mask) = input.get(mask_at..).and_then(|rest| rest.first_chunk()) else {
-            // The length is known before the mask: let the caller judge it now.
+            // The length is known before the mask: the caller can already check it.
             return Ok(Some(Self::without_mask(first, payload_bytes)));
         };
         Ok(Some(Self { first, bytes: mask_at + MASK_BYTES, payload_bytes, mask: *mask }))
     }
 
-    /// A header whose payload cannot have arrived, as its mask has not.
+    /// A header without its mask. Its payload, which comes after the mask, cannot have arrived.
     fn without_mask(first: FirstByte, payload_bytes: u64) -> Self {
         Self { first, bytes: usize::MAX, payload_bytes, mask: [0; MASK_BYTES] }
     }

@@ -1,9 +1,14 @@
-//! The server's side of the WebSocket protocol (RFC 6455): the key of the opening handshake,
-//! frames out, messages in. No extensions, no I/O; HTTP is somebody else's.
+//! The server's side of the WebSocket protocol (RFC 6455): the key of the opening handshake, frames out,
+//! messages in. No extensions, no I/O, and no HTTP.
+//!
+//! | file | what |
+//! |---|---|
+//! | `header`, `decode` | headers of clients' frames; messages put together from them |
+//! | `encode` | frames of the server |
 
+mod header;
 mod decode;
 mod encode;
-mod header;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +31,7 @@ pub enum Opcode {
     Text,
     /// A message of bytes.
     Binary,
-    /// The start or the answer of the closing handshake.
+    /// Begins or answers the closing handshake.
     Close,
     /// Asks for a pong with the same payload.
     Ping,
@@ -48,8 +53,8 @@ pub fn accept_key(key: &str) -> String {
 
 /// Whether `key` is a `Sec-WebSocket-Key`: the base64 form of 16 bytes (RFC 6455 4.1).
 ///
-/// The four bits behind the last byte may be set: clients that draw 24 random characters do so,
-/// and the value is never decoded.
+/// The four bits behind the last byte may be set: clients that choose 24 random characters set them, and the
+/// value is never decoded.
 #[must_use]
 pub fn is_valid_key(key: &str) -> bool {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';

@@ -5,7 +5,7 @@ use super::*;
 const LIMITS: DecoderLimits = DecoderLimits { message_bytes: 1000, fragments: 3 };
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A masked frame: the first byte as it is, the shortest length, the payload masked.
+/// A masked frame of a client. The first byte is sent as it is; the length takes the fewest bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     encode_header(Opcode::Text, payload.len(), &mut frame);
@@ -16,7 +16,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Everything a stream decodes to, owned: messages, then the violation, if any.
+/// Everything that a stream decodes to, as owned values: messages, then the violation, if there is one.
 fn decode_all(limits: DecoderLimits, pieces: &[&[u8]]) -> (Vec<String>, Option<Violation>) {
     let mut decoder = Decoder::new(limits);
     let (mut input, mut messages) = (Vec::new(), Vec::new());
