@@ -1,6 +1,6 @@
-//! What the threads of a run share: which dispatches are outstanding, who receives them.
+//! What the threads of a run share: which dispatches are outstanding, and how many connections receive them.
 //!
-//! Atomics and one semaphore, touched once per delivery and dispatch; no lock.
+//! It is made of atomics and one semaphore, used once per delivery and dispatch; there is no lock.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,36 +10,36 @@ use tokio::sync::{Notify, Semaphore};
 use super::plan::{OUTSTANDING_MAX, Spread};
 use super::stamp::Stamp;
 
-/// Places for outstanding dispatches. One that is never delivered keeps its place until this many
-/// later ones, then counts as lost.
+/// Places for outstanding dispatches. A dispatch that is never delivered keeps its place until this many
+/// later ones were pushed; then it counts as lost.
 const PLACES: usize = 16 * OUTSTANDING_MAX;
 
 /// The state of one run.
 #[derive(Debug)]
 pub(crate) struct Board {
     started: Instant,
-    /// What is outstanding, by the number of the dispatch.
+    /// The outstanding dispatches, by their number.
     places: Box<[Place]>,
     /// Connections in each group.
     members: Box<[AtomicU32]>,
-    /// Leave to push one more dispatch.
+    /// A permit for each dispatch that may still be pushed.
     pub(crate) permits: Semaphore,
     lost: AtomicU64,
     pub(crate) counts: Counts,
-    /// Told whenever a connection is ready, failed or has ended.
+    /// Notified when a connection is ready, has failed or has ended.
     pub(crate) changed: Notify,
 }
 
 /// One dispatch that is outstanding.
 #[derive(Debug, Default)]
 struct Place {
-    /// Deliveries that are missing.
+    /// Deliveries that are still missing.
     missing: AtomicU32,
     /// When it was due, in nanoseconds since the run began.
     due_nanos: AtomicU64,
 }
 
-/// How many connections are how far.
+/// How many connections have come how far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) ready: AtomicUsize,
@@ -65,21 +65,21 @@ impl Board {
         self.started.elapsed()
     }
 
-    /// A connection of this group is ready.
+    /// A connection of this group has become ready.
     pub(crate) fn join(&self, group: usize) {
         self.members[group].fetch_add(1, Ordering::Relaxed);
         self.counts.ready.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
     }
 
-    /// A connection of this group has ended before the run.
+    /// A connection of this group has ended before the run began.
     pub(crate) fn leave(&self, group: usize) {
         self.members[group].fetch_sub(1, Ordering::Relaxed);
         self.counts.ended.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
     }
 
-    /// A connection that receives nothing did what it was for.
+    /// A connection that receives nothing has been opened.
     pub(crate) fn pass(&self) {
         self.counts.ready.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
@@ -91,7 +91,8 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Expects a dispatch at every connection of a group. To be called before it is pushed.
+    /// Expects a dispatch at every connection of a group. The pusher calls this before it pushes the
+    /// dispatch.
     pub(crate) fn expect(&self, Stamp(number): Stamp, group: usize, due: Duration) {
         let members = self.members[group].load(Ordering::Relaxed);
         let place = self.place(number);
@@ -103,14 +104,14 @@ impl Board {
         }
     }
 
-    /// The server refused a dispatch: nobody gets it.
+    /// The server refused a dispatch: no connection receives it.
     pub(crate) fn forget(&self, Stamp(number): Stamp) {
         if self.place(number).missing.swap(0, Ordering::AcqRel) > 0 {
             self.permits.add_permits(1);
         }
     }
 
-    /// A connection received a dispatch: how long after it was due.
+    /// A connection received a dispatch. Returns how long after its due time.
     pub(crate) fn received(&self, Stamp(number): Stamp) -> Duration {
         let place = self.place(number);
         let one_less = |missing: u32| missing.checked_sub(1);
@@ -121,13 +122,13 @@ impl Board {
         self.now().saturating_sub(due)
     }
 
-    /// Deliveries that have not come.
+    /// Deliveries that did not arrive.
     pub(crate) fn lost(&self) -> u64 {
         let missing = |place: &Place| u64::from(place.missing.load(Ordering::Acquire));
         self.places.iter().map(missing).sum::<u64>() + self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether every dispatch was delivered to everyone.
+    /// Whether every dispatch arrived at every connection of its group.
     pub(crate) fn is_settled(&self) -> bool {
         self.places.iter().all(|place| place.missing.load(Ordering::Acquire) == 0)
     }

@@ -1,4 +1,4 @@
-//! One client: connects, joins, reads until it is told to stop or the server ends it.
+//! One client: it connects, joins, and reads until the run or the server ends it.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +15,7 @@ use super::fleet::{Fleet, Purpose};
 use super::stamp::Stamp;
 use super::transport::{Broken, Conversation};
 
-/// How long a client may take from its first packet to being ready.
+/// How long a client may take to become ready, from its first packet on.
 const READY_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// One client.
@@ -23,21 +23,21 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Client {
     stream: TcpStream,
     conversation: Conversation,
-    /// The part of a frame that has come.
+    /// The part of a frame that has arrived.
     rest: Vec<u8>,
-    /// What is to be sent.
+    /// Bytes that are still to be sent.
     out: Vec<u8>,
-    /// The last dispatch of each pusher, plus one.
+    /// The last dispatch of each pusher, plus one; 0 before the first.
     last: Box<[u32]>,
 }
 
 /// Why a client ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// The connection broke, or was never made.
+    /// The connection broke, or could not be made.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The server said something else than expected.
+    /// The server sent something unexpected.
     #[error(transparent)]
     Broken(#[from] Broken),
     /// It took too long to become ready.
@@ -68,7 +68,7 @@ impl Client {
             client.receive(fleet).await?;
             client.send().await?;
         }
-        // A thousand requests would be kept in memory otherwise.
+        // Without this a thousand requests would stay in memory.
         client.out = Vec::new();
         Ok(client)
     }
@@ -110,13 +110,13 @@ impl Client {
         Ok(())
     }
 
-    /// Reads once, at least one byte, and takes what is complete.
+    /// Reads once, at least one byte, and handles the complete messages.
     async fn receive(&mut self, fleet: &Rc<Fleet>) -> Result<(), ClientError> {
         poll_fn(|context| self.poll_receive(context, fleet)).await
     }
 
-    /// The scratch buffer belongs to the thread and is borrowed within one poll: connections that
-    /// wait have no buffer.
+    /// The scratch buffer belongs to the thread and is borrowed within one poll: connections that wait have
+    /// no buffer.
     fn poll_receive(
         &mut self,
         context: &mut Context<'_>,

@@ -21,28 +21,27 @@ use super::transport::{Conversation, Destination};
 
 /// Bytes of one read: many frames of a batch.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Connections of one thread that are being opened at once: enough to keep a server busy, well
-/// below its backlog.
+/// Connections that one thread opens at once: enough to keep a server busy, and well below its backlog.
 const OPENING_MAX: usize = 64;
-/// Connections from one source address. Linux has 28,232 ephemeral ports by default, and looks long
-/// for a free one where many are taken.
+/// Connections from one source address. Linux has 28,232 ephemeral ports by default, and searches long for a
+/// free one when many are taken.
 const CONNECTIONS_PER_ADDRESS: usize = 5_000;
 
-/// What the kernel holds for a client that does not read, on the client's side: little, so that
-/// memory in use grows by what the server makes the kernel hold.
+/// Receive buffer of a client that does not read. It is small, so that the memory in use grows by what the
+/// server makes the kernel hold.
 const STALLED_BUFFER_BYTES: u32 = 8 * 1024;
 
-/// What every thread of a run is given.
+/// What every thread of a run gets.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     pub(crate) plan: Arc<Plan>,
     pub(crate) board: Arc<Board>,
-    /// How many connections are to be open, over all threads.
+    /// How many connections should be open, over all threads.
     pub(crate) wanted: watch::Receiver<Wanted>,
     pub(crate) stop: CancellationToken,
 }
 
-/// What is to be open. Numbers only grow.
+/// What should be open. The numbers only grow.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
     /// Connections that are opened and closed again.
@@ -57,11 +56,11 @@ pub(crate) struct Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) deliveries: u64,
-    /// Deliveries after a later one of the same pusher.
+    /// Deliveries that arrived after a later one of the same pusher.
     pub(crate) disordered: u64,
-    /// Deliveries that had come already.
+    /// Deliveries that arrived twice.
     pub(crate) duplicated: u64,
-    /// Events nobody here pushed.
+    /// Events that this run did not push.
     pub(crate) strange: u64,
     /// Connections that did not read and were ended by the server.
     pub(crate) cut: usize,
@@ -74,7 +73,7 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 pub(crate) struct Fleet {
     orders: Orders,
-    /// Which of all threads this is.
+    /// The number of this thread.
     thread: usize,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     tally: RefCell<Tally>,
@@ -82,7 +81,7 @@ pub(crate) struct Fleet {
     tasks: TaskTracker,
 }
 
-/// What becomes of a connection that is ready.
+/// What is done with a connection that is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Churn,
@@ -93,7 +92,7 @@ pub(crate) enum Purpose {
 /// Runs the connections of one thread until the run ends.
 ///
 /// # Errors
-/// There is no runtime.
+/// The thread cannot start a runtime.
 pub(crate) fn run(orders: Orders, thread: usize) -> io::Result<Tally> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let fleet = Rc::new(Fleet {
@@ -114,7 +113,7 @@ pub(crate) fn run(orders: Orders, thread: usize) -> io::Result<Tally> {
 }
 
 impl Fleet {
-    /// Opens what is wanted, as the wish grows, until the run ends.
+    /// Opens connections whenever more are wanted, until the run ends.
     async fn work(self: &Rc<Self>) {
         let mut wanted = self.orders.wanted.clone();
         let mut open = Wanted::default();
@@ -153,7 +152,7 @@ impl Fleet {
         openers.wait().await;
     }
 
-    /// Opens one connection and puts it to its use.
+    /// Opens one connection and uses it for its purpose.
     async fn admit(self: &Rc<Self>, index: usize, purpose: Purpose) {
         let client = match Client::open(self, index, purpose).await {
             Ok(client) => client,
@@ -183,8 +182,8 @@ impl Fleet {
         }
     }
 
-    /// A TCP connection. On the loopback network the source addresses differ, as one address has
-    /// not enough ports for all.
+    /// Makes a TCP connection. On the loopback network the source addresses differ, because one address does
+    /// not have enough ports for all.
     pub(crate) async fn connect(&self, index: usize, purpose: Purpose) -> io::Result<TcpStream> {
         let target = self.orders.plan.target.address;
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -197,7 +196,7 @@ impl Fleet {
         socket.connect(target).await
     }
 
-    /// What the client of this number says first, and what it says afterwards.
+    /// What the client of this number sends first, and its conversation afterwards.
     pub(crate) fn conversation(&self, index: usize) -> (Vec<u8>, Conversation) {
         let plan = &self.orders.plan;
         let channel = plan.spread.channel(self.group(index));
@@ -218,7 +217,8 @@ impl Fleet {
         index % self.orders.plan.spread.groups()
     }
 
-    /// A connection received an event. `last` is what that connection had of each pusher.
+    /// A connection received an event. `last` has the last number that the connection received of each
+    /// pusher.
     pub(crate) fn received(&self, last: &mut [u32], stamp: Option<Stamp>) {
         let tally = &mut *self.tally.borrow_mut();
         let Some(stamp) = stamp else {
@@ -246,12 +246,12 @@ impl Fleet {
     }
 }
 
-/// An address of the loopback network. Runs have their own, as the ports of those before are taken
-/// for another minute (TIME-WAIT, RFC 9293 3.6.1).
+/// An address of the loopback network. Each run has addresses of its own, because the ports of earlier runs
+/// stay taken for a minute (TIME-WAIT, RFC 9293 3.6.1).
 fn source(process: u32, index: usize) -> Ipv4Addr {
     let [_, _, high, low] = process.to_be_bytes();
     let last = index / CONNECTIONS_PER_ADDRESS % 254 + 1;
-    // Neither 127.0.0.1, where servers are, nor the network's broadcast address.
+    // Neither 127.0.0.1, which servers use, nor the broadcast address of the network.
     Ipv4Addr::new(127, high | 0x80, low, u8::try_from(last).expect("at most 254"))
 }
 

@@ -1,4 +1,4 @@
-//! How long deliveries took: counts in buckets that are at most 1/32 wide.
+//! How long deliveries took: counts in buckets whose width is at most 1/32 of their value.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// The duration that `share` (0 to 1) of all stayed below; zero if there were none.
+    /// The duration that `share` (0 to 1) of all durations did not exceed; zero if there are none.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         #[expect(
             clippy::cast_precision_loss,

@@ -1,18 +1,28 @@
-//! The load generator: real clients, real pushes, and what a server makes of them.
+//! The load generator: real clients and real pushes, and a report on how a server handles them.
 //!
-//! Threads of their own hold the connections (`fleet`); this one opens them step by step,
-//! pushes (`pusher`) and looks at the server's process (`process`). They share a `board`.
+//! Threads of their own hold the connections. The thread that calls [`run`] opens them step by step, pushes,
+//! and reads the use of the server's process.
+//!
+//! | file | what |
+//! |---|---|
+//! | `plan` | what a run does |
+//! | `fleet`, `client` | the connections of one thread; one client |
+//! | `transport` | how clients speak: one file per transport |
+//! | `pusher` | the backend of a run |
+//! | `board`, `stamp` | what the threads share; the number of a dispatch in its payload |
+//! | `process`, `histogram` | what the server uses; how long deliveries took |
+//! | `report` | what a run found |
 
-mod board;
-mod client;
-mod fleet;
-mod histogram;
 pub mod plan;
-mod process;
-mod pusher;
-pub mod report;
-mod stamp;
+mod fleet;
+mod client;
 pub mod transport;
+mod pusher;
+mod board;
+mod stamp;
+mod process;
+mod histogram;
+pub mod report;
 
 use std::io;
 use std::sync::Arc;
@@ -37,25 +47,26 @@ use pusher::{Pushed, Pusher};
 use report::{Churn, Connects, Latency, LoadReport, Memory, Report, ServerReport, each, rate};
 pub use stamp::STAMP_BYTES;
 
-/// Descriptors for everything but connections.
+/// File descriptors for everything except connections.
 const DESCRIPTORS_RESERVED: u64 = 64;
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How long a server may take to notice that one more client is gone. What it still has then, it keeps.
+/// How long a server may take to notice that one more client has gone. What it still holds after that counts
+/// as kept.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long the last deliveries may take.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Between two looks at the progress.
+/// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(100);
-/// No further connection became ready for so long: the run fails.
+/// If no further connection becomes ready for this long, the run fails.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How far a run is.
+/// How far a run has come.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress {
-    /// Connections are being opened: so many of so many.
+    /// Connections are being opened: how many are, and how many should be.
     Connecting(usize, usize),
-    /// Dispatches are pushed: so much of the time is over.
+    /// Dispatches are being pushed: the time that has passed, and the time of the whole run.
     Pushing(Duration, Duration),
 }
 
@@ -75,10 +86,10 @@ pub enum BenchError {
         /// File descriptors that this program may have.
         limit: u64,
     },
-    /// There is no such process, or it is somebody else's.
+    /// There is no such process, or this user may not read it.
     #[error("cannot read /proc/{0}: {1}")]
     Process(u32, #[source] io::Error),
-    /// The server accepts no more connections.
+    /// The server accepts no further connections.
     #[error("no connection became ready for {} s", CONNECT_WAIT_MAX.as_secs())]
     Stuck,
     /// A push failed.
@@ -89,11 +100,11 @@ pub enum BenchError {
     Thread,
 }
 
-/// Runs a plan. `progress` is called now and then.
+/// Runs a plan. `progress` is called from time to time.
 ///
 /// # Errors
-/// The generator cannot run here, or the server cannot be pushed to. Losses are no error but part
-/// of the report.
+/// The generator cannot run here, or the server cannot be pushed to. Lost deliveries are no error; the report
+/// has them.
 pub fn run(plan: Plan, progress: impl FnMut(Progress)) -> Result<Report, BenchError> {
     raise_descriptors(plan.clients.reading + plan.clients.stalled + plan.pushers)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -153,7 +164,7 @@ impl<P: FnMut(Progress)> Run<P> {
         Ok(Self { plan, board, wanted, stop, threads, progress })
     }
 
-    /// All steps of a run, one after the other.
+    /// Does all steps of a run, one after the other.
     async fn work(mut self) -> Result<Report, BenchError> {
         let churn = self.churn().await?;
         let before = self.look()?;
@@ -196,7 +207,7 @@ impl<P: FnMut(Progress)> Run<P> {
         }))
     }
 
-    /// Opens the connections that read: a tenth, and when the server's memory was read, the rest.
+    /// Opens the connections that read: first a tenth, then, after the server's memory was read, the rest.
     async fn connect(&mut self) -> Result<Connected, BenchError> {
         let reading = self.plan.clients.reading;
         let before = self.look()?;
@@ -217,8 +228,8 @@ impl<P: FnMut(Progress)> Run<P> {
         Ok(Connected { tenth, report })
     }
 
-    /// Wants more connections and waits until they are ready or have failed; how long that took, and
-    /// how many failed.
+    /// Asks for more connections and waits until they are ready or have failed. Returns how long that took,
+    /// and how many failed.
     async fn want(
         &mut self,
         change: fn(&mut Wanted, &plan::Clients),
@@ -238,12 +249,12 @@ impl<P: FnMut(Progress)> Run<P> {
             (self.progress)(Progress::Connecting(done, goal));
             let changed = self.board.changed.notified();
             timeout(CONNECT_WAIT_MAX, changed).await.map_err(|_| BenchError::Stuck)?;
-            // Not once per connection: the others need the core.
+            // Not woken for each connection: the other threads need the core.
             sleep(TICK / 10).await;
         }
     }
 
-    /// Pushes for as long as the plan says and waits for the last deliveries.
+    /// Pushes for as long as the plan says, and waits for the last deliveries.
     async fn push(&mut self) -> Result<Pushed, BenchError> {
         let end = Instant::now() + self.plan.duration;
         let tasks = TaskTracker::new();
@@ -268,7 +279,7 @@ impl<P: FnMut(Progress)> Run<P> {
         Ok(all)
     }
 
-    /// Waits for a task and shows how the time passes.
+    /// Waits for a task, and reports how the time passes.
     async fn attend<T>(
         &mut self,
         mut task: tokio::task::JoinHandle<T>,
@@ -285,13 +296,13 @@ impl<P: FnMut(Progress)> Run<P> {
         }
     }
 
-    /// Looks at the server's process, if it is known.
+    /// Reads what the server's process uses, if the process is known.
     fn look(&self) -> Result<Option<Usage>, BenchError> {
         let look = |process| Usage::of(process).map_err(|error| BenchError::Process(process, error));
         self.plan.process.map(look).transpose()
     }
 
-    /// Looks at the server's process once it has noticed that its clients are gone.
+    /// Reads what the server's process uses, after the server has noticed that its clients are gone.
     async fn look_when_closed(&self, before: Option<Usage>) -> Result<Option<Usage>, BenchError> {
         let mut fewest = usize::MAX;
         let mut deadline = Instant::now() + CLOSE_WAIT_MAX;
@@ -321,14 +332,14 @@ impl<P: FnMut(Progress)> Run<P> {
     }
 }
 
-/// How the connections opened.
+/// How the connections were opened.
 struct Connected {
-    /// The server when a tenth was open.
+    /// What the server used when a tenth was open.
     tenth: Option<Usage>,
     report: Connects,
 }
 
-/// The server at points of the run.
+/// What the server used at several points of the run.
 struct Looks {
     before: Option<Usage>,
     tenth: Option<Usage>,

@@ -1,4 +1,4 @@
-//! What a run does: whom it loads, with how much, for how long.
+//! What a run does: which server it loads, how much and for how long.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use super::transport::Transport;
 use turted_core::auth::Secret;
 
-/// Connections of one run; the addresses of the loopback network hold more, descriptors less.
+/// Connections of one run. The loopback network has addresses for more, but there are fewer descriptors.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
 /// Channels of one run.
 pub const CHANNELS_MAX: usize = 1_000_000;
-/// Dispatches outstanding at once; also what a run at a fixed rate may fall behind.
+/// Dispatches outstanding at once; also how far a run at a fixed rate may fall behind.
 pub const OUTSTANDING_MAX: usize = 4_096;
-/// Dispatches per second of a run at a fixed rate; one connection does not push more.
+/// Dispatches per second of a run at a fixed rate. One connection cannot push more.
 pub const RATE_MAX: u32 = 1_000_000;
 /// The longest run.
 pub const DURATION_MAX: Duration = Duration::from_secs(60 * 60);
-/// Bytes of the longest payload, as a server with default limits takes it.
+/// Bytes of the longest payload that a server with default limits takes.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1000;
 /// Connections that push at once.
 pub const PUSHERS_MAX: usize = 64;
@@ -34,15 +34,15 @@ pub const CHANNEL: &str = "{channel}";
 pub struct Plan {
     /// The server that is loaded.
     pub target: Target,
-    /// What clients connect with.
+    /// The transport of the clients.
     pub transport: Transport,
     /// How many clients connect.
     pub clients: Clients,
-    /// Who receives a dispatch.
+    /// Which connections receive a dispatch.
     pub spread: Spread,
-    /// How dispatches follow each other.
+    /// When the next dispatch is pushed.
     pub load: Load,
-    /// How long is pushed.
+    /// How long the run pushes.
     pub duration: Duration,
     /// Bytes of a payload.
     pub payload_bytes: usize,
@@ -63,12 +63,12 @@ pub struct Target {
     pub path: String,
     /// Where pushes go; `{channel}` in it is replaced.
     pub push_path: String,
-    /// What a push carries.
+    /// The password that a push carries.
     pub password: Option<Secret>,
 }
 
 impl Target {
-    /// Where pushes to a channel go. Some servers have a path for each.
+    /// Where pushes to a channel go. Some servers have a path for each channel.
     pub fn push_path(&self, channel: Option<&str>) -> Cow<'_, str> {
         match channel {
             Some(channel) if self.push_path.contains(CHANNEL) => {
@@ -79,7 +79,7 @@ impl Target {
     }
 }
 
-/// Who connects.
+/// How many clients connect.
 #[derive(Clone, Copy, Debug)]
 pub struct Clients {
     /// Connections that read.
@@ -92,12 +92,12 @@ pub struct Clients {
     pub threads: usize,
 }
 
-/// Who receives a dispatch.
+/// Which connections receive a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// Everyone.
+    /// Every connection.
     Broadcast,
-    /// One of so many channels in turn; each connection is in one of them.
+    /// The connections of one of so many channels, in turn; each connection is in one channel.
     Channels(usize),
 }
 
@@ -122,8 +122,8 @@ impl Spread {
 /// When the next dispatch is pushed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// As soon as fewer than so many are outstanding (closed loop).
+    /// As soon as fewer than so many dispatches are outstanding (closed loop).
     Inflight(usize),
-    /// So many per second, whatever the server does (open loop).
+    /// So many per second, however the server responds (open loop).
     Rate(u32),
 }

@@ -1,4 +1,4 @@
-//! What the server uses, from `/proc`: CPU time, memory, descriptors.
+//! What the server's process uses, read from `/proc`: CPU time, memory, descriptors.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What a process used until now.
+/// What a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) user: Duration,
@@ -16,7 +16,7 @@ pub(crate) struct Usage {
     pub(crate) descriptors: usize,
 }
 
-/// CPU time between two looks.
+/// CPU time between two readings.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Cpu {
     /// Outside the kernel, in microseconds.
@@ -34,10 +34,10 @@ impl Cpu {
 }
 
 impl Usage {
-    /// Looks at a process.
+    /// Reads what a process uses.
     ///
     /// # Errors
-    /// It does not exist, or is somebody else's.
+    /// The process does not exist, or this user may not read it.
     pub(crate) fn of(process: u32) -> io::Result<Self> {
         let read = |file| fs::read_to_string(format!("/proc/{process}/{file}"));
         let malformed = |what| io::Error::new(io::ErrorKind::InvalidData, format!("/proc has no {what}"));
@@ -47,7 +47,7 @@ impl Usage {
         Ok(Self { user, system, rss_bytes, descriptors })
     }
 
-    /// CPU time since an earlier look.
+    /// CPU time since an earlier reading.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> Cpu {
         let micros = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() * 1e6;
         Cpu { user_us: micros(self.user, earlier.user), system_us: micros(self.system, earlier.system) }
@@ -56,7 +56,7 @@ impl Usage {
 
 /// Fields 14 and 15 of `/proc/PID/stat` (proc(5)), in clock ticks.
 fn cpu_time(stat: &str) -> Option<(Duration, Duration)> {
-    // The second field is the name of the program, in parentheses; it may hold anything.
+    // The second field is the name of the program, in parentheses. It may contain any character.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();

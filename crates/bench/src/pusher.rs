@@ -1,4 +1,4 @@
-//! The backend of a run: pushes dispatches over a connection that it keeps.
+//! The backend of a run: it pushes dispatches over a connection that it keeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +17,20 @@ use super::board::Board;
 use super::plan::{Load, Plan};
 use super::stamp::Stamp;
 
-/// How long no delivery may complete before a run gives up: what is missing then is lost.
+/// If no delivery completes for this long, the run gives up; missing deliveries count as lost.
 const PROGRESS_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How long the answer to a push may take.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
-/// How long to leave a server alone that has no room for another dispatch.
+/// How long to wait after a server had no room for another dispatch.
 const OVERLOAD_WAIT: Duration = Duration::from_millis(5);
 
-/// Pushes one after the other over one connection.
+/// Pushes one dispatch after the other over one connection.
 #[derive(Debug)]
 pub(crate) struct Pusher {
     plan: Arc<Plan>,
     board: Arc<Board>,
     sender: SendRequest<Full<Bytes>>,
-    /// The number of the next dispatch; those of different pushers interleave.
+    /// The number of the next dispatch; the numbers of different pushers interleave.
     next: u32,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Pushed {
     pub(crate) accepted: u64,
     /// Pushes the server had no room for.
     pub(crate) refused: u64,
-    /// The run ended early, because nothing was delivered any more.
+    /// The run ended early because deliveries stopped.
     pub(crate) gave_up: bool,
 }
 
@@ -53,7 +53,7 @@ pub enum PushError {
     /// The answer is no HTTP.
     #[error("cannot push: {0}")]
     Http(#[from] hyper::Error),
-    /// The server refused a push: the status, and its text.
+    /// The server refused a push: the status and the text of its answer.
     #[error("a push was answered {0}: {1}")]
     Refused(StatusCode, String),
     /// The server did not answer in time.
@@ -62,7 +62,7 @@ pub enum PushError {
 }
 
 impl Pusher {
-    /// Connects. `number` is which of all pushers this is.
+    /// Connects. `number` is the number of this pusher.
     ///
     /// # Errors
     /// The server does not accept the connection.
@@ -75,7 +75,7 @@ impl Pusher {
         let stream = TcpStream::connect(plan.target.address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // What breaks the connection also breaks the answer to a push.
+        // An error that breaks the connection also fails the push that waits for its answer.
         tasks.spawn_local(async move { drop(connection.await) });
         Ok(Self { plan, board, sender, next: number })
     }
@@ -99,10 +99,10 @@ impl Pusher {
             };
             let permit = permit.expect("the semaphore is never closed");
             if Instant::now() >= end {
-                // Other pushers may wait for it.
+                // Other pushers may be waiting for this permit.
                 break;
             }
-            // Given back by the last delivery.
+            // The last delivery gives the permit back.
             permit.forget();
             let due = if matches!(self.plan.load, Load::Rate(_)) { due } else { self.board.now() };
             if self.push(due).await? {
@@ -115,8 +115,8 @@ impl Pusher {
         Ok(pushed)
     }
 
-    /// When a push is due; in a closed loop as soon as it may be. Latency counts from then on, so
-    /// that a server cannot hide a pause by holding the generator up.
+    /// When a push is due; in a closed loop as soon as it is allowed. Latency counts from this time on, so
+    /// that a server cannot hide a pause by delaying the generator.
     fn due(&self, turn: u32, begin: Duration) -> Duration {
         match self.plan.load {
             Load::Inflight(_) => begin,
@@ -127,7 +127,7 @@ impl Pusher {
         }
     }
 
-    /// Pushes one dispatch: whether the server took it.
+    /// Pushes one dispatch. Returns whether the server accepted it.
     async fn push(&mut self, due: Duration) -> Result<bool, PushError> {
         let number = self.next;
         self.next += u32::try_from(self.plan.pushers).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! What a run found: as JSON for programs, as a table for people.
+//! What a run found: as JSON for programs, and as a table for people.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::process::Cpu;
 
-/// What a run found. Times of the server are missing without its process.
+/// What a run found. Without the server's process there are no times of the server.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// How connections opened.
+    /// How connections were opened.
     pub connects: Connects,
-    /// How connections opened and closed, if they did.
+    /// How connections were opened and closed, if the run did that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<Churn>,
     /// How dispatches arrived.
@@ -25,12 +25,12 @@ pub struct Report {
     pub complaint: Option<String>,
 }
 
-/// How connections opened.
+/// How connections were opened.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Connects {
-    /// Connections that opened.
+    /// Connections that were opened.
     pub opened: usize,
-    /// Connections that did not.
+    /// Connections that could not be opened.
     pub failed: usize,
     /// Connections per second.
     pub per_second: f64,
@@ -40,27 +40,27 @@ pub struct Connects {
     pub cpu_user_us: Option<f64>,
 }
 
-/// How connections opened and closed.
+/// How connections were opened and closed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Churn {
     /// Connections that were opened and closed.
     pub cycles: usize,
-    /// Connections that did not.
+    /// Connections for which that failed.
     pub failed: usize,
     /// Connections per second.
     pub per_second: f64,
     /// The server's CPU time for one connection from its beginning to its end.
     pub cpu_us: Option<f64>,
-    /// Resident memory that was left.
+    /// Resident memory that the server still held afterwards.
     pub rss_growth_bytes: Option<i64>,
-    /// File descriptors that were left.
+    /// File descriptors that the server still held afterwards.
     pub descriptors_growth: Option<i64>,
 }
 
 /// How dispatches arrived.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct LoadReport {
-    /// How long was pushed.
+    /// How long the run pushed.
     pub seconds: f64,
     /// Pushes that were accepted.
     pub pushes: u64,
@@ -72,34 +72,34 @@ pub struct LoadReport {
     pub deliveries_per_second: f64,
     /// Events that did not arrive.
     pub lost: u64,
-    /// Events that arrived behind a later one.
+    /// Events that arrived after a later one.
     pub disordered: u64,
     /// Events that arrived more than once.
     pub duplicated: u64,
-    /// Events nobody here pushed.
+    /// Events that this run did not push.
     pub strange: u64,
-    /// Connections that the server ended although they read.
+    /// Connections that the server ended although the client read.
     pub ended: usize,
     /// Connections that did not read.
     pub stalled: usize,
-    /// Connections that were not to read and did not open.
+    /// Connections that should not read, and could not be opened.
     pub stalled_failed: usize,
     /// Connections that did not read and that the server ended.
     pub stalled_cut: usize,
-    /// Nothing was delivered any more before the time was over.
+    /// Whether the run ended early because deliveries stopped.
     pub gave_up: bool,
     /// How long deliveries took.
     pub latency: Latency,
 }
 
-/// From the time a push was due to the arrival at a client, in microseconds.
+/// From the time a push was due to its arrival at a client, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
     /// The median.
     pub p50_us: f64,
-    /// What 1 in 100 exceeds.
+    /// Exceeded by 1 in 100.
     pub p99_us: f64,
-    /// What 1 in 1,000 exceeds.
+    /// Exceeded by 1 in 1,000.
     pub p999_us: f64,
     /// The longest.
     pub max_us: f64,
@@ -110,13 +110,13 @@ pub struct Latency {
 pub struct ServerReport {
     /// From the first push to the last delivery.
     pub cpu: Cpu,
-    /// Cores in use meanwhile.
+    /// Cores in use during that time.
     pub cores: f64,
     /// CPU time of one delivery.
     pub cpu_us_per_delivery: Option<f64>,
     /// CPU time of one push with its deliveries.
     pub cpu_us_per_push: Option<f64>,
-    /// Resident memory between a tenth of the connections and all of them, for each.
+    /// Growth of resident memory from a tenth of the connections to all of them, per connection.
     pub bytes_per_connection: Option<f64>,
     /// Resident memory.
     pub rss: Memory,
@@ -126,21 +126,21 @@ pub struct ServerReport {
     pub descriptors_after: usize,
 }
 
-/// Resident memory at points of the run.
+/// Resident memory at several points of the run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
     /// Before the first connection.
     pub before: u64,
-    /// When all were connected.
+    /// When all clients were connected.
     pub connected: u64,
-    /// When all was delivered.
+    /// When everything was delivered.
     pub loaded: u64,
     /// After the last connection closed.
     pub after: u64,
 }
 
 impl Report {
-    /// Whether everything arrived where it should, once and in order.
+    /// Whether every event arrived at every client it was for, once and in order.
     pub fn is_clean(&self) -> bool {
         let load = &self.load;
         let wrong = load.lost + load.disordered + load.duplicated + load.strange;
@@ -150,7 +150,7 @@ impl Report {
     }
 }
 
-/// `part` of each of `count`; nothing if there are none.
+/// `part` divided by `count`; `None` if `count` is zero.
 #[expect(clippy::cast_precision_loss, reason = "a report has four digits")]
 pub fn each(part: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| part / count as f64)

@@ -1,17 +1,16 @@
-//! The payload of a dispatch: its number, found again in any frame.
+//! The payload of a dispatch: its number, which a client finds in any frame.
 //!
-//! The server forwards payloads untouched, whatever wire it writes them on, so a client looks for
-//! the mark instead of parsing the frame. When the dispatch was due stands on the board: payloads
-//! can be short.
+//! The server forwards payloads unchanged on every wire, so a client searches for the mark and does not parse
+//! the frame. The time when the dispatch was due is on the board, so that payloads can be short.
 
-/// Starts the stamp. Occurs nowhere else in a frame of a benchmark.
+/// Begins the stamp. It occurs nowhere else in a frame of a benchmark.
 const MARK: u8 = b'~';
 /// Hexadecimal: enough for any `u32`.
 const NUMBER_DIGITS: usize = 8;
 /// Bytes of a stamp and its quotes: the shortest payload.
 pub const STAMP_BYTES: usize = 1 + NUMBER_DIGITS + 2;
 
-/// Which dispatch this is.
+/// The number of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(pub(crate) u32);
 

@@ -1,9 +1,9 @@
-//! WebSocket frames as a client sees them: those of the server, and its own.
+//! WebSocket frames on the client's side: those of the server, and those of the client.
 
 use super::Broken;
 
-/// Frames of a server are not masked, those of a client are (RFC 6455 5.3). A fixed mask: it
-/// protects proxies from scripts in browsers, and here is neither.
+/// The mask of the client's frames. Servers do not mask theirs (RFC 6455 5.3). It is fixed: a random mask
+/// protects proxies from scripts in browsers, and there are neither here.
 const MASK: [u8; 4] = [0x74, 0x75, 0x72, 0x74];
 const FIN_TEXT: u8 = 0x81;
 const FIN_PONG: u8 = 0x8A;
@@ -14,15 +14,15 @@ const MASKED: u8 = 0x80;
 pub(super) enum ServerFrame<'a> {
     Text(&'a [u8]),
     Ping(&'a [u8]),
-    /// A pong, or binary data nobody here waits for.
+    /// A pong, or binary data that no client here expects.
     Other,
     Close,
 }
 
-/// The first frame of `input` and its bytes; `None` if it is not complete.
+/// The first frame of `input` and its length in bytes; `None` if it is not complete.
 ///
 /// # Errors
-/// It is fragmented or masked, which the servers that are measured do not do.
+/// The frame is fragmented or masked. The servers that are measured send no such frames.
 pub(super) fn decode(input: &[u8]) -> Result<Option<(ServerFrame<'_>, usize)>, Broken> {
     let [first, second, rest @ ..] = input else { return Ok(None) };
     let (payload_bytes, header_bytes): (usize, usize) = match second {

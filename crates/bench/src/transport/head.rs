@@ -1,4 +1,4 @@
-//! HTTP/1.1 as a client sees it: the requests that open a connection, and the head of the answer.
+//! HTTP/1.1 on the client's side: the requests that open a connection, and the head of the answer.
 
 use super::Broken;
 
@@ -13,8 +13,8 @@ pub(super) struct Answer {
     pub(super) is_chunked: bool,
 }
 
-/// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is that of the
-/// RFC's example: the answer to it is not checked.
+/// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is the one of the example in
+/// the RFC; the server's answer to it is not checked.
 pub(super) fn upgrade_request(authority: &str, target: &str) -> Vec<u8> {
     format!(
         "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -31,7 +31,7 @@ pub(super) fn stream_request(authority: &str, target: &str) -> Vec<u8> {
 /// The answer to a request; `None` if it is not complete.
 ///
 /// # Errors
-/// It has another status.
+/// The answer has another status.
 pub(super) fn answer(input: &[u8], status: &str) -> Result<Option<Answer>, Broken> {
     let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return if input.len() > HEAD_BYTES_MAX { Err(Broken::NotUnderstood("HTTP head")) } else { Ok(None) };

@@ -1,20 +1,25 @@
 //! How clients of the generator speak: one file per transport.
 //!
-//! A conversation is pure: bytes in, bytes out, no socket. To add a transport write its file and
-//! add it to both enums here.
+//! A conversation is pure: it takes bytes and returns bytes, without a socket. A new transport needs a file,
+//! and a variant in both enums here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `socketio`, `v1`, `sse`, `sockjs` | one transport each |
+//! | `frames`, `head` | WebSocket frames; heads of HTTP/1.1 |
 
+mod socketio;
+mod v1;
+mod sse;
+mod sockjs;
 mod frames;
 mod head;
-mod socketio;
-mod sockjs;
-mod sse;
-mod v1;
 
 use frames::ServerFrame;
 
 use super::plan::CHANNEL;
 
-/// What clients connect with.
+/// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
     /// Socket.IO over WebSocket, version 4 of Engine.IO
@@ -40,12 +45,12 @@ pub(crate) struct Destination<'a> {
     /// Where the server has the transport; `{channel}` in it is replaced.
     pub(crate) path: &'a str,
     pub(crate) channel: Option<&'a str>,
-    /// Which of all clients this is.
+    /// The number of this client.
     pub(crate) index: usize,
 }
 
 impl Transport {
-    /// Where turted has it by default.
+    /// The path of the transport in turted's defaults.
     #[must_use]
     pub fn default_path(self) -> &'static str {
         match self {
@@ -57,14 +62,14 @@ impl Transport {
         }
     }
 
-    /// What a client says first.
+    /// What a client sends first.
     pub(crate) fn request(self, to: &Destination<'_>) -> Vec<u8> {
         let path = to.path.replace(CHANNEL, to.channel.unwrap_or_default());
         match (self, to.channel) {
             (Self::SocketIo, _) => {
                 head::upgrade_request(to.authority, &format!("{path}?EIO=4&transport=websocket"))
             }
-            // A session is used once; its id must not be that of another run.
+            // A session is used once, so its id must differ from those of other runs.
             (Self::SockJs, _) => {
                 let (process, index) = (std::process::id(), to.index);
                 head::upgrade_request(to.authority, &format!("{path}/000/bench-{process}-{index}/websocket"))
@@ -78,15 +83,15 @@ impl Transport {
     }
 }
 
-/// What one client and the server say.
+/// The conversation of one client with the server.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    /// The answer to the request has come.
+    /// Whether the answer to the request has arrived.
     is_open: bool,
     dialogue: Dialogue,
 }
 
-/// What is said after the answer to the request.
+/// What follows the answer to the request.
 #[derive(Debug)]
 enum Dialogue {
     SocketIo(socketio::Dialogue),
@@ -102,10 +107,10 @@ pub(crate) enum Broken {
     /// The server did not accept the connection.
     #[error("refused: {0}")]
     Refused(String),
-    /// The server said what the protocol does not allow.
+    /// The server sent something that the protocol does not allow here.
     #[error("not understood: {0}")]
     NotUnderstood(&'static str),
-    /// The server closed.
+    /// The server closed the connection.
     #[error("closed by the server")]
     Closed,
 }
@@ -129,8 +134,8 @@ impl Conversation {
         Self { is_open: false, dialogue }
     }
 
-    /// Takes bytes of the server, answers into `out` and hands every event to `event`. How many
-    /// bytes it used; the rest is to come again with more behind it.
+    /// Takes bytes of the server, appends answers to `out` and passes every event to `event`. Returns how
+    /// many bytes it used. The caller passes the rest again, with more bytes behind it.
     ///
     /// # Errors
     /// The conversation has ended.
@@ -171,7 +176,7 @@ impl Conversation {
 }
 
 impl Dialogue {
-    /// Takes the complete WebSocket frames; how many bytes they have.
+    /// Handles the complete WebSocket frames. Returns how many bytes they have.
     fn frames(
         &mut self,
         input: &[u8],

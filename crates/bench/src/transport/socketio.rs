@@ -10,7 +10,7 @@ const EVENT: &[u8] = br#"42["EVENT""#;
 const JOINED: &[u8] = br#"42["OK""#;
 const REFUSED: &[u8] = br#"42["ERROR""#;
 
-/// How far the client is.
+/// How far the conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Waits for the Engine.IO handshake.
@@ -22,7 +22,7 @@ enum State {
     Ready,
 }
 
-/// What one client and the server say.
+/// The conversation of one client with the server.
 #[derive(Debug)]
 pub(super) struct Dialogue {
     state: State,
@@ -38,7 +38,7 @@ impl Dialogue {
         self.state == State::Ready
     }
 
-    /// Takes a packet of the server.
+    /// Handles a packet of the server.
     pub(super) fn packet(
         &mut self,
         packet: &[u8],
@@ -56,7 +56,7 @@ impl Dialogue {
         self.advance(packet, out)
     }
 
-    /// Takes a packet of the opening.
+    /// Handles a packet of the opening.
     fn advance(&mut self, packet: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         match self.state {
             State::Opening if packet.starts_with(b"0") => {

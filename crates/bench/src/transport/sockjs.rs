@@ -3,23 +3,23 @@
 
 use super::{Broken, frames};
 
-/// How an event of a benchmark begins within a frame, where its quotes are escaped.
+/// How an event of a benchmark begins within a frame, in which its quotes are escaped.
 const EVENT: &[u8] = br#"{\"type\":\"BENCH\""#;
 /// How the answer to `echo` begins.
 const ECHO: &[u8] = br#"{\"type\":\"message\""#;
 const ERROR: &[u8] = br#"{\"type\":\"ERR\""#;
 
-/// How far the client is.
+/// How far the conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Waits for the frame `o`.
     Opening,
-    /// Waits for the answer to `echo`: joining is not answered, but what comes later is.
+    /// Waits for the answer to `echo`. Joining is not answered, but a later command is.
     Joining,
     Ready,
 }
 
-/// What one client and the server say.
+/// The conversation of one client with the server.
 #[derive(Debug)]
 pub(super) struct Dialogue {
     state: State,
@@ -35,7 +35,7 @@ impl Dialogue {
         self.state == State::Ready
     }
 
-    /// Takes a frame of the server.
+    /// Handles a frame of the server.
     pub(super) fn frame(
         &mut self,
         frame: &[u8],
@@ -68,7 +68,7 @@ impl Dialogue {
         self.state = State::Joining;
     }
 
-    /// Takes a message as it stands in a frame.
+    /// Handles a message, encoded as it stands in a frame.
     fn message(&mut self, message: &[u8], event: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
         if message.starts_with(EVENT) {
             event(message);
@@ -84,7 +84,7 @@ impl Dialogue {
     }
 }
 
-/// The strings of a JSON array of strings, without their quotes and with their escapes.
+/// The strings of a JSON array of strings, without their quotes, and with their escapes.
 struct Strings<'a>(&'a [u8]);
 
 impl<'a> Iterator for Strings<'a> {

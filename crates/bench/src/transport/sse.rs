@@ -3,25 +3,26 @@
 
 use super::Broken;
 
-/// What ends an event. Servers may also end lines with CR; those that are measured do not.
+/// What ends an event. Servers may also end lines with CR, but the servers that are measured do not.
 const END: &[u8] = b"\n\n";
 /// The sign of life that turted sends to clients of turted for PHP.
 const PING: &[u8] = b"event: ping\n";
-/// Bytes of the longest line before a chunk: the size, and room for extensions.
+/// Bytes of the longest line before a chunk: its size, and room for extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 /// The body of one response.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     is_chunked: bool,
-    /// Something has come that ends like an event: the server has the client on its list.
+    /// Whether something that ends like an event has arrived. From then on the server sends the client its
+    /// events.
     is_ready: bool,
     /// The part of an event that came with earlier chunks.
     rest: Vec<u8>,
 }
 
 impl Stream {
-    /// The head of the response has come.
+    /// The head of the response has arrived.
     pub(super) fn open(&mut self, is_chunked: bool) {
         self.is_chunked = is_chunked;
     }
@@ -56,11 +57,11 @@ impl Stream {
         rest.extend_from_slice(data);
         let used = self.events(&rest, event);
         rest.drain(..used);
-        // An empty one owns no memory.
+        // An empty vector allocates no memory.
         self.rest = if rest.is_empty() { Vec::new() } else { rest };
     }
 
-    /// Takes the complete events; how many bytes they have.
+    /// Handles the complete events. Returns how many bytes they have.
     fn events(&mut self, data: &[u8], event: &mut dyn FnMut(&[u8])) -> usize {
         let mut used = 0;
         while let Some(end) = data[used..].windows(END.len()).position(|bytes| bytes == END) {
@@ -76,7 +77,7 @@ impl Stream {
     }
 }
 
-/// The first chunk of `input` and its bytes; `None` if it is not complete.
+/// The first chunk of `input` and its length in bytes; `None` if it is not complete.
 fn chunk(input: &[u8]) -> Result<Option<(&[u8], usize)>, Broken> {
     const MALFORMED: Broken = Broken::NotUnderstood("chunk");
     let Some(line) = input.windows(2).take(CHUNK_LINE_BYTES_MAX).position(|bytes| bytes == b"\r\n") else {

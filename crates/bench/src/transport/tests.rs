@@ -1,4 +1,4 @@
-//! The clients against the wires of the server.
+//! The generator's clients, tested with the wires of the server.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn client(transport: Transport) -> Conversation {
     client
 }
 
-/// What the client makes of bytes: what it says to them, and the events in them.
+/// Passes bytes to the client: the result, what it sends, and the events in them.
 fn play(client: &mut Conversation, input: &[u8]) -> (Result<usize, Broken>, Vec<String>, Vec<String>) {
     let (mut out, mut events) = (Vec::new(), Vec::new());
     let result = client.receive(input, &mut out, &mut |event| events.push(string(event)));
@@ -34,7 +34,7 @@ fn string(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The texts and pongs that a client said.
+/// The texts and pongs that a client sent.
 fn said(out: &mut [u8]) -> Vec<String> {
     let mut decoder = Decoder::new(DecoderLimits { message_bytes: 65_536, fragments: 1 });
     let (mut rest, mut all) = (out, Vec::new());

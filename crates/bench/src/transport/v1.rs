@@ -9,7 +9,7 @@ const EVENT: &[u8] = br#"{"event":"#;
 /// How the reply to the only request begins.
 const JOINED: &[u8] = br#"{"reply":1,"ok":true"#;
 
-/// How far the client is.
+/// How far the conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Waits for the welcome.
@@ -19,7 +19,7 @@ enum State {
     Ready,
 }
 
-/// What one client and the server say.
+/// The conversation of one client with the server.
 #[derive(Debug)]
 pub(super) struct Dialogue {
     state: State,
@@ -35,7 +35,7 @@ impl Dialogue {
         self.state == State::Ready
     }
 
-    /// Takes a message of the server.
+    /// Handles a message of the server.
     pub(super) fn message(
         &mut self,
         message: &[u8],
@@ -56,7 +56,7 @@ impl Dialogue {
             },
             State::Joining if message.starts_with(JOINED) => self.state = State::Ready,
             State::Joining => return Err(Broken::refused(message)),
-            // What is neither is ignored, as the protocol demands.
+            // Other messages are ignored, as the protocol requires.
             State::Opening | State::Ready => {}
         }
         Ok(())
