@@ -1,4 +1,4 @@
-//! Guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
+//! Wrong guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -11,23 +11,24 @@ use turted_core::trust::{is_private, network};
 
 use crate::io::seldom::{Seldom, warn_seldom};
 
-/// The password or token that a request shows in `Authorization: Bearer`. An empty one is none.
+/// The password or token that a request has in `Authorization: Bearer`. An empty one counts as none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Tells the operator that passwords of an address are not looked at for a while.
+/// Tells the operator that the passwords of an address are not checked for a while.
 pub(crate) fn tell_blocked(address: IpAddr) {
-    warn_seldom!(%address, "too many wrong passwords, no more from there are heard for a while");
+    warn_seldom!(%address, "too many wrong passwords, no more from there are checked for a while");
 }
 
-/// That a proxy is not named in `trusted_proxies`. Every request may be a reason to say so, and so may anybody's header
-/// from a private address.
+/// Limits how often operators are told to name a proxy in `trusted_proxies`. Every request may be a reason to
+/// tell them, and so may a header that any client sends from a private address.
 pub(crate) static UNNAMED_PROXY: Seldom = Seldom::every(Duration::from_secs(5 * 60));
 
-/// Tells the operator that an address is not heard for a while because of its guesses, if all clients may come from it.
+/// Tells the operator that an address is refused for a while because of its guesses, if all clients may come
+/// from that address.
 fn tell_of_proxy(address: IpAddr, now: Instant) {
     if is_private(address) && UNNAMED_PROXY.tell(now).is_some() {
         tracing::warn!(
@@ -44,12 +45,13 @@ pub(crate) struct AttemptLimits {
     pub(crate) attempts: u32,
     pub(crate) window: Duration,
     pub(crate) addresses: usize,
-    /// Whether the operator named proxies. Otherwise a private address may be one, and all clients behind it wait together.
+    /// Whether the operator named proxies. If not, a private address may be a proxy, and then all clients
+    /// behind it are refused together.
     pub(crate) names_proxies: bool,
 }
 
-/// Wrong guesses of the recent past. The lock is taken once or twice per guess, for a look-up and a
-/// portion of what is over.
+/// Wrong guesses of the recent past. The lock is taken once or twice per guess: to look the address up, and
+/// to forget a portion of the guesses whose window is over.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     limits: AttemptLimits,
@@ -58,42 +60,43 @@ pub(crate) struct Attempts {
 
 #[derive(Debug)]
 struct Guesses {
-    /// How many there were in the window of an address, which begins with the first.
+    /// How many wrong guesses an address made in its window, which begins with the first guess.
     wrong: Kept<IpAddr, u32>,
-    /// When it was last told that the oldest give way.
+    /// When operators were last told that the oldest addresses are forgotten.
     told_at: Option<Instant>,
 }
 
-/// What a wrong guess was.
+/// How a wrong guess counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GuessCounted {
     LetIn,
-    /// The last one that is let in.
+    /// It is the last one that is checked.
     Last,
-    /// It came at once with others, and is to hear no more than if it had come after them.
+    /// It came at the same time as others. It is answered as if it had come after them.
     TooMany,
 }
 
 impl Attempts {
     pub(crate) fn new(limits: AttemptLimits) -> Self {
-        // What an address takes is always the same, so they are bounded in number alone.
+        // Every address takes the same memory, so only their number is bounded.
         let kept = KeptLimits { entries: limits.addresses, bytes: usize::MAX, age: limits.window };
         let wrong = Kept::new(kept, Instant::now());
         Self { limits, guesses: Mutex::new(Guesses { wrong, told_at: None }) }
     }
 
-    /// How long an address has to wait before it may try again; `None` if it need not.
+    /// How long an address has to wait before it may try again; `None` if it need not wait.
     ///
-    /// A right guess does not help meanwhile, unless it is [too long](turted_core::auth::Secret::is_strong) to be one: the
-    /// answer would tell a guesser that it is right.
+    /// In this time even a right guess is refused, because the answer would tell a guesser that it is right.
+    /// A right secret that is [too long](turted_core::auth::Secret::is_strong) to be guessed is accepted all
+    /// the same.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.guesses();
         let (count, left) = guesses.wrong.get_with_time_left(&network(address), now)?;
         (*count >= self.limits.attempts).then_some(left)
     }
 
-    /// Counts a wrong guess. Others may have been counted since it was found not to be
-    /// [blocked](Self::blocked): what it may be told is decided under the same lock.
+    /// Counts a wrong guess. Other guesses may have been counted since the address was found not to be
+    /// [blocked](Self::blocked), so the same lock decides what the client may be told.
     pub(crate) fn count(&self, address: IpAddr, now: Instant) -> GuessCounted {
         let count = self.guesses().count(network(address), now, self.limits);
         match count.cmp(&self.limits.attempts) {
@@ -108,7 +111,7 @@ impl Attempts {
         }
     }
 
-    /// Forgets a portion of the guesses whose window is over: whether there are more.
+    /// Forgets a portion of the guesses whose window is over. Returns whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         self.guesses().wrong.tidy(now)
     }
@@ -119,8 +122,9 @@ impl Attempts {
 }
 
 impl Guesses {
-    /// Counts a guess of an address in its window: how many there are. The oldest gives way if there is
-    /// no place: it may begin anew, but nobody can guess without end, and nobody else is kept out.
+    /// Counts a guess of an address in its window. Returns how many there are. If there is no place, the
+    /// oldest address is forgotten: it may begin anew, but no address can guess without end, and none is kept
+    /// out.
     fn count(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> u32 {
         self.wrong.forget_old(now);
         if let Some(count) = self.wrong.get_mut(&address, now) {
@@ -133,7 +137,8 @@ impl Guesses {
         1
     }
 
-    /// Logs that the oldest give way, once in a window: whoever has so many addresses could fill the log too.
+    /// Logs that the oldest addresses are forgotten, once in a window: a guesser with so many addresses could
+    /// fill the log too.
     fn tell(&mut self, now: Instant, AttemptLimits { window, addresses, .. }: AttemptLimits) {
         if self.told_at.is_none_or(|told| now.duration_since(told) > window) {
             self.told_at = Some(now);
@@ -151,7 +156,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Checks that whoever owns `attempts` has them forgotten, portion by portion, by its `tidy`.
+    /// Checks that the owner of `attempts` forgets them in its `tidy`, portion by portion.
     pub(crate) fn assert_forgotten(attempts: &Attempts, tidy: impl Fn(Instant) -> bool) {
         let now = Instant::now();
         for host in 0..=PORTION {
@@ -159,7 +164,7 @@ pub(crate) mod tests {
         }
         assert!(!tidy(now));
         let late = now + attempts.limits.window + Duration::from_secs(1);
-        assert!(tidy(late), "there is more than a portion");
+        assert!(tidy(late), "more guesses than a portion are too old");
         assert!(!tidy(late));
     }
 
@@ -180,7 +185,7 @@ pub(crate) mod tests {
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(attempts.blocked(guesser, later), Some(Duration::from_secs(40)));
-        assert_eq!(attempts.blocked(address("127.0.0.3"), later), None, "others are not concerned");
+        assert_eq!(attempts.blocked(address("127.0.0.3"), later), None, "other addresses need not wait");
         assert_eq!(attempts.blocked(guesser, now + Duration::from_secs(61)), None);
     }
 
@@ -202,7 +207,7 @@ pub(crate) mod tests {
         }
         assert_eq!(attempts.guesses().wrong.len(), 2);
         attempts.count(address("127.0.1.1"), now + Duration::from_secs(61));
-        assert_eq!(attempts.guesses().wrong.len(), 1, "those that are over give way");
+        assert_eq!(attempts.guesses().wrong.len(), 1, "guesses whose window is over are forgotten");
     }
 
     #[test]
@@ -211,16 +216,16 @@ pub(crate) mod tests {
         for number in 1..=9 {
             let guesser = address(&format!("127.0.0.{number}"));
             let turn = now + Duration::from_secs(number);
-            assert_eq!(attempts.blocked(guesser, turn), None, "nobody is kept out");
+            assert_eq!(attempts.blocked(guesser, turn), None, "no address is kept out");
             for guess in 1..=3 {
                 assert_eq!(attempts.count(guesser, turn) == GuessCounted::Last, guess == 3);
             }
             assert!(attempts.blocked(guesser, turn).is_some());
-            assert_eq!(attempts.count(guesser, turn), GuessCounted::TooMany, "it was under way");
+            assert_eq!(attempts.count(guesser, turn), GuessCounted::TooMany, "the guess was under way");
         }
         let late = now + Duration::from_secs(9);
         assert!(attempts.blocked(address("127.0.0.8"), late).is_some());
-        assert_eq!(attempts.blocked(address("127.0.0.7"), late), None, "two are remembered");
+        assert_eq!(attempts.blocked(address("127.0.0.7"), late), None, "two addresses are remembered");
     }
 
     #[test]
@@ -235,10 +240,10 @@ pub(crate) mod tests {
         let late = now + LIMITS.window + Duration::from_secs(1);
         attempts.count(guesser(4_999), late);
         assert_eq!(attempts.guesses().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
-        assert_eq!(attempts.guesses().wrong.get(&guesser(4_999), late), Some(&1), "and begins anew");
-        assert!(attempts.tidy(late), "there is more");
+        assert_eq!(attempts.guesses().wrong.get(&guesser(4_999), late), Some(&1), "the address begins anew");
+        assert!(attempts.tidy(late), "more windows are over");
         while attempts.tidy(late) {}
-        assert_eq!(attempts.guesses().wrong.len(), 1, "what began anew stays");
+        assert_eq!(attempts.guesses().wrong.len(), 1, "an address that began anew stays");
         while attempts.tidy(late + late.duration_since(now)) {}
         let wrong = &attempts.guesses().wrong;
         assert_eq!((wrong.len(), wrong.keys().count()), (0, 0));

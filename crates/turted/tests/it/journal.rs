@@ -144,7 +144,7 @@ fn guesses_are_a_warning_that_floods_nothing() {
     let log = child.stop();
     for message in [
         "wrong push password",
-        "too many wrong passwords, no more from there are heard for a while",
+        "too many wrong passwords, no more from there are checked for a while",
         "JSON Web Token refused",
         "too many wrong IDENTs, no more from there are verified for a while",
     ] {

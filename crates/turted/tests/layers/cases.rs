@@ -1,4 +1,4 @@
-//! Small crates, and what is found in them.
+//! The checks, tested on small crates.
 
 use crate::circles::circles;
 use crate::graph::Graph;
@@ -7,7 +7,7 @@ use crate::tree::Sources;
 
 type Files<'a> = &'a [(&'a str, &'a str)];
 
-/// A crate of `http` and, below, `io`.
+/// A crate with `http` and, below it, `io`.
 const BASE: Files<'static> = &[
     ("lib.rs", "mod http; mod io;"),
     ("http/mod.rs", "pub(crate) mod two; pub(crate) use two::ALPN; pub(crate) use two::*;"),
@@ -16,7 +16,7 @@ const BASE: Files<'static> = &[
     ("io/tls.rs", "pub(crate) struct Session;"),
 ];
 
-/// `BASE`, with `files` beside its files or in place of them.
+/// The graph of `BASE` with `files`, which are added or replace files of the same name.
 fn graph(files: Files<'_>) -> Graph {
     let sources: Sources =
         BASE.iter().chain(files).map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
@@ -25,7 +25,7 @@ fn graph(files: Files<'_>) -> Graph {
     graph
 }
 
-/// What `io/tls.rs` imports with `text` in it: `FILE: NAMES`, and so on.
+/// Checks what `io/tls.rs` imports if `text` is in it, written as `FILE: NAMES`.
 #[track_caller]
 fn check(text: &str, files: Files<'_>, imports: &[&str]) {
     let graph = graph(&[files, &[("io/tls.rs", text)]].concat());
@@ -51,7 +51,8 @@ fn an_import_leads_to_the_file_that_defines_its_name() {
     }
 }
 
-/// A glob imports the names that are used, and all traits: their methods are called without their names.
+/// A glob imports the names that are used, and all traits, because their methods are called without naming
+/// the trait.
 #[test]
 fn a_glob_imports_what_is_used_of_it() {
     check("use crate::http::*; const PROTOCOL: [u8; 1] = [ALPN];", &[], &["http/two.rs: ALPN, Serve"]);

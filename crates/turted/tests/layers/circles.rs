@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::graph::Graph;
 
-/// A circle of at most this many files can be read as one: a connection, its session and their worker, say.
+/// Files in a circle that can be read as one: a connection, its session and their worker, say.
 const FILES_MAX: usize = 3;
 
-/// Every circle of too many files: its members, and one way round.
+/// Every circle of too many files: its files, and one way round.
 pub(crate) fn circles(graph: &Graph) -> Vec<String> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in graph.imports.keys() {
@@ -22,8 +22,8 @@ pub(crate) fn circles(graph: &Graph) -> Vec<String> {
     large.map(|files| describe(graph, &files, &way_round(&reached, files[0]))).collect()
 }
 
-/// The files that a file leads to, each with the one before it on the shortest way; the file itself only if a way
-/// leads back to it.
+/// The files that a file leads to, each with the one before it on the shortest way. The file itself is among
+/// them only if a way leads back to it.
 fn reached<'a>(next: &BTreeMap<&'a str, Vec<&'a str>>, file: &'a str) -> BTreeMap<&'a str, &'a str> {
     let (mut before, mut queue) = (BTreeMap::new(), VecDeque::from([file]));
     while let Some(from) = queue.pop_front() {

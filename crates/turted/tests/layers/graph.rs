@@ -1,18 +1,19 @@
-//! Which file imports what of which file.
+//! Which file imports which names of which other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resolve::Found;
 use crate::tree::{Id, Sources, Tree, folder};
 
-/// Files and the names they take from each other.
+/// Files, and the names that they import from each other.
 #[derive(Default)]
 pub(crate) struct Graph {
-    /// Every file that defines something, or imports something other than to pass on what is in its own folder.
+    /// Every file that defines items, or imports names for another purpose than to export them from its
+    /// folder.
     pub(crate) files: BTreeSet<String>,
-    /// From, to: the names.
+    /// By importing file and imported file: the names.
     pub(crate) imports: BTreeMap<(String, String), BTreeSet<String>>,
-    /// Paths that begin in the crate and lead nowhere: these the resolver does not understand.
+    /// Paths that begin in the crate and lead nowhere: the resolver does not understand them.
     pub(crate) unknown: BTreeSet<String>,
 }
 

@@ -1,9 +1,10 @@
-//! The layers of `crates/turted/src`, and what stands in a graph against them.
+//! The layers of `crates/turted/src`, and the imports of a graph that break their rules.
 
 use crate::graph::Graph;
 
-/// The places, top to bottom. A folder ends with a slash; a file belongs to the longest place it begins with, and
-/// imports from that place and from those below it. `lib.rs` has no place: it says what there is.
+/// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
+/// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
+/// declares the folders.
 pub(crate) const LAYERS: [&str; 19] = [
     "main.rs",
     "cli/",
@@ -14,7 +15,7 @@ pub(crate) const LAYERS: [&str; 19] = [
     "transport/sockjs/",
     "transport/sse/",
     "transport/websocket/",
-    // The files beside these folders: what transports share.
+    // The files beside these folders, which all transports use.
     "transport/",
     "http/",
     "hub/run.rs",
@@ -27,7 +28,7 @@ pub(crate) const LAYERS: [&str; 19] = [
     "io/",
 ];
 
-/// Places that lie beside each other: none of a group imports another one of it.
+/// Places that lie beside each other: no place of a group imports another one of the same group.
 const BESIDE: [&[&str]; 2] = [
     &["push/", "transport/"],
     &["transport/socketio/", "transport/sockjs/", "transport/sse/", "transport/websocket/"],
@@ -41,7 +42,7 @@ pub(crate) fn folders() -> Vec<&'static str> {
     folders
 }
 
-/// Every file without a place and every import that does not go downwards, one a line.
+/// Every file without a place and every import that does not go downwards, one per line.
 pub(crate) fn violations(graph: &Graph) -> Vec<String> {
     let lost = graph.files.iter().filter(|file| place(file).is_none());
     let lost = lost.map(|file| format!("crates/turted/src/{file} belongs to no layer"));
@@ -71,7 +72,7 @@ fn broken(from: &str, to: &str) -> Option<String> {
     (to < from).then(|| format!("{below} lies below {above}, imports go downwards only"))
 }
 
-/// Where the place of a file stands among the layers.
+/// The index of a file's place among the layers.
 fn place(file: &str) -> Option<usize> {
     longest(&LAYERS, file)
 }

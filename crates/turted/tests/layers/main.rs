@@ -1,17 +1,24 @@
 //! The layers of `crates/turted/src` hold: imports go downwards only, and no more than three files import each
 //! other in a circle.
 //!
-//! Every path is followed to the file that defines what it names. Two things are not seen: the file of a method that
-//! is called as `value.method()`, and a `use` inside a macro.
+//! Every path is followed to the file that defines what it names. Two things are not seen: the file of a
+//! method that is called as `value.method()`, and a `use` inside a macro.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tree`, `resolve` | the modules of a crate; from a path to the file that defines its name |
+//! | `graph` | which file imports which names of which other file |
+//! | `layers`, `circles` | imports that go upwards; circles of files |
+//! | `cases` | the checks, tested on small crates |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 
-mod cases;
-mod circles;
+mod tree;
+mod resolve;
 mod graph;
 mod layers;
-mod resolve;
-mod tree;
+mod circles;
+mod cases;
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +48,7 @@ fn read(directory: &Path, prefix: &str, sources: &mut Sources) {
     }
 }
 
-/// Shows everything that was found, one a line.
+/// Shows everything that was found, one per line.
 fn assert_none(found: &[String]) {
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.join("\n"));
 }
@@ -65,7 +72,7 @@ fn every_path_within_the_crate_leads_to_a_file() {
     assert_none(&GRAPH.unknown.iter().cloned().collect::<Vec<_>>());
 }
 
-/// The check works on this crate, not only on the small ones of `cases`.
+/// The check also works on this crate, not only on the small crates of `cases`.
 #[test]
 fn an_import_upwards_that_is_added_is_found() {
     let low = GRAPH.files.iter().find(|file| file.starts_with("io/")).expect("a file of io");

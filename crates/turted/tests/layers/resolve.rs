@@ -1,4 +1,4 @@
-//! From a path to what it names: through modules, imports, re-exports and globs to the file that defines it.
+//! From a path to what it names: through modules, imports, re-exports and globs, to the file that defines it.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use crate::tree::{Id, Import, Tree};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Found {
     Module(Id),
-    /// An item of a module, or something of that item: a variant, an associated function. What a module exports of
-    /// another crate is its own item.
+    /// An item of a module, or a part of that item: a variant, an associated function. An item of another
+    /// crate that a module exports counts as an item of the module.
     Item(Id, String),
-    /// Something of another crate.
+    /// An item of another crate.
     Outside,
 }
 
 impl Tree {
-    /// What `path` means in the module `from`: more than one thing where a module and a function share a name.
-    /// Nothing, if it leads nowhere.
+    /// What `path` means in the module `from`. It has several meanings where a module and a function have one
+    /// name, and none if it leads nowhere.
     pub(crate) fn resolve(&self, from: Id, path: &[String]) -> BTreeSet<Found> {
         Search { tree: self, asker: from, under_way: Vec::new() }.start(from, path)
     }
@@ -68,17 +68,18 @@ impl Tree {
     }
 }
 
-/// One path on its way.
+/// The search for what one path means.
 struct Search<'a> {
     tree: &'a Tree,
-    /// The module that the path is written in. It sees private imports of itself and of the modules around it.
+    /// The module in which the path is written. It sees private imports of its own and of the modules around
+    /// it.
     asker: Id,
-    /// Names that are being looked up now: imports and globs may lead back to themselves.
+    /// Names that are being looked up: imports and globs may lead back to themselves.
     under_way: Vec<(Id, String)>,
 }
 
 impl<'a> Search<'a> {
-    /// What a path means that is written in the module `from`.
+    /// What a path means in the module `from`, in which it is written.
     fn start(&mut self, from: Id, path: &[String]) -> BTreeSet<Found> {
         let Some((first, rest)) = path.split_first() else { return BTreeSet::from([Found::Module(from)]) };
         match first.as_str() {
@@ -87,7 +88,7 @@ impl<'a> Search<'a> {
             "super" => {
                 self.tree.modules[from].parent.map(|parent| self.start(parent, rest)).unwrap_or_default()
             }
-            // `main.rs` knows the library by its name.
+            // `main.rs` uses the library by its name.
             "turted" if self.tree.modules[from].file == "main.rs" => self.path(0, rest),
             name => {
                 let mut found = self.name(from, name);
@@ -99,14 +100,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What a path means within a module.
+    /// What a path means inside a module.
     fn path(&mut self, module: Id, path: &[String]) -> BTreeSet<Found> {
         let Some((first, rest)) = path.split_first() else { return BTreeSet::from([Found::Module(module)]) };
         let found = self.name(module, first);
         self.follow(found, rest)
     }
 
-    /// What `rest` names within what was found. A function and a module may have one name: then a path that goes
+    /// What `rest` means inside of `found`. A function and a module may have one name: then a path that goes
     /// on means the module, if it leads anywhere there.
     fn follow(&mut self, found: BTreeSet<Found>, rest: &[String]) -> BTreeSet<Found> {
         if rest.is_empty() {

@@ -1,5 +1,5 @@
-//! The modules of a crate as its files declare them, from `lib.rs` and `main.rs` on: what each defines, imports
-//! and mentions. What is under `#[cfg(test)]` is left out, files of tests with it.
+//! The modules of a crate as its files declare them, beginning with `lib.rs` and `main.rs`: what each
+//! defines, imports and mentions. Items under `#[cfg(test)]` are left out, and so are files with tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,13 +29,13 @@ pub(crate) struct Module {
     pub(crate) children: BTreeMap<String, Id>,
     /// The names of its items.
     pub(crate) names: BTreeSet<String>,
-    /// Those of `names` that are traits: a glob brings them, and their names need not be written.
+    /// The `names` that are traits: a glob imports them although their names are not written.
     pub(crate) traits: BTreeSet<String>,
-    /// It has more than declarations of modules and imports.
+    /// Whether it has more than declarations of modules and imports.
     pub(crate) defines: bool,
-    /// Those inside its functions with them.
+    /// Its imports, including those inside its functions.
     pub(crate) imports: Vec<Import>,
-    /// The paths in its code, also those in macros, as far as they look like paths.
+    /// The paths in its code; in macros, everything that looks like a path.
     pub(crate) mentions: BTreeSet<Vec<String>>,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Module {
 #[derive(Clone, Default)]
 pub(crate) struct Import {
     pub(crate) path: Vec<String>,
-    /// What it is called here; none for a glob.
+    /// The name under which it is imported; `None` for a glob.
     pub(crate) name: Option<String>,
-    /// Others may import it from here.
+    /// Whether other modules may import it from here.
     pub(crate) is_reexport: bool,
 }
 
@@ -59,7 +59,7 @@ impl Tree {
     }
 }
 
-/// Goes from module to module.
+/// Reads one module after the other.
 struct Reader<'a> {
     sources: &'a Sources,
     modules: Vec<Module>,
@@ -93,7 +93,7 @@ impl Reader<'_> {
     }
 }
 
-/// The module that an item declares and has in a file of its own.
+/// The name of the module that an item declares, if the module has a file of its own.
 pub(crate) fn declared(item: &Item) -> Option<String> {
     match item {
         Item::Mod(ItemMod { attrs, ident, content: None, .. }) if !is_test(attrs) => Some(name(ident)),
@@ -101,7 +101,7 @@ pub(crate) fn declared(item: &Item) -> Option<String> {
     }
 }
 
-/// Where the modules that a file declares have their files.
+/// The folder in which the modules that a file declares have their files.
 pub(crate) fn folder(file: &str) -> String {
     match file {
         "lib.rs" | "main.rs" => String::new(),
@@ -123,7 +123,7 @@ impl Module {
         module
     }
 
-    /// Paths in the tokens of a macro, whose inside has no syntax that is known: names with `::` between them.
+    /// Finds paths in the tokens of a macro, where no syntax is known: names with `::` between them.
     fn scan(&mut self, mut rest: Cursor<'_>) {
         while let Some((_, next)) = rest.token_tree() {
             if let Some((inside, ..)) = rest.any_group() {
@@ -162,7 +162,7 @@ impl<'ast> Visit<'ast> for Module {
         }
     }
 
-    /// A module of its own.
+    /// A module inside this one is read separately.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -193,7 +193,7 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-/// The longest path at the beginning of some tokens, and what comes after it.
+/// The longest path at the beginning of some tokens, and the tokens after it.
 fn path_at(mut rest: Cursor<'_>) -> (Vec<String>, Cursor<'_>) {
     let mut path = Vec::new();
     while let Some((ident, next)) = rest.ident() {
@@ -210,7 +210,7 @@ fn after_separator(rest: Cursor<'_>) -> Option<Cursor<'_>> {
     (first.as_char() == ':' && second.as_char() == ':').then_some(rest)
 }
 
-/// Every name of a `use`, with its whole path.
+/// Collects every name of a `use`, with its whole path.
 fn flatten(tree: &UseTree, before: &Import, imports: &mut Vec<Import>) {
     let with = |ident| {
         let mut import = before.clone();
@@ -235,7 +235,7 @@ fn name(ident: &syn::Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
 }
 
-/// The name that an item gives to its module, where it gives one.
+/// The name that an item defines in its module, if it defines one.
 fn defined(item: &Item) -> Option<String> {
     match item {
         Item::Const(ItemConst { ident, .. })
@@ -273,7 +273,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Only `#[cfg(test)]` itself: the crate has no conditions that combine it with others.
+/// Recognises only `#[cfg(test)]` itself: the crate does not combine it with other conditions.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")

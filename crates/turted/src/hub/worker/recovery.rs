@@ -1,7 +1,7 @@
-//! What is kept of sessions that lost their connection, for the clients that come back.
+//! What is kept of sessions that lost their connection, so that their clients can resume them.
 //!
-//! Shared by all workers behind a lock that is taken when a client disconnects or resumes, never
-//! when an event is delivered.
+//! All workers share it behind a lock. The lock is taken when a client disconnects or resumes, never when an
+//! event is delivered.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use turted_core::standing::Standing;
 use crate::config::Config;
 use crate::hub::worker::session_id::SessionId;
 
-/// What a lost session takes beside names and grants: its places by id and by age.
+/// What a lost session takes beside names and grants: its entries in the map by id and in the order by age.
 const ENTRY_BYTES: usize = 256;
 
 /// A session while its client is away.
@@ -24,7 +24,8 @@ const ENTRY_BYTES: usize = 256;
 pub(crate) struct LostSession {
     pub(crate) memberships: Memberships,
     pub(crate) standing: Standing,
-    /// The number of the last dispatch before the session began. Nothing older concerns it.
+    /// The number of the last dispatch before the session began. The session does not receive it or older
+    /// ones.
     pub(crate) began_after: u64,
 }
 
@@ -34,7 +35,7 @@ impl LostSession {
     }
 }
 
-/// Where a session is that was recovered: its id names the worker it began on.
+/// Where a recovered session is now. Its id names the worker on which it began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
     pub(crate) worker: u8,
@@ -88,12 +89,12 @@ impl Recovery {
         self.sessions().take(id, Instant::now())
     }
 
-    /// How many sessions are lost and can be recovered.
+    /// How many lost sessions can be recovered.
     pub(crate) fn lost(&self) -> usize {
         self.sessions().lost.len()
     }
 
-    /// Gives up a portion of the sessions that are too old: whether there are more.
+    /// Gives up a portion of the sessions that are too old. Returns whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         let mut sessions = self.sessions();
         let has_more = sessions.lost.tidy(now);
@@ -103,12 +104,12 @@ impl Recovery {
         has_more
     }
 
-    /// Remembers where a recovered session lives now.
+    /// Remembers where a recovered session is now.
     pub(crate) fn moved(&self, id: SessionId, home: Home) {
         self.sessions().homes.insert(id, home);
     }
 
-    /// Where a recovered session lives; `None` for one that is where it began, or nowhere.
+    /// Where a recovered session is now; `None` for a session that is where it began, and for an unknown one.
     pub(crate) fn home(&self, id: SessionId) -> Option<Home> {
         self.sessions().homes.get(&id).copied()
     }
@@ -119,7 +120,7 @@ impl Recovery {
 }
 
 impl Sessions {
-    /// The oldest sessions give way. One that is lost once more takes the place of what it was.
+    /// Keeps a session; the oldest give way. A session that is lost again replaces its earlier entry.
     fn keep(&mut self, id: SessionId, session: LostSession, now: Instant) {
         self.homes.remove(&id);
         self.lost.forget_old(now);
@@ -129,7 +130,7 @@ impl Sessions {
 
     fn take(&mut self, id: SessionId, now: Instant) -> Option<LostSession> {
         self.lost.forget_old(now);
-        // Perhaps one of many that are too old.
+        // Other sessions that are too old may still be in the store.
         self.lost.get(&id, now)?;
         self.lost.remove(&id)
     }
@@ -175,13 +176,13 @@ mod tests {
         recovery.keep(ids[0], large.clone());
         recovery.keep(ids[1], session());
         recovery.keep(ids[2], large.clone());
-        // Lost once more: it counts once.
+        // Lost again: it counts once.
         recovery.keep(ids[2], large.clone());
         assert_eq!(recovery.sessions().lost.bytes(), bytes);
         recovery.keep(ids[3], session());
         let kept: Vec<_> = ids.iter().map(|id| recovery.take(*id).is_some()).collect();
         assert_eq!(kept, [false, true, true, true]);
-        assert_eq!(recovery.sessions().lost.bytes(), 0, "nothing is counted that is gone");
+        assert_eq!(recovery.sessions().lost.bytes(), 0, "sessions that are gone count no bytes");
     }
 
     #[test]
@@ -205,7 +206,7 @@ mod tests {
         assert!(!recovery.tidy(Instant::now()), "nothing is too old");
         assert_eq!(recovery.lost(), 5_000);
         let late = Instant::now() + age + Duration::from_secs(1);
-        assert!(recovery.tidy(late), "there is more");
+        assert!(recovery.tidy(late), "more sessions are too old");
         assert_eq!(recovery.lost(), 5_000 - PORTION);
         while recovery.tidy(late) {}
         let lost = &recovery.sessions().lost;
@@ -223,11 +224,12 @@ mod tests {
             let again = recovery.take(ids[2]).unwrap();
             recovery.keep(ids[2], again);
         }
-        assert_eq!(recovery.sessions().lost.keys().count(), 3, "an entry for each that is lost");
+        assert_eq!(recovery.sessions().lost.keys().count(), 3, "an entry for each lost session");
         assert!(ids.iter().all(|id| recovery.take(*id).is_some()));
     }
 
-    /// What is kept, in the order in which it was lost: its id, when it was lost, and its channels.
+    /// The model: the sessions that are kept, in the order in which they were lost, each with its id, the
+    /// time, and its channels.
     #[derive(Default)]
     struct Model(Vec<(SessionId, Instant, usize)>);
 

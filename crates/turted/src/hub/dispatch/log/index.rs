@@ -1,4 +1,4 @@
-//! Which dispatches name a target: from the latest back to the oldest that is kept.
+//! Which dispatches have a target: an index from the latest one back to the oldest that is kept.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use turted_core::shrink::shrink_map;
 
 use super::Accepted;
 
-/// A place where a target is named: a dispatch, and the number of the target among its reasons.
+/// Where a target is mentioned: the number of a dispatch, and the position of the target among its reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mention {
     pub(crate) sequence: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Mention {
 }
 
 impl Mention {
-    /// Stands for no mention: dispatches are numbered from 1.
+    /// Stands for no mention: the numbers of dispatches begin with 1.
     pub(super) const NONE: Self = Self { sequence: 0, number: 0 };
 
     pub(super) fn exists(self) -> Option<Self> {
@@ -45,7 +45,8 @@ impl Index {
         }
     }
 
-    /// Makes `accepted` the latest of all its targets: for each of them, what was that before.
+    /// Makes `accepted` the latest mention of all its targets. Returns for each of them what was the latest
+    /// before.
     pub(super) fn add(&mut self, accepted: &Accepted) -> Box<[Mention]> {
         let sequence = accepted.sequence;
         let vias = (0..).zip(accepted.dispatch.targets.vias());
@@ -61,7 +62,7 @@ impl Index {
         earlier.unwrap_or(Mention::NONE)
     }
 
-    /// Forgets the targets that are named in nothing after `accepted`, which is the oldest.
+    /// Forgets the targets that no dispatch after `accepted`, the oldest one, mentions.
     pub(super) fn remove(&mut self, accepted: &Accepted) {
         for via in accepted.dispatch.targets.vias() {
             if self.latest(via).is_none_or(|latest| latest.sequence != accepted.sequence) {
@@ -75,7 +76,7 @@ impl Index {
         }
     }
 
-    /// Gives back what there is room for beyond need.
+    /// Gives back memory that is not needed.
     pub(super) fn shrink(&mut self) {
         shrink_map(&mut self.users);
         shrink_map(&mut self.channels);

@@ -1,7 +1,7 @@
-//! The log: every accepted dispatch, numbered, kept for a while for those who lost their connection.
+//! The log: every accepted dispatch, numbered, and kept for a while for clients that lost their connection.
 //!
-//! In memory. It is written under the dispatcher's lock and read only when a client resumes. Until
-//! then nothing is indexed: a push does not pay for clients that are away.
+//! It is in memory. It is written under the dispatcher's lock, and read only when a client resumes.
+//! Dispatches are indexed only then: a push does not pay for clients that are away.
 //!
 //! | file | what |
 //! |---|---|
@@ -25,8 +25,8 @@ pub(crate) use index::Mention;
 
 /// What a dispatch takes in memory beside its texts: its fields, counters and allocations.
 const DISPATCH_OVERHEAD_BYTES: usize = 192;
-/// What a name takes in memory beside its text: a pointer with a length to it, two counters, and
-/// once it is indexed its mention and its place in a map.
+/// What a name takes in memory beside its text: a pointer with a length, two counters, and, once it is
+/// indexed, its mention and its place in a map.
 const NAME_OVERHEAD_BYTES: usize = 112;
 
 /// One accepted dispatch.
@@ -38,12 +38,12 @@ pub struct Accepted {
     pub dispatch: Dispatch,
     accepted_at: Instant,
     bytes: usize,
-    /// Set when the log gives it up and somebody still needs it.
+    /// Set when the log gives the dispatch up while a client still needs it.
     counted: OnceLock<Counted>,
 }
 
 impl Accepted {
-    /// Bytes of its payload and the name of its event, of which a frame mostly consists.
+    /// Bytes of its payload and the name of its event, which are most of a frame.
     pub(crate) fn event_bytes(&self) -> usize {
         self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
     }
@@ -83,7 +83,7 @@ impl LogLimits {
     }
 }
 
-/// The recent past.
+/// The dispatches of the recent past.
 #[derive(Debug)]
 pub(crate) struct Log {
     limits: LogLimits,
@@ -93,14 +93,14 @@ pub(crate) struct Log {
     index: Index,
     /// The number of the last dispatch that was indexed.
     indexed: u64,
-    /// Where dispatches are counted that clients still need when the log has given them up.
+    /// Counts the dispatches that the log has given up and that clients still need.
     backlogs: Arc<Backlogs>,
 }
 
 #[derive(Debug)]
 struct Entry {
     accepted: Arc<Accepted>,
-    /// For each target the mention of it before this one; empty until it is indexed.
+    /// For each target the mention before this one; empty until the dispatch is indexed.
     earlier: Box<[Mention]>,
 }
 
@@ -110,7 +110,7 @@ impl Log {
         Self { limits, kept, bytes: 0, next: 1, index: Index::new(), indexed: 0, backlogs }
     }
 
-    /// Numbers and keeps `dispatch`.
+    /// Numbers a dispatch and keeps it.
     pub(crate) fn append(&mut self, dispatch: Dispatch, now: Instant) -> Arc<Accepted> {
         let bytes = bytes_of(&dispatch);
         let counted = OnceLock::new();
@@ -124,7 +124,7 @@ impl Log {
         accepted
     }
 
-    /// Gives up a portion of the dispatches that are too old: whether there are more.
+    /// Gives up a portion of the dispatches that are too old. Returns whether there are more.
     pub(crate) fn tidy(&mut self, now: Instant) -> bool {
         let has_more = self.forget_old(now);
         if !has_more {
@@ -134,7 +134,7 @@ impl Log {
         has_more
     }
 
-    /// How many dispatches are kept, and how many bytes they count.
+    /// How many dispatches are kept, and how many bytes they have.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.kept.len(), self.bytes)
     }
@@ -144,7 +144,7 @@ impl Log {
         self.next - 1
     }
 
-    /// Whether every dispatch after this one is kept, and this one is not still to come.
+    /// Whether every dispatch after this number is kept, and the number itself has been reached.
     pub(crate) fn has_all_after(&self, sequence: u64) -> bool {
         sequence <= self.last() && sequence + 1 >= self.first()
     }
@@ -154,7 +154,8 @@ impl Log {
         Some(&self.entry(sequence)?.accepted)
     }
 
-    /// Indexes dispatches up to this one, in about so many steps. Whether that was enough.
+    /// Indexes dispatches up to `last`, in about `steps` steps at most. Returns whether all of them are
+    /// indexed.
     pub(crate) fn index(&mut self, last: u64, steps: &mut usize) -> bool {
         while self.indexed < last.min(self.last()) {
             if *steps == 0 {
@@ -174,13 +175,13 @@ impl Log {
         self.index.latest(via)
     }
 
-    /// The mention of the same target before this one. The dispatch may be no longer kept.
+    /// The mention of the same target before this one. Its dispatch may no longer be kept.
     pub(crate) fn earlier(&self, mention: Mention) -> Option<Mention> {
         let number = usize::try_from(mention.number).ok()?;
         self.entry(mention.sequence)?.earlier.get(number)?.exists()
     }
 
-    /// The number of the first dispatch that is kept, or of the next one.
+    /// The number of the first dispatch that is kept; of the next one, if none is.
     fn first(&self) -> u64 {
         self.kept.front().map_or(self.next, |entry| entry.accepted.sequence)
     }
@@ -193,8 +194,8 @@ impl Log {
         self.kept.get(self.place(sequence)?)
     }
 
-    /// Gives up a portion of what is too old: whether there is more. To give up all of it after a quiet time would
-    /// take milliseconds, in which pushes wait for the lock.
+    /// Gives up a portion of the dispatches that are too old. Returns whether there are more. Giving up all
+    /// of them after a quiet time would take milliseconds, in which pushes wait for the lock.
     fn forget_old(&mut self, now: Instant) -> bool {
         let age = self.limits.age;
         let is_old = |entry: &Entry| now.duration_since(entry.accepted.accepted_at) > age;
@@ -205,12 +206,12 @@ impl Log {
         self.kept.len() > self.limits.dispatches || self.bytes > self.limits.bytes
     }
 
-    /// Whether there was one.
+    /// Returns whether there was a dispatch.
     fn forget_oldest(&mut self) -> bool {
         let Some(Entry { accepted, .. }) = self.kept.pop_front() else { return false };
         self.bytes -= accepted.bytes();
         if Arc::strong_count(&accepted) > 1 {
-            // It waits for a client that catches up, or in an inbox.
+            // A client that catches up or an inbox still holds it.
             accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
         }
         if accepted.sequence <= self.indexed {
@@ -231,7 +232,7 @@ mod tests {
         Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() }
     }
 
-    /// So many dispatches, or as many bytes as this many take.
+    /// A log for `dispatches` dispatches and the bytes of `of_bytes` of them.
     fn log(dispatches: usize, of_bytes: usize) -> (Log, Instant) {
         let bytes = of_bytes * bytes_of(&dispatch());
         let limits = LogLimits { dispatches, bytes, age: Duration::from_secs(10) };
@@ -257,7 +258,7 @@ mod tests {
     fn what_the_log_gives_up_counts_as_long_as_somebody_needs_it() {
         let (mut log, now) = log(1, 10);
         let first = log.append(dispatch(), now);
-        assert_eq!(log.backlogs.bytes(), 0, "the log has it");
+        assert_eq!(log.backlogs.bytes(), 0, "the log still keeps the dispatch");
         let second = log.append(dispatch(), now);
         assert_eq!(log.backlogs.bytes(), first.bytes());
         drop((first, second));
@@ -277,8 +278,8 @@ mod tests {
         assert!(log.get(6).is_none());
         assert!(log.get(u64::MAX).is_none());
         assert!((2..=5).all(|number| log.has_all_after(number)));
-        assert!(!log.has_all_after(1), "2 is no longer kept");
-        assert!(!log.has_all_after(6), "6 is still to come");
+        assert!(!log.has_all_after(1), "dispatch 2 is no longer kept");
+        assert!(!log.has_all_after(6), "dispatch 6 is not accepted yet");
         assert!(!log.has_all_after(u64::MAX));
     }
 
@@ -320,7 +321,7 @@ mod tests {
         assert!(log.index(log.last(), &mut 100_000));
         assert!(!log.tidy(now), "nothing is too old");
         let late = now + Duration::from_secs(11);
-        assert!(log.tidy(late), "there is more");
+        assert!(log.tidy(late), "more dispatches are too old");
         assert_eq!(log.size().0, 5_000 - PORTION);
         while log.tidy(late) {}
         assert_eq!((log.size(), log.kept.capacity(), log.index.names()), ((0, 0), 0, 0));
