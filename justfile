@@ -21,6 +21,10 @@ timing:
 compare *ARGS:
     bench/compare {{ARGS}}
 
+# Measures this turted beside an earlier build: 6 minutes, --repetitions 1 two.
+change OLD *ARGS:
+    bench/change {{OLD}} {{ARGS}}
+
 # Measures what cost grows with: about 6 minutes, --quick 3. Writes docs/benchmarks.md and plots.
 scale *ARGS:
     bench/scale {{ARGS}}
