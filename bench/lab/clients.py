@@ -1,5 +1,5 @@
-"""A few clients made of bare sockets, for what `turted bench` does not do: one that is looked at
-closely, or that stalls with frames of its own. Also a backend, and who reads `/metrics`."""
+"""Clients made of bare sockets, for what `turted bench` does not do: clients that are observed one by one, or
+that stall with frames of their own. Also a backend, and a reader of `/metrics`."""
 
 import base64
 import json
@@ -8,15 +8,15 @@ import socket
 import struct
 import urllib.request
 
-# Whatever is awaited must come within so many seconds.
+# Seconds to wait for an answer before the run fails.
 PATIENCE = 20
 SOCKET_IO = "/socket.io/?EIO={version}&transport=websocket"
-# What those who stall leave to the kernel on their own side: little, as the clients of turted bench.
+# Receive buffer of clients that stall: small, as in turted bench.
 STALLED_BUFFER_BYTES = 8 * 1024
 
 
 class WebSocket:
-    """A client of whatever is at `path`."""
+    """A client of the WebSocket endpoint at `path`."""
 
     def __init__(self, port, path, receive_bytes=None):
         self.socket = socket.socket()
@@ -37,7 +37,7 @@ class WebSocket:
             raise ConnectionError(head.split(b"\r\n")[0].decode())
 
     def send(self, text):
-        """A text message shorter than 126 bytes. A mask of zeros leaves it as it is."""
+        """Sends a text message shorter than 126 bytes. A mask of zeros leaves the text as it is."""
         data = text.encode()
         self.socket.sendall(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
 
@@ -54,14 +54,14 @@ class WebSocket:
         return message
 
     def fill(self):
-        """Takes what has come."""
+        """Reads what has arrived."""
         data = self.socket.recv(65_536)
         if not data:
             raise ConnectionError("the server closed")
         self.buffer += data
 
     def message(self):
-        """The next message if it has come whole. Servers do not mask (RFC 6455 5.1), and send nothing here as long as 64 KiB."""
+        """The next message, if complete. Servers do not mask (RFC 6455 5.1), and send less than 64 KiB."""
         if len(self.buffer) < 2:
             return None
         length, start = self.buffer[1], 2
@@ -76,7 +76,7 @@ class WebSocket:
 
 
 class SocketIo(WebSocket):
-    """A client of Socket.IO above Engine.IO 3 or 4."""
+    """A client of Socket.IO over Engine.IO 3 or 4."""
 
     def __init__(self, port, version=4, receive_bytes=None):
         super().__init__(port, SOCKET_IO.format(version=version), receive_bytes)
@@ -127,7 +127,7 @@ def event(payload, **targets):
 
 
 def metrics(port, patience=PATIENCE):
-    """What the server counts, the sum over all labels."""
+    """The counters of the server, each as the sum over all labels."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patience) as answer:
         lines = answer.read().decode().splitlines()
     found = {}
@@ -140,7 +140,7 @@ def metrics(port, patience=PATIENCE):
 
 
 def counted(port, action):
-    """What the server counts while `action` is under way."""
+    """How much the counters of the server grow during `action`."""
     before = metrics(port)
     action()
     after = metrics(port)

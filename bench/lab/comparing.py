@@ -1,4 +1,4 @@
-"""The comparison: its jobs, how they are run, and what is made of the results."""
+"""The comparison: its jobs, how they are run, and the tables made from the results."""
 
 from . import page
 from .paths import TURTED
@@ -14,10 +14,10 @@ TRANSPORTS = {
     "sockjs": "SockJS over WebSocket",
 }
 
-# One connection that waits for each answer keeps fewer than 64 events outstanding.
+# A single connection that waits for each answer keeps fewer than 64 events outstanding.
 PUSHERS = ["--pushers", "8"]
 
-# The ratio with the strictest target is measured this often in each repetition.
+# The ratio with the strictest target is measured this many times in each repetition.
 PAIR, PAIRS = ["turted", "floor"], 4
 AGAIN = [f"fanout-{turn}" for turn in range(2, PAIRS + 1)]
 EVERYBODY = list(SERVERS)
@@ -27,18 +27,18 @@ FANOUT = ["--connections", "10000", "--inflight", "1"]
 # Name, arguments of the generator, seconds (full, quick), transports, servers.
 JOBS = [
     ("fanout", FANOUT, (4, 1), list(TRANSPORTS), EVERYBODY),
-    # Each time the other one begins.
+    # The two take turns in running first.
     *((job, FANOUT, (4, 1), list(TRANSPORTS), PAIR[:: -1 if turn % 2 == 0 else 1]) for turn, job in enumerate(AGAIN)),
     ("one", ["--connections", "1000", "--inflight", "1"], (2, 1), ["socketio"], NOT_FLOOR),
     ("many", ["--connections", "1000", "--inflight", "64", *PUSHERS], (2, 1), list(TRANSPORTS), NOT_FLOOR),
     ("push0", ["--connections", "0"], (2, 1), ["socketio"], EVERYBODY),
     ("push1", ["--connections", "1"], (2, 1), ["socketio"], EVERYBODY),
-    # Back to back: a server that never waits does not pay for falling asleep and being woken.
+    # Pushes back to back: a server that never waits does not pay for falling asleep and waking up.
     ("busy0", ["--connections", "0", "--inflight", "64", *PUSHERS], (2, 1), ["socketio"], NOT_FLOOR),
     ("busy1", ["--connections", "1", "--inflight", "64", *PUSHERS], (2, 1), ["socketio"], NOT_FLOOR),
 ]
 
-# Where figures are in a report.
+# Paths of figures in a report.
 DELIVERY = "server.cpu_us_per_delivery"
 MEMORY = "server.bytes_per_connection"
 CONNECT = "connects.cpu_us"
@@ -71,7 +71,7 @@ def measure(run, seconds):
 
 
 def repeat(results, repetition, only, quick, progress):
-    """Every run once. Who failed with a transport is left alone with it from then on."""
+    """Does every run once. A server that failed with a transport is not run with it again."""
     broken = {(failure["job"].split(" ")[1], failure["server"]) for failure in results.failures}
     for run in plan(only, quick):
         job, transport, server, _, seconds = run
@@ -91,7 +91,7 @@ def repeat(results, repetition, only, quick, progress):
 
 
 class Row:
-    """One line of the table of ratios: what, the figure, and the target if there is one."""
+    """One row of the table of ratios: its label, the figure, and the target if there is one."""
 
     def __init__(self, what, figure, unit, most=None, least=None):
         self.what, self.figure, self.unit = what, figure, unit
@@ -133,7 +133,7 @@ def rows(results):
     return table
 
 
-# What pushes are measured by: the job, and in words.
+# The jobs that measure pushes, in words.
 PUSHES = {
     "busy0": "back to back, no subscriber",
     "busy1": "back to back, one subscriber",
@@ -141,7 +141,7 @@ PUSHES = {
     "push1": "one at a time, one subscriber",
 }
 
-# The design's 20 us, where socket.io needs 52 without a subscriber and 59 with one.
+# From the design: 20 us per push, where socket.io needs 52 without a subscriber and 59 with one.
 PUSH_GAIN = {"0": 2.6, "1": 2.95}
 
 
@@ -158,7 +158,7 @@ def program_size():
 
 
 def rows_of(results, transport):
-    """What every transport is measured by."""
+    """The ratios that are measured for every transport."""
     fanout, many, name = f"fanout {transport}", f"many {transport}", TRANSPORTS[transport]
     peers = [server for server, about_it in SERVERS.items() if transport in about_it.transports]
     peers = [server for server in peers if server not in ("turted", "floor")]
@@ -178,12 +178,12 @@ def rows_of(results, transport):
 
 
 def ratios(results, all_rows=True):
-    """The table of ratios; unless `all_rows`, without what was not measured."""
+    """The table of ratios; rows that were not measured are left out unless `all_rows`."""
     cells = [row.cells() for row in rows(results) if all_rows or row.figure]
     return grid([["what", "median (lowest to highest)", "target", "met"], *cells])
 
 
-# Of each figure: its name, the job, where it is, the unit.
+# Each figure: its name, the job, its path in a report, the unit.
 RAW = [
     ("CPU per delivery, 10,000 connections, one event at a time", "fanout", DELIVERY, "us"),
     ("p99 latency, 10,000 connections, one event at a time", "fanout", P99, "ms"),
@@ -215,7 +215,7 @@ def medians(results):
 
 
 def section(results, command):
-    """The part of docs/benchmarks.md that the comparison fills."""
+    """The section of docs/benchmarks.md that the comparison writes."""
     parts = ["## Beside others", about(results.about, command), explanation(results), ratios(results)]
     parts += medians(results)
     if results.failures:
@@ -232,22 +232,22 @@ def explanation(results):
 One core for the server, another one for the load (`turted bench` on the loopback network), {count} interleaved
 repetition{"s" if count != 1 else ""}. Medians; in parentheses the lowest and the highest. Ratios are taken within a repetition: they hold
 where absolute times do not. The floor is a bare `send()` loop of the same bytes to the same clients; nearly all its
-work is in the kernel, and nobody can be faster one event at a time without another way into the kernel. CPU is user
+work is in the kernel, and no server can be faster one event at a time without another way into the kernel. CPU is user
 and system time of the server's process, the network stack included. Memory is resident memory of the process; the
 kernel's socket buffers come on top and are the same for all. With 64 events
 outstanding, eight connections push: one that waits for each answer does not keep so many under way. Where fewer than
-one core is in use then, the generator is the limit, not the server. turted and the floor take turns {PAIRS} times in each
-repetition, as one pair tells little where the machine's speed changes between two runs; all other figures, the medians
-below too, are of the first of these runs, so they do not divide into that ratio.
+one core is in use, the generator is the limit, not the server. turted and the floor take turns {PAIRS} times in each
+repetition, because one pair tells little where the machine's speed changes between two runs. All other figures, the medians
+below too, are from the first of these runs, so that ratio is not the quotient of the medians.
 
 Targets for CPU are ratios, so that they hold on any machine: the design's 60 us per connect and 20 us per push were set
-where socket.io took 423 us, 52 us (no subscriber) and 59 us (one). Times that are larger than those here are no miss by that rule."""
+where socket.io took 423 us, 52 us (no subscriber) and 59 us (one). On a slower machine larger times do not miss a target."""
     if not results.data["is_complete"]:
         text += "\n\n**Incomplete: the run was interrupted.**"
     return text
 
 
-# What README.md shows of Socket.IO: what, the job, where it is, the unit, whether less is better.
+# The figures of Socket.IO in README.md: name, job, path in a report, unit, whether less is better.
 SHORT = [
     ("CPU per delivery, 10,000 connections", "fanout", DELIVERY, "us", True),
     ("memory per idle connection", "fanout", MEMORY, "bytes", True),

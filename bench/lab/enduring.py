@@ -8,17 +8,18 @@ from .run import Sampler, bench, look, serving, wrongs
 from .tables import about, grid, number
 
 HEALTHY, STALLED = 9_000, 1_000
-# Enough to fill the buffers of whoever does not read within seconds, and half a core for the others.
+# Enough to fill the buffers of clients that do not read within seconds, at half a core for the others.
 RATE, PAYLOAD_BYTES = 5, 2048
-# What a server owns after its first connections, buffers and pools, is no leak: these come first.
+# Buffers and pools that a server keeps after its first connections are no leak, so these connections come
+# first.
 WARM_UP_CONNECTS = 5_000
-# Lost sessions can be taken up again for 120 s (recovery.max_age); only then is their memory free.
+# Lost sessions can be resumed for 120 s (recovery.max_age). Only then is their memory freed.
 FORGET_WAIT = 150
-# 100,000 connects take a quarter of a minute on a quiet machine.
+# 100,000 connects take 15 s on a quiet machine.
 CHURN_WAIT = 300
-# A stalled reader, the kernel included.
+# The most that a stalled reader may cost, the kernel included.
 STALLED_BYTES_MAX = 300_000
-# Memory that does not come back after so many connections would be a leak of 40 bytes each.
+# The most memory that may stay: after so many connections that is 40 bytes each.
 LEFT_BYTES_MAX = 4_000_000
 
 
@@ -27,7 +28,7 @@ def command(port, _folder):
 
 
 def readers(transport, stalled, seconds):
-    """Healthy readers, and stalled ones beside them: the report and what /proc said meanwhile."""
+    """Healthy readers, with stalled ones beside them: the report, and samples of /proc."""
     arguments = ["--transport", transport, "--connections", str(HEALTHY), "--stalled", str(stalled)]
     arguments += ["--rate", str(RATE), "--payload", str(PAYLOAD_BYTES)]
     with serving(command) as (port, pid), Sampler(pid) as sampler:
@@ -36,7 +37,7 @@ def readers(transport, stalled, seconds):
 
 
 def churn(transport, count, forget_wait, progress):
-    """Connects and disconnects: what the server owns before, after, and once it has forgotten."""
+    """Connects and disconnects: what the server holds before, after, and once it forgot them."""
     arguments = lambda cycles: ["--transport", transport, "--connections", "0", "--churn", str(cycles)]
     with serving(command) as (port, pid):
         bench(port, pid, arguments(WARM_UP_CONNECTS), 0, CHURN_WAIT)
@@ -49,7 +50,7 @@ def churn(transport, count, forget_wait, progress):
 
 
 def forget(pid, seconds, before, progress):
-    """Waits until what was lost is forgotten, or memory is back; how long."""
+    """Waits until lost sessions are forgotten, or until memory is back. Returns how long that took."""
     start = time.monotonic()
     while (waited := time.monotonic() - start) < seconds:
         if before and look(pid)["rss_bytes"] < before["rss_bytes"] + LEFT_BYTES_MAX / 2:
@@ -60,7 +61,7 @@ def forget(pid, seconds, before, progress):
 
 
 class Stalls:
-    """What two runs say about readers that stall."""
+    """The results of two runs with readers that stall."""
 
     def __init__(self, calm, troubled):
         self.calm, self.troubled = calm, troubled
@@ -76,11 +77,11 @@ class Stalls:
         return max(sample[name] for sample in report["samples"])
 
     def when_cut(self):
-        """Seconds from the first push to when all that stalled are gone, by the server's descriptors."""
+        """Seconds from the first push until all stalled readers are cut, by the server's descriptors."""
         samples = self.troubled["samples"]
         most = max(sample["descriptors"] for sample in samples)
         full = [sample["time"] for sample in samples if sample["descriptors"] >= most - 10]
-        # At the end of the run the healthy ones leave as well.
+        # At the end of the run the healthy readers leave as well.
         few = range(HEALTHY, int(most - STALLED * 0.99) + 1)
         gone = [sample["time"] for sample in samples if sample["time"] > full[-1] and sample["descriptors"] in few]
         return gone[0] - full[0] if gone else None
@@ -114,7 +115,7 @@ def churn_rows(report):
     return [
         (f"{churned['cycles']:,} connects and disconnects", f"{churned['per_second']:,.0f} per second, {number(churned['cpu_us'])} us each", "", None),
         (f"memory before, right after, {waited} s later", path, "", None),
-        # Without the wait the server rightly remembers them.
+        # Without the wait the server still keeps the sessions, as it should.
         ("left behind", f"{number(left / 1e6)} MB", "<= 4 MB", left <= LEFT_BYTES_MAX if report["waited"] else None),
         ("descriptors before and right after", files, "equal", before["descriptors"] == after["descriptors"]),
     ]
@@ -126,7 +127,7 @@ def table(rows):
 
 
 def all_rows(results):
-    """The lines of each part that was measured."""
+    """The rows of each part that was measured."""
     calm, troubled = (results.reports("readers", name).get(0) for name in ("calm", "troubled"))
     churned = results.reports("churn", "turted").get(0)
     return {
@@ -136,7 +137,7 @@ def all_rows(results):
 
 
 def draw(results):
-    """The server's and the kernel's memory over the time of both runs; the Markdown that shows it."""
+    """Draws the memory of the server and of the kernel over both runs. Returns the Markdown that shows it."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     images = []
     for place, title in (("rss_bytes", "Server memory (MB)"), ("tcp_bytes", "Kernel socket buffers, both ends (MB)")):

@@ -1,4 +1,4 @@
-"""Fairness: pushes to one user, and heartbeats, while everyone is sent something without a pause."""
+"""Fairness: pushes to one user, and heartbeats, while a load without a pause goes to all connections."""
 
 import bisect
 import os
@@ -14,8 +14,9 @@ from .run import GENERATOR_CORE, RUN_WAIT, Failed
 from .tables import number
 
 EVERYONE = 10_000
-# What everyone is sent, and what is then expected of others. A dispatch to all is always under way while
-# another one waits; or so many that all sockets are full, which the sentence of the design does not cover.
+# The loads, and whether the targets of the design hold for them. In the first, one dispatch to all is always
+# under way and another one waits. In the second, so many wait that all sockets are full; the design does not
+# cover that.
 CROWDS = [
     ("one push to 10,000 is always under way", ["--inflight", "2"], True),
     ("64 pushes of 4 KiB to 10,000 wait, all sockets are full", ["--inflight", "64", "--pushers", "8", "--payload", "4096"], False),
@@ -23,22 +24,23 @@ CROWDS = [
 BEATING, BEAT_SECONDS = 20, 2
 PUSH_PAUSE = 0.02
 PUSH_MS_MAX, BEAT_MS_MAX = 20, 20
-# A server that had to wait longer for its processor than this was held up by others.
+# If the server had to wait longer than this for its processor, other processes held it up.
 CALM_MS_MAX = 1
-# Of what was seen, so much must be left when the server was not held up.
+# At least this share of the observations must be from times when the server was not held up.
 CALM_SHARE_MIN = 0.5
-# After it was held up it has to catch up with what came meanwhile.
+# After it was held up, the server needs this time to catch up.
 CATCH_UP = 0.05
-# What is on its way when looking begins is read first, and not judged.
+# Messages that were under way before the observation began are read first, and not judged.
 SETTLE = 0.3
-# The generator is less urgent than the clients that are looked at: all of them share one core.
+# The generator has a lower priority than the observed clients, because they all share one core.
 GENERATOR_NICE = 10
-# Of the server and of who looks, where that is allowed: others on the machine are not the question.
+# Priorities of the server and of the observing process, where they are allowed: other processes must not
+# matter.
 URGENT, USUAL = (os.SCHED_RR | os.SCHED_RESET_ON_FORK, 1), (os.SCHED_OTHER, 0)
 
 
 class Look:
-    """What one server does to one user's pushes and to the heartbeats of some clients."""
+    """Observes how one server treats pushes to one user, and the heartbeats of some clients."""
 
     def __init__(self, port, admin, pid):
         self.port, self.admin = port, admin
@@ -56,12 +58,12 @@ class Look:
 
     @staticmethod
     def later(client, port):
-        """Heartbeats are spread in time, so that one moment is not the only one that is looked at."""
+        """Opens clients at different times, so that their heartbeats are spread."""
         time.sleep(BEAT_SECONDS / BEATING)
         return client(port)
 
     def work(self, seconds, is_over):
-        # A kept connection is closed when nothing comes for a while.
+        # The server closes a connection that is idle for a while, so the backend opens a new one.
         backend, end = Backend(self.port), time.monotonic() + seconds
         while time.monotonic() < end and not is_over():
             self.push(backend)
@@ -78,7 +80,7 @@ class Look:
         self.pushes.append((begin, got[0]))
 
     def watch(self, seconds, is_enough, got=None):
-        """Reads what comes for some time; puts the time of an event for the user into `got`."""
+        """Reads messages for some time. Adds to `got` the time at which an event for the user came."""
         end = time.monotonic() + seconds
         while not is_enough() and (left := end - time.monotonic()) > 0:
             for key, _ in self.selector.select(left):
@@ -95,8 +97,8 @@ class Look:
                 got.append(now)
 
     def late(self, begin):
-        """When heartbeats since `begin` were due and came. When they are due, the one of the same client
-        that was least late tells."""
+        """When heartbeats since `begin` were due and came. The heartbeat of a client that was
+        least late tells when the others of that client are due."""
         found = []
         for beats in self.beats.values():
             first = min(beat - turn * BEAT_SECONDS for turn, beat in enumerate(beats))
@@ -105,7 +107,7 @@ class Look:
 
 
 class Held:
-    """How long the server could not run although it wanted to, because others did."""
+    """How long the server was ready to run, but other processes ran instead."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -121,7 +123,7 @@ class Held:
         return self.millis[last] - self.millis[first]
 
     def calm(self, spans):
-        """Those of some spans of time in which the server was not held up."""
+        """The spans of time in which the server was not held up."""
         return [(begin, end) for begin, end in spans if self.between(begin - CATCH_UP, end) <= CALM_MS_MAX]
 
 
@@ -132,13 +134,13 @@ def waiting_ms(pid):
 
 
 def stolen_ms():
-    """How long the processors of a virtual machine were given to other machines."""
+    """How long other virtual machines ran on the processors of this one."""
     ticks = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
     return ticks * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def hurry(pid, policy, priority):
-    """Lets all threads of a process go before others, if that is allowed."""
+    """Gives all threads of a process this priority, if that is allowed."""
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
             os.sched_setscheduler(int(task), policy, os.sched_param(priority))
@@ -162,7 +164,7 @@ def fair(seconds):
 
 
 def crowded(look, arguments, seconds):
-    """Looks while the generator sends to everyone; deliveries per second meanwhile, and the beginning."""
+    """Observes while the generator sends to all: deliveries per second in that time, and when it began."""
     command = ["nice", "-n", str(GENERATOR_NICE), TURTED, "bench", "--url", f"http://127.0.0.1:{look.port}"]
     command += ["--connections", str(EVERYONE), *arguments, "--duration", f"{seconds + 5}s"]
     generator = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -189,9 +191,9 @@ def claims(look, crowd, begin, is_expected):
     yield Claim(f"heartbeats meanwhile, every {BEAT_SECONDS} s: lateness", spread(beats), None)
     yield within(text, look.held.calm(beats), len(beats), BEAT_MS_MAX if is_expected else None)
 
-
+    """The claim that all `spans` took at most `most` ms. Too few of them beside `seen` prove nothing."""
 def within(text, spans, seen, most):
-    """The claim that `spans` took so long at most. They are those left of `seen`: too few prove nothing."""
+    """The claim that all `spans` took at most `most` ms. Too few of them beside `seen` prove nothing."""
     millis = [milliseconds(span) for span in spans]
     if most is None:
         return Claim(text, spread(spans), None)

@@ -1,4 +1,4 @@
-"""What a measurement needs of the machine, and what has to be said about it."""
+"""What a measurement needs of the machine, and what the page says about the machine."""
 
 import datetime
 import json
@@ -14,14 +14,14 @@ from pathlib import Path
 from .paths import PEERS, ROOT, TURTED, WORK
 from .servers import nchan_version
 
-# 10,000 connections, and room for everything else.
+# 10,000 connections, and some for everything else.
 DESCRIPTORS = 12_000
-# More work than this on the machine, in running tasks, and the figures are noise.
+# If more tasks than this are running on the machine, the figures are noise.
 QUIET_LOAD = 0.5
 
 
 def check():
-    """Ends the program where nothing could be measured, and warns where it would be noise."""
+    """Ends the program where nothing can be measured, and warns where the figures would be noise."""
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("needs two cores: one for the server, one for the generator")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -29,7 +29,7 @@ def check():
         sys.exit(f"needs {DESCRIPTORS} file descriptors per process (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     WORK.mkdir(parents=True, exist_ok=True)
-    # Whoever ends a run early also ends its servers, and gets the results so far.
+    # Ending a run early also ends its servers, and keeps the results so far.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load = os.getloadavg()[0]
     if load > QUIET_LOAD:
@@ -43,13 +43,13 @@ def descriptors():
 
 
 def build():
-    """The server and the floor, and the peers from npm where they are missing."""
+    """Builds the server and the floor, and installs the peers from npm if they are missing."""
     cargo = ["cargo", "build", "--release", "--locked", "--quiet", "--package", "turted"]
     subprocess.run([*cargo, "--bin", "turted", "--example", "floor"], cwd=ROOT, check=True)
 
 
 def install_peers():
-    """The peers from npm; says so and goes on without them where that fails."""
+    """Installs the peers from npm. If that fails, it says so and goes on without them."""
     lock, mark = PEERS / "package-lock.json", PEERS / "node_modules" / ".package-lock.json"
     if mark.exists() and mark.stat().st_mtime >= lock.stat().st_mtime:
         return
@@ -61,7 +61,7 @@ def install_peers():
 
 
 def describe():
-    """Date, machine and versions, as they stand in the documentation."""
+    """Date, machine and versions, as the page shows them."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return {
         "date": datetime.date.today().isoformat(),

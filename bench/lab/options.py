@@ -4,7 +4,7 @@ import argparse
 
 
 def parser(description, quick):
-    """A parser with what all have. `quick` says what --quick does."""
+    """A parser with the arguments that all scripts have. `quick` says what --quick does."""
     made = argparse.ArgumentParser(description=description.splitlines()[0])
     made.add_argument("--quick", action="store_true", help=f"{quick}; writes no documents")
     made.add_argument("--no-build", action="store_true", help="measure what target/release has")

@@ -18,11 +18,11 @@ Linux, two cores, cargo, node and npm, and nothing else on the machine that work
 | `just scale` | what cost grows with, and what a million connections would need | 6 minutes, 3 |
 | `just endurance` | readers that stall, connections that come and go | 8 minutes, 2 |
 | `just proof` | what the design expects: writes, frames, memory, stalled readers, fairness; needs strace and ss | 2 minutes, 1 |
-| `just hostile` | what hostile inputs cost, and what others feel meanwhile; needs openssl | 8 minutes, 5 |
+| `just hostile` | what hostile inputs cost, and how long others wait meanwhile; needs openssl | 8 minutes, 5 |
 
 All of them load servers with `turted bench` (`turted bench --help`), which works with any running server: real clients, one per
 connection, and a backend that pushes over kept connections. A client counts what it receives, twice, out of order or not at
-all, and how long after the push was due it came.
+all, and how long after the push was due it arrived.
 """
 
 # What was found by other means, and what was measured once, by a prototype that is not kept.
@@ -34,7 +34,7 @@ kernel's way of 100 bytes through TCP and the loopback network to the client, wh
 the floor 1 %; it took 6 to 7 % before writes went in rounds. What remains above the floor is memory that is touched between two writes, and a count
 of references that the kernel keeps only where a process has threads. Two runs of one and the same floor differ by 10 %.
 
-A push alone is dear because the server sleeps before it: in this virtual machine falling asleep, being woken and a cold cache cost the
+A push alone costs much because the server sleeps before it: in this virtual machine falling asleep, being woken and a cold cache cost the
 floor, which only answers, 40 to 60 us, and socket.io as much. Back to back, a push takes less than half. That is why the ratio to
 socket.io is smaller, and scatters more, for pushes one at a time: with one subscriber it was 2.83 (2.13 to 3.54), below the 2.95 of the design.
 
@@ -53,7 +53,7 @@ later: jemalloc with threads of its own that give memory back 12.1, 46.2, 11.1 M
 
 
 def write_section(name, text):
-    """Writes the page anew around one section; the others stay."""
+    """Writes the page with one new section; the others stay as they are."""
     page = PAGE.read_text() if PAGE.exists() else ""
     found = {section: between(page, section) for section in SECTIONS} | {name: text.strip()}
     parts = [f"<!-- {section}: begin -->\n{found[section]}\n<!-- {section}: end -->\n" for section in SECTIONS]
@@ -61,7 +61,7 @@ def write_section(name, text):
 
 
 def between(page, name):
-    """What a page has between the markers of a section."""
+    """The text between the markers of a section."""
     found = re.search(rf"<!-- {name}: begin -->\n(.*?)\n<!-- {name}: end -->", page, re.DOTALL)
     return found[1] if found else f"Not measured yet: `just {name}`."
 

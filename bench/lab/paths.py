@@ -8,7 +8,7 @@ PEERS = ROOT / "bench" / "peers"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TURTED = TARGET / "release" / "turted"
 FLOOR = TARGET / "release" / "examples" / "floor"
-# Raw results and what peers need; nothing in it is worth keeping.
+# Raw results, and files that peers need. All of it can be made again.
 WORK = TARGET / "bench"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"

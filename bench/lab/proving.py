@@ -12,20 +12,20 @@ from .paths import TURTED, WORK
 from .run import bench, free_port, serving
 from .tables import number
 
-# Nobody has a heartbeat while calls are counted.
+# No heartbeat is due while calls are counted.
 QUIET = {"TURTED_SOCKETIO_PING_INTERVAL": "1h", "TURTED_WEBSOCKET_PING_INTERVAL": "1h"}
 IDLE_CONNECTIONS, IDLE_SECONDS = 1_000, 5
 CONNECTIONS, PUSHES = 100, 50
-# A write that the kernel took in part is two; a heartbeat is one of its own.
+# A write that the kernel took only in part counts as two, and a heartbeat is a write of its own.
 ROUNDING = 1.01
 MEMORY_BYTES_MAX = 1_500
 WRITING = ("write", "writev", "sendto", "sendmsg", "sendmmsg")
-# Between the start of strace and the first call that it must not miss.
+# Seconds between the start of strace and the first call that it must see.
 ATTACH_WAIT = 1.5
 
 
 class Claim:
-    """A sentence of the design, what was found, and whether that is what it says."""
+    """A sentence of the design, the figure that was found, and whether the sentence holds."""
 
     def __init__(self, text, figure, holds):
         self.data = [text, figure, holds]
@@ -63,7 +63,7 @@ def traced(pid):
 
 
 def writes_traced(_seconds):
-    """Writes as the kernel sees them. The answer to a push is a write too."""
+    """Writes as the kernel counts them. The answer to a push is a write too."""
     with turted(QUIET) as (port, _, pid):
         clients = [V1(port) for _ in range(CONNECTIONS)]
         backend = Backend(port)
@@ -91,7 +91,7 @@ def writes_counted(seconds):
     with turted(QUIET) as (port, admin, pid):
         run = lambda seconds, *load: counted(admin, lambda: bench(port, pid, ["--connections", "1000", *load], seconds))
         calm = run(1, "--rate", "1")
-        # What connections are told while they open.
+        # Messages that connections are sent while they open.
         opening = calm["writes"] - calm["deliveries"]
         for inflight in (1, 64):
             counts = run(seconds, "--inflight", str(inflight), *PUSHERS)
@@ -113,7 +113,7 @@ def idle(_seconds):
 
 
 def encoded_once(_seconds):
-    """Two clients on each of three wires, and all are sent the same."""
+    """Two clients on each of three wires; all are sent the same events."""
     with turted(QUIET) as (port, admin, _):
         clients = [make(port) for make in (lambda port: SocketIo(port, 3), SocketIo, V1) for _ in range(2)]
         for client in clients:
@@ -135,7 +135,7 @@ def encoded_once(_seconds):
 
 
 def memory(_seconds):
-    """From 1,000 to 10,000 connections: whatever each keeps is in the slope."""
+    """From 1,000 to 10,000 connections: what each connection keeps is in the slope."""
     for transport in ("socketio", "websocket"):
         with turted() as (port, _, pid):
             report = bench(port, pid, ["--transport", transport, "--connections", "10000", "--inflight", "1"], 1)

@@ -1,4 +1,4 @@
-"""Results of many runs: measured in turn, kept as they come, read as figures."""
+"""Results of many runs: saved after each run, and read as figures."""
 
 import json
 import statistics
@@ -9,8 +9,8 @@ from .paths import WORK
 
 
 class Results:
-    """Runs by job, server and repetition, and what failed. Written to disk after every run, so
-    that whatever happens later, what was measured is there."""
+    """Runs by job, server and repetition, and failures. They are written to disk after every run, so that no
+    later failure loses a measurement."""
 
     def __init__(self, name, about):
         self.path = WORK / f"{name}.json"
@@ -63,11 +63,11 @@ class Results:
         return Figure.of(found)
 
     def ratio(self, over, under):
-        """One figure divided by another, each (job, server, place), within each repetition."""
+        """One figure divided by another, within each repetition. Each is given as (job, server, path)."""
         return Figure.of(self.quotients(over, under))
 
     def ratio_of_all(self, pairs):
-        """The same over several pairs that measure the same."""
+        """The same for several pairs that measure the same ratio."""
         return Figure.of([quotient for pair in pairs for quotient in self.quotients(*pair)])
 
     def quotients(self, over, under):
@@ -97,7 +97,7 @@ def pick(report, place):
 
 
 class Progress:
-    """Says on standard error what is under way, on one line if that is a terminal."""
+    """Shows on standard error what is under way, on one line if that is a terminal."""
 
     def __init__(self, total):
         self.total, self.done = total, 0

@@ -1,4 +1,4 @@
-"""One run: a server, the generator, and what /proc says about both meanwhile."""
+"""One run: a server, the generator, and samples of /proc about both."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 from .paths import TURTED, WORK
 
 SERVER_CORE, GENERATOR_CORE = "0", "1"
-# How long a server may take to listen, and to stop.
+# Seconds that a server may take to listen, and to stop.
 SERVER_WAIT = 10
-# What a run may take beyond the time in which it pushes: connecting, and waiting for what is lost.
+# Seconds that a run may take beside the time in which it pushes: to connect, and to wait for what is lost.
 RUN_WAIT = 120
-# Between two looks at /proc.
+# Seconds between two samples of /proc.
 SAMPLE_INTERVAL = 0.5
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -28,12 +28,12 @@ class Failed(Exception):
 
 @contextmanager
 def serving(command, cores=SERVER_CORE, settings=None):
-    """Starts a server for the time of a `with`: its port and process. `command` is given a port
-    and a folder of its own, the server `settings` as variables."""
+    """Starts a server for the time of a `with`: its port and process. `command` makes the command line from a
+    port and a folder of its own; the server gets `settings` as variables."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         port = free_port()
         arguments = ["taskset", "-c", cores, *command(port, Path(folder))]
-        # In a folder without turted.toml, with defaults only.
+        # Starts it in a folder without turted.toml, so that it has its defaults.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TURTED_")}
         environment |= settings or {}
         with open(WORK / "server.log", "wb") as log:
@@ -61,7 +61,7 @@ def free_port():
 
 
 def wait_for(port, process):
-    """Waits until somebody listens, without connecting: the floor counts connections."""
+    """Waits until a server listens, without connecting: the floor counts connections."""
     wanted = f":{port:04X} "
     deadline = time.monotonic() + SERVER_WAIT
     while time.monotonic() < deadline:
@@ -80,8 +80,8 @@ def last_line(path):
 
 
 def bench(port, pid, arguments, seconds, wait=RUN_WAIT):
-    """Runs the generator for `seconds` of pushing and at most `wait` for the rest; its report, or `Failed`."""
-    # taskset replaces itself by the server: its process is the server's.
+    """Runs the generator: `seconds` of pushing, and at most `wait` for the rest. Its report, or `Failed`."""
+    # taskset replaces itself with the server, so its process id is that of the server.
     command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", f"http://127.0.0.1:{port}"]
     command += ["--pid", str(pid), "--json", "--duration", f"{seconds}s", *arguments]
     try:
@@ -105,14 +105,14 @@ def checked(report):
 
 
 def wrongs(report):
-    """What a report has that it should not have, as text; nothing if all arrived once, in order."""
+    """The faults in a report, as text; empty if every event arrived once and in order."""
     load = report["load"]
     found = {name: load[name] for name in ("lost", "disordered", "duplicated", "strange", "ended") if load[name]}
     return ", ".join(f"{count} {name}" for name, count in found.items())
 
 
 class Sampler:
-    """Looks at the memory of a process and of the kernel while a `with` is under way."""
+    """Samples the memory of a process and of the kernel for the time of a `with`."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -146,8 +146,8 @@ class Sampler:
 
 
 def look(pid):
-    """Memory and descriptors now. `tcp_bytes` is what the kernel holds in socket buffers, of all
-    processes and for both ends of each connection; `slab_bytes` its objects, sockets among them."""
+    """Memory and descriptors now. `tcp_bytes` is what the kernel holds in socket buffers of all processes,
+    for both ends of each connection; `slab_bytes` is the size of its objects, sockets among them."""
     status = fields(Path(f"/proc/{pid}/status"))
     sockets = Path("/proc/net/sockstat").read_text().split("TCP:")[1].split("\n")[0].split()
     return {

@@ -12,7 +12,7 @@ PAYLOADS = [16, 256, 1024, 4096, 16_384, 65_536]
 WORKERS = [1, 2]
 OUTSTANDING = [1, 4, 16, 64, 256]
 MILLION = 1_000_000
-# Heartbeats come every 25 s; an idle run must see all of them once.
+# Heartbeats come every 25 s; an idle run must include one of each connection.
 IDLE_SECONDS = 27
 
 
@@ -41,7 +41,7 @@ def points():
         yield Point("workers", x, ["--connections", "5000", *one], workers=x)
     for x in OUTSTANDING:
         yield Point("outstanding", x, ["--connections", "1000", "--inflight", str(x), *PUSHERS])
-    # Next to nothing is pushed, to one connection: what is left is heartbeats.
+    # Almost nothing is pushed, and to one connection only: what remains is heartbeats.
     idle = ["--connections", "10000", "--channels", "10000", "--rate", "1"]
     yield Point("idle", 10_000, idle, seconds=IDLE_SECONDS)
 
@@ -95,7 +95,7 @@ TABLES = {
     "outstanding": [*COST, RATE, ("cores", "server.cores", "cores")],
 }
 
-# Series, title, name of the file, name of the horizontal axis, what, factor.
+# Series, title, file name, name of the horizontal axis, path in a report, factor.
 PLOTTED = [
     ("connections", "Server memory, connected and idle (MB)", "connections-memory", "connections", "server.rss.connected", 1e-6),
     ("connections", "CPU per delivery (us)", "connections-cpu", "connections", DELIVERY, 1),
@@ -107,14 +107,14 @@ PLOTTED = [
 
 
 def draw(results):
-    """Writes the plots; the Markdown that shows them, by series."""
+    """Writes the plots. Returns the Markdown that shows them, by series."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     shown = {}
     for series, title, name, x_name, place, factor in PLOTTED:
         line = values(results, series, place, factor)
         if len(line) < 2:
             continue
-        # Memory grows by the connection: a straight line shows it.
+        # Memory grows with each connection: a linear axis shows a straight line.
         log_x = place != "server.rss.connected"
         (PLOTS / f"{name}.svg").write_text(svg.plot(title, x_name, {title: line}, log_x))
         shown.setdefault(series, []).append(f"![{title}](benchmarks/{name}.svg)")
@@ -176,7 +176,7 @@ def million(results):
     if len(memory) < 2 or not delivery or not idle:
         return "Not computed: a run above is missing."
     own = slope(memory)
-    # Client and server are on this machine: each connection has two sockets.
+    # Client and server run on this machine, so each connection has two sockets.
     sockets = slope(kernel) / 2
     per_delivery = delivery[-1][1]
     heartbeats = (idle[0][1] + system[0][1]) / IDLE_SECONDS / idle[0][0] * MILLION / 1e6

@@ -14,7 +14,7 @@ class Unavailable(Exception):
 
 
 class Server:
-    """One server. `transports` says what the generator needs beside the name of the transport."""
+    """One server. `transports` has the arguments that the generator needs for each transport."""
 
     def __init__(self, command, transports):
         self.command = command
@@ -48,8 +48,8 @@ def nchan(port, folder):
 
 
 def find_nchan():
-    """nginx and the module: those of the system, or unpacked from Debian's packages. They are not
-    installed: that needs root, and would start a service."""
+    """nginx and the module: those of the system, or unpacked from Debian's packages. The packages are not
+    installed, because that needs root and would start a service."""
     system = shutil.which("nginx") or "/usr/sbin/nginx"
     for nginx, root in ((Path(system), Path("/")), (WORK / "nchan/usr/sbin/nginx", WORK / "nchan")):
         if nginx.exists() and (root / NCHAN_MODULE).exists():
@@ -57,7 +57,7 @@ def find_nchan():
     folder = WORK / "nchan"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        # `nginx` holds the program in Debian 12 and later.
+        # From Debian 12 on the package `nginx` contains the program.
         subprocess.run(["apt-get", "download", "-qq", "nginx", "libnginx-mod-nchan"], cwd=folder, check=True, timeout=120)
         for package in folder.glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", package, folder], check=True, timeout=60)
@@ -69,7 +69,7 @@ def find_nchan():
 
 
 def nchan_version():
-    """As Debian has it; nothing where it is not there."""
+    """The version in Debian's package; empty without the package."""
     archives = [path.name.split("_")[1] for path in (WORK / "nchan").glob("libnginx-mod-nchan_*.deb")]
     query = ["dpkg-query", "--show", "--showformat=${Version}", "libnginx-mod-nchan"]
     try:

@@ -1,4 +1,4 @@
-"""What a reader that stalls costs, with frames that others get too and with frames of its own."""
+"""What a reader that stalls costs, with frames that others receive too and with frames of its own."""
 
 import re
 import subprocess
@@ -11,22 +11,22 @@ from .tables import number
 
 STALLED = 200
 BYTES_MAX = 300_000
-# Bytes of payload: few large frames fill the outbox by bytes, many small ones by their number.
+# Bytes of payload. A few large frames fill the outbox by bytes, many small ones by their number.
 LARGE, SMALL = 10_000, 100
-# The log would grow by what it keeps for others.
+# A small log: otherwise it would grow by the dispatches that it keeps.
 SETTINGS = {**QUIET, "TURTED_RECOVERY_LOG_BYTES": "1MiB"}
-# With so much in the outbox, frames of one's own keep a stalled reader below the limit too.
+# With this outbox a stalled reader stays below the limit also with frames of its own.
 LOWERED = "128KiB"
-# More than fits into the outbox and the kernel's buffers.
+# More rounds than fit into the outbox and the buffers of the kernel.
 ROUNDS_MAX = 400
-# Who takes nothing is cut after `limits.outbox_stall`, 10 s, however little waits.
+# A reader that takes nothing is cut after `limits.outbox_stall`, 10 s, however little waits.
 CUT_SECONDS_MAX = 20
-# Pushes of one body: less than 1 MiB.
+# Pushes in one body: less than 1 MiB.
 PORTION = 50
 
 
 def shared(_seconds):
-    """All are in one channel: what waits for them is there once."""
+    """All readers are in one channel: the frames that wait for them exist once."""
     large = [event("x" * LARGE, channels=["c"])]
     yield measured(f"in one channel, events of {LARGE:,} bytes", large, BYTES_MAX)
     small = [event("x" * SMALL, channels=["c"])] * 10
@@ -34,7 +34,7 @@ def shared(_seconds):
 
 
 def alone(_seconds):
-    """Each is sent as much under its own name: nothing is shared."""
+    """Each reader is sent as much under its own name: no frame is shared."""
     push = [event("x" * LARGE, users=[f"user-{number}"]) for number in range(STALLED)]
     who = f"with events of {LARGE:,} bytes for each alone"
     yield measured(who, push, None)
@@ -66,13 +66,13 @@ def measured(who, pushes, most, settings=None):
 
 
 def portions(pushes):
-    """Bodies that are short enough to be taken."""
+    """Splits pushes into bodies that the server accepts."""
     return [pushes[start : start + PORTION] for start in range(0, len(pushes), PORTION)]
 
 
 def kernel_bytes(port):
-    """What the kernel holds for the connections that a server accepted, its end alone: bytes that were
-    received, are not sent or not acknowledged, and what it reserved for more of them."""
+    """What the kernel holds for the connections that a server accepted, on its end alone: bytes that were
+    received, bytes that are not sent or not acknowledged, and what it reserved for more."""
     command = ["ss", "--tcp", "--memory", "--numeric", "--no-header", "state", "established", "sport", "=", f":{port}"]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     # man ss: r is allocated for receiving, w for sending, f is reserved.

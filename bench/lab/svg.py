@@ -7,7 +7,7 @@ from .tables import number
 
 WIDTH, HEIGHT = 640, 340
 LEFT, RIGHT, TOP, BOTTOM = 74, 20, 44, 50
-# About as many lines across.
+# About this many horizontal lines.
 LINES = 5
 
 STYLE = """
@@ -26,7 +26,7 @@ polyline.s0, polyline.s1, polyline.s2 { fill: none }
 
 
 class Axis:
-    """From values to places on the page."""
+    """Converts values to positions in the picture."""
 
     def __init__(self, low, high, start, end, is_log):
         self.low, self.high, self.start, self.end, self.is_log = low, high, start, end, is_log
@@ -39,7 +39,7 @@ class Axis:
 
 
 def plot(title, x_name, series, log_x=True, ticks=None):
-    """`series` is a dict of name to points. The vertical axis begins with 0."""
+    """`series` is a dict of name to points. The vertical axis begins at 0."""
     points = [point for line in series.values() for point in line]
     xs = sorted({x for x, _ in points})
     step = nice_step(max(y for _, y in points) / LINES)
@@ -61,7 +61,7 @@ def plot(title, x_name, series, log_x=True, ticks=None):
 
 
 def nice_step(rough):
-    """The next of 1, 2, 5, 10, 20, .. above."""
+    """The smallest of 1, 2, 5, 10, 20, .. that is not below `rough`."""
     if rough <= 0:
         return 1
     power = 10 ** math.floor(math.log10(rough))

@@ -22,7 +22,7 @@ def shown(value, unit):
 
 
 def spread(figure, unit):
-    """A figure as its median, with the lowest and the highest."""
+    """A figure as its median, with the lowest and the highest value."""
     if figure is None:
         return "not measured"
     bare = lambda value: UNITS[unit](value).split(" ")[0]
@@ -34,7 +34,7 @@ def median(figure, unit):
 
 
 def grid(cells):
-    """A table in Markdown that can also be read as it is."""
+    """A table in Markdown that is aligned, so that it can also be read as text."""
     cells = [[str(cell) for cell in row] for row in cells]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     show = lambda row: "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
@@ -43,7 +43,7 @@ def grid(cells):
 
 
 def about(facts, command):
-    """Date, machine, versions and command as a table without head."""
+    """Date, machine, versions and command, as a table without a head."""
     rows = [("date", facts["date"]), ("processor", facts["processor"]), ("kernel", facts["kernel"])]
     rows += [("load", facts["load"]), ("versions", facts["versions"]), ("command", f"`{command}`")]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

@@ -1,4 +1,4 @@
-// The push endpoint of both peers: the body that turted takes, handed to `dispatch`.
+// The push endpoint of the peers: takes the body that turted takes, and hands it to `dispatch`.
 'use strict';
 
 const BODY_BYTES_MAX = 1024 * 1024;

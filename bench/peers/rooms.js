@@ -1,11 +1,11 @@
-// Who joined what, as small as a server without a library for it would have it.
+// Which client joined which room: as small as a server would have it that uses no library for rooms.
 'use strict';
 
 exports.Rooms = class Rooms {
   #members = new Map();
   #all = new Map();
 
-  /** A client that is in no room yet. */
+  /** Adds a client that is in no room yet. */
   add(client) {
     this.#all.set(client, new Set());
   }
@@ -25,12 +25,12 @@ exports.Rooms = class Rooms {
     this.#all.delete(client);
   }
 
-  /** All clients, whatever they joined. */
+  /** All clients, in whatever rooms. */
   clients() {
     return this.#all.keys();
   }
 
-  /** The clients a push is for, each once. */
+  /** The clients that a push is for, each once. */
   receivers(targets) {
     if (targets.broadcast) return this.#all.keys();
     const names = (targets.users ?? []).map((name) => `user:${name}`);

@@ -1,4 +1,4 @@
-// Plain Socket.IO 4 with rooms: what most people would write.
+// Plain Socket.IO 4 with rooms, as most people would write it.
 // Usage: node socketio.js PORT
 'use strict';
 
@@ -28,5 +28,5 @@ function dispatch(targets, packet) {
   if (rooms.length > 0) io.to(rooms).emit('EVENT', packet);
 }
 
-// The default backlog of 511 is below what the generator opens at once on some kernels.
+// On some kernels the default backlog of 511 is less than what the generator opens at once.
 server.listen({ port: Number(process.argv[2]), host: '127.0.0.1', backlog: 4096 });

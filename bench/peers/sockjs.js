@@ -1,4 +1,4 @@
-// Plain sockjs-node with rooms and the protocol of turted 0.1: {"type":T,"data":D} both ways.
+// Plain sockjs-node with rooms and the protocol of turted 0.1: {"type":T,"data":D} in both directions.
 // Usage: node sockjs.js PORT
 'use strict';
 
@@ -26,7 +26,7 @@ function dispatch(targets, { event, payload }) {
   for (const connection of rooms.receivers(targets)) connection.write(message);
 }
 
-// The service looks at every request; pushes are ours.
+// The service of sockjs-node looks at every request; this file handles pushes.
 const server = http.createServer((request, response) => {
   if (request.url.startsWith('/push')) answer(request, response, dispatch);
 });

@@ -1,4 +1,4 @@
-// Event streams with node's own HTTP server: what most people would write.
+// Event streams with node's own HTTP server, as most people would write it.
 // Usage: node sse.js PORT
 'use strict';
 

@@ -1,6 +1,6 @@
-// Bare `ws` with rooms, as far as a server goes that writes its own protocol: the frame is
-// encoded once and the same bytes go to every socket. It speaks just enough of two protocols for
-// the generator's clients: Socket.IO, and turted.v1 under /ws.
+// Bare `ws` with rooms, written as a server with a protocol of its own would be: each frame is encoded once
+// and the same bytes go to every socket. It speaks as much of two protocols as the generator's clients need:
+// Socket.IO, and turted.v1 under /ws.
 // Usage: node ws.js PORT
 'use strict';
 

@@ -1,4 +1,4 @@
-"""Answers that nobody reads, or one byte at a time; and honest clients whose link is slow."""
+"""Answers that clients do not read, or read one byte at a time; and honest clients on a slow link."""
 
 import json
 import selectors
@@ -16,27 +16,27 @@ POLLS, POLLED_BYTES = 380, 1_000_000
 SCRIPT_PATH = "/socket.io/?EIO=3&transport=polling&j=0"
 # An answer of 400 kB at 20 kB a second.
 SLOW_BYTES, SLOW_RATE, SLOW_STEP = 400_000, 20_000, 0.1
-# As several events, for a stream; and how the last one ends.
+# The events of the stream, and how the last one ends.
 SLOW_EVENTS, LAST = 2, "-the-end-"
 READERS, TRICKLE_SECONDS, TRICKLE_EVERY = 200, 24, 2
-# Larger than what the kernel keeps for one that does not read.
+# Larger than the kernel's buffers for a client that does not read.
 TRICKLED_BYTES = 900_000
 
 
 def assets_http2(attack):
-    """26 kB of frames that ask for a file, and no stream may be sent a byte."""
+    """Asks for a file in 26 kB of frames; the windows of the streams are closed."""
     (attack.target.folder / "assets" / "socket.io.js").write_bytes(b"/" * ASSET_BYTES)
     attack.begin()
     for _ in range(attack.count(H2_CONNECTIONS)):
         line = attack.line(Http2, window=0)
         line.send(b"".join(line.opening("GET", "/socket.io/socket.io.js")[0] for _ in range(H2_STREAMS)))
-    # The file itself may be kept once.
+    # The server may keep one copy of the file.
     attack.pushed += ASSET_BYTES
     attack.hold()
 
 
 def assets_http1(attack):
-    """The same over HTTP/1.1: pipelined, and never read."""
+    """The same over HTTP/1.1: the requests are pipelined and no answer is read."""
     (attack.target.folder / "assets" / "socket.io.js").write_bytes(b"/" * ASSET_BYTES)
     attack.begin()
     for _ in range(attack.count(H2_CONNECTIONS * H2_STREAMS)):
@@ -78,13 +78,13 @@ def polls_script(attack):
         sid = script.split(b'sid\\":\\"')[1].split(b"\\")[0].decode()
         line.send(request("GET", f"{SCRIPT_PATH}&sid={sid}"))
     attack.push("x" * POLLED_BYTES, broadcast=True)
-    # It stands in the log as it is, and once more as scripts have it.
+    # The log keeps the payload as it is, and the answers contain it once more, escaped for scripts.
     attack.pushed += POLLED_BYTES
     attack.hold()
 
 
 def sockjs_http2(attack):
-    """Streams of SockJS over HTTP/2 whose windows let little through."""
+    """Streams of SockJS over HTTP/2, with small windows."""
     attack.begin()
     for connection in range(attack.count(H2_CONNECTIONS // 2)):
         line = attack.line(Http2, window=4_000)
@@ -92,13 +92,13 @@ def sockjs_http2(attack):
             line.send(line.opening("POST", f"/turted/0/{connection}-{stream}/xhr_streaming")[0])
     time.sleep(1)
     attack.push("x" * POLLED_BYTES, broadcast=True)
-    # It stands in the log as it is, and once more as a frame of SockJS.
+    # The log keeps the payload as it is, and a frame of SockJS contains it once more.
     attack.pushed += POLLED_BYTES
     attack.hold()
 
 
 def polling_session(line):
-    """A session over HTTP/2 that is connected; its path."""
+    """Connects a polling session over HTTP/2. Returns its path."""
     _, body = line.ask("GET", Polling.PATH)
     path = f"{Polling.PATH}&sid={json.loads(body[1:])['sid']}"
     line.ask("POST", path, b"40")
@@ -107,7 +107,7 @@ def polling_session(line):
 
 
 def slow_http2(attack):
-    """Not hostile: a poll and an event stream over HTTP/2 that take 400 kB at 20 kB a second each."""
+    """Not hostile: a poll and an event stream over HTTP/2, which read 400 kB at 20 kB a second each."""
     attack.begin()
     lines = {"poll": attack.line(Http2), "stream": attack.line(Http2)}
     path = polling_session(lines["poll"])
@@ -117,11 +117,11 @@ def slow_http2(attack):
     for name, target in (("poll", path), ("stream", "/sse?channel=stream")):
         lines[name].send(settings(window=0))
         streams[name] = lines[name].begin("GET", target)
-        # The head of a stream must have come, and its first fields.
+        # Lets the head of a stream and its first fields through.
         lines[name].allow(streams[name], 1_000)
     time.sleep(0.5)
     attack.push("x" * SLOW_BYTES + LAST, channels=["poll"])
-    # Those behind the first one wait for seconds, while its bytes are taken all the time.
+    # The other events wait for seconds behind the first one, whose bytes are read all the time.
     for _ in range(SLOW_EVENTS):
         attack.push("x" * (SLOW_BYTES // SLOW_EVENTS), channels=["stream"])
     attack.push(LAST, channels=["stream"])
@@ -131,7 +131,7 @@ def slow_http2(attack):
 
 
 def read_slowly(lines, streams):
-    """Lets each stream have 20 kB a second until it has all: bytes that came, and whether that is all."""
+    """Lets 20 kB a second through on each stream. Returns the bytes that came, and whether that is all."""
     selector = selectors.DefaultSelector()
     for name, line in lines.items():
         selector.register(line.socket, selectors.EVENT_READ, name)
@@ -160,7 +160,7 @@ def guarded(broken, name, action):
 
 
 def trickle_http1(attack):
-    """Event streams that take one byte every two seconds."""
+    """Event streams whose clients read one byte every two seconds."""
     attack.begin()
     lines = [attack.line(receive_bytes=UNREAD_BUFFER_BYTES) for _ in range(attack.count(READERS))]
     for line in lines:
@@ -171,7 +171,7 @@ def trickle_http1(attack):
 
 
 def trickle_http2(attack):
-    """The same over HTTP/2, where a window of one byte is really one byte."""
+    """The same over HTTP/2, where a window of one byte lets exactly one byte through."""
     attack.begin()
     lines = [attack.line(Http2, window=200) for _ in range(attack.count(2))]
     streams = [(line, line.begin("GET", "/sse")) for line in lines for _ in range(H2_STREAMS)]
@@ -181,7 +181,7 @@ def trickle_http2(attack):
 
 
 def trickle(attack, take_one_byte):
-    """All take one byte, every two seconds, until the server has cut them."""
+    """Reads one byte of each stream every two seconds, until the server has cut them."""
     def is_over():
         try:
             take_one_byte()

@@ -1,4 +1,4 @@
-"""One input under way: its connections, what it sent, what it found, and what is allowed to it."""
+"""One input under way: its connections, what it sent, its checks, and the memory that it may cost."""
 
 import json
 import time
@@ -7,20 +7,20 @@ from .honest import Honest, Others
 from .lines import STRANGER, Line
 from .target import until
 
-# What a connection may cost until its first answer, and in TLS: the record layer, its buffers, HTTP/2's own.
+# What a connection may cost up to its first answer, and more over TLS: record layer, buffers, HTTP/2.
 CONNECTION_BYTES, TLS_BYTES = 20_000, 60_000
-# What each byte of a stranger may cost beyond that.
+# What each byte that an input sends may cost besides.
 PER_BYTE = 20
-# Pools that a worker fills once, and what honest clients take meanwhile.
+# Pools that a worker fills once, and the memory of the honest clients.
 SLACK_BYTES = 6_000_000
-# Of what a backend pushes: in the log, in an inbox on the way, and as a frame of two wires.
+# Copies of what a backend pushes: in the log, in an inbox on its way, and as a frame on two wires.
 PUSHED_COPIES = 4
-# An unread answer may stay for limits.outbox_stall, or a body for its time; then looks at timers, and the allocator.
+# How long an unread answer (limits.outbox_stall) or a body may stay, with time for timers and the allocator.
 HELD_SECONDS, SETTLED_SECONDS = 20, 20
 
 
 class Attack:
-    """What an input works with. `scale` is 1, or less for a quick run."""
+    """The tools of an input. `scale` is 1, or less for a quick run."""
 
     def __init__(self, target, scale, headers=""):
         self.target, self.scale, self.headers = target, scale, headers
@@ -36,7 +36,7 @@ class Attack:
         return max(least, int(many * self.scale))
 
     def line(self, make=Line, *arguments, **options):
-        """A connection that counts as the stranger's, and is closed at the end."""
+        """Opens a connection that belongs to the input. It is closed at the end."""
         line = make(self.target, *arguments, **options)
         self.lines.append(line)
         self.connections += 1
@@ -48,7 +48,7 @@ class Attack:
         self.lines.remove(line)
 
     def push(self, payload, **targets):
-        """A push of the backend's; whether it was accepted."""
+        """Pushes as the backend. Returns whether the push was accepted."""
         self.backend = self.backend or Line(self.target, "127.0.0.3")
         body = json.dumps({"event": "EVENT", "targets": targets, "payload": payload}).encode()
         status, _ = self.backend.ask("POST", "/push/", body, self.headers)
@@ -57,7 +57,7 @@ class Attack:
         return status == 200
 
     def position(self):
-        """Where the log is."""
+        """The current position in the log."""
         line = Line(self.target)
         line.send(b"GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
         line.take_until(b"id: ")
@@ -66,7 +66,7 @@ class Attack:
         return position
 
     def begin(self):
-        """From here on counts what the server takes, and what others feel."""
+        """Begins to measure what the server takes, and how long others wait."""
         time.sleep(0.3)
         self.target.forget_most_memory()
         self.before = (self.target.memory(), self.target.cpu_seconds(), self.sent())
@@ -80,7 +80,7 @@ class Attack:
         return self.sent() - self.before[2]
 
     def allowed(self):
-        """What the server may take: never more than the bound, if one is stated."""
+        """The memory that the server may take: at most `bound`, if the input has one."""
         each = CONNECTION_BYTES + (TLS_BYTES if self.target.is_tls else 0)
         shares = self.connections * each + self.sent_since() * PER_BYTE + self.pushed * self.copies
         return SLACK_BYTES + (min(self.bound, shares) if self.bound is not None else shares)
@@ -92,14 +92,14 @@ class Attack:
         self.checks.append((text, bool(holds)))
 
     def hold(self, least=2, most=HELD_SECONDS, must_end=True):
-        """Keeps all connections as they are until the server has let go of them, if it does."""
+        """Keeps all connections open until the server has closed them itself, or the time is over."""
         time.sleep(least)
 
         def is_free():
             if not self.target.is_alive():
                 return True
             gauges = self.target.gauges()
-            # One connection is that of the honest client, two while it makes another.
+            # One connection belongs to the honest client, two while it opens another one.
             return gauges.get("connections", 99) <= 2 and not gauges["outbox_bytes"] and self.is_small()
 
         is_free_now, seconds = until(is_free, most, 0.5)
@@ -110,7 +110,7 @@ class Attack:
         return self.target.memory() - self.before[0] <= self.allowed()
 
     def finish(self):
-        """The report: ends everything, and looks whether the server is as it was."""
+        """Ends everything and checks whether the server is as it was before. Returns the report."""
         sent, gained = self.sent_since(), self.gained()
         cpu = self.target.cpu_seconds() - self.before[1]
         allowed = self.allowed()

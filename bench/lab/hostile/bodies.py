@@ -5,9 +5,9 @@ from .lines import pump, request
 
 PUSHES, PUSH_BYTES = 300, 1_040_000
 TINY_CONNECTIONS, TINY_BODY_BYTES = 4, 1_000_000
-# How long all of them may take to be sent.
+# Seconds in which all bodies must be sent.
 SEND_SECONDS = 12
-# limits.bodies_bytes, in buffers that double.
+# limits.bodies_bytes, with buffers that double.
 ALL_BODIES_BYTES = 2 * 64 * 1024 * 1024
 
 

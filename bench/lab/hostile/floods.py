@@ -8,21 +8,21 @@ from .lines import pump
 CONNECTIONS = 4
 SECONDS = 5
 PORTION = 65_536
-# Of portions on one connection, before another one is taken.
+# Portions sent on one connection before the next one has its turn.
 TURNS = 64
-# They carry nothing, so nothing but their connections may cost memory, however many frames come.
+# The frames carry nothing, so only connections may cost memory, however many frames come.
 EACH_BYTES = 500_000
 
 
 def flood(attack, portion_of, is_read=True):
-    """Sends as fast as the server takes it. Who is sent home comes back."""
+    """Sends as fast as the server reads. A client that is disconnected comes back."""
     attack.begin()
     deadline = time.monotonic() + SECONDS * max(attack.scale, 0.5)
     while time.monotonic() < deadline:
         lines = [attack.line(Http2) for _ in range(CONNECTIONS)]
         turns = 0
         while time.monotonic() < deadline and lines and turns < TURNS:
-            # All are as far as the first one, in the numbers of their streams too.
+            # All connections have come as far as the first one, also in the numbers of their streams.
             portion = portion_of(lines[0])
             sent = sum(line.sent for line in lines)
             pump(lines, portion, 0.5, reads=is_read)
@@ -40,7 +40,7 @@ def pings(attack):
 
 
 def pings_unread(attack):
-    """Nobody takes the answers."""
+    """PING whose answers are not read."""
     flood(attack, lambda _: frame(PING, payload=bytes(8)) * (PORTION // 17), is_read=False)
 
 

@@ -1,5 +1,6 @@
-"""What others feel while an input is under way: one client that pushes and receives, and new handshakes.
-They have a process of their own, before the strangers' wherever that is allowed: they must not wait for them."""
+"""How long others wait while an input is under way: one client that pushes and receives, and new handshakes.
+They run in a process of their own. It has priority over the hostile clients, where that is allowed, so that
+the measured times are those of the server."""
 
 import json
 import multiprocessing
@@ -9,13 +10,13 @@ from contextlib import suppress
 
 from .lines import HONEST, PATIENCE, Line, Polling, V1
 
-# Between two pushes, and how many of them there are for each handshake.
+# Seconds between two pushes, and pushes between two handshakes.
 PAUSE, HANDSHAKE_EVERY = 0.05, 4
 NICE = -10
 
 
 class Wait:
-    """How long something took at most, over all tries until it worked, and how often it was refused."""
+    """How long an action took at most, over all tries until it worked, and how often it failed."""
 
     def __init__(self):
         self.longest, self.count, self.refused, self.why, self.since = 0.0, 0, 0, "", None
@@ -46,7 +47,7 @@ class Honest:
         self.number = 0
 
     def deliver(self):
-        """A push to its user, until the client has it."""
+        """Pushes to the user, and waits until the client has the event."""
         try:
             self.client = self.client or self.connect()
             self.backend = self.backend or Line(self.target, HONEST)
@@ -66,7 +67,7 @@ class Honest:
         return client
 
     def handshake(self):
-        """A new polling session and a new WebSocket, which go at once."""
+        """Opens a polling session and a WebSocket, and closes both."""
         polling = Polling(self.target, HONEST)
         try:
             polling.open()
@@ -83,7 +84,7 @@ class Honest:
 
 
 class Others:
-    """The process that feels what strangers do to others."""
+    """The process of the honest clients."""
 
     def __init__(self, target, headers=""):
         context = multiprocessing.get_context("fork")
@@ -95,13 +96,13 @@ class Others:
         self.pipe.recv()
 
     def begin(self):
-        """Forgets what was felt before."""
+        """Forgets the measurements so far."""
         self.pipe.send("begin")
 
     def end(self):
-        """Stops, and tells what was felt: waits for deliveries and for handshakes."""
+        """Stops, and returns the measurements. It first waits for a delivery and for a handshake."""
         self.pipe.send("end")
-        # What is under way may fail first, a push or a handshake of two, and is then tried again.
+        # An action that is under way may fail first; then it is tried again.
         found = self.pipe.recv() if self.pipe.poll(6 * PATIENCE) else None
         self.process.kill()
         self.process.join()
@@ -132,7 +133,7 @@ def work(target, headers, pipe):
 
 
 def at_last(wait, action):
-    """What failed last, or was not tried, is tried until it works, or for so long."""
+    """Tries an action that failed last, or was never tried, until it works or the time is over."""
     deadline = time.monotonic() + PATIENCE
     while (wait.since or not wait.count) and time.monotonic() < deadline:
         if not wait.attempt(action):

@@ -1,4 +1,4 @@
-"""HTTP/2 by hand (RFC 9113, RFC 7541), as far as hostile and slow clients need it: no library would send that."""
+"""HTTP/2 by hand (RFC 9113, RFC 7541), for hostile and slow clients: libraries do not send such frames."""
 
 import struct
 
@@ -8,10 +8,10 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-# Of HPACK's static table (RFC 7541, appendix A); 0x80 says that name and value are meant.
+# Indexes in HPACK's static table (RFC 7541, appendix A); 0x80 marks a field with name and value.
 GET, POST, HTTPS, STATUS_200 = 0x82, 0x83, 0x87, 0x88
 AUTHORITY, PATH = 0x01, 0x04
-# A connection may take as much as it likes; streams decide.
+# The window of a connection is as large as possible; those of the streams limit what is sent.
 CONNECTION_WINDOW = (1 << 31) - 1 - 65_535
 
 
@@ -29,7 +29,7 @@ def window_update(stream, count):
 
 
 def literal(name, value):
-    """A header that is not indexed: `name` is its place in the static table, or text."""
+    """A header that is not indexed. `name` is an index of the static table, or text."""
     data = bytes([name]) if isinstance(name, int) else b"\0" + sized(name)
     return data + sized(value)
 
@@ -46,7 +46,7 @@ def sized(text):
 
 
 class Http2(Line):
-    """One connection over TLS. `window` is what a stream may be sent before it is given more."""
+    """One connection over TLS. `window` is the initial window of each stream."""
 
     def __init__(self, target, source=STRANGER, window=65_535):
         super().__init__(target, source, protocols=["h2"])
@@ -55,21 +55,21 @@ class Http2(Line):
         self.send(PREFACE + settings(window=window) + window_update(0, CONNECTION_WINDOW))
 
     def opening(self, method, path, is_last=True, headers=()):
-        """The bytes of a request with a stream of its own, and the stream."""
+        """The bytes of a request on a new stream, and the stream."""
         stream, self.next = self.next, self.next + 2
         block = bytes([POST if method == "POST" else GET, HTTPS]) + literal(AUTHORITY, "localhost") + literal(PATH, path)
         block += b"".join(literal(name, value) for name, value in headers)
         return frame(HEADERS, END_HEADERS | (END_STREAM if is_last else 0), stream, block), stream
 
     def begin(self, method, path, body=b"", headers=()):
-        """Sends a request, and does not wait for the answer; its stream."""
+        """Sends a request without waiting for the answer. Returns its stream."""
         data, stream = self.opening(method, path, not body, headers)
         self.send(data + (frame(DATA, END_STREAM, stream, body) if body else b""))
         self.streams[stream] = Answer()
         return stream
 
     def ask(self, method, path, body=b"", headers=()):
-        """One request and its answer: whether it is a 200, and the body."""
+        """Sends a request and reads its answer: whether that is a 200, and its body."""
         stream = self.begin(method, path, body, headers)
         while not self.streams[stream].is_over:
             self.step()
@@ -77,7 +77,7 @@ class Http2(Line):
         return answer.is_ok, answer.body
 
     def step(self):
-        """Takes the next frame."""
+        """Handles the next frame."""
         head = self.take(9)
         length, kind, flags = struct.unpack(">I", b"\0" + head[:3])[0], head[3], head[4]
         stream, payload = struct.unpack(">I", head[5:])[0], self.take(length)

@@ -1,4 +1,4 @@
-"""All hostile inputs: how each is run, and what is made of what it found."""
+"""All hostile inputs, and how each is run and judged."""
 
 from ..run import Failed
 from . import answers, bodies, floods, outputs, places, readers, replays
@@ -9,20 +9,21 @@ QUICK_SCALE = 0.25
 
 
 class Input:
-    """`run` is given an `Attack`. `settings` must be known to the server; `wanted` are left out where they are not."""
+    """`run` is called with an `Attack`. The server must know all of `settings`; those of `wanted`
+    that it does not know are left out."""
 
     def __init__(self, title, run, settings=None, is_tls=False, **more):
         self.title, self.run, self.settings, self.is_tls = title, run, settings or {}, is_tls
         self.wanted = more.get("wanted", {})
-        # Headers of the backend's pushes; what is asked of the server at its very end.
+        # Headers of the backend's pushes; a last check of the server at its end.
         self.headers, self.ending = more.get("headers", ""), more.get("ending")
-        # How long others may wait, and whether pushes may be refused meanwhile.
+        # Seconds that others may wait, and whether pushes may be refused meanwhile.
         self.felt_max, self.may_refuse = more.get("felt_max", 2), more.get("may_refuse", False)
 
 
 BACKLOG = {"TURTED_LIMITS_BACKLOG_BYTES": f"{readers.BACKLOG_BYTES}"}
 PLACES = {"TURTED_LIMITS_CONNECTIONS": f"{places.PLACES}"}
-# As it is where nobody said which proxies there are: one address is everybody.
+# Settings of an operator who named no proxies: all clients may come from one address.
 ANONYMOUS = {**PLACES, "TURTED_TRUSTED_PROXIES": ""}
 HTTP2 = {"is_tls": True}
 
@@ -47,19 +48,19 @@ INPUTS = {
     "chunks": Input("4 bodies of 1 MB in chunks of one byte", bodies.one_byte_chunks, {"TURTED_LIMITS_REQUEST_BODY_WAIT": "15s"}),
     "places-polling": Input("20,000 pipelined polling handshakes, 10,000 places", places.polling, PLACES),
     "places-sockjs": Input("20,000 pipelined sessions of SockJS, 10,000 places", places.sockjs, PLACES),
-    "places-proxy": Input("the polling handshakes behind a proxy nobody named", places.polling, ANONYMOUS),
+    "places-proxy": Input("the polling handshakes behind an unnamed proxy", places.polling, ANONYMOUS),
     "guesses": Input(
         "100 wrong passwords, then the right one", places.guesses, {"TURTED_PUSH_PASSWORD": places.PASSWORD}, headers=places.BEARER
     ),
     "admin": Input("40 silent and 40 unread connections to the admin port", outputs.admin),
     "stderr": Input(
-        "3,000 connects, a log that nobody reads", outputs.standard_error,
+        "3,000 connects, a log that is not read", outputs.standard_error,
         {"TURTED_LOG_LEVEL": "debug"}, ending=outputs.stops,
     ),
     "echo": Input("40 x 100 ECHO of 60 kB, never read", readers.echoes, wanted=BACKLOG, felt_max=20, may_refuse=True),
     "own-frames": Input("2,000 users, 2 x 100 kB for each alone, never read", readers.own_frames, wanted=BACKLOG, felt_max=20, may_refuse=True),
     "stalled": Input("100 stalled clients of five wires, 12 broadcasts of 1 MB", readers.stalled, wanted=BACKLOG),
-    "large-events": Input("6 pushes of 400 kB, 6 of 600 kB to who reads", readers.large_events),
+    "large-events": Input("6 pushes of 400 kB, 6 of 600 kB, all read", readers.large_events),
     "h2-ping": Input("PING of HTTP/2 for 5 s", floods.pings, **HTTP2),
     "h2-ping-unread": Input("the same, answers unread", floods.pings_unread, **HTTP2),
     "h2-settings": Input("SETTINGS of HTTP/2 for 5 s", floods.settings, **HTTP2),
@@ -69,7 +70,7 @@ INPUTS = {
 
 
 def measure(name, scale):
-    """One input against a server of its own: its report, or `Failed`."""
+    """Runs one input against a server of its own. Returns its report, or raises `Failed`."""
     one = INPUTS[name]
     settings = {**one.settings, **known(one.wanted)}
     try:
@@ -78,7 +79,7 @@ def measure(name, scale):
             try:
                 one.run(attack)
             except OSError as error:
-                # The server ended a connection where the input did not expect it, or does not answer any more.
+                # The server ended a connection that the input still needed, or no longer answers.
                 attack.check(f"carried out: {error or repr(error)}", False)
             report = attack.finish()
             if one.ending:

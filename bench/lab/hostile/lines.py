@@ -1,4 +1,4 @@
-"""Connections by hand, in the clear or in TLS: HTTP/1.1 and WebSockets whose clients need not read."""
+"""Connections by hand, with and without TLS: HTTP/1.1 and WebSockets whose clients need not read."""
 
 import base64
 import json
@@ -9,19 +9,19 @@ import ssl
 import struct
 import time
 
-# Strangers and honest clients are told apart by their address, as limits per address tell them apart.
+# Hostile and honest clients have different addresses, because limits per address tell clients apart by them.
 STRANGER, HONEST = "127.0.0.1", "127.0.0.2"
-# Whatever is awaited must come within so many seconds.
+# Seconds to wait for an answer.
 PATIENCE = 10
-# What those who do not read leave to the kernel on their own side: as little as it allows.
+# Receive buffer of clients that do not read: as small as the kernel allows.
 UNREAD_BUFFER_BYTES = 4 * 1024
 READ_BYTES = 256 * 1024
-# Of WebSockets (RFC 6455 5.2).
+# Opcodes of WebSockets (RFC 6455 5.2).
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 class Line:
-    """One TCP connection to the port of a target, counting what it sends."""
+    """One TCP connection to a port of a target. It counts what it sends."""
 
     def __init__(self, target, source=STRANGER, receive_bytes=None, protocols=None):
         self.sent = 0
@@ -40,7 +40,7 @@ class Line:
         self.sent += len(data)
 
     def push_on(self, data):
-        """Sends what the kernel takes at once; how much. An `OSError` if the server has closed."""
+        """Sends what the kernel takes at once. Returns how much. An `OSError` if the server has closed."""
         self.socket.settimeout(0)
         try:
             taken = self.socket.send(data)
@@ -52,7 +52,7 @@ class Line:
         return taken
 
     def drop_input(self):
-        """Takes what has come and forgets it; whether the server has closed."""
+        """Reads what has arrived, and drops it. Returns whether the server has closed."""
         self.socket.settimeout(0)
         try:
             return not self.socket.recv(READ_BYTES)
@@ -96,7 +96,7 @@ class Line:
         return status, b""
 
     def reset(self):
-        """Ends the connection without a good-bye: what was not read yet is of no interest."""
+        """Resets the connection: data that was not read is dropped."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
@@ -155,7 +155,7 @@ class WebSocket(Line):
 
 
 def text_frame(data):
-    """A masked text frame. A mask of zeros leaves the text as it is."""
+    """Sends a masked text frame. A mask of zeros leaves the text as it is."""
     length = len(data)
     if length < 126:
         head = bytes([0x81, 0x80 | length])
@@ -167,7 +167,7 @@ def text_frame(data):
 
 
 class V1(WebSocket):
-    """A client of turted.v1. `session` and `cursor` are what it needs to resume."""
+    """A client of turted.v1. With `session` and `cursor` it can resume."""
 
     def __init__(self, target, source=STRANGER, receive_bytes=None):
         super().__init__(target, "/ws", source, receive_bytes)
@@ -179,12 +179,12 @@ class V1(WebSocket):
         self.hear_until('"reply"')
 
     def resume(self, session, cursor):
-        """Asks for it, and does not wait for the reply."""
+        """Asks to resume, and does not wait for the reply."""
         self.say(json.dumps({"id": 2, "do": "resume", "session": session, "cursor": cursor}))
 
 
 class SocketIo(WebSocket):
-    """A client of Socket.IO above Engine.IO 4. `pid` is what it needs to resume."""
+    """A client of Socket.IO over Engine.IO 4. With `pid` it can resume."""
 
     def __init__(self, target, source=STRANGER, receive_bytes=None, auth=None):
         super().__init__(target, "/socket.io/?EIO=4&transport=websocket", source, receive_bytes)
@@ -193,7 +193,7 @@ class SocketIo(WebSocket):
             self.pid = json.loads(self.hear_until("40{")[2:])["pid"]
 
     def echoed(self):
-        """Shows that everything before this was answered."""
+        """Waits until everything sent before is answered."""
         self.say('42["ECHO",1]')
         self.hear_until("ECHO")
 
@@ -215,12 +215,12 @@ class Polling(Line):
         self.ask("GET", self.path)
 
     def poll(self):
-        """Asks for what comes, and does not read it."""
+        """Sends a poll, and does not read the answer."""
         self.send(request("GET", self.path))
 
 
 def pump(lines, data, seconds, reads=True):
-    """Sends `data` on every line as far as the server takes it, for so long at most."""
+    """Sends `data` on every line, as far as the server reads it, for at most `seconds`."""
     left = {line: memoryview(data) for line in lines}
     deadline = time.monotonic() + seconds
     while left and time.monotonic() < deadline:
@@ -236,7 +236,7 @@ def pump(lines, data, seconds, reads=True):
 
 
 def take_answers(lines, seconds):
-    """Takes what comes until nothing has come for a second, for so long at most."""
+    """Reads what comes until nothing has come for a second, for at most `seconds`."""
     deadline = time.monotonic() + seconds
     open_lines = list(lines)
     while open_lines and time.monotonic() < deadline:

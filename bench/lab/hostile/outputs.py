@@ -1,4 +1,4 @@
-"""The other ways out of a server: its admin listener, and its standard error."""
+"""Other outputs of a server: its admin listener, and its standard error."""
 
 import socket
 import time
@@ -8,17 +8,17 @@ from types import SimpleNamespace
 from .lines import HONEST, UNREAD_BUFFER_BYTES, Line, V1, request
 
 SILENT, UNREAD = 40, 40
-# Each asks so often for some 10 kB.
+# Each connection asks so many times for some 10 kB.
 SCRAPES = 500
-# As on the public port: what is silent or takes nothing for 10 s gives its place to others.
+# As on the public port, a connection that sends or reads nothing for 10 s is closed to make room for others.
 HEALTH_SECONDS, HEALTH_PATIENCE = 15, 30
-# More than the 64 KiB that a pipe holds, at 80 bytes a line or more.
+# At 80 bytes a line or more, these fill more than the 64 KiB of a pipe.
 CONNECTS = 3_000
 STOP_SECONDS = 10
 
 
 def admin(attack):
-    """40 silent and 40 unread connections to the admin listener; then somebody asks for /health."""
+    """Opens 40 silent and 40 unread connections to the admin listener, then asks for /health."""
     attack.begin()
     port = SimpleNamespace(port=attack.target.admin, is_tls=False)
     sockets = [dial(port.port) for _ in range(UNREAD + SILENT)]
@@ -39,7 +39,7 @@ def admin(attack):
 
 
 def dial(port):
-    """A connection that is not waited for: those for which there is no place may hang."""
+    """Opens a connection without waiting for it: if the server has no place, it may hang."""
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BUFFER_BYTES)
     one.setblocking(False)
@@ -61,24 +61,24 @@ def asked(port):
 
 
 def standard_error(attack):
-    """Nobody reads the log, until the pipe is full; then the server is told to stop."""
+    """Nothing reads the log, until the pipe is full. Then the server is told to stop."""
     attack.begin()
     try:
         for _ in range(attack.count(CONNECTS, 1_500)):
             attack.drop(attack.line(V1))
     except OSError as error:
         attack.check(f"a new client: {error}", False)
-    # Others go on meanwhile.
+    # Other clients go on meanwhile.
     time.sleep(3)
 
 
 def stops(attack):
-    """Whether it still obeys."""
+    """Whether the server still stops when it is told to."""
     start = time.monotonic()
     attack.target.process.terminate()
     try:
         attack.target.process.wait(STOP_SECONDS)
     except Exception:
         attack.target.process.kill()
-        return f"deaf to SIGTERM for {STOP_SECONDS} s", False
+        return f"did not stop after SIGTERM within {STOP_SECONDS} s", False
     return f"stopped after {time.monotonic() - start:.1f} s", attack.target.process.returncode == 0

@@ -1,4 +1,4 @@
-"""Places that cost nothing to take, and guesses that lock others out."""
+"""Places that are taken at no cost, and guesses that lock others out."""
 
 from .lines import Line, pump, take_answers
 
@@ -6,13 +6,13 @@ PLACES = 10_000
 HANDSHAKES = 20_000
 SEND_SECONDS = 10
 GUESSES = 100
-# 128 bits, as a backend that means it has them.
+# A password of 128 bits, which cannot be guessed.
 PASSWORD = "c0ffee00c0ffee00c0ffee00c0ffee00"
 BEARER = f"Authorization: Bearer {PASSWORD}\r\n"
 
 
 def pipelined(attack, request_of):
-    """Handshakes behind each other on one connection, whose answers are taken but not looked at."""
+    """Pipelines handshakes on one connection. Their answers are read and dropped."""
     attack.begin()
     line = attack.line()
     pump([line], b"".join(map(request_of, range(attack.count(HANDSHAKES, PLACES + 1_000)))), SEND_SECONDS)
@@ -29,7 +29,7 @@ def sockjs(attack):
 
 
 def guesses(attack):
-    """Wrong passwords, then the right one from the same address."""
+    """Sends wrong passwords, then the right one from the same address."""
     attack.begin()
     line = attack.line()
     for turn in range(attack.count(GUESSES, 20)):

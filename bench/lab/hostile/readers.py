@@ -1,4 +1,4 @@
-"""Large events and frames of one's own, for clients that do not read, and for those that do."""
+"""Large events, and frames for one client alone, for clients that do not read and for clients that do."""
 
 import json
 import threading
@@ -12,15 +12,15 @@ from .lines import HONEST, UNREAD_BUFFER_BYTES, Line, Polling, SocketIo, V1, pum
 ECHOERS, ECHOES, ECHO_BYTES = 40, 100, 60_000
 USERS, OWN_BYTES, OWN_ROUNDS, USERS_EACH = 2_000, 100_000, 2, 100
 SEND_SECONDS = 10
-# Six in a row, to those who read as fast as they can.
+# Six pushes in a row, to clients that read as fast as they can.
 LARGE, LARGE_SIZES = 6, (400_000, 600_000)
-# Together less than an outbox: honest clients are sent them too.
+# Together less than an outbox, because honest clients receive them too.
 STALLED, STALLED_ROUNDS, STALLED_BYTES = 100, 12, 1_000_000
 LAST_CHUNK = b"0\r\n\r\n"
-# What is counted may take a fifth more: the allocator has four sizes from one power of two to the next.
+# The memory may exceed the counted bytes by a fifth: the allocator has four sizes per power of two.
 ALLOCATED = 1.2
 BACKLOG_BYTES = 64 * 1024 * 1024
-# What the log owns beside the backlogs; a message that is not whole yet, in a buffer that doubles.
+# The log beside the backlogs; and a message that is not complete yet, in a buffer that doubles.
 LOG_BYTES, MESSAGE_BYTES = 64 * 1024 * 1024, 2 * 64 * 1024
 
 
@@ -35,7 +35,7 @@ def echoes(attack):
 
 
 def own_frames(attack):
-    """Users who never read, and are sent 100 kB each by their name: nothing is shared."""
+    """Users that never read, and are sent 100 kB each under their own name: their frames are not shared."""
     count = attack.count(USERS)
     lines = [attack.line(V1, receive_bytes=UNREAD_BUFFER_BYTES) for _ in range(count)]
     for number, line in enumerate(lines):
@@ -48,7 +48,7 @@ def own_frames(attack):
         for start in range(0, count, USERS_EACH):
             refused += not attack.push("x" * OWN_BYTES, users=names[start : start + USERS_EACH])
     attack.bound = ALLOCATED * BACKLOG_BYTES + LOG_BYTES
-    # What is waited for is theirs, not what the backend sent.
+    # What waits belongs to the users. The bytes that the backend sent are fewer.
     attack.pushed = OWN_ROUNDS * count * OWN_BYTES
     attack.notes.append(f"{refused} of {OWN_ROUNDS * count // USERS_EACH} pushes refused")
     attack.hold()
@@ -61,7 +61,7 @@ def stalled(attack):
         stall(attack, turn)
     for _ in range(STALLED_ROUNDS):
         attack.push("x" * STALLED_BYTES, broadcast=True)
-    # In the log, and as a frame of each wire.
+    # Copies in the log, and as a frame of each wire.
     attack.copies, attack.bound = 6, ALLOCATED * BACKLOG_BYTES + LOG_BYTES
     attack.hold()
 
@@ -98,7 +98,7 @@ def large_events(attack):
 
 
 class Reader:
-    """Reads on a thread of its own, and counts the events, by their ends, that came in order."""
+    """Reads on a thread of its own. Counts the events that came in order, by their ends."""
 
     def __init__(self, target, make):
         self.name, self.found, self.seen = make.__name__, 0, b""
@@ -162,7 +162,7 @@ def polls(target):
 
 
 def sockjs(target):
-    """A response that has been long ends, and the client asks for the next."""
+    """Reads a stream whose responses end when they are long, and asks for the next one."""
     path, lines = f"/turted/0/reads{time.monotonic_ns()}/xhr_streaming", []
 
     def ask():

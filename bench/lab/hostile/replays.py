@@ -1,4 +1,4 @@
-"""What was missed, asked for by clients that do not read it, that have gone, or that never stop asking."""
+"""Replays: asked for by clients that do not read them, that have gone, or that never stop asking."""
 
 import json
 import time
@@ -7,12 +7,12 @@ from .lines import HONEST, UNREAD_BUFFER_BYTES, Line, SocketIo, V1, request
 from .target import until
 
 CLIENTS = 1_000
-# What is in the window of recovery: 1 MB in dispatches that everyone gets.
+# What is in the log: 1 MB in dispatches to all connections.
 MISSED, MISSED_BYTES = 10, 100_000
-# So many resumes, asked for and reset, and an honest one took 20 s.
+# With so many resumes, asked for and reset, an honest one once took 20 s.
 RESETS = 14_805
 HONEST_RESUME_SECONDS = 2
-# The server forgets all lost sessions but these.
+# The server keeps at most this many lost sessions.
 LOST_MAX, LOST, RESUMES = 50, 20, 400
 
 
@@ -35,7 +35,7 @@ def event_streams(attack):
 
 
 def v1(attack):
-    """Each has a session that it lost before."""
+    """Each client has lost a session before."""
     lost = []
     for _ in range(attack.count(CLIENTS)):
         line = attack.line(V1)
@@ -49,7 +49,7 @@ def v1(attack):
 
 
 def socketio(attack):
-    """Clients that received no event show no offset."""
+    """Clients that have received no event send no offset."""
     pids = []
     for _ in range(attack.count(CLIENTS)):
         line = attack.line(SocketIo)
@@ -63,7 +63,7 @@ def socketio(attack):
 
 
 def resets(attack):
-    """Resumes of clients that have gone at once, then an honest one from elsewhere."""
+    """Asks for resumes and resets them at once; then an honest client resumes from another address."""
     position = attack.position()
     broadcast_missed(attack)
     attack.begin()
@@ -74,7 +74,7 @@ def resets(attack):
         attack.drop(line, "reset")
     start = time.monotonic()
     honest = Line(attack.target, HONEST)
-    # The slowest server took 20 s.
+    # The slowest server measured took 20 s.
     honest.socket.settimeout(45)
     try:
         honest.send(stream_request(position))
@@ -90,7 +90,7 @@ def resets(attack):
 
 
 def own_session(attack):
-    """One client resumes its own session again and again, while others have lost theirs for a moment."""
+    """One client resumes its own session again and again, while other clients have just lost theirs."""
     honest = [V1(attack.target, HONEST) for _ in range(LOST)]
     for line in honest:
         line.close()

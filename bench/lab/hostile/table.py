@@ -56,7 +56,7 @@ def wrongs(name, report):
 
 
 def holds(results):
-    """Whether every input that was run is answered as it should be."""
+    """Whether every check of every input that was run holds."""
     reports = [(name, results.reports(name, "turted").get(0)) for name in INPUTS]
     return not results.failures and not any(wrongs(name, report) for name, report in reports if report)
 
@@ -69,12 +69,12 @@ def section(results, command):
 
 
 TEXT = """\
-What strangers send to make the server hold memory or work, each against a server of its own with one worker. Memory is the peak of
+What hostile clients send to make the server hold memory or do work, each against a server of its own with one worker. Memory is the peak of
 resident memory above what it was before, and what is allowed: 20 kB for each connection, 60 kB more for one over TLS, 20 bytes for each byte
 that was sent, 4 for each byte that a backend pushed, and 6 MB for pools that fill once; where a limit is stated, no more than that limit (`limits.backlog_bytes`, here 64 MiB, and a fifth
 more for the sizes that the allocator has; the log; `limits.bodies_bytes` in buffers that double; a message of each connection that is not whole yet). Meanwhile an honest client pushes and receives, and new clients connect, from another address: how long
 either took at most, all its tries counted. After each input the server must be alive, and must have forgotten everything: no connection
-left, nothing in an outbox. Where the strangers stay connected the server must let go of them by itself. `NO` says what does not hold."""
+left, nothing in an outbox. Where the hostile clients stay connected the server must free their memory by itself. `NO` says what does not hold."""
 
 
 def publish(results, command):

@@ -1,4 +1,4 @@
-"""A server of its own for each input, and what /proc and `/metrics` say of it."""
+"""A server of its own for each input, and what /proc and `/metrics` say about it."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ from ..clients import metrics
 from ..paths import TURTED, WORK
 from ..run import SERVER_CORE, fields, free_port, stop, wait_for
 
-# The admin listener answers though workers do not.
+# The admin listener answers even when workers do not.
 SCRAPE_PATIENCE = 5
 TICK = os.sysconf("SC_CLK_TCK")
-# Loopback has no limits per address unless somebody says which proxies there are: this one does not exist.
+# Loopback has limits per address only if the operator names the proxies. No proxy has this address.
 NOBODY = "127.9.9.9"
-# Heartbeats are quick, so that what went without a good-bye is gone after 10 s, not after 45.
+# Heartbeats are frequent, so that connections that were not closed end after 10 s, not after 45.
 SETTINGS = {
     "TURTED_TRUSTED_PROXIES": NOBODY,
     "TURTED_SOCKETIO_PING_INTERVAL": "5s",
@@ -56,7 +56,7 @@ class Target:
         return (int(words[11]) + int(words[12])) / TICK
 
     def gauges(self):
-        """What `/metrics` says; nothing if it does not answer."""
+        """The values of `/metrics`; empty if it does not answer."""
         try:
             return metrics(self.admin, SCRAPE_PATIENCE)
         except OSError:
@@ -65,7 +65,7 @@ class Target:
 
 @contextmanager
 def target(settings, is_tls=False, is_unheard=False):
-    """Starts a server with one worker for the time of a `with`. Nobody reads the log of one `is_unheard`."""
+    """Starts a server with one worker for the time of a `with`. If `is_unheard`, nothing reads its log."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         folder = Path(folder)
         (folder / "assets").mkdir()
@@ -88,7 +88,7 @@ def target(settings, is_tls=False, is_unheard=False):
 
 
 def certificate():
-    """A certificate of nobody's, made once; the variables that name it."""
+    """A self-signed certificate, made once; the variables that name it."""
     cert, key = WORK / "hostile-cert.pem", WORK / "hostile-key.pem"
     if not cert.exists():
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -99,7 +99,7 @@ def certificate():
 
 
 def known(settings):
-    """Those of `settings` that this server has: an older one ends at a key that it does not know."""
+    """The `settings` that this server knows: an older one refuses to start with an unknown key."""
     return {key: value for key, value in settings.items() if is_known(key, value)}
 
 
@@ -110,7 +110,7 @@ def is_known(key, value):
 
 
 def until(condition, seconds, step=0.25):
-    """Whether `condition` holds within so many seconds, and after how many."""
+    """Waits at most `seconds` until `condition` holds. Whether it does, and after how many seconds."""
     start = time.monotonic()
     while not (holds := condition()) and time.monotonic() - start < seconds:
         time.sleep(step)
