@@ -95,5 +95,19 @@ fn call(client: Client<'_>, due: Due) {
 async fn finish(worker: &Worker) {
     if timeout(CLOSING_WAIT, worker.tasks.finish()).await.is_err() {
         tracing::warn!(worker = worker.index, tasks = worker.tasks.count(), "tasks cut off at the end");
+        if cfg!(debug_assertions) {
+            assert_clients_hold_up(worker).await;
+        }
     }
+}
+
+/// Asserts that clients which do not take their good-bye hold the tasks of a worker up. Without a client, there is
+/// one that never ends; but on a busy machine it may not have had its turn yet.
+async fn assert_clients_hold_up(worker: &Worker) {
+    let on_their_own = async {
+        while worker.tasks.count() > 0 && worker.shared.sockets() == 0 {
+            yield_now().await;
+        }
+    };
+    timeout(CLOSING_WAIT, on_their_own).await.expect("a task ends when no client holds it up");
 }

@@ -16,6 +16,7 @@
 //! | `routes` | which endpoint answers which path |
 //! | `tidy` | forgets what is too old |
 //! | `descriptors` | how many connections the file descriptors allow |
+//! | `leftovers` | what a server that has ended must not leave behind, asserted in builds for tests |
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 
@@ -23,6 +24,7 @@ mod node;
 pub(crate) mod routes;
 pub(crate) mod tidy;
 pub(crate) mod descriptors;
+mod leftovers;
 mod error;
 
 use std::fmt;
@@ -198,7 +200,11 @@ impl Server {
             admin.end().await;
         }
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
-        if lost || panicked { Err(ServerError::WorkerLost) } else { Ok(()) }
+        if lost || panicked {
+            return Err(ServerError::WorkerLost);
+        }
+        leftovers::assert_none_of_node(&self.shared);
+        Ok(())
     }
 
     /// Serves for `drain_delay`. Returns whether a worker was lost.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::descriptors::{self, Room};
 use super::error::ServerError;
-use super::tidy;
+use super::{leftovers, tidy};
 use crate::auth::{Authenticator, Gate};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
@@ -153,7 +153,7 @@ impl Node {
                 worker
             });
             drop(runtime);
-            drop(worker);
+            leftovers::assert_none_of_worker(&worker);
         };
         let thread = thread::Builder::new().name(format!("turted-{index}")).spawn(work);
         thread.map_err(ServerError::Start)

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use turted::config::{ClientAuth, Config, IdentMode, Join};
-use turted::server::Server;
 
 use crate::backend::{Backend, reply};
-use crate::support::{Client, config, error, hmac_rule, joined, rules, token};
+use crate::support::{Client, bind, config, error, hmac_rule, joined, rules, token};
 
 const NEEDS_IDENT: &str = "channel needs identification";
 const NOT_GRANTED: &str = "channel not granted";
@@ -27,7 +26,7 @@ fn by_token() -> ClientAuth {
 
 #[test]
 fn each_rule_lets_in_whom_it_names() {
-    let server = Server::bind(guarded(by_token())).unwrap();
+    let server = bind(guarded(by_token()));
     let mut client = Client::connect(server.address());
     client.join("news", joined("news"));
     client.join("private.lobby", joined("private.lobby"));
@@ -50,7 +49,7 @@ fn each_rule_lets_in_whom_it_names() {
 
 #[test]
 fn grants_end_with_the_ident_they_came_with() {
-    let server = Server::bind(guarded(by_token())).unwrap();
+    let server = bind(guarded(by_token()));
     let mut client = Client::connect(server.address());
     let alice = token(json!({"sub": "alice", "channels": ["private.*"]}));
     client.ident(&json!({"token": alice}), "alice");
@@ -65,7 +64,7 @@ fn grants_end_with_the_ident_they_came_with() {
 
 #[test]
 fn a_refused_ident_takes_nothing_away() {
-    let server = Server::bind(guarded(by_token())).unwrap();
+    let server = bind(guarded(by_token()));
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": token(json!({"sub": "alice", "channels": ["private.7"]}))}), "alice");
     assert_eq!(client.ask("IDENT", &json!({"token": "x"})), error("IDENT not verified"));
@@ -76,7 +75,7 @@ fn a_refused_ident_takes_nothing_away() {
 fn added_users_add_their_grants() {
     let mut config = guarded(by_token());
     config.auth.ident = IdentMode::Add;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": token(json!({"sub": "alice", "channels": ["private.a"]}))}), "alice");
     client.ident(&json!({"token": token(json!({"sub": "bob", "channels": ["private.b"]}))}), "bob");
@@ -88,7 +87,7 @@ fn added_users_add_their_grants() {
 #[test]
 fn the_backend_grants_channels_as_a_token_does() {
     let backend = Backend::start(|_, stream| reply(stream, r#"{"user":"alice","channels":["private.7"]}"#));
-    let server = Server::bind(guarded(backend.method())).unwrap();
+    let server = bind(guarded(backend.method()));
     let mut client = Client::connect(server.address());
     client.ident(&json!({"username": "alice"}), "alice");
     client.join("private.7", joined("private.7"));
@@ -97,7 +96,7 @@ fn the_backend_grants_channels_as_a_token_does() {
 
 #[test]
 fn a_session_that_comes_back_keeps_its_channels_and_its_grants() {
-    let server = Server::bind(guarded(by_token())).unwrap();
+    let server = bind(guarded(by_token()));
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": token(json!({"sub": "alice", "channels": ["private.*"]}))}), "alice");
     client.join("private.7", joined("private.7"));

@@ -9,24 +9,26 @@ use turted::authenticator::{
 use turted::config::{ClientAuth, Join};
 use turted::server::Server;
 
-use crate::support::{Client, at, config, error, joined, rules};
+use crate::support::{Client, Serving, at, config, error, joined, rules};
 
 #[test]
 fn a_closure_verifies_idents() {
-    let server = Server::builder(config(ClientAuth::Accept))
-        .authenticator(|request: IdentRequest| async move {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            assert!(request.address.is_loopback());
-            assert_eq!(request.transport, "socketio");
-            let user = request.user.ok_or(IdentRefusal::UserMissing)?;
-            if request.ident.get().contains("open sesame") {
-                Ok(Verified::user(user.name))
-            } else {
-                Err(IdentRefusal::NotVerified)
-            }
-        })
-        .bind()
-        .unwrap();
+    let server = Serving::of(
+        Server::builder(config(ClientAuth::Accept))
+            .authenticator(|request: IdentRequest| async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                assert!(request.address.is_loopback());
+                assert_eq!(request.transport, "socketio");
+                let user = request.user.ok_or(IdentRefusal::UserMissing)?;
+                if request.ident.get().contains("open sesame") {
+                    Ok(Verified::user(user.name))
+                } else {
+                    Err(IdentRefusal::NotVerified)
+                }
+            })
+            .bind()
+            .unwrap(),
+    );
     let mut client = Client::connect(server.address());
     client.ident(&json!({"username": "ali", "word": "open sesame"}), "ali");
     assert_eq!(client.ask("IDENT", &json!({"username": "ali"})), error("IDENT not verified"));
@@ -54,7 +56,7 @@ impl Authenticator for Moment {
 fn a_type_grants_channels_and_lets_them_expire() {
     let mut config = config(ClientAuth::Accept);
     config.channels = rules(&[("private.*", Join::Claim)]);
-    let server = Server::builder(config).authenticator(Moment).bind().unwrap();
+    let server = Serving::of(Server::builder(config).authenticator(Moment).bind().unwrap());
     let mut client = Client::connect(server.address());
     client.ident(&json!({"username": "alice"}), "alice");
     client.join("private.7", joined("private.7"));
@@ -66,17 +68,19 @@ fn a_type_grants_channels_and_lets_them_expire() {
 fn one_that_panics_or_never_ends_refuses() {
     let mut config = config(ClientAuth::Accept);
     config.auth.timeout = Duration::from_millis(300);
-    let server = Server::builder(config)
-        .authenticator(|request: IdentRequest| async move {
-            let user = request.user.ok_or(IdentRefusal::UserMissing)?;
-            match user.name.as_str() {
-                "panic" => panic!("an authenticator panics on purpose"),
-                "never" => std::future::pending().await,
-                _ => Ok(Verified::user(user.name)),
-            }
-        })
-        .bind()
-        .unwrap();
+    let server = Serving::of(
+        Server::builder(config)
+            .authenticator(|request: IdentRequest| async move {
+                let user = request.user.ok_or(IdentRefusal::UserMissing)?;
+                match user.name.as_str() {
+                    "panic" => panic!("an authenticator panics on purpose"),
+                    "never" => std::future::pending().await,
+                    _ => Ok(Verified::user(user.name)),
+                }
+            })
+            .bind()
+            .unwrap(),
+    );
     let mut client = Client::connect(server.address());
     for user in ["panic", "never"] {
         let refused = client.ask("IDENT", &json!({"username": user}));
@@ -96,7 +100,8 @@ impl Authenticator for Hasty {
 
 #[test]
 fn one_that_panics_at_once_refuses() {
-    let server = Server::builder(config(ClientAuth::Accept)).authenticator(Hasty).bind().unwrap();
+    let server =
+        Serving::of(Server::builder(config(ClientAuth::Accept)).authenticator(Hasty).bind().unwrap());
     let mut client = Client::connect(server.address());
     for _ in 0..2 {
         let refused = client.ask("IDENT", &json!({"username": "alice"}));

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use turted::config::{ClientAuth, Config, Join};
-use turted::server::Server;
 
-use crate::support::{Client, at, config, error, hmac_rule, joined, ok, rules, token};
+use crate::support::{Client, at, bind, config, error, hmac_rule, joined, ok, rules, token};
 
 /// Without leeway, so that a test need not wait for it.
 fn strict() -> Config {
@@ -23,7 +22,7 @@ fn short() -> String {
 
 #[test]
 fn a_connection_whose_token_expires_is_told_stays_and_is_nobody() {
-    let server = Server::bind(strict()).unwrap();
+    let server = bind(strict());
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": short()}), "alice");
     for channel in ["open", "members", "private.7"] {
@@ -42,7 +41,7 @@ fn a_connection_whose_token_expires_is_told_stays_and_is_nobody() {
 
 #[test]
 fn a_new_token_in_time_changes_nothing_else() {
-    let server = Server::bind(strict()).unwrap();
+    let server = bind(strict());
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": short()}), "alice");
     client.join("private.7", joined("private.7"));
@@ -60,7 +59,7 @@ fn a_new_token_in_time_changes_nothing_else() {
 
 #[test]
 fn a_session_whose_token_expired_meanwhile_begins_anew() {
-    let server = Server::bind(strict()).unwrap();
+    let server = bind(strict());
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": short()}), "alice");
     client.join("private.7", joined("private.7"));
@@ -75,7 +74,7 @@ fn a_session_whose_token_expired_meanwhile_begins_anew() {
 
 #[test]
 fn a_session_that_comes_back_still_expires() {
-    let server = Server::bind(strict()).unwrap();
+    let server = bind(strict());
     let mut client = Client::connect(server.address());
     client.ident(&json!({"token": short()}), "alice");
     let mut client = Client::connect_with(server.address(), &client.lose());
@@ -86,7 +85,7 @@ fn a_session_that_comes_back_still_expires() {
 
 #[test]
 fn a_token_of_a_thousand_years_overflows_nothing() {
-    let server = Server::bind(strict()).unwrap();
+    let server = bind(strict());
     let mut client = Client::connect(server.address());
     for _ in 0..50 {
         let token = token(json!({"sub": "alice", "exp": 253_402_300_799_i64}));

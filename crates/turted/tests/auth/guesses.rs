@@ -10,7 +10,7 @@ use turted::config::{ClientAuth, Config, Hash, Secret, TokenRule};
 use turted::server::Server;
 
 use crate::backend::{Backend, reply, status, user};
-use crate::support::{Client, at, config, error, hmac_rule, token};
+use crate::support::{Client, Serving, at, bind, config, error, hmac_rule, token};
 
 const TOO_MANY: &str = "too many wrong IDENTs from this address (limits.wrong_idents)";
 
@@ -51,7 +51,7 @@ fn after_ten_wrong_idents_an_address_is_not_verified_whatever_it_shows() {
         for ident in [&mut right, &mut wrong] {
             ident["username"] = "alice".into();
         }
-        let server = Server::bind(limited(method)).unwrap();
+        let server = bind(limited(method));
         let mut client = Client::connect(server.address());
         for _ in 0..9 {
             assert_eq!(client.ask("IDENT", &wrong), error("IDENT not verified"), "{name}");
@@ -100,7 +100,7 @@ fn a_right_ident_that_nobody_guesses_passes_after_too_many_wrong_ones() {
         for ident in [&mut right, &mut wrong] {
             ident["username"] = "alice".into();
         }
-        let server = Server::bind(config).unwrap();
+        let server = bind(config);
         let mut client = Client::connect(server.address());
         let guess = json!({"username": "alice", "password": "lion", "token": "a.b.c"});
         assert_eq!(client.ask("IDENT", &guess), error("IDENT not verified"), "{name}");
@@ -124,7 +124,7 @@ fn an_empty_password_or_token_is_no_guess() {
         let name = format!("{method:?}");
         let mut config = limited(method);
         config.limits.wrong_idents = 1;
-        let server = Server::bind(config).unwrap();
+        let server = bind(config);
         let mut client = Client::connect(server.address());
         for _ in 0..3 {
             for empty in [json!({"password": ""}), json!({"token": ""}), json!({"password": "", "token": ""})]
@@ -142,7 +142,7 @@ fn an_empty_password_or_token_is_no_guess() {
 
 #[test]
 fn what_proves_nothing_and_guesses_nothing_is_not_counted() {
-    let server = Server::bind(limited(ClientAuth::Jwt(Box::new(hmac_rule())))).unwrap();
+    let server = bind(limited(ClientAuth::Jwt(Box::new(hmac_rule()))));
     let mut client = Client::connect(server.address());
     let old = token(json!({"sub": "alice", "exp": at(-3600)}));
     for _ in 0..11 {
@@ -156,7 +156,7 @@ fn what_proves_nothing_and_guesses_nothing_is_not_counted() {
     let broken = Backend::saying("nonsense");
     let mut config = limited(broken.method());
     config.limits.wrong_idents = 1;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect(server.address());
     for _ in 0..3 {
         assert_eq!(client.ask("IDENT", &json!({})), error("IDENT cannot be verified now"));
@@ -170,22 +170,24 @@ fn guesses_that_are_verified_at_once_tell_no_more_than_one_by_one() {
     let all_ask = Arc::clone(&asked);
     let mut config = limited(ClientAuth::Accept);
     config.auth.timeout = Duration::from_secs(10);
-    let server = Server::builder(config)
-        .authenticator(move |request: IdentRequest| {
-            all_ask.fetch_add(1, Ordering::SeqCst);
-            let all_ask = Arc::clone(&all_ask);
-            async move {
-                while all_ask.load(Ordering::SeqCst) < CLIENTS {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+    let server = Serving::of(
+        Server::builder(config)
+            .authenticator(move |request: IdentRequest| {
+                all_ask.fetch_add(1, Ordering::SeqCst);
+                let all_ask = Arc::clone(&all_ask);
+                async move {
+                    while all_ask.load(Ordering::SeqCst) < CLIENTS {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    match request.user {
+                        Some(user) if user.name.as_str() == "right" => Ok(Verified::user(user.name)),
+                        _ => Err(IdentRefusal::NotVerified),
+                    }
                 }
-                match request.user {
-                    Some(user) if user.name.as_str() == "right" => Ok(Verified::user(user.name)),
-                    _ => Err(IdentRefusal::NotVerified),
-                }
-            }
-        })
-        .bind()
-        .unwrap();
+            })
+            .bind()
+            .unwrap(),
+    );
     let barrier = Barrier::new(CLIENTS);
     let answers: Vec<_> = std::thread::scope(|scope| {
         let guess = || {
@@ -205,13 +207,13 @@ fn guesses_that_are_verified_at_once_tell_no_more_than_one_by_one() {
 fn an_operator_may_allow_more_or_less() {
     let mut config = limited(ClientAuth::Password("tiger".into()));
     config.limits.wrong_idents = 1;
-    let server = Server::bind(config.clone()).unwrap();
+    let server = bind(config.clone());
     let wrong = json!({"username": "alice", "password": "lion"});
     let mut client = Client::connect(server.address());
     assert_eq!(client.ask("IDENT", &wrong), error("IDENT not verified"));
     assert_eq!(client.ask("IDENT", &wrong), error(TOO_MANY));
     config.limits.wrong_idents = 11;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect(server.address());
     for _ in 0..11 {
         assert_eq!(client.ask("IDENT", &wrong), error("IDENT not verified"));

@@ -11,7 +11,7 @@ use turted::config::{ClientAuth, Config, Join};
 use turted::server::Server;
 
 use crate::backend::{Backend, reply, status, user, yes};
-use crate::support::{Client, config, error, joined, ok, poll, rules, serve};
+use crate::support::{Client, bind, config, error, joined, ok, poll, rules, serve};
 
 const NOT_NOW: &str = "IDENT cannot be verified now";
 
@@ -56,7 +56,7 @@ fn the_handshakes_of_both_versions_are_verified_before_what_follows() {
     });
     let mut config = config(backend.method());
     config.channels = rules(&[("members", Join::Identified)]);
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect_with(server.address(), &json!({"token": "alice"}));
     client.emit("JOIN", &json!({"channel": "members"}));
     assert_eq!(client.event(), ok(json!({"username": "alice"})));
@@ -80,7 +80,7 @@ fn packets_by_polling_wait_as_well() {
     });
     let mut config = config(backend.method());
     config.channels = rules(&[("members", Join::Identified)]);
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let address = server.address();
     let sid = |handshake: &str| {
         let begin = handshake.find(r#""sid":""#).unwrap() + 7;
@@ -220,7 +220,7 @@ fn a_broken_or_busy_backend_locks_nobody_out() {
         });
         let mut config = config(backend.method());
         config.limits.wrong_idents = 1;
-        let server = Server::bind(config).unwrap();
+        let server = bind(config);
         let mut client = Client::connect(server.address());
         for _ in 0..5 {
             assert_eq!(client.ask("IDENT", &json!({"username": "alice"})), error(NOT_NOW), "{broken}");
@@ -243,7 +243,7 @@ fn channels_of_an_answer_are_read_as_php_and_go_write_them() {
         let backend = Backend::start(move |_, stream| reply(stream, &answer));
         let mut config = config(backend.method());
         config.channels = rules(&[("p.*", Join::Claim)]);
-        let server = Server::bind(config).unwrap();
+        let server = bind(config);
         let mut client = Client::connect(server.address());
         client.ident(&json!({"username": "alice"}), "alice");
         let reply = client.ask("JOIN", &json!({"channel": "p.b"}));
@@ -281,7 +281,7 @@ fn a_backend_that_never_ends_is_cut_off_in_time_and_in_bytes() {
         }
         false
     });
-    let server = Server::bind(patient(dripping.method(), Duration::from_millis(300))).unwrap();
+    let server = bind(patient(dripping.method(), Duration::from_millis(300)));
     let mut client = Client::connect(server.address());
     assert_eq!(client.ask("IDENT", &json!({"username": "alice"})), error(NOT_NOW));
 }
@@ -292,7 +292,7 @@ fn a_dead_backend_refuses_and_is_found_again() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let method = ClientAuth::Http(format!("http://{address}/").parse().unwrap());
-    let server = Server::bind(patient(method, Duration::from_secs(2))).unwrap();
+    let server = bind(patient(method, Duration::from_secs(2)));
     let mut client = Client::connect(server.address());
     assert_eq!(client.ask("IDENT", &json!({"username": "alice"})), error(NOT_NOW));
 
@@ -322,7 +322,7 @@ fn a_slow_backend_holds_up_nobody_else() {
     });
     let mut config = patient(backend.method(), Duration::from_secs(3));
     config.workers = 1;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut others: Vec<Client> = (0..5).map(|_| Client::connect(server.address())).collect();
     let mut slow = Client::connect(server.address());
     slow.emit("IDENT", &json!({"username": "slow"}));
@@ -352,7 +352,7 @@ fn no_more_questions_than_places() {
     });
     let mut config = patient(backend.method(), Duration::from_secs(10));
     config.auth.concurrency = 3;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(server.address())).collect();
     for client in &mut clients {
         client.emit("IDENT", &json!({"username": "alice"}));
@@ -371,7 +371,7 @@ fn who_finds_no_place_in_time_is_refused() {
     });
     let mut config = patient(backend.method(), Duration::from_secs(1));
     config.auth.concurrency = 1;
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(server.address())).collect();
     let begun = Instant::now();
     for client in &mut clients {
@@ -405,7 +405,7 @@ fn a_server_that_stops_waits_for_no_backend() {
         std::thread::park_timeout(Duration::from_secs(10));
         false
     });
-    let server = serve(backend.method());
+    let server = Server::bind(config(backend.method())).unwrap();
     let mut client = Client::connect(server.address());
     client.emit("IDENT", &json!({"username": "alice"}));
     crate::support::eventually(|| !backend.requests().is_empty());

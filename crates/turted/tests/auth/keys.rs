@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use turted::authenticator::{Algorithm, ClaimRules, JwtKeyRefusal, JwtKeys, JwtRefusal, JwtRule, sign};
 use turted::config::{ClientAuth, Config, ConfigFile, Secret, Sources};
-use turted::server::Server;
 
 use crate::jwt::{ED25519, P256, RSA, now};
-use crate::support::{Client, at, config, error};
+use crate::support::{Client, at, bind, config, error};
 
 /// The key that comes after [`P256`].
 const NEXT: (&str, &str) = (include_str!("../keys/p256-next.pem"), include_str!("../keys/p256-next.pub.pem"));
@@ -187,7 +186,7 @@ fn from_file(text: &str) -> (TempDir, PathBuf, Config) {
 #[test]
 fn a_token_of_a_key_that_was_taken_out_is_refused_and_no_guess() {
     let (_directory, file, config) = from_file(P256.1);
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let keys = server.keys().unwrap();
     let mut client = Client::connect(server.address());
     let [old, new] =
@@ -225,7 +224,7 @@ fn a_token_of_a_key_that_was_taken_out_is_refused_and_no_guess() {
 #[test]
 fn a_set_with_names_is_read_again_and_its_former_keys_are_known() {
     let (_directory, file, config) = from_file(&set(&[jwk("a", P256.1, json!({}))]));
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect(server.address());
     let ident = |key: &str, kid: &str| json!({"token": signed(Algorithm::ES256, key, Some(kid), &alice())});
     client.ident(&ident(P256.0, "a"), "alice");
@@ -243,7 +242,7 @@ fn a_set_with_names_is_read_again_and_its_former_keys_are_known() {
 #[test]
 fn keys_that_cannot_be_read_again_stay() {
     let (_directory, file, config) = from_file(P256.1);
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let keys = server.keys().unwrap();
     let reload = |text: &str| {
         fs::write(&file, text).unwrap();
@@ -263,9 +262,9 @@ fn keys_that_cannot_be_read_again_stay() {
 #[test]
 fn keys_that_came_from_no_file_are_not_read_again() {
     let rule = rule(Algorithm::ES256, P256.1).unwrap();
-    let server = Server::bind(config(ClientAuth::Jwt(Box::new(rule)))).unwrap();
+    let server = bind(config(ClientAuth::Jwt(Box::new(rule))));
     assert_eq!(server.keys().unwrap().reload().unwrap(), None);
-    assert!(Server::bind(config(ClientAuth::Accept)).unwrap().keys().is_none());
+    assert!(bind(config(ClientAuth::Accept)).keys().is_none());
 }
 
 #[test]
@@ -275,7 +274,7 @@ fn a_shared_secret_is_changed_like_a_key() {
     let keys = JwtKeys::new(Algorithm::HS256, Secret::from(secrets[0])).unwrap().from_file(&file);
     let claims = ClaimRules::default();
     config.auth.method = ClientAuth::Jwt(Box::new(JwtRule { algorithm: Algorithm::HS256, keys, claims }));
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let mut client = Client::connect(server.address());
     let [old, new] = secrets
         .map(|secret| json!({"token": sign(Algorithm::HS256, &Secret::from(secret), &alice()).unwrap()}));

@@ -10,7 +10,7 @@ use turted::authenticator::{IdentRefusal, IdentRequest, Verified};
 use turted::config::ClientAuth;
 use turted::server::Server;
 
-use crate::support::config;
+use crate::support::{Serving, config};
 
 /// Sends a request to the session, on a connection of its own.
 fn begin(address: SocketAddr, target: &str, body: &str) -> TcpStream {
@@ -58,18 +58,20 @@ fn a_body_that_waits_behind_an_ident_goes_with_its_request() {
     let (asked, answer) = (Arc::clone(&verifying), Arc::clone(&allowed));
     let mut config = config(ClientAuth::Accept);
     config.limits.connections = Some(3);
-    let server = Server::builder(config)
-        .authenticator(move |request: IdentRequest| {
-            asked.add_permits(1);
-            let answer = Arc::clone(&answer);
-            async move {
-                let user = request.user.ok_or(IdentRefusal::UserMissing)?;
-                let _allowed = answer.acquire().await;
-                Ok(Verified::user(user.name))
-            }
-        })
-        .bind()
-        .unwrap();
+    let server = Serving::of(
+        Server::builder(config)
+            .authenticator(move |request: IdentRequest| {
+                asked.add_permits(1);
+                let answer = Arc::clone(&answer);
+                async move {
+                    let user = request.user.ok_or(IdentRefusal::UserMissing)?;
+                    let _allowed = answer.acquire().await;
+                    Ok(Verified::user(user.name))
+                }
+            })
+            .bind()
+            .unwrap(),
+    );
     let address = server.address();
     assert!(finish(begin(address, "/turted/0/s/xhr", "")).ends_with("\r\n\r\no\n"));
     let send = |message: &str| wait_in_line(address, "/turted/0/s/xhr_send", message);

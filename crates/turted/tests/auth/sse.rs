@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use turted::config::{ClientAuth, Join};
-use turted::server::Server;
 
 use crate::backend::{Backend, reply, status, user};
-use crate::support::{at, config, hmac_rule, rules, serve, token};
+use crate::support::{at, bind, config, hmac_rule, rules, serve, token};
 
 /// Asks for a stream with a token; the status and what follows.
 fn ask(address: SocketAddr, query: &str, token: &str, accept: &str) -> (String, BufReader<TcpStream>) {
@@ -45,7 +44,7 @@ fn until(stream: &mut impl BufRead, start: &str) -> String {
 fn a_token_names_the_user_and_opens_channels_before_the_stream_begins() {
     let mut config = config(ClientAuth::Jwt(Box::new(hmac_rule())));
     config.channels = rules(&[("room", Join::Claim)]);
-    let server = Server::bind(config).unwrap();
+    let server = bind(config);
     let alice = token(json!({"sub": "alice", "channels": ["room"]}));
     let mut stream = open(server.address(), "channel=room", &alice);
     server.dispatcher().notify_user("alice", "USER", &1).unwrap();

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -23,8 +24,40 @@ pub(crate) fn config(method: ClientAuth) -> Config {
     config
 }
 
-pub(crate) fn serve(method: ClientAuth) -> Server {
-    Server::bind(config(method)).unwrap()
+pub(crate) fn serve(method: ClientAuth) -> Serving {
+    bind(config(method))
+}
+
+pub(crate) fn bind(config: Config) -> Serving {
+    Serving::of(Server::bind(config).unwrap())
+}
+
+/// A server that is stopped at the end of its test. Its workers assert that they leave nothing behind, and end badly
+/// otherwise.
+pub(crate) struct Serving(Option<Server>);
+
+impl Serving {
+    pub(crate) fn of(server: Server) -> Self {
+        Self(Some(server))
+    }
+}
+
+impl Deref for Serving {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let server = self.0.take().unwrap();
+        if !std::thread::panicking() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(server.run(async {})).expect("the server ends well and leaves nothing behind");
+        }
+    }
 }
 
 pub(crate) fn rules(rules: &[(&str, Join)]) -> ChannelRules {

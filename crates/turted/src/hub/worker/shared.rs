@@ -40,6 +40,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Open connections, those for pushes and health checks included.
+    pub(crate) fn sockets(&self) -> usize {
+        self.permits.open() + self.spare.open()
+    }
+
     /// Where the worker with this index counts.
     pub(crate) fn metrics_of(&self, index: u8) -> Arc<WorkerMetrics> {
         Arc::clone(&self.metrics[usize::from(index)])

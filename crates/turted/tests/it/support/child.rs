@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
+use super::sockets::connections_of;
 use super::{Client, Http, Kind, Metrics, eventually};
 
 pub(crate) struct Child {
@@ -169,10 +170,27 @@ impl Child {
         line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
     }
 
-    /// Ends it as an operator would, and returns all it wrote. It must end well.
+    /// Ends it as an operator would, and returns all it wrote. It must end well, and have no socket open that it
+    /// does not count.
     pub(crate) fn stop(self) -> String {
+        self.assert_sockets_counted();
         self.signal(Signal::TERM);
         self.finish()
+    }
+
+    /// Every socket it has open is of a connection that it counts, but for the one that asks. Connections come and go
+    /// in between: the two numbers must meet once.
+    fn assert_sockets_counted(&self) {
+        let mut admin = self.admin();
+        if admin.get("/metrics").status != 200 {
+            // It wants a token that only the test knows.
+            return;
+        }
+        eventually("each open socket is counted", || {
+            let metrics = Metrics::read(&mut admin);
+            let counted = metrics.value("turted_sockets") + metrics.value("turted_spare_sockets");
+            connections_of(self.pid()) == counted + 1
+        });
     }
 
     /// Waits for its end, which must be a good one, and returns all it wrote.

@@ -16,6 +16,7 @@ mod relay;
 pub(crate) mod resuming;
 mod server;
 pub(crate) mod services;
+mod sockets;
 mod sse;
 mod tunnel;
 mod wait;

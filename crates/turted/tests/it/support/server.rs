@@ -9,7 +9,8 @@ use turted::dispatcher::Dispatcher;
 use turted::server::{Server, ServerError};
 use turted::tls::Certificates;
 
-use super::{Client, Http, Kind, Metrics, Response};
+use super::sockets::Sockets;
+use super::{Client, Http, Kind, Metrics, Response, eventually};
 
 /// The defaults, with two workers on free ports.
 pub(crate) fn config() -> Config {
@@ -122,14 +123,22 @@ impl TestServer {
         self.end();
     }
 
+    /// Stops the server, which closes what its clients left open. Its workers assert that they leave no connection,
+    /// user, channel or task behind (`server/leftovers.rs`), and end badly otherwise.
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        let admin = self.admin.as_ref().map(SocketAddr::port);
+        let ports: Vec<u16> = admin.into_iter().chain([self.address.port()]).collect();
+        let sockets = Sockets::of_ports(&ports);
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
         let ended = thread.join();
         if !thread::panicking() {
-            ended.expect("the server does not panic").expect("the server ends well");
+            ended
+                .expect("the server does not panic")
+                .expect("the server ends well and leaves nothing behind");
+            eventually("the sockets of the server are closed", || sockets.open() == 0);
         }
     }
 }
