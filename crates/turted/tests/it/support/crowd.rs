@@ -9,8 +9,8 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// A close frame of a server that goes away.
-const CLOSE: &[u8] = b"\x88\x18\x03\xf4the server is stopping";
+/// The close frame of a server that goes away.
+pub(crate) const GOOD_BYE: &[u8] = b"\x88\x18\x03\xf4the server is stopping";
 
 /// What became of a client.
 pub(crate) struct Life {
@@ -32,7 +32,7 @@ impl Life {
 
     /// Whether the last thing it heard is that the server goes away.
     pub(crate) fn was_told(&self) -> bool {
-        self.received.ends_with(CLOSE)
+        self.received.ends_with(GOOD_BYE)
     }
 }
 
