@@ -1,7 +1,9 @@
 //! Requests of sessions that poll: which may be under way at once, and what becomes of the others.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot::Receiver;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::turted::TURTED;
 use super::*;
@@ -206,6 +208,45 @@ fn a_session_that_has_ended_is_unknown_to_requests() {
             assert_eq!(visit.begin_post(), Err(EngineRefusal::UnknownSession));
         },
     );
+}
+
+/// Sessions whose deadlines are 3 ms apart: those of some are due while the worker pauses between two looks.
+#[test]
+fn a_request_that_comes_after_the_ping_deadline_finds_no_session() {
+    let (interval, timeout) = (Duration::from_millis(200), Duration::from_millis(100));
+    for query in ["EIO=3", "EIO=4"] {
+        on_worker(
+            |config| (config.socketio.ping_interval, config.socketio.ping_timeout) = (interval, timeout),
+            async |worker| {
+                let mut visits = Vec::new();
+                for _ in 0..16 {
+                    visits.push((Instant::now() + interval + timeout, Visit::new(&worker, query)));
+                    sleep(Duration::from_millis(3)).await;
+                }
+                for (deadline, visit) in visits {
+                    sleep_until(deadline).await;
+                    let refusal = visit.poll().try_recv().expect("an answer at once").unwrap_err();
+                    assert_eq!(refusal, EngineRefusal::UnknownSession, "{query}");
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn a_request_that_comes_before_the_ping_deadline_finds_its_session() {
+    for query in ["EIO=3", "EIO=4"] {
+        on_worker(
+            |config| config.socketio.connect_timeout = Duration::from_mins(10),
+            async |worker| {
+                let visit = Visit::new(&worker, query);
+                let config = &worker.config.socketio;
+                sleep(config.ping_interval + config.ping_timeout - Duration::from_millis(1)).await;
+                let _poll = visit.poll();
+                assert!(visit.is_known(), "{query}");
+            },
+        );
+    }
 }
 
 #[test]
