@@ -1,5 +1,5 @@
 'use strict';
-// What a test has to put away, last opened first: clients before the proxy, the proxy before the server.
+// Ends what a test has opened, the last first: clients before the proxy, the proxy before the server.
 
 const stacks = new WeakMap();
 
@@ -15,7 +15,7 @@ async function unwind(stack) {
   if (failures.length > 0) throw failures[0];
 }
 
-/** Runs `action` when the test `t` is over, even if it failed. */
+/** Runs `action` when the test `t` is over, even if it has failed. */
 function afterwards(t, action) {
   if (!stacks.has(t)) {
     const stack = [];

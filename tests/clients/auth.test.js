@@ -1,5 +1,5 @@
 'use strict';
-// Who may say that he is adam.
+// Which IDENTs are verified by each authenticator, and which are refused.
 
 const assert = require('node:assert/strict');
 const { createHash, createHmac } = require('node:crypto');
@@ -28,7 +28,7 @@ function jwt(claims, { alg = 'HS256', key = BY_JWT.auth.key } = {}) {
   return `${message}.${alg === 'none' ? '' : createHmac('sha256', key).update(message).digest('base64url')}`;
 }
 
-/** A backend that lets in who knows the word, and the configuration that asks it. */
+/** A backend that accepts clients with the right word, and the configuration that asks this backend. */
 async function byBackend(t) {
   const backend = http.createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray());
@@ -91,7 +91,7 @@ const AUTHENTICATORS = [
   },
 ];
 
-/** Shows that `tab` is nobody, though connected. */
+/** Checks that `tab` is identified as no user, though it is connected. */
 async function isNobody(server, tab) {
   await server.emit('FOR ADAM', { users: ['adam'] });
   await server.emit('END', { broadcast: true });

@@ -1,5 +1,5 @@
 'use strict';
-// Pages in a headless Chromium, of another origin than the server's.
+// Pages in a headless Chromium, whose origin is not that of the server.
 
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
@@ -15,7 +15,8 @@ const TEXTS = ['é€😀 "q" \\ end', 'line\u2028separator\u2029\n\r', '</scrip
 const BURST = 50;
 const MISSED = 20;
 
-// Those of sockjs-client that a Chromium of today can use. `htmlfile` is only for pages of the server's origin.
+// The transports of sockjs-client that a current Chromium can use. `htmlfile` only works for pages of the
+// server's origin.
 const SOCKJS_TRANSPORTS = [
   'websocket',
   'xhr-streaming',
@@ -40,7 +41,7 @@ const names = (events) => events.map(({ event }) => event);
 /** Waits until the page has heard the event `name`. */
 const event = (page, name) => until(page, (wanted) => tab.events.some((event) => event.event === wanted), name);
 
-/** What a page does: it says who it is, joins, echoes, hears what concerns it, once and in order. */
+/** What a page does: it identifies itself, joins, echoes, and receives each event for it once and in order. */
 async function day(server, page) {
   await page.evaluate(() => Promise.all([tab.ident('adam'), tab.join('chat')]));
   for (const text of TEXTS) await page.evaluate((data) => tab.echo(data), text);
@@ -71,7 +72,7 @@ async function away(page, proxy, meanwhile) {
   await until(page, () => tab.isReady);
 }
 
-/** Checks that a page which was away hears once and in order what it missed in `chat`. */
+/** Checks that a page that was away receives what it missed in `chat`, once and in order. */
 async function missesNothing(server, page, proxy) {
   await away(page, proxy, async () => {
     for (const number of numbers(MISSED)) await server.emit('N', { channels: ['chat'] }, number);
@@ -94,7 +95,7 @@ describe('Chromium', { concurrency: false }, () => {
       await day(server, page);
       if (name === 'socket.io-client-4') return missesNothing(server, page, proxy);
       await away(page, proxy, () => server.emit('MISSED', { users: ['adam'] }));
-      // What turted-client says again is behind this echo.
+      // turted-client identifies itself and joins before this echo.
       await page.evaluate(() => tab.echo('back'));
       await server.emit('AGAIN', { users: ['adam'] });
       await event(page, 'AGAIN');
@@ -102,7 +103,7 @@ describe('Chromium', { concurrency: false }, () => {
     });
   }
 
-  // Pages read and write bytes where node does not, and each of these ways differs from 1.x to 2.x.
+  // Pages read and write bytes in other ways than node, and each of these ways differs from 1.x to 2.x.
   for (const name of ['socket.io-client-1', 'socket.io-client-2']) {
     for (const options of [{}, { forceBase64: true }, { forceJSONP: true }]) {
       test(`${name} over polling alone with ${JSON.stringify(options)}`, LIMITS, async (t) => {

@@ -65,7 +65,7 @@ describe('engine.io-client stays connected by its heartbeats', () => {
       let closed = false;
       socket.on('close', () => (closed = true));
       await next(socket, 'open');
-      // Longer than the 500 ms after which a silent one is closed.
+      // Longer than the 500 ms after which a silent client is closed.
       let beats = 0;
       socket.on('heartbeat', () => beats++);
       socket.on('pong', () => beats++);
@@ -92,7 +92,7 @@ for (const { name, io } of SOCKETS) {
       assert.deepEqual(await acknowledged(socket, 'message-with-ack', bytes), bytes);
       assert.deepEqual(await acknowledged(socket, 'message-with-ack', { text: true }), { text: true });
 
-      // Connects by itself, as its manager is connected.
+      // It connects at once, because its manager is connected.
       const custom = socket.io.socket('/custom', { auth: { token: 'abc' } });
       await next(custom, 'auth');
       assert.deepEqual(await acknowledged(custom, 'message-with-ack', bytes), bytes);

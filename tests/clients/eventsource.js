@@ -1,6 +1,6 @@
 'use strict';
-// A page that only listens: the EventSource of npm at /sse. For every change of who it is and what it joins
-// it asks anew, and shows the position up to which it has everything.
+// A page that only listens: the EventSource of npm at /sse. Whenever it changes its user or its channels it
+// sends a new request, with the position up to which it has everything.
 
 const assert = require('node:assert/strict');
 const { EventSource } = require('eventsource');
@@ -59,14 +59,14 @@ class SseTab extends Listener {
     return this.open();
   }
 
-  /** Why it may not join `channel`. */
+  /** Returns why the page may not join `channel`. */
   async refused(channel) {
     const { status, body } = await request(this.address([channel]), { headers: this.headers });
     assert.equal(status, 400);
     return body;
   }
 
-  /** Waits until the stream is lost, then, by what this gives, until it is back. */
+  /** Waits until the stream is lost. Returns a function that waits until it is back. */
   async gone() {
     await until(() => this.source.readyState !== EventSource.OPEN, 'the end of the stream');
     return () => until(() => this.source.readyState === EventSource.OPEN, 'the stream');

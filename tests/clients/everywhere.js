@@ -1,15 +1,17 @@
 'use strict';
-// Every client over every transport: the rows of the scenario. Each has `open(t, url)`, which gives a tab with
-// ident, join, leave, refused, echo, events, losses, settled, gone and close, and says what its client can do:
-// `speaks`: it sends commands, `keeps`: what it has after a drop (everything, its user, nothing),
-// `restores`: the same after a new start of the server, where that is less; `config`: what the server needs.
+// Every client over every transport: the rows of the scenario. Each has `open(t, url)`, which returns a tab
+// with ident, join, leave, refused, echo, events, losses, settled, gone and close. The other members say what
+// the client can do: `speaks`: it sends commands; `keeps`: what it still has after a drop (everything, its
+// user, nothing); `restores`: the same after a restart of the server, if that is less; `config`: what the
+// server needs.
 
 const { CELLS, open } = require('./tab');
 const { openEventSource } = require('./eventsource');
 const { SOCKJS_TRANSPORTS, openSockJs, openSockJsV1 } = require('./sockjs');
 const { openWebSocket } = require('./websocket');
 
-// 1.x and 2.x: turted-client says again who it is. 4.x: the server knows it again, or tells it to say so. 3.x: neither.
+// With 1.x and 2.x turted-client identifies itself again. With 4.x the server recovers the session, or
+// turted-client identifies itself again. With 3.x neither happens.
 const SOCKETIO_KEEPS = {
   1: { keeps: 'user' },
   2: { keeps: 'user' },
@@ -42,7 +44,7 @@ const SOCKJS = SOCKJS_TRANSPORTS.flatMap((transport) => [
 const CLIENTS = [
   ...SOCKETIO,
   { title: 'turted.v1 over WebSocket', open: openWebSocket, speaks: true, keeps: 'everything' },
-  // Browsers wait three seconds, if they are not told to wait less.
+  // Browsers wait three seconds unless the server tells them to wait less.
   { title: 'EventSource', open: openEventSource, keeps: 'everything', config: { sse: { retry: '20ms' } } },
   ...SOCKJS,
 ];

@@ -1,5 +1,5 @@
 'use strict';
-// The examples that push do what they say.
+// The examples that push do what they promise.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -15,7 +15,7 @@ const BY_PASSWORD = { push: { method: 'password', password: PASSWORD } };
 
 const run = promisify(execFile);
 
-/** Listens as adam in the channel chat: a function that resolves with the texts heard up to now. */
+/** Listens as adam in the channel chat. Returns a function that resolves with the texts received so far. */
 async function listen(t, server) {
   const end = new AbortController();
   t.after(() => end.abort());

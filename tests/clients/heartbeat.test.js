@@ -1,5 +1,5 @@
 'use strict';
-// Who lives stays; who is silent goes.
+// A client that answers heartbeats stays connected; a silent client is closed.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -20,7 +20,7 @@ test('every client over every transport stays connected for ten heartbeats', LIM
   const lives = CELLS.map((cell) => {
     const life = { tab: open(t, cell, server.url), beats: 0 };
     life.tab.native.on('disconnect', (reason) => drops.push(`${cell.title}: ${reason}`));
-    // `pong` is what the engine of each generation emits after a heartbeat, whoever began it.
+    // The engine of each generation emits `pong` after a heartbeat, whichever side began it.
     life.tab.native.io.engine.on('pong', () => life.beats++);
     return life;
   });
@@ -42,7 +42,7 @@ describe('a silent client', { concurrency: true }, () => {
       const begin = Date.now();
       const raw = await connectSocket(t, server, eio);
       await raw.close();
-      // Timers count whole milliseconds, so one may be missing at each end.
+      // Timers count whole milliseconds, so one millisecond may be missing at each end.
       assert.ok(Date.now() - begin >= 2 * BEAT_MS - 2, `closed after ${Date.now() - begin} ms`);
       assert.deepEqual(raw.frames, eio === 4 ? ['2'] : []);
     });
@@ -51,7 +51,7 @@ describe('a silent client', { concurrency: true }, () => {
   test('of Engine.IO 3 that sends pings has each answered and stays', LIMITS, async (t) => {
     const server = await start(t, FAST_HEARTBEAT);
     const raw = await connectSocket(t, server, 3);
-    // Half a beat apart, for longer than a silent client would live.
+    // Pings half a beat apart, for longer than a silent client would stay connected.
     for (let ping = 0; ping < 6; ping++) {
       assert.equal(await raw.ask('2'), '3');
       await setTimeout(BEAT_MS / 2);

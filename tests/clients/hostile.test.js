@@ -1,5 +1,5 @@
 'use strict';
-// What killed the node server must not kill this one.
+// Inputs that crashed the node server, and similar ones, do not crash this one.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -10,7 +10,7 @@ const { start } = require('./server');
 const LIMITS = { timeout: 30_000 };
 const NESTING = 10_000;
 
-/** Shows that the server still serves: a new connection hears a push. */
+/** Checks that the server still serves: a new connection receives a push. */
 async function serves(t, server) {
   const raw = await connectSocket(t, server, 4);
   await server.emit('ALIVE', { broadcast: true });
@@ -59,7 +59,7 @@ const CLOSING = [
   ['an unknown Socket.IO packet type', '4x'],
 ];
 
-// Each may be refused, closed or ignored.
+// The server may refuse or ignore each of these packets, or close the connection.
 const HARMLESS = ['42[5]', '42[{}]', '42{}', '42["connect"]', '42["newListener",1]', '43[1]', '44', '40{"pid":"x","offset":"y"}', '40[', '6', '5', ''];
 
 for (const eio of [3, 4]) {
@@ -155,7 +155,7 @@ for (const eio of [3, 4]) {
         const posted = await polling.post(body);
         assert.ok([200, 400].includes(posted.status), `status ${posted.status}`);
         let got = await polling.get();
-        // The session may say good-bye to the first poll.
+        // The first poll may still carry the end of the session.
         if (got.status === 200) got = await polling.get();
         assert.deepEqual([got.status, got.body], [400, '{"code":1,"message":"Session ID unknown"}']);
         await serves(t, server);

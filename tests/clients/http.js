@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const { afterwards } = require('./afterwards');
 const { until } = require('./waiting');
 
-/** One request: `{ status, reason, headers, body }`. */
+/** Sends one request; resolves with `{ status, reason, headers, body }`. */
 function request(url, { method = 'GET', headers = {}, body, agent = false } = {}) {
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };

@@ -1,5 +1,5 @@
 'use strict';
-// Large events, for clients that read as fast as they can, and for one that was away for a moment.
+// Large events, for clients that read as fast as they can, and for a client that was away for a moment.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -13,7 +13,7 @@ const { until } = require('./waiting');
 const LIMITS = { timeout: 60_000 };
 const WAIT_MS_MAX = 20_000;
 const ROW = (number) => ({ id: number, name: `row ${number}`, text: 'said "so"', price: 17.25 });
-// What one push carries: each is more than a SockJS client is sent in one response.
+// What one push carries: each payload is more than a SockJS client receives in one response.
 const LARGE = [
   { title: '12,000 rows of JSON', payload: Array.from({ length: 12_000 }, (_, number) => ROW(number)) },
   { title: '250,000 quotes', payload: '"'.repeat(250_000) },
@@ -22,7 +22,7 @@ const LARGE = [
 const PUSHES = 6;
 const AWAY = { ms: 300, pushes: 12, bytes: 100_000 };
 
-/** Waits until a tab receives, over its last transport. */
+/** Waits until a tab receives events over its last transport. */
 async function ready(server, tab) {
   const again = setInterval(() => server.emit('READY', { broadcast: true }).catch(() => {}), 50);
   try {
@@ -46,7 +46,7 @@ async function receives(tab, name, due) {
   assert.deepEqual(payloads(tab, name), due);
 }
 
-/** `htmlfile` by hand, as sockjs-client has it in browsers alone: reads, and asks for the next response. */
+/** `htmlfile` by hand, which sockjs-client has only in browsers: reads, and asks for the next response. */
 class HtmlFile {
   constructor(url) {
     this.url = `${url}/turted/0/htmlfile${Math.random().toString(36).slice(2)}/htmlfile?c=f`;
@@ -105,7 +105,7 @@ describe('one large push reaches SockJS clients that read', { concurrency: 4 }, 
   for (const client of SOCKJS) {
     for (const { title, payload } of LARGE) {
       test(`${client.title}: ${title}`, LIMITS, async (t) => {
-        // Less may wait than what is sent, and what the server puts behind it.
+        // The limit of what may wait is less than what is sent, and than what the server appends.
         const server = await start(t, { limits: { outbox_bytes: '1MiB' } });
         const tab = client.open(t, server.url);
         await ready(server, tab);
@@ -135,8 +135,8 @@ describe('six large pushes in a row reach clients that read', { concurrency: 4 }
   }
 });
 
-describe('who was away for 0.3 s and missed 12 x 100 kB resumes without a gap', { concurrency: 4 }, () => {
-  // Those of SockJS that resume speak turted.v1 there as well.
+describe('a client that was away for 0.3 s and missed 12 x 100 kB resumes without a gap', { concurrency: 4 }, () => {
+  // The SockJS clients among them speak turted.v1, in which they can resume.
   for (const client of CLIENTS.filter(({ keeps }) => keeps === 'everything')) {
     test(client.title, LIMITS, async (t) => {
       const server = await start(t, client.config);

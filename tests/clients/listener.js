@@ -1,17 +1,17 @@
 'use strict';
-// What a page of any client has heard: the part of a tab that all transports share.
+// The events that a page of any client has received: the part of a tab that all transports share.
 
 const { until } = require('./waiting');
 
 class Listener {
   constructor() {
-    /** `{ event, payload, via }`, in the order they came. */
+    /** `{ event, payload, via }`, in the order in which they came. */
     this.events = [];
-    /** How often it lost its connection. */
+    /** How often the page lost its connection. */
     this.losses = 0;
   }
 
-  /** Waits for the event `name` and gives it. */
+  /** Waits for the event `name` and returns it. */
   event(name) {
     const found = () => this.events.find((event) => event.event === name);
     return until(found, () => `the event ${name} among ${JSON.stringify(this.events).slice(0, 2000)}`);
@@ -22,7 +22,7 @@ class Listener {
     return this.events.map((event) => event.event);
   }
 
-  /** Waits until nothing about the connection changes any more. */
+  /** Waits until the connection no longer changes. */
   async settled() {}
 }
 

@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const { afterwards } = require('./afterwards');
 const { until } = require('./waiting');
 
-/** The addresses of as many links to `server`, each for `bytesPerSecond`. They end with the test `t`. */
+/** Opens links to `server`, each for `bytesPerSecond`: their addresses. They end with the test `t`. */
 async function narrowLinks(t, server, links, bytesPerSecond) {
   const args = [path.join(__dirname, 'narrow.py'), server.port, links, bytesPerSecond].map(String);
   const child = spawn('python3', args, { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Narrow links to a server: each has a port of its own and carries so many bytes a second to its clients, all
-their connections together. What they send is not slowed down. Python, because node cannot set SO_RCVBUF: without
-it the kernel swallows megabytes on the way, and the server would not notice that anybody is slow.
+"""Narrow links to a server. Each has a port of its own and carries so many bytes a second to its clients,
+over all their connections together. What clients send is not slowed down. Python, because node cannot set
+SO_RCVBUF: without it the kernel buffers megabytes on the way, and the server would not notice that a client is slow.
 
     narrow.py PORT LINKS BYTES_PER_SECOND
 
@@ -11,9 +11,9 @@ import asyncio
 import socket
 import sys
 
-# Of one read: a small part of a second, even on a slow link.
+# Bytes of one read: what a slow link carries in a small part of a second.
 PIECE_BYTES = 4096
-# The kernel doubles it, for its own records.
+# The kernel doubles this size, to store its own records too.
 RECEIVE_BYTES = 8 * 1024
 
 
@@ -22,7 +22,7 @@ class Link:
         self.rate, self.free_at = rate, 0.0
 
     async def carry(self, count):
-        """Waits until so many bytes are through, behind those that came before."""
+        """Waits until so many bytes have passed, after all that came before."""
         now = asyncio.get_running_loop().time()
         self.free_at = max(now, self.free_at) + count / self.rate
         await asyncio.sleep(self.free_at - now)
@@ -35,7 +35,7 @@ async def serve(link, client, port):
         for one in (client, server):
             one.setblocking(False)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Before the handshake, which agrees on the scale of the window.
+        # It must be set before the handshake, which fixes the scale of the window.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         await loop.sock_connect(server, ("127.0.0.1", port))
         ways = [asyncio.create_task(copy(client, server)), asyncio.create_task(copy(server, client, link))]
@@ -48,7 +48,7 @@ async def serve(link, client, port):
 
 
 async def copy(source, sink, link=None):
-    """One way of a connection, to its end. A client that vanishes is missed by the server at once."""
+    """One direction of a connection, to its end. When a client vanishes, the server notices at once."""
     loop = asyncio.get_running_loop()
     try:
         while data := await loop.sock_recv(source, PIECE_BYTES):

@@ -1,6 +1,6 @@
 'use strict';
-// Clients on a slow link that never stop reading: ten pushes of 1 MiB come late, and nobody is cut. All of them at
-// once, since there is nothing to do but to wait.
+// Clients on a slow link that never stop reading: ten pushes of 1 MiB arrive late, and no client is cut. All
+// clients are tested at the same time, because the test only waits.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -14,11 +14,12 @@ const { until } = require('./waiting');
 const BYTES_PER_SECOND = 125_000;
 const PUSHES = 10;
 const PUSH_BYTES = 1024 * 1024;
-// Ten of them take 84 s; as long again for a machine that does other things.
+// Ten pushes take 84 s; a busy machine gets as much again.
 const WAIT_MS_MAX = 170_000;
 const LIMITS = { timeout: 200_000, concurrency: true };
 
-// socket.io-client 1 is as 2, and 3 is as 4; in SockJS turted.v1 is carried as the messages of turted 0.1 are.
+// socket.io-client 1 behaves like 2, and 3 like 4. In SockJS turted.v1 is carried as the messages of turted
+// 0.1 are.
 const isOther = ({ title }) => !/^socket\.io-client [13]|^turted\.v1 in SockJS/.test(title);
 const PLAIN = { title: 'turted-client as its README has it', open: openPlain };
 const READERS = [...CLIENTS.filter(isOther), PLAIN];
@@ -50,7 +51,7 @@ describe('on a link of 1 Mbit/s', () => {
   });
 });
 
-/** Waits until a tab receives, over its last transport. */
+/** Waits until a tab receives events over its last transport. */
 async function ready(server, tab) {
   const heard = () => tab.events.some(({ event }) => event === 'READY');
   const again = setInterval(() => server.emit('READY', { broadcast: true }).catch(() => {}), 200);
@@ -73,5 +74,5 @@ async function receives(tab) {
   await until(isOver, came, WAIT_MS_MAX);
   assert.deepEqual(large().map(({ number }) => number), [...Array(PUSHES).keys()]);
   const bytes = new Set(large().map(({ filler }) => filler.length));
-  assert.equal(bytes.size, 1, `all are whole: ${[...bytes]}`);
+  assert.equal(bytes.size, 1, `all are complete: ${[...bytes]}`);
 }

@@ -1,5 +1,5 @@
 'use strict';
-// Which pages of a Chromium may push, each in every way that asks nobody first, and in one that does.
+// Which pages of a Chromium may push: each page tries every way that needs no preflight, and one that does.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');
@@ -9,7 +9,7 @@ const { start } = require('./server');
 const { until } = require('./waiting');
 
 const LIMITS = { timeout: 60_000 };
-/** A name that the browser is made to take for this machine, as DNS rebinding does. */
+/** A name that the browser resolves to this machine, as after DNS rebinding. */
 const REBOUND = 'evil.example';
 const WAYS = ['FETCH', 'NO-CORS', 'BEACON', 'FORM', 'JSON'];
 
@@ -17,7 +17,7 @@ const browser = new Browser();
 before(() => browser.launch(), LIMITS);
 after(() => browser.close());
 
-/** In a page: pushes one event in each way. What the page can read of each answer. */
+/** Runs in a page: pushes one event in each way. Returns what the page can read of each answer. */
 async function pushInEveryWay(url) {
   const body = (event) => JSON.stringify({ event, targets: { broadcast: true } });
   const post = (event, options) =>
@@ -31,7 +31,7 @@ async function pushInEveryWay(url) {
       document.body.append(frame);
       const form = document.body.appendChild(document.createElement('form'));
       Object.assign(form, { action: url, method: 'post', enctype: 'text/plain', target: frame.name });
-      // What is sent is NAME=VALUE.
+      // The form sends NAME=VALUE.
       const field = form.appendChild(document.createElement('input'));
       field.name = `{"event":"${event}","targets":{"broadcast":true},"payload":"`;
       field.value = '"}';
@@ -47,7 +47,7 @@ async function pushInEveryWay(url) {
   };
 }
 
-/** A server, and what it tells: whom it refused, and which events were dispatched. */
+/** A server, with functions that tell its refusals and the dispatched events. */
 async function setting(t, push = {}) {
   const server = await start(t, { push: { method: 'none', ...push } }, { TURTED_ADMIN_LISTEN: '127.0.0.1:0' });
   const [, admin] = /admin on (http:\/\/[^\s]+)/.exec(server.output);
@@ -59,7 +59,7 @@ async function setting(t, push = {}) {
     const line = body.split('\n').find((text) => text.startsWith(`turted_refusals_total{rule="${rule}"}`));
     return Number(line?.split(' ')[1] ?? 0);
   };
-  /** All events, of which there must be so many at least. */
+  /** All dispatched events, at least `least` of them. */
   const heard = async (least) => {
     let [text, events, asked] = ['', [], false];
     const chunks = stream.body.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
@@ -76,11 +76,11 @@ async function setting(t, push = {}) {
   return { server, refusals, heard };
 }
 
-/** Checks that nothing was dispatched of what `page` pushes, and why. */
+/** Checks that no event that `page` pushes is dispatched, and by which rule. */
 async function assertRefused({ refusals, heard }, page, url, rule) {
   const answers = await page.evaluate(pushInEveryWay, url);
   assert.equal(answers.BEACON, true);
-  // A beacon is not waited for.
+  // The page does not wait for the answer to a beacon.
   let refused = 0;
   await until(
     () => {
@@ -94,7 +94,7 @@ async function assertRefused({ refusals, heard }, page, url, rule) {
   return answers;
 }
 
-/** Checks that everything was dispatched that `page` pushes. */
+/** Checks that every event that `page` pushes is dispatched. */
 async function assertDispatched({ heard }, page, url) {
   const answers = await page.evaluate(pushInEveryWay, url);
   assert.deepEqual((await heard(WAYS.length)).sort(), [...WAYS].sort());
@@ -106,7 +106,7 @@ describe('a page in Chromium', { concurrency: false }, () => {
     const at = await setting(t);
     const page = await browser.page(t, []);
     const answers = await assertRefused(at, page, `${at.server.url}/push/`, 'origin-not-allowed');
-    assert.equal(answers.FETCH, null, 'it cannot read why either');
+    assert.equal(answers.FETCH, null, 'the page cannot read the reason');
   });
 
   test('of another name cannot push', LIMITS, async (t) => {

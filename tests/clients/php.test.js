@@ -1,5 +1,5 @@
 'use strict';
-// The backend that turted was made for: PHP pushes, a page hears.
+// The backend that turted was made for: PHP pushes, and a page receives.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -33,7 +33,7 @@ async function page(t, server, name) {
   return tab;
 }
 
-/** The payloads of `E` that each tab has heard, once a marker behind them has arrived. */
+/** The payloads of `E` that each tab has received, after a marker behind them has arrived. */
 async function heard(server, ...tabs) {
   await server.emit('END', { broadcast: true });
   await Promise.all(tabs.map((tab) => tab.event('END')));

@@ -1,5 +1,5 @@
 'use strict';
-// An app of express with `compression`, as many a page has before everything else, and behind it the server.
+// An app of express with `compression`, as it often stands before other servers, with turted behind it.
 
 const http = require('node:http');
 const { once } = require('node:events');
@@ -7,7 +7,7 @@ const compression = require('compression');
 const express = require('express');
 const { afterwards } = require('./afterwards');
 
-/** `http://..` of an app that compresses what it may, and forwards every request to `url`. */
+/** `http://..` of an app that compresses what may be compressed, and forwards every request to `url`. */
 async function compressed(t, url) {
   const app = express();
   app.use(compression({ threshold: 0 }));

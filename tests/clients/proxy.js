@@ -1,5 +1,5 @@
 'use strict';
-// A TCP proxy between client and server: the network that fails.
+// A TCP proxy between client and server, as a network that fails.
 
 const net = require('node:net');
 const { once } = require('node:events');
@@ -43,7 +43,7 @@ class Proxy {
     from.on('end', () => this.later(() => to.destroyed || to.end()));
   }
 
-  /** Runs `action` after the latency, behind everything that was delayed before it. */
+  /** Runs `action` after the latency, and after every action that was delayed before it. */
   later(action) {
     if (this.latencyMs > 0) setTimeout(action, this.latencyMs);
     else action();
@@ -58,7 +58,7 @@ class Proxy {
     }
   }
 
-  /** As `drop()`, but the server does not notice: its ends stay open and nobody reads them. */
+  /** As `drop()`, but the server does not notice: its ends stay open, and the proxy no longer reads them. */
   dropUnnoticed() {
     this.away = true;
     for (const pair of this.pairs) {

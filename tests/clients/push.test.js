@@ -1,5 +1,5 @@
 'use strict';
-// The answers of /push/, and whom each form of a push reaches.
+// The answers of /push/, and which pages each form of a push reaches.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -18,7 +18,7 @@ const NOT_ALLOWED_PAGE =
 const push = { event: 'E', targets: { users: ['adam'] }, payload: { n: 1 } };
 const signed = { ...push, auth: { password: PASSWORD } };
 
-/** Pages of adam, bob and eve; each is also in the channel of its name's first letter. */
+/** Pages of adam, bob and eve. Each is also in the channel named by the first letter of its user. */
 async function audience(t, server) {
   const tabs = {};
   for (const name of ['adam', 'bob', 'eve']) {
@@ -29,7 +29,7 @@ async function audience(t, server) {
   return tabs;
 }
 
-/** Who heard `E`, once a marker that follows it has arrived everywhere. */
+/** The users that received `E`, after a marker behind it has arrived at every page. */
 async function listeners(server, tabs, auth) {
   const marker = { event: 'END', targets: { broadcast: true }, auth };
   assert.equal((await server.push(marker)).status, 200);
@@ -204,7 +204,7 @@ describe('a push', { concurrency: true }, () => {
 
 describe('a push in the form of old', { concurrency: true }, () => {
   const auth = { password: PASSWORD };
-  // `push.html` of turted-client sends its target as user and as channel, whatever the command.
+  // `push.html` of turted-client sends its target as a user and as a channel, with every command.
   const page = (cmd, target) => ({
     cmd,
     auth,

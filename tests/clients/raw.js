@@ -1,5 +1,5 @@
 'use strict';
-// Engine.IO spoken by hand, over a bare WebSocket or over polling requests.
+// Engine.IO by hand, over a bare WebSocket or over polling requests.
 
 const { once } = require('node:events');
 const WebSocket = require('ws');
@@ -28,7 +28,7 @@ class RawSocket {
     return this.frames.shift();
   }
 
-  /** Sends `packet` and gives the frame that answers it. */
+  /** Sends `packet` and returns the frame that answers it. */
   async ask(packet) {
     this.send(packet);
     return this.frame();
@@ -39,7 +39,7 @@ class RawSocket {
   }
 }
 
-/** A WebSocket to the Engine.IO endpoint that has read nothing yet. */
+/** A WebSocket to the Engine.IO endpoint. Nothing is read from it yet. */
 async function dialSocket(t, server, eio, query = '') {
   const url = `ws://127.0.0.1:${server.port}/socket.io/?EIO=${eio}&transport=websocket${query}`;
   const socket = new WebSocket(url, { perMessageDeflate: false });
@@ -57,7 +57,7 @@ async function connectSocket(t, server, eio) {
   return raw;
 }
 
-/** A polling session: `get()`, `post(body)`, each `{ status, headers, body }`. */
+/** A polling session: `get()` and `post(body)` resolve with `{ status, headers, body }`. */
 class Polling {
   constructor(server, eio, query = '', headers = {}) {
     this.url = `${server.url}/socket.io/?EIO=${eio}&transport=polling${query}`;

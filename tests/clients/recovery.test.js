@@ -1,5 +1,5 @@
 'use strict';
-// What a page notices of a failing network and of a server that starts anew.
+// What a page notices when the network fails and when the server is restarted.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -21,7 +21,7 @@ async function away(tab, proxy, meanwhile = async () => {}) {
   await back;
 }
 
-/** Shows that the tab is its user again: a push to the user arrives. */
+/** Checks that the tab is its user again: a push to the user arrives. */
 async function reachable(server, tab) {
   await server.emit('AGAIN', { users: ['adam'] });
   assert.deepEqual((await tab.event('AGAIN')).via, { user: 'adam' });
@@ -32,7 +32,7 @@ async function broadcastArrives(server, tab) {
   await tab.event('EVERYONE');
 }
 
-/** Pushes what belongs to adam in `chat`, mixed with what does not; gives the payloads that are due. */
+/** Pushes events for adam and for `chat`, mixed with others. Returns the payloads that are due. */
 async function pushMixed(server, count) {
   for (let number = 0; number < count; number++) {
     await server.emit('MISSED', number % 2 ? { users: ['adam'] } : { channels: ['chat'] }, number);
@@ -102,8 +102,8 @@ for (const cell of CELLS) {
         const { server, proxy, tab } = await settled(t, cell);
         let pushed = 0;
         for (let drop = 0; drop < 5; drop++) {
-          // engine.io-client 6 that loses its probe while polling is paused asks no more until its ping times
-          // out, after 45 s; nothing a server does can wake it.
+          // engine.io-client 6 that loses its probe while polling is paused polls no more until its ping
+          // times out, after 45 s. A server can do nothing against that.
           await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
           const back = next(tab.native, 'connect');
           const gone = next(tab.native, 'disconnect');
@@ -159,7 +159,7 @@ for (const cell of CELLS) {
   });
 }
 
-test('a stopped server ends with code 0 though clients are connected, and they come back', { timeout: 60_000 }, async (t) => {
+test('a server that is stopped ends with code 0 while clients are connected, and they come back', { timeout: 60_000 }, async (t) => {
   const server = await start(t);
   const tabs = CELLS.map((cell) => open(t, cell, server.url));
   await Promise.all(tabs.map((tab) => tab.ident('adam')));
@@ -167,7 +167,7 @@ test('a stopped server ends with code 0 though clients are connected, and they c
   for (const tab of tabs) tab.native.on('disconnect', (reason) => reasons.push(reason));
   assert.equal(await server.stop(35_000), 0);
   await until(() => reasons.length === tabs.length, 'every client to notice');
-  assert.ok(!reasons.includes('io server disconnect'), 'a client that is told so never comes back');
+  assert.ok(!reasons.includes('io server disconnect'), 'a client that is told this reason never comes back');
   const back = tabs.map((tab) => next(tab.native, 'connect'));
   await server.run();
   await Promise.all(back);

@@ -1,5 +1,5 @@
 'use strict';
-// What a page does all day, for every client over every transport: one text for all of them.
+// What a page does: one scenario for every client over every transport.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -9,7 +9,7 @@ const { start } = require('./server');
 const { until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
-// Each direction, so that an upgrade takes long enough for events to come in its midst.
+// Latency in each direction, so that an upgrade takes long enough for events to arrive during it.
 const LATENCY_MS = 15;
 // A connect with an upgrade takes some twelve latencies; a push takes at least 0.1 ms.
 const PUSHES_MAX = 10_000;
@@ -66,7 +66,7 @@ async function settled(t, client) {
   return { server, proxy, tab };
 }
 
-/** What still reaches a page that is back, by what its client keeps. */
+/** A target that still reaches a page that is back, by what its client keeps. */
 const REACHES = { everything: { channels: ['chat'] }, user: { users: ['adam'] }, nothing: { broadcast: true } };
 
 for (const client of CLIENTS) {
@@ -209,7 +209,7 @@ for (const client of CLIENTS) {
       const back = await gone;
       await server.run();
       await back();
-      // Nothing outlives the process but what clients say again.
+      // After a restart only what clients send again is left.
       const keeps = client.restores ?? client.keeps;
       await server.emit('AGAIN', REACHES[keeps]);
       await tab.event('AGAIN');

@@ -13,7 +13,7 @@ const { until } = require('./waiting');
 
 const BINARY = path.resolve(__dirname, process.env.TURTED_BIN || '../../target/debug/turted');
 const LISTENING = /listening on https?:\/\/127\.0\.0\.1:(\d+)/;
-// Stopping a server whose clients have gone takes milliseconds; this is for a busy machine.
+// A server without clients stops within milliseconds; a busy machine needs more.
 const STOP_MS_MAX = 15_000;
 
 const running = new Set();
@@ -47,7 +47,7 @@ class Server {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Starts the process: on a free port the first time, on the same port after that. */
+  /** Starts the process: on a free port the first time, on the same port afterwards. */
   async run() {
     const before = this.output.length;
     this.ended = false;
@@ -71,7 +71,7 @@ class Server {
     this.port = Number((await until(announced, () => `an address in: ${this.output}`))[1]);
   }
 
-  /** POST /push/: `{ status, reason, headers, body }`. */
+  /** Pushes by POST /push/; resolves with `{ status, reason, headers, body }`. */
   push(body, headers = {}) {
     const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
     return request(`${this.url}/push/`, {
@@ -90,7 +90,7 @@ class Server {
     assert.deepEqual([answer.status, answer.body], [200, 'OK']);
   }
 
-  /** Ends the server as an operator does. Gives the exit code. */
+  /** Ends the server as an operator does. Returns its exit code. */
   async stop(ms = STOP_MS_MAX) {
     this.agent.destroy();
     this.ended = true;
@@ -111,7 +111,7 @@ class Server {
     await this.exited;
   }
 
-  /** A crash and a new start on the same port. */
+  /** Kills the server and starts it again on the same port. */
   async restart() {
     await this.kill();
     await this.run();
@@ -120,7 +120,7 @@ class Server {
   async putAway() {
     try {
       if (this.ended) return;
-      assert.ok(this.alive, `the server died in the midst of the test:\n${this.output}`);
+      assert.ok(this.alive, `the server died during the test:\n${this.output}`);
       const code = await this.stop();
       assert.equal(code, 0, `the server ended with ${code}:\n${this.output}`);
     } finally {

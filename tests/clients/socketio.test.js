@@ -1,5 +1,5 @@
 'use strict';
-// What only clients of Socket.IO do, for every generation of them over every transport.
+// What only clients of Socket.IO do, in every generation and over every transport.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

@@ -1,6 +1,6 @@
 'use strict';
-// A page with the unmodified sockjs-client that speaks as turted 0.1 did: its client says again who it is when
-// it comes back, and nothing else.
+// A page with the unmodified sockjs-client and the messages of turted 0.1. When it comes back it identifies
+// itself again, and does nothing else.
 
 const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
@@ -10,7 +10,7 @@ const { Listener } = require('./listener');
 const { openV1 } = require('./websocket');
 const { until, untilDoing } = require('./waiting');
 
-// Those that sockjs-client has in node.
+// The transports that sockjs-client has in node.
 const SOCKJS_TRANSPORTS = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 const HELLO = { type: 'hello', protocol: 'turted.v1' };
 const COME_BACK_MS = 20;
@@ -51,7 +51,7 @@ class LegacyTab extends Listener {
     this.sock.send(JSON.stringify({ type, data }));
   }
 
-  /** Sends a message and takes the next answer, of which there is one for each. */
+  /** Sends a message and returns its answer. Every message is answered once. */
   async ask(type, data) {
     await until(() => this.isReady, 'the connection');
     const index = this.asked++;
@@ -80,16 +80,16 @@ class LegacyTab extends Listener {
     assert.deepEqual(await this.ask('echo', data), { type: 'message', data });
   }
 
-  /** Why it may not join `channel`. */
+  /** Returns why the page may not join `channel`. */
   async refused(channel) {
     const { type, data } = await this.ask('join', { channel });
     assert.equal(type, 'ERR');
     return data.ERR;
   }
 
-  /** Waits until the connection is lost, then, by what this gives, until it is back. */
+  /** Waits until the connection is lost. Returns a function that waits until it is back. */
   async gone() {
-    // In node xhr-streaming does not hear that its response broke off; it does when it sends.
+    // In node xhr-streaming does not notice that its response broke off until it sends something.
     const speak = () => this.isReady && this.say('echo', 'anybody?');
     await untilDoing(() => !this.isReady, speak, 'the loss of the connection');
     return () => until(() => this.isReady, 'the connection');

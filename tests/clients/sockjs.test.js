@@ -1,6 +1,6 @@
 'use strict';
-// The unmodified sockjs-client, each of its transports forced in turn, as a page of turted 0.1 uses
-// it and as a client of turted.v1.
+// The unmodified sockjs-client over each of its transports, as a page of turted 0.1 uses it and as a client
+// of turted.v1.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -12,7 +12,7 @@ const { until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
 const TEXTS = ['', 'é€😀 "q" \\ end %41 %', 'line\u2028separator\u2029\n\r\0\u001f', '</script><!--', '\u200c\ufff0\uffff'];
-// Above what sockjs-client waits for /info and a transport on a busy machine.
+// Longer than sockjs-client waits for /info and a transport on a busy machine.
 const OPEN_MS_MAX = 15_000;
 
 class Page {
@@ -38,7 +38,7 @@ class Page {
     this.sock.send(JSON.stringify(message));
   }
 
-  /** Waits for the first message that nobody took yet, and takes it. */
+  /** Waits for the first message that is not taken yet, and takes it. */
   async hear() {
     await until(() => this.messages.length > 0, 'a message');
     return this.messages.shift();
@@ -49,7 +49,7 @@ class Page {
     return this.hear();
   }
 
-  /** Shows that everything said before is done. */
+  /** Waits until everything that was sent before is done. */
   async settle() {
     assert.deepEqual(await this.ask({ type: 'echo', data: 'settled' }), { type: 'message', data: 'settled' });
   }
@@ -143,7 +143,7 @@ for (const transport of TRANSPORTS) {
       const page = await open(t, server.url, [transport]);
       await page.settle();
       await server.restart();
-      // In node xhr-streaming does not hear that its response broke off; it does when it sends.
+      // In node xhr-streaming does not notice that its response broke off until it sends something.
       page.say({ type: 'echo', data: 'anybody?' });
       await until(() => page.closed, 'the end of the session');
       const back = await open(t, server.url, [transport]);

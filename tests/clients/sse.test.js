@@ -1,5 +1,5 @@
 'use strict';
-// Event streams with an `EventSource` from npm, which does what browsers do.
+// Event streams with an `EventSource` from npm, which behaves as browsers do.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -10,10 +10,10 @@ const { start } = require('./server');
 const { until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
-// Clients come back so much later, or up to twice as long.
+// How soon clients come back: after this time, or up to twice as long.
 const CONFIG = { sse: { retry: '50ms', heartbeat: '100ms' } };
 
-/** What a page hears of the events with these names. */
+/** The events with these names that a page receives. */
 function listen(t, url, names, options) {
   const source = new EventSource(url, options);
   afterwards(t, () => source.close());
@@ -64,7 +64,7 @@ describe('an EventSource', LIMITS, () => {
     const server = await start(t, CONFIG);
     const page = listen(t, `${server.url}/sse?channel=chat`, ['E', 'turted:gap']);
     await until(() => page.opened() === 1);
-    // This client takes its position from events alone.
+    // This client takes its position only from events.
     await server.emit('E', { channels: ['chat'] }, 1);
     await until(() => page.heard.length === 1);
     assert.equal(await server.stop(), 0);

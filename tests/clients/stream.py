@@ -1,4 +1,4 @@
-"""Reads an event stream with httpx-sse, and prints what it makes of each block as one line of JSON."""
+"""Reads an event stream with httpx-sse. Prints each event that httpx-sse returns as one line of JSON."""
 
 import json
 import sys

@@ -1,6 +1,7 @@
 'use strict';
-// The services of `turted conformance` for the suites of engine.io-client and socket.io-client, which the registry
-// does not carry: what those suites ask for, asked with the same clients. tests/suites runs a checkout of them.
+// The services of `turted conformance` for the suites of engine.io-client and socket.io-client. The registry
+// does not have these suites, so the same clients ask here for what the suites ask for. tests/suites runs a
+// checkout of them.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');

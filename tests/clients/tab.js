@@ -1,6 +1,6 @@
 'use strict';
-// One page of a user: the unmodified TURTED client on one of four generations of socket.io-client. The
-// interface of its tab, as far as `everywhere.js` uses it, is that of every transport.
+// One page of a user: the unmodified TURTED client on one of four generations of socket.io-client. Every
+// transport has a tab with the interface that `everywhere.js` uses.
 
 const assert = require('node:assert/strict');
 const { isDeepStrictEqual } = require('node:util');
@@ -43,7 +43,7 @@ class Tab extends Listener {
     }
   }
 
-  /** Waits for this answer and takes it from the list. */
+  /** Waits for this answer, and takes it from the list. */
   async answer(name, data) {
     const wanted = [name, data];
     const index = () => this.answers.findIndex((answer) => isDeepStrictEqual(answer, wanted));
@@ -51,7 +51,7 @@ class Tab extends Listener {
     this.answers.splice(index(), 1);
   }
 
-  /** Waits for an ERROR, takes it from the list and gives its text. */
+  /** Waits for an ERROR, takes it from the list, and returns its text. */
   async refusal() {
     const index = () => this.answers.findIndex(([name]) => name === 'ERROR');
     await until(() => index() >= 0, () => `an ERROR among ${JSON.stringify(this.answers)}`);
@@ -69,7 +69,7 @@ class Tab extends Listener {
     await this.answer('OK', { channel });
   }
 
-  /** Shows that the connection lives and that all answers before this one are in. */
+  /** Checks that the connection works. All answers before this one have then arrived. */
   async echo(data = 'still here') {
     this.turted.echo(data);
     await this.answer('ECHO', data);
@@ -80,7 +80,7 @@ class Tab extends Listener {
     await this.answer('OK', { channel });
   }
 
-  /** Why it may not join `channel`. */
+  /** Returns why the page may not join `channel`. */
   refused(channel) {
     this.turted.join(channel);
     return this.refusal();
@@ -91,13 +91,13 @@ class Tab extends Listener {
     return until(() => this.transport === this.cell.transports.at(-1), 'the last transport');
   }
 
-  /** Waits until the connection is lost, then, by what this gives, until it is back. */
+  /** Waits until the connection is lost. Returns a function that waits until it is back. */
   async gone() {
     assert.ok(this.native.connected);
     await next(this.native, 'disconnect');
     return async () => {
       await until(() => this.native.connected, 'the connection');
-      // Where the server does not know it again turted-client identifies itself, but not on 3.x.
+      // If the server does not recover the session, turted-client identifies itself, except on 3.x.
       if (this.cell.major !== 3 && this.user && !this.native.recovered) await this.answer('OK', { username: this.user });
     };
   }

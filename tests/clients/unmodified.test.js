@@ -1,5 +1,5 @@
 'use strict';
-// What clients and middleware do that nobody would think of: each rule with the program it was found with.
+// Unexpected behaviour of clients and middleware: each rule is tested with the program in which it was found.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -20,7 +20,7 @@ const { V1 } = require('./v1');
 const { next, until } = require('./waiting');
 
 const LIMITS = { timeout: 30_000 };
-// Names and texts that UTF-8 makes longer, and one that it does not.
+// Names and texts that are longer in UTF-8 than in characters, and one that is not.
 const TEXTS = ['Jörg', 'Zoë €', '日本', '😀', 'plain'];
 const PYTHON = path.resolve(__dirname, process.env.CLIENTS_PYTHON || '../../target/python/bin/python');
 const NO_PYTHON = `${PYTHON} is missing: python3 -m venv target/python && target/python/bin/pip install -r tests/clients/requirements.txt`;
@@ -38,7 +38,7 @@ describe('socket.io-client 1.7.4', LIMITS, () => {
         socket.on('connect', () => socket.emit('IDENT', { username: name }));
         await until(() => answers.length === 1, 'OK');
         assert.deepEqual(answers, [{ username: name }]);
-        // Another one is not disturbed by what came before.
+        // A further packet must not be disturbed by the packets before it.
         await server.emit(name, { users: [name] }, { texts: TEXTS, [name]: 'a'.repeat(10_000) });
         await until(() => answers.length === 2, 'EVENT');
         assert.deepEqual(answers[1], {
@@ -93,7 +93,7 @@ test('event-source-polyfill goes on from the latest position', LIMITS, async (t)
   await server.emit('E', { channels: ['chat'] }, 0);
   await until(() => heard.length === 1);
   first.close();
-  // The page says where it was, in the parameter that the polyfill uses at each reconnect.
+  // The page gives its position in the parameter that the polyfill uses at each reconnect.
   const address = `${proxy.url}/sse?channel=chat&lastEventId=${heard[0][1]}`;
   const source = new EventSourcePolyfill(address, { heartbeatTimeout: 20_000 });
   afterwards(t, () => source.close());
@@ -125,7 +125,7 @@ test('httpx-sse shows positions as events without data, and every event once', {
     const before = events.length;
     await until(() => events.length > before + 2, 'heartbeats');
   }
-  // As docs/protocol-sse.md advises.
+  // docs/protocol-sse.md advises this.
   const withData = events.filter(({ data }) => data !== '');
   assert.deepEqual(withData.map(({ event, data }) => [event, data]), [['E', '0'], ['E', '1'], ['E', '2']]);
   assert.ok(events.every(({ id }) => /^[0-9a-f]+-\d+$/.test(id)), JSON.stringify(events.slice(0, 5)));
@@ -172,7 +172,7 @@ test('two pages that share a session do not take it from each other for ever', L
   first.onloss = () => losses.first++;
   const second = open();
   await until(() => second.isReady, 'the second page');
-  // As pages do that keep their session where all of their tabs find it.
+  // Pages do this that keep their session where all of their tabs find it.
   Object.assign(second, { session: first.session, cursor: first.cursor });
   second.socket.close();
   await until(() => second.resumed === 1, 'the session');

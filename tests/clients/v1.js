@@ -1,13 +1,13 @@
 'use strict';
-// A client of turted.v1, written as docs/protocol-v1.md tells it: it comes back, resumes, and where that is
-// refused says again who it is and what it joins. It runs in pages too. `connect()` gives a new WebSocket,
-// or anything with the same interface.
+// A client of turted.v1, written from docs/protocol-v1.md. It comes back and resumes; where that is refused
+// it identifies itself and joins its channels again. It also runs in pages. `connect()` returns a new
+// WebSocket, or an object with the same interface.
 
-// Tests are not to wait for the delays that spare a real server.
+// The delays that protect a real server would only slow tests down.
 const COME_BACK_MS = 20;
 
 class V1 {
-  /** `hello`: what has to be said first, if anything. */
+  /** `hello`: the message to send first, if there is one. */
   constructor(connect, hello) {
     this.connect = connect;
     this.hello = hello;
@@ -32,7 +32,7 @@ class V1 {
     socket.onclose = ({ code }) => {
       this.isReady = false;
       this.onloss();
-      // The server does not want this client: it would only end the same way.
+      // The server refuses this client for good: a new connection would end in the same way.
       if (code >= 4000 && code < 4100) this.isClosed = true;
       if (!this.isClosed) setTimeout(() => this.isClosed || this.open(), COME_BACK_MS);
     };
@@ -46,9 +46,9 @@ class V1 {
   receive(message) {
     if (message.welcome) this.welcomed(message.welcome);
     else if ('reply' in message) this.replied(message);
-    // What comes between welcome and the reply to `resume` comes again.
+    // Events that come between the welcome and the reply to `resume` are replayed later.
     else if (message.event !== undefined && !this.isResuming) this.happened(message);
-    // In SockJS: said before turted.v1 was agreed on.
+    // In SockJS: a message that the server sent before it agreed to turted.v1.
     else if (message.type !== undefined && !this.session) {
       this.happened({ event: message.type, payload: message.data, via: message.via });
     }
@@ -76,7 +76,7 @@ class V1 {
     });
   }
 
-  /** Says who it is and what it joins, then is ready. */
+  /** Identifies itself and joins its channels. Then the client is ready. */
   introduce() {
     const requests = Array.from(this.channels, (channel) => ({ do: 'join', channel }));
     if (this.user) requests.unshift({ do: 'ident', data: this.user });
@@ -102,7 +102,7 @@ class V1 {
     if (done) done(message);
   }
 
-  /** Sends a request as soon as the connection is ready; gives the reply, which may be a refusal. */
+  /** Sends a request as soon as the connection is ready. Resolves with the reply, which may be a refusal. */
   request(request) {
     return new Promise((resolve) => {
       if (this.isReady) this.send(request, resolve);

@@ -1,5 +1,5 @@
 'use strict';
-// Waiting for something to happen, with an end: no test sleeps for a fixed time.
+// Waits for something to happen, for a limited time: no test sleeps for a fixed time.
 
 const WAIT_MS_MAX = 10_000;
 const LOOK_EVERY_MS = 4;
@@ -16,7 +16,7 @@ async function until(condition, what = condition.toString(), ms = WAIT_MS_MAX) {
   }
 }
 
-/** Resolves as soon as `condition()` is truthy, doing `action()` again and again until then. */
+/** Resolves as soon as `condition()` is truthy, and calls `action()` again and again until then. */
 async function untilDoing(condition, action, what) {
   const again = setInterval(action, ACT_EVERY_MS);
   try {

@@ -32,7 +32,7 @@ class V1Tab extends Listener {
     assert.deepEqual((await this.client.request({ do: 'echo', data })).data, data);
   }
 
-  /** Why it may not join `channel`. */
+  /** Returns why the page may not join `channel`. */
   async refused(channel) {
     const { ok, error } = await this.client.request({ do: 'join', channel });
     assert.equal(ok, false);
@@ -40,9 +40,9 @@ class V1Tab extends Listener {
     return error.reason;
   }
 
-  /** Waits until the connection is lost, then, by what this gives, until it is back. */
+  /** Waits until the connection is lost. Returns a function that waits until it is back. */
   async gone() {
-    // In node xhr-streaming does not hear that its response broke off; it does when it sends.
+    // In node xhr-streaming does not notice that its response broke off until it sends something.
     const speak = () => this.client.isReady && this.client.request({ do: 'ping' });
     await untilDoing(() => !this.client.isReady, speak, 'the loss of the connection');
     return () => until(() => this.client.isReady, 'the connection');
@@ -53,14 +53,14 @@ class V1Tab extends Listener {
   }
 }
 
-/** A page that speaks turted.v1 over what `connect()` gives. */
+/** A page that speaks turted.v1 over the connection that `connect()` returns. */
 function openV1(t, connect, hello) {
   const tab = new V1Tab(new V1(connect, hello));
   afterwards(t, () => tab.close());
   return tab;
 }
 
-/** A page with a WebSocket, asking for the subprotocol as a careful one does. */
+/** A page with a WebSocket, which asks for the subprotocol as a careful client does. */
 function openWebSocket(t, url, options = {}) {
   return openV1(t, () => new WebSocket(`${url.replace('http', 'ws')}/ws`, 'turted.v1', options));
 }

@@ -39,7 +39,7 @@ describe('Engine.IO 3 over polling', { concurrency: true }, () => {
     assert.equal(answer.headers['content-type'], 'text/plain; charset=UTF-8');
   });
 
-  // socket.io-client 1 decodes UTF-8 twice, 2 once, and both read these answers alike.
+  // socket.io-client 1 decodes UTF-8 twice and 2 once; both read these answers alike.
   test('counts UTF-16 code units, and answers in ASCII or in bytes', LIMITS, async (t) => {
     const server = await start(t);
     for (const query of ['&b64=1', '']) {
@@ -110,7 +110,8 @@ describe('Engine.IO 3 over polling', { concurrency: true }, () => {
     assert.equal(unwrapped(answer), `${packet.length}:${packet}2:40`);
     assert.match(answer.body, /^___eio\[0\]\("\d+:0\{\\"sid\\":/);
     const echo = '42["ECHO","a b&\\n"]';
-    // The client doubles the backslash of the two characters \n, so that they survive the form.
+    // The client doubles the backslash of the two characters
+    // , so that they survive the form.
     const form = `d=${encodeURIComponent(framed(echo).replace('\\n', '\\\\n'))}`;
     const posted = await polling.post(form, 'application/x-www-form-urlencoded');
     assert.deepEqual([posted.status, posted.body], [200, 'ok']);

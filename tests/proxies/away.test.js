@@ -1,5 +1,6 @@
 'use strict';
-// What clients hear from the proxies whose samples we ship while turted is away, and what the proxies let through.
+// What clients receive through the proxies of packaging/ while turted is away, and what the proxies let
+// through.
 
 // The certificates are made for the test.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -20,9 +21,9 @@ const { until } = require('../clients/waiting');
 const { caddy, haproxy, has, nginx } = require('./proxy');
 
 const LIMITS = { timeout: 120_000 };
-/** Longer than a proxy goes on trying by itself, HAProxy for some seconds. */
+/** Longer than a proxy retries by itself; HAProxy does for some seconds. */
 const AWAY_MS = 8_000;
-/** `retry: 3000`, and what a busy machine takes. */
+/** `retry: 3000`, and more time for a busy machine. */
 const BACK_MS_MAX = 20_000;
 
 const BEHIND = { TURTED_TRUSTED_PROXIES: '127.0.0.1', TURTED_ADMIN_LISTEN: '' };
@@ -52,7 +53,7 @@ function ask(port, path, headers = {}) {
   });
 }
 
-/** An EventSource of npm, with what became of it. */
+/** An EventSource of npm, and what happened to it. */
 function listen(t, url) {
   const source = new EventSource(url);
   const heard = { source, events: [], ends: 0 };
@@ -62,7 +63,7 @@ function listen(t, url) {
   return heard;
 }
 
-/** The same in a page, one for each address; with credentials, as the strictest pages ask. */
+/** The same in a page, one for each address; with credentials, as the strictest pages ask for them. */
 function listenInPage(urls) {
   window.heard = urls.map((url) => {
     const source = new EventSource(url, { withCredentials: true });
@@ -75,7 +76,7 @@ function listenInPage(urls) {
 
 const inPage = (page) => page.evaluate(() => window.heard.map(({ events, ends }) => ({ events, ends })));
 
-/** Pushes directly until `heard()` says that everybody has it. */
+/** Pushes directly until `heard()` says that every client has received it. */
 async function pushUntilHeard(server, payload, heard) {
   await server.emit('NEWS', { channels: ['chat'] }, payload);
   await until(heard, `the event ${payload}`, BACK_MS_MAX);
@@ -106,7 +107,7 @@ test('an EventSource comes back after turted was away for 8 s, through each prox
     const other = await ask(port, '/socket.io/?EIO=4&transport=polling');
     assert.ok(other.status === 502 || other.status === 503, `${name}: ${other.status}`);
   }
-  // Nothing is to happen here for a given time, so there is nothing else to wait for.
+  // The server has to be away for a given time, so there is no condition to wait for.
   await new Promise((resolve) => setTimeout(resolve, away - Date.now()));
   await server.run();
 
@@ -159,7 +160,7 @@ test('no way of writing the push path gets past the rule that only the inside pu
   }
 });
 
-/** A proxy that knows nothing of event streams: 502 while the server is away. */
+/** A proxy without rules for event streams: 502 while the server is away. */
 async function plainProxy(t, server) {
   const proxy = http.createServer((request, answer) => {
     const away = () => answer.writeHead(502, { 'Access-Control-Allow-Origin': '*' }).end('Bad Gateway');
@@ -188,7 +189,7 @@ test('the example of a page listens for the end and opens anew, behind a proxy t
   await server.stop();
   await shows('refused, trying again');
   await server.run();
-  // What was before the restart is none of the new server's life: it says so.
+  // The position from before the restart means nothing to the new server, and it says so.
   await shows('something was missed');
   await server.emit('MESSAGE:NEW', { channels: ['chat'] }, { from: 'eve', text: 'after' });
   await shows('eve: after');

@@ -1,6 +1,6 @@
 'use strict';
-// Every client through every proxy whose sample we ship, and what the proxy must not change:
-// who the client is, who may push, and how long silence may last.
+// Every client through every proxy of packaging/, and what the proxy must not change: the address of the
+// client, who may push, and how long a connection may be silent.
 
 // The certificates are made for the test.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -19,14 +19,14 @@ const { CELLS, open } = require('../clients/tab');
 const { until } = require('../clients/waiting');
 const { caddy, certify, directoryFor, haproxy, has, nginx } = require('./proxy');
 
-// engine.io-client asks for verification unless it is told otherwise.
+// engine.io-client verifies certificates unless it is told otherwise.
 const SELF_SIGNED = { rejectUnauthorized: false };
-// The eventsource that sockjs-client uses in node verifies certificates whatever it is told.
+// The eventsource that sockjs-client uses in node always verifies certificates.
 const THROUGH_TLS = CLIENTS.filter(({ title }) => !title.endsWith('in SockJS over eventsource'));
 const LIMITS = { timeout: 60_000 };
 const GUESSES = 2;
-// Two heartbeats and more, so that a time limit below their interval shows. A minute for each
-// proxy is more than everybody's tests should wait.
+// More than two heartbeats, so that a time limit below their interval shows. A minute for each proxy is too
+// long for every run of the tests.
 const SILENCE_MS = 58_000;
 const SLOW = process.env.TURTED_TEST_SLOW !== '1' && 'takes minutes: TURTED_TEST_SLOW=1';
 
@@ -61,7 +61,7 @@ const WAYS = [
     deniesPush: true,
     async open(t, setting) {
       const { server, directory } = await startTls(t, setting);
-      // nginx shows its own certificate: turted's is seen at turted.
+      // nginx has a certificate of its own, so turted's is looked at without nginx.
       return { server, directory, port: await nginx(t, server, 'https'), shows: server.port };
     },
   },
@@ -109,7 +109,7 @@ function push(port, { password = 'secret', localAddress = '127.0.0.2', headers =
   return ask(port, '/push/', { method: 'POST', localAddress, headers, body });
 }
 
-/** How many connections have joined `channel`, by the server's own account: asking sends nothing to them. */
+/** How many connections have joined `channel`, as the server counts them: asking sends nothing to them. */
 async function joined(server, channel) {
   const [, port] = /admin on http:\/\/127\.0\.0\.1:(\d+)/.exec(server.output);
   const { body } = await request(`http://127.0.0.1:${port}/api/v1/channels/${channel}`);
@@ -126,7 +126,8 @@ for (const way of WAYS) {
         await tab.join('chat');
         await tab.settled();
         if (client.speaks) await tab.echo('é€😀');
-        // Small enough to stay in any buffer that waits for more, then larger than any buffer on the way.
+        // The first is small enough to stay in any buffer that waits for more, the second is larger than any
+        // buffer on the way.
         for (const payload of ['é€😀', 'x'.repeat(600_000)]) {
           assert.equal(await push(port, { event: `NEWS${payload.length}`, targets: { channels: ['chat'] }, payload }), 200);
           assert.equal((await tab.event(`NEWS${payload.length}`)).payload, payload);
@@ -144,7 +145,7 @@ for (const way of WAYS) {
         assert.equal(await guess('127.0.0.2', `192.0.2.${number}`), 401);
       }
       assert.equal(await guess('127.0.0.2', '192.0.2.99'), 429, 'an invented address does not help');
-      assert.equal(await guess('127.0.0.3', '192.0.2.1'), 401, 'another client is not concerned');
+      assert.equal(await guess('127.0.0.3', '192.0.2.1'), 401, 'another client may still try');
       assert.equal(await push(port, { localAddress: '127.0.0.3' }), 200);
     });
 
@@ -193,7 +194,7 @@ for (const way of WAYS) {
       const tabs = THROUGH_TLS.map((client) => client.open(t, `https://127.0.0.1:${port}`, SELF_SIGNED));
       await Promise.all(tabs.map((tab) => tab.join('chat')));
       await Promise.all(tabs.map((tab) => tab.settled()));
-      // Nothing is to happen here for a given time, so there is nothing else to wait for.
+      // The connection has to be silent for a given time, so there is no condition to wait for.
       await new Promise((resolve) => setTimeout(resolve, SILENCE_MS));
       assert.equal(await push(port, { targets: { channels: ['chat'] } }), 200);
       for (const tab of tabs) await tab.event('NEWS');

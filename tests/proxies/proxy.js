@@ -1,5 +1,5 @@
 'use strict';
-// The samples of packaging/, each run by its real proxy on a free port before a server of ours.
+// The samples of packaging/, each run by its real proxy on a free port before a server of the test.
 
 const assert = require('node:assert/strict');
 const { execFileSync, spawn, spawnSync } = require('node:child_process');
@@ -13,7 +13,7 @@ const { until } = require('../clients/waiting');
 
 const SAMPLES = path.resolve(__dirname, '../../packaging');
 
-/** Who may push through a proxy here, so that there is somebody outside: 127.0.0.4 and above. */
+/** The network that may push through a proxy; 127.0.0.4 and above are outside. */
 const INSIDE = '127.0.0.0/30';
 
 /** A certificate for localhost and its key as PEM files in `directory`. */
@@ -40,7 +40,7 @@ async function freePort() {
   return port;
 }
 
-/** A sample with the places of this test; each of them has to be in it. */
+/** A sample with the addresses of this test. Each text that is replaced must be in the sample. */
 function adapt(name, replacements) {
   let text = fs.readFileSync(path.join(SAMPLES, name), 'utf8');
   for (const [from, to] of replacements) {
@@ -80,7 +80,7 @@ async function run(t, command, args, port, env = {}) {
   await until(look, () => `${command} to listen: ${output}`);
 }
 
-/** nginx before `server`; `changes` are more replacements in its sample. */
+/** nginx before `server`; `changes` are further replacements in its sample. */
 async function nginx(t, server, scheme = 'http', changes = []) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
@@ -104,7 +104,7 @@ async function nginx(t, server, scheme = 'http', changes = []) {
   return port;
 }
 
-/** HAProxy in both ways: the port of one, and that of the other, which leads to `tlsPort`. */
+/** HAProxy in both ways: the port of the first, and the port of the second, which leads to `tlsPort`. */
 async function haproxy(t, port, tlsPort) {
   const directory = directoryFor(t);
   certify(directory);
@@ -122,7 +122,7 @@ async function haproxy(t, port, tlsPort) {
   return { front, through };
 }
 
-/** Caddy before `server`, with a certificate of the test instead of one that it would ask for. */
+/** Caddy before `server`, with a certificate of the test. Caddy would otherwise request one. */
 async function caddy(t, server) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
@@ -132,7 +132,7 @@ async function caddy(t, server) {
     ['private_ranges', INSIDE],
   ]);
   const file = path.join(directory, 'Caddyfile');
-  // Otherwise it waits for streams to end when it is to stop.
+  // Without this Caddy waits for streams to end when it is stopped.
   const options = ['admin off', 'skip_install_trust', 'auto_https off', 'grace_period 10ms'];
   fs.writeFileSync(file, `{\n\t${options.join('\n\t')}\n}\n${config}`);
   const home = { HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };

@@ -1,13 +1,13 @@
 'use strict';
-// Compares what failed in a run of a suite with the list of what is known to fail: both a new failure and one that is
-// gone are news. usage: compare.js FORMAT RESULTS LIST
+// Compares the tests that failed in a run of a suite with the list of those known to fail. A new failure is
+// reported, and so is a known one that passes. usage: compare.js FORMAT RESULTS LIST
 
 const fs = require('node:fs');
 
 const [format, results, list] = process.argv.slice(2);
 const GOOD_OF_AUTOBAHN = ['OK', 'NON-STRICT', 'INFORMATIONAL'];
 
-/** What ran: the name of each test, and whether it passed. */
+/** The results of a run: the name of each test, and whether it passed. */
 const READERS = {
   mocha(text) {
     const { passes, failures } = JSON.parse(text);

@@ -1,5 +1,5 @@
 'use strict';
-// A headless Chromium, and pages in it of an origin that is not the server's.
+// A headless Chromium, and pages in it whose origin is not that of the server.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -19,15 +19,15 @@ const ARGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Names for pages that are not of this machine, though they are served by it.
+  // Names for pages that come from other hosts, though this machine serves them.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
 ];
-// It starts in two seconds, on a machine with much else to do in many more.
+// Chromium starts in two seconds, but takes much longer on a busy machine.
 const LAUNCH_MS_MAX = 60_000;
 const WAIT_MS_MAX = 20_000;
 const LOOK_EVERY_MS = 10;
 
-/** What pages may load from their own origin. */
+/** The files that pages may load from their own origin. */
 const FILES = {
   '/page.js': path.join(__dirname, 'page.js'),
   '/v1.js': path.join(__dirname, '../v1.js'),
@@ -41,7 +41,7 @@ function html(scripts) {
 }
 
 class Browser {
-  /** `options` are those of playwright, such as `ignoreHTTPSErrors`. */
+  /** `options` are options of playwright, such as `ignoreHTTPSErrors`. */
   async launch(options = {}) {
     assert.ok(fs.existsSync(EXECUTABLE), `${EXECUTABLE} is missing: apt-get install --no-install-recommends chromium`);
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-chromium-'));
@@ -64,7 +64,7 @@ class Browser {
     const file = FILES[url.pathname];
     response.statusCode = file || url.pathname === '/' ? 200 : 404;
     response.setHeader('Content-Type', `text/${file ? 'javascript' : 'html'}; charset=utf-8`);
-    // Whatever such a page loads from elsewhere must say that it may be.
+    // Such a page loads files of other origins only if they say that they may be loaded.
     if (url.searchParams.has('isolated')) response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     response.end(file ? fs.readFileSync(file) : html(url.searchParams.getAll('script')));
   }
@@ -89,7 +89,7 @@ class Browser {
     return page;
   }
 
-  /** A page of the server's own origin with these scripts; `url` is anything that the server shows. */
+  /** A page of the server's own origin with these scripts; `url` is any address of the server. */
   async pageAt(t, url, scripts) {
     const page = await this.blank(t);
     await page.goto(url);

@@ -1,12 +1,12 @@
 'use strict';
-// What the pages of `browser.test.js` do, for each client: `open(url, ..)` begins, `tab` is what it began, with
-// `events`, `ident`, `join`, `echo`, and `losses`: how often its connection was lost.
+// What the pages of `browser.test.js` do with each client. `open(url, ..)` makes `tab`, which has `events`,
+// `ident`, `join`, `echo` and `losses`: how often its connection was lost.
 
 /* global SockJS, TURTED, V1, io */
 
 const HELLO = { type: 'hello', protocol: 'turted.v1' };
 
-/** The unmodified turted-client, without any option, or on a connection with these. */
+/** The unmodified turted-client, without any option, or on a connection with these options. */
 function openTurted(url, options) {
   const turted = options ? new TURTED(url, io(url, options)) : new TURTED(url);
   const { nativeConnection: native } = turted;
@@ -27,7 +27,7 @@ function openTurted(url, options) {
   return tab;
 }
 
-/** turted.v1 over what `connect()` gives. */
+/** turted.v1 over the connection that `connect()` returns. */
 function openV1(connect, hello) {
   const client = new V1(connect, hello);
   const must = (reply) => {
