@@ -1,5 +1,5 @@
-//! Engine.IO 3: a text payload that is decoded has one form only, so it is encoded to the same
-//! bytes; a binary payload keeps its packets. The first byte chooses what the rest is.
+//! Engine.IO 3: a text payload that is decoded has only one form, so it is encoded to the same bytes; a
+//! binary payload keeps its packets. The first byte chooses what the other bytes are.
 
 #![no_main]
 
@@ -53,7 +53,7 @@ fn check_binary_frame(body: &[u8]) {
     assert_eq!(encode_binary(Version::V3, &data), body);
 }
 
-/// What a client does to newlines before it sends a form (engine.io-client 3, `doWrite`).
+/// Escapes newlines as a client does before it sends a form (engine.io-client 3, `doWrite`).
 fn check_form(body: &[u8]) {
     let _ = decode_jsonp_form(body);
     // A newline behind a backslash is ambiguous on the wire; JSON has none.

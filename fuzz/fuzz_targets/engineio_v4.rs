@@ -1,5 +1,5 @@
-//! Engine.IO 4: a payload that is decoded has one form only, so it is encoded to the same bytes,
-//! and a JSONP answer is a JavaScript string of it.
+//! Engine.IO 4: a payload that is decoded has only one form, so it is encoded to the same bytes. A JSONP
+//! answer contains it as a JavaScript string.
 
 #![no_main]
 

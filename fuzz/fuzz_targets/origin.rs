@@ -1,5 +1,5 @@
-//! Origins of pages and hosts of requests: what is read is written so that it is read again as the same, and
-//! is of the host that it names.
+//! Origins of pages and hosts of requests: an origin that is written and read again is the same, and it is
+//! the origin of the host that it names.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     }
     let Some(origin) = Origin::parse(text) else { return };
     let written = origin.to_string();
-    let again = Origin::parse(&written).expect("what is written is an origin");
+    let again = Origin::parse(&written).expect("a written origin is an origin");
     assert!(origin.is(&again) && again.is(&origin) && again.to_string() == written);
     let (_, host) = text.split_once("://").expect("it has a scheme");
     let own = Authority::parse(host).expect("it has an authority");

@@ -1,5 +1,5 @@
-//! The PROXY protocol: a verdict never changes when more bytes come, a header is bounded and lies
-//! within the input, and as long as more is needed it is short.
+//! The PROXY protocol: a verdict never changes when more bytes come. A header is bounded and lies within the
+//! input. Input that is not complete is short.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes as a push body: refused, or dispatches that keep the limits and the payload's bytes.
+//! Any bytes as a push body: they are refused, or become dispatches that keep the limits and the payload's
+//! bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,14 +13,14 @@ fuzz_target!(|body: &[u8]| {
             assert_ne!(
                 refusal.kind,
                 RefusalKind::Invalid,
-                "a field was judged before the credentials"
+                "a field was checked before the credentials"
             );
             check_refusal(&refusal);
         }
         Ok(parsed) => {
             assert!(
                 parsed.credentials().next().is_some(),
-                "no credentials pass for correct ones"
+                "a body without credentials would pass as correct"
             );
             check_dispatches(body, parsed.into_dispatches());
         }
@@ -61,7 +62,7 @@ fn check_dispatch(body: &str, dispatch: &Dispatch) {
     }
 }
 
-/// Refusals go into answers and logs: one short line each.
+/// Refusals go into answers and logs: each is one short line.
 fn check_refusal(refusal: &PushRefusal) {
     let text = refusal.to_string();
     assert!(text.len() < 256, "{text:?}");

@@ -1,5 +1,5 @@
-//! Socket.IO: a packet that is decoded, written again and decoded again is the same packet;
-//! whatever `serde_json` reads as an event is one; arguments can be dispatched untouched.
+//! Socket.IO: a packet that is decoded, written and decoded again is the same packet. Every text that
+//! `serde_json` reads as an event is one. Arguments can be dispatched unchanged.
 
 #![no_main]
 
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// In the root namespace, without an id, an event is a JSON array that begins with a string.
+/// In the root namespace and without an id, an event is a JSON array that begins with a string.
 fn check_against_model(text: &str) {
     let Some(json) = text.strip_prefix('2') else {
         return;

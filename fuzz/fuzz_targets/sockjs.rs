@@ -1,5 +1,5 @@
-//! SockJS: what is decoded is what `serde_json` reads, within the limits; decoded messages come
-//! back from a frame of each transport. The first byte chooses what the rest is.
+//! SockJS: decoded messages are those that `serde_json` reads, within the limits, and a frame of each
+//! transport carries them back. The first byte chooses what the other bytes are.
 
 #![no_main]
 
@@ -39,7 +39,7 @@ fn check_body(body: &[u8]) {
     let model = serde_json::from_slice::<Vec<String>>(body);
     match (&decoded, model) {
         (Ok(messages), Ok(model)) => assert_eq!(messages, &model),
-        (Ok(_), Err(error)) => panic!("decoded what is no array of strings: {error}"),
+        (Ok(_), Err(error)) => panic!("decoded something that is no array of strings: {error}"),
         (Err(Malformed::PayloadExpected | Malformed::Broken), Ok(_)) => {
             panic!("an array was refused")
         }
@@ -59,7 +59,7 @@ fn check_messages(decoded: Result<Vec<Cow<'_, str>>, Malformed>) {
     check_frames(&texts);
 }
 
-/// Any text in place of messages: what a backend pushes is not ours.
+/// Uses any text in place of messages, because a backend may push any text.
 fn check_texts(body: &[u8]) {
     let Ok(text) = std::str::from_utf8(body) else {
         return;
@@ -81,7 +81,7 @@ fn check_frames(texts: &[&str]) {
     }
 }
 
-/// What `sockjs-client` makes of what a transport sends.
+/// The frame that `sockjs-client` takes out of what a transport sends.
 fn unwrap(transport: Transport, body: &str) -> String {
     let between = |start: &str, end: &str| {
         let inner = body.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));

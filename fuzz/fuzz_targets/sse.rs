@@ -1,5 +1,5 @@
-//! Event streams: a browser reads what was sent, once, whatever the name and the payload. A line
-//! of name, then a payload.
+//! Event streams: a browser reads each event once and as it was sent, whatever its name and its payload. The
+//! input is a line with the name, then the payload.
 
 #![no_main]
 
@@ -40,7 +40,7 @@ fn check_cursor(text: &str) {
     assert_eq!((stream.last_id.as_str(), stream.retry, stream.events.len()), (text, Some(7), 0));
 }
 
-/// Line breaks as they arrive.
+/// Line breaks as a browser delivers them.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }

@@ -1,5 +1,5 @@
-//! turted.v1 and the protocol before it: any text is a request or refused, as `serde_json` reads
-//! it; whatever is answered is JSON of one kind, with the id and the data byte for byte.
+//! turted.v1 and the protocol before it: any text is a request or is refused, in agreement with `serde_json`.
+//! Every answer is JSON of one kind, with the id and the data byte for byte.
 
 #![no_main]
 
@@ -51,8 +51,8 @@ fn check_id(id: Option<Id<'_>>) {
     assert!(!id.as_json().starts_with(['{', '[', 't', 'f', 'n']));
 }
 
-/// A message of the server has one of three members. Values are not looked into, as numbers may
-/// be out of range and texts lone surrogates.
+/// A message of the server has exactly one of three members. Their values are not parsed, because numbers may
+/// be out of range and texts may have lone surrogates.
 fn check_kind(message: &str, kind: &str) {
     let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(message).expect("JSON");
     let kinds = ["welcome", "reply", "event"].map(|name| members.contains_key(name));

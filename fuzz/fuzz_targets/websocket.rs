@@ -1,7 +1,7 @@
-//! WebSocket: a stream gives the same messages and the same violation however it is split, and
-//! what is decoded survives being sent again.
+//! WebSocket: a stream gives the same messages and the same violation however it is split, and decoded
+//! messages survive being sent again.
 //!
-//! The first byte seeds the split, the rest is the stream.
+//! The first byte seeds the split; the other bytes are the stream.
 
 #![no_main]
 
@@ -51,7 +51,7 @@ fn decode_all<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, Optio
     (messages, None)
 }
 
-/// The message in one line, after it was sent again and received again.
+/// The message in one line, after it was sent and received again.
 fn describe(message: Message<'_>) -> String {
     let frame = match message {
         Message::Text(text) => encode_frame(Opcode::Text, text.as_bytes()),
