@@ -4,7 +4,7 @@
 check:
     ./test
 
-# Runs one fuzz target for some seconds; what it finds goes to fuzz/artifacts.
+# Runs one fuzz target for some seconds; findings go to fuzz/artifacts.
 fuzz TARGET SECONDS="60":
     mkdir -p fuzz/corpus/{{TARGET}}
     cargo +nightly fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} -- -max_total_time={{SECONDS}}
@@ -17,7 +17,7 @@ bench *ARGS:
 timing:
     cargo test --release --locked --package turted-core --test timing -- --ignored --nocapture --test-threads 1
 
-# Measures this server beside others: about 20 minutes, --quick 4. Writes docs/benchmarks.md.
+# Compares turted with other servers: about 20 minutes, --quick 4. Writes docs/benchmarks.md.
 compare *ARGS:
     bench/compare {{ARGS}}
 
@@ -25,7 +25,7 @@ compare *ARGS:
 change OLD *ARGS:
     bench/change {{OLD}} {{ARGS}}
 
-# Measures what cost grows with: about 6 minutes, --quick 3. Writes docs/benchmarks.md and plots.
+# Measures how cost grows: about 6 minutes, --quick 3. Writes docs/benchmarks.md and plots.
 scale *ARGS:
     bench/scale {{ARGS}}
 
@@ -37,7 +37,7 @@ endurance *ARGS:
 proof *ARGS:
     bench/proof {{ARGS}}
 
-# Hostile inputs: their memory, their time, and what others feel: about 8 minutes, --quick 5. Writes docs/benchmarks.md.
+# Hostile inputs: memory, CPU time and waits of others: about 8 minutes, --quick 5. Writes docs/benchmarks.md.
 hostile *ARGS:
     bench/hostile {{ARGS}}
 
