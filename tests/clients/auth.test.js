@@ -61,7 +61,7 @@ const AUTHENTICATORS = [
     right: { token: token('adam') },
     wrong: {
       'no token': {},
-      'the token of somebody else': { token: token('eve') },
+      'the token of another user': { token: token('eve') },
       'a token with another prefix': { token: token('adam', 'guess') },
       'a part of the token': { token: token('adam').slice(0, -1) },
       'a list': { token: [token('adam')] },
@@ -73,7 +73,7 @@ const AUTHENTICATORS = [
     right: { token: jwt({ sub: 'adam' }) },
     wrong: {
       'no token': {},
-      'the token of somebody else': { token: jwt({ sub: 'eve' }) },
+      'the token of another user': { token: jwt({ sub: 'eve' }) },
       'a token of another key': { token: jwt({ sub: 'adam' }, { key: 'guess' }) },
       'a token without a signature': { token: jwt({ sub: 'adam' }, { alg: 'none' }) },
       'a token that never expires': { token: jwt({ sub: 'adam', exp: undefined }) },
@@ -106,7 +106,7 @@ function handshake(cell, data) {
 for (const { name, config, right, wrong } of AUTHENTICATORS) {
   describe(`the ${name} authenticator`, { concurrency: true }, () => {
     for (const cell of CELLS) {
-      test(`accepts what is right from ${cell.title}`, LIMITS, async (t) => {
+      test(`accepts the right proof from ${cell.title}`, LIMITS, async (t) => {
         const server = await start(t, typeof config === 'function' ? await config(t) : config);
         const tab = open(t, cell, server.url);
         await tab.ident('adam', right);
@@ -114,7 +114,7 @@ for (const { name, config, right, wrong } of AUTHENTICATORS) {
         await tab.event('FOR ADAM');
       });
 
-      test(`refuses what is wrong from ${cell.title} and lets it try again`, LIMITS, async (t) => {
+      test(`refuses wrong proofs from ${cell.title} and lets it try again`, LIMITS, async (t) => {
         const server = await start(t, typeof config === 'function' ? await config(t) : config);
         const tab = open(t, cell, server.url);
         for (const [what, secrets] of Object.entries(wrong)) {

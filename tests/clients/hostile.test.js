@@ -84,7 +84,7 @@ for (const eio of [3, 4]) {
     }
 
     for (const packet of HARMLESS) {
-      test(`the packet ${JSON.stringify(packet)} kills nobody`, LIMITS, async (t) => {
+      test(`the packet ${JSON.stringify(packet)} does no harm`, LIMITS, async (t) => {
         const server = await start(t);
         const raw = await connectSocket(t, server, eio);
         raw.send(packet);
@@ -93,7 +93,7 @@ for (const eio of [3, 4]) {
     }
 
     for (const [title, left, right] of [['arrays', '[', ']'], ['objects', '{"a":', '}']]) {
-      test(`an ECHO of ${NESTING} nested ${title} kills nobody`, LIMITS, async (t) => {
+      test(`an ECHO of ${NESTING} nested ${title} does no harm`, LIMITS, async (t) => {
         const server = await start(t);
         const raw = await connectSocket(t, server, eio);
         raw.send(`42["ECHO",${left.repeat(NESTING)}1${right.repeat(NESTING)}]`);
@@ -101,14 +101,14 @@ for (const eio of [3, 4]) {
       });
     }
 
-    test('a payload of 12000 nested arrays kills nobody', LIMITS, async (t) => {
+    test('a payload of 12000 nested arrays does no harm', LIMITS, async (t) => {
       const server = await start(t);
       await connectSocket(t, server, eio);
       await server.push(`{"event":"E","targets":{"broadcast":true},"payload":${'['.repeat(12_000)}${']'.repeat(12_000)}}`);
       await serves(t, server);
     });
 
-    test('an attachment that is promised and never sent kills nobody', LIMITS, async (t) => {
+    test('an attachment that is promised and never sent does no harm', LIMITS, async (t) => {
       const server = await start(t);
       const raw = await connectSocket(t, server, eio);
       raw.send('451-["ECHO",{"_placeholder":true,"num":0}]');
@@ -116,7 +116,7 @@ for (const eio of [3, 4]) {
       await serves(t, server);
     });
 
-    test('a million promised attachments kill nobody', LIMITS, async (t) => {
+    test('a million promised attachments do no harm', LIMITS, async (t) => {
       const server = await start(t);
       const raw = await connectSocket(t, server, eio);
       raw.send('451000000-["ECHO",{"_placeholder":true,"num":0}]');

@@ -67,7 +67,7 @@ describe('a push from PHP', { concurrency: true }, () => {
   });
 
   for (const targets of [{}, { users: [] }, { users: [], channels: [] }]) {
-    test(`with the targets ${JSON.stringify(targets)} is accepted and reaches nobody`, LIMITS, async (t) => {
+    test(`with the targets ${JSON.stringify(targets)} is accepted and reaches no page`, LIMITS, async (t) => {
       const server = await start(t, BY_PASSWORD);
       const tab = await page(t, server, 'alice');
       assert.equal((await bundle(server, targets)).answer, 'OK');

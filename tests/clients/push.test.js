@@ -70,7 +70,7 @@ describe('an answer', { concurrency: true }, () => {
   }
 
   for (const method of ['GET', 'PUT', 'DELETE', 'PATCH']) {
-    test(`to ${method} is 405 with the page of old`, LIMITS, async (t) => {
+    test(`to ${method} is 405 with the page of the node server`, LIMITS, async (t) => {
       const server = await start(t);
       const answer = await request(`${server.url}/push/`, { method });
       assert.deepEqual([answer.status, answer.reason], [405, 'Method not supported']);
@@ -155,8 +155,8 @@ describe('a push', { concurrency: true }, () => {
     ['to a user named twice reaches him once', { users: ['adam', 'adam'] }, ['adam']],
     ['to a user and the channel of another', { users: ['adam'], channels: ['e'] }, ['adam', 'eve']],
     ['to everyone', { broadcast: true }, ['adam', 'bob', 'eve']],
-    ['to everyone and somebody reaches each once', { users: ['bob'], broadcast: true }, ['adam', 'bob', 'eve']],
-    ['with broadcast false reaches only whom it names', { users: ['bob'], broadcast: false }, ['bob']],
+    ['to everyone and one user reaches each once', { users: ['bob'], broadcast: true }, ['adam', 'bob', 'eve']],
+    ['with broadcast false reaches only the users it names', { users: ['bob'], broadcast: false }, ['bob']],
     ['to nobody', {}, []],
   ];
   for (const [title, targets, due] of DELIVERIES) {
@@ -187,7 +187,7 @@ describe('a push', { concurrency: true }, () => {
   });
 
   for (const path of ['/x?y=/push/', '/any/push/thing', '/push/more']) {
-    test(`to ${path} is none`, LIMITS, async (t) => {
+    test(`to ${path} is no push`, LIMITS, async (t) => {
       const server = await start(t);
       const tabs = await audience(t, server);
       await request(server.url + path, { method: 'POST', body: JSON.stringify(push) });
@@ -202,7 +202,7 @@ describe('a push', { concurrency: true }, () => {
   });
 });
 
-describe('a push in the form of old', { concurrency: true }, () => {
+describe('a push in the old form', { concurrency: true }, () => {
   const auth = { password: PASSWORD };
   // `push.html` of turted-client sends its target as a user and as a channel, with every command.
   const page = (cmd, target) => ({

@@ -60,7 +60,7 @@ describe('an EventSource', LIMITS, () => {
     assert.ok(page.opened() > 3, `${page.opened()} connections`);
   });
 
-  test('outlives a server that stops, and hears that it may have missed something', async (t) => {
+  test('outlives a server that stops, and is told that it may have missed something', async (t) => {
     const server = await start(t, CONFIG);
     const page = listen(t, `${server.url}/sse?channel=chat`, ['E', 'turted:gap']);
     await until(() => page.opened() === 1);

@@ -86,7 +86,7 @@ describe('the service of engine.io-client', () => {
     }
   });
 
-  test('refuses a handshake that asks for it', async (t) => {
+  test('refuses a handshake that asks to be refused', async (t) => {
     const { engine: url } = await start(t);
     for (const [first, second] of [['websocket', 'polling'], ['polling', 'websocket']]) {
       const transportOptions = { [first]: { query: { deny: 1 } } };
@@ -141,7 +141,7 @@ describe('the service of socket.io-client', () => {
     await back('ack', 'got it');
   });
 
-  test('has its namespaces, of which one lets nobody in', async (t) => {
+  test('has its namespaces, of which one refuses every client', async (t) => {
     const { socketio: url } = await start(t);
     for (const name of ['/foo', '/timeout_socket', '/valid', '/asd']) {
       await next(client(t, url + name), 'connect');

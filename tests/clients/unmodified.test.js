@@ -27,7 +27,7 @@ const NO_PYTHON = `${PYTHON} is missing: python3 -m venv target/python && target
 
 describe('socket.io-client 1.7.4', LIMITS, () => {
   for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
-    test(`over ${transports} is who it says it is, and hears what was pushed`, async (t) => {
+    test(`over ${transports} identifies itself, and receives what was pushed`, async (t) => {
       const server = await start(t);
       for (const name of TEXTS) {
         const socket = io(server.url, { forceNew: true, transports });
@@ -143,7 +143,7 @@ describe('ws with subprotocols', LIMITS, () => {
     }
   });
 
-  test('hears at /ws what is missing', async (t) => {
+  test('is told at /ws what is missing', async (t) => {
     const server = await start(t);
     const socket = new WebSocket(`${server.url.replace('http', 'ws')}/ws`, ['turted.bearer.T']);
     const answer = await new Promise((resolve, reject) => {

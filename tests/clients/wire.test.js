@@ -212,12 +212,12 @@ for (const eio of [3, 4]) {
       ['42["ECHO",1,2]', '42["ECHO",1]'],
     ];
 
-    test('are what they always were', LIMITS, async (t) => {
+    test('are those of the node server', LIMITS, async (t) => {
       const raw = await connectSocket(t, await start(t), eio);
       for (const [sent, due] of TEXTS) assert.equal(await raw.ask(sent), due);
     });
 
-    test('refuse an IDENT in the words of old', LIMITS, async (t) => {
+    test('refuse an IDENT with the text of the node server', LIMITS, async (t) => {
       const server = await start(t, { auth: { method: 'password', password: 'right' } });
       const raw = await connectSocket(t, server, eio);
       const refused = await raw.ask('42["IDENT",{"username":"adam","password":"wrong"}]');
@@ -225,7 +225,7 @@ for (const eio of [3, 4]) {
       assert.equal(await raw.ask('42["IDENT",{"username":"adam","password":"right"}]'), '42["OK",{"username":"adam"}]');
     });
 
-    test('answer what the node server was silent to', LIMITS, async (t) => {
+    test('answer commands that the node server ignored', LIMITS, async (t) => {
       const raw = await connectSocket(t, await start(t), eio);
       assert.equal(await raw.ask('42["PING",1]'), '42["PONG",1]');
       assert.match(await raw.ask('42["message","LEAVE-NOT"]'), /^42\["ERROR","unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"/);

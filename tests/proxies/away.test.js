@@ -119,7 +119,7 @@ test('an EventSource comes back after turted was away for 8 s, through each prox
   for (const { events, ends } of all) assert.deepEqual([events, ends], [['"before"', '"after"'], 0]);
 });
 
-test('what turted itself refuses stays a refusal', LIMITS, async (t) => {
+test('a refusal of turted passes each proxy unchanged', LIMITS, async (t) => {
   const server = await start(t, {}, BEHIND);
   for (const [name, port] of await proxies(t, server)) {
     const long = 'x'.repeat(300);
@@ -149,7 +149,7 @@ function pushFromOutside(port, target) {
   });
 }
 
-test('no way of writing the push path gets past the rule that only the inside pushes', LIMITS, async (t) => {
+test('no spelling of the push path passes the rule that only the own network pushes', LIMITS, async (t) => {
   const server = await start(t, {}, BEHIND);
   const targets = ['/push', '/push/', '/push#x', '/push/#x', '/push?#', '//push', '/./push', '/x/../push', '/%70ush', '/push%23', '/push;x'];
   for (const [name, port] of await proxies(t, server)) {

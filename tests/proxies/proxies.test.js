@@ -149,13 +149,13 @@ for (const way of WAYS) {
       assert.equal(await push(port, { localAddress: '127.0.0.3' }), 200);
     });
 
-    test('pushes come from inside', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
+    test('only the own network may push', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
       const { port } = await way.open(t);
       assert.equal(await push(port, { localAddress: '127.0.0.2' }), 200);
       assert.equal(await push(port, { localAddress: '127.0.0.9' }), 403);
     });
 
-    test('without a password pushes pass whatever name the proxy has, and those of pages do not', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
+    test('without a password pushes pass under any name of the proxy, and those of pages do not', { ...LIMITS, skip: !way.deniesPush && 'it sees no paths' }, async (t) => {
       const { port } = await way.open(t, { config: { push: { method: 'none' } } });
       const Host = `turted.example.com:${port}`;
       assert.equal(await push(port, { headers: { Host } }), 200);
@@ -165,7 +165,7 @@ for (const way of WAYS) {
       assert.equal(await push(port, { headers: { Host, 'Sec-Fetch-Site': 'cross-site' } }), 403);
     });
 
-    test('a page of the name of the proxy is one of the own host', LIMITS, async (t) => {
+    test('a page under the name of the proxy is one of the own host', LIMITS, async (t) => {
       const { port } = await way.open(t, { env: { TURTED_ALLOW_ORIGINS: 'https://a.example' } });
       const Host = `turted.example.com:${port}`;
       const info = (Origin) => ask(port, '/turted/info', { headers: { Host, Origin } });
@@ -189,7 +189,7 @@ for (const way of WAYS) {
       });
     });
 
-    test('silence between heartbeats cuts nobody', { timeout: SILENCE_MS + 60_000, skip: SLOW }, async (t) => {
+    test('a connection that is silent between heartbeats stays open', { timeout: SILENCE_MS + 60_000, skip: SLOW }, async (t) => {
       const { port } = await way.open(t);
       const tabs = THROUGH_TLS.map((client) => client.open(t, `https://127.0.0.1:${port}`, SELF_SIGNED));
       await Promise.all(tabs.map((tab) => tab.join('chat')));
@@ -203,7 +203,7 @@ for (const way of WAYS) {
   });
 }
 
-test('nginx passes events on at once, though it buffers what does not ask otherwise', LIMITS, async (t) => {
+test('nginx passes events on at once, although it buffers other answers', LIMITS, async (t) => {
   const server = await start(t, CONFIG, BEHIND);
   const port = await nginx(t, server, 'http', [['proxy_buffering off', 'proxy_buffering on']]);
   const streams = THROUGH_TLS.filter(({ title }) => /EventSource|xhr-streaming/.test(title));
@@ -227,7 +227,7 @@ async function shown(port) {
 }
 
 for (const way of WAYS.filter(({ name }) => name.includes('TLS'))) {
-  test(`${way.name}: SIGHUP changes the certificate below clients that stay`, LIMITS, async (t) => {
+  test(`${way.name}: SIGHUP changes the certificate while clients stay connected`, LIMITS, async (t) => {
     const { server, directory, port, shows } = await way.open(t);
     const connect = (cell) => open(t, cell, `https://127.0.0.1:${port}`, { ...SELF_SIGNED, reconnection: false });
     const tabs = CELLS.map(connect);
