@@ -21,7 +21,7 @@ timing:
 compare *ARGS:
     bench/compare {{ARGS}}
 
-# Measures this turted beside an earlier build: 6 minutes, --repetitions 1 two.
+# Measures what a change costs, beside an earlier build: about 6 minutes, --repetitions 1 two.
 change OLD *ARGS:
     bench/change {{OLD}} {{ARGS}}
 
@@ -33,7 +33,7 @@ scale *ARGS:
 endurance *ARGS:
     bench/endurance {{ARGS}}
 
-# Shows what the design expects, by counters and strace: about 2 minutes, --quick 1. Writes docs/benchmarks.md.
+# Checks what the design expects, with counters and strace: 2 minutes, --quick 1. Writes docs/benchmarks.md.
 proof *ARGS:
     bench/proof {{ARGS}}
 

@@ -30,7 +30,7 @@ WORDS = {
 
 
 def repeat(results, repetition, old, progress):
-    """Every job once with each build."""
+    """Does every job once with each build."""
     builds = [("before", old), ("after", TURTED)]
     for job, transport, arguments, seconds, _ in JOBS:
         for name, program in builds if repetition % 2 else reversed(builds):
@@ -57,7 +57,7 @@ def measure(program, arguments, seconds):
 
 
 def table(results):
-    """One line for each figure: the ratio, and its spread."""
+    """One row for each figure: the ratio, and its spread."""
     cells = [["what", "after / before: median (lowest to highest)"]]
     for job, transport, _, _, places in JOBS:
         title = f"{job} {transport}"

@@ -41,7 +41,7 @@ const names = (events) => events.map(({ event }) => event);
 /** Waits until the page has heard the event `name`. */
 const event = (page, name) => until(page, (wanted) => tab.events.some((event) => event.event === wanted), name);
 
-/** What a page does: it identifies itself, joins, echoes, and receives each event for it once and in order. */
+/** What a page does: it identifies itself, joins, echoes, and receives each event once and in order. */
 async function day(server, page) {
   await page.evaluate(() => Promise.all([tab.ident('adam'), tab.join('chat')]));
   for (const text of TEXTS) await page.evaluate((data) => tab.echo(data), text);

@@ -23,8 +23,8 @@ function assertConnect4(packet, engineSid) {
   assert.notEqual(connect[1], engineSid, 'the id of the socket is not that of the engine');
 }
 
-/** A packet without the position that follows a string: where a client of Engine.IO 4 can recover, it would take the
- * string for its position. */
+/** Removes the position that the server appends behind a string: without one, a client of Engine.IO 4 that can
+ * recover would take the string for its position. */
 function withoutOffset(packet) {
   return packet.replace(/,"[0-9a-f]+-\d+"\]$/, ']');
 }

@@ -44,7 +44,7 @@ impl Secret {
         bool::from(equal) && !self.0.is_empty()
     }
 
-    /// Whether it is too long to be guessed, if it was made at random: [`STRONG_SECRET_CHARACTERS_MIN`] or more.
+    /// Whether it is too long to be guessed, if it is random: [`STRONG_SECRET_CHARACTERS_MIN`] or more.
     #[must_use]
     pub fn is_strong(&self) -> bool {
         self.0.chars().count() >= STRONG_SECRET_CHARACTERS_MIN

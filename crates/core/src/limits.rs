@@ -65,8 +65,8 @@ pub const CHANNEL_GRANTS_MAX: usize = 1_000;
 /// Bytes of one JSON Web Token. Those of identity providers have 1 to 4 KiB. Web servers take headers of 8 to
 /// 16 KiB, so a larger token reaches no backend either.
 pub const JWT_BYTES_MAX: usize = 16 * 1024;
-/// Keys that JSON Web Tokens may be verified with. Providers publish two or three; a token without `kid` is tried
-/// with each, at some 50 us for a signature of RSA.
+/// Keys that JSON Web Tokens may be verified with. Providers publish two or three. A token without `kid` is
+/// tried with each key, at some 50 us for an RSA signature.
 pub const JWT_KEYS_MAX: usize = 16;
 /// Bytes of a file with such keys: 16 RSA keys of 4096 bits as JSON Web Keys, each with its certificate, have
 /// 50 kB.

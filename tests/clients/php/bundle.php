@@ -5,8 +5,8 @@
  *
  *   php bundle.php URL PASSWORD EVENT TARGETS PAYLOAD      (TARGETS and PAYLOAD as JSON)
  *
- * JSON objects become PHP arrays, so that {"0":"ann","2":"bob"} is an array with a gap, as array_filter() leaves it,
- * and {} is an empty array. Prints the answer; ends with 1 and the warning if the push failed.
+ * JSON objects become PHP arrays, so that {"0":"ann","2":"bob"} is an array with a gap, as array_filter() leaves
+ * it, and {} is an empty array. Prints the answer; ends with 1 and the warning if the push failed.
  */
 
 declare(strict_types=1);
