@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use turted_core::limits::POLLING_PACKETS_MAX;
 use turted_core::wire::engineio::{
-    Packet, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload,
-    encode_binary, encode_binary_payload,
+    Packet, PayloadEncoder, Version, decode_binary_payload, decode_jsonp_form, decode_payload, encode_binary,
+    encode_binary_payload,
 };
 
 fuzz_target!(|data: &[u8]| {

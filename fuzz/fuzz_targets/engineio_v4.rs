@@ -11,9 +11,7 @@ use turted_core::wire::engineio::{
 
 fuzz_target!(|data: &[u8]| {
     let packet = Packet::decode_binary(Version::V4, data);
-    let Ok(Packet::Binary(bytes)) = &packet else {
-        panic!("every binary frame is a packet")
-    };
+    let Ok(Packet::Binary(bytes)) = &packet else { panic!("every binary frame is a packet") };
     assert_eq!(encode_binary(Version::V4, bytes), data);
     let Ok(body) = std::str::from_utf8(data) else {
         return;
@@ -33,9 +31,7 @@ fuzz_target!(|data: &[u8]| {
 fn check_jsonp(body: &str) {
     let script = encode_jsonp(3, body);
     assert!(!script.contains(['\u{2028}', '\u{2029}', '\n', '\r']));
-    let literal = script
-        .strip_prefix("___eio[3](")
-        .and_then(|rest| rest.strip_suffix(");"));
+    let literal = script.strip_prefix("___eio[3](").and_then(|rest| rest.strip_suffix(");"));
     let text: String = serde_json::from_str(literal.expect("a call")).expect("a string");
     assert_eq!(text, body);
 }

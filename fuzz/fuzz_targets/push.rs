@@ -10,11 +10,7 @@ use turted_core::push::{self, PushRefusal, RefusalKind};
 fuzz_target!(|body: &[u8]| {
     match push::parse(body, push::PushLimits::default()) {
         Err(refusal) => {
-            assert_ne!(
-                refusal.kind,
-                RefusalKind::Invalid,
-                "a field was checked before the credentials"
-            );
+            assert_ne!(refusal.kind, RefusalKind::Invalid, "a field was checked before the credentials");
             check_refusal(&refusal);
         }
         Ok(parsed) => {
@@ -30,28 +26,20 @@ fuzz_target!(|body: &[u8]| {
 fn check_dispatches(body: &[u8], dispatches: Result<Vec<Dispatch>, PushRefusal>) {
     match dispatches {
         Err(refusal) => {
-            assert!(matches!(
-                refusal.kind,
-                RefusalKind::Invalid | RefusalKind::TooLarge
-            ));
+            assert!(matches!(refusal.kind, RefusalKind::Invalid | RefusalKind::TooLarge));
             check_refusal(&refusal);
         }
         Ok(dispatches) => {
             assert!((1..=BATCH_DISPATCHES_MAX).contains(&dispatches.len()));
             let text = std::str::from_utf8(body).expect("invalid UTF-8 is refused");
-            dispatches
-                .iter()
-                .for_each(|dispatch| check_dispatch(text, dispatch));
+            dispatches.iter().for_each(|dispatch| check_dispatch(text, dispatch));
         }
     }
 }
 
 fn check_dispatch(body: &str, dispatch: &Dispatch) {
     let payload = dispatch.payload.get();
-    assert!(
-        payload == "{}" || body.contains(payload),
-        "the payload is not as it was pushed"
-    );
+    assert!(payload == "{}" || body.contains(payload), "the payload is not as it was pushed");
     let targets = &dispatch.targets;
     assert!(targets.users.len() + targets.channels.len() <= TARGETS_MAX);
     for mut names in [targets.users.clone(), targets.channels.clone()] {

@@ -36,75 +36,37 @@ fn check_against_model(text: &str) {
     let Some(Value::String(model_name)) = model.first() else {
         return assert!(decoded.is_err());
     };
-    let Ok(Packet::Event {
-        namespace: "/",
-        ack: None,
-        name,
-        args,
-        attachments: 0,
-    }) = decoded
-    else {
+    let Ok(Packet::Event { namespace: "/", ack: None, name, args, attachments: 0 }) = decoded else {
         panic!("an event was refused")
     };
     assert_eq!(&name, model_name);
     assert_eq!(args.len(), (model.len() - 1).min(16));
     for (arg, model) in args.iter().zip(&model[1..]) {
-        assert_eq!(
-            &serde_json::from_str::<Value>(arg.get()).expect("JSON"),
-            model
-        );
+        assert_eq!(&serde_json::from_str::<Value>(arg.get()).expect("JSON"), model);
     }
 }
 
 fn write(packet: &Packet<'_>) -> String {
-    let join = |args: &[&RawValue]| {
-        args.iter()
-            .map(|arg| arg.get())
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let join = |args: &[&RawValue]| args.iter().map(|arg| arg.get()).collect::<Vec<_>>().join(",");
     let announce = |plain: char, binary: char, count: usize| {
         assert!(count <= ATTACHMENTS_MAX);
-        if count == 0 {
-            plain.to_string()
-        } else {
-            format!("{binary}{count}-")
-        }
+        if count == 0 { plain.to_string() } else { format!("{binary}{count}-") }
     };
     match packet {
-        Packet::Connect {
-            namespace,
-            query,
-            data,
-        } => {
+        Packet::Connect { namespace, query, data } => {
             let query = query.map(|query| format!("?{query}")).unwrap_or_default();
             format!("0{namespace}{query},{}", data.map_or("", RawValue::get))
         }
         Packet::Disconnect { namespace } => format!("1{namespace},"),
-        Packet::Event {
-            namespace,
-            ack,
-            name,
-            args,
-            attachments,
-        } => {
+        Packet::Event { namespace, ack, name, args, attachments } => {
             let kind = announce('2', '5', *attachments);
             let id = ack.map(|id| id.to_string()).unwrap_or_default();
             let name = serde_json::to_string(name).expect("a string");
             let comma = if args.is_empty() { "" } else { "," };
             format!("{kind}{namespace},{id}[{name}{comma}{}]", join(args))
         }
-        Packet::Ack {
-            namespace,
-            id,
-            args,
-            attachments,
-        } => {
-            format!(
-                "{}{namespace},{id}[{}]",
-                announce('3', '6', *attachments),
-                join(args)
-            )
+        Packet::Ack { namespace, id, args, attachments } => {
+            format!("{}{namespace},{id}[{}]", announce('3', '6', *attachments), join(args))
         }
         Packet::Error { namespace, data } => format!("4{namespace},{}", data.get()),
     }
@@ -113,14 +75,7 @@ fn write(packet: &Packet<'_>) -> String {
 fn check_encoders(name: &str, args: &[&RawValue]) {
     let raw: Vec<&str> = args.iter().map(|arg| arg.get()).collect();
     let event = encode_event(name, &raw);
-    let Ok(Packet::Event {
-        name: echoed,
-        args: kept,
-        ..
-    }) = decode(&event[1..])
-    else {
-        panic!("{event}")
-    };
+    let Ok(Packet::Event { name: echoed, args: kept, .. }) = decode(&event[1..]) else { panic!("{event}") };
     assert_eq!(echoed, name);
     assert_eq!(kept.iter().map(|arg| arg.get()).collect::<Vec<_>>(), raw);
     let (Some(arg), Ok(name)) = (args.first(), Name::new(name)) else {
@@ -133,26 +88,11 @@ fn check_encoders(name: &str, args: &[&RawValue]) {
 
 fn check_dispatch(name: Name, payload: &RawValue) {
     let targets = Targets::default();
-    let dispatch = Dispatch {
-        event: name.clone(),
-        payload: payload.to_owned(),
-        targets,
-    };
+    let dispatch = Dispatch { event: name.clone(), payload: payload.to_owned(), targets };
     let packet = encode_dispatch(&dispatch, Via::Channel(&name), Some(name.as_str()));
-    let Ok(Packet::Event {
-        name: event, args, ..
-    }) = decode(&packet[1..])
-    else {
-        panic!("{packet}")
-    };
+    let Ok(Packet::Event { name: event, args, .. }) = decode(&packet[1..]) else { panic!("{packet}") };
     let quoted = serde_json::to_string(name.as_str()).expect("a string");
-    let body = format!(
-        r#"{{"event":{quoted},"payload":{},"via":{{"channel":{quoted}}}}}"#,
-        payload.get()
-    );
+    let body = format!(r#"{{"event":{quoted},"payload":{},"via":{{"channel":{quoted}}}}}"#, payload.get());
     assert_eq!(event, "EVENT");
-    assert_eq!(
-        args.iter().map(|arg| arg.get()).collect::<Vec<_>>(),
-        [&body, &quoted]
-    );
+    assert_eq!(args.iter().map(|arg| arg.get()).collect::<Vec<_>>(), [&body, &quoted]);
 }

@@ -10,10 +10,7 @@ use turted_core::wire::websocket::{
     Decoder, DecoderLimits, Message, Opcode, Violation, encode_close, encode_frame,
 };
 
-const LIMITS: DecoderLimits = DecoderLimits {
-    message_bytes: 300,
-    fragments: 4,
-};
+const LIMITS: DecoderLimits = DecoderLimits { message_bytes: 300, fragments: 4 };
 
 fuzz_target!(|data: &[u8]| {
     let Some((&seed, stream)) = data.split_first() else {
@@ -21,11 +18,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let whole = decode_all(stream.chunks(usize::MAX));
     assert_eq!(whole, decode_all(stream.chunks(1)), "byte by byte");
-    assert_eq!(
-        whole,
-        decode_all(stream.chunks(usize::from(seed) + 1)),
-        "in pieces"
-    );
+    assert_eq!(whole, decode_all(stream.chunks(usize::from(seed) + 1)), "in pieces");
 });
 
 /// The messages of a stream, and the violation that ended it.
@@ -64,10 +57,7 @@ fn describe(message: Message<'_>) -> String {
     let mut frame = mask(frame);
     let bytes = frame.len();
     let mut decoder = Decoder::new(LIMITS);
-    let decoded = decoder
-        .decode(&mut frame)
-        .expect("valid")
-        .expect("complete");
+    let decoded = decoder.decode(&mut frame).expect("valid").expect("complete");
     assert_eq!(decoded.message, Some(message));
     assert_eq!(decoded.consumed, bytes);
     format!("{message:?}")
