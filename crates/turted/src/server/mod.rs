@@ -16,7 +16,7 @@
 //! | `routes` | which endpoint answers which path |
 //! | `tidy` | forgets what is too old |
 //! | `descriptors` | how many connections the file descriptors allow |
-//! | `leftovers` | what a server that has ended must not leave behind, asserted in builds for tests |
+//! | `leftovers` | what is left of a server that has ended: nothing |
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 

@@ -1,67 +1,89 @@
 //! The sockets of a server, to see that it closes them.
+//!
+//! A socket among the descriptors of a process is asked for its address through a copy of it (pidfd_getfd(2)); the
+//! tables below `/proc/net` have all sockets of the machine, and take a tenth of a second to read on a busy one.
+//! Where copies are forbidden, as to containers, nothing is seen.
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
 
-/// A socket as the tables of the kernel have it (man proc, `/proc/net/tcp`).
-struct Row {
-    /// The number that the kernel gives a socket, never the same twice; 0 for one that no process holds.
-    inode: String,
-    port: u16,
-    listens: bool,
-}
-
-impl Row {
-    fn parse(line: &str) -> Option<Self> {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let port = u16::from_str_radix(fields[1].rsplit_once(':')?.1, 16).ok()?;
-        let row = Self { inode: fields[9].to_owned(), port, listens: fields[3] == "0A" };
-        (row.inode != "0").then_some(row)
-    }
-
-    /// Those of IPv4 and IPv6.
-    fn all() -> Vec<Self> {
-        let tables =
-            ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-        tables.iter().flat_map(|table| table.lines().skip(1).filter_map(Self::parse)).collect()
-    }
-}
-
-/// Some sockets of this process.
+/// Some sockets of this process, by the number that the kernel gives each of them, never the same twice.
 #[derive(Debug)]
 pub(crate) struct Sockets(HashSet<String>);
 
 impl Sockets {
     /// Those that listen on one of these ports, and those that were accepted there.
     pub(crate) fn of_ports(ports: &[u16]) -> Self {
-        let rows = Row::all().into_iter().filter(|row| ports.contains(&row.port));
-        Self(rows.map(|row| row.inode).collect())
+        let is_one = |socket: &OwnedFd| port(socket).is_some_and(|port| ports.contains(&port));
+        Self(matching(getpid(), is_one).into_iter().collect())
     }
 
     /// How many of them are open.
     pub(crate) fn open(&self) -> usize {
-        held_by("self").iter().filter(|inode| self.0.contains(*inode)).count()
+        all(getpid()).iter().filter(|(_, inode)| self.0.contains(inode)).count()
     }
 }
 
-/// How many connections over TCP a process has open, also such as have ended and that it did not close.
-pub(crate) fn connections_of(pid: Pid) -> usize {
-    let held = held_by(&pid.as_raw_nonzero().to_string());
-    let local = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let mut others: HashSet<&str> =
-        local.lines().skip(1).filter_map(|line| line.split_whitespace().nth(6)).collect();
-    let rows = Row::all();
-    others.extend(rows.iter().filter(|row| row.listens).map(|row| row.inode.as_str()));
-    held.iter().filter(|inode| !others.contains(inode.as_str())).count()
+/// How many connections over TCP a process has open, also such as have ended and that it did not close; `None` where
+/// that cannot be seen.
+pub(crate) fn connections_of(pid: Pid) -> Option<usize> {
+    let is_listener = |socket: &OwnedFd| SockRef::from(socket).is_listener().unwrap_or(false);
+    if matching(pid, is_listener).is_empty() {
+        return None;
+    }
+    Some(matching(pid, |socket| port(socket).is_some() && !is_listener(socket)).len())
 }
 
-/// The sockets among the descriptors of a process.
-fn held_by(process: &str) -> Vec<String> {
-    let entries = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
-    // One that is closed meanwhile has no link any more.
-    let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-    let inode = |link: &str| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned());
-    links.filter_map(|link| inode(link.to_str()?)).collect()
+/// The local port of a socket over TCP.
+fn port(socket: &OwnedFd) -> Option<u16> {
+    Some(SockRef::from(socket).local_addr().ok()?.as_socket()?.port())
+}
+
+/// The sockets of a process that are such.
+fn matching(pid: Pid, is_one: impl Fn(&OwnedFd) -> bool) -> Vec<String> {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Vec::new() };
+    let sockets = all(pid).into_iter().filter(|(descriptor, _)| {
+        // It may have been closed meanwhile, or be another one.
+        let copy = pidfd_getfd(&process, *descriptor, PidfdGetfdFlags::empty());
+        copy.is_ok_and(|copy| is_one(&copy))
+    });
+    sockets.map(|(_, inode)| inode).collect()
+}
+
+/// The sockets among the descriptors of a process, each with its number in the kernel.
+fn all(pid: Pid) -> Vec<(i32, String)> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())) else { return Vec::new() };
+    let socket = |entry: fs::DirEntry| {
+        // One that is closed meanwhile has no link any more.
+        let link = fs::read_link(entry.path()).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned();
+        Some((entry.file_name().to_str()?.parse().ok()?, inode))
+    };
+    entries.filter_map(|entry| socket(entry.ok()?)).collect()
+}
+
+#[test]
+fn a_socket_is_seen_until_it_is_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    if connections_of(getpid()).is_none() {
+        return;
+    }
+    let sockets = Sockets::of_ports(&[listener.local_addr().unwrap().port()]);
+    assert_eq!(sockets.open(), 2);
+    // Also when its other end is closed, and nothing can be read from it any more.
+    drop(client);
+    assert_eq!((&accepted).read(&mut [0]).unwrap(), 0);
+    assert_eq!(sockets.open(), 2);
+    drop(accepted);
+    assert_eq!(sockets.open(), 1);
+    drop(listener);
+    assert_eq!(sockets.open(), 0);
 }
