@@ -22,8 +22,8 @@ fn named(event: &StreamEvent) -> (&str, &str) {
 }
 
 /// How many streams are open, as the server counts them.
-fn streams(server: &TestServer) -> u64 {
-    server.admin().get("/api/v1/counts").json()["connections"]["sse"].as_u64().unwrap()
+fn streams(server: &TestServer) -> usize {
+    server.metric(r#"turted_connections{transport="sse",version="whatwg",carrier="streaming"}"#)
 }
 
 #[test]
