@@ -158,7 +158,7 @@ fn is_among(audience: &str, given: &RawValue) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimRefusal {
     /// The payload is no JSON object, or has a claim twice.
-    #[error("the payload is no object with each claim once")]
+    #[error("the payload must be an object that has each claim once")]
     NotAnObject,
     /// There is no `exp`.
     #[error("exp missing")]
@@ -182,10 +182,10 @@ pub enum ClaimRefusal {
     #[error("iss is missing or not auth.issuer")]
     Issuer,
     /// `aud` is missing, or neither is nor contains `auth.audience`.
-    #[error("aud is missing, or neither is auth.audience nor lists it")]
+    #[error("aud is missing, or does not contain auth.audience")]
     Audience,
     /// The token has an `aud`, and `auth.audience` is not set.
-    #[error("the token has an aud, and auth.audience does not say that it is us")]
+    #[error("the token has an aud, but auth.audience is not set to accept it")]
     AudienceUnset,
     /// The claim `auth.user_claim` is missing.
     #[error("the token has no claim auth.user_claim")]

@@ -65,7 +65,7 @@ pub struct Network {
 
 /// The text names no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no network such as 10.0.0.0/8 or fd00::/8")]
+#[error("not a network: expected one such as 10.0.0.0/8 or fd00::/8")]
 pub struct NetworkError;
 
 impl Network {

@@ -128,7 +128,7 @@ pub enum JwtRefusal {
     #[error("alg is not auth.algorithm")]
     Algorithm,
     /// The signature is not of a key that was agreed.
-    #[error("wrong signature: it is of none of the keys")]
+    #[error("wrong signature: none of the keys made it")]
     Signature,
     /// It names a key that is not there.
     #[error("its kid names no key: if keys were changed, SIGHUP reads auth.key_file again")]
