@@ -17,7 +17,7 @@ mod fault;
 
 use serde_json::value::RawValue;
 
-pub use refusal::{NOT_JSON, PushRefusal, RefusalKind};
+pub use refusal::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind};
 
 use crate::auth::Secret;
 use crate::dispatch::Dispatch;

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// What the node server answered to a body that is no JSON.
 pub const NOT_JSON: &str = "Data was not json";
+/// What the node server said of a push in the form before 3.3.3 without `data`.
+pub const DATA_MISSING: &str = "data missing";
 
 /// Which answer a refused push gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl PushRefusal {
     }
 
     pub(super) fn data_missing() -> Self {
-        Self::new(RefusalKind::DataMissing, "data-missing", "data missing")
+        Self::new(RefusalKind::DataMissing, "data-missing", DATA_MISSING)
     }
 
     /// `field` breaks `rule`; an empty `field` is the whole item.

@@ -7,19 +7,12 @@ use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AU
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
-use turted_core::push::{NOT_JSON, PushRefusal, RefusalKind, Shape};
+use turted_core::push::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind, Shape};
 
 use super::idempotency::StoredAnswer;
 use crate::http::negotiation::{Named, liking};
 use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, bare, text};
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
-
-/// The rule under which a server that stops refuses pushes.
-const STOPPING: &str = "stopping";
-/// The rule of a body that is no JSON: where it is none is said in JSON alone.
-const NOT_JSON_RULE: &str = "not-json";
-/// The rule under which a push is refused whose body finds no room.
-const BODIES_FULL: &str = "bodies-full";
 
 /// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
 const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
@@ -93,7 +86,7 @@ impl From<StoredAnswer> for Answer {
     }
 }
 
-/// Why a push was not accepted.
+/// Why a push was not accepted: one row for each reason.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -101,10 +94,13 @@ pub(super) struct Problem {
     rule: &'static str,
     /// For people. In the plain format it is the whole body.
     detail: String,
+    /// What the node server said instead. It said so without a content type.
+    node: Option<&'static str>,
     field: Option<String>,
     index: Option<usize>,
     /// Seconds after which it makes sense to try again.
     retry_after: Option<u64>,
+    unavailable: Option<Unavailable>,
 }
 
 /// A problem as RFC 9457 has it, with the rule, the field and the index as extensions.
@@ -123,7 +119,22 @@ struct ProblemBody<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, rule: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, rule, detail: detail.into(), field: None, index: None, retry_after: None }
+        let detail = detail.into();
+        Self {
+            status,
+            rule,
+            detail,
+            node: None,
+            field: None,
+            index: None,
+            retry_after: None,
+            unavailable: None,
+        }
+    }
+
+    /// A push that breaks no rule, and may be made again.
+    fn later(rule: &'static str, why: Unavailable, detail: impl Into<String>) -> Self {
+        Self { unavailable: Some(why), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, detail) }
     }
 
     pub(super) fn retry_after(self, seconds: u64) -> Self {
@@ -132,7 +143,8 @@ impl Problem {
 
     /// The password is missing or wrong.
     pub(super) fn wrong_password() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "wrong-password", "Wrong auth data")
+        const TEXT: &str = "Wrong auth data";
+        Self { node: Some(TEXT), ..Self::new(StatusCode::UNAUTHORIZED, "wrong-password", TEXT) }
     }
 
     /// The rule that was broken.
@@ -147,19 +159,17 @@ impl Problem {
     /// The answer in the format the caller reads.
     pub(super) fn answer(&self, format: AnswerFormat) -> Answer {
         let mut answer = match format {
-            // What the node server said carried no content type.
-            AnswerFormat::Plain if self.rule == NOT_JSON_RULE => bare(self.status, NOT_JSON),
-            AnswerFormat::Plain if self.is_old() => bare(self.status, self.detail.clone()),
-            AnswerFormat::Plain => text(self.status, self.detail.clone()),
+            AnswerFormat::Plain => match self.node {
+                Some(words) => bare(self.status, words),
+                None => text(self.status, self.detail.clone()),
+            },
             AnswerFormat::Json => with_type(self.status, "application/problem+json", self.body()),
         };
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        match self.rule {
-            STOPPING => Unavailable::Stopping.mark(&mut answer),
-            BODIES_FULL => Unavailable::Unread.mark(&mut answer),
-            _ => {}
+        if let Some(unavailable) = self.unavailable {
+            unavailable.mark(&mut answer);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -169,10 +179,6 @@ impl Problem {
             answer.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         answer
-    }
-
-    fn is_old(&self) -> bool {
-        matches!(self.rule, "data-missing" | "wrong-password")
     }
 
     fn body(&self) -> Vec<u8> {
@@ -191,54 +197,46 @@ impl Problem {
 
 impl From<PushRefusal> for Problem {
     fn from(refusal: PushRefusal) -> Self {
-        let status = match refusal.kind {
-            RefusalKind::DataMissing => StatusCode::UNAUTHORIZED,
-            RefusalKind::NotJson | RefusalKind::Invalid => StatusCode::BAD_REQUEST,
-            RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        let (status, node, detail) = match refusal.kind {
+            RefusalKind::DataMissing => (StatusCode::UNAUTHORIZED, Some(DATA_MISSING), refusal.to_string()),
+            RefusalKind::NotJson => {
+                (StatusCode::BAD_REQUEST, Some(NOT_JSON), refusal.detail.clone().into_owned())
+            }
+            RefusalKind::Invalid => (StatusCode::BAD_REQUEST, None, refusal.to_string()),
+            RefusalKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, refusal.to_string()),
         };
-        let detail = match refusal.kind {
-            RefusalKind::NotJson => refusal.detail.clone().into_owned(),
-            _ => refusal.to_string(),
-        };
-        Self { field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }
+        Self { node, field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }
     }
 }
 
 impl From<BodyRefusal> for Problem {
     fn from(refusal: BodyRefusal) -> Self {
-        let (status, rule, detail) = match refusal {
-            BodyRefusal::TooLong => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-long",
-                "the body is too long (limits.push_body_bytes)",
-            ),
+        const TOO_LONG: &str = "the body is too long (limits.push_body_bytes)";
+        const TOO_SLOW: &str = "the body took too long (limits.request_body_wait)";
+        const BROKEN: &str = "the body is incomplete";
+        match refusal {
+            BodyRefusal::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", TOO_LONG),
             BodyRefusal::TooManyChunks => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "body-chunks", BodyRefusal::TOO_MANY_CHUNKS)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-chunks", BodyRefusal::TOO_MANY_CHUNKS)
             }
-            BodyRefusal::Full => (StatusCode::SERVICE_UNAVAILABLE, BODIES_FULL, BodyRefusal::FULL),
-            BodyRefusal::TooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                "body-too-slow",
-                "the body took too long (limits.request_body_wait)",
-            ),
-            BodyRefusal::Broken => (StatusCode::BAD_REQUEST, "body-broken", "the body is incomplete"),
-        };
-        Self::new(status, rule, detail)
+            BodyRefusal::Full => Self::later("bodies-full", Unavailable::Unread, BodyRefusal::FULL),
+            BodyRefusal::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", TOO_SLOW),
+            BodyRefusal::Broken => Self::new(StatusCode::BAD_REQUEST, "body-broken", BROKEN),
+        }
     }
 }
 
 impl From<DispatchRefusal> for Problem {
     fn from(refusal: DispatchRefusal) -> Self {
         let detail = refusal.to_string();
-        let rule = match refusal {
+        match refusal {
             DispatchRefusal::ExpansionTooLarge { .. } => {
-                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "expansion-too-large", detail);
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "expansion-too-large", detail)
             }
-            DispatchRefusal::Overload => "overload",
-            DispatchRefusal::BacklogsFull => "backlogs-full",
-            _ => STOPPING,
-        };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, detail).retry_after(1)
+            DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
+            DispatchRefusal::BacklogsFull => Self::later("backlogs-full", Unavailable::Moment, detail),
+            _ => Self::later("stopping", Unavailable::Stopping, detail),
+        }
     }
 }
 
