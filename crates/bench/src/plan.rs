@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::transport::Transport;
-use turted_core::auth::Secret;
+use turted_core::secret::Secret;
 
 /// Connections of one run. The loopback network has addresses for more, but there are fewer descriptors.
 pub const CONNECTIONS_MAX: usize = 1_000_000;

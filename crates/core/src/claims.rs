@@ -13,7 +13,7 @@ use crate::command::UserField;
 use crate::json::{self, JsonKind, Key};
 use crate::limits::TOKEN_LEEWAY;
 use crate::name::{Name, NameRefusal};
-use crate::standing::UnixTime;
+use crate::time::UnixTime;
 
 /// The last second of the year 9999. A later `exp` is a mistake: it counts milliseconds.
 const SECONDS_MAX: f64 = 253_402_300_799.0;
@@ -22,7 +22,7 @@ const SECONDS_MAX: f64 = 253_402_300_799.0;
 ///
 /// ```
 /// use std::time::Duration;
-/// use turted_core::{claims::ClaimRules, standing::UnixTime};
+/// use turted_core::{claims::ClaimRules, time::UnixTime};
 /// let now = UnixTime(Duration::from_secs(1_000));
 /// let verified = ClaimRules::default().read(r#"{"sub":"alice","exp":1001}"#, None, now)?;
 /// assert_eq!(verified.identity.name.as_str(), "alice");

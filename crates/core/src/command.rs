@@ -6,10 +6,10 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::auth::Secret;
 use crate::json::{self, JsonKind, Members};
 use crate::limits::IDENT_DEPTH_MAX;
 use crate::name::{Name, NameRefusal};
+use crate::secret::Secret;
 
 /// One command of a client.
 ///

@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `command`, `reply` | what a client asks for; what it is answered |
-//! | `auth`, `claims` | secrets, tokens, and the user that an IDENT proves; the claims of a JSON Web Token |
+//! | `auth`, `claims` | passwords, tokens, and the user that an IDENT proves; the claims of a JSON Web Token |
 //! | `channel`, `standing` | who may join which channel; what a connection has proved, and until when |
 //! | `trust`, `origin` | trusted proxies and private addresses; origins of pages, and hosts of requests |
 //! | `push` | a push body, checked and typed |
@@ -14,6 +14,7 @@
 //! | `registry`, `membership` | one shard, which decides who receives a dispatch; its users and channels |
 //! | `connection_id` | the name of a connection for operators |
 //! | `wire` | the wires: decoders for what clients send, encoders for what they receive |
+//! | `secret`, `time` | what is never shown and compared in constant time; moments of wall-clock time |
 //! | `close`, `name` | why connections end; names of users, channels and events |
 //! | `limits`, `rate` | every limit with its unit and reason; a token bucket |
 //! | `kept`, `shrink` | what is kept for a while, within bounds; containers that give back memory |
@@ -34,6 +35,8 @@ pub mod registry;
 pub mod membership;
 pub mod connection_id;
 pub mod wire;
+pub mod secret;
+pub mod time;
 pub mod close;
 pub mod name;
 pub mod rate;

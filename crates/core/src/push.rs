@@ -19,10 +19,10 @@ use serde_json::value::RawValue;
 
 pub use refusal::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind};
 
-use crate::auth::Secret;
 use crate::dispatch::Dispatch;
 use crate::json::{self, JsonKind};
 use crate::limits::{BATCH_DISPATCHES_MAX, EXPANSION_BYTES_MAX, TARGETS_MAX};
+use crate::secret::Secret;
 use form::Item;
 
 /// Whether a body was one item or an array of them.

@@ -1,22 +1,17 @@
 //! What a connection has proved beyond its name: the channels that are granted to it, and until when its
 //! proofs hold. It belongs to the connection and moves with its session.
 
-use std::time::Duration;
-
 use crate::auth::Verified;
 use crate::channel::{ChannelRules, Grants, Join, JoinRefusal};
 use crate::name::Name;
 use crate::registry::IdentMode;
-
-/// A moment of wall-clock time: the time since 1970-01-01 00:00 UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixTime(pub Duration);
+use crate::time::UnixTime;
 
 /// What a connection has proved. For users without grants and expiry it is empty and allocates nothing.
 ///
 /// ```
 /// use std::time::Duration;
-/// use turted_core::{auth::Verified, channel::Grants, name::Name, registry::IdentMode, standing::{Standing, UnixTime}};
+/// use turted_core::{auth::Verified, channel::Grants, name::Name, registry::IdentMode, standing::Standing, time::UnixTime};
 /// let alice = Name::new("alice").unwrap();
 /// let mut standing = Standing::default();
 /// let verified = Verified {
@@ -120,6 +115,8 @@ impl Applicant<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::channel::ChannelPattern;
 

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use serde_json::value::RawValue;
-use turted_core::auth::{ClientAuthenticator, Hash, IdentRefusal, Secret, TokenRule, UnknownHash};
+use turted_core::auth::{ClientAuthenticator, Hash, IdentRefusal, TokenRule, UnknownHash};
 use turted_core::command::Command;
+use turted_core::secret::Secret;
 
 /// `hash(salté + alice + pepper)` as Python's hashlib computes it.
 const TOKENS: [(&str, &str); 4] = [

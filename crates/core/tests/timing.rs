@@ -15,7 +15,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use turted_core::auth::{Hash, Secret, TokenRule};
+use turted_core::auth::{Hash, TokenRule};
+use turted_core::secret::Secret;
 
 /// Measurements of each test, of both kinds together.
 const MEASUREMENTS: usize = 400_000;

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::refusal::PushRefusal;
 use super::targets;
-use crate::auth::Secret;
 use crate::dispatch::{Dispatch, Targets};
 use crate::json::{self, JsonKind, Members};
 use crate::name::Name;
+use crate::secret::Secret;
 
 /// One item: its credentials, and the rest unparsed.
 #[derive(Debug)]

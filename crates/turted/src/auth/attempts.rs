@@ -87,7 +87,7 @@ impl Attempts {
     /// How long an address has to wait before it may try again; `None` if it need not wait.
     ///
     /// In this time even a right guess is refused, because the answer would tell a guesser that it is right.
-    /// A right secret that is [too long](turted_core::auth::Secret::is_strong) to be guessed is accepted all
+    /// A right secret that is [too long](turted_core::secret::Secret::is_strong) to be guessed is accepted all
     /// the same.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.guesses();

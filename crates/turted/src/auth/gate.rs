@@ -21,7 +21,7 @@ use turted_core::auth::{ClientAuthenticator, IdentRefusal, Verified};
 use turted_core::command::Ident;
 use turted_core::connection_id::ConnectionId;
 use turted_core::name::Name;
-use turted_core::standing::UnixTime;
+use turted_core::time::UnixTime;
 
 use super::attempts::{AttemptLimits, Attempts, GuessCounted};
 use super::http::HttpAuthenticator;

@@ -11,11 +11,12 @@ use jsonwebtoken::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use turted_core::auth::{IdentRefusal, Secret, Verified};
+use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::claims::{ClaimRefusal, ClaimRules};
 use turted_core::command::{Ident, UserField};
 use turted_core::limits::JWT_BYTES_MAX;
-use turted_core::standing::UnixTime;
+use turted_core::secret::Secret;
+use turted_core::time::UnixTime;
 
 use super::keys::{JwtKeys, VerifyingKey};
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
-use turted_core::auth::Secret;
 use turted_core::limits::JWT_KEYS_MAX;
+use turted_core::secret::Secret;
 
 use super::jwk;
 

@@ -1,6 +1,7 @@
 //! The ways in which clients prove who they are.
 
-use turted_core::auth::{Secret, TokenRule};
+use turted_core::auth::TokenRule;
+use turted_core::secret::Secret;
 
 use super::{HttpUrl, JwtRule};
 

@@ -31,5 +31,5 @@ pub use turted_core::auth::{IdentRefusal, Identity, Verified};
 pub use turted_core::channel::Grants;
 pub use turted_core::claims::ClaimRules;
 pub use turted_core::command::UserField;
-pub use turted_core::standing::UnixTime;
+pub use turted_core::time::UnixTime;
 pub use url::{HttpUrl, UrlRefusal};

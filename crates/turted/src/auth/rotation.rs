@@ -7,10 +7,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use turted_core::auth::{Secret, Verified};
+use turted_core::auth::Verified;
 use turted_core::command::Ident;
 use turted_core::limits::{JWT_KEY_FILE_BYTES_MAX, JWT_KEYS_MAX};
-use turted_core::standing::UnixTime;
+use turted_core::secret::Secret;
+use turted_core::time::UnixTime;
 
 use super::jwt::{JwtRefusal, JwtRule};
 use super::keys::{JwtKeyRefusal, JwtKeys, VerifyingKey};

@@ -11,7 +11,8 @@ use super::settings::{ClientMethod, PushMethod, SecretSetting};
 use super::value::without_newline;
 use crate::auth::ClientAuth;
 use crate::auth::read_key_file;
-use turted_core::auth::{Secret, TokenRule};
+use turted_core::auth::TokenRule;
+use turted_core::secret::Secret;
 
 /// Bytes of a secret file. A file this large is not a secret but a mistake.
 const SECRET_BYTES_MAX: u64 = 8 * 1024;

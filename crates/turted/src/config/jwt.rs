@@ -4,7 +4,7 @@ use super::collect::Collected;
 use super::error::Problem;
 use crate::auth::ClientAuth;
 use crate::auth::{Algorithm, JwtKeys, JwtRule};
-use turted_core::auth::Secret;
+use turted_core::secret::Secret;
 
 /// Bytes of the shortest key for an algorithm of HMAC (RFC 7518 3.2: as long as its hash).
 fn key_bytes_min(algorithm: Algorithm) -> Option<usize> {

@@ -56,8 +56,9 @@ pub(crate) use sum::show as show_memory;
 pub use transports::{SockJs, SocketIo, Sse, WebSocket};
 pub(crate) use units::parse_duration;
 
-pub use turted_core::auth::{Hash, Secret, TokenRule};
+pub use turted_core::auth::{Hash, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+pub use turted_core::secret::Secret;
 pub use turted_core::trust::{Network, NetworkError};
 
 /// A configuration and where it came from.

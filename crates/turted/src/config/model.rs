@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 use crate::auth::ClientAuth;
 use crate::io::tls::Tls;
-use turted_core::auth::Secret;
 use turted_core::channel::ChannelRules;
 use turted_core::origin::Origin;
 pub use turted_core::registry::IdentMode;
+use turted_core::secret::Secret;
 pub use turted_core::trust::TrustedProxies;
 
 /// Everything an operator may decide, validated: no later check is needed.

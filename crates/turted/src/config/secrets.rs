@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use turted_core::auth::Secret;
+use turted_core::secret::Secret;
 
 use crate::config::Config;
 

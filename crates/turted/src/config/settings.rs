@@ -10,9 +10,10 @@ use super::error::Origin;
 use super::model::Config;
 use super::value::Field;
 use crate::auth::{Algorithm, ClaimRules, HttpUrl};
-use turted_core::auth::{Hash, Secret};
+use turted_core::auth::Hash;
 use turted_core::channel::{ChannelPattern, Join};
 use turted_core::limits::WORKERS_MAX;
+use turted_core::secret::Secret;
 
 /// One rule of `[[channels]]` as it was written.
 #[derive(Clone, Debug)]

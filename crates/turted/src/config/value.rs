@@ -11,8 +11,9 @@ use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, Tr
 use super::settings::{ClientMethod, PushMethod, Settings};
 use super::units::{parse_delay, parse_duration, parse_size, show_duration};
 use crate::auth::{Algorithm, HttpUrl};
-use turted_core::auth::{Hash, Secret};
+use turted_core::auth::Hash;
 use turted_core::channel::Join;
+use turted_core::secret::Secret;
 
 /// The way to one field of the settings.
 type Of<T> = fn(&mut Settings) -> &mut T;

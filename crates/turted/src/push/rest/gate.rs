@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use hyper::{Request, StatusCode};
-use turted_core::auth::Secret;
 use turted_core::push::PushLimits;
+use turted_core::secret::Secret;
 
 use super::answer::Problem;
 use super::idempotency::{Idempotency, IdempotencyLimits};
