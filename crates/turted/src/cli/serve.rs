@@ -55,6 +55,7 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
         Err(error) if logging.is_ok() => logging::write_line(&format!("turted: {error}")),
         Err(error) => complain(error),
     }
+    systemd::flush();
     logging::flush();
     ended.unwrap_or(ExitCode::FAILURE)
 }

@@ -8,9 +8,10 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 use std::{env, io};
 
 use listenfd::ListenFd;
@@ -50,14 +51,32 @@ pub(crate) async fn watch(monitor: Monitor) -> Infallible {
 static TELLER: OnceLock<Option<SyncSender<NotifyState<'static>>>> = OnceLock::new();
 /// Messages that may wait for that thread: ready, stopping, and two signs of life.
 const UNTOLD_MAX: usize = 4;
+/// How many wait, or are being told.
+static UNTOLD: Mutex<usize> = Mutex::new(0);
+/// Notified when one was told.
+static TOLD: Condvar = Condvar::new();
+/// How long the end of the program waits for that: a busy machine lets the thread run in that time.
+const FLUSH_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Tells systemd by a thread of its own, because a message waits while systemd reads none.
 fn tell(state: NotifyState<'static>) {
-    if let Some(teller) = TELLER.get_or_init(start)
-        && teller.try_send(state).is_err()
-    {
+    let Some(teller) = TELLER.get_or_init(start) else { return };
+    // Counted before the thread can have told it.
+    *untold() += 1;
+    if teller.try_send(state).is_err() {
+        *untold() -= 1;
         tracing::warn!("systemd does not listen");
     }
+}
+
+/// Waits until systemd was told everything, but not for long: the program ends, and its threads with it.
+pub(crate) fn flush() {
+    // However it ends, so does the program.
+    let _ = TOLD.wait_timeout_while(untold(), FLUSH_WAIT_MAX, |untold| *untold > 0);
+}
+
+fn untold() -> MutexGuard<'static, usize> {
+    UNTOLD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn start() -> Option<SyncSender<NotifyState<'static>>> {
@@ -76,6 +95,8 @@ fn tell_all(path: &OsString, states: Receiver<NotifyState<'static>>) {
         if let Err(error) = send(path, &state) {
             tracing::warn!(%error, "cannot tell systemd");
         }
+        *untold() -= 1;
+        TOLD.notify_all();
     }
 }
 
