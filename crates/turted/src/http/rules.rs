@@ -9,6 +9,7 @@ use hyper::{Request, StatusCode, Version};
 
 use super::answer::{Answer, close_after};
 use super::refusal::Row;
+use super::websocket::handshake::wants_upgrade;
 
 /// Why a request is refused before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +85,7 @@ fn is_host(host: &[u8]) -> bool {
 /// Whether a request asks for a WebSocket in another version than ours.
 pub(super) fn asks_for_other_version<B>(request: &Request<B>) -> bool {
     let version = |headers: &HeaderMap| headers.get(SEC_WEBSOCKET_VERSION).cloned();
-    crate::http::websocket::handshake::wants_upgrade(request)
-        && version(request.headers()).is_none_or(|version| version != "13")
+    wants_upgrade(request) && version(request.headers()).is_none_or(|version| version != "13")
 }
 
 /// Tells a client that was refused which version the server speaks (RFC 6455 4.2.2, 4.4).

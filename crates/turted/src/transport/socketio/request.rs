@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::http::cors::{self, Page};
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::query::Query;
+use crate::http::websocket::handshake::{VERSION, accept_request, wants_upgrade};
 use crate::http::{Answer, Body, Call, Outcome, answer as with_type, read_body, without_slash};
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::session_id::SessionId;
@@ -46,9 +47,7 @@ enum TransportName {
 impl TransportName {
     fn of<B>(query: &Query, request: &Request<B>) -> Result<Self, EngineRefusal> {
         match query.get("transport") {
-            Some("polling") if crate::http::websocket::handshake::wants_upgrade(request) => {
-                Err(EngineRefusal::BadRequest)
-            }
+            Some("polling") if wants_upgrade(request) => Err(EngineRefusal::BadRequest),
             Some("polling") => Ok(Self::Polling),
             Some("websocket") => Ok(Self::WebSocket),
             _ => Err(EngineRefusal::UnknownTransport),
@@ -162,8 +161,7 @@ async fn serve(
 
 /// The answer that turns the connection of a request into a WebSocket.
 fn accept<B>(request: &Request<B>) -> Result<Vec<u8>, EngineRefusal> {
-    crate::http::websocket::handshake::accept_request(request, &[crate::http::websocket::handshake::VERSION])
-        .ok_or(EngineRefusal::BadRequest)
+    accept_request(request, &[VERSION]).ok_or(EngineRefusal::BadRequest)
 }
 
 /// A request without a session id opens a session.

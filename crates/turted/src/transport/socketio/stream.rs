@@ -14,9 +14,8 @@ use super::state::{self, EngineSession, FirstCarrier, Newcomer, send_home};
 use super::{connect, engine};
 use crate::http::Takeover;
 use crate::http::query::Query;
-use crate::http::websocket::reader::ReadProgress;
-use crate::http::websocket::reader::Reader;
-use crate::http::websocket::run::write_whole;
+use crate::http::websocket::reader::{ReadProgress, Reader};
+use crate::http::websocket::run::{refuse, run, write_whole};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Sent, Stream};
 use crate::hub::worker::connection::{Client, Connection};
@@ -54,7 +53,7 @@ pub(super) fn open(worker: Rc<Worker>, newcomer: Newcomer, query: Query, accepte
         }
         (newcomer.service.opened)(Client::of(&worker, &connection), &query);
         let reader = Reader::new(&worker.config.limits, &leftover);
-        run(worker, connection, socket, reader);
+        serve(worker, connection, socket, reader);
     })
 }
 
@@ -75,7 +74,7 @@ pub(super) fn turn_away(worker: Rc<Worker>, accepted: Vec<u8>) -> Takeover {
     Box::new(move |socket, _| {
         worker.spawn(async move {
             if write_whole(&socket, &accepted) {
-                crate::http::websocket::run::refuse(&socket, ALREADY_UPGRADED).await;
+                refuse(&socket, ALREADY_UPGRADED).await;
             }
         });
     })
@@ -120,7 +119,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
             }
             ReadProgress::Stopped => {}
             ReadProgress::Violated(violation) => {
-                crate::http::websocket::run::refuse(&socket, violation.close_code()).await;
+                refuse(&socket, violation.close_code()).await;
                 state = Probe::Failed;
             }
             _ => state = Probe::Failed,
@@ -128,7 +127,7 @@ pub(super) async fn probe(worker: Rc<Worker>, connection: Rc<Connection>, socket
     }
     EngineSession::of(&connection).probe.take();
     if state == Probe::Done && move_over(Client::of(&worker, &connection), &socket) {
-        run(worker, connection, socket, reader);
+        serve(worker, connection, socket, reader);
     } else {
         engine::give_up_upgrade(Client::of(&worker, &connection));
     }
@@ -180,13 +179,13 @@ fn move_over(client: Client<'_>, socket: &Rc<Socket>) -> bool {
 
 /// Reads the WebSocket of a session until it ends, in a task of its own. The task lives as long as the
 /// connection, so it must not hold what only the handshake or the upgrade needed.
-fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
+fn serve(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>, reader: Reader) {
     let spawner = Rc::clone(&worker);
     if !EngineSession::of(&connection).is_verifying() {
-        return spawner.spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
+        return spawner.spawn(run(worker, connection, socket, reader));
     }
     spawner.spawn(async move {
         EngineSession::of(&connection).handshake_verified().await;
-        Rc::clone(&worker).spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
+        Rc::clone(&worker).spawn(run(worker, connection, socket, reader));
     });
 }

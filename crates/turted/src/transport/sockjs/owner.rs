@@ -18,7 +18,7 @@ use super::response::{Beginning, Response, put, watch};
 use super::state::{self, Requests, SessionKind, SockJsSession};
 use crate::http::streaming::Head;
 use crate::hub::client::place;
-use crate::hub::delivery::outlet::Outlet;
+use crate::hub::delivery::outlet::{Outlet, Sent};
 use crate::hub::delivery::wire::Framing;
 use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::journal::Agent;
@@ -211,11 +211,7 @@ fn take(worker: &Rc<Worker>, place: SessionPlace, transport: Transport, taker: T
 }
 
 /// Gives a session a receiver.
-fn attach(
-    client: Client<'_>,
-    transport: Transport,
-    attach: impl FnOnce(&mut Receiving) -> crate::hub::delivery::outlet::Sent,
-) {
+fn attach(client: Client<'_>, transport: Transport, attach: impl FnOnce(&mut Receiving) -> Sent) {
     let before = client.connection.route();
     state::set_transport(client.connection, transport);
     let sent = match client.connection.outlet().borrow_mut().requests_mut::<Receiving>() {

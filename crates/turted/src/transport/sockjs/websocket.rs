@@ -13,8 +13,9 @@ use turted_core::wire::sockjs::OPEN;
 use super::mount::Mount;
 use super::refusal::SockJsRefusal;
 use super::state::{self, SessionKind, SockJsSession};
+use crate::http::websocket::handshake::accept_request;
 use crate::http::websocket::reader::Reader;
-use crate::http::websocket::run::write_whole;
+use crate::http::websocket::run::{run, write_whole};
 use crate::http::{Call, Outcome};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
@@ -42,8 +43,7 @@ pub(super) enum Frames {
 /// Turns a request into a WebSocket.
 pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outcome, SockJsRefusal> {
     let Call { worker, peer, agent, request } = call;
-    let accepted = crate::http::websocket::handshake::accept_request(&request, &VERSIONS)
-        .ok_or(SockJsRefusal::NoWebSocket)?;
+    let accepted = accept_request(&request, &VERSIONS).ok_or(SockJsRefusal::NoWebSocket)?;
     if worker.shared.life.is_draining() {
         return Err(SockJsRefusal::Stopping);
     }
@@ -56,7 +56,7 @@ pub(super) fn open(call: Call, mount: Arc<Mount>, frames: Frames) -> Result<Outc
         let reader = Reader::new(&limits, &leftover);
         let socket = Rc::new(socket);
         if let Some(connection) = begin(&worker, (peer, agent, mount, frames), &socket, &accepted) {
-            worker.clone().spawn(crate::http::websocket::run::run(worker, connection, socket, reader));
+            worker.clone().spawn(run(worker, connection, socket, reader));
         }
     })))
 }
