@@ -63,7 +63,7 @@ fn process(page: &mut Exposition) {
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {
     let mut metric = page.metric("turted_dispatches_total", MetricKind::Counter, "Accepted dispatches.");
-    for (source, label) in Source::ALL {
+    for &(source, label) in Source::ALL {
         metric.sample(&[("source", label)], monitor.dispatcher.accepted(source));
     }
     let help = "Dispatches in the fullest inbox of a worker (limits.inbox_dispatches).";

@@ -27,7 +27,7 @@ pub(crate) struct Site<'a> {
 type Make = fn(&Site<'_>) -> Arc<dyn Endpoint>;
 
 /// The endpoints of turted, in the order in which they are asked.
-const ENDPOINTS: [Make; 7] = [
+const ENDPOINTS: &[Make] = &[
     |site| Arc::new(SocketIo::turted(site.config, site.assets.clone())),
     |site| Arc::new(Rest::new(site.config, site.push)),
     |site| Arc::new(WebSocket::turted(site.config)),

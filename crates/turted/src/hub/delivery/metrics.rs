@@ -79,7 +79,7 @@ pub(crate) struct Route {
 
 impl Route {
     /// Every way to be connected.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: &[Self] = &[
         Self { transport: Transport::SocketIoV3, carrier: Carrier::Polling },
         Self { transport: Transport::SocketIoV3, carrier: Carrier::WebSocket },
         Self { transport: Transport::SocketIoV4, carrier: Carrier::Polling },

@@ -45,7 +45,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) const ALL: [(Self, &str); 2] = [(Self::Embed, "embed"), (Self::Rest, "rest")];
+    pub(crate) const ALL: &[(Self, &str)] = &[(Self::Embed, "embed"), (Self::Rest, "rest")];
 }
 
 #[derive(Debug)]
@@ -126,7 +126,8 @@ impl Dispatcher {
         Self { expansion_bytes, ..self }
     }
 
-    /// The same dispatcher for dispatches of this source.
+    /// The same dispatcher for dispatches of this source. A push connector calls it: the dispatcher of a worker is
+    /// that of [`Source::Rest`].
     pub(crate) fn for_source(&self, source: Source) -> Self {
         Self { source, ..self.clone() }
     }
