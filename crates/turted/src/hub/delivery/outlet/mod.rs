@@ -24,6 +24,7 @@ mod requests;
 mod answer;
 
 use std::any::Any;
+use std::mem;
 use std::rc::Rc;
 
 use tokio::time::Instant;
@@ -69,9 +70,11 @@ impl Outlet {
         requests.downcast_mut()
     }
 
-    /// The same, taken out: the outlet is closed then.
+    /// The same, taken out: the outlet is closed then. Any other outlet stays as it is.
     pub(crate) fn take_requests<T: RequestOutlet>(&mut self) -> Option<Box<T>> {
-        let Self::Requests(requests) = std::mem::replace(self, Self::Closed) else { return None };
+        // Looked at first: an outlet that was taken out by mistake would drop its socket.
+        self.requests::<T>()?;
+        let Self::Requests(requests) = mem::replace(self, Self::Closed) else { return None };
         let requests: Box<dyn Any> = requests;
         requests.downcast().ok()
     }
@@ -190,5 +193,49 @@ impl Outlet {
             Self::Requests(requests) => requests.flush(ledger),
             Self::Body(_) | Self::Closed => Flushed { sent: Sent::Yes, bytes: 0 },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The outlet of one transport or another, by its number.
+    #[derive(Debug)]
+    struct Numbered<const NUMBER: usize>;
+
+    impl<const NUMBER: usize> RequestOutlet for Numbered<NUMBER> {
+        fn send(&mut self, _: Sending<'_>, _: &Rc<Ledger>) -> Sent {
+            Sent::Kept
+        }
+
+        fn flush(&mut self, _: &Rc<Ledger>) -> Flushed {
+            Flushed { sent: Sent::Yes, bytes: 0 }
+        }
+
+        fn carrier(&self) -> Carrier {
+            Carrier::Polling
+        }
+
+        fn state(&self) -> RequestState<'_> {
+            RequestState {
+                waiting: Waiting::default(),
+                since: None,
+                is_flushed: true,
+                is_being_taken: false,
+                absent_since: None,
+                socket: None,
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_outlet_that_is_asked_for_is_taken_out() {
+        let mut outlet = Outlet::Requests(Box::new(Numbered::<1>));
+        assert!(outlet.take_requests::<Numbered<2>>().is_none());
+        assert!(outlet.requests::<Numbered<1>>().is_some(), "it is still there");
+        assert!(outlet.take_requests::<Numbered<1>>().is_some());
+        assert!(matches!(outlet, Outlet::Closed));
+        assert!(outlet.take_requests::<Numbered<1>>().is_none());
     }
 }
