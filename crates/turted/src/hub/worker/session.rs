@@ -4,7 +4,28 @@
 //! # The contract
 //! A transport opens a connection with [`Connection::open`] and hands it a session. From then on the worker
 //! calls the session at the moments that all transports have: a message, something that is due, the end. It
-//! never calls two methods of one session at once, and a session is never looked at by a delivery.
+//! never calls two methods of one session at once, and a session is never looked at by a delivery. The worker also
+//! bounds what waits for a client, and closes a client that does not read.
+//!
+//! # What the transport has to do
+//! No other code does this for it. `server/tests/echo.rs` does all of it in one file.
+//! - **Origin.** It refuses a page that `allow_origins` does not name (`http::cors::Page::is_allowed`). Without this
+//!   any page connects with what the browser of its reader is allowed.
+//! - **Stop.** It refuses a new client while the server stops (`Life::is_draining`).
+//! - **Refusals.** It counts each one by its rule (`WorkerMetrics::refused`).
+//! - **Log.** It calls [`journal::opened`](super::journal::opened) after [`Connection::open`].
+//! - **Admission.** It calls [`Connection::admit`]. Without this a client receives nothing.
+//! - **Rate.** It asks [`Connection::may_send`] for each message with data, and closes with
+//!   [`Close::RateLimited`]. Pings and pongs of a WebSocket are counted before they reach the session.
+//! - **Heartbeat.** It sets the first timer ([`Due::Ping`]), and closes a client that does not answer
+//!   ([`Heartbeat`](super::heartbeat::Heartbeat)). Without this the connection of a client that is gone stays open.
+//! - **Expiry.** Where its clients prove who they are, it tells them at [`Due::Expiry`].
+//! - **Places.** A session that lives by requests outlives its connections, so it takes a place
+//!   (`hub::client::place`).
+//!
+//! [`Connection::open`]: super::connection::Connection::open
+//! [`Connection::admit`]: super::connection::Connection::admit
+//! [`Connection::may_send`]: super::connection::Connection::may_send
 
 use std::any::Any;
 use std::fmt::Debug;
