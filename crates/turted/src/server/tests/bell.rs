@@ -7,6 +7,7 @@ use turted_core::dispatch::Targets;
 
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::{Call, text};
+use crate::hub::dispatch::dispatcher::Source;
 
 /// The endpoint.
 #[derive(Debug)]
@@ -19,7 +20,9 @@ impl Endpoint for Bell {
 
     fn answer(self: Arc<Self>, call: Call) -> Answering {
         Box::pin(async move {
-            match call.worker.dispatcher.notify(Targets::broadcast(), "RING", &true) {
+            // The dispatcher of a worker counts for `Source::Rest`. A connector of the product has a name of its own.
+            let dispatcher = call.worker.dispatcher.for_source(Source::Embed);
+            match dispatcher.notify(Targets::broadcast(), "RING", &true) {
                 Ok(_) => text(StatusCode::OK, "OK").into(),
                 Err(refusal) => text(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()).into(),
             }
