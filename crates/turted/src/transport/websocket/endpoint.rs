@@ -75,8 +75,8 @@ impl HandshakeRefusal {
             Self::Protocol => Row::new(
                 "websocket-protocol",
                 Status::BAD_REQUEST,
-                "whoever names subprotocols names turted.v1 among them: browsers end a WebSocket of which the server \
-                 confirms none, and those that carry credentials are never confirmed",
+                "a client that asks for subprotocols asks for turted.v1 too: a browser ends a WebSocket if the server \
+                 confirms none, and the server never confirms a subprotocol that carries credentials",
             ),
             Self::Origin => Row::new(
                 "websocket-origin",
