@@ -11,7 +11,7 @@
 //! | `relay` | takes frames from that session for polls, and for responses of HTTP/2 |
 //! | `owner` | what a request does to its session, on the worker that owns it |
 //! | `response` | a response that streams, from its head to its end |
-//! | `receiving`, `taken` | the way out of a session that lives by requests; what a request takes out of it |
+//! | `receiving`, `taken` | the way out of a session that lives by requests; what a request takes out of it, as a script for `jsonp` |
 //! | `state`, `session` | the state of a session; what it does with messages, deadlines and its end |
 //! | `keyed` | where the sessions of a worker are, and what is left of those that ended |
 
