@@ -46,18 +46,41 @@ fn an_import_leads_to_the_file_that_defines_its_name() {
         "fn local() { use crate::http::ALPN; }",
         "use crate::{http as web}; const ALPN: u8 = web::ALPN;",
         "use crate::http::two::{self}; fn shown() { two::ALPN; }",
+        "fn f() { mod up { pub(super) use crate::http::ALPN; } }",
+        "fn f() { mod up { pub(super) fn g() { super::super::super::http::ALPN; } } }",
+        "fn f() { tokio::select! { () = g() => { use crate::http::{ALPN}; } } }",
+        "fn f() { m! { use crate::http as up; up::ALPN } }",
     ] {
         check(text, &[], &["http/two.rs: ALPN"]);
     }
 }
 
-/// A glob imports the names that are used, and all traits, because their methods are called without naming
-/// the trait.
+/// A glob imports its module, the names that are used, and all traits, because their methods are called
+/// without naming the trait.
 #[test]
-fn a_glob_imports_what_is_used_of_it() {
-    check("use crate::http::*; const PROTOCOL: [u8; 1] = [ALPN];", &[], &["http/two.rs: ALPN, Serve"]);
-    check("use crate::http::two::*; fn f() { assert!(serve()) }", &[], &["http/two.rs: Serve, serve"]);
-    check("use super::*;", &[], &[]);
+fn a_glob_imports_its_module_and_what_is_used_of_it() {
+    let text = "use crate::http::*; const PROTOCOL: [u8; 1] = [ALPN];";
+    check(text, &[], &["http/mod.rs: *", "http/two.rs: ALPN, Serve"]);
+    check("use crate::http::two::*; fn f() { assert!(serve()) }", &[], &["http/two.rs: *, Serve, serve"]);
+    check("pub(crate) use crate::http::*;", &[], &["http/mod.rs: *", "http/two.rs: Serve"]);
+    check("use super::*;", &[], &["io/mod.rs: *"]);
+}
+
+#[test]
+fn a_path_in_a_macro_imports_the_module_where_it_ends() {
+    check("fn f() { m!(crate::http) }", &[], &["http/mod.rs: *"]);
+    for text in [
+        "macro_rules! m { ($n:ident) => { crate::http::$n } }",
+        "macro_rules! m { ($n:ident) => { use crate::http::{$n}; } }",
+        "use crate::http; macro_rules! m { ($n:ident) => { http::$n } }",
+    ] {
+        check(text, &[], &["http/mod.rs: *", "http/two.rs: Serve"]);
+    }
+    check("macro_rules! m { () => { pub(crate) struct S; } }", &[], &[]);
+    check_layers(
+        &[("io/tls.rs", "macro_rules! m { ($n:ident) => { crate::$n } }")],
+        &["crates/turted/src/io/tls.rs imports lib.rs (*): lib.rs belongs to no layer"],
+    );
 }
 
 #[test]
@@ -70,12 +93,16 @@ fn a_path_in_code_is_an_import() {
         "use crate::http; fn f() { log!([http::serve]) }",
         "macro_rules! serve { () => { $crate::http::serve() }; }",
         "#[arg(value_parser = crate::http::serve)] struct Args;",
+        "#[serde(default = \"crate::http::serve\")] struct Args;",
+        "struct Args { #[serde(default = \"super::super::http::serve\")] port: u16 }",
+        "use crate::http; #[serde(default = \"http::serve\")] struct Args;",
     ] {
         check(text, &[], &["http/two.rs: serve"]);
     }
     for text in [
         "struct Session; impl crate::http::Serve for Session {}",
         "impl dyn crate::http::Serve {}",
+        "#[serde(bound = \"T: crate::http::Serve\")] struct Args<T>(T);",
         "fn f() { <u8 as crate::http::Serve>::serve() }",
         "fn f<T: crate::http::Serve>() {}",
     ] {
@@ -93,6 +120,7 @@ fn what_is_for_tests_or_of_another_crate_is_no_import() {
         "/// [`crate::http::ALPN`]\nconst TEXT: &str = \"crate::http::ALPN\"; // crate::http::ALPN",
         "use http::StatusCode; fn f() { http::serve(); two::serve() }",
         "use ::http::two::ALPN;",
+        "pub(in crate::http) struct Session; impl Iterator for Session {}",
     ] {
         check(text, &[], &[]);
     }
@@ -158,6 +186,28 @@ fn imports_go_downwards_only() {
         &["crates/turted/src/hub/worker/mod.rs imports hub/run.rs (run): \
            hub/worker lies below hub/run.rs, imports go downwards only"],
     );
+}
+
+#[test]
+fn nothing_may_hide_an_import() {
+    for (text, hideout) in [
+        ("extern crate self as me;", "extern crate"),
+        ("m! { extern crate self as me; }", "extern crate"),
+        ("include!(\"../http/two.rs\");", "include!"),
+        ("fn f() { m!(std::include!(\"../http/two.rs\")) }", "include!"),
+        ("m! { mod up; }", "a module that a macro declares"),
+        ("#[path = \"../http/two.rs\"] mod up {}", "#[path]"),
+        ("#[macro_use] mod up {}", "#[macro_use]"),
+        ("#[cfg_attr(unix, path = \"../http/two.rs\")] mod up {}", "#[cfg_attr]"),
+        (
+            "macro_rules! m { ($n:ident) => { $n::serve() } }",
+            "a path that leads through a variable of a macro",
+        ),
+    ] {
+        let violation = format!("crates/turted/src/io/tls.rs has {hideout}: it could hide an import");
+        let violations = violations(&graph(&[("io/tls.rs", text)]));
+        assert!(violations.contains(&violation), "{text}: {violations:?}");
+    }
 }
 
 #[test]

@@ -11,10 +11,12 @@ pub(crate) struct Graph {
     /// Every file that defines items, or imports names for another purpose than to export them from its
     /// folder.
     pub(crate) files: BTreeSet<String>,
-    /// By importing file and imported file: the names.
+    /// By importing file and imported file: the names. `*` stands for any name of a module.
     pub(crate) imports: BTreeMap<(String, String), BTreeSet<String>>,
     /// Paths that begin in the crate and lead nowhere: the resolver does not understand them.
     pub(crate) unknown: BTreeSet<String>,
+    /// Files, and what they have that could hide an import.
+    pub(crate) hideouts: BTreeSet<(String, &'static str)>,
 }
 
 impl Graph {
@@ -27,6 +29,7 @@ impl Graph {
             for path in &module.mentions {
                 graph.add_path(&tree, id, path);
             }
+            graph.hideouts.extend(module.hideouts.iter().map(|what| (module.file.clone(), *what)));
         }
         graph.files.extend(graph.imports.keys().map(|(from, _)| from.clone()));
         graph
@@ -38,16 +41,20 @@ impl Graph {
             let mut found = self.found(tree, id, &import.path);
             if import.name.is_none() {
                 found.extend(tree.traits_of_glob(id, &import.path));
+            } else {
+                found.retain(|found| matches!(found, Found::Item(..)));
             }
             let home = folder(&module.file);
-            let passes_on = |found: &Found| matches!(found, Found::Item(id, _) if tree.modules[*id].file.starts_with(&home));
+            let passes_on = |found: &Found| matches!(found, Found::Item(id, _) | Found::Module(id) if tree.modules[*id].file.starts_with(&home));
             found.retain(|found| !(import.is_reexport && passes_on(found)));
             self.add(tree, id, found);
         }
     }
 
     fn add_path(&mut self, tree: &Tree, id: Id, path: &[String]) {
-        let found = self.found(tree, id, path);
+        let mut found = self.found(tree, id, path);
+        // One name alone may as well be that of a variable.
+        found.retain(|found| path.len() > 1 || matches!(found, Found::Item(..)));
         self.add(tree, id, found);
     }
 
@@ -61,7 +68,11 @@ impl Graph {
 
     fn add(&mut self, tree: &Tree, from: Id, found: BTreeSet<Found>) {
         for found in found {
-            let Found::Item(to, name) = found else { continue };
+            let (to, name) = match found {
+                Found::Item(to, name) => (to, name),
+                Found::Module(to) => (to, "*".to_owned()),
+                Found::Outside => continue,
+            };
             let (from, to) = (&tree.modules[from].file, &tree.modules[to].file);
             if from != to {
                 self.imports.entry((from.clone(), to.clone())).or_default().insert(name);

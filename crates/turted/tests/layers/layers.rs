@@ -42,7 +42,7 @@ pub(crate) fn folders() -> Vec<&'static str> {
     folders
 }
 
-/// Every file without a place and every import that does not go downwards, one per line.
+/// Every file without a place and every import that does not go downwards or could be hidden, one per line.
 pub(crate) fn violations(graph: &Graph) -> Vec<String> {
     let lost = graph.files.iter().filter(|file| place(file).is_none());
     let lost = lost.map(|file| format!("crates/turted/src/{file} belongs to no layer"));
@@ -51,7 +51,10 @@ pub(crate) fn violations(graph: &Graph) -> Vec<String> {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         Some(format!("crates/turted/src/{from} imports {to} ({}): {rule}", names.join(", ")))
     });
-    lost.chain(imports).collect()
+    let hideouts = graph.hideouts.iter();
+    let hideouts =
+        hideouts.map(|(file, what)| format!("crates/turted/src/{file} has {what}: it could hide an import"));
+    lost.chain(imports).chain(hideouts).collect()
 }
 
 /// The rule that an import breaks, if it breaks one.
@@ -67,7 +70,10 @@ fn broken(from: &str, to: &str) -> Option<String> {
             bare(to)
         ));
     }
-    let (from, to) = (place(from)?, place(to)?);
+    let from = place(from)?;
+    let Some(to) = place(to) else {
+        return Some(format!("{to} belongs to no layer"));
+    };
     let (above, below) = (bare(LAYERS[to]), bare(LAYERS[from]));
     (to < from).then(|| format!("{below} lies below {above}, imports go downwards only"))
 }

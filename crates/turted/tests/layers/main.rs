@@ -1,14 +1,18 @@
 //! The layers of `crates/turted/src` hold: imports go downwards only, and no more than three files import each
 //! other in a circle.
 //!
-//! Every path is followed to the file that defines what it names. Two things are not seen: the file of a
-//! method that is called as `value.method()`, and a `use` inside a macro.
+//! Every path is followed to the file that defines what it names, also those in macros and in the strings of
+//! attributes. Where a macro names only a module, its file counts. What could hide an import is forbidden:
+//! `extern crate`, `include!`, `#[path]`, say.
+//!
+//! Not seen are the file of a method that is called as `value.method()`, paths that a macro puts together from
+//! single tokens, and what macros of other crates make of their input.
 //!
 //! | file | what |
 //! |---|---|
 //! | `tree`, `resolve` | the modules of a crate; from a path to the file that defines its name |
 //! | `graph` | which file imports which names of which other file |
-//! | `layers`, `circles` | imports that go upwards; circles of files |
+//! | `layers`, `circles` | imports that go upwards, and what could hide them; circles of files |
 //! | `cases` | the checks, tested on small crates |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]

@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
     fn name(&mut self, id: Id, name: &str) -> BTreeSet<Found> {
         let module = &self.tree.modules[id];
         let mut found: BTreeSet<_> =
-            module.children.get(name).copied().map(Found::Module).into_iter().collect();
+            module.children.get(name).into_iter().flatten().copied().map(Found::Module).collect();
         if module.names.contains(name) {
             found.insert(Found::Item(id, name.to_owned()));
         }

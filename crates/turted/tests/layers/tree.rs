@@ -2,13 +2,14 @@
 //! defines, imports and mentions. Items under `#[cfg(test)]` are left out, and so are files with tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, ImplItem, ImplItemConst, ImplItemFn, ImplItemMacro, ImplItemType, Item, ItemConst, ItemEnum,
     ItemExternCrate, ItemFn, ItemForeignMod, ItemImpl, ItemMacro, ItemMod, ItemStatic, ItemStruct, ItemTrait,
-    ItemTraitAlias, ItemType, ItemUnion, ItemUse, Macro, Meta, Path, UseTree, Visibility,
+    ItemTraitAlias, ItemType, ItemUnion, ItemUse, LitStr, Macro, Meta, Path, UseTree, Visibility,
 };
 
 /// The files of a crate by their path below `src`, with slashes.
@@ -26,7 +27,8 @@ pub(crate) struct Tree {
 pub(crate) struct Module {
     pub(crate) file: String,
     pub(crate) parent: Option<Id>,
-    pub(crate) children: BTreeMap<String, Id>,
+    /// The modules inside it. Blocks `mod name { .. }` in two of its functions may have one name.
+    pub(crate) children: BTreeMap<String, Vec<Id>>,
     /// The names of its items.
     pub(crate) names: BTreeSet<String>,
     /// The `names` that are traits: a glob imports them although their names are not written.
@@ -37,6 +39,10 @@ pub(crate) struct Module {
     pub(crate) imports: Vec<Import>,
     /// The paths in its code; in macros, everything that looks like a path.
     pub(crate) mentions: BTreeSet<Vec<String>>,
+    /// What it has that could hide an import.
+    pub(crate) hideouts: BTreeSet<&'static str>,
+    /// The modules that it declares, including those inside its functions.
+    declared: Vec<ItemMod>,
 }
 
 /// One name of a `use`.
@@ -74,14 +80,13 @@ impl Reader<'_> {
     fn read(&mut self, file: &str, folder: &str, parent: Option<Id>, items: &[Item]) -> Id {
         let id = self.modules.len();
         self.modules.push(Module::of(file, parent, items));
-        for item in items.iter().filter(|item| !is_test(attributes(item))) {
-            let Item::Mod(ItemMod { ident, content, .. }) = item else { continue };
-            let name = name(ident);
+        for ItemMod { ident, content, .. } in mem::take(&mut self.modules[id].declared) {
+            let name = name(&ident);
             let child = match content {
-                Some((_, items)) => self.read(file, &format!("{folder}{name}/"), Some(id), items),
+                Some((_, items)) => self.read(file, &format!("{folder}{name}/"), Some(id), &items),
                 None => self.read_file(&self.file_of(folder, &name), Some(id)),
             };
-            self.modules[id].children.insert(name, child);
+            self.modules[id].children.entry(name).or_default().push(child);
         }
         id
     }
@@ -129,16 +134,60 @@ impl Module {
             if let Some((inside, ..)) = rest.any_group() {
                 self.scan(inside);
             }
-            let (path, after) = path_at(rest);
-            rest = if path.is_empty() { next } else { after };
+            self.hideouts.extend(hideout(rest));
+            rest = self.scan_use(rest).or_else(|| self.scan_path(rest)).unwrap_or(next);
+        }
+    }
+
+    /// Reads the `use` at the beginning of some tokens, and returns the tokens after it.
+    fn scan_use<'a>(&mut self, mut rest: Cursor<'a>) -> Option<Cursor<'a>> {
+        rest.ident().filter(|(ident, _)| ident == "use")?;
+        let (mut tokens, mut is_end) = (Vec::new(), false);
+        while !is_end {
+            is_end = is_punct(rest, ';');
+            let (token, next) = rest.token_tree()?;
+            tokens.push(token);
+            rest = next;
+        }
+        self.visit_item_use(&syn::parse2(tokens.into_iter().collect()).ok()?);
+        Some(rest)
+    }
+
+    /// Reads the path at the beginning of some tokens, and returns the tokens after it. A path that goes on
+    /// with a variable may mean everything in its module, as a glob does.
+    fn scan_path<'a>(&mut self, rest: Cursor<'a>) -> Option<Cursor<'a>> {
+        let (path, goes_on, after) = path_at(rest);
+        if path.is_empty() {
+            return None;
+        }
+        if goes_on {
+            self.imports.push(Import { path, ..Import::default() });
+        } else {
             self.mention(path);
+        }
+        Some(after)
+    }
+
+    /// Finds paths in the strings of an attribute: `#[serde(default = "super::port")]`.
+    fn scan_strings(&mut self, mut rest: Cursor<'_>) {
+        while let Some((token, next)) = rest.token_tree() {
+            if let Some((inside, ..)) = rest.any_group() {
+                self.scan_strings(inside);
+            } else if let Ok(string) = syn::parse_str::<LitStr>(&token.to_string())
+                && string.value().contains("::")
+                && let Ok(tokens) = string.parse()
+            {
+                self.scan(TokenBuffer::new2(tokens).begin());
+            }
+            rest = next;
         }
     }
 
     fn mention(&mut self, path: Vec<String>) {
-        if !path.is_empty() {
-            self.mentions.insert(path);
+        if path.last().is_some_and(|name| name == "include") {
+            self.hideouts.insert("include!");
         }
+        self.mentions.insert(path);
     }
 }
 
@@ -163,7 +212,17 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     /// A module inside this one is read separately.
-    fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        item.attrs.iter().for_each(|attribute| self.visit_attribute(attribute));
+        self.declared.push(item.clone());
+    }
+
+    fn visit_item_extern_crate(&mut self, _: &'ast ItemExternCrate) {
+        self.hideouts.insert("extern crate");
+    }
+
+    /// `pub(in path)` uses nothing of `path`.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         if item.leading_colon.is_none() {
@@ -186,22 +245,48 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        let hideouts = ["#[path]", "#[macro_use]", "#[cfg_attr]"].into_iter();
+        self.hideouts.extend(hideouts.filter(|name| attribute.path().is_ident(&name[2..name.len() - 1])));
         if let Meta::List(list) = &attribute.meta {
-            self.scan(TokenBuffer::new2(list.tokens.clone()).begin());
+            let tokens = TokenBuffer::new2(list.tokens.clone());
+            self.scan(tokens.begin());
+            self.scan_strings(tokens.begin());
         }
         visit::visit_attribute(self, attribute);
     }
 }
 
-/// The longest path at the beginning of some tokens, and the tokens after it.
-fn path_at(mut rest: Cursor<'_>) -> (Vec<String>, Cursor<'_>) {
+/// What the tokens of a macro begin with, if it could hide an import.
+fn hideout(rest: Cursor<'_>) -> Option<&'static str> {
+    let (_, next) = rest.token_tree()?;
+    let (second, after) = next.ident()?;
+    let is = |name: &str| rest.ident().is_some_and(|(ident, _)| ident == name);
+    if is("extern") && second == "crate" {
+        Some("extern crate")
+    } else if is("mod") && is_punct(after, ';') {
+        Some("a module that a macro declares")
+    } else if is_punct(rest, '$') && second != "crate" && after_separator(after).is_some() {
+        Some("a path that leads through a variable of a macro")
+    } else {
+        None
+    }
+}
+
+/// The longest path at the beginning of some tokens, whether it goes on with something that is no name, and
+/// the tokens after it.
+fn path_at(mut rest: Cursor<'_>) -> (Vec<String>, bool, Cursor<'_>) {
     let mut path = Vec::new();
     while let Some((ident, next)) = rest.ident() {
         path.push(name(&ident));
-        let Some(after) = after_separator(next) else { return (path, next) };
+        let Some(after) = after_separator(next) else { return (path, false, next) };
         rest = after;
     }
-    (path, rest)
+    let goes_on = !is_punct(rest, '<');
+    (path, goes_on, rest)
+}
+
+fn is_punct(rest: Cursor<'_>, character: char) -> bool {
+    rest.punct().is_some_and(|(punct, _)| punct.as_char() == character)
 }
 
 fn after_separator(rest: Cursor<'_>) -> Option<Cursor<'_>> {
