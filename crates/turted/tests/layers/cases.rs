@@ -189,6 +189,40 @@ fn imports_go_downwards_only() {
 }
 
 #[test]
+fn an_impl_stands_in_the_layer_of_something_that_it_names() {
+    let check = |text, expected: &[&str]| {
+        let files = [
+            ("http/mod.rs", "mod one; mod two;"),
+            ("http/one.rs", text),
+            ("io/mod.rs", "pub(crate) mod tls; impl tls::Session {}"),
+            ("io/tls.rs", "pub(crate) struct Session; pub(crate) struct Of<T>(T); pub(crate) trait Wait {}"),
+        ];
+        check_layers(&files, expected);
+    };
+    check("struct Own; impl Own {} impl Drop for Own {} impl crate::io::tls::Wait for Own {}", &[]);
+    check("struct Own; impl From<Own> for crate::io::tls::Session {} impl crate::io::tls::Of<Own> {}", &[]);
+    check("impl super::two::Serve for crate::io::tls::Session {}", &[]);
+    for (text, names) in [
+        ("impl crate::io::tls::Session {}", "crate::io::tls::Session"),
+        ("fn f() { impl crate::io::tls::Session {} }", "crate::io::tls::Session"),
+        ("use crate::io::tls; impl Drop for tls::Session {}", "Drop, tls::Session"),
+        ("type Own = crate::io::tls::Session; impl Own {}", "Own"),
+        ("fn f() { type Own = crate::io::tls::Session; impl Own {} }", "Own"),
+        (
+            "pub(crate) use std::ops::Drop; impl Drop for crate::io::tls::Session {}",
+            "Drop, crate::io::tls::Session",
+        ),
+        ("impl crate::io::tls::Wait for u8 {}", "crate::io::tls::Wait, u8"),
+    ] {
+        let violation = format!(
+            "crates/turted/src/http/one.rs has an impl of {names}: \
+             an impl stands in the layer of its type, of its trait or of a parameter of these"
+        );
+        check(text, &[&violation]);
+    }
+}
+
+#[test]
 fn nothing_may_hide_an_import() {
     for (text, hideout) in [
         ("extern crate self as me;", "extern crate"),
@@ -196,6 +230,7 @@ fn nothing_may_hide_an_import() {
         ("include!(\"../http/two.rs\");", "include!"),
         ("fn f() { m!(std::include!(\"../http/two.rs\")) }", "include!"),
         ("m! { mod up; }", "a module that a macro declares"),
+        ("m! { impl<T> From<T> for Session {} }", "an impl in a macro"),
         ("#[path = \"../http/two.rs\"] mod up {}", "#[path]"),
         ("#[macro_use] mod up {}", "#[macro_use]"),
         ("#[cfg_attr(unix, path = \"../http/two.rs\")] mod up {}", "#[cfg_attr]"),

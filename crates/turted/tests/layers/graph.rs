@@ -15,8 +15,19 @@ pub(crate) struct Graph {
     pub(crate) imports: BTreeMap<(String, String), BTreeSet<String>>,
     /// Paths that begin in the crate and lead nowhere: the resolver does not understand them.
     pub(crate) unknown: BTreeSet<String>,
+    /// Every `impl` that names items of the crate.
+    pub(crate) impls: Vec<Impl>,
     /// Files, and what they have that could hide an import.
     pub(crate) hideouts: BTreeSet<(String, &'static str)>,
+}
+
+/// One `impl`.
+pub(crate) struct Impl {
+    pub(crate) file: String,
+    /// The paths of its type and its trait, parameters included.
+    pub(crate) names: Vec<String>,
+    /// The files that define them.
+    pub(crate) of: BTreeSet<String>,
 }
 
 impl Graph {
@@ -28,6 +39,9 @@ impl Graph {
             graph.add_imports(&tree, id);
             for path in &module.mentions {
                 graph.add_path(&tree, id, path);
+            }
+            for header in &module.impls {
+                graph.add_impl(&tree, id, header);
             }
             graph.hideouts.extend(module.hideouts.iter().map(|what| (module.file.clone(), *what)));
         }
@@ -56,6 +70,25 @@ impl Graph {
         // One name alone may as well be that of a variable.
         found.retain(|found| path.len() > 1 || matches!(found, Found::Item(..)));
         self.add(tree, id, found);
+    }
+
+    fn add_impl(&mut self, tree: &Tree, id: Id, header: &BTreeSet<Vec<String>>) {
+        let found: BTreeSet<_> = header.iter().flat_map(|path| tree.resolve(id, path)).collect();
+        let items = found.iter().filter_map(|found| match found {
+            Found::Item(id, name) => Some((&tree.modules[*id], name)),
+            _ => None,
+        });
+        if items.clone().next().is_none() {
+            return;
+        }
+        // To give a type another name, or to export one of another crate, is not to define it.
+        let defined =
+            items.filter(|(module, name)| module.names.contains(*name) && !module.aliases.contains(*name));
+        self.impls.push(Impl {
+            file: tree.modules[id].file.clone(),
+            names: header.iter().map(|path| path.join("::")).collect(),
+            of: defined.map(|(module, _)| module.file.clone()).collect(),
+        });
     }
 
     fn found(&mut self, tree: &Tree, id: Id, path: &[String]) -> BTreeSet<Found> {

@@ -1,6 +1,6 @@
 //! The layers of `crates/turted/src`, and the imports of a graph that break their rules.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Impl};
 
 /// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
 /// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
@@ -42,7 +42,8 @@ pub(crate) fn folders() -> Vec<&'static str> {
     folders
 }
 
-/// Every file without a place and every import that does not go downwards or could be hidden, one per line.
+/// Every file without a place, every import that does not go downwards or could be hidden, and every `impl`
+/// in a layer that defines nothing of what it names, one per line.
 pub(crate) fn violations(graph: &Graph) -> Vec<String> {
     let lost = graph.files.iter().filter(|file| place(file).is_none());
     let lost = lost.map(|file| format!("crates/turted/src/{file} belongs to no layer"));
@@ -51,10 +52,15 @@ pub(crate) fn violations(graph: &Graph) -> Vec<String> {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         Some(format!("crates/turted/src/{from} imports {to} ({}): {rule}", names.join(", ")))
     });
+    let impls = graph.impls.iter().filter(|one| !one.of.iter().any(|file| place(file) == place(&one.file)));
+    let impls = impls.map(|Impl { file, names, .. }| {
+        let rule = "an impl stands in the layer of its type, of its trait or of a parameter of these";
+        format!("crates/turted/src/{file} has an impl of {}: {rule}", names.join(", "))
+    });
     let hideouts = graph.hideouts.iter();
     let hideouts =
         hideouts.map(|(file, what)| format!("crates/turted/src/{file} has {what}: it could hide an import"));
-    lost.chain(imports).chain(hideouts).collect()
+    lost.chain(imports).chain(impls).chain(hideouts).collect()
 }
 
 /// The rule that an import breaks, if it breaks one.

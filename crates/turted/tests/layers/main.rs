@@ -5,8 +5,9 @@
 //! attributes. Where a macro names only a module, its file counts. What could hide an import is forbidden:
 //! `extern crate`, `include!`, `#[path]`, say.
 //!
-//! Not seen are the file of a method that is called as `value.method()`, paths that a macro puts together from
-//! single tokens, and what macros of other crates make of their input.
+//! The file of a method that is called as `value.method()` is not seen: so an `impl` stands in the layer of
+//! something that it names. Nor are paths that a macro puts together from single tokens, and what macros of
+//! other crates make of their input.
 //!
 //! | file | what |
 //! |---|---|

@@ -33,12 +33,16 @@ pub(crate) struct Module {
     pub(crate) names: BTreeSet<String>,
     /// The `names` that are traits: a glob imports them although their names are not written.
     pub(crate) traits: BTreeSet<String>,
+    /// Other names for types, including those inside its functions.
+    pub(crate) aliases: BTreeSet<String>,
     /// Whether it has more than declarations of modules and imports.
     pub(crate) defines: bool,
     /// Its imports, including those inside its functions.
     pub(crate) imports: Vec<Import>,
     /// The paths in its code; in macros, everything that looks like a path.
     pub(crate) mentions: BTreeSet<Vec<String>>,
+    /// Of each of its `impl`s, the paths of type and trait, parameters included.
+    pub(crate) impls: BTreeSet<BTreeSet<Vec<String>>>,
     /// What it has that could hide an import.
     pub(crate) hideouts: BTreeSet<&'static str>,
     /// The modules that it declares, including those inside its functions.
@@ -221,6 +225,22 @@ impl<'ast> Visit<'ast> for Module {
         self.hideouts.insert("extern crate");
     }
 
+    fn visit_item_type(&mut self, item: &'ast ItemType) {
+        self.names.insert(name(&item.ident));
+        self.aliases.insert(name(&item.ident));
+        visit::visit_item_type(self, item);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        let mut header = Self::default();
+        header.visit_type(&item.self_ty);
+        if let Some((path, _)) = &item.trait_ {
+            header.visit_path(path);
+        }
+        self.impls.insert(header.mentions);
+        visit::visit_item_impl(self, item);
+    }
+
     /// `pub(in path)` uses nothing of `path`.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
@@ -258,9 +278,12 @@ impl<'ast> Visit<'ast> for Module {
 
 /// What the tokens of a macro begin with, if it could hide an import.
 fn hideout(rest: Cursor<'_>) -> Option<&'static str> {
+    let is = |name: &str| rest.ident().is_some_and(|(ident, _)| ident == name);
+    if is("impl") {
+        return Some("an impl in a macro");
+    }
     let (_, next) = rest.token_tree()?;
     let (second, after) = next.ident()?;
-    let is = |name: &str| rest.ident().is_some_and(|(ident, _)| ident == name);
     if is("extern") && second == "crate" {
         Some("extern crate")
     } else if is("mod") && is_punct(after, ';') {
