@@ -4,6 +4,10 @@
 check:
     ./test
 
+# The part of it that needs Rust alone: format, lints, Rust tests.
+quick:
+    ./test quick
+
 # Runs one fuzz target for some seconds; findings go to fuzz/artifacts.
 fuzz TARGET SECONDS="60":
     mkdir -p fuzz/corpus/{{TARGET}}
