@@ -4,7 +4,7 @@
 check:
     ./test
 
-# The part of it that needs Rust alone: format, lints, Rust tests.
+# The part of it that needs Rust, redis-server and rabbitmq-server alone: format, lints, Rust tests.
 quick:
     ./test quick
 
@@ -45,6 +45,21 @@ proof *ARGS:
 hostile *ARGS:
     bench/hostile {{ARGS}}
 
+# What a message of each source costs beside a push by REST: about 5 minutes, --quick 1. Writes docs/benchmarks.md.
+sources *ARGS:
+    bench/sources {{ARGS}}
+
+# Measures the time from `turted` to the first event on the screen, in Chromium: half a minute. Prints a table.
+first-event *ARGS:
+    bench/first-event {{ARGS}}
+
+# Checks a program without sources, and with one type of them alone: about a minute.
+features:
+    cargo clippy --locked --package turted --no-default-features -- -D warnings
+    cargo clippy --locked --package turted --no-default-features --features redis -- -D warnings
+    cargo clippy --locked --package turted --no-default-features --features rabbitmq -- -D warnings
+    cargo clippy --locked --package turted --no-default-features --features tail -- -D warnings
+
 # Builds the Debian package (needs cargo-deb).
 deb:
     packaging/deb
@@ -53,6 +68,24 @@ deb:
 deny:
     cargo deny --offline check bans licenses sources
 
+# Makes so many requests for each operation of the OpenAPI document, each time others: about ten minutes.
+openapi EXAMPLES="1000":
+    cargo build --locked --package turted
+    OPENAPI_EXAMPLES={{EXAMPLES}} OPENAPI_SEED=$(date +%s) node --test tests/clients/openapi.test.js
+
 # Runs the samples for nginx, HAProxy and Caddy with real clients.
 proxies *ARGS:
     tests/proxies/run {{ARGS}}
+
+# Nothing lost, for ten minutes: 10,000 clients, 20 kills, 5 stops, cuts at random. --short takes a minute; --help has the rest.
+soak *ARGS:
+    cargo build --release --locked --package turted
+    TURTED_BIN=../../target/release/turted node --max-old-space-size=8192 tests/clients/lost/soak/soak.js {{ARGS}}
+
+# What the log on disk costs, beside the log in memory.
+bench-log *ARGS:
+    bench/log {{ARGS}}
+
+# Sources for minutes: 100,000 messages of each broker and a million lines through 10 kills, 50 rotations of each kind.
+soak-sources:
+    cargo test --release --locked --package turted --test it soak -- --ignored --nocapture --test-threads 1

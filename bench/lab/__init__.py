@@ -1,1 +1,1 @@
-"""What bench/compare, bench/change, bench/scale, bench/endurance and bench/proof share. Python's standard library only."""
+"""What the scripts in bench/ share. Python's standard library only."""

@@ -1,6 +1,5 @@
 """The comparison: its jobs, how they are run, and the tables made from the results."""
 
-from . import page
 from .paths import TURTED
 from .results import Figure
 from .run import Failed, bench, serving, wrongs
@@ -22,7 +21,9 @@ PAIR, PAIRS = ["turted", "floor"], 4
 AGAIN = [f"fanout-{turn}" for turn in range(2, PAIRS + 1)]
 EVERYBODY = list(SERVERS)
 NOT_FLOOR = [server for server in SERVERS if server != "floor"]
+IDLE = "idle"
 FANOUT = ["--connections", "10000", "--inflight", "1"]
+RANDOM = ["--connections", "8000", "--channels", "8000", "--random", "--rate", "5000", "--pushers", "8"]
 
 # Name, arguments of the generator, seconds (full, quick), transports, servers.
 JOBS = [
@@ -31,6 +32,11 @@ JOBS = [
     *((job, FANOUT, (4, 1), list(TRANSPORTS), PAIR[:: -1 if turn % 2 == 0 else 1]) for turn, job in enumerate(AGAIN)),
     ("one", ["--connections", "1000", "--inflight", "1"], (2, 1), ["socketio"], NOT_FLOOR),
     ("many", ["--connections", "1000", "--inflight", "64", *PUSHERS], (2, 1), list(TRANSPORTS), NOT_FLOOR),
+    # In no order from which a server could profit. One that cannot take 5,000 pushes a second falls behind.
+    ("random", RANDOM, (4, 1), ["websocket", "sse"], NOT_FLOOR),
+    ("nobody", ["--connections", "0", "--inflight", "64", "--pushers", "16"], (2, 1), ["websocket", "sse"], NOT_FLOOR),
+    # Two heartbeats and more of each server. Once is enough, because it takes a minute.
+    (IDLE, ["--connections", "8000", "--idle", "60s"], (0, 0), ["websocket", "sse"], NOT_FLOOR),
     ("push0", ["--connections", "0"], (2, 1), ["socketio"], EVERYBODY),
     ("push1", ["--connections", "1"], (2, 1), ["socketio"], EVERYBODY),
     # Pushes back to back: a server that never waits does not pay for falling asleep and waking up.
@@ -44,6 +50,7 @@ MEMORY = "server.bytes_per_connection"
 CONNECT = "connects.cpu_us"
 PUSH = "server.cpu_us_per_push"
 SPEED = "load.deliveries_per_second"
+P50 = "load.latency.p50_us"
 P99 = "load.latency.p99_us"
 
 
@@ -55,7 +62,7 @@ def plan(only, quick):
         for job, arguments, seconds, transports, servers in JOBS
         for server in servers
         if transport in transports and transport in SERVERS[server].transports
-        if (not only or server in only) and not (quick and job in AGAIN)
+        if (not only or server in only) and not (quick and job in [IDLE, *AGAIN])
     ]
 
 
@@ -64,8 +71,9 @@ def measure(run, seconds):
     _, transport, name, arguments, _ = run
     server = SERVERS[name]
     try:
-        with serving(server.command) as (port, pid):
-            return bench(port, pid, [*server.arguments(transport), *arguments], seconds)
+        with serving(server.command, settings=server.settings) as (port, pid):
+            arguments = [*server.arguments(transport), *arguments]
+            return bench(port, pid, arguments, seconds, password=server.password)
     except (Unavailable, OSError, ValueError, KeyError) as error:
         raise Failed(str(error)) from error
 
@@ -76,7 +84,7 @@ def repeat(results, repetition, only, quick, progress):
     for run in plan(only, quick):
         job, transport, server, _, seconds = run
         progress.step(f"{job}: {server}")
-        if (transport, server) in broken:
+        if (transport, server) in broken or (job.startswith(f"{IDLE} ") and repetition):
             continue
         try:
             report = measure(run, seconds)
@@ -175,6 +183,12 @@ def rows_of(results, transport):
     for peer in peers:
         figure = results.ratio((many, "turted", SPEED), (many, peer, SPEED))
         yield Row(f"{name}: deliveries/s, 64 outstanding, turted / {peer}", figure, "x")
+    for job, what in {"random": "push to a random one of 8,000 channels", "nobody": "push to nobody, 16 backends"}.items():
+        for peer in peers:
+            both = [(f"{job} {transport}", server, PUSH) for server in (peer, "turted")]
+            figure = results.ratio(*both)
+            if figure:
+                yield Row(f"{name}: CPU per {what}, {peer} / turted", figure, "x")
 
 
 def ratios(results, all_rows=True):
@@ -193,6 +207,13 @@ RAW = [
     ("deliveries per second, 1,000 connections, 64 outstanding", "many", SPEED, "/s"),
     ("CPU per delivery, 64 outstanding", "many", DELIVERY, "us"),
     ("cores in use, 64 outstanding", "many", "server.cores", "cores"),
+    ("p50 latency, 64 outstanding", "many", P50, "ms"),
+    ("p99 latency, 64 outstanding", "many", P99, "ms"),
+    ("CPU per push to a random one of 8,000 channels, 5,000/s wanted", "random", PUSH, "us"),
+    ("pushes to a random one of 8,000 channels", "random", SPEED, "/s"),
+    ("p99 latency, a random one of 8,000 channels, 5,000/s wanted", "random", P99, "ms"),
+    ("CPU per push to nobody, 16 backends", "nobody", PUSH, "us"),
+    ("CPU of 8,000 idle connections in a minute", IDLE, "idle.cpu_us", "ms"),
     *((f"CPU per REST push, {what}", job, PUSH, "us") for job, what in PUSHES.items()),
 ]
 
@@ -214,9 +235,17 @@ def medians(results):
     return [part for name, table in tables.items() if table for part in (f"### {name}: medians", table)]
 
 
-def section(results, command):
-    """The section of docs/benchmarks.md that the comparison writes."""
-    parts = ["## Beside others", about(results.about, command), explanation(results), ratios(results)]
+def history(results):
+    """The table of what the servers keep, which some of their CPU and memory goes to."""
+    ran = {run["server"] for run in results.data["runs"]}
+    kept = [[name, server.keeps] for name, server in SERVERS.items() if name in ran and name != "floor"]
+    return grid([["server", "messages it keeps for clients that come back or come later"], *kept])
+
+
+def section(results, command, pictures=()):
+    """The section of docs/benchmarks.md that the comparison writes, with the lines that show its pictures."""
+    parts = ["## Beside others", about(results.about, command), explanation(results), history(results), ratios(results)]
+    parts += pictures
     parts += medians(results)
     if results.failures:
         failed = [f"- {failure['job']}: {failure['server']}: {failure['why']}" for failure in results.failures]
@@ -240,37 +269,11 @@ one core is in use, the generator is the limit, not the server. turted and the f
 repetition, because one pair tells little where the machine's speed changes between two runs. All other figures, the medians
 below too, are from the first of these runs, so that ratio is not the quotient of the medians.
 
+Centrifugo, AnyCable and Mercure have their defaults and one core (`GOMAXPROCS=1`), and the configuration in `bench/peers`;
+what is not on the machine is left out.
+
 Targets for CPU are ratios, so that they hold on any machine: the design's 60 us per connect and 20 us per push were set
 where socket.io took 423 us, 52 us (no subscriber) and 59 us (one). On a slower machine larger times do not miss a target."""
     if not results.data["is_complete"]:
         text += "\n\n**Incomplete: the run was interrupted.**"
     return text
-
-
-# The figures of Socket.IO in README.md: name, job, path in a report, unit, whether less is better.
-SHORT = [
-    ("CPU per delivery, 10,000 connections", "fanout", DELIVERY, "us", True),
-    ("memory per idle connection", "fanout", MEMORY, "bytes", True),
-    ("CPU per connect", "fanout", CONNECT, "us", True),
-    ("CPU per push to one subscriber", "push1", PUSH, "us", True),
-    ("deliveries per second, 1,000 connections, 64 events outstanding", "many", SPEED, "/s", False),
-    ("p99 latency, 10,000 connections", "fanout", P99, "ms", True),
-]
-
-
-def readme(results):
-    cells = [["Socket.IO over WebSocket, one core", "turted", "socket.io", "times better"]]
-    for what, job, place, unit, less_is_better in SHORT:
-        both = [(f"{job} socketio", server, place) for server in ("turted", "socket.io")]
-        own, rival = (results.figure(*one) for one in both)
-        ratio = results.ratio(*(reversed(both) if less_is_better else both))
-        if own and rival and ratio:
-            cells.append([what, median(own, unit), median(rival, unit), median(ratio, "x")])
-    facts = results.about
-    text = f"Measured on {facts['date']} ({facts['processor']}; {facts['versions'].split(', rustc')[0]}) by `just compare`."
-    return f"{grid(cells)}\n\n{text} Other transports and servers, targets, spread and method: [docs/benchmarks.md](docs/benchmarks.md)."
-
-
-def publish(results, command):
-    page.write_section("compare", section(results, command))
-    page.write_readme(readme(results))

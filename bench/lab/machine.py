@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import choice
 from .paths import PEERS, ROOT, TURTED, WORK
 from .servers import nchan_version
 
@@ -79,6 +80,7 @@ def versions():
     found += [f"{name} {lock[f'node_modules/{name}']['version']}" for name in ("socket.io", "ws", "sockjs")]
     if nchan := nchan_version():
         found.append(f"Nchan {nchan}")
+    found += filter(None, map(choice.version, choice.PROGRAMS))
     return ", ".join([*found, tool("rustc", "--version")])
 
 

@@ -79,13 +79,15 @@ def last_line(path):
     return lines[-1] if lines else "it said nothing"
 
 
-def bench(port, pid, arguments, seconds, wait=RUN_WAIT):
-    """Runs the generator: `seconds` of pushing, and at most `wait` for the rest. Its report, or `Failed`."""
+def bench(port, pid, arguments, seconds, wait=RUN_WAIT, password=None):
+    """Runs the generator: `seconds` of pushing, and at most `wait` for the rest. `password` is that of pushes.
+    Its report, or `Failed`."""
     # taskset replaces itself with the server, so its process id is that of the server.
     command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", f"http://127.0.0.1:{port}"]
     command += ["--pid", str(pid), "--json", "--duration", f"{seconds}s", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + wait)
+        environment = os.environ | ({"TURTED_PUSH_PASSWORD": password} if password else {})
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + wait, env=environment)
     except subprocess.TimeoutExpired as error:
         raise Failed(f"no report within {seconds + wait} s") from error
     if not done.stdout:

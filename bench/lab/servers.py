@@ -4,21 +4,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import choice
+from .choice import ONE_CORE, Unavailable
 from .paths import FLOOR, PEERS, TURTED, WORK
 
 NCHAN_MODULE = "usr/lib/nginx/modules/ngx_nchan_module.so"
 
 
-class Unavailable(Exception):
-    """A server that cannot be started here, and why."""
-
-
 class Server:
-    """One server. `transports` has the arguments that the generator needs for each transport."""
+    """One server. `transports` has the arguments that the generator needs for each transport, `settings` the
+    variables of the server, `password` that of its pushes. `keeps` says which messages it keeps here."""
 
-    def __init__(self, command, transports):
+    def __init__(self, command, transports, keeps="nothing", settings=None, password=None):
         self.command = command
         self.transports = transports
+        self.keeps = keeps
+        self.settings = settings
+        self.password = password
 
     def arguments(self, transport):
         return self.transports[transport] or ["--transport", transport]
@@ -84,7 +86,11 @@ def of_nchan(*arguments):
 
 
 SERVERS = {
-    "turted": Server(turted("--workers", "1"), dict.fromkeys(["socketio", "websocket", "sse", "sockjs"])),
+    "turted": Server(
+        turted("--workers", "1"),
+        dict.fromkeys(["socketio", "websocket", "sse", "sockjs"]),
+        "two minutes, in memory",
+    ),
     "floor": Server(
         lambda port, _folder: [FLOOR, str(port)], dict.fromkeys(["socketio", "websocket", "sse", "sockjs"])
     ),
@@ -98,5 +104,22 @@ SERVERS = {
             "websocket": of_nchan("--transport", "plain", "--path", "/sub?channel={channel}"),
             "sse": of_nchan("--transport", "sse", "--path", "/sub"),
         },
+        "ten messages of a channel, in memory",
+    ),
+    "Centrifugo": Server(
+        choice.centrifugo,
+        {
+            "websocket": ["--protocol", "centrifugo"],
+            "sse": ["--protocol", "centrifugo", "--transport", "sse"],
+        },
+        settings=ONE_CORE,
+    ),
+    "AnyCable": Server(choice.anycable, {"websocket": ["--protocol", "actioncable"]}, settings=ONE_CORE),
+    "Mercure": Server(
+        choice.mercure,
+        {"sse": ["--protocol", "mercure"]},
+        "every message, in a file",
+        settings=ONE_CORE,
+        password=choice.publisher(),
     ),
 }

@@ -9,11 +9,14 @@ use serde_json::value::RawValue;
 use turted_core::command::Command;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
-use turted_core::limits::REQUEST_ID_BYTES_MAX;
+use turted_core::limits::{CHANNELS_PER_JOIN_MAX, REQUEST_ID_BYTES_MAX};
 use turted_core::name::Name;
 use turted_core::reply::Reply;
 use turted_core::wire::legacy;
-use turted_core::wire::v1::{Action, Id, Refused, decode, encode_dispatch, encode_error, encode_reply};
+use turted_core::wire::v1::{
+    Action, AskedChannel, Id, Joined, Refused, decode, encode_dispatch, encode_error, encode_joined,
+    encode_reply,
+};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -41,6 +44,7 @@ fn command_name(action: &Action<'_>) -> &'static str {
         Action::Command(Command::Leave(_)) => "leave",
         Action::Command(Command::Echo(_)) => "echo",
         Action::Command(Command::Ping(_)) => "ping",
+        Action::JoinEach(_) => "join",
         Action::Resume(_) => "resume",
     }
 }
@@ -79,10 +83,30 @@ fn check_action(id: Option<Id<'_>>, action: &Action<'_>) {
                 check_event(data);
             }
         }
+        Action::JoinEach(channels) => check_joined(id, channels),
         Action::Resume(resume) => {
             assert!(id.is_some() && !resume.session.is_empty());
         }
         _ => check_reply(id, &Reply::Pong(None)),
+    }
+}
+
+/// Each channel is in the answer as it was sent, joined if it is a name and else refused.
+fn check_joined(id: Option<Id<'_>>, channels: &[AskedChannel<'_>]) {
+    assert!((1..=CHANNELS_PER_JOIN_MAX).contains(&channels.len()));
+    let outcomes: Vec<Joined<'_>> =
+        channels.iter().map(|asked| (asked.json, asked.name.clone().map(drop))).collect();
+    let joined: Vec<_> =
+        channels.iter().filter(|asked| asked.name.is_ok()).map(|asked| asked.json.get()).collect();
+    let Some(message) = encode_joined(id, &outcomes) else {
+        assert!(id.is_none() && joined.len() == channels.len());
+        return;
+    };
+    check_kind(&message, "reply");
+    let (id, list) = (id.map_or("null", Id::as_json), joined.join(","));
+    assert!(message.starts_with(&format!(r#"{{"reply":{id},"ok":true,"channels":[{list}],"refused":["#)));
+    for asked in channels {
+        assert!(message.contains(asked.json.get()));
     }
 }
 

@@ -27,6 +27,8 @@ async function ready(server, tab) {
   const again = setInterval(() => server.emit('READY', { broadcast: true }).catch(() => {}), 50);
   try {
     await until(() => tab.events.some(({ event }) => event === 'READY'), 'the first event');
+    // In SockJS it may come before the welcome: until then the client has no session to come back to.
+    if (tab.client) await until(() => tab.client.isReady, 'the welcome');
     await tab.settled();
   } finally {
     clearInterval(again);

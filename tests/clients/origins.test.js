@@ -1,5 +1,6 @@
 'use strict';
-// Which pages of a Chromium may push: each page tries every way that needs no preflight, and one that does.
+// Which pages of a Chromium may push: each page tries every way that needs no preflight, and one that does. And what a
+// page can read that may not connect.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');
@@ -157,6 +158,19 @@ describe('a page in Chromium', { concurrency: false }, () => {
     const at = await setting(t);
     const page = await browser.pageAt(t, `http://localhost:${at.server.port}/turted/`, []);
     await assertRefused(at, page, `${at.server.url}/push/`, 'origin-not-allowed');
+  });
+
+  test('that may not connect can read why, over every transport', LIMITS, async (t) => {
+    const server = await start(t, {}, { TURTED_ALLOW_ORIGINS: 'https://shop.example' });
+    const page = await browser.page(t, []);
+    for (const path of ['/ws', '/sse?channel=c', '/turted/info', '/socket.io/?EIO=4&transport=polling']) {
+      const read = (url) => fetch(url).then(async (answer) => [answer.status, await answer.text()]);
+      const [status, text] = await page.evaluate(read, server.url + path);
+      assert.equal(status, 403, path);
+      assert.match(text, /allow_origins|Forbidden/);
+      const withCredentials = (url) => fetch(url, { credentials: 'include' }).catch(() => 'unreadable');
+      assert.equal(await page.evaluate(withCredentials, server.url + path), 'unreadable');
+    }
   });
 
   test('of an origin of push.allow_origins may push', LIMITS, async (t) => {

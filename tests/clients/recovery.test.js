@@ -2,6 +2,9 @@
 // What a page notices when the network fails and when the server is restarted.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { describe, test } = require('node:test');
 const { proxyTo } = require('./proxy');
 const { start } = require('./server');
@@ -42,8 +45,8 @@ async function pushMixed(server, count) {
 }
 
 /** A tab of adam in `chat` behind a proxy, after its first event. */
-async function settled(t, cell) {
-  const server = await start(t);
+async function settled(t, cell, config) {
+  const server = await start(t, config);
   const proxy = await proxyTo(t, server);
   const tab = open(t, cell, proxy.url);
   await tab.ident('adam');
@@ -130,6 +133,49 @@ for (const cell of CELLS) {
         await away(tab, proxy);
         if (!tab.native.recovered) await tab.answer('OK', { username: 'adam' });
         await reachable(server, tab);
+      });
+
+      test('is in its channels again behind a gap, and hears that there is one', LIMITS, async (t) => {
+        const { server, proxy, tab } = await settled(t, cell, { recovery: { log_dispatches: 5 } });
+        const told = next(tab.native, 'reconnect');
+        await away(tab, proxy, () => pushMixed(server, 20));
+        assert.equal(tab.native.recovered, false);
+        await told;
+        // The TURTED client identifies itself on that event, and joins nothing.
+        await tab.answer('OK', { username: 'adam' });
+        await server.emit('NEW', { channels: ['chat'] });
+        await tab.event('NEW');
+        await reachable(server, tab);
+        assert.deepEqual(tab.heard, ['FIRST', 'NEW', 'AGAIN']);
+        // The new session can be resumed as the first one could.
+        await away(tab, proxy, () => server.emit('LAST', { channels: ['chat'] }));
+        assert.equal(tab.native.recovered, true);
+        await tab.event('LAST');
+      });
+
+      test('is its user and in its channels again after kill -9 and a start with the log on disk', LIMITS, async (t) => {
+        const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-log-'));
+        t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+        const server = await start(t, { log: { directory } });
+        const tab = open(t, cell, server.url);
+        await tab.ident('adam');
+        await tab.join('chat');
+        await tab.join('left');
+        tab.native.emit('LEAVE', { channel: 'left' });
+        await tab.answer('OK', { channel: 'left' });
+        await until(() => tab.transport === cell.transports.at(-1), 'the last transport');
+        for (let kill = 0; kill < 2; kill++) {
+          const back = next(tab.native, 'connect');
+          await server.restart();
+          await back;
+          assert.equal(tab.native.recovered, true);
+          await server.emit('LEFT', { channels: ['left'] });
+          await server.emit(`CHAT${kill}`, { channels: ['chat'] });
+          await tab.event(`CHAT${kill}`);
+          await server.emit(`USER${kill}`, { users: ['adam'] });
+          await tab.event(`USER${kill}`);
+        }
+        assert.deepEqual(tab.heard, ['CHAT0', 'USER0', 'CHAT1', 'USER1']);
       });
 
       test('does not recover what it has left', LIMITS, async (t) => {

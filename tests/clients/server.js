@@ -15,15 +15,20 @@ const BINARY = path.resolve(__dirname, process.env.TURTED_BIN || '../../target/d
 const LISTENING = /listening on https?:\/\/127\.0\.0\.1:(\d+)/;
 // A server without clients stops within milliseconds; a busy machine needs more.
 const STOP_MS_MAX = 15_000;
+// A start reads the log on disk.
+const START_MS_MAX = 60_000;
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** `{ section: { key: value } }` as TOML. */
+/** `{ section: { key: value } }` as TOML; a section may be a list of such. */
 function toml(config) {
   const line = ([key, value]) => `${key} = ${JSON.stringify(value)}\n`;
+  const table = (head, keys) => `${head}\n${Object.entries(keys).map(line).join('')}`;
   return Object.entries(config)
-    .map(([section, keys]) => `[${section}]\n${Object.entries(keys).map(line).join('')}`)
+    .flatMap(([section, keys]) =>
+      Array.isArray(keys) ? keys.map((one) => table(`[[${section}]]`, one)) : [table(`[${section}]`, keys)],
+    )
     .join('\n');
 }
 
@@ -68,7 +73,7 @@ class Server {
       if (!this.alive) throw new Error(`the server ended at its start:\n${this.output}`);
       return LISTENING.exec(this.output.slice(before));
     };
-    this.port = Number((await until(announced, () => `an address in: ${this.output}`))[1]);
+    this.port = Number((await until(announced, () => `an address in: ${this.output}`, START_MS_MAX))[1]);
   }
 
   /** Pushes by POST /push/; resolves with `{ status, reason, headers, body }`. */
@@ -130,12 +135,13 @@ class Server {
   }
 }
 
-/** A running server that ends with the test `t`. */
-async function start(t, config = {}, env = {}) {
+/** A running server that ends with the test `t`. `port`: 0 for any. */
+async function start(t, config = {}, env = {}, port = 0) {
   const server = new Server({ push: { method: 'none' }, ...config }, env);
+  server.port = port;
   afterwards(t, () => server.putAway());
   await server.run();
   return server;
 }
 
-module.exports = { start };
+module.exports = { BINARY, start };

@@ -59,7 +59,8 @@ class V1 {
     this.events.push({ event, payload, via });
   }
 
-  welcomed({ session, cursor }) {
+  welcomed({ session, cursor, connection }) {
+    this.connection = connection;
     const anew = () => {
       this.session = session;
       this.cursor = cursor;
@@ -71,14 +72,15 @@ class V1 {
       this.isResuming = false;
       if (!reply.ok) return anew();
       this.session = reply.session;
+      this.connection = reply.connection;
       this.resumed++;
       this.begin();
     });
   }
 
-  /** Identifies itself and joins its channels. Then the client is ready. */
+  /** Identifies itself and joins its channels, all of them at once. Then the client is ready. */
   introduce() {
-    const requests = Array.from(this.channels, (channel) => ({ do: 'join', channel }));
+    const requests = this.channels.size > 0 ? [{ do: 'join', channels: [...this.channels] }] : [];
     if (this.user) requests.unshift({ do: 'ident', data: this.user });
     let left = requests.length;
     if (left === 0) return this.begin();
@@ -120,6 +122,14 @@ class V1 {
   join(channel) {
     return this.request({ do: 'join', channel }).then((reply) => {
       if (reply.ok) this.channels.add(channel);
+      return reply;
+    });
+  }
+
+  /** Asks for a sign of life, and takes the position that comes with it for its own. */
+  ping() {
+    return this.request({ do: 'ping' }).then((reply) => {
+      if (reply.cursor !== undefined) this.cursor = reply.cursor;
       return reply;
     });
   }

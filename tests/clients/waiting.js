@@ -1,15 +1,16 @@
 'use strict';
 // Waits for something to happen, for a limited time: no test sleeps for a fixed time.
 
-const WAIT_MS_MAX = 10_000;
+// Long enough for a busy machine: only a test that fails waits for so long.
+const WAIT_MS_MAX = 20_000;
 const LOOK_EVERY_MS = 4;
 const ACT_EVERY_MS = 50;
 
-/** Resolves as soon as `condition()` is truthy, with its value. */
+/** Resolves as soon as `condition()`, or what it promises, is truthy, with its value. */
 async function until(condition, what = condition.toString(), ms = WAIT_MS_MAX) {
   const end = Date.now() + ms;
   for (;;) {
-    const value = condition();
+    const value = await condition();
     if (value) return value;
     if (Date.now() > end) throw new Error(`waited ${ms} ms in vain for: ${typeof what === 'function' ? what() : what}`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));

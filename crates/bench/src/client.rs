@@ -15,9 +15,6 @@ use super::fleet::{Fleet, Purpose};
 use super::stamp::Stamp;
 use super::transport::{Broken, Conversation};
 
-/// How long a client may take to become ready, from its first packet on.
-const READY_WAIT_MAX: Duration = Duration::from_secs(20);
-
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -40,9 +37,15 @@ pub(crate) enum ClientError {
     /// The server sent something unexpected.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// It took too long to connect.
+    #[error("not connected within {0:?}")]
+    NotConnected(Duration),
     /// It took too long to become ready.
-    #[error("not ready within {} s", READY_WAIT_MAX.as_secs())]
-    Slow,
+    #[error("not ready within {0:?}")]
+    NotReady(Duration),
+    /// It took too long to become ready: what the server did not say.
+    #[error("not ready within {0:?}: heard no {1}")]
+    NotHeard(Duration, String),
 }
 
 impl Client {
@@ -51,26 +54,31 @@ impl Client {
     /// # Errors
     /// It did not become ready.
     pub(crate) async fn open(fleet: &Rc<Fleet>, index: usize, purpose: Purpose) -> Result<Self, ClientError> {
-        let open = async {
-            let stream = fleet.connect(index, purpose).await?;
-            stream.set_nodelay(true)?;
-            Self::become_ready(fleet, index, stream).await
-        };
-        timeout(READY_WAIT_MAX, open).await.unwrap_or(Err(ClientError::Slow))
-    }
-
-    async fn become_ready(fleet: &Rc<Fleet>, index: usize, stream: TcpStream) -> Result<Self, ClientError> {
+        let wait = fleet.patience();
+        let connected = timeout(wait, fleet.connect(index, purpose)).await;
+        let stream = connected.map_err(|_| ClientError::NotConnected(wait))??;
+        stream.set_nodelay(true)?;
         let (out, conversation) = fleet.conversation(index);
         let last = vec![0; fleet.pushers()].into();
         let mut client = Self { stream, conversation, rest: Vec::new(), out, last };
-        client.send().await?;
-        while !client.conversation.is_ready() {
-            client.receive(fleet).await?;
-            client.send().await?;
+        match timeout(wait, client.become_ready(fleet)).await {
+            Ok(result) => result.map(|()| client),
+            Err(_) => Err(match client.conversation.awaited() {
+                Some(text) => ClientError::NotHeard(wait, text.to_owned()),
+                None => ClientError::NotReady(wait),
+            }),
+        }
+    }
+
+    async fn become_ready(&mut self, fleet: &Rc<Fleet>) -> Result<(), ClientError> {
+        self.send().await?;
+        while !self.conversation.is_ready() {
+            self.receive(fleet).await?;
+            self.send().await?;
         }
         // Without this a thousand requests would stay in memory.
-        client.out = Vec::new();
-        Ok(client)
+        self.out = Vec::new();
+        Ok(())
     }
 
     /// Reads until the connection ends.

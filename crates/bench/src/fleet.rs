@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -16,6 +17,7 @@ use super::board::Board;
 use super::client::{Client, ClientError};
 use super::histogram::Histogram;
 use super::plan::Plan;
+use super::protocol::Protocol;
 use super::stamp::Stamp;
 use super::transport::{Conversation, Destination};
 
@@ -202,11 +204,17 @@ impl Fleet {
         let channel = plan.spread.channel(self.group(index));
         let to = Destination {
             authority: &plan.target.authority,
-            path: &plan.target.path,
+            path: &plan.protocol.path,
+            headers: &plan.protocol.speech.headers,
             channel: channel.as_deref(),
             index,
         };
-        (plan.transport.request(&to), Conversation::new(plan.transport, channel))
+        let Protocol { transport, speech, .. } = &plan.protocol;
+        (transport.request(&to), Conversation::new(*transport, speech, channel))
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.orders.plan.patience
     }
 
     pub(crate) fn pushers(&self) -> usize {

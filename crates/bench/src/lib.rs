@@ -6,14 +6,16 @@
 //! | file | what |
 //! |---|---|
 //! | `plan` | what a run does |
+//! | `protocol/` | what is said to the server, for turted and for others |
 //! | `fleet`, `client` | the connections of one thread; one client |
 //! | `transport` | how clients speak: one file per transport |
 //! | `pusher` | the backend of a run |
 //! | `board`, `stamp` | what the threads share; the number of a dispatch in its payload |
-//! | `process`, `histogram` | what the server uses; how long deliveries took |
+//! | `process`, `looks`, `histogram` | what the server uses, now and during a run; how long deliveries took |
 //! | `report` | what a run found |
 
 pub mod plan;
+pub mod protocol;
 mod fleet;
 mod client;
 pub mod transport;
@@ -21,6 +23,7 @@ mod pusher;
 mod board;
 mod stamp;
 mod process;
+mod looks;
 mod histogram;
 pub mod report;
 
@@ -39,12 +42,13 @@ use tokio_util::task::TaskTracker;
 
 use board::Board;
 use fleet::{Orders, Tally, Wanted};
+use looks::Looks;
 use plan::{Load, OUTSTANDING_MAX, Plan};
 pub use process::Cpu;
 use process::Usage;
 pub use pusher::PushError;
 use pusher::{Pushed, Pusher};
-use report::{Churn, Connects, Latency, LoadReport, Memory, Report, ServerReport, each, rate};
+use report::{Churn, Connects, Idle, Latency, LoadReport, Report, each, rate};
 pub use stamp::STAMP_BYTES;
 
 /// File descriptors for everything except connections.
@@ -54,18 +58,18 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// How long a server may take to notice that one more client has gone. What it still holds after that counts
 /// as kept.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long the last deliveries may take.
-const SETTLE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(100);
-/// If no further connection becomes ready for this long, the run fails.
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(30);
+/// If no further connection becomes ready, and none fails, for this much longer than one may take, the run fails.
+const CONNECT_WAIT_MORE: Duration = Duration::from_secs(10);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress {
     /// Connections are being opened: how many are, and how many should be.
     Connecting(usize, usize),
+    /// Connections are left alone: the time that has passed, and all of it.
+    LeftAlone(Duration, Duration),
     /// Dispatches are being pushed: the time that has passed, and the time of the whole run.
     Pushing(Duration, Duration),
 }
@@ -90,8 +94,8 @@ pub enum BenchError {
     #[error("cannot read /proc/{0}: {1}")]
     Process(u32, #[source] io::Error),
     /// The server accepts no further connections.
-    #[error("no connection became ready for {} s", CONNECT_WAIT_MAX.as_secs())]
-    Stuck,
+    #[error("no connection became ready for {0:?}")]
+    Stuck(Duration),
     /// A push failed.
     #[error(transparent)]
     Push(#[from] PushError),
@@ -170,6 +174,7 @@ impl<P: FnMut(Progress)> Run<P> {
         let before = self.look()?;
         let connects = self.connect().await?;
         let connected = self.look()?;
+        let idle = self.leave_alone().await?;
         let (_, stalled_failed) = self.want(|wanted, clients| wanted.stalled = clients.stalled).await?;
         let began = self.look()?;
         let start = Instant::now();
@@ -184,7 +189,7 @@ impl<P: FnMut(Progress)> Run<P> {
         let load =
             LoadReport { lost, ended, stalled_failed, ..load_report(&self.plan, time, &tally, pushed) };
         let server = looks.report(&self.plan, time, &load);
-        Ok(Report { connects: connects.report, churn, load, server, complaint: tally.complaint })
+        Ok(Report { connects: connects.report, churn, idle, load, server, complaint: tally.complaint })
     }
 
     /// Opens and closes connections.
@@ -228,6 +233,21 @@ impl<P: FnMut(Progress)> Run<P> {
         Ok(Connected { tenth, report })
     }
 
+    /// Leaves the connections alone for as long as the plan says. They answer heartbeats meanwhile.
+    async fn leave_alone(&mut self) -> Result<Option<Idle>, BenchError> {
+        let time = self.plan.idle;
+        if time.is_zero() {
+            return Ok(None);
+        }
+        let (start, before) = (Instant::now(), self.look()?);
+        while start.elapsed() < time {
+            (self.progress)(Progress::LeftAlone(start.elapsed(), time));
+            sleep(TICK.min(time - start.elapsed().min(time))).await;
+        }
+        let cpu = before.zip(self.look()?).map(|(before, after)| after.cpu_since(&before));
+        Ok(Some(Idle { seconds: start.elapsed().as_secs_f64(), cpu_us: cpu.map(Cpu::total_us) }))
+    }
+
     /// Asks for more connections and waits until they are ready or have failed. Returns how long that took,
     /// and how many failed.
     async fn want(
@@ -248,7 +268,9 @@ impl<P: FnMut(Progress)> Run<P> {
             }
             (self.progress)(Progress::Connecting(done, goal));
             let changed = self.board.changed.notified();
-            timeout(CONNECT_WAIT_MAX, changed).await.map_err(|_| BenchError::Stuck)?;
+            // A client may first wait to be connected, and then to be ready.
+            let wait = 2 * self.plan.patience + CONNECT_WAIT_MORE;
+            timeout(wait, changed).await.map_err(|_| BenchError::Stuck(wait))?;
             // Not woken for each connection: the other threads need the core.
             sleep(TICK / 10).await;
         }
@@ -272,7 +294,7 @@ impl<P: FnMut(Progress)> Run<P> {
             all.refused += pushed.refused;
             all.gave_up |= pushed.gave_up;
         }
-        let deadline = Instant::now() + SETTLE_WAIT_MAX;
+        let deadline = Instant::now() + self.plan.patience;
         while !self.board.is_settled() && Instant::now() < deadline && !all.gave_up {
             sleep(TICK / 50).await;
         }
@@ -337,43 +359,6 @@ struct Connected {
     /// What the server used when a tenth was open.
     tenth: Option<Usage>,
     report: Connects,
-}
-
-/// What the server used at several points of the run.
-struct Looks {
-    before: Option<Usage>,
-    tenth: Option<Usage>,
-    connected: Option<Usage>,
-    began: Option<Usage>,
-    loaded: Option<Usage>,
-    after: Option<Usage>,
-}
-
-impl Looks {
-    fn report(&self, plan: &Plan, time: Duration, load: &LoadReport) -> Option<ServerReport> {
-        let (before, tenth, connected) = (self.before?, self.tenth?, self.connected?);
-        let (began, loaded, after) = (self.began?, self.loaded?, self.after?);
-        let cpu: Cpu = loaded.cpu_since(&began);
-        let grown = connected.rss_bytes.cast_signed() - tenth.rss_bytes.cast_signed();
-        let more = plan.clients.reading - plan.clients.reading / 10;
-        #[expect(clippy::cast_precision_loss, reason = "a report has four digits")]
-        let grown = grown as f64;
-        Some(ServerReport {
-            cpu,
-            cores: cpu.total_us() / 1e6 / time.as_secs_f64().max(1e-9),
-            cpu_us_per_delivery: each(cpu.total_us(), load.deliveries),
-            cpu_us_per_push: each(cpu.total_us(), load.pushes),
-            bytes_per_connection: each(grown, more as u64),
-            rss: Memory {
-                before: before.rss_bytes,
-                connected: connected.rss_bytes,
-                loaded: loaded.rss_bytes,
-                after: after.rss_bytes,
-            },
-            descriptors_before: before.descriptors,
-            descriptors_after: after.descriptors,
-        })
-    }
 }
 
 fn load_report(plan: &Plan, time: Duration, tally: &Tally, pushed: Pushed) -> LoadReport {

@@ -1,10 +1,9 @@
 //! What a run does: which server it loads, how much and for how long.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::transport::Transport;
+use super::protocol::Protocol;
 use turted_core::secret::Secret;
 
 /// Connections of one run. The loopback network has addresses for more, but there are fewer descriptors.
@@ -26,22 +25,23 @@ pub const THREADS_MAX: usize = 64;
 /// Connections opened and closed by one run.
 pub const CHURN_MAX: usize = 10_000_000;
 
-/// Stands for the name of a channel in a path.
-pub const CHANNEL: &str = "{channel}";
-
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server that is loaded.
     pub target: Target,
-    /// The transport of the clients.
-    pub transport: Transport,
+    /// What is said to it.
+    pub protocol: Protocol,
     /// How many clients connect.
     pub clients: Clients,
     /// Which connections receive a dispatch.
     pub spread: Spread,
+    /// Which channel the next dispatch goes to.
+    pub turn: Turn,
     /// When the next dispatch is pushed.
     pub load: Load,
+    /// How long the connections that read are left alone before the first push.
+    pub idle: Duration,
     /// How long the run pushes.
     pub duration: Duration,
     /// Bytes of a payload.
@@ -50,6 +50,8 @@ pub struct Plan {
     pub pushers: usize,
     /// The server's process, to read its use of CPU and memory.
     pub process: Option<u32>,
+    /// How long the run waits for what does not come: an answer, a delivery.
+    pub patience: Duration,
 }
 
 /// The server.
@@ -59,24 +61,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Host and port as the URL has them.
     pub authority: String,
-    /// Where clients connect; `{channel}` in it is replaced.
-    pub path: String,
-    /// Where pushes go; `{channel}` in it is replaced.
-    pub push_path: String,
     /// The password that a push carries.
     pub password: Option<Secret>,
-}
-
-impl Target {
-    /// Where pushes to a channel go. Some servers have a path for each channel.
-    pub fn push_path(&self, channel: Option<&str>) -> Cow<'_, str> {
-        match channel {
-            Some(channel) if self.push_path.contains(CHANNEL) => {
-                Cow::Owned(self.push_path.replace(CHANNEL, channel))
-            }
-            _ => Cow::Borrowed(&self.push_path),
-        }
-    }
 }
 
 /// How many clients connect.
@@ -97,7 +83,7 @@ pub struct Clients {
 pub enum Spread {
     /// Every connection.
     Broadcast,
-    /// The connections of one of so many channels, in turn; each connection is in one channel.
+    /// The connections of one of so many channels; each connection is in one channel.
     Channels(usize),
 }
 
@@ -119,6 +105,36 @@ impl Spread {
     }
 }
 
+/// Which channel the next dispatch goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The one after the last.
+    Next,
+    /// Any of them: a server cannot profit from what it did shortly before. Runs draw the same channels.
+    Random,
+}
+
+impl Turn {
+    /// The group that receives a dispatch.
+    pub fn group(self, number: u32, groups: usize) -> usize {
+        match self {
+            Self::Next => number as usize % groups,
+            Self::Random => {
+                let groups = groups as u64;
+                usize::try_from(mix(number) % groups).expect("less than the groups")
+            }
+        }
+    }
+}
+
+/// A number without a pattern: the output function of SplitMix64 (Steele, Lea, Flood 2014).
+fn mix(number: u32) -> u64 {
+    let mut z = u64::from(number).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 /// When the next dispatch is pushed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
@@ -126,4 +142,21 @@ pub enum Load {
     Inflight(usize),
     /// So many per second, however the server responds (open loop).
     Rate(u32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_channel_has_its_share_of_random_dispatches_and_the_order_has_no_pattern() {
+        let groups: Vec<_> = (0..8_000).map(|number| Turn::Random.group(number, 8)).collect();
+        for group in 0..8 {
+            let share = groups.iter().filter(|&&drawn| drawn == group).count();
+            assert!((900..1_100).contains(&share), "{group}: {share}");
+        }
+        let next = groups.windows(2).filter(|pair| pair[1] == (pair[0] + 1) % 8).count();
+        assert!((900..1_100).contains(&next), "{next} follow in turn");
+        assert_eq!([6, 7, 8].map(|number| Turn::Next.group(number, 8)), [6, 7, 0]);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,10 +17,6 @@ use super::board::Board;
 use super::plan::{Load, Plan};
 use super::stamp::Stamp;
 
-/// If no delivery completes for this long, the run gives up; missing deliveries count as lost.
-const PROGRESS_WAIT_MAX: Duration = Duration::from_secs(20);
-/// How long the answer to a push may take.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How long to wait after a server had no room for another dispatch.
 const OVERLOAD_WAIT: Duration = Duration::from_millis(5);
 
@@ -57,8 +53,8 @@ pub enum PushError {
     #[error("a push was answered {0}: {1}")]
     Refused(StatusCode, String),
     /// The server did not answer in time.
-    #[error("a push was not answered within {} s", ANSWER_WAIT_MAX.as_secs())]
-    Slow,
+    #[error("a push was not answered within {0:?}")]
+    Slow(Duration),
 }
 
 impl Pusher {
@@ -93,7 +89,8 @@ impl Pusher {
             if Instant::now() >= end {
                 break;
             }
-            let Ok(permit) = timeout(PROGRESS_WAIT_MAX, self.board.permits.acquire()).await else {
+            // Missing deliveries count as lost.
+            let Ok(permit) = timeout(self.plan.patience, self.board.permits.acquire()).await else {
                 pushed.gave_up = true;
                 break;
             };
@@ -131,7 +128,7 @@ impl Pusher {
     async fn push(&mut self, due: Duration) -> Result<bool, PushError> {
         let number = self.next;
         self.next += u32::try_from(self.plan.pushers).unwrap_or(u32::MAX);
-        let group = number as usize % self.plan.spread.groups();
+        let group = self.plan.turn.group(number, self.plan.spread.groups());
         let request = self.request(Stamp(number), group);
         self.board.expect(Stamp(number), group, due);
         let answer = async {
@@ -140,7 +137,8 @@ impl Pusher {
             let status = answer.status();
             Ok::<_, hyper::Error>((status, answer.into_body().collect().await?.to_bytes()))
         };
-        let (status, body) = timeout(ANSWER_WAIT_MAX, answer).await.map_err(|_| PushError::Slow)??;
+        let wait = self.plan.patience;
+        let (status, body) = timeout(wait, answer).await.map_err(|_| PushError::Slow(wait))??;
         match status {
             status if status.is_success() => Ok(true),
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -154,17 +152,13 @@ impl Pusher {
     fn request(&self, stamp: Stamp, group: usize) -> Request<Full<Bytes>> {
         let plan = &self.plan;
         let channel = plan.spread.channel(group);
-        let targets = match &channel {
-            None => r#"{"broadcast":true}"#.to_owned(),
-            Some(channel) => format!(r#"{{"channels":["{channel}"]}}"#),
-        };
-        let payload = stamp.payload(plan.payload_bytes);
-        let body = format!(r#"{{"event":"BENCH","targets":{targets},"payload":{payload}}}"#);
-        let mut request = Request::post(&*plan.target.push_path(channel.as_deref()))
+        let (push, channel) = (&plan.protocol.push, channel.as_deref());
+        let body = push.body_to(channel, &stamp.payload(plan.payload_bytes));
+        let mut request = Request::post(&*push.path_to(channel))
             .header(HOST, plan.target.authority.as_str())
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(password) = &plan.target.password {
-            request = request.header(AUTHORIZATION, format!("Bearer {}", password.reveal()));
+            .header(CONTENT_TYPE, push.content_type.as_str());
+        for field in push.fields(plan.target.password.as_ref()) {
+            request = request.header(field.name, field.value);
         }
         request.body(Full::new(body.into())).expect("the command line was checked")
     }

@@ -15,6 +15,9 @@ pub struct Report {
     /// How connections were opened and closed, if the run did that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<Churn>,
+    /// What connections cost that are left alone, if the run did that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
     /// How dispatches arrived.
     pub load: LoadReport,
     /// What the server used.
@@ -55,6 +58,15 @@ pub struct Churn {
     pub rss_growth_bytes: Option<i64>,
     /// File descriptors that the server still held afterwards.
     pub descriptors_growth: Option<i64>,
+}
+
+/// What connections cost that are left alone: heartbeats, and timers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Idle {
+    /// How long they were left alone.
+    pub seconds: f64,
+    /// The server's CPU time for all of them.
+    pub cpu_us: Option<f64>,
 }
 
 /// How dispatches arrived.
@@ -169,6 +181,10 @@ impl Display for Report {
             table.churn(churn)?;
         }
         table.connects(&self.connects)?;
+        if let Some(Idle { seconds, cpu_us }) = self.idle {
+            table.row("left alone", format_args!("{seconds:.1} s"))?;
+            table.optional("  server CPU", cpu_us, "us")?;
+        }
         table.load(&self.load)?;
         if let Some(server) = &self.server {
             table.server(server)?;

@@ -4,6 +4,7 @@
 //! sent. It answers with an [`Identity`] as well.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use md5::Md5;
 use sha1::Sha1;
@@ -144,8 +145,10 @@ pub struct Verified {
     pub identity: Identity,
     /// The channels with `join = "claim"` that it may join.
     pub channels: Grants,
-    /// When the proof ends; `None` if it lasts as long as the connection.
+    /// When the proof ends by its own word; `None` if it lasts as long as the connection.
     pub expires: Option<UnixTime>,
+    /// How much longer it is accepted, because the clocks of issuer and server may differ.
+    pub leeway: Duration,
 }
 
 impl Verified {
@@ -158,7 +161,7 @@ impl Verified {
 
 impl From<Identity> for Verified {
     fn from(identity: Identity) -> Self {
-        Self { identity, channels: Grants::default(), expires: None }
+        Self { identity, channels: Grants::default(), expires: None, leeway: Duration::ZERO }
     }
 }
 

@@ -146,6 +146,11 @@ impl Grants {
         self.0.iter().flat_map(|patterns| patterns.iter()).any(|pattern| pattern.covers(channel))
     }
 
+    /// What is granted.
+    pub(crate) fn patterns(&self) -> &[ChannelPattern] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
     /// Whether no channel is granted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

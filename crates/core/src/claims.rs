@@ -16,7 +16,7 @@ use crate::name::{Name, NameRefusal};
 use crate::time::UnixTime;
 
 /// The last second of the year 9999. A later `exp` is a mistake: it counts milliseconds.
-const SECONDS_MAX: f64 = 253_402_300_799.0;
+pub const SECONDS_MAX: f64 = 253_402_300_799.0;
 
 /// Which claims count, and what they must be.
 ///
@@ -74,20 +74,20 @@ impl ClaimRules {
             identity: Identity::proved(name, named),
             channels: self.grants(&claims)?,
             expires: Some(expires),
+            leeway: self.leeway,
         })
     }
 
-    /// Until when the token is good, including the leeway.
+    /// Until when the token says that it is good.
     fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, ClaimRefusal> {
         let exp = seconds(claims, "exp")?.ok_or(ClaimRefusal::ExpMissing)?;
-        let expires = UnixTime(exp + self.leeway);
-        if expires < now {
+        if exp + self.leeway < now.0 {
             return Err(ClaimRefusal::Expired);
         }
         if seconds(claims, "nbf")?.is_some_and(|begin| begin > now.0 + self.leeway) {
             return Err(ClaimRefusal::NotYet);
         }
-        Ok(expires)
+        Ok(UnixTime(exp))
     }
 
     fn check_parties(&self, claims: &Claims<'_>) -> Result<(), ClaimRefusal> {
@@ -256,9 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_ends_when_the_token_would_be_refused() {
+    fn the_proof_ends_with_its_token_and_is_accepted_for_the_leeway() {
         let verified = rules().read(r#"{"sub":"a","exp":1800000060}"#, None, NOW).unwrap();
-        assert_eq!(verified.expires, Some(UnixTime(NOW.0 + Duration::from_secs(90))));
+        assert_eq!(verified.expires, Some(UnixTime(NOW.0 + Duration::from_secs(60))));
+        assert_eq!(verified.leeway, TOKEN_LEEWAY);
     }
 
     #[test]

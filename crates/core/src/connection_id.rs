@@ -9,7 +9,7 @@ use crate::registry::ConnectionKey;
 /// before.
 ///
 /// As a text it has three numbers, `3-70000-2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
     worker: u8,
     slot: u32,

@@ -7,6 +7,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use crate::shrink::shrink_map;
@@ -100,6 +101,14 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.order.values()
     }
 
+    /// The entries behind a place in the order of their age, each with its own place. An entry that is put in meanwhile
+    /// comes last, so a caller that goes on from place to place sees every entry that was there the whole time.
+    pub fn behind(&self, place: Option<u64>) -> impl Iterator<Item = (u64, &K, &V)> {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.order.range((from, Bound::Unbounded));
+        entries.filter_map(|(place, key)| Some((*place, key, &self.entries.get(key)?.value)))
+    }
+
     /// Whether one more entry of so many bytes fits without an old one giving way.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
@@ -112,8 +121,20 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     /// # Limits
     /// An entry larger than the whole store may be is not kept, and no other gives way to it.
     pub fn insert(&mut self, key: K, value: V, bytes: usize, now: Instant) -> usize {
+        self.insert_telling((key, value), bytes, now, |_| ())
+    }
+
+    /// As [`insert`](Self::insert), and tells what is not kept any more, the new entry included if it is too large.
+    pub fn insert_telling(
+        &mut self,
+        (key, value): (K, V),
+        bytes: usize,
+        now: Instant,
+        mut gone: impl FnMut(K),
+    ) -> usize {
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             self.remove(&key);
+            gone(key);
             return 0;
         }
         let at = self.moment(now).max(self.next);
@@ -125,7 +146,10 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
             self.bytes -= earlier.bytes;
         }
         let mut gave_way = 0;
-        while self.is_over_limit() && self.forget_oldest() {
+        while self.is_over_limit()
+            && let Some(key) = self.forget_oldest()
+        {
+            gone(key);
             gave_way += 1;
         }
         gave_way
@@ -191,14 +215,30 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
     /// Forgetting all of them after a quiet time would take milliseconds, in which other threads wait for the
     /// lock.
     pub fn forget_old(&mut self, now: Instant) -> bool {
+        self.forget_old_telling(now, |_| ())
+    }
+
+    /// As [`forget_old`](Self::forget_old), and tells which entries are forgotten.
+    pub fn forget_old_telling(&mut self, now: Instant, mut forgotten: impl FnMut(K)) -> bool {
         let now = self.moment(now);
-        forget_portion(self, |kept| kept.has_old(now), |kept| _ = kept.forget_oldest())
+        for _ in 0..PORTION {
+            if !self.has_old(now) {
+                return false;
+            }
+            self.forget_oldest().into_iter().for_each(&mut forgotten);
+        }
+        self.has_old(now)
     }
 
     /// As [`forget_old`](Self::forget_old). Once no entry is too old it also gives back the memory that is no
     /// longer used.
     pub fn tidy(&mut self, now: Instant) -> bool {
-        let has_more = self.forget_old(now);
+        self.tidy_telling(now, |_| ())
+    }
+
+    /// As [`tidy`](Self::tidy), and tells which entries are forgotten.
+    pub fn tidy_telling(&mut self, now: Instant, forgotten: impl FnMut(K)) -> bool {
+        let has_more = self.forget_old_telling(now, forgotten);
         if !has_more {
             shrink_map(&mut self.entries);
         }
@@ -213,13 +253,13 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.order.first_key_value().is_some_and(|(at, _)| age(*at, now) > self.limits.age)
     }
 
-    /// Returns whether there was an entry.
-    fn forget_oldest(&mut self) -> bool {
-        let Some((_, key)) = self.order.pop_first() else { return false };
+    /// Returns the key of the entry, if there was one.
+    fn forget_oldest(&mut self) -> Option<K> {
+        let (_, key) = self.order.pop_first()?;
         if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.bytes;
         }
-        true
+        Some(key)
     }
 
     /// Nanoseconds since the start; a `u64` of them lasts five centuries.

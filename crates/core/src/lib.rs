@@ -10,10 +10,11 @@
 //! | `channel`, `standing` | who may join which channel; what a connection has proved, and until when |
 //! | `trust`, `origin` | trusted proxies and private addresses; origins of pages, and hosts of requests |
 //! | `push` | a push body, checked and typed |
-//! | `dispatch`, `cursor` | an event, its targets and the reasons to receive it; a position in the log |
+//! | `dispatch`, `cursor`, `epochs` | an event, its targets and the reasons to receive it; a position in the log; which epochs a position may belong to |
 //! | `registry`, `membership` | one shard, which decides who receives a dispatch; its users and channels |
-//! | `connection_id` | the name of a connection for operators |
+//! | `connection_id`, `session_key` | the name of a connection for operators; that under which a session is kept |
 //! | `wire` | the wires: decoders for what clients send, encoders for what they receive |
+//! | `record` | what stands in the files of the log, coded and checked |
 //! | `secret`, `time` | what is never shown and compared in constant time; moments of wall-clock time |
 //! | `close`, `name` | why connections end; names of users, channels and events |
 //! | `limits`, `rate` | every limit with its unit and reason; a token bucket |
@@ -31,10 +32,13 @@ pub mod origin;
 pub mod push;
 pub mod dispatch;
 pub mod cursor;
+pub mod epochs;
 pub mod registry;
 pub mod membership;
 pub mod connection_id;
+pub mod session_key;
 pub mod wire;
+pub mod record;
 pub mod secret;
 pub mod time;
 pub mod close;

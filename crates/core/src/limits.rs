@@ -31,6 +31,9 @@ pub const SOCKJS_RESPONSE_BYTES_MAX: usize = 128 * 1024;
 /// How long a SockJS session lives without a request that receives, and how long after its end a client that
 /// asks is told so (sockjs-protocol 0.3.3, `test_simpleSession`).
 pub const SOCKJS_DISCONNECT_DELAY: Duration = Duration::from_secs(5);
+/// Channels that one `join` of turted.v1 may name: as many as a connection may join by default, so that a page
+/// asks for all of them at once.
+pub const CHANNELS_PER_JOIN_MAX: usize = 128;
 /// Bytes of the `id` of a turted.v1 request, which the reply repeats: a UUID takes 38.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -79,8 +82,11 @@ pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
 pub const VERIFICATION_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Verifications under way at once: as many requests as a small pool of PHP workers can serve.
 pub const VERIFICATIONS_MAX: usize = 64;
-/// Bytes of the answer of a backend to an IDENT: a thousand channels fit.
+/// Bytes of the answer of a backend to an IDENT: a thousand channels fit. An answer about a push has no more.
 pub const VERDICT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of what a push shows to a backend that judges it: as much as an IDENT may have ([`MESSAGE_BYTES_MAX`]). All
+/// that are under way at once take 4 MiB.
+pub const PUSH_AUTH_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// Users one connection may be at once under `ident = "add"`, as in the node server.
 pub const USERS_PER_CONNECTION_MAX: usize = 8;
 
@@ -185,6 +191,11 @@ pub const SSE_RETRY: Duration = Duration::from_secs(3);
 /// and pages of TURTED for reactphp expect a sign after 28 s.
 pub const SSE_HEARTBEAT: Duration = Duration::from_secs(25);
 
+/// Passwords with names for pushes. A server has one for each backend, and two while one of them changes. Each guess is
+/// compared with all of them, at some 50 ns.
+pub const PUSH_KEYS_MAX: usize = 64;
+/// Events, and channels, that one of these keys may list. Each target of a push is compared with all of them.
+pub const PUSH_KEY_PATTERNS_MAX: usize = 64;
 /// Wrong push passwords one address may send in [`PASSWORD_WINDOW`] before it is answered 429.
 pub const WRONG_PASSWORDS_MAX: u32 = 10;
 /// Wrong IDENTs one address may send in [`PASSWORD_WINDOW`] before its other IDENTs are no longer verified:
@@ -229,6 +240,30 @@ pub const REPLAY_DISPATCHES_MAX: usize = 300;
 /// 100 ms.
 pub const REPLAYS_WAITING_MAX: usize = 1_000;
 
+/// How long what was written to the log on disk may stay without being synced: what a loss of power may take. A sync
+/// takes some 3 ms on a disk that does nothing else, so that one each second costs nothing.
+pub const LOG_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes after which a segment of the log on disk is finished. A finished segment is deleted as a whole, so that the
+/// disk has at most one segment more than the log keeps; eight hold the log of the default size.
+pub const LOG_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// How long a start waits for the directory of the log: the kernel takes half a second to free the lock of a process
+/// of 4 GB that was killed.
+pub const LOG_LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Hooks of one server. Each has a thread and a table of who is online; more than a few are a mistake.
+pub const HOOKS_MAX: usize = 16;
+/// Records that wait for one hook: ten seconds of a backend that takes ten batches a second.
+pub const HOOK_RECORDS_MAX: usize = 10_000;
+/// Bytes of the records that wait for one hook: the largest dispatches come in dozens, not in thousands.
+pub const HOOK_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Connections that have ended and count for `grace` still, of one hook: ten times what comes back in 5 s after a
+/// restart of a proxy. The oldest give way.
+pub const HOOK_LOST_MAX: usize = 100_000;
+/// How long a user that has lost its last connection counts as online: a page that is loaded anew is back within it.
+pub const HOOK_GRACE: Duration = Duration::from_secs(5);
+/// Bytes of one batch of a hook, unless one record is larger: half of what proxies let pass by default.
+pub const HOOK_BATCH_BYTES_MAX: usize = 512 * 1024;
+
 /// Bytes of log lines that wait for standard error: some 6,000 lines. A reader that stops for a moment misses
 /// fewer, and it is little memory for a server.
 pub const LOG_QUEUE_BYTES_MAX: usize = 1024 * 1024;
@@ -271,7 +306,9 @@ const _: () = {
     assert!(PUSH_BODY_BYTES_MAX <= OUTBOX_BYTES_MAX, "an event fits into an outbox");
     assert!(MESSAGE_BYTES_MAX <= POLLING_BODY_BYTES_MAX, "a message fits into a polling body");
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
+    assert!(CHANNELS_PER_CONNECTION_MAX <= CHANNELS_PER_JOIN_MAX, "one join asks for all channels");
     assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");
+    assert!(HOOK_BATCH_BYTES_MAX * 2 < HOOK_BYTES_MAX, "a batch does not wait for another one");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
     assert!(ASSET_BYTES_MAX <= ASSETS_BYTES_MAX, "the largest file fits into the memory for files");
     assert!(JWT_BYTES_MAX < MESSAGE_BYTES_MAX, "a token fits into a message");

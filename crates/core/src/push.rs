@@ -8,22 +8,30 @@
 //! | file | what |
 //! |---|---|
 //! | `push/form`, `push/targets` | one item in either form; its lists of users and channels |
+//! | `push/scope` | what a key may push |
+//! | `push/map`, `push/template` | what becomes of a message of a source that is no push body; texts with placeholders |
+//! | `push/emitter` | what the emitters of Socket.IO publish in Redis |
 //! | `push/refusal`, `push/fault` | why a push is refused; where a body is no JSON |
 
 mod form;
 mod targets;
 mod refusal;
 mod fault;
+mod scope;
+pub mod map;
+pub mod emitter;
+pub mod template;
 
 use serde_json::value::RawValue;
 
 pub use refusal::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind};
+pub use scope::Scope;
 
 use crate::dispatch::Dispatch;
 use crate::json::{self, JsonKind};
 use crate::limits::{BATCH_DISPATCHES_MAX, EXPANSION_BYTES_MAX, TARGETS_MAX};
 use crate::secret::Secret;
-use form::Item;
+use form::{Item, Rules};
 
 /// Whether a body was one item or an array of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +81,16 @@ pub fn parse(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, PushRefusal>
         RefusalKind::NotJson => refusal.because(&fault::describe(body)),
         _ => refusal,
     })
+}
+
+/// The `id` of a push that is no batch: a string or an integer that names the message to a source which may deliver it
+/// again. REST does not look at it.
+#[must_use]
+pub fn id(body: &[u8]) -> Option<String> {
+    let text = simdutf8::basic::from_utf8(body).ok()?;
+    let [id] = json::Members::read(text.trim_matches([' ', '\t', '\r', '\n']), ["id"])?.values;
+    let id = id?;
+    json::integer(id).map(ToOwned::to_owned).or_else(|| json::text(id).map(std::borrow::Cow::into_owned))
 }
 
 fn read(body: &[u8], limits: PushLimits) -> Result<Parsed<'_>, PushRefusal> {
@@ -135,17 +153,32 @@ impl<'a> Parsed<'a> {
         self.items.iter().map(Item::credentials).chain(none)
     }
 
+    /// What stands in `auth` of each item, or else in `password`, in order and as it was written, for a backend that
+    /// judges it. `null` counts as nothing. There is at least one entry, as of [`credentials`](Self::credentials).
+    pub fn auths(&self) -> impl Iterator<Item = Option<&'a RawValue>> {
+        let none = self.items.is_empty().then_some(None);
+        self.items.iter().map(Item::auth).chain(none)
+    }
+
     /// Checks every field. The caller calls this after it has checked the credentials.
     ///
     /// # Errors
     /// The first rule that is broken, with its field and the index in a batch.
     pub fn into_dispatches(self) -> Result<Vec<Dispatch>, PushRefusal> {
+        self.into_dispatches_of(&Scope::ALL)
+    }
+
+    /// The same for a push that may be about no more than this.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with its field and the index in a batch.
+    pub fn into_dispatches_of(self, scope: &Scope) -> Result<Vec<Dispatch>, PushRefusal> {
         self.check_length()?;
-        let PushLimits { targets: most, expansion_bytes, .. } = self.limits;
-        let shape = self.shape;
+        let PushLimits { targets: targets_max, expansion_bytes, .. } = self.limits;
+        let (shape, rules) = (self.shape, Rules { targets_max, scope });
         let check = |(index, item): (usize, Item<'_>)| match shape {
-            Shape::Single => item.into_dispatch(most),
-            Shape::Batch => item.into_dispatch(most).map_err(|refusal| refusal.in_item(index)),
+            Shape::Single => item.into_dispatch(rules),
+            Shape::Batch => item.into_dispatch(rules).map_err(|refusal| refusal.in_item(index)),
         };
         let dispatches: Vec<_> = self.items.into_iter().enumerate().map(check).collect::<Result<_, _>>()?;
         let expansion = Dispatch::expansion_of(&dispatches);

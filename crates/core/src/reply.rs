@@ -2,6 +2,8 @@
 //!
 //! Events and arguments are those of the node server, byte for byte; acknowledgements are new.
 
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 
 use crate::auth::Identity;
@@ -20,7 +22,7 @@ use crate::wire::json::push_string;
 #[derive(Clone, Copy, Debug)]
 pub enum Reply<'a> {
     /// The IDENT was genuine.
-    Identified(&'a Identity),
+    Identified(&'a Identified),
     /// The channel is joined.
     Joined(&'a Name),
     /// The channel is left.
@@ -31,6 +33,23 @@ pub enum Reply<'a> {
     Pong(Option<&'a RawValue>),
     /// The command was refused, with the reason.
     Refused(&'a str),
+}
+
+/// What an IDENT that was genuine has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// Who the client is.
+    pub identity: Identity,
+    /// How long the proof is good by its own word; `None` if it does not expire.
+    pub expires_in: Option<Duration>,
+    /// The channels that the connection has lost by it.
+    pub left: Vec<Name>,
+}
+
+impl From<Identity> for Identified {
+    fn from(identity: Identity) -> Self {
+        Self { identity, expires_in: None, left: Vec::new() }
+    }
 }
 
 impl Reply<'_> {
@@ -68,7 +87,7 @@ impl Reply<'_> {
     /// A JSON object: the members in `first`, each followed by a comma, then those of the reply.
     fn object(&self, first: &str) -> String {
         let (key, value) = match self {
-            Self::Identified(identity) => (r#""username":"#, identity.username_json.clone()),
+            Self::Identified(identified) => (r#""username":"#, identified.identity.username_json.clone()),
             Self::Joined(name) | Self::Left(name) => (r#""channel":"#, quoted(name.as_str())),
             Self::Echo(_) | Self::Pong(_) => (r#""data":"#, self.argument()),
             Self::Refused(reason) => (r#""error":"#, quoted(reason)),
@@ -93,7 +112,12 @@ mod tests {
         let name = Name::new("a\"\u{e9}\u{2028}").unwrap();
         let data: Box<RawValue> = serde_json::from_str(r#"{"b" : 1e400}"#).unwrap();
         let cases = [
-            (Reply::Identified(&number), "OK", r#"{"username":7}"#, r#"{"ok":true,"username":7}"#),
+            (
+                Reply::Identified(&number.clone().into()),
+                "OK",
+                r#"{"username":7}"#,
+                r#"{"ok":true,"username":7}"#,
+            ),
             (
                 Reply::Joined(&name),
                 "OK",

@@ -30,8 +30,13 @@ impl Secret {
     /// constant time.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
-        let equal = Sha256::digest(&self.0).ct_eq(&Sha256::digest(candidate));
-        bool::from(equal) && !self.0.is_empty()
+        self.digested().matches(&Digested::of(candidate))
+    }
+
+    /// The secret as it is compared with many candidates, or with others one candidate.
+    #[must_use]
+    pub fn digested(&self) -> Digested {
+        Digested { digest: Sha256::digest(&self.0).into(), is_empty: self.is_empty() }
     }
 
     /// Whether it is too long to be guessed, if it is random: [`STRONG_SECRET_CHARACTERS_MIN`] or more.
@@ -55,6 +60,39 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+/// A secret, or a candidate for one, by its digest: where one is compared with many, each is hashed once.
+///
+/// ```
+/// use turted_core::secret::{Digested, Secret};
+/// let (secrets, candidate) = ([Secret::from("a"), Secret::from("b")].map(|secret| secret.digested()), Digested::of("b"));
+/// assert_eq!(secrets.each_ref().map(|secret| secret.matches(&candidate)), [false, true]);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digested {
+    digest: [u8; 32],
+    is_empty: bool,
+}
+
+impl Digested {
+    /// The digest of a candidate.
+    #[must_use]
+    pub fn of(candidate: &str) -> Self {
+        Self { digest: Sha256::digest(candidate).into(), is_empty: candidate.is_empty() }
+    }
+
+    /// Whether `candidate` is this secret, as [`Secret::matches`] says it. Takes the same time for any two digests.
+    #[must_use]
+    pub fn matches(&self, candidate: &Self) -> bool {
+        bool::from(self.digest.ct_eq(&candidate.digest)) && !self.is_empty
+    }
+}
+
+impl fmt::Debug for Digested {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a connection has proved beyond its name: the channels that are granted to it, and until when its
-//! proofs hold. It belongs to the connection and moves with its session.
+//! proofs hold; and which channels it has lost since. It belongs to the connection and moves with its session.
+
+use std::mem;
+use std::time::Duration;
 
 use crate::auth::Verified;
 use crate::channel::{ChannelRules, Grants, Join, JoinRefusal};
@@ -26,19 +29,36 @@ use crate::time::UnixTime;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    proofs: Vec<Proof>,
+    /// A slice and a box are small, and every connection has them.
+    pub(crate) proofs: Box<[Proof]>,
+    pub(crate) forfeited: Option<Box<Forfeited>>,
+}
+
+/// Channels that a connection has lost because what it had proved holds no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forfeited {
+    /// The newest last.
+    pub(crate) channels: Vec<Name>,
+    /// The number of the last dispatch before the client was told.
+    pub(crate) position: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Proof {
-    user: Name,
-    channels: Grants,
-    expires: Option<UnixTime>,
+pub(crate) struct Proof {
+    pub(crate) user: Name,
+    pub(crate) channels: Grants,
+    pub(crate) expires: Option<UnixTime>,
+    pub(crate) leeway: Duration,
 }
 
 impl Proof {
+    /// Until when it is accepted.
+    fn end(&self) -> Option<UnixTime> {
+        self.expires.map(|expires| UnixTime(expires.0.saturating_add(self.leeway)))
+    }
+
     fn has_expired(&self, now: UnixTime) -> bool {
-        self.expires.is_some_and(|expires| expires < now)
+        self.end().is_some_and(|end| end < now)
     }
 }
 
@@ -46,16 +66,18 @@ impl Standing {
     /// Takes over what an IDENT proved. It replaces what an earlier IDENT proved, unless it adds a user.
     pub fn accept(&mut self, verified: &Verified, mode: IdentMode) {
         let user = &verified.identity.name;
-        self.proofs.retain(|proof| mode == IdentMode::Add && proof.user != *user);
-        if verified.channels.is_empty() && verified.expires.is_none() {
-            return;
+        let mut proofs = mem::take(&mut self.proofs).into_vec();
+        proofs.retain(|proof| mode == IdentMode::Add && proof.user != *user);
+        if !verified.channels.is_empty() || verified.expires.is_some() {
+            proofs.reserve_exact(1);
+            proofs.push(Proof {
+                user: user.clone(),
+                channels: verified.channels.clone(),
+                expires: verified.expires,
+                leeway: verified.leeway,
+            });
         }
-        self.proofs.reserve_exact(1);
-        self.proofs.push(Proof {
-            user: user.clone(),
-            channels: verified.channels.clone(),
-            expires: verified.expires,
-        });
+        self.proofs = proofs.into();
     }
 
     /// Whether one of the proofs lists `channel`.
@@ -67,19 +89,56 @@ impl Standing {
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.proofs.iter().map(|proof| size_of::<Proof>() + proof.user.bytes() + proof.channels.bytes()).sum()
+        let proof = |proof: &Proof| size_of::<Proof>() + proof.user.bytes() + proof.channels.bytes();
+        let name = |name: &Name| size_of::<Name>() + name.bytes();
+        let forfeited = self.forfeited.iter().flat_map(|forfeited| &forfeited.channels);
+        self.proofs.iter().map(proof).sum::<usize>() + forfeited.map(name).sum::<usize>()
     }
 
-    /// When the first proof expires.
+    /// Notes the channels that the connection has just lost; `position` is the last dispatch that it is sent before
+    /// it is told. At most `max` channels are kept, the oldest go first.
+    pub fn forfeit(&mut self, channels: &[Name], position: u64, max: usize) {
+        if channels.is_empty() {
+            return;
+        }
+        let mut all = self.forfeited.take().map_or_else(Vec::new, |forfeited| forfeited.channels);
+        all.retain(|channel| !channels.contains(channel));
+        all.extend_from_slice(channels);
+        all.drain(..all.len().saturating_sub(max));
+        self.forfeited = Some(Box::new(Forfeited { channels: all, position }));
+    }
+
+    /// The lost channels, if a client that has seen no dispatch behind `position` may not have been told.
+    #[must_use]
+    pub fn forfeited_unseen(&self, position: u64) -> &[Name] {
+        let unseen = self.forfeited.as_ref().filter(|forfeited| forfeited.position >= position);
+        unseen.map_or(&[], |forfeited| &forfeited.channels)
+    }
+
+    /// The number of the dispatch that it names; 0 if it names none.
+    pub(crate) fn highest(&self) -> u64 {
+        self.forfeited.as_ref().map_or(0, |forfeited| forfeited.position)
+    }
+
+    /// Until when the first proof is accepted, its leeway included.
     #[must_use]
     pub fn next_expiry(&self) -> Option<UnixTime> {
+        self.proofs.iter().filter_map(Proof::end).min()
+    }
+
+    /// When the first proof ends by its own word.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixTime> {
         self.proofs.iter().filter_map(|proof| proof.expires).min()
     }
 
     /// Forgets the proofs that have expired at `now`, and returns their users.
     pub fn expire(&mut self, now: UnixTime) -> Vec<Name> {
-        let expired = self.proofs.extract_if(.., |proof| proof.has_expired(now));
-        expired.map(|proof| proof.user).collect()
+        let mut proofs = mem::take(&mut self.proofs).into_vec();
+        let expired = proofs.extract_if(.., |proof| proof.has_expired(now));
+        let users = expired.map(|proof| proof.user).collect();
+        self.proofs = proofs.into();
+        users
     }
 
     /// Whether a proof has expired at `now`.
@@ -115,8 +174,6 @@ impl Applicant<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::channel::ChannelPattern;
 
@@ -158,6 +215,37 @@ mod tests {
         assert_eq!(standing.expire(at(21)), [name("bob")]);
         assert!(!standing.grants(&name("b")));
         assert!(standing.grants(&name("c")));
+    }
+
+    #[test]
+    fn a_proof_is_accepted_for_its_leeway_and_says_when_it_ends_by_itself() {
+        let mut standing = Standing::default();
+        let leeway = Duration::from_secs(30);
+        standing.accept(&Verified { leeway, ..proof("alice", &[], Some(10)) }, IdentMode::Add);
+        standing.accept(&proof("bob", &[], Some(20)), IdentMode::Add);
+        assert_eq!((standing.expires(), standing.next_expiry()), (Some(at(10)), Some(at(20))));
+        assert_eq!(standing.expire(at(21)), [name("bob")]);
+        assert_eq!((standing.expires(), standing.next_expiry()), (Some(at(10)), Some(at(40))));
+        assert!(!standing.has_expired(at(40)));
+        assert!(standing.has_expired(at(41)));
+    }
+
+    #[test]
+    fn lost_channels_are_known_until_the_client_shows_that_it_was_told() {
+        let names = |list: &[&str]| list.iter().map(|text| name(text)).collect::<Vec<_>>();
+        let mut standing = Standing::default();
+        standing.forfeit(&[], 9, 3);
+        assert_eq!((standing.forfeited_unseen(0), standing.bytes()), (&[][..], 0));
+        standing.forfeit(&names(&["a", "b"]), 10, 3);
+        assert_eq!(standing.forfeited_unseen(10), names(&["a", "b"]));
+        assert!(standing.forfeited_unseen(11).is_empty());
+        standing.forfeit(&names(&["c", "a"]), 12, 3);
+        assert_eq!(standing.forfeited_unseen(11), names(&["b", "c", "a"]));
+        standing.forfeit(&names(&["d"]), 12, 3);
+        assert_eq!(standing.forfeited_unseen(12), names(&["c", "a", "d"]));
+        assert!(standing.bytes() > 3 * size_of::<Name>());
+        standing.accept(&proof("alice", &[], None), IdentMode::Replace);
+        assert!(!standing.forfeited_unseen(12).is_empty(), "an IDENT gives no channel back");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
-use turted_core::push::{self, PushRefusal, RefusalKind, Shape};
+use turted_core::channel::ChannelPattern;
+use turted_core::push::{self, PushRefusal, RefusalKind, Scope, Shape};
 
 fn refused(body: &str) -> PushRefusal {
     push::parse(body.as_bytes(), push::PushLimits::default()).unwrap().into_dispatches().expect_err(body)
@@ -129,4 +130,72 @@ fn a_batch_is_read_in_order_and_a_refusal_names_the_item() {
     let text = "item 0: /targets/users/0: a name must be a string or an integer (name-not-a-string)";
     assert_eq!(refusal.to_string(), text);
     assert_eq!(push::parse(b"{}", push::PushLimits::default()).unwrap().shape(), Shape::Single);
+}
+
+/// What a key may push that has these events and channels, and neither users nor everyone.
+fn scope(events: &[&str], channels: &[&str]) -> Scope {
+    let patterns =
+        |list: &[&str]| Some(list.iter().map(|text| ChannelPattern::parse(text).unwrap()).collect());
+    Scope { events: patterns(events), channels: patterns(channels), users: false, broadcast: false }
+}
+
+#[test]
+fn a_key_allows_what_it_lists_and_the_field_says_what_it_does_not() {
+    let narrow = scope(&["ORDER:*", "PING"], &["shop", "news.*"]);
+    let pushed = |body: &str, scope: &Scope| {
+        push::parse(body.as_bytes(), push::PushLimits::default()).unwrap().into_dispatches_of(scope)
+    };
+    for body in [
+        r#"{"event":"ORDER:1","targets":{"channels":["shop","news.","news.sport"]}}"#,
+        r#"{"event":"PING","targets":{"channel":"shop","users":[],"broadcast":false}}"#,
+        r#"{"event":"PING"}"#,
+        r#"{"cmd":"notifyChannel","data":{"event":"PING","channel":"shop"}}"#,
+    ] {
+        assert!(pushed(body, &narrow).is_ok(), "{body}");
+    }
+    for (body, field) in [
+        (r#"{"event":"ORDER"}"#, "/event"),
+        (r#"{"event":"PING:1"}"#, "/event"),
+        (r#"{"event":"PING","targets":{"user":"adam"}}"#, "/targets/user"),
+        (r#"{"event":"PING","targets":{"users":{"a":7}}}"#, "/targets/users/a"),
+        (r#"{"event":"PING","targets":{"channels":["shop","shops"]}}"#, "/targets/channels/1"),
+        (r#"{"event":"PING","targets":{"channels":["news"]}}"#, "/targets/channels/0"),
+        (r#"{"event":"PING","targets":{"channels":["shop"],"broadcast":"1"}}"#, "/targets/broadcast"),
+        (r#"{"cmd":"notifyAll","data":{"event":"PING"}}"#, "/cmd"),
+        (r#"{"cmd":"notifyUser","data":{"event":"PING","user":"adam"}}"#, "/data/user"),
+        (r#"{"cmd":"notify","data":{"event":"OTHER"}}"#, "/data/event"),
+    ] {
+        let refusal = pushed(body, &narrow).expect_err(body);
+        assert_eq!((refusal.kind, refusal.rule), (RefusalKind::NotAllowed, "key-not-allowed"), "{body}");
+        assert_eq!(refusal.field.as_deref(), Some(field), "{body}");
+        assert!(pushed(body, &Scope::ALL).is_ok(), "{body}");
+    }
+    let users = Scope { channels: Some(Vec::new()), broadcast: false, ..Scope::ALL };
+    assert!(pushed(r#"{"event":"E","targets":{"users":["adam"]}}"#, &users).is_ok());
+    assert!(pushed(r#"{"event":"E","targets":{"channel":"c"}}"#, &users).is_err());
+    let batch = r#"[{"event":"PING"},{"event":"PING","targets":{"broadcast":true}}]"#;
+    assert_eq!(pushed(batch, &narrow).unwrap_err().index, Some(1));
+}
+
+#[test]
+fn what_a_backend_judges_is_passed_on_as_it_was_written() {
+    let auths = |body: &str| {
+        let parsed = push::parse(body.as_bytes(), push::PushLimits::default()).unwrap();
+        parsed.auths().map(|auth| auth.map(|auth| auth.get().to_owned())).collect::<Vec<_>>()
+    };
+    for (body, auth) in [
+        (r#"{"event":"E"}"#, None),
+        (r#"{"event":"E","auth":null}"#, None),
+        ("[]", None),
+        ("7", None),
+        (r#"{"event":"E","auth":{"k": [1, 2]},"password":"p"}"#, Some(r#"{"k": [1, 2]}"#)),
+        (r#"{"event":"E","auth":null,"password":"p"}"#, Some(r#""p""#)),
+        (r#"{"event":"E","auth":7}"#, Some("7")),
+    ] {
+        assert_eq!(auths(body), [auth.map(str::to_owned)], "{body}");
+    }
+    assert_eq!(
+        auths(r#"[{"auth":1},{"auth":1.0},{}]"#),
+        [Some("1".to_owned()), Some("1.0".to_owned()), None]
+    );
 }

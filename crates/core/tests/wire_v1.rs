@@ -75,7 +75,7 @@ fn old_clients_are_answered_as_turted_0_1_did() {
     let identity = Identity { name: name.clone(), username_json: r#""alice""#.to_owned() };
     let data = raw(r#"{"b" : 1}"#);
     let table = [
-        (Reply::Identified(&identity), Some(r#"{"type":"IDENTIFIED","data":{}}"#)),
+        (Reply::Identified(&identity.into()), Some(r#"{"type":"IDENTIFIED","data":{}}"#)),
         (Reply::Joined(&name), None),
         (Reply::Left(&name), None),
         (Reply::Pong(None), None),

@@ -52,7 +52,8 @@ async fn report(dispatcher: Dispatcher) -> Result<(), Box<dyn Error>> {
             broadcast: false,
         };
         let dispatch = Dispatch { event: Name::new("GOAL")?, payload: to_raw_value(&[2, 1])?, targets };
-        for (position, reached) in dispatcher.dispatch_counted(vec![dispatch])? {
+        let (receipt, reached) = dispatcher.dispatch_counted(vec![dispatch])?;
+        for (position, reached) in receipt.await?.iter().zip(reached) {
             println!("{position} reached {} connections", reached.count().await);
         }
     }

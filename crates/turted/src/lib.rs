@@ -11,6 +11,7 @@ mod admin;
 mod push;
 mod transport;
 mod http;
+mod webhook;
 mod hub;
 pub mod config;
 mod auth;

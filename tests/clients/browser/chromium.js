@@ -31,6 +31,7 @@ const LOOK_EVERY_MS = 10;
 const FILES = {
   '/page.js': path.join(__dirname, 'page.js'),
   '/v1.js': path.join(__dirname, '../v1.js'),
+  '/client.js': path.join(__dirname, '../../../clients/js/dist/turted.js'),
   '/turted.js': require.resolve('turted-client'),
   '/sockjs.js': require.resolve('sockjs-client/dist/sockjs.js'),
 };
@@ -45,6 +46,8 @@ class Browser {
   async launch(options = {}) {
     assert.ok(fs.existsSync(EXECUTABLE), `${EXECUTABLE} is missing: apt-get install --no-install-recommends chromium`);
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-chromium-'));
+    /** Scripts of a test, by path, that its pages may load as well. */
+    this.scripts = new Map();
     this.context = await chromium.launchPersistentContext(this.directory, {
       executablePath: EXECUTABLE,
       args: ARGS,
@@ -62,11 +65,12 @@ class Browser {
   answer(request, response) {
     const url = new URL(request.url, this.origin);
     const file = FILES[url.pathname];
-    response.statusCode = file || url.pathname === '/' ? 200 : 404;
-    response.setHeader('Content-Type', `text/${file ? 'javascript' : 'html'}; charset=utf-8`);
+    const script = file ? fs.readFileSync(file) : this.scripts.get(url.pathname);
+    response.statusCode = script || url.pathname === '/' ? 200 : 404;
+    response.setHeader('Content-Type', `text/${script ? 'javascript' : 'html'}; charset=utf-8`);
     // Such a page loads files of other origins only if they say that they may be loaded.
     if (url.searchParams.has('isolated')) response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-    response.end(file ? fs.readFileSync(file) : html(url.searchParams.getAll('script')));
+    response.end(script || html(url.searchParams.getAll('script')));
   }
 
   /** A blank page that closes with the test `t`. Errors in its scripts fail the test. */

@@ -1,6 +1,8 @@
 //! HTTP/1.1 on the client's side: the requests that open a connection, and the head of the answer.
 
-use super::Broken;
+use std::fmt::Write;
+
+use super::{Broken, Destination, fill};
 
 /// Bytes of the longest head of an answer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -15,17 +17,25 @@ pub(super) struct Answer {
 
 /// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is the one of the example in
 /// the RFC; the server's answer to it is not checked.
-pub(super) fn upgrade_request(authority: &str, target: &str) -> Vec<u8> {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    .into_bytes()
+pub(super) fn upgrade_request(to: &Destination<'_>, target: &str) -> Vec<u8> {
+    const FIELDS: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+    request(to, target, FIELDS)
 }
 
 /// The request for an event stream.
-pub(super) fn stream_request(authority: &str, target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/event-stream\r\n\r\n").into_bytes()
+pub(super) fn stream_request(to: &Destination<'_>, target: &str) -> Vec<u8> {
+    request(to, target, "Accept: text/event-stream\r\n")
+}
+
+fn request(to: &Destination<'_>, target: &str, fields: &str) -> Vec<u8> {
+    let mut head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{fields}", to.authority);
+    for field in to.headers {
+        let value = fill(&field.value, to.channel);
+        write!(head, "{}: {value}\r\n", field.name).expect("a string takes everything");
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
 }
 
 /// The answer to a request; `None` if it is not complete.

@@ -6,18 +6,22 @@
 //! | file | what |
 //! |---|---|
 //! | `socketio`, `v1`, `sse`, `sockjs` | one transport each |
+//! | `talk` | what the options of a run describe, on a WebSocket or a stream |
 //! | `frames`, `head` | WebSocket frames; heads of HTTP/1.1 |
 
 mod socketio;
 mod v1;
 mod sse;
 mod sockjs;
+mod talk;
 mod frames;
 mod head;
 
+use std::sync::Arc;
+
 use frames::ServerFrame;
 
-use super::plan::CHANNEL;
+use super::protocol::{CHANNEL, Header, Speech, fill};
 
 /// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -33,7 +37,7 @@ pub enum Transport {
     /// SockJS over WebSocket, with the protocol of turted 0.1
     #[value(name = "sockjs")]
     SockJs,
-    /// WebSocket without a protocol, for other servers: the channel in the path
+    /// WebSocket for servers of others: the channel in the path, or in what clients say
     Plain,
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) authority: &'a str,
     /// Where the server has the transport; `{channel}` in it is replaced.
     pub(crate) path: &'a str,
+    /// Further fields of the request.
+    pub(crate) headers: &'a [Header],
     pub(crate) channel: Option<&'a str>,
     /// The number of this client.
     pub(crate) index: usize,
@@ -64,21 +70,19 @@ impl Transport {
 
     /// What a client sends first.
     pub(crate) fn request(self, to: &Destination<'_>) -> Vec<u8> {
-        let path = to.path.replace(CHANNEL, to.channel.unwrap_or_default());
+        let path = fill(to.path, to.channel);
         match (self, to.channel) {
-            (Self::SocketIo, _) => {
-                head::upgrade_request(to.authority, &format!("{path}?EIO=4&transport=websocket"))
-            }
+            (Self::SocketIo, _) => head::upgrade_request(to, &format!("{path}?EIO=4&transport=websocket")),
             // A session is used once, so its id must differ from those of other runs.
             (Self::SockJs, _) => {
                 let (process, index) = (std::process::id(), to.index);
-                head::upgrade_request(to.authority, &format!("{path}/000/bench-{process}-{index}/websocket"))
+                head::upgrade_request(to, &format!("{path}/000/bench-{process}-{index}/websocket"))
             }
-            (Self::WebSocket | Self::Plain, _) => head::upgrade_request(to.authority, &path),
-            (Self::Sse, Some(channel)) => {
-                head::stream_request(to.authority, &format!("{path}?channel={channel}"))
+            (Self::WebSocket | Self::Plain, _) => head::upgrade_request(to, &path),
+            (Self::Sse, Some(channel)) if !to.path.contains(CHANNEL) => {
+                head::stream_request(to, &format!("{path}?channel={channel}"))
             }
-            (Self::Sse, None) => head::stream_request(to.authority, &path),
+            (Self::Sse, _) => head::stream_request(to, &path),
         }
     }
 }
@@ -97,8 +101,8 @@ enum Dialogue {
     SocketIo(socketio::Dialogue),
     V1(v1::Dialogue),
     SockJs(sockjs::Dialogue),
-    Plain,
-    Sse(sse::Stream),
+    Plain(talk::Talk),
+    Sse(sse::Stream, talk::Talk),
 }
 
 /// Why a conversation cannot go on.
@@ -123,13 +127,14 @@ impl Broken {
 
 impl Conversation {
     /// A conversation that has not begun, of a client that joins `channel` if there is one.
-    pub(crate) fn new(transport: Transport, channel: Option<String>) -> Self {
+    pub(crate) fn new(transport: Transport, speech: &Arc<Speech>, channel: Option<String>) -> Self {
+        let talk = |channel| talk::Talk::new(Arc::clone(speech), channel);
         let dialogue = match transport {
             Transport::SocketIo => Dialogue::SocketIo(socketio::Dialogue::new(channel)),
             Transport::WebSocket => Dialogue::V1(v1::Dialogue::new(channel)),
             Transport::SockJs => Dialogue::SockJs(sockjs::Dialogue::new(channel)),
-            Transport::Plain => Dialogue::Plain,
-            Transport::Sse => Dialogue::Sse(sse::Stream::default()),
+            Transport::Plain => Dialogue::Plain(talk(channel)),
+            Transport::Sse => Dialogue::Sse(sse::Stream::default(), talk(channel)),
         };
         Self { is_open: false, dialogue }
     }
@@ -147,20 +152,34 @@ impl Conversation {
     ) -> Result<usize, Broken> {
         let mut used = 0;
         if !self.is_open {
-            let status = if matches!(self.dialogue, Dialogue::Sse(_)) { "200" } else { "101" };
+            let status = if matches!(self.dialogue, Dialogue::Sse(..)) { "200" } else { "101" };
             let Some(answer) = head::answer(input, status)? else { return Ok(0) };
             used = answer.bytes;
             self.is_open = true;
-            if let Dialogue::Sse(stream) = &mut self.dialogue {
-                stream.open(answer.is_chunked);
-            }
+            self.dialogue.open(answer.is_chunked, out);
         }
         let rest = &input[used..];
         Ok(used
             + match &mut self.dialogue {
-                Dialogue::Sse(stream) => stream.receive(rest, event)?,
+                Dialogue::Sse(stream, talk) => {
+                    let mut result = Ok(());
+                    let used = stream.receive(rest, &mut |block| {
+                        if result.is_ok() {
+                            result = talk.block(block, event);
+                        }
+                    });
+                    result.and(used)?
+                }
                 dialogue => dialogue.frames(rest, out, event)?,
             })
+    }
+
+    /// The text that the client waits for, if the options of the run name one.
+    pub(crate) fn awaited(&self) -> Option<&str> {
+        match &self.dialogue {
+            Dialogue::Plain(talk) | Dialogue::Sse(_, talk) if self.is_open => talk.awaited(),
+            _ => None,
+        }
     }
 
     /// Whether the client receives events from now on.
@@ -169,13 +188,26 @@ impl Conversation {
             Dialogue::SocketIo(dialogue) => dialogue.is_ready(),
             Dialogue::V1(dialogue) => dialogue.is_ready(),
             Dialogue::SockJs(dialogue) => dialogue.is_ready(),
-            Dialogue::Plain => self.is_open,
-            Dialogue::Sse(stream) => stream.is_ready(),
+            Dialogue::Plain(talk) => self.is_open && talk.is_ready(),
+            Dialogue::Sse(_, talk) if talk.waits() => self.is_open && talk.is_ready(),
+            Dialogue::Sse(stream, _) => stream.is_ready(),
         }
     }
 }
 
 impl Dialogue {
+    /// The answer to the request has arrived.
+    fn open(&mut self, is_chunked: bool, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(talk) => talk.open(out),
+            Self::Sse(stream, talk) => {
+                stream.open(is_chunked);
+                talk.open(out);
+            }
+            Self::SocketIo(_) | Self::V1(_) | Self::SockJs(_) => {}
+        }
+    }
+
     /// Handles the complete WebSocket frames. Returns how many bytes they have.
     fn frames(
         &mut self,
@@ -206,10 +238,7 @@ impl Dialogue {
             Self::SocketIo(dialogue) => dialogue.packet(text, out, event),
             Self::V1(dialogue) => dialogue.message(text, out, event),
             Self::SockJs(dialogue) => dialogue.frame(text, out, event),
-            Self::Plain | Self::Sse(_) => {
-                event(text);
-                Ok(())
-            }
+            Self::Plain(talk) | Self::Sse(_, talk) => talk.frame(text, out, event),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::*;
 const CURSOR: Option<Cursor> = Some(Cursor { epoch: 255, sequence: 36 });
 
 fn client(transport: Transport) -> Conversation {
-    let mut client = Conversation::new(transport, Some("c".into()));
+    let mut client = Conversation::new(transport, &Arc::default(), Some("c".into()));
     let status = if transport == Transport::Sse { "200 OK" } else { "101 Switching Protocols" };
     let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (result, said, events) = play(&mut client, head.as_bytes());
@@ -84,7 +84,8 @@ fn a_v1_client_waits_for_its_welcome_joins_and_receives() {
     let welcome = v1::Welcome {
         session: "s",
         cursor: CURSOR,
-        identity: None,
+        identified: None,
+        connection: "C",
         ping_interval: Duration::from_secs(25),
         message_bytes: 65_536,
     };
@@ -156,7 +157,7 @@ fn a_client_that_is_refused_says_so() {
     let mut sockjs = client(Transport::SockJs);
     play(&mut sockjs, &text("o")).0.unwrap();
     refused(&mut sockjs, r#"a["{\"type\":\"ERR\",\"data\":{}}"]"#);
-    let mut sse = Conversation::new(Transport::Sse, None);
+    let mut sse = Conversation::new(Transport::Sse, &Arc::default(), None);
     let status = play(&mut sse, b"HTTP/1.1 404 Not Found\r\n\r\n").0;
     assert_eq!(status, Err(Broken::Refused("HTTP/1.1 404 Not Found".into())));
 }
@@ -164,7 +165,7 @@ fn a_client_that_is_refused_says_so() {
 #[test]
 fn each_transport_asks_for_its_path() {
     let request = |transport: Transport, path, channel| {
-        let to = Destination { authority: "h", path, channel, index: 7 };
+        let to = Destination { authority: "h", path, headers: &[], channel, index: 7 };
         let request = string(&transport.request(&to));
         request.split(' ').nth(1).unwrap().to_owned()
     };

@@ -236,6 +236,40 @@ fn compare(kept: &Kept<u32, u32>, model: &Model, now: Instant) -> Result<(), Tes
     Ok(())
 }
 
+#[test]
+fn who_is_told_what_is_gone_hears_of_each_entry_once() {
+    let now = Instant::now();
+    let limits = KeptLimits { entries: 2, bytes: 10, age: Duration::from_secs(60) };
+    let (mut kept, mut gone) = (Kept::new(limits, now), Vec::new());
+    for (key, bytes) in [("a", 1), ("b", 1), ("b", 1), ("c", 1), ("d", 11), ("c", 11)] {
+        kept.insert_telling((key, ()), bytes, now, |key| gone.push(key));
+    }
+    assert_eq!(gone, ["a", "d", "c"], "the oldest gave way, and what is too large is not kept");
+    let late = now + limits.age + Duration::from_secs(1);
+    assert!(!kept.tidy_telling(late, |key| gone.push(key)));
+    assert_eq!((gone.last(), kept.len()), (Some(&"b"), 0));
+}
+
+#[test]
+fn a_caller_that_goes_from_place_to_place_sees_every_entry() {
+    let now = Instant::now();
+    let mut kept = Kept::new(KeptLimits { entries: 9, bytes: 9, age: Duration::from_secs(60) }, now);
+    (0..5).for_each(|key| _ = kept.insert(key, key * 10, 1, now));
+    let (mut seen, mut place) = (Vec::new(), None);
+    loop {
+        let next = kept.behind(place).next().map(|(at, key, value)| (at, *key, *value));
+        let Some((at, key, value)) = next else { break };
+        assert_eq!(value, key * 10);
+        place = Some(at);
+        seen.push(key);
+        if seen.len() == 2 {
+            kept.remove(&3);
+            kept.insert(0, 0, 1, now);
+        }
+    }
+    assert_eq!(seen, [0, 1, 2, 4, 0]);
+}
+
 proptest! {
     #[test]
     fn what_is_kept_is_what_was_put_in_last_within_its_bounds(

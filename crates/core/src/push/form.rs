@@ -3,20 +3,40 @@
 //! Up to 3.2.2 the node server took `{"cmd":C,"auth":..,"data":{..}}`, also without `cmd`, and old backends
 //! still send it. Since 3.3.3 it takes `{"event":E,"targets":T,"payload":P,"auth":..}`.
 
+use std::fmt;
+
 use serde_json::value::RawValue;
 
 use super::refusal::PushRefusal;
+use super::scope::Scope;
 use super::targets;
 use crate::dispatch::{Dispatch, Targets};
 use crate::json::{self, JsonKind, Members};
 use crate::name::Name;
 use crate::secret::Secret;
 
+/// What an item must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) targets_max: usize,
+    pub(super) scope: &'a Scope,
+}
+
 /// One item: its credentials, and the rest unparsed.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
     credentials: Option<Secret>,
+    auth: Option<Hidden<'a>>,
     form: Form<'a>,
+}
+
+/// Where the credentials stand: what is there is never shown.
+struct Hidden<'a>(&'a RawValue);
+
+impl fmt::Debug for Hidden<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
 }
 
 #[derive(Debug)]
@@ -42,7 +62,7 @@ impl<'a> Item<'a> {
             return Self::read(raw.get());
         }
         let wrong = PushRefusal::rule("item-not-an-object", "", "a push is an object");
-        Ok(Self { credentials: None, form: Form::Wrong(wrong) })
+        Ok(Self { credentials: None, auth: None, form: Form::Wrong(wrong) })
     }
 
     /// Reads an item from the text of an object.
@@ -50,7 +70,8 @@ impl<'a> Item<'a> {
         let names = ["event", "targets", "payload", "auth", "password", "cmd", "data"];
         let members = Members::read(json, names).ok_or_else(PushRefusal::not_json)?;
         let [event, targets, payload, auth, password, cmd, data] = members.values;
-        let data = data.filter(|raw| JsonKind::of(raw) != JsonKind::Null);
+        let is_given = |raw: &&RawValue| JsonKind::of(raw) != JsonKind::Null;
+        let data = data.filter(is_given);
         if cmd.is_some() && data.is_none() {
             return Err(PushRefusal::data_missing());
         }
@@ -61,21 +82,26 @@ impl<'a> Item<'a> {
             (None, _) => Form::Current { event, targets, payload },
         };
         let credentials = auth.and_then(auth_secret).or_else(|| password.and_then(Secret::read));
-        Ok(Self { credentials, form })
+        let auth = auth.filter(is_given).or(password.filter(is_given));
+        Ok(Self { credentials, auth: auth.map(Hidden), form })
     }
 
     pub(super) fn credentials(&self) -> Option<&Secret> {
         self.credentials.as_ref()
     }
 
-    pub(super) fn into_dispatch(self, targets_max: usize) -> Result<Dispatch, PushRefusal> {
+    pub(super) fn auth(&self) -> Option<&'a RawValue> {
+        self.auth.as_ref().map(|Hidden(raw)| *raw)
+    }
+
+    pub(super) fn into_dispatch(self, rules: Rules<'_>) -> Result<Dispatch, PushRefusal> {
         match self.form {
             Form::Current { event, targets, payload } => Ok(Dispatch {
-                event: read_event(event, "/event")?,
-                targets: targets::read(targets, targets_max)?,
+                event: read_allowed_event(event, "/event", rules)?,
+                targets: targets::read(targets, rules)?,
                 payload: read_payload(payload),
             }),
-            Form::Legacy { cmd, data } => read_legacy(cmd, data, targets_max),
+            Form::Legacy { cmd, data } => read_legacy(cmd, data, rules),
             Form::Wrong(refusal) => Err(refusal),
         }
     }
@@ -91,7 +117,7 @@ fn auth_secret(raw: &RawValue) -> Option<Secret> {
     if members.duplicate.is_some() { None } else { Secret::read(password?) }
 }
 
-fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, PushRefusal> {
+pub(super) fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, PushRefusal> {
     let raw = raw.ok_or_else(|| PushRefusal::rule("event-missing", field, "event is missing"))?;
     if JsonKind::of(raw) != JsonKind::Text {
         return Err(PushRefusal::rule("event-not-a-string", field, "event must be a string"));
@@ -100,14 +126,20 @@ fn read_event(raw: Option<&RawValue>, field: &str) -> Result<Name, PushRefusal> 
     Name::new(&text).map_err(|refusal| targets::no_name(refusal, field))
 }
 
-fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
+fn read_allowed_event(raw: Option<&RawValue>, field: &str, rules: Rules<'_>) -> Result<Name, PushRefusal> {
+    let event = read_event(raw, field)?;
+    rules.scope.check_event(&event).map_err(|detail| PushRefusal::not_allowed(field, detail))?;
+    Ok(event)
+}
+
+pub(super) fn read_payload(raw: Option<&RawValue>) -> Box<RawValue> {
     match raw {
         Some(raw) => raw.to_owned(),
         None => RawValue::from_string("{}".to_owned()).expect("an empty object is JSON"),
     }
 }
 
-fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> Result<Dispatch, PushRefusal> {
+fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, rules: Rules<'_>) -> Result<Dispatch, PushRefusal> {
     let broadcast = cmd.map_or(Ok(false), is_broadcast)?;
     let names = ["event", "user", "users", "channel", "channels", "payload"];
     let not_an_object = || PushRefusal::rule("data-not-an-object", "/data", "data must be an object");
@@ -117,10 +149,15 @@ fn read_legacy(cmd: Option<&RawValue>, data: &RawValue, targets_max: usize) -> R
     }
     let [event, user, users, channel, channels, payload] = members.values;
     let targets = match broadcast {
-        true => Targets::broadcast(),
-        false => targets::union("/data", [user, users], [channel, channels], targets_max)?,
+        true => {
+            let allowed = rules.scope.check_broadcast();
+            allowed.map_err(|detail| PushRefusal::not_allowed("/cmd", detail))?;
+            Targets::broadcast()
+        }
+        false => targets::union("/data", [user, users], [channel, channels], rules)?,
     };
-    Ok(Dispatch { event: read_event(event, "/data/event")?, targets, payload: read_payload(payload) })
+    let event = read_allowed_event(event, "/data/event", rules)?;
+    Ok(Dispatch { event, targets, payload: read_payload(payload) })
 }
 
 /// Whether the command is the one that reaches every connection. The other commands are all treated alike.

@@ -17,6 +17,8 @@ pub enum RefusalKind {
     DataMissing,
     /// A field breaks a rule: REST answers 400 with the rule.
     Invalid,
+    /// The key of the push does not allow a field: REST answers 403 with the rule.
+    NotAllowed,
     /// Every field is right, but together they are too much: REST answers 413 with the rule.
     TooLarge,
 }
@@ -58,6 +60,14 @@ impl PushRefusal {
         Self { field, ..Self::new(RefusalKind::Invalid, rule, detail) }
     }
 
+    /// The key of the push does not allow what stands in `field`.
+    pub(super) fn not_allowed(field: &str, detail: &'static str) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..Self::new(RefusalKind::NotAllowed, "key-not-allowed", detail)
+        }
+    }
+
     pub(super) fn expansion_too_large(bytes: usize, most: usize) -> Self {
         let detail = format!(
             "payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes); \
@@ -84,7 +94,7 @@ impl fmt::Display for PushRefusal {
         match self.kind {
             RefusalKind::NotJson => return formatter.write_str(NOT_JSON),
             RefusalKind::DataMissing => return formatter.write_str(&self.detail),
-            RefusalKind::Invalid | RefusalKind::TooLarge => {}
+            RefusalKind::Invalid | RefusalKind::NotAllowed | RefusalKind::TooLarge => {}
         }
         if let Some(index) = self.index {
             write!(formatter, "item {index}: ")?;

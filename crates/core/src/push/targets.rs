@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
+use super::form::Rules;
 use super::refusal::PushRefusal;
 use crate::dispatch::Targets;
 use crate::json::{self, JsonKind, Key, Members};
@@ -13,8 +14,11 @@ use crate::name::{Name, NameRefusal};
 /// One list under its two names: `user` and `users`, or `channel` and `channels`.
 type Lists<'a> = [Option<&'a RawValue>; 2];
 
+/// Whether a name may be a target, or why not.
+type Allowed<'a> = &'a dyn Fn(&Name) -> Result<(), &'static str>;
+
 /// The targets in the field `targets` of the current form.
-pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, PushRefusal> {
+pub(super) fn read(raw: Option<&RawValue>, rules: Rules<'_>) -> Result<Targets, PushRefusal> {
     let Some(raw) = raw.filter(|raw| !is_empty(raw)) else {
         return Ok(Targets::default());
     };
@@ -30,23 +34,42 @@ pub(super) fn read(raw: Option<&RawValue>, most: usize) -> Result<Targets, PushR
         return Err(PushRefusal::rule("targets-unknown-key", &below("/targets", Key::Member(key)), detail));
     }
     let [user, users, channel, channels, broadcast] = members.values;
-    let targets = union("/targets", [user, users], [channel, channels], most)?;
-    Ok(Targets { broadcast: broadcast.map_or(Ok(false), is_broadcast)?, ..targets })
+    let targets = union("/targets", [user, users], [channel, channels], rules)?;
+    let broadcast = broadcast.map_or(Ok(false), is_broadcast)?;
+    if broadcast {
+        let allowed = rules.scope.check_broadcast();
+        allowed.map_err(|detail| PushRefusal::not_allowed("/targets/broadcast", detail))?;
+    }
+    Ok(Targets { broadcast, ..targets })
 }
 
-/// The union of the lists in the object at `parent`: at most `most` names together.
+/// The union of the lists in the object at `parent`: not more names together than the rules have it.
 pub(super) fn union(
     parent: &str,
     users: Lists<'_>,
     channels: Lists<'_>,
-    most: usize,
+    Rules { targets_max, scope }: Rules<'_>,
 ) -> Result<Targets, PushRefusal> {
-    let users = names(parent, ["user", "users"], users, most)?;
-    let channels = names(parent, ["channel", "channels"], channels, most)?;
-    if users.len() + channels.len() > most {
-        return Err(too_many(parent, most));
+    let (user_allowed, channel_allowed) =
+        (|_: &Name| scope.check_user(), |channel: &Name| scope.check_channel(channel));
+    let mut named = Names::new(targets_max, &user_allowed);
+    named.add_lists(parent, ["user", "users"], users)?;
+    let users = named.list;
+    let mut named = Names::new(targets_max, &channel_allowed);
+    named.add_lists(parent, ["channel", "channels"], channels)?;
+    let channels = named.list;
+    if users.len() + channels.len() > targets_max {
+        return Err(too_many(parent, targets_max));
     }
     Ok(Targets { users, channels, broadcast: false })
+}
+
+/// The names in a list by itself: at most `most`.
+pub(super) fn list(field: &str, raw: Option<&RawValue>, most: usize) -> Result<Vec<Name>, PushRefusal> {
+    let all_allowed = |_: &Name| Ok(());
+    let mut names = Names::new(most, &all_allowed);
+    raw.map_or(Ok(()), |raw| names.add_list(raw, field))?;
+    Ok(names.list)
 }
 
 pub(super) fn lone_surrogate(field: &str) -> PushRefusal {
@@ -75,33 +98,49 @@ fn is_empty(raw: &RawValue) -> bool {
 
 fn is_broadcast(raw: &RawValue) -> Result<bool, PushRefusal> {
     match (raw.get(), json::text(raw).as_deref()) {
-        ("true" | "1", _) | (_, Some("1")) => Ok(true),
-        ("false" | "0" | "null", _) | (_, Some("" | "0")) => Ok(false),
-        _ => {
-            let detail = "broadcast must be true or false (or 1 or 0)";
-            Err(PushRefusal::rule("broadcast-not-a-boolean", "/targets/broadcast", detail))
-        }
+        ("true" | "1", _) => Ok(true),
+        ("false" | "0" | "null", _) => Ok(false),
+        (_, Some(text @ ("" | "0" | "1"))) => flag(text),
+        _ => Err(not_a_flag()),
     }
 }
 
-fn names(parent: &str, keys: [&str; 2], lists: Lists<'_>, most: usize) -> Result<Vec<Name>, PushRefusal> {
-    let mut names = Names { list: Vec::new(), known: BTreeSet::new(), most };
-    for (key, raw) in keys.into_iter().zip(lists) {
-        if let Some(raw) = raw {
-            names.add_list(raw, &format!("{parent}/{key}"))?;
-        }
+/// Whether a text that a map made says that a dispatch is for everyone.
+pub(super) fn flag(text: &str) -> Result<bool, PushRefusal> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" | "" => Ok(false),
+        _ => Err(not_a_flag()),
     }
-    Ok(names.list)
+}
+
+fn not_a_flag() -> PushRefusal {
+    let detail = "broadcast must be true or false (or 1 or 0)";
+    PushRefusal::rule("broadcast-not-a-boolean", "/targets/broadcast", detail)
 }
 
 /// Names, each once, in the order in which they were listed.
-struct Names {
+struct Names<'a> {
     list: Vec<Name>,
     known: BTreeSet<Name>,
     most: usize,
+    allowed: Allowed<'a>,
 }
 
-impl Names {
+impl<'a> Names<'a> {
+    fn new(most: usize, allowed: Allowed<'a>) -> Self {
+        Self { list: Vec::new(), known: BTreeSet::new(), most, allowed }
+    }
+
+    fn add_lists(&mut self, parent: &str, keys: [&str; 2], lists: Lists<'_>) -> Result<(), PushRefusal> {
+        for (key, raw) in keys.into_iter().zip(lists) {
+            if let Some(raw) = raw {
+                self.add_list(raw, &format!("{parent}/{key}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds one name or several: a string, an integer, an array, an object's values (PHP writes arrays with
     /// gaps as objects), or null for none.
     fn add_list(&mut self, raw: &RawValue, field: &str) -> Result<(), PushRefusal> {
@@ -137,6 +176,7 @@ impl Names {
             return Err(too_many(&field(), self.most));
         }
         let name = Name::new(&text).map_err(|refusal| no_name(refusal, &field()))?;
+        (self.allowed)(&name).map_err(|detail| PushRefusal::not_allowed(&field(), detail))?;
         self.known.insert(name.clone());
         self.list.push(name);
         Ok(())

@@ -10,6 +10,12 @@ impl<T> Registry<T> {
         self.connections
     }
 
+    /// Places of connections, some of them empty. The connections stand at `0..places()`.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     /// Users with at least one connection in this shard.
     #[must_use]
     pub fn user_count(&self) -> usize {

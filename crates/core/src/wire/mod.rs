@@ -9,7 +9,9 @@
 //! | `sse` | event streams |
 //! | `sockjs` | the frames, bodies, paths and pages of SockJS |
 //! | `websocket`, `chunked`, `proxy` | WebSocket frames; bodies of HTTP in chunks; the PROXY protocol |
-//! | `json`, `form` | strings as JSON; form fields |
+//! | `resp` | the protocol of Redis |
+//! | `amqp` | AMQP 0-9-1, the side of a consumer |
+//! | `json`, `form`, `msgpack` | strings as JSON; form fields; MessagePack as JSON |
 
 pub mod socketio;
 pub mod engineio;
@@ -20,5 +22,8 @@ pub mod sockjs;
 pub mod websocket;
 pub mod chunked;
 pub mod proxy;
+pub mod resp;
+pub mod amqp;
 pub(crate) mod json;
+pub(crate) mod msgpack;
 mod form;

@@ -9,7 +9,9 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use turted_core::name::Name;
 
-use super::monitor::{Monitor, Unanswered};
+use super::monitor::Monitor;
+use super::refusal::ApiRefusal;
+use super::sources;
 use crate::http::{Answer, answer as with_type};
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::queries::{
@@ -17,67 +19,17 @@ use crate::hub::worker::queries::{
 };
 
 /// Entries of a list whose request names no `limit`.
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
 /// What is asked.
 #[derive(Debug)]
 enum Question {
     Counts,
+    Sources,
     List(Selection),
     Group(GroupKind, Name),
     Connections(ListPage),
     Connection(ConnectionWanted),
-}
-
-/// Why there is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ApiRefusal {
-    NoSuchPath,
-    NoSuchConnection,
-    BadPath,
-    BadName,
-    BadQuery,
-    Unanswered,
-}
-
-impl From<Unanswered> for ApiRefusal {
-    fn from(_: Unanswered) -> Self {
-        Self::Unanswered
-    }
-}
-
-impl From<ApiRefusal> for Answer {
-    fn from(refusal: ApiRefusal) -> Self {
-        let (status, detail) = match refusal {
-            ApiRefusal::NoSuchPath => (StatusCode::NOT_FOUND, "there is nothing under this path"),
-            ApiRefusal::NoSuchConnection => (StatusCode::NOT_FOUND, "no such connection on this node"),
-            ApiRefusal::BadPath => (StatusCode::BAD_REQUEST, "the path is not percent-encoded UTF-8"),
-            ApiRefusal::BadName => {
-                (StatusCode::BAD_REQUEST, "a name has 1 to 255 bytes and no control characters")
-            }
-            ApiRefusal::BadQuery => (
-                StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000 and prefix=TEXT, that of connections after=ID instead, each once",
-            ),
-            ApiRefusal::Unanswered => {
-                (StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
-            }
-        };
-        problem(status, detail)
-    }
-}
-
-/// A refusal as RFC 9457 has it.
-pub(super) fn problem(status: StatusCode, detail: &str) -> Answer {
-    #[derive(Serialize)]
-    struct Problem<'a> {
-        title: &'a str,
-        status: u16,
-        detail: &'a str,
-    }
-    let title = status.canonical_reason().unwrap_or("refused");
-    let body = serde_json::to_vec(&Problem { title, status: status.as_u16(), detail });
-    with_type(status, "application/problem+json", body.expect("texts can be written as JSON"))
 }
 
 /// Answers a request for `path`.
@@ -99,6 +51,7 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
         ("channels", None) => return read_list(GroupKind::Channels, query).map(Question::List),
         ("connections", None) => return read_page(query).map(Question::Connections),
         ("counts", None) => Question::Counts,
+        ("sources", None) => Question::Sources,
         ("users", Some(name)) => Question::Group(GroupKind::Users, read_name(name)?),
         ("channels", Some(name)) => Question::Group(GroupKind::Channels, read_name(name)?),
         ("connections", Some(id)) => Question::Connection(read_connection(id)?),
@@ -169,6 +122,7 @@ fn decode(text: &str) -> Option<String> {
 async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {
     match question {
         Question::Counts => counts(monitor).await,
+        Question::Sources => Ok(sources::answer(&monitor.sources)),
         Question::List(selection) => list(monitor, selection).await,
         Question::Group(kind, name) => group(monitor, kind, &name).await,
         Question::Connections(page) => connections(monitor, page).await,
@@ -179,7 +133,7 @@ async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusa
     }
 }
 
-fn json(value: &impl Serialize) -> Answer {
+pub(super) fn json(value: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(value).expect("numbers and texts can be written as JSON");
     with_type(StatusCode::OK, "application/json", body)
 }

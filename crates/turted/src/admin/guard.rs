@@ -3,37 +3,25 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use hyper::StatusCode;
-use hyper::header::{HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HOST, HeaderMap};
+use turted_core::secret::Secret;
 
-use super::api::problem;
+use super::refusal::GuardRefusal;
 use crate::auth::attempts::{Attempts, GuessCounted, bearer, tell_blocked};
 use crate::config::Config;
 use crate::config::secrets::Current;
-use crate::http::Answer;
 use crate::io::seldom::warn_seldom;
 
 /// What a request has to pass.
 #[derive(Debug)]
 pub(super) struct Guard {
-    token: Current,
+    token: Current<Secret>,
     wrong_tokens: Attempts,
     is_loopback: bool,
 }
 
-/// Why a request may not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GuardRefusal {
-    /// The token is missing or wrong.
-    Token,
-    /// Too many wrong tokens came from this address.
-    Guessing,
-    /// The request is for another host than this machine.
-    Host,
-}
-
 impl Guard {
-    pub(super) fn new(config: &Config, address: SocketAddr, token: Current) -> Self {
+    pub(super) fn new(config: &Config, address: SocketAddr, token: Current<Secret>) -> Self {
         Self {
             token,
             wrong_tokens: Attempts::new(config.attempts(config.limits.wrong_passwords)),
@@ -90,28 +78,10 @@ fn check_host(headers: &HeaderMap) -> Result<(), GuardRefusal> {
     is_ours.then_some(()).ok_or(GuardRefusal::Host)
 }
 
-impl From<GuardRefusal> for Answer {
-    fn from(refusal: GuardRefusal) -> Self {
-        match refusal {
-            GuardRefusal::Token => {
-                let mut answer = problem(StatusCode::UNAUTHORIZED, "Authorization: Bearer TOKEN is needed");
-                answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                answer
-            }
-            GuardRefusal::Guessing => problem(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many wrong tokens from this address (limits.wrong_passwords)",
-            ),
-            GuardRefusal::Host => problem(
-                StatusCode::MISDIRECTED_REQUEST,
-                "without admin_token the host must be an IP address or localhost",
-            ),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
     use crate::auth::attempts::tests::assert_forgotten;
     use crate::config::secrets::Secrets;

@@ -1,13 +1,17 @@
 //! `/metrics`: every metric of the server. `docs/metrics.md` lists the same; a test compares.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::exposition::{Exposition, MetricKind};
+use super::hooks;
 use super::monitor::Monitor;
 use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 use crate::hub::dispatch::dispatcher::Source;
+use crate::hub::dispatch::log::health::{LogHealth, LogState};
 use crate::hub::worker::queries;
 use crate::io::log_lines;
+use crate::push::intake::{OUTCOMES, Status};
 
 /// Writes the page. The workers are asked for users, channels and responsiveness; everything else
 /// is read from counters.
@@ -22,6 +26,8 @@ pub(super) async fn write(monitor: &Monitor) -> String {
     let counters = Counters { page: &mut page, workers: &monitor.shared.metrics };
     counters.write();
     dispatches(&mut page, monitor);
+    sources(&mut page, &monitor.sources);
+    hooks::write(&mut page, &monitor.shared.hooks);
     kept(&mut page, monitor);
     process(&mut page);
     workers(&mut page, &monitor.shared.metrics, &users.answered);
@@ -63,11 +69,45 @@ fn process(page: &mut Exposition) {
 
 fn dispatches(page: &mut Exposition, monitor: &Monitor) {
     let mut metric = page.metric("turted_dispatches_total", MetricKind::Counter, "Accepted dispatches.");
-    for &(source, label) in Source::ALL {
+    for (source, label) in &Source::ALL {
         metric.sample(&[("source", label)], monitor.dispatcher.accepted(source));
+    }
+    for source in &*monitor.sources {
+        metric.sample(&[("source", source.name())], source.dispatches());
     }
     let help = "Dispatches in the fullest inbox of a worker (limits.inbox_dispatches).";
     page.metric("turted_inbox_dispatches", MetricKind::Gauge, help).sample(&[], monitor.dispatcher.waiting());
+}
+
+/// The sources. A metric without any of them is written all the same, so that a page has every metric.
+fn sources(page: &mut Exposition, sources: &[Arc<Status>]) {
+    let mut each = |name, kind, help, number: &dyn Fn(&Status) -> Option<f64>| {
+        let mut metric = page.metric(name, kind, help);
+        for source in sources {
+            if let Some(number) = number(source) {
+                metric.sample(&[("source", source.name())], number);
+            }
+        }
+    };
+    let help = "1 if the source is connected, else 0.";
+    each("turted_source_up", MetricKind::Gauge, help, &|source| Some(f64::from(u8::from(source.is_up()))));
+    let help = "Bytes that are there and not accepted yet.";
+    each("turted_source_lag_bytes", MetricKind::Gauge, help, &|source| source.lag_bytes().map(float));
+    let help = "Messages that are there and were not read yet.";
+    each("turted_source_lag_messages", MetricKind::Gauge, help, &|source| source.lag_messages().map(float));
+    let help = "How often messages were lost on their way from the source.";
+    each("turted_source_gaps_total", MetricKind::Counter, help, &|source| Some(float(source.gaps())));
+    let help = "Time that the source waited because an inbox was half full.";
+    each("turted_source_waiting_seconds_total", MetricKind::Counter, help, &|source| {
+        Some(source.waited().as_secs_f64())
+    });
+    let help = "Messages of the source, by what became of them.";
+    let mut metric = page.metric("turted_source_messages_total", MetricKind::Counter, help);
+    for source in sources {
+        for (outcome, count) in OUTCOMES.iter().zip(source.outcomes()) {
+            metric.sample(&[("source", source.name()), ("outcome", outcome)], count);
+        }
+    }
 }
 
 /// What is kept for clients that come back, for pushes that are made again, and what waits.
@@ -78,17 +118,39 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     };
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
     gauge("turted_log_bytes", "Bytes of the dispatches that can be replayed (recovery.log_bytes).", bytes);
+    log(page, monitor.dispatcher.log_health());
+    let mut gauge = |name, help, value| {
+        page.metric(name, MetricKind::Gauge, help).sample(&[], value);
+    };
     let shared = &monitor.shared;
     let help = "Bytes of request bodies that are being read (limits.bodies_bytes).";
     gauge("turted_bodies_bytes", help, shared.bodies.bytes());
     let help = "Sessions without a connection that can be recovered (recovery.sessions).";
     gauge("turted_lost_sessions", help, shared.recovery.lost());
+    let help =
+        "Whether sessions are kept in memory alone because the directory of the log cannot be written.";
+    gauge("turted_sessions_degraded", help, shared.sessions.failure().is_some().into());
     let help = "Idempotency keys of pushes that are remembered (limits.idempotency_keys).";
     gauge("turted_idempotency_keys", help, monitor.push.idempotency_keys());
     let help = "Bytes that wait for all clients together, each frame counted once.";
     gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
     let help = "Bytes that may wait for all clients together (limits.backlog_bytes).";
     gauge("turted_backlog_limit_bytes", help, shared.backlogs.limit());
+}
+
+/// Where the log is, and what the disk costs.
+fn log(page: &mut Exposition, health: &LogHealth) {
+    let help = "1 for where the log is at the moment, else 0.";
+    let (mut metric, state) = (page.metric("turted_log_state", MetricKind::Gauge, help), health.state());
+    for (index, name) in LogState::NAMES.iter().enumerate() {
+        metric.sample(&[("state", name)], u8::from(index == state.index()));
+    }
+    let mut count = |name, help, value| {
+        page.metric(name, MetricKind::Counter, help).sample(&[], value);
+    };
+    count("turted_log_written_pushes_total", "Pushes that were written to disk.", health.pushes());
+    count("turted_log_syncs_total", "How often the log was synced.", health.syncs());
+    count("turted_log_failures_total", "How often the disk failed or took nothing.", health.failures());
 }
 
 fn workers(page: &mut Exposition, workers: &[impl AsRef<WorkerMetrics>], answered: &[bool]) {
@@ -222,6 +284,12 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         metric.suffixed("_bucket", &[("le", "+Inf")], count);
         metric.suffixed("_sum", &[], seconds(sum)).suffixed("_count", &[], count);
     }
+}
+
+/// A count as Prometheus has it.
+#[expect(clippy::cast_precision_loss, reason = "a number of Prometheus is a float")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 fn seconds(micros: u64) -> f64 {

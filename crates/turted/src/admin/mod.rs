@@ -9,14 +9,22 @@
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
 //! | `guard` | which requests may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
+//! | `refusal` | what refused requests are told |
+//! | `openapi` | `/openapi.json`: the document of pushes and of this API |
+//! | `sources` | `/api/v1/sources` |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
+//! | `hooks` | the metrics of hooks |
 //! | `exposition` | the text format of Prometheus |
 //! | `places` | which connection gives way when there are too many |
 
 mod monitor;
 mod guard;
 mod api;
+mod refusal;
+pub(crate) mod openapi;
+mod sources;
 mod metrics;
+mod hooks;
 mod exposition;
 mod places;
 
@@ -28,6 +36,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
@@ -42,6 +51,7 @@ use turted_core::limits::ACCEPT_BACKOFF_MAX;
 use crate::config::{AdminListen, Config, Limits};
 use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
+use crate::hub::dispatch::log::health::LogState;
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
 use guard::Guard;
@@ -86,16 +96,23 @@ struct AdminState {
     guard: Guard,
     /// The limits of the public port, which hold here too.
     limits: Limits,
+    /// What `/openapi.json` answers.
+    openapi: Bytes,
 }
 
 impl Admin {
-    /// Listens at the configured address, if there is one, and serves from then on. If that address is
+    /// Listens at the configured address, if there is one, and serves from then on. Clients and backends are served at
+    /// `public`. If that address is
     /// taken it is tried until it is free: the previous server may still drain there. If the default
     /// address cannot be listened on, there is a warning and no admin listener.
     ///
     /// # Errors
     /// The configured address cannot be listened on, and not because it is taken.
-    pub(crate) fn bind(config: &Config, monitor: Monitor) -> Result<Option<Self>, AdminFailure> {
+    pub(crate) fn bind(
+        config: &Config,
+        public: SocketAddr,
+        monitor: Monitor,
+    ) -> Result<Option<Self>, AdminFailure> {
         let Some(address) = config.admin.listen.address() else { return Ok(None) };
         let address = listener::possible(address);
         let options = SocketOptions { backlog: BACKLOG, ..config.limits.socket_options() };
@@ -114,7 +131,8 @@ impl Admin {
             (Err(source), _) => return Err(AdminFailure::Listen { address, source }),
         };
         let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
-        let state = AdminState { monitor, guard, limits: config.limits.clone() };
+        let openapi = openapi::document(config, public, Some(address)).into();
+        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
@@ -259,6 +277,9 @@ async fn route<B>(state: &AdminState, peer: IpAddr, request: &Request<B>) -> Ans
         path => match state.guard.check(peer, request.headers()) {
             Err(refusal) => refusal.into(),
             Ok(()) if path == "/metrics" => metrics(&state.monitor).await,
+            Ok(()) if path == "/openapi.json" => {
+                answer(StatusCode::OK, "application/json", state.openapi.clone())
+            }
             Ok(()) => api::answer(&state.monitor, path, request.uri().query()).await,
         },
     };
@@ -270,7 +291,14 @@ fn ready(monitor: &Monitor) -> Answer {
     if monitor.shared.life.is_leaving() {
         text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
-        text(StatusCode::OK, "ready\n")
+        let log = match monitor.dispatcher.log_health().state() {
+            LogState::Memory | LogState::OnDisk => None,
+            ill => Some(format!(", but the log: {ill}")),
+        };
+        let sessions = monitor.shared.sessions.failure();
+        let sessions = sessions.map(|reason| format!(", but sessions are in memory: {reason}"));
+        let but: String = log.into_iter().chain(sessions).collect();
+        text(StatusCode::OK, format!("ready{but}\n"))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hub::worker::queries::{
 };
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::{Mail, Peers, Worker};
+use crate::push::intake::Status;
 use crate::push::rest::PushGate;
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
@@ -28,6 +29,7 @@ pub(crate) struct Monitor {
     pub(super) shared: Arc<Shared>,
     pub(super) dispatcher: Dispatcher,
     pub(super) push: Arc<PushGate>,
+    pub(super) sources: Arc<[Arc<Status>]>,
     peers: Peers,
     pub(super) started: Instant,
 }
@@ -49,10 +51,10 @@ impl Monitor {
         shared: Arc<Shared>,
         peers: &Peers,
         dispatcher: Dispatcher,
-        push: &Arc<PushGate>,
+        (push, sources): (&Arc<PushGate>, Arc<[Arc<Status>]>),
     ) -> Self {
         let (peers, push) = (Arc::clone(peers), Arc::clone(push));
-        Self { shared, dispatcher, push, peers, started: Instant::now() }
+        Self { shared, dispatcher, push, sources, peers, started: Instant::now() }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

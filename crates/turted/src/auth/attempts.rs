@@ -13,7 +13,8 @@ use crate::io::seldom::{Seldom, warn_seldom};
 
 /// The password or token that a request has in `Authorization: Bearer`. An empty one counts as none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let value = std::str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok()?;
+    let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
@@ -154,6 +155,8 @@ impl Guesses {
 pub(crate) mod tests {
     use turted_core::kept::PORTION;
 
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     /// Checks that the owner of `attempts` forgets them in its `tidy`, portion by portion.
@@ -173,6 +176,19 @@ pub(crate) mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_password_in_the_header_may_be_any_text() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer(&headers), None);
+        for password in ["tiger", "sécret\"$x", "пароль"] {
+            let value = HeaderValue::from_bytes(format!("Bearer {password}").as_bytes()).unwrap();
+            headers.insert(AUTHORIZATION, value);
+            assert_eq!(bearer(&headers), Some(password));
+        }
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(b"Bearer \xff").unwrap());
+        assert_eq!(bearer(&headers), None);
     }
 
     #[test]

@@ -9,13 +9,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_core::future::LocalBoxFuture;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tracing::{Level, debug, enabled};
 use turted_core::auth::{ClientAuthenticator, IdentRefusal, Verified};
 use turted_core::command::Ident;
@@ -28,6 +27,7 @@ use super::http::HttpAuthenticator;
 use super::method::ClientAuth;
 use super::request::{Authenticator, IdentRequest, Verification};
 use super::rotation::Rotation;
+use crate::io::questions::{Questions, Unanswered};
 use crate::io::seldom::{Seldom, warn_seldom};
 use crate::io::tasks::Tasks;
 
@@ -87,6 +87,8 @@ impl Verifier {
 #[derive(Debug)]
 pub(crate) struct GateSettings {
     pub(crate) method: ClientAuth,
+    /// The file of the authorities that vouch for the backend over TLS; else those of the system do.
+    pub(crate) ca: Option<PathBuf>,
     /// How long the backend or the embedding program may take.
     pub(crate) timeout: Duration,
     /// How many IDENTs it may be asked about at once.
@@ -98,10 +100,7 @@ pub(crate) struct GateSettings {
 /// Verifies every IDENT of a node.
 pub(crate) struct Gate {
     verifier: Verifier,
-    timeout: Duration,
-    /// Places for IDENTs that are asked about. An IDENT that waits for a place has a connection that waits with
-    /// it, so the queue is no longer than there are connections.
-    places: Semaphore,
+    questions: Questions,
     wrong: Attempts,
     /// The log line that an IDENT got no verdict.
     failure: Seldom,
@@ -116,19 +115,18 @@ impl fmt::Debug for Gate {
 impl Gate {
     /// The gate that the configuration describes, or one with the embedder's own authenticator.
     pub(crate) fn new(settings: GateSettings, custom: Option<Arc<dyn Authenticator>>) -> Self {
-        let GateSettings { method, timeout, concurrency, wrong } = settings;
+        let GateSettings { method, ca, timeout, concurrency, wrong } = settings;
         let verifier = match (custom, method) {
             (Some(custom), _) => Verifier::Custom(custom),
             (None, ClientAuth::Accept) => Verifier::Core(ClientAuthenticator::Accept),
             (None, ClientAuth::Password(secret)) => Verifier::Core(ClientAuthenticator::Password(secret)),
             (None, ClientAuth::Token(rule)) => Verifier::Core(ClientAuthenticator::Token(rule)),
             (None, ClientAuth::Jwt(rule)) => Verifier::Jwt(Rotation::new(*rule)),
-            (None, ClientAuth::Http(url)) => Verifier::Http(HttpAuthenticator::new(url, concurrency)),
+            (None, ClientAuth::Http(url)) => Verifier::Http(HttpAuthenticator::new(url, ca, concurrency)),
         };
         Self {
             verifier,
-            timeout,
-            places: Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)),
+            questions: Questions::new(concurrency, timeout),
             wrong: Attempts::new(wrong),
             failure: Seldom::new(),
         }
@@ -242,8 +240,6 @@ impl Gate {
     /// Asks, and waits for the answer no longer than it may take or the server runs.
     async fn ask(&self, tasks: &Tasks, request: IdentRequest) -> Result<Verified, IdentRefusal> {
         let asking = async {
-            // The semaphore is never closed.
-            let _place = self.places.acquire().await.map_err(|_| IdentRefusal::Unavailable)?;
             match &self.verifier {
                 Verifier::Core(_) | Verifier::Jwt(_) => Err(IdentRefusal::NotVerified),
                 Verifier::Http(http) => http.verify(tasks, &request).await.map_err(|failure| {
@@ -255,12 +251,13 @@ impl Gate {
                 }
             }
         };
-        let Some(answer) = tasks.until_end(timeout(self.timeout, asking)).await else {
-            return Err(IdentRefusal::Unavailable);
-        };
-        let Ok(answer) = answer else {
-            self.note_failure(&"no answer within auth.timeout");
-            return Err(IdentRefusal::Unavailable);
+        let answer = match self.questions.ask(tasks, asking).await {
+            Ok(answer) => answer,
+            Err(Unanswered::Ended) => return Err(IdentRefusal::Unavailable),
+            Err(Unanswered::Late) => {
+                self.note_failure(&"no answer within auth.timeout");
+                return Err(IdentRefusal::Unavailable);
+            }
         };
         if answer != Err(IdentRefusal::Unavailable)
             && let Some(untold) = self.failure.is_over()

@@ -1,72 +1,32 @@
 //! Asks the backend: POSTs what the client sent, and takes 200 with a user for a yes.
 //!
 //! `{"ident":{..},"transport":"socketio","address":"192.0.2.7"}` goes out;
-//! `{"user":"alice","channels":["news.*"]}` comes back, `channels` may be left out. 401 and 403 are a no,
-//! everything else is no verdict. Nothing that the answer names is followed or looked up.
+//! `{"user":"alice","channels":["news.*"],"expires_in":600}` comes back, all but the user may be left out. 401 and
+//! 403 are a no, everything else is no verdict. Nothing that the answer names is followed or looked up.
 
-use std::error::Error;
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use turted_core::auth::{IdentRefusal, Identity, Verified};
 use turted_core::channel::{GrantRefusal, Grants};
+use turted_core::claims::SECONDS_MAX;
 use turted_core::command::UserField;
 use turted_core::limits::VERDICT_BYTES_MAX;
+use turted_core::time::UnixTime;
 
-use super::IdentRequest;
-use super::url::HttpUrl;
+use super::{IdentRequest, unix_now};
+use crate::io::backend::{AskFailure, Backend, BackendLimits, HttpUrl};
 use crate::io::tasks::Tasks;
 
-/// Bytes of the head of an answer.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// How long a connection may take to become free once its answer is read. It takes no time unless
-/// the backend answered before it read the question.
-const FREE_WAIT_MAX: Duration = Duration::from_secs(1);
-
-type Sender = SendRequest<Full<Bytes>>;
-
 /// The backend behind `auth.url`.
-pub(super) struct HttpAuthenticator {
-    url: HttpUrl,
-    idle: Arc<Idle>,
-}
-
-/// Connections that are kept alive between two questions; all workers share them.
-struct Idle {
-    /// Locked to take or return one, never while waiting.
-    senders: Mutex<Vec<Sender>>,
-    most: usize,
-}
-
-impl Idle {
-    /// The connection that was used last, if it is still open.
-    fn take(&self) -> Option<Sender> {
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::from_fn(|| senders.pop()).find(SendRequest::is_ready)
-    }
-
-    fn put(&self, sender: Sender) {
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        senders.retain(|sender| !sender.is_closed());
-        if senders.len() < self.most {
-            senders.push(sender);
-        }
-    }
-}
+pub(super) struct HttpAuthenticator(Backend);
 
 /// The question to the backend.
 #[derive(Serialize)]
@@ -83,18 +43,26 @@ struct BackendAnswer<'a> {
     user: &'a RawValue,
     #[serde(borrow)]
     channels: Option<&'a RawValue>,
+    /// Seconds for which the user is good. `null` is no number: it does not mean that there is no end.
+    #[serde(borrow, default, deserialize_with = "given")]
+    expires_in: Option<&'a RawValue>,
+}
+
+/// A member that is there, also if it is `null`.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 impl HttpAuthenticator {
-    /// Asks at `url`, and keeps at most `most` connections.
-    pub(super) fn new(url: HttpUrl, most: usize) -> Self {
-        Self { url, idle: Arc::new(Idle { senders: Mutex::default(), most }) }
+    /// Asks at `url`, which the certificates in `ca` vouch for over TLS, and keeps at most `most` connections.
+    pub(super) fn new(url: HttpUrl, ca: Option<PathBuf>, most: usize) -> Self {
+        let limits = BackendLimits { connections: most, answer_bytes: VERDICT_BYTES_MAX };
+        Self(Backend::new(url, ca, limits))
     }
 
     /// The address without its query, which may hold a secret.
     pub(super) fn shown_url(&self) -> String {
-        let path = self.url.target().split('?').next().unwrap_or_default();
-        format!("http://{}{path}", self.url.authority())
+        self.0.url().shown()
     }
 
     /// Asks once. Takes as long as the backend does: the caller has to bound it.
@@ -106,101 +74,44 @@ impl HttpAuthenticator {
         let question =
             Question { ident: &request.ident, transport: request.transport, address: request.address };
         let question = Bytes::from(serde_json::to_vec(&question).map_err(|_| HttpFailure::Malformed)?);
-        let answer = self.ask(tasks, question).await?;
-        read(&answer, request.user.as_ref())
-    }
-
-    /// The body of the answer to a question.
-    async fn ask(&self, tasks: &Tasks, question: Bytes) -> Result<Bytes, HttpFailure> {
-        if let Some(sender) = self.idle.take() {
-            match self.exchange(tasks, sender, question.clone()).await {
-                // The backend ends connections that are idle too long, maybe just now.
-                Err(HttpFailure::Broken(_)) => {}
-                answered => return answered,
-            }
+        let reply = self.0.post(tasks, HeaderMap::new(), question).await?;
+        match reply.status {
+            StatusCode::OK => read(&reply.body, request.user.as_ref(), unix_now()),
+            status => Err(HttpFailure::Status(status)),
         }
-        let sender = self.connect(tasks).await?;
-        self.exchange(tasks, sender, question).await
-    }
-
-    async fn connect(&self, tasks: &Tasks) -> Result<Sender, HttpFailure> {
-        let stream = TcpStream::connect((self.url.host(), self.url.port())).await?;
-        stream.set_nodelay(true)?;
-        let mut builder = Builder::new();
-        builder.max_buf_size(HEAD_BYTES_MAX);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        let own = tasks.clone();
-        tasks.spawn(async move {
-            // The task that waits for an answer learns as well how it ends.
-            let _ = own.until_end(connection).await;
-        });
-        Ok(sender)
-    }
-
-    async fn exchange(
-        &self,
-        tasks: &Tasks,
-        mut sender: Sender,
-        question: Bytes,
-    ) -> Result<Bytes, HttpFailure> {
-        let response = sender.send_request(self.request(question)).await?;
-        let status = response.status();
-        let body = body(response).await?;
-        let idle = Arc::clone(&self.idle);
-        tasks.spawn(async move {
-            if let Ok(Ok(())) = timeout(FREE_WAIT_MAX, sender.ready()).await {
-                idle.put(sender);
-            }
-        });
-        if status == StatusCode::OK { Ok(body) } else { Err(HttpFailure::Status(status)) }
-    }
-
-    fn request(&self, question: Bytes) -> Request<Full<Bytes>> {
-        Request::builder()
-            .method(Method::POST)
-            .uri(self.url.target())
-            .header(HOST, self.url.authority())
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("turted/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(question))
-            .expect("the parts of a valid URL make a request")
     }
 }
 
-async fn body(response: Response<Incoming>) -> Result<Bytes, HttpFailure> {
-    match Limited::new(response.into_body(), VERDICT_BYTES_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(HttpFailure::TooLong),
-        Err(_) => Err(HttpFailure::Truncated),
-    }
-}
-
-fn read(answer: &[u8], named: Option<&UserField>) -> Result<Verified, HttpFailure> {
+fn read(answer: &[u8], named: Option<&UserField>, now: UnixTime) -> Result<Verified, HttpFailure> {
     let answer: BackendAnswer<'_> = serde_json::from_slice(answer).map_err(|_| HttpFailure::Malformed)?;
     let user = UserField::decode(answer.user).map_err(|_| HttpFailure::User)?;
     let channels = answer.channels.map_or(Ok(Grants::default()), Grants::read)?;
+    let lasts = answer.expires_in.map(|raw| lasts(raw).ok_or(HttpFailure::ExpiresIn)).transpose()?;
+    let expires = lasts.map(|lasts| UnixTime(now.0.saturating_add(lasts)));
     let identity = match named {
         Some(named) if named.name == user.name => Identity::from(named),
         _ => Identity::from(&user),
     };
-    Ok(Verified { channels, ..Verified::from(identity) })
+    Ok(Verified { channels, expires, ..Verified::from(identity) })
+}
+
+/// A number of seconds above 0. A longer time than to the year 9999 is taken for that.
+fn lasts(raw: &RawValue) -> Option<Duration> {
+    let seconds: f64 = serde_json::from_str(raw.get()).ok()?;
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(SECONDS_MAX)))
 }
 
 /// Why there is no yes. Never carries what the client or the backend sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpFailure {
-    #[error("cannot connect to auth.url")]
-    Connect(#[from] io::Error),
-    #[error("the connection broke")]
-    Broken(#[from] hyper::Error),
-    #[error("the answer ended too early")]
-    Truncated,
-    #[error("the answer has more than {VERDICT_BYTES_MAX} bytes")]
-    TooLong,
-    #[error("the answer is not {{\"user\": name, \"channels\": [names]}}")]
+    #[error(transparent)]
+    Unanswered(#[from] AskFailure),
+    #[error("the answer is not {{\"user\": name, \"channels\": [names], \"expires_in\": seconds}}")]
     Malformed,
     #[error("the user of the answer is no name")]
     User,
+    #[error("expires_in of the answer is no number of seconds above 0")]
+    ExpiresIn,
     #[error("the channels of the answer: {0}")]
     Channels(#[from] GrantRefusal),
     #[error("the backend answered {0}: 200 is a yes, 401 and 403 are a no")]
@@ -214,14 +125,10 @@ impl HttpFailure {
         matches!(self, Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
-    /// Passes on a failure that an operator has to look at, with its cause.
+    /// Passes on a failure that an operator has to look at.
     pub(super) fn unless_refused(&self, note: impl FnOnce(&dyn fmt::Display)) {
-        match self.source() {
-            _ if self.is_refusal() => {}
-            // Its text has the cause already.
-            Some(_) if matches!(self, Self::Channels(_)) => note(self),
-            Some(cause) => note(&format_args!("{self}: {cause}")),
-            None => note(self),
+        if !self.is_refusal() {
+            note(self);
         }
     }
 }
@@ -230,5 +137,37 @@ impl From<HttpFailure> for IdentRefusal {
     /// What the client may know.
     fn from(failure: HttpFailure) -> Self {
         if failure.is_refusal() { Self::NotVerified } else { Self::Unavailable }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(Duration::from_secs(1_800_000_000));
+
+    #[test]
+    fn an_answer_may_say_for_how_many_seconds_its_user_is_good() {
+        let read = |more: &str| {
+            let verified = read(format!(r#"{{"user":"alice"{more}}}"#).as_bytes(), None, NOW)?;
+            assert_eq!(verified.leeway, Duration::ZERO, "it counts from the answer");
+            Ok::<_, HttpFailure>(verified.expires.map(|expires| expires.0 - NOW.0))
+        };
+        for (more, lasts) in [
+            ("", None),
+            (r#","expires_in":600"#, Some(Duration::from_secs(600))),
+            (r#","expires_in":0.25"#, Some(Duration::from_millis(250))),
+            (r#","expires_in":6e2"#, Some(Duration::from_secs(600))),
+            (r#","expires_in":1e-300"#, Some(Duration::ZERO)),
+            (r#","expires_in":1e300"#, Some(Duration::from_secs(253_402_300_799))),
+        ] {
+            assert_eq!(read(more).unwrap(), lasts, "{more}");
+        }
+        for other in ["null", "0", "-0", "-1", "1e-400", "1e400", r#""600""#, "true", "[600]", "{}"] {
+            let more = format!(r#","expires_in":{other}"#);
+            assert!(matches!(read(&more), Err(HttpFailure::ExpiresIn)), "{other}");
+        }
+        let twice = read(r#","expires_in":1,"expires_in":2"#);
+        assert!(matches!(twice, Err(HttpFailure::Malformed)));
     }
 }

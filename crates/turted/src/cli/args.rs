@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{ConfigFile, Flag, Sources};
+use crate::config::{ConfigFile, Flag, LogStart, Sources};
 
 /// The environment.
 pub(super) type Variables = Vec<(OsString, OsString)>;
@@ -25,10 +25,29 @@ pub(super) struct ServeArgs {
     /// Let other machines in although no credentials are needed
     #[arg(long)]
     insecure: bool,
+    /// Serve the demo page, also where credentials are needed
+    #[arg(long)]
+    demo: bool,
     /// error, warn, info, debug or trace [default: warn]
     #[arg(long, value_name = "LEVEL", ignore_case = true, hide_possible_values = true)]
     #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: Option<String>,
+}
+
+/// Flags of the server itself.
+#[derive(Clone, Debug, Args)]
+pub(super) struct StartArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    /// Begin a new epoch of the log on disk: for a directory that was repaired, restored, or unused while another server served
+    #[arg(long)]
+    new_epoch: bool,
+}
+
+impl StartArgs {
+    pub(super) fn log_start(&self) -> LogStart {
+        if self.new_epoch { LogStart::NewEpoch } else { LogStart::Continue }
+    }
 }
 
 impl ServeArgs {
@@ -38,6 +57,7 @@ impl ServeArgs {
             flag("listen", "--listen", self.listen),
             flag("workers", "--workers", self.workers),
             flag("insecure", "--insecure", self.insecure.then(|| "true".to_owned())),
+            flag("demo", "--demo", self.demo.then(|| "true".to_owned())),
             flag("log_level", "--log-level", self.log_level),
         ];
         let mut sources = sources_of(self.config, variables);

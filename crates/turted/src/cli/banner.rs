@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{ClientAuth, Config};
+use crate::config::{ClientAuth, Config, Push, PushSource};
+use crate::server::demo::{PATH, Reach};
 
 /// The banner of a server that listens on `bound`, for operators on `admin` if it is there; the
 /// configuration may have asked for port 0.
@@ -21,6 +22,15 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
         let streams = endpoint(&format!("{path}/"), "reactphp streams", client_credentials(config));
         lines.insert(lines.len() - 1, streams);
     }
+    lines.extend(demo(config, bound));
+    if !config.sources.is_empty() {
+        lines.push("sources".to_owned());
+        lines.extend(config.sources.iter().map(source));
+    }
+    if !config.hooks.is_empty() {
+        lines.push("hooks".to_owned());
+        lines.extend(config.hooks.iter().map(|hook| format!("  {:<14} {}", hook.name, hook.url.shown())));
+    }
     if let Some(admin) = admin {
         lines.push(format!("admin on http://{admin}"));
         lines.push(endpoint("/metrics, /api/", "read-only", admin_credentials(config)));
@@ -29,8 +39,28 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
     lines.join("\n") + "\n"
 }
 
+/// Where the demo is, as a browser has it.
+fn demo(config: &Config, bound: SocketAddr) -> Option<String> {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let host = match bound.ip() {
+        ip if ip.is_unspecified() => format!("localhost:{}", bound.port()),
+        _ => bound.to_string(),
+    };
+    (Reach::of(config) != Reach::Off).then(|| format!("demo on {scheme}://{host}{PATH}"))
+}
+
 fn endpoint(path: &str, what: &str, credentials: &str) -> String {
     format!("  {path:<14} {what:<18} {credentials}")
+}
+
+fn source(source: &PushSource) -> String {
+    let credentials = match (source.require_auth, source.kind.is_open()) {
+        (true, _) => "needs the password",
+        (false, true) => "OPEN: everyone who reaches it may push",
+        (false, false) => "trusted",
+    };
+    let what = format!("{} {}", source.kind.name(), source.kind.address());
+    format!("  {:<14} {what:<18} {credentials}", source.name)
 }
 
 fn client_credentials(config: &Config) -> &'static str {
@@ -44,9 +74,11 @@ fn client_credentials(config: &Config) -> &'static str {
 }
 
 fn push_credentials(config: &Config) -> &'static str {
-    match config.push.password {
-        None => "OPEN: everyone may push",
-        Some(_) => "needs the password",
+    match &config.push {
+        push if push.is_open() => "OPEN: everyone may push",
+        Push { url: Some(_), .. } => "is decided by the backend",
+        Push { keys, .. } if keys.is_empty() => "needs the password",
+        Push { .. } => "needs a password",
     }
 }
 
@@ -62,7 +94,7 @@ fn warning(config: &Config, bound: SocketAddr) -> Option<String> {
     if config.auth.method == ClientAuth::Accept {
         remedies.push("auth.method");
     }
-    if config.push.password.is_none() {
+    if config.push.is_open() {
         remedies.push("push.password_file");
     }
     if remedies.is_empty() {
@@ -79,7 +111,7 @@ fn warning(config: &Config, bound: SocketAddr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Hook, Secret};
 
     #[test]
     fn an_open_server_says_so_loudly() {
@@ -94,6 +126,7 @@ mod tests {
                  /sse           event streams      OPEN: everyone may IDENT as any user\n  \
                  /turted        SockJS clients     OPEN: everyone may IDENT as any user\n  \
                  /push/         REST push          OPEN: everyone may push\n\
+                 demo on http://127.0.0.1:40000/demo\n\
                  admin on http://127.0.0.1:40001\n  \
                  /metrics, /api/ read-only          OPEN: everyone may read\n\
                  WARNING: no credentials needed on this machine; to change that set auth.method and push.password_file\n",
@@ -111,10 +144,42 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_is_named_without_what_may_be_secret() {
+        let hook = Hook {
+            name: "app".to_owned(),
+            url: "https://app.example/turted?key=canary".parse().unwrap(),
+            secrets: vec![Secret::from("canary")],
+            dispatches: Vec::new(),
+            clients: Vec::new(),
+            grace: std::time::Duration::ZERO,
+            ca: None,
+            node: None,
+        };
+        let config = Config { hooks: vec![hook], ..Config::default() };
+        let banner = banner(&config, "127.0.0.1:7117".parse().unwrap(), None);
+        assert!(banner.contains("\nhooks\n  app            https://app.example/turted\n"), "{banner}");
+        assert!(!banner.contains("canary"), "{banner}");
+    }
+
+    #[test]
     fn a_server_open_to_the_network_shouts() {
         let banner = banner(&Config::default(), "[::]:7117".parse().unwrap(), None);
         assert!(banner.contains("listening on http://[::]:7117\n"), "{banner}");
         assert!(banner.contains("ON ANY MACHINE"), "{banner}");
+    }
+
+    #[test]
+    fn the_demo_is_named_as_a_browser_reaches_it() {
+        let tls = Some(crate::config::Tls { cert: "cert.pem".into(), key: "key.pem".into() });
+        let config = Config { tls, demo: Some(true), ..Config::default() };
+        for (bound, url) in
+            [("[::]:7117", "https://localhost:7117/demo"), ("192.0.2.1:443", "https://192.0.2.1:443/demo")]
+        {
+            let banner = banner(&config, bound.parse().unwrap(), None);
+            assert!(banner.contains(&format!("\ndemo on {url}\n")), "{banner}");
+        }
+        let off = Config { demo: Some(false), ..Config::default() };
+        assert!(!banner(&off, "127.0.0.1:7117".parse().unwrap(), None).contains("demo"));
     }
 
     #[test]
@@ -131,6 +196,7 @@ mod tests {
         config.push.password = Some(Secret::from("canary"));
         let banner = banner(&config, "127.0.0.1:7117".parse().unwrap(), None);
         assert!(!banner.contains("WARNING"), "{banner}");
+        assert!(!banner.contains("/demo"), "{banner}");
         assert!(!banner.contains("canary"), "{banner}");
     }
 }

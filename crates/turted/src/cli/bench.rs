@@ -16,11 +16,11 @@ use super::args::Variables;
 use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, parse_duration};
 use turted_bench::plan::{
-    CHANNEL, CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
-    PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target,
+    CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
+    PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target, Turn,
 };
+use turted_bench::protocol::ProtocolArgs;
 use turted_bench::report::Report;
-use turted_bench::transport::Transport;
 use turted_bench::{self as bench, Progress, STAMP_BYTES};
 
 /// Arguments of `turted bench`.
@@ -30,26 +30,20 @@ pub(super) struct BenchArgs {
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:7117")]
     url: Uri,
-    /// Where clients connect, if it is not turted's path for the transport; {channel} is replaced
-    #[arg(long, value_name = "PATH", value_parser = path)]
-    path: Option<String>,
-    /// Where the server takes pushes; {channel} is replaced
-    #[arg(long, value_name = "PATH", default_value = "/push/", value_parser = path)]
-    push_path: String,
     /// Load a server that is not on this machine
     #[arg(long)]
     allow_remote: bool,
-    /// What clients connect with
-    #[arg(long, value_enum, default_value = "socketio")]
-    transport: Transport,
     /// Connections that receive
     #[arg(long, value_name = "N", default_value = "1000", value_parser = count(0, CONNECTIONS_MAX))]
     connections: usize,
     /// Spread the connections over so many channels; each dispatch goes to the next one
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, CHANNELS_MAX))]
     channels: usize,
+    /// Push to any of the channels instead of the next one
+    #[arg(long)]
+    random: bool,
     /// Join no channel, push to everyone
-    #[arg(long, conflicts_with = "channels")]
+    #[arg(long, conflicts_with_all = ["channels", "random"])]
     broadcast: bool,
     /// Keep so many dispatches outstanding
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, OUTSTANDING_MAX))]
@@ -57,6 +51,9 @@ pub(super) struct BenchArgs {
     /// Push so many dispatches per second, whatever the server does
     #[arg(long, value_name = "N", conflicts_with = "inflight", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: Option<u32>,
+    /// Leave the connections alone for so long before the first push
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    idle: Duration,
     /// How long to push; 0s opens and closes connections only
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
@@ -78,9 +75,14 @@ pub(super) struct BenchArgs {
     /// The server's process: measure its CPU time and memory
     #[arg(long)]
     pid: Option<u32>,
+    /// How long to wait for what does not come: a connection, an answer, a delivery
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = patience)]
+    patience: Duration,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -88,6 +90,8 @@ Examples:
   turted bench --connections 10000 --pid $(pidof -s turted)
   turted bench --channels 100 --inflight 64 --duration 30s --json
   turted bench --connections 0 --churn 100000 --duration 0s
+  turted bench --protocol centrifugo --url http://127.0.0.1:8000 --channels 100 --random
+  turted bench --protocol mercure --show
 
 The password of pushes is read from TURTED_PUSH_PASSWORD.
 Exit codes: 0 everything arrived once and in order, 1 not so, 2 wrong usage, 3 no server reached.";
@@ -99,16 +103,17 @@ fn count(least: usize, most: usize) -> impl clap::builder::TypedValueParser<Valu
     RangedU64ValueParser::<usize>::new().range(least as u64..=most as u64)
 }
 
-fn path(text: &str) -> Result<String, String> {
-    let uri = text.replace(CHANNEL, "channel").parse::<Uri>();
-    let is_path = text.starts_with('/') && uri.is_ok_and(|uri| uri.host().is_none());
-    is_path.then(|| text.to_owned()).ok_or_else(|| "expected a path such as /push/".into())
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = if text == "0s" { Some(Duration::ZERO) } else { parse_duration(text) };
     let duration = duration.filter(|duration| *duration <= DURATION_MAX);
     duration.ok_or_else(|| format!("expected a time up to {}s, such as 10s or 2m", DURATION_MAX.as_secs()))
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| match time {
+        Duration::ZERO => Err("expected a time above 0s".into()),
+        _ => Ok(time),
+    })
 }
 
 pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
@@ -119,6 +124,9 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if args.protocol.show {
+        return print(format!("turted bench \\\n{}\n", plan.protocol).as_bytes());
+    }
     let bar = bar();
     let result = bench::run(plan, |progress| show(&bar, progress));
     bar.finish_and_clear();
@@ -134,28 +142,26 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
 fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
     let authority = super::push::authority(&args.url, &["http"])?;
     let address = address(&args.url, args.allow_remote)?;
+    let spread = if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) };
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
     Ok(Plan {
-        target: Target {
-            address,
-            authority: authority.to_owned(),
-            path: args.path.clone().unwrap_or_else(|| args.transport.default_path().to_owned()),
-            push_path: args.push_path.clone(),
-            password: password(variables)?,
-        },
-        transport: args.transport,
+        target: Target { address, authority: authority.to_owned(), password: password(variables)? },
+        protocol: args.protocol.protocol(spread)?,
         clients: Clients {
             reading: args.connections,
             stalled: args.stalled,
             churned: args.churn,
             threads: args.threads,
         },
-        spread: if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) },
+        spread,
+        turn: if args.random { Turn::Random } else { Turn::Next },
         load,
+        idle: args.idle,
         duration: args.duration,
         payload_bytes: args.payload,
         pushers: args.pushers,
         process: args.pid,
+        patience: args.patience,
     })
 }
 
@@ -192,6 +198,7 @@ fn show(bar: &ProgressBar, progress: Progress) {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let (message, done, all) = match progress {
         Progress::Connecting(done, all) => ("connecting", done as u64, all as u64),
+        Progress::LeftAlone(done, all) => ("left alone", millis(done), millis(all)),
         Progress::Pushing(done, all) => ("pushing", millis(done), millis(all)),
     };
     bar.set_message(message);
@@ -212,15 +219,6 @@ fn tell(report: &Report, json: bool) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_may_name_the_channel() {
-        assert!(path("/sub/{channel}").is_ok());
-        assert!(path("/sub?id={channel}").is_ok());
-        assert!(path("sub/{channel}").is_err());
-        assert!(path("/a b").is_err());
-        assert!(path("http://host/").is_err());
-    }
 
     #[test]
     fn another_machine_is_loaded_only_on_purpose() {

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `push`, `bench`, `check`, `token`, `man` | the commands, one file each |
+//! | `serve`, `push`, `bench`, `check`, `hook`, `token`, `openapi`, `man` | the commands, one file each |
+//! | `lines`, `sample` | what `push --lines` does, and what `check --sample` prints |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
 //! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
 //! | `banner`, `logging`, `systemd` | what operators see at the start; the log; what systemd is told |
@@ -12,7 +13,11 @@ mod serve;
 mod push;
 mod bench;
 mod check;
+mod hook;
+mod lines;
+mod sample;
 mod token;
+mod openapi;
 mod man;
 mod conformance;
 mod args;
@@ -27,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use args::ServeArgs;
+use args::StartArgs;
 use output::{EXIT_USAGE, print};
 
 #[derive(Debug, Parser)]
@@ -36,7 +41,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: ServeArgs,
+    start: StartArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -54,12 +59,8 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   turted serve                               serve on 127.0.0.1:7117, or what turted.toml says
   turted serve --config /etc/turted/turted.toml --log-level info
-  TURTED_ADMIN_LISTEN= turted serve          without metrics and API";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  turted check --config /etc/turted/turted.toml
-  turted check | grep '# from'               only what is no default";
+  TURTED_ADMIN_LISTEN= turted serve          without metrics and API
+  turted serve --new-epoch                   once, after the directory of the log was restored from a copy";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -70,16 +71,19 @@ Examples:
 enum Command {
     /// Run the server; the default command
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(ServeArgs),
+    Serve(StartArgs),
     /// Push an event to a running server
     Push(push::PushArgs),
     /// Load a running server with clients and measure it
     Bench(Box<bench::BenchArgs>),
     /// Validate the configuration and print the effective one, secrets masked
-    #[command(after_help = CHECK_EXAMPLES)]
-    Check(ServeArgs),
+    Check(Box<check::CheckArgs>),
+    /// Send a test record to the backend of a hook, and print its answer
+    Hook(hook::HookArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
+    /// Print the OpenAPI document of pushes and of the admin API
+    Openapi(openapi::OpenapiArgs),
     /// Print the completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -114,12 +118,17 @@ where
         Err(message) => return show_message(&message),
     };
     let variables = variables.into_iter().collect();
-    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => serve::run(args.sources(variables)),
+    match cli.command.unwrap_or(Command::Serve(cli.start)) {
+        Command::Serve(args) => {
+            let start = args.log_start();
+            serve::run(args.serve.sources(variables), start)
+        }
         Command::Push(args) => push::run(args, &variables),
         Command::Bench(args) => bench::run(&args, &variables),
-        Command::Check(args) => check::run(&args.sources(variables)),
+        Command::Check(args) => check::run(*args, variables),
+        Command::Hook(args) => hook::run(args, variables),
         Command::Token(args) => token::run(args, variables),
+        Command::Openapi(args) => openapi::run(args, variables),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man::run(Cli::command(), command.as_deref()),
     }

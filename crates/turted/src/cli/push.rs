@@ -16,12 +16,13 @@ use tokio_rustls::TlsConnector;
 
 use super::args::Variables;
 use super::exchange::{ServerAnswer, exchange};
+use super::lines;
 use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, read_secret};
-use crate::io::tls;
+use crate::io::tls::{self, TrustError};
 
 /// The server refused the push.
-const EXIT_REFUSED: u8 = 1;
+pub(super) const EXIT_REFUSED: u8 = 1;
 /// No server answered.
 const EXIT_UNREACHED: u8 = 3;
 /// Bytes of a payload from standard input, above any sensible `limits.push_body_bytes`.
@@ -50,6 +51,9 @@ pub(super) struct PushArgs {
     /// Read the password from this file instead of TURTED_PUSH_PASSWORD
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Push each line of standard input as a string, until it ends
+    #[arg(long, conflicts_with = "payload")]
+    lines: bool,
     /// The name of the event
     event: String,
     /// The payload as JSON, - for standard input; without one the event carries {}
@@ -62,6 +66,7 @@ Examples:
   turted push --broadcast NEWS '{\"text\":\"hello\"}'
   turted push --user adam --user eve --channel chat MESSAGE:NEW '\"hello\"'
   date +%s | TURTED_PUSH_PASSWORD=s3cret turted push --channel clock TICK -
+  journalctl -f -o cat | turted push --lines --channel logs LOG
   turted push --url https://push.example.com/push/ --broadcast NEWS
 
 Exit codes: 0 accepted, 1 refused, 2 wrong usage, 3 no server reached.";
@@ -71,7 +76,7 @@ struct Body<'a> {
     event: &'a str,
     targets: Targets<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Box<RawValue>>,
+    payload: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -85,59 +90,105 @@ struct Targets<'a> {
 }
 
 pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
-    let (tls, request) = match prepare(&args, variables) {
-        Ok(prepared) => prepared,
-        Err(message) => {
-            complain(message);
-            return ExitCode::from(EXIT_USAGE);
-        }
+    let prepared = Push::new(&args, variables).and_then(|push| Ok((tls(&args)?, push)));
+    let ended = prepared.and_then(|(tls, push)| match args.lines {
+        true => lines::run(&push, tls.as_ref()),
+        false => one(&push, tls.as_ref(), &args, variables),
+    });
+    ended.unwrap_or_else(|message| {
+        complain(message);
+        ExitCode::from(EXIT_USAGE)
+    })
+}
+
+/// Pushes one event.
+fn one(
+    push: &Push<'_>,
+    tls: Option<&TlsConnector>,
+    args: &PushArgs,
+    variables: &Variables,
+) -> Result<ExitCode, String> {
+    let body = match &args.payload {
+        None => push.body_without_payload()?,
+        Some(argument) => push.body([&*payload(argument)?].into_iter())?,
     };
-    match exchange(&args.url, tls.as_ref(), request) {
-        Ok(answer) => report(&answer, advice(&answer, &args, variables)),
+    Ok(match exchange(&args.url, tls, push.request(body, None)?) {
+        Ok(answer) => report(&answer, advice(&answer, args, variables)),
         Err(error) => {
             complain(format_args!("no answer from {}: {error}", args.url));
             ExitCode::from(EXIT_UNREACHED)
         }
-    }
+    })
 }
 
-/// Does all that can fail before the server is asked.
-fn prepare(
-    args: &PushArgs,
-    variables: &Variables,
-) -> Result<(Option<TlsConnector>, Request<Full<Bytes>>), String> {
-    let request = request(args, variables)?;
+fn tls(args: &PushArgs) -> Result<Option<TlsConnector>, String> {
     let is_https = args.url.scheme_str() == Some("https");
     if !is_https && args.ca.is_some() {
         return Err("--ca: only https has certificates, and --url is http".into());
     }
     let tls = is_https.then(|| tls::connector(args.ca.as_deref())).transpose();
-    Ok((tls.map_err(|error| error.to_string())?, request))
+    tls.map_err(|error| match error {
+        TrustError::NoRoots => {
+            "this system trusts no authority; name a file of certificates with --ca".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
-fn request(args: &PushArgs, variables: &Variables) -> Result<Request<Full<Bytes>>, String> {
-    let authority = authority(&args.url, &["http", "https"])?;
-    let body = Body {
-        event: &args.event,
-        targets: Targets {
-            users: &args.users,
-            channels: &args.channels,
-            broadcast: args.broadcast.then_some(true),
-        },
-        payload: args.payload.as_deref().map(payload).transpose()?,
-    };
-    let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
-    // A URL without a path names the server alone, and means its usual path.
-    let path = args.url.path_and_query().map_or("/", |path| path.as_str());
-    let path = if path == "/" { "/push/" } else { path };
-    let mut builder = Request::post(path)
-        .header(HOST, authority)
-        .header(ACCEPT, "application/json")
-        .header(CONTENT_TYPE, "application/json");
-    if let Some(password) = password(args, variables)? {
-        builder = builder.header(AUTHORIZATION, bearer(&password)?);
+/// Pushes of one event to the same targets: all that can fail before a server is asked is done.
+pub(super) struct Push<'a> {
+    args: &'a PushArgs,
+    authority: &'a str,
+    authorization: Option<HeaderValue>,
+}
+
+impl<'a> Push<'a> {
+    fn new(args: &'a PushArgs, variables: &Variables) -> Result<Self, String> {
+        let authority = authority(&args.url, &["http", "https"])?;
+        let authorization = password(args, variables)?.map(|password| bearer(&password)).transpose()?;
+        Ok(Self { args, authority, authorization })
     }
-    builder.body(Full::new(body.into())).map_err(|error| format!("--url: {error}"))
+
+    pub(super) fn url(&self) -> &Uri {
+        &self.args.url
+    }
+
+    fn item(&self, payload: Option<&'a RawValue>) -> Body<'a> {
+        let PushArgs { event, users, channels, broadcast, .. } = self.args;
+        Body { event, targets: Targets { users, channels, broadcast: broadcast.then_some(true) }, payload }
+    }
+
+    fn body_without_payload(&self) -> Result<Bytes, String> {
+        serde_json::to_vec(&self.item(None)).map(Bytes::from).map_err(|error| error.to_string())
+    }
+
+    /// The body of a push with these payloads: a batch if there are several.
+    pub(super) fn body(&self, payloads: impl Iterator<Item = &'a RawValue>) -> Result<Bytes, String> {
+        let items: Vec<_> = payloads.map(|payload| self.item(Some(payload))).collect();
+        let body = match &*items {
+            [item] => serde_json::to_vec(item),
+            items => serde_json::to_vec(items),
+        };
+        body.map(Bytes::from).map_err(|error| error.to_string())
+    }
+
+    /// A request with this body, and with a key by which it may be repeated.
+    pub(super) fn request(&self, body: Bytes, key: Option<&str>) -> Result<Request<Full<Bytes>>, String> {
+        // A URL without a path names the server alone, and means its usual path.
+        let path = self.args.url.path_and_query().map_or("/", |path| path.as_str());
+        let path = if path == "/" { "/push/" } else { path };
+        let mut builder = Request::post(path)
+            .header(HOST, self.authority)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        if let Some(key) = key {
+            builder = builder.header("idempotency-key", key);
+        }
+        builder.body(Full::new(body)).map_err(|error| format!("--url: {error}"))
+    }
 }
 
 /// Host and port of a URL with one of these schemes.
@@ -209,12 +260,17 @@ fn advice(answer: &ServerAnswer, args: &PushArgs, variables: &Variables) -> &'st
 }
 
 fn report(answer: &ServerAnswer, advice: &str) -> ExitCode {
-    let text = String::from_utf8_lossy(&answer.body);
     if answer.status == StatusCode::OK {
+        let text = String::from_utf8_lossy(&answer.body);
         return print(format!("{}\n", text.trim_end()).as_bytes());
     }
+    complain(format_args!("refused, {}: {}{advice}", answer.status, detail(answer)));
+    ExitCode::from(EXIT_REFUSED)
+}
+
+/// Why a server refused, in its words.
+pub(super) fn detail(answer: &ServerAnswer) -> String {
     let problem = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
     let detail = problem.get("detail").or(problem.get("title")).and_then(|detail| detail.as_str());
-    complain(format_args!("refused, {}: {}{advice}", answer.status, detail.unwrap_or(text.trim_end())));
-    ExitCode::from(EXIT_REFUSED)
+    detail.map_or_else(|| String::from_utf8_lossy(&answer.body).trim_end().to_owned(), str::to_owned)
 }

@@ -16,12 +16,13 @@ use crate::cli::banner::banner;
 use crate::cli::logging;
 use crate::cli::systemd;
 use crate::config::secrets::Secrets;
-use crate::config::{self, Config, Flag, Sources};
+use crate::config::{self, Config, Flag, Loaded, LogStart, LogStore, Sources};
+use crate::hub::hooks::Hooks;
 use crate::io::tls::Certificates;
 use crate::server::descriptors::{self, Room};
 use crate::server::{Server, ServerError};
 
-pub(super) fn run(mut sources: Sources) -> ExitCode {
+pub(super) fn run(mut sources: Sources, start: LogStart) -> ExitCode {
     let socket = match take_socket(&mut sources) {
         Ok(socket) => socket,
         Err(error) => {
@@ -29,13 +30,21 @@ pub(super) fn run(mut sources: Sources) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let loaded = match config::load(&sources) {
+    let mut loaded = match config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => {
             complain(error);
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    match &mut loaded.config.log {
+        LogStore::Disk(disk) => disk.start = start,
+        LogStore::Memory if start == LogStart::Continue => {}
+        LogStore::Memory => {
+            complain("--new-epoch needs `log.store` = \"disk\"");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    }
     let logging = logging::init(loaded.config.log_level, loaded.config.log_format);
     match &logging {
         Ok(()) => logging::log_panics(),
@@ -96,12 +105,14 @@ fn serve(
         }
         let server = builder.bind()?;
         let banner = banner(&config, server.address(), server.admin_address());
-        print_aside(format!("{banner}room for {room}\n"));
+        let log = server.log_found().map(|found| format!("{found}\n")).unwrap_or_default();
+        print_aside(format!("{banner}{log}room for {room}\n"));
         systemd::ready();
         let (stop, monitor) = (CancellationToken::new(), server.monitor());
         let reload = Reload {
             sources,
             secrets: server.secrets(),
+            hooks: server.hooks(),
             certificates: server.certificates(),
             keys: server.keys(),
         };
@@ -113,6 +124,9 @@ fn serve(
     })
 }
 
+/// SIGXFSZ, whose number is the same on all machines that Linux runs on but MIPS.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
 /// The signals that mean something to us.
 struct Signals {
     terminate: Signal,
@@ -122,6 +136,8 @@ struct Signals {
     /// Signals that make other servers reopen their logs, or that are not sent on purpose. By default they would
     /// end the process without a drain.
     ignored: [Signal; 3],
+    /// A file is as large as the system lets it be (`ulimit -f`): the write fails, which the log deals with.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -136,6 +152,7 @@ impl Signals {
                 signal(SignalKind::user_defined2())?,
                 signal(SignalKind::alarm())?,
             ],
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?,
         })
     }
 
@@ -177,10 +194,12 @@ async fn any(one: &mut Signal, other: &mut Signal, third: &mut Signal) {
     }
 }
 
-/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the push password and the admin token.
+/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the passwords for pushes, the admin token, the
+/// secrets of hooks.
 struct Reload {
     sources: Sources,
     secrets: Secrets,
+    hooks: Hooks,
     certificates: Option<Certificates>,
     keys: Option<Rotation>,
 }
@@ -200,11 +219,27 @@ impl Reload {
             None | Some(Ok(None)) => {}
         }
         match config::load(&self.sources) {
-            Ok(loaded) => {
-                let changed = self.secrets.replace(&loaded.config).join(", ");
-                info!(changed, "the push password and the admin token were read again");
-            }
+            Ok(loaded) => self.take(&loaded),
             Err(error) => error!(%error, "the configuration cannot be read, the old secrets stay"),
+        }
+    }
+
+    /// Exchanges secrets, and tells what takes a restart.
+    fn take(&self, Loaded { config, warnings, .. }: &Loaded) {
+        for warning in warnings {
+            warn!(%warning, "configuration");
+        }
+        let changed = self.secrets.replace(config).join(", ");
+        info!(changed, "the passwords for pushes and the admin token were read again");
+        let changed = self.hooks.replace_secrets(&config.hooks).join(", ");
+        if !changed.is_empty() {
+            info!(changed, "the secrets of hooks were read again");
+        }
+        let hooks = self.hooks.other_than(&config.hooks).into_iter().map(|name| format!("[[hooks]] {name}"));
+        let secrets = self.secrets.other_than(config).into_iter().map(str::to_owned);
+        let changed = hooks.chain(secrets).collect::<Vec<_>>().join(", ");
+        if !changed.is_empty() {
+            warn!(changed, "these changes of the configuration take a restart");
         }
     }
 }

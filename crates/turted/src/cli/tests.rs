@@ -41,6 +41,23 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
+#[test]
+fn a_new_epoch_needs_a_log_on_disk_and_is_nothing_for_check() {
+    let listen = "--listen=127.0.0.1:0";
+    for arguments in
+        [&["--new-epoch", listen][..], &["serve", "--new-epoch", listen], &["check", "--new-epoch"]]
+    {
+        assert_eq!(turted(arguments, &[]), ExitCode::from(EXIT_USAGE), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_openapi_document_needs_a_valid_configuration() {
+    assert_eq!(turted(&["openapi"], &[]), ExitCode::SUCCESS);
+    assert_eq!(turted(&["openapi"], &[("TURTED_LISTEN", "here")]), ExitCode::from(EXIT_USAGE));
+    assert_eq!(turted(&["openapi", "--config", "/nowhere/at/all"], &[]), ExitCode::from(EXIT_USAGE));
+}
+
 /// Every user of a machine can read the command lines of all programs on it.
 #[test]
 fn no_flag_takes_a_secret() {
@@ -161,6 +178,10 @@ fn wrong_usage_is_2() {
         &["push", "--broadcast", "--url", "https://localhost/push/", "--ca", "/nowhere/at/all", "E"],
         &["push", "--broadcast", "--ca", "/etc/hostname", "E"],
         &["bench", "--url", "https://localhost/"],
+        &["bench", "--broadcast", "--random"],
+        &["bench", "--broadcast", "--protocol", "mercure"],
+        &["bench", "--transport", "sse", "--say", "hello"],
+        &["bench", "--patience", "0s"],
         &["man", "dance"],
         &["push", "--broadcast", "--url", "http://a:b@localhost/push/", "E"],
         &["push", "--broadcast", "--password", "secret", "E"],
@@ -213,7 +234,7 @@ fn a_command_has_no_flag_that_does_nothing() {
         let mut root = Cli::command();
         root.find_subcommand_mut(name).unwrap().render_long_help().to_string()
     };
-    for flag in ["--listen", "--workers", "--insecure", "--log-level"] {
+    for flag in ["--listen", "--workers", "--insecure", "--demo", "--log-level"] {
         assert!(!help("token").contains(flag), "a token depends on no {flag}");
         assert_eq!(
             turted(&["token", "alice", flag], &[("TURTED_AUTH_PREFIX", "a")]),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::model::{AdminListen, AllowOrigins};
-use super::value::show_list;
+use super::text::show_list;
 use turted_core::origin::Origin;
 
 /// What pages without an origin of their own say in `Origin`: those in a sandbox, in a file, or from a `data:` URL.

@@ -7,9 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::collect::Collected;
 use super::error::{Origin, Problem};
-use super::file::{FileSource, input};
+use super::file_source::{FileSource, input};
 use super::settings::{ChannelSetting, ClientMethod};
-use super::value::{names, quote, show_choice};
+use super::text::quote;
+use super::value::{names, show_choice};
 use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 use turted_core::name::{Name, NameRefusal};
 

@@ -1,16 +1,27 @@
 //! What the sources said so far: values, where they came from, and what was wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Origin, Problem};
+use super::hooks::keys::HookSettings;
+use super::input::Input;
+use super::push_keys::keys::PushKeySettings;
+use super::push_sources::keys::SourceSettings;
 use super::settings::{Setting, Settings, find};
-use super::value::Input;
 
 /// The settings on their way from the sources to a [`Config`](super::Config).
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) settings: Settings,
+    /// `[[sources]]`, which only a file can hold.
+    pub(super) sources: Vec<SourceSettings>,
+    /// `[[push.keys]]`, which only a file can hold.
+    pub(super) push_keys: Vec<PushKeySettings>,
+    /// `[[hooks]]`, which only a file can hold.
+    pub(super) hooks: Vec<HookSettings>,
+    /// Where systemd lets the server keep files.
+    pub(super) state_directory: Option<PathBuf>,
     pub(super) warnings: Vec<String>,
     origins: BTreeMap<&'static str, Origin>,
     /// Keys whose value follows from that of another key, and where that one came from.
@@ -28,11 +39,8 @@ impl Collected {
                 self.origins.insert(setting.key, origin);
             }
             Err(mismatch) => {
-                let found = mismatch.found.map_or_else(String::new, |found| format!(", found {found}"));
-                let fault = mismatch.fault.map_or_else(String::new, |fault| format!(": {fault}"));
-                let what = format!("`{}`: expected {}{found}{fault}", setting.key, mismatch.expected);
                 self.broken.insert(setting.key);
-                self.problem(Problem::at(origin, what));
+                self.problem(Problem::at(origin, format!("`{}`: {mismatch}", setting.key)));
             }
         }
     }

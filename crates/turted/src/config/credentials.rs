@@ -7,10 +7,12 @@ use std::path::Path;
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::jwt;
+use super::push_keys::keys::PushKeySettings;
 use super::settings::{ClientMethod, PushMethod, SecretSetting};
-use super::value::without_newline;
-use crate::auth::ClientAuth;
+use super::text::without_newline;
 use crate::auth::read_key_file;
+use crate::auth::{ClientAuth, HttpUrl};
+use crate::io::tls;
 use turted_core::auth::TokenRule;
 use turted_core::secret::Secret;
 
@@ -35,7 +37,7 @@ pub(super) fn resolve(collected: &mut Collected) {
             suffix: suffix.unwrap_or_else(|| Secret::from(String::new())),
         })),
         ClientMethod::Jwt => key.and_then(|key| jwt::rule(collected, key)),
-        ClientMethod::Http => auth.url.map(ClientAuth::Http),
+        ClientMethod::Http => auth.url.clone().map(ClientAuth::Http),
     };
     if let Some(method) = method {
         collected.settings.config.auth.method = method;
@@ -45,6 +47,9 @@ pub(super) fn resolve(collected: &mut Collected) {
     let token = collected.settings.admin_token.clone();
     collected.settings.config.admin.token = secret(collected, "admin_token", &token);
     check_methods(collected);
+    let (auth_ca, push) = (collected.settings.config.auth.ca.clone(), collected.settings.config.push.clone());
+    check_trust(collected, ("auth.url", auth.url.as_ref()), ("auth.ca", auth_ca.as_deref()));
+    check_trust(collected, ("push.url", push.url.as_ref()), ("push.ca", push.ca.as_deref()));
     warn_about_file(collected);
 }
 
@@ -58,15 +63,21 @@ const AUTH_KEY_KEYS: [&str; 2] = ["auth.key", "auth.key_file"];
 /// Without the keys that have a default: an effective configuration names all of those.
 const AUTH_JWT_KEYS: [&str; 6] =
     ["auth.algorithm", "auth.key", "auth.key_file", "auth.channels_claim", "auth.issuer", "auth.audience"];
-const AUTH_HTTP_KEYS: [&str; 1] = ["auth.url"];
+const AUTH_URL_KEYS: [&str; 1] = ["auth.url"];
+const AUTH_HTTP_KEYS: [&str; 2] = ["auth.url", "auth.ca"];
 const PUSH_PASSWORD_KEYS: [&str; 2] = ["push.password", "push.password_file"];
+const PUSH_URL_KEYS: [&str; 1] = ["push.url"];
+const PUSH_HTTP_KEYS: [&str; 2] = ["push.url", "push.ca"];
 
 /// A secret without a method means the method that uses it, so that setting
 /// `TURTED_PUSH_PASSWORD` alone protects pushes.
 fn infer_methods(collected: &mut Collected) {
     let given =
         |keys: &[&str]| keys.iter().find(|key| collected.is_given(key)).map(|key| collected.origin(key));
-    let push = given(&PUSH_PASSWORD_KEYS);
+    let push = [
+        (given(&PUSH_PASSWORD_KEYS).or_else(|| first_key(collected)), PushMethod::Password),
+        (given(&PUSH_HTTP_KEYS), PushMethod::Http),
+    ];
     let inferred = [
         (given(&AUTH_PASSWORD_KEYS), ClientMethod::Password),
         (given(&AUTH_TOKEN_KEYS).or_else(|| given(&["auth.hash"])), ClientMethod::Token),
@@ -81,9 +92,9 @@ fn infer_methods(collected: &mut Collected) {
         collected.infer("auth.method", origin);
     }
     if !collected.is_given("push.method")
-        && let Some(origin) = push
+        && let Some((origin, method)) = push.into_iter().find_map(|(origin, method)| Some((origin?, method)))
     {
-        collected.settings.push.method = PushMethod::Password;
+        collected.settings.push.method = method;
         collected.infer("push.method", origin);
     }
 }
@@ -96,7 +107,7 @@ fn check_methods(collected: &mut Collected) {
         ClientMethod::Password => (&AUTH_PASSWORD_KEYS, &AUTH_PASSWORD_KEYS),
         ClientMethod::Token => (&AUTH_TOKEN_KEYS, &AUTH_TOKEN_KEYS),
         ClientMethod::Jwt => (&AUTH_KEY_KEYS, &AUTH_JWT_KEYS),
-        ClientMethod::Http => (&AUTH_HTTP_KEYS, &AUTH_HTTP_KEYS),
+        ClientMethod::Http => (&AUTH_URL_KEYS, &AUTH_HTTP_KEYS),
     };
     let all = [&AUTH_PASSWORD_KEYS[..], &AUTH_TOKEN_KEYS, &AUTH_JWT_KEYS, &AUTH_HTTP_KEYS].concat();
     let idle: Vec<&str> = all.into_iter().filter(|key| !own.1.contains(key)).collect();
@@ -104,10 +115,47 @@ fn check_methods(collected: &mut Collected) {
     if method == ClientMethod::Jwt {
         check_keys(collected, "auth.method", &["auth.algorithm"], &[]);
     }
-    match collected.settings.push.method {
-        PushMethod::None => check_keys(collected, "push.method", &[], &PUSH_PASSWORD_KEYS),
-        PushMethod::Password => check_keys(collected, "push.method", &PUSH_PASSWORD_KEYS, &[]),
+    check_push_method(collected);
+}
+
+/// Where the first of `[[push.keys]]` stands.
+fn first_key(collected: &Collected) -> Option<Origin> {
+    collected.push_keys.first().map(|key| key.origin.clone())
+}
+
+fn check_push_method(collected: &mut Collected) {
+    let method = collected.settings.push.method;
+    let keys = first_key(collected);
+    let (needed, idle): (&[&str], &[&str]) = match (method, &keys) {
+        (PushMethod::None, _) => (&[], &[&PUSH_PASSWORD_KEYS[..], &PUSH_HTTP_KEYS].concat()),
+        (PushMethod::Password, None) => (&PUSH_PASSWORD_KEYS, &PUSH_HTTP_KEYS),
+        (PushMethod::Password, Some(_)) => (&[], &PUSH_HTTP_KEYS),
+        (PushMethod::Http, _) => (&PUSH_URL_KEYS, &PUSH_PASSWORD_KEYS),
+    };
+    check_keys(collected, "push.method", needed, idle);
+    if let Some(origin) =
+        keys.filter(|_| method != PushMethod::Password && !collected.is_broken(&["push.method"]))
+    {
+        let what = format!("[[push.keys]] has no effect with {}", show_method(collected, "push.method"));
+        collected.problem(Problem::at(origin, what));
     }
+}
+
+/// Checks that a file of authorities has an effect and can be used.
+fn check_trust(
+    collected: &mut Collected,
+    (url_key, url): (&str, Option<&HttpUrl>),
+    (ca_key, ca): (&str, Option<&Path>),
+) {
+    let (Some(url), Some(ca)) = (url, ca) else { return };
+    let what = match tls::connector(Some(ca)) {
+        _ if !url.is_https() => {
+            format!("`{ca_key}` has no effect without TLS: `{url_key}` begins with https:// then")
+        }
+        Err(error) => format!("`{ca_key}`: {error}"),
+        Ok(_) => return,
+    };
+    collected.problem(Problem::at(collected.origin(ca_key), what));
 }
 
 fn check_keys(collected: &mut Collected, method: &str, needed: &[&str], idle: &[&str]) {
@@ -193,6 +241,7 @@ fn warn_about_file(collected: &mut Collected) {
     let mut origins = keys.into_iter().chain(key).map(|key| collected.origin(key));
     let origin = origins.find(|origin| matches!(origin, Origin::File { .. }));
     drop(origins);
+    let origin = origin.or_else(|| collected.push_keys.iter().find_map(PushKeySettings::written_password));
     if let Some(Origin::File { path, .. }) = origin {
         warn_if_readable(collected, &path);
     }

@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 use turted_core::channel::ChannelRules;
 use turted_core::limits;
 
+use super::log::LogStore;
 use super::model::{
     Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
     TrustedProxies,
@@ -26,6 +27,7 @@ impl Default for Config {
             log_level: LogLevel::Warn,
             log_format: LogFormat::Text,
             assets_dir: None,
+            demo: None,
             drain_delay: limits::DRAIN_DELAY,
             drain_timeout: limits::DRAIN_WAIT_MAX,
             admin: Admin {
@@ -38,13 +40,12 @@ impl Default for Config {
             sockjs: SockJs::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),
-            push: Push {
-                path: "/push".into(),
-                password: None,
-                allow_origins: AllowOrigins::Only(Vec::new()),
-            },
+            push: Push::default(),
+            sources: Vec::new(),
+            hooks: Vec::new(),
             limits: Limits::default(),
             recovery: Recovery::default(),
+            log: LogStore::default(),
         }
     }
 }
@@ -53,9 +54,25 @@ impl Default for Auth {
     fn default() -> Self {
         Self {
             method: ClientAuth::Accept,
+            ca: None,
             ident: IdentMode::Replace,
             timeout: limits::VERIFICATION_WAIT_MAX,
             concurrency: limits::VERIFICATIONS_MAX,
+        }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            path: "/push".into(),
+            password: None,
+            keys: Vec::new(),
+            url: None,
+            ca: None,
+            timeout: limits::VERIFICATION_WAIT_MAX,
+            concurrency: limits::VERIFICATIONS_MAX,
+            allow_origins: AllowOrigins::Only(Vec::new()),
         }
     }
 }

@@ -5,15 +5,18 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::channels;
 use super::collect::Collected;
-use super::error::{Origin, Problem};
+use super::error::Problem;
+use super::file_source::{FileSource, input};
+use super::hooks;
+use super::push_keys;
+use super::push_sources;
 use super::settings::{SETTINGS, find};
 use super::sources::ConfigFile;
 use super::suggest::{nearest_key, nearest_section};
-use super::value::Input;
 
 /// Bytes of a configuration file: a thousand times a full one.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -50,12 +53,6 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// A file that is being read.
-pub(super) struct FileSource<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
 impl FileSource<'_> {
     fn read_top(&self, collected: &mut Collected, table: &DeTable<'_>) {
         for (key, value) in table {
@@ -63,6 +60,8 @@ impl FileSource<'_> {
             let origin = self.origin(key.span().start);
             match value.get_ref() {
                 _ if name == "channels" => channels::read(self, collected, value),
+                _ if name == "sources" => push_sources::read(self, collected, value),
+                _ if name == "hooks" => hooks::read(self, collected, value),
                 DeValue::Table(section) if is_section(name) => self.read_section(collected, name, section),
                 _ if is_section(name) => {
                     let what = format!("`{name}` is a section: write [{name}] and its keys below");
@@ -70,6 +69,10 @@ impl FileSource<'_> {
                 }
                 DeValue::Table(_) if find(name).is_none() => {
                     let what = format!("unknown section [{name}]{}", nearest_section(name));
+                    collected.problem(Problem::at(origin, what));
+                }
+                DeValue::Array(list) if find(name).is_none() && has_tables(list) => {
+                    let what = format!("unknown section [[{name}]]{}", nearest_section(name));
                     collected.problem(Problem::at(origin, what));
                 }
                 _ => self.read_key(collected, name, (key.span().start, value)),
@@ -80,6 +83,10 @@ impl FileSource<'_> {
     fn read_section(&self, collected: &mut Collected, section: &str, table: &DeTable<'_>) {
         for (key, value) in table {
             let full = format!("{section}.{}", key.get_ref());
+            if full == "push.keys" {
+                push_keys::read(self, collected, value);
+                continue;
+            }
             self.read_key(collected, &full, (key.span().start, value));
         }
     }
@@ -90,37 +97,14 @@ impl FileSource<'_> {
             let what = format!("unknown key `{key}`{}", nearest_key(key));
             return collected.problem(Problem::at(self.origin(key_start), what));
         };
-        let base = self.path.parent().unwrap_or(Path::new(""));
-        collected.set(setting, self.origin(value.span().start), &input(value.get_ref()), base);
+        collected.set(setting, self.origin(value.span().start), &input(value.get_ref()), self.base());
     }
+}
 
-    /// The place of a byte, counted as editors count.
-    pub(super) fn origin(&self, start: usize) -> Origin {
-        let before = self.text.get(..start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        Origin::File {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
-    }
+fn has_tables(list: &DeArray<'_>) -> bool {
+    list.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_)))
 }
 
 fn is_section(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.parts().0 == name && !name.is_empty())
-}
-
-pub(super) fn input<'a>(value: &'a DeValue<'_>) -> Input<'a> {
-    match value {
-        DeValue::String(text) => Input::Text(text),
-        DeValue::Boolean(flag) => Input::Flag(*flag),
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-            .map_or(Input::Other("integer"), Input::Integer),
-        DeValue::Array(array) => array
-            .iter()
-            .map(|item| item.get_ref().as_str())
-            .collect::<Option<Vec<_>>>()
-            .map_or(Input::Other("array"), Input::List),
-        other => Input::Other(other.type_str()),
-    }
 }

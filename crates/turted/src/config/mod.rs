@@ -6,11 +6,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `model`, `transports` | the validated configuration; the sections of its transports |
+//! | `model`, `transports`, `log` | the validated configuration; the sections of its transports; where the log stands |
 //! | `defaults`, `parts` | the configuration where the operator sets nothing; parts of it for the layers below |
-//! | `settings`, `value`, `units`, `addresses` | every key once; kinds of values; units; addresses and origins |
+//! | `settings`, `value`, `input` | every key once; kinds of values; a value as it was written |
+//! | `text`, `units`, `addresses` | texts; units; addresses and origins |
 //! | `sources`, `file`, `env`, `collect` | where a configuration comes from; its file; its variables; what the sources said so far |
-//! | `credentials`, `jwt`, `channels` | secrets and authenticators; keys for `auth.method = "jwt"`; `[[channels]]` |
+//! | `file_source` | where things stand in the file, and its values |
+//! | `credentials`, `jwt` | secrets and authenticators; keys for `auth.method = "jwt"` |
+//! | `channels`, `push_keys`, `push_sources`, `hooks`, `log_keys` | `[[channels]]`; `[[push.keys]]`; `[[sources]]`; `[[hooks]]`; `[log]` |
 //! | `resolve` | what must hold together |
 //! | `secrets` | the secrets that are read again while the server runs |
 //! | `error`, `suggest` | what is wrong, and where; which name was meant |
@@ -19,19 +22,27 @@
 
 mod model;
 mod transports;
+mod log;
 mod defaults;
 mod parts;
 mod settings;
 mod value;
+mod text;
+mod input;
 mod units;
 mod addresses;
 mod sources;
+mod file_source;
 mod file;
 mod env;
 mod collect;
 mod credentials;
 mod jwt;
 mod channels;
+mod push_keys;
+mod push_sources;
+mod hooks;
+mod log_keys;
 mod resolve;
 pub mod secrets;
 mod error;
@@ -46,9 +57,16 @@ pub use crate::io::tls::Tls;
 use collect::Collected;
 pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};
+pub use hooks::model::{ClientRecord, Hook};
+pub use log::{DiskLog, LogStart, LogStore, LogSync};
 pub use model::{
-    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
-    TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, PushKey,
+    Recovery, TrustedProxies,
+};
+pub use push_sources::model::{PushSource, SourceKind, StartAt, TailSource};
+pub use push_sources::servers::{
+    Broker, BrokerTls, ExchangeKind, HeaderValue, Headers, MessageFormat, RabbitmqBinding, RabbitmqSource,
+    RedisPubSubSource, RedisServer, RedisStreamSource,
 };
 pub use sources::{ConfigFile, Flag, Sources};
 pub use sum::MemoryPart;
@@ -58,6 +76,9 @@ pub(crate) use units::parse_duration;
 
 pub use turted_core::auth::{Hash, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+pub use turted_core::push::Scope;
+pub use turted_core::push::map::{Expression, Map, PayloadForm};
+pub use turted_core::push::template::Template;
 pub use turted_core::secret::Secret;
 pub use turted_core::trust::{Network, NetworkError};
 
@@ -98,6 +119,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut collected = Collected::default();
     let file = file::read(&mut collected, &sources.file);
     env::read(&mut collected, &sources.variables);
+    collected.state_directory = log_keys::state_directory(&sources.variables);
     for flag in &sources.flags {
         collected.set_bare(flag.key, Origin::Flag(flag.name), &flag.value);
     }

@@ -7,11 +7,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::hooks::model::Hook;
+use super::log::LogStore;
+use super::push_sources::model::PushSource;
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
-use crate::auth::ClientAuth;
+use crate::auth::{ClientAuth, HttpUrl};
 use crate::io::tls::Tls;
 use turted_core::channel::ChannelRules;
 use turted_core::origin::Origin;
+use turted_core::push::Scope;
 pub use turted_core::registry::IdentMode;
 use turted_core::secret::Secret;
 pub use turted_core::trust::TrustedProxies;
@@ -39,6 +43,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The directory from which the browser client is served. Default: none.
     pub assets_dir: Option<PathBuf>,
+    /// Whether `/demo` is there; `None` if it is where nothing needs credentials and `listen` is a loopback
+    /// address. Default: `None`.
+    pub demo: Option<bool>,
     /// How long everything but `/ready` goes on after a signal, before connections are closed. Default: 0.
     pub drain_delay: Duration,
     /// The time over which connections are closed after a signal. Default: 30 s.
@@ -59,10 +66,16 @@ pub struct Config {
     pub channels: ChannelRules,
     /// How backends push.
     pub push: Push,
+    /// Where pushes are fetched from. Default: nowhere.
+    pub sources: Vec<PushSource>,
+    /// Where backends hear what happens. Default: nowhere.
+    pub hooks: Vec<Hook>,
     /// What one peer may take of the server.
     pub limits: Limits,
     /// What is kept for clients that lost their connection.
     pub recovery: Recovery,
+    /// Where the log stands. Default: in memory.
+    pub log: LogStore,
 }
 
 /// `admin_listen` and `admin_token`
@@ -101,6 +114,8 @@ impl AdminListen {
 pub struct Auth {
     /// What a client must show to be a user. Default: nothing.
     pub method: ClientAuth,
+    /// The file of the authorities that vouch for a backend over TLS; `None` for those of the system. Default: none.
+    pub ca: Option<PathBuf>,
     /// What a second IDENT does. Default: replace.
     pub ident: IdentMode,
     /// How long the backend or the embedding program may take to verify an IDENT. Default: 5 s.
@@ -114,10 +129,39 @@ pub struct Auth {
 pub struct Push {
     /// The path, with a slash in front and none behind; both forms are served. Default: `/push`.
     pub path: String,
-    /// What a push must carry; `None` lets everyone push. Default: none.
+    /// A password with which everything may be pushed. Default: none.
     pub password: Option<Secret>,
+    /// Passwords with names, each with what it lets through. Default: none.
+    pub keys: Vec<PushKey>,
+    /// The backend that is asked about each push, instead of passwords. Default: none.
+    pub url: Option<HttpUrl>,
+    /// The file of the authorities that vouch for that backend over TLS; `None` for those of the system. Default: none.
+    pub ca: Option<PathBuf>,
+    /// How long that backend may take. Default: 5 s.
+    pub timeout: Duration,
+    /// Pushes that it is asked about at once. Default: 64.
+    pub concurrency: usize,
     /// The origins whose pages may push, beside the own host. Default: none.
     pub allow_origins: AllowOrigins,
+}
+
+impl Push {
+    /// Whether everyone may push, without a password.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.password.is_none() && self.keys.is_empty() && self.url.is_none()
+    }
+}
+
+/// `[[push.keys]]`: a password, and what it lets through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushKey {
+    /// Its name in the log.
+    pub name: String,
+    /// What a push must carry.
+    pub password: Secret,
+    /// What may be pushed with it.
+    pub scope: Scope,
 }
 
 /// `[limits]`
@@ -189,9 +233,9 @@ pub struct Limits {
     pub password_addresses: usize,
     /// How long the answer to an `Idempotency-Key` is kept. Default: 300 s.
     pub idempotency_age: Duration,
-    /// Idempotency keys kept at once. Default: 100,000.
+    /// Idempotency keys kept at once; one of several passwords has at most half of them. Default: 100,000.
     pub idempotency_keys: usize,
-    /// Bytes of idempotency keys and answers. Default: 64 MiB.
+    /// Bytes of idempotency keys and answers, with the same half. Default: 64 MiB.
     pub idempotency_bytes: usize,
     /// Connections the kernel holds before they are accepted. Default: 4,096.
     pub listen_backlog: u32,

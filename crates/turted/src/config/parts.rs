@@ -11,6 +11,7 @@ impl Config {
     pub(crate) fn gate(&self) -> GateSettings {
         GateSettings {
             method: self.auth.method.clone(),
+            ca: self.auth.ca.clone(),
             timeout: self.auth.timeout,
             concurrency: self.auth.concurrency,
             wrong: self.attempts(self.limits.wrong_idents),

@@ -7,7 +7,11 @@ use super::channels;
 use super::collect::Collected;
 use super::credentials;
 use super::error::{Origin, Problem};
+use super::hooks;
+use super::log_keys;
 use super::model::{AdminListen, AllowOrigins, Config};
+use super::push_keys;
+use super::push_sources;
 use super::settings::{ClientMethod, PushMethod, TlsSettings};
 use crate::auth::ClientAuth;
 use crate::io::tls::{Certificates, Tls, TlsError};
@@ -15,7 +19,11 @@ use crate::io::tls::{Certificates, Tls, TlsError};
 /// Reads credentials, completes `collected.settings.config`, and notes everything that does not fit together.
 pub(super) fn resolve(collected: &mut Collected) {
     credentials::resolve(collected);
+    push_keys::resolve(collected);
     channels::resolve(collected);
+    push_sources::resolve(collected);
+    hooks::resolve(collected);
+    log_keys::resolve(collected);
     normalize_paths(&mut collected.settings.config);
     check_paths(collected);
     check_assets(collected);
@@ -44,13 +52,19 @@ fn normalize_paths(config: &mut Config) {
 /// No path may lie within another one: requests would not reach what they are for.
 fn check_paths(collected: &mut Collected) {
     let config = &collected.settings.config;
-    let paths = [
+    let mut paths = vec![
         ("push.path", format!("{}/", config.push.path)),
         ("socketio.path", config.socketio.path.clone()),
         ("websocket.path", format!("{}/", config.websocket.path)),
         ("sse.path", format!("{}/", config.sse.path)),
         ("sockjs.path", format!("{}/", config.sockjs.path)),
     ];
+    if config.demo == Some(true) {
+        // The streams of TURTED for reactphp have what nobody else serves, so only the page can take theirs.
+        let streams = config.sse.reactphp_path.iter().filter(|path| path.starts_with("/demo"));
+        paths.extend(streams.map(|path| ("sse.reactphp_path", format!("{path}/"))));
+        paths.push(("demo", "/demo/".into()));
+    }
     for (index, (key, path)) in paths.iter().enumerate() {
         for (other_key, other) in &paths[index + 1..] {
             if path.starts_with(other) || other.starts_with(path) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::addresses::Opaque;
 use super::error::Origin;
+use super::log::LogSettings;
 use super::model::Config;
 use super::value::Field;
 use crate::auth::{Algorithm, ClaimRules, HttpUrl};
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
+    pub(super) log: LogSettings,
     /// `[[channels]]`, which only a file can hold.
     pub(super) channels: Vec<ChannelSetting>,
 }
@@ -86,6 +88,7 @@ pub(super) enum ClientMethod {
 pub(super) enum PushMethod {
     None,
     Password,
+    Http,
 }
 
 impl Default for Settings {
@@ -106,6 +109,7 @@ impl Default for Settings {
                 url: None,
             },
             push: PushSettings { method: PushMethod::None, password: SecretSetting::default() },
+            log: LogSettings::default(),
             channels: Vec::new(),
         }
     }
@@ -158,6 +162,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("log_level", Field::LogLevel(|s| &mut s.config.log_level)),
     Setting::new("log_format", Field::LogFormat(|s| &mut s.config.log_format)),
     Setting::new("assets_dir", Field::Path(|s| &mut s.config.assets_dir)),
+    Setting::new("demo", Field::OptionalFlag(|s| &mut s.config.demo)),
     Setting::new("drain_delay", Field::Delay(|s| &mut s.config.drain_delay)),
     Setting::new("drain_timeout", Field::Duration(|s| &mut s.config.drain_timeout)),
     Setting::new("admin_listen", Field::AdminListen(|s| &mut s.config.admin.listen)),
@@ -201,6 +206,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("auth.audience", Field::OptionalText(|s| &mut s.auth.claims.audience)),
     Setting::new("auth.leeway", Field::Duration(|s| &mut s.auth.claims.leeway)),
     Setting::new("auth.url", Field::HttpUrl(|s| &mut s.auth.url)),
+    Setting::new("auth.ca", Field::Path(|s| &mut s.config.auth.ca)),
     Setting::new("auth.timeout", Field::Duration(|s| &mut s.config.auth.timeout)),
     Setting::new("auth.concurrency", Field::Count(1, |s| &mut s.config.auth.concurrency)),
     Setting::new("auth.ident", Field::Ident(|s| &mut s.config.auth.ident)),
@@ -208,6 +214,10 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("push.method", Field::PushMethod(|s| &mut s.push.method)),
     Setting::new("push.password", Field::Secret(|s| &mut s.push.password.text)),
     Setting::new("push.password_file", Field::Path(|s| &mut s.push.password.file)),
+    Setting::new("push.url", Field::HttpUrl(|s| &mut s.config.push.url)),
+    Setting::new("push.ca", Field::Path(|s| &mut s.config.push.ca)),
+    Setting::new("push.timeout", Field::Duration(|s| &mut s.config.push.timeout)),
+    Setting::new("push.concurrency", Field::Count(1, |s| &mut s.config.push.concurrency)),
     Setting::new("push.allow_origins", Field::Origins(Opaque::Refused, |s| &mut s.config.push.allow_origins)),
     Setting::new("limits.message_bytes", Field::Bytes(1, |s| &mut s.config.limits.message_bytes)),
     Setting::new("limits.message_fragments", Field::Count(1, |s| &mut s.config.limits.message_fragments)),
@@ -268,4 +278,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("recovery.log_dispatches", Field::Count(1, |s| &mut s.config.recovery.log_dispatches)),
     Setting::new("recovery.log_bytes", Field::Bytes(1, |s| &mut s.config.recovery.log_bytes)),
     Setting::new("recovery.replay", Field::Count(1, |s| &mut s.config.recovery.replay)),
+    Setting::new("log.store", Field::LogStore(|s| &mut s.log.store)),
+    Setting::new("log.directory", Field::Path(|s| &mut s.log.directory)),
+    Setting::new("log.sync", Field::LogSync(|s| &mut s.log.sync)),
+    Setting::new("log.sync_interval", Field::Duration(|s| &mut s.log.sync_interval)),
+    Setting::new("log.required", Field::Flag(|s| &mut s.log.required)),
 ];

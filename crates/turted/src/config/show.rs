@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::channels;
 use super::collect::Collected;
 use super::error::Origin;
+use super::hooks;
+use super::push_keys;
+use super::push_sources;
 use super::settings::SETTINGS;
 use crate::auth::ClientAuth;
 
@@ -28,7 +31,10 @@ pub(super) fn effective(collected: &Collected) -> String {
             origin => writeln!(text, "{line:<40} # from {origin}{}", keys(collected, setting.key)),
         };
     }
+    push_keys::show(&mut text, &mut collected.push_keys.clone());
     channels::show(&mut text, &collected.settings.channels);
+    push_sources::show(&mut text, &mut collected.sources.clone());
+    hooks::show(&mut text, &mut collected.hooks.clone());
     text
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Sources {
     /// The configuration file.
     pub file: ConfigFile,
-    /// The environment; variables that do not start with `TURTED_` are ignored.
+    /// The environment. Of the variables that do not start with `TURTED_`, only `STATE_DIRECTORY` of systemd counts.
     pub variables: Vec<(OsString, OsString)>,
     /// What the command line says.
     pub flags: Vec<Flag>,

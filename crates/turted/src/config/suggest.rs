@@ -11,7 +11,8 @@ pub(super) fn nearest_key(unknown: &str) -> String {
         let moved = damerau_levenshtein(&last(unknown), &last(key)).saturating_add(1);
         damerau_levenshtein(unknown, key).min(moved)
     };
-    let keys = SETTINGS.iter().map(|setting| (distance(setting.key), setting.key.to_owned()));
+    let keys = [super::push_keys::keys::KEY].into_iter().chain(SETTINGS.iter().map(|setting| setting.key));
+    let keys = keys.map(|key| (distance(key), key.to_owned()));
     hint(nearest(last(unknown).len(), keys).map(|key| format!("`{key}`")))
 }
 
@@ -19,8 +20,17 @@ pub(super) fn nearest_key(unknown: &str) -> String {
 pub(super) fn nearest_section(unknown: &str) -> String {
     let sections = SETTINGS.iter().map(|setting| setting.parts().0);
     let near = sections.map(|name| (damerau_levenshtein(unknown, name), format!("[{name}]")));
-    let channels = (damerau_levenshtein(unknown, "channels"), "[[channels]]".to_owned());
-    hint(nearest(unknown.len(), near.chain([channels])))
+    let lists = ["channels", "hooks", "sources"];
+    let lists = lists.map(|name| (damerau_levenshtein(unknown, name), format!("[[{name}]]")));
+    hint(nearest(unknown.len(), near.chain(lists)))
+}
+
+/// The same for a name out of a list, as it is to be shown. A secret is near the file that it stands in.
+pub(super) fn nearest_name<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let distance = |name: &str| damerau_levenshtein(unknown, name.strip_suffix("_file").unwrap_or(name));
+    let names =
+        names.map(|name| (distance(name).min(damerau_levenshtein(unknown, name)), format!("`{name}`")));
+    hint(nearest(unknown.len(), names))
 }
 
 /// The same for an environment variable.

@@ -3,9 +3,12 @@
 
 use std::fmt::Write as _;
 
-use turted_core::limits::{BACKLOG_BYTES_MAX, NAME_BYTES_MAX};
+use turted_core::limits::{
+    BACKLOG_BYTES_MAX, HOOK_BATCH_BYTES_MAX, HOOK_BYTES_MAX, HOOK_LOST_MAX, NAME_BYTES_MAX,
+};
 
 use super::model::Config;
+use super::push_sources::model::{PushSource, SourceKind};
 use crate::io::memory;
 
 /// The program, its libraries, the admin listener, the files of `assets_dir`, log lines that wait.
@@ -23,6 +26,40 @@ const SESSION_BYTES: usize = 2_000;
 const NAME_BYTES: usize = NAME_BYTES_MAX + 200;
 /// An address that guessed wrong, in one of three tables.
 const ADDRESS_BYTES: usize = 3 * 120;
+
+/// The keys of a source, its thread, and the messages that it has accepted at the moment.
+const SOURCE_BYTES: usize = 20 << 20;
+/// Files of one source that may have the beginning of a line.
+const TAIL_FILES: usize = 128;
+
+/// What a subscriber was sent and did not take yet, and a message that is being read.
+const PUBSUB_BYTES: usize = 32 << 20;
+
+/// The buffer of a connection to RabbitMQ, and the messages that were in it.
+const RABBITMQ_BYTES: usize = 1 << 20;
+
+/// A server of Redis may have messages that are longer than a push: they are read to be refused, and come on top.
+fn source_bytes(source: &PushSource, push_bytes: usize) -> usize {
+    let own = match &source.kind {
+        SourceKind::Tail(tail) => TAIL_FILES.saturating_mul(tail.line_bytes),
+        SourceKind::RedisStream(stream) => stream.prefetch.saturating_mul(push_bytes),
+        SourceKind::RedisPubSub(_) => PUBSUB_BYTES,
+        // Beside the buffer: one message that is not complete, of which no more is kept.
+        SourceKind::Rabbitmq(_) => push_bytes.saturating_add(RABBITMQ_BYTES),
+    };
+    SOURCE_BYTES.saturating_add(own)
+}
+
+/// A connection in the table of a hook, and a name of it there: the texts are those of the registry.
+const HOOK_CONNECTION_BYTES: usize = 300;
+const HOOK_NAME_BYTES: usize = 100;
+
+/// What waits for a hook and what is on its way, and who is online: connections, and those that have ended.
+fn hook_bytes(clients: usize, names: usize) -> usize {
+    let each = HOOK_CONNECTION_BYTES.saturating_add(names.saturating_mul(HOOK_NAME_BYTES));
+    let table = clients.saturating_add(HOOK_LOST_MAX).saturating_mul(each);
+    (HOOK_BYTES_MAX + 3 * HOOK_BATCH_BYTES_MAX).saturating_add(table)
+}
 
 /// One part of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +86,7 @@ impl Config {
         let names = limits.channels_per_connection + limits.users_per_connection;
         // Sessions that live by requests outlive their connections: there may be as many again.
         let clients = connections.saturating_mul(2);
+        let sources = self.sources.iter().map(|source| source_bytes(source, limits.push_body_bytes));
         let part = |what, count: usize, each: usize| MemoryPart { what, bytes: count.saturating_mul(each) };
         vec![
             part("program", 1, PROGRAM_BYTES),
@@ -64,6 +102,8 @@ impl Config {
             part("lost sessions", 1, if recovery.enabled { recovery.session_bytes } else { 0 }),
             part("idempotency keys", 1, limits.idempotency_bytes),
             part("guessers", limits.password_addresses, ADDRESS_BYTES),
+            part("sources", 1, sources.fold(0, usize::saturating_add)),
+            part("hooks", self.hooks.len(), hook_bytes(clients, names)),
         ]
     }
 

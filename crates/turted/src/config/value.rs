@@ -1,5 +1,6 @@
 //! The kinds of values a key can have: reading them from any source and showing them as TOML.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,65 +8,67 @@ use std::time::Duration;
 use super::addresses::{
     Opaque, fault_of_origins, parse_address, parse_admin_listen, parse_origins, show_origins,
 };
+use super::input::{Choice, Input};
+use super::log::{StoreChoice, SyncChoice};
 use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
+use super::push_sources::model::StartAt;
+use super::push_sources::servers::{ExchangeKind, HeaderValue, Headers, MessageFormat};
 use super::settings::{ClientMethod, PushMethod, Settings};
-use super::units::{parse_delay, parse_duration, parse_size, show_duration};
+use super::text::{parse_base_path, parse_url_path, quote, show_list, without_newline};
+use super::units::{parse_delay, parse_duration, show_duration};
 use crate::auth::{Algorithm, HttpUrl};
 use turted_core::auth::Hash;
 use turted_core::channel::Join;
+use turted_core::push::map::PayloadForm;
 use turted_core::secret::Secret;
 
 /// The way to one field of the settings.
-type Of<T> = fn(&mut Settings) -> &mut T;
+type Of<S, T> = fn(&mut S) -> &mut T;
 
-/// The kind of a key's value and the field it fills. A leading number is the least value.
-pub(super) enum Field {
-    Address(Of<SocketAddr>),
-    AdminListen(Of<AdminListen>),
-    Bytes(usize, Of<usize>),
-    Count(usize, Of<usize>),
+/// The kind of a key's value and the field of `S` that it fills. A leading number is the least value.
+pub(super) enum Field<S = Settings> {
+    Address(Of<S, SocketAddr>),
+    AdminListen(Of<S, AdminListen>),
+    Bytes(usize, Of<S, usize>),
+    Count(usize, Of<S, usize>),
     /// With the largest value behind the least one.
-    CountUpTo(usize, usize, Of<usize>),
-    OptionalCount(Of<Option<usize>>),
-    OptionalBytes(usize, Of<Option<usize>>),
-    Number(Of<u32>),
-    Duration(Of<Duration>),
+    CountUpTo(usize, usize, Of<S, usize>),
+    OptionalCount(Of<S, Option<usize>>),
+    OptionalBytes(usize, Of<S, Option<usize>>),
+    Number(Of<S, u32>),
+    Duration(Of<S, Duration>),
     /// A duration, or `0s` for none.
-    Delay(Of<Duration>),
-    Flag(Of<bool>),
+    Delay(Of<S, Duration>),
+    Flag(Of<S, bool>),
+    OptionalFlag(Of<S, Option<bool>>),
     /// And what becomes of pages that have no origin of their own.
-    Origins(Opaque, Of<AllowOrigins>),
-    Networks(Of<TrustedProxies>),
-    Path(Of<Option<PathBuf>>),
-    Text(Of<String>),
-    OptionalText(Of<Option<String>>),
-    UrlPath(Of<String>),
-    BasePath(Of<Option<String>>),
-    HttpUrl(Of<Option<HttpUrl>>),
-    Secret(Of<Option<Secret>>),
-    LogLevel(Of<LogLevel>),
-    LogFormat(Of<LogFormat>),
-    ClientMethod(Of<ClientMethod>),
-    PushMethod(Of<PushMethod>),
-    Hash(Of<Hash>),
-    Algorithm(Of<Option<Algorithm>>),
-    Ident(Of<IdentMode>),
-}
-
-/// A value as its source has it.
-pub(super) enum Input<'a> {
-    /// From a variable or a flag: text, whatever the key's kind.
-    Bare(&'a str),
-    /// A TOML string.
-    Text(&'a str),
-    /// A TOML integer.
-    Integer(i64),
-    /// A TOML boolean.
-    Flag(bool),
-    /// A TOML array of strings.
-    List(Vec<&'a str>),
-    /// Any other TOML value, by the name of its type.
-    Other(&'static str),
+    Origins(Opaque, Of<S, AllowOrigins>),
+    Networks(Of<S, TrustedProxies>),
+    Path(Of<S, Option<PathBuf>>),
+    Text(Of<S, String>),
+    OptionalText(Of<S, Option<String>>),
+    UrlPath(Of<S, String>),
+    BasePath(Of<S, Option<String>>),
+    HttpUrl(Of<S, Option<HttpUrl>>),
+    Secret(Of<S, Option<Secret>>),
+    LogLevel(Of<S, LogLevel>),
+    LogFormat(Of<S, LogFormat>),
+    LogStore(Of<S, StoreChoice>),
+    LogSync(Of<S, SyncChoice>),
+    ClientMethod(Of<S, ClientMethod>),
+    PushMethod(Of<S, PushMethod>),
+    Hash(Of<S, Hash>),
+    Algorithm(Of<S, Option<Algorithm>>),
+    Ident(Of<S, IdentMode>),
+    Texts(Of<S, Vec<String>>),
+    Paths(Of<S, Vec<PathBuf>>),
+    /// A boolean, or a text that becomes one.
+    FlagOrText(Of<S, Option<String>>),
+    PayloadForm(Of<S, Option<PayloadForm>>),
+    StartAt(Of<S, StartAt>),
+    MessageFormat(Of<S, MessageFormat>),
+    ExchangeKind(Of<S, ExchangeKind>),
+    Headers(Of<S, Headers>),
 }
 
 /// What was expected where something else was found.
@@ -77,14 +80,19 @@ pub(super) struct Mismatch {
     pub(super) fault: Option<String>,
 }
 
-impl Field {
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "expected {}", self.expected)?;
+        if let Some(found) = &self.found {
+            write!(formatter, ", found {found}")?;
+        }
+        self.fault.as_ref().map_or(Ok(()), |fault| write!(formatter, ": {fault}"))
+    }
+}
+
+impl<S> Field<S> {
     /// Reads `input` into the field; relative paths start at `base`.
-    pub(super) fn set(
-        &self,
-        settings: &mut Settings,
-        input: &Input<'_>,
-        base: &Path,
-    ) -> Result<(), Mismatch> {
+    pub(super) fn set(&self, settings: &mut S, input: &Input<'_>, base: &Path) -> Result<(), Mismatch> {
         let read = match self {
             Self::Address(of) => put(of(settings), input.text().and_then(parse_address)),
             Self::AdminListen(of) => put(of(settings), input.text().and_then(parse_admin_listen)),
@@ -101,6 +109,7 @@ impl Field {
             Self::Duration(of) => put(of(settings), input.text().and_then(parse_duration)),
             Self::Delay(of) => put(of(settings), input.text().and_then(parse_delay)),
             Self::Flag(of) => put(of(settings), input.flag()),
+            Self::OptionalFlag(of) => put(of(settings), input.flag().map(Some)),
             Self::Origins(opaque, of) => {
                 put(of(settings), input.list().and_then(|list| parse_origins(&list, *opaque).ok()))
             }
@@ -116,11 +125,24 @@ impl Field {
             }
             Self::LogLevel(of) => put(of(settings), input.choice_in_any_case()),
             Self::LogFormat(of) => put(of(settings), input.choice()),
+            Self::LogStore(of) => put(of(settings), input.choice()),
+            Self::LogSync(of) => put(of(settings), input.choice()),
             Self::ClientMethod(of) => put(of(settings), input.choice()),
             Self::PushMethod(of) => put(of(settings), input.choice()),
             Self::Hash(of) => put(of(settings), input.choice()),
             Self::Algorithm(of) => put(of(settings), input.choice().map(Some)),
             Self::Ident(of) => put(of(settings), input.choice()),
+            Self::Texts(of) => put(of(settings), input.list().map(|list| owned(&list))),
+            Self::Paths(of) => {
+                let filled = input.list().filter(|list| !list.iter().any(|path| path.is_empty()));
+                put(of(settings), filled.map(|list| list.iter().map(|path| base.join(path)).collect()))
+            }
+            Self::FlagOrText(of) => put(of(settings), input.flag_or_text().map(Some)),
+            Self::PayloadForm(of) => put(of(settings), input.choice().map(Some)),
+            Self::StartAt(of) => put(of(settings), input.choice()),
+            Self::MessageFormat(of) => put(of(settings), input.choice()),
+            Self::ExchangeKind(of) => put(of(settings), input.choice()),
+            Self::Headers(of) => put(of(settings), input.table().and_then(headers)),
         };
         read.ok_or_else(|| Mismatch {
             expected: self.expected(),
@@ -130,7 +152,7 @@ impl Field {
     }
 
     /// The value as TOML, secrets masked; `None` if there is none.
-    pub(super) fn show(&self, settings: &mut Settings) -> Option<String> {
+    pub(super) fn show(&self, settings: &mut S) -> Option<String> {
         Some(match self {
             Self::Address(of) => quote(&of(settings).to_string()),
             Self::AdminListen(of) => {
@@ -141,6 +163,7 @@ impl Field {
             Self::Number(of) => of(settings).to_string(),
             Self::Duration(of) | Self::Delay(of) => quote(&show_duration(*of(settings))),
             Self::Flag(of) => of(settings).to_string(),
+            Self::OptionalFlag(of) => of(settings).as_ref()?.to_string(),
             Self::Origins(_, of) => show_origins(of(settings)),
             Self::Networks(of) => show_list(of(settings).networks()),
             Self::Path(of) => quote(&of(settings).as_ref()?.to_string_lossy()),
@@ -151,11 +174,24 @@ impl Field {
             Self::Secret(of) => of(settings).as_ref().map(|_| quote("***"))?,
             Self::LogLevel(of) => show_choice(*of(settings)),
             Self::LogFormat(of) => show_choice(*of(settings)),
+            Self::LogStore(of) => show_choice(*of(settings)),
+            Self::LogSync(of) => show_choice(*of(settings)),
             Self::ClientMethod(of) => show_choice(*of(settings)),
             Self::PushMethod(of) => show_choice(*of(settings)),
             Self::Hash(of) => show_choice(*of(settings)),
             Self::Algorithm(of) => show_choice((*of(settings))?),
             Self::Ident(of) => show_choice(*of(settings)),
+            Self::Texts(of) => show_list(of(settings)),
+            Self::Paths(of) => {
+                let paths: Vec<_> = of(settings).iter().map(|path| path.to_string_lossy()).collect();
+                show_list(&paths)
+            }
+            Self::FlagOrText(of) => quote(of(settings).as_ref()?),
+            Self::PayloadForm(of) => show_choice((*of(settings))?),
+            Self::StartAt(of) => show_choice(*of(settings)),
+            Self::MessageFormat(of) => show_choice(*of(settings)),
+            Self::ExchangeKind(of) => show_choice(*of(settings)),
+            Self::Headers(of) => show_headers(of(settings))?,
         })
     }
 
@@ -174,7 +210,7 @@ impl Field {
             Self::Number(_) => format!("a whole number from 1 to {}", i32::MAX),
             Self::Duration(_) => r#"a duration from "1ms" to "168h", such as "300ms", "25s" or "2m""#.into(),
             Self::Delay(_) => r#""0s", or a duration up to "168h", such as "300ms", "25s" or "2m""#.into(),
-            Self::Flag(_) => "true or false".into(),
+            Self::Flag(_) | Self::OptionalFlag(_) => "true or false".into(),
             Self::Origins(..) => {
                 r#"a list of origins, such as ["https://example.com"], or ["*"] for any"#.into()
             }
@@ -185,16 +221,26 @@ impl Field {
             }
             Self::Text(_) | Self::OptionalText(_) => "a string that is not empty".into(),
             Self::HttpUrl(_) => {
-                r#"a URL such as "http://127.0.0.1:8080/auth": http, without credentials"#.into()
+                r#"a URL such as "http://127.0.0.1:8080/auth": http or https, without credentials"#.into()
             }
             Self::Secret(_) => "a string".into(),
             Self::LogLevel(_) => names::<LogLevel>(),
             Self::LogFormat(_) => names::<LogFormat>(),
+            Self::LogStore(_) => names::<StoreChoice>(),
+            Self::LogSync(_) => names::<SyncChoice>(),
             Self::ClientMethod(_) => names::<ClientMethod>(),
             Self::PushMethod(_) => names::<PushMethod>(),
             Self::Hash(_) => names::<Hash>(),
             Self::Algorithm(_) => names::<Algorithm>(),
             Self::Ident(_) => names::<IdentMode>(),
+            Self::Texts(_) => "a list of strings".into(),
+            Self::Paths(_) => "a list of paths".into(),
+            Self::FlagOrText(_) => "true, false or a string".into(),
+            Self::PayloadForm(_) => names::<PayloadForm>(),
+            Self::StartAt(_) => names::<StartAt>(),
+            Self::MessageFormat(_) => names::<MessageFormat>(),
+            Self::ExchangeKind(_) => names::<ExchangeKind>(),
+            Self::Headers(_) => "a table of strings, integers and booleans".into(),
         }
     }
 
@@ -215,71 +261,10 @@ impl Field {
             Input::Integer(number) => number.to_string(),
             Input::Flag(flag) => flag.to_string(),
             Input::List(list) => format!("{list:?}"),
+            Input::Table(_) => "a value of type table".to_owned(),
             Input::Other(name) => format!("a value of type {name}"),
         })
     }
-}
-
-impl<'a> Input<'a> {
-    pub(super) fn text(&self) -> Option<&'a str> {
-        match self {
-            Self::Bare(text) | Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn filled(&self) -> Option<&'a str> {
-        self.text().filter(|text| !text.is_empty())
-    }
-
-    fn count(&self) -> Option<usize> {
-        match self {
-            Self::Bare(text) => text.parse().ok(),
-            Self::Integer(number) => usize::try_from(*number).ok(),
-            _ => None,
-        }
-    }
-
-    fn number(&self) -> Option<u32> {
-        let number = i32::try_from(self.count()?).ok()?;
-        u32::try_from(number).ok().filter(|number| *number >= 1)
-    }
-
-    fn bytes(&self) -> Option<usize> {
-        self.text().map_or_else(|| self.count(), parse_size)
-    }
-
-    fn flag(&self) -> Option<bool> {
-        match self {
-            Self::Bare(text) => text.parse().ok(),
-            Self::Flag(flag) => Some(*flag),
-            _ => None,
-        }
-    }
-
-    fn list(&self) -> Option<Vec<&'a str>> {
-        match self {
-            Self::Bare("") => Some(Vec::new()),
-            Self::Bare(text) => Some(text.split(',').map(str::trim).collect()),
-            Self::List(list) => Some(list.clone()),
-            _ => None,
-        }
-    }
-
-    pub(super) fn choice<T: Choice>(&self) -> Option<T> {
-        let text = self.text()?;
-        T::NAMES.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
-    }
-
-    fn choice_in_any_case<T: Choice>(&self) -> Option<T> {
-        let text = self.text()?;
-        T::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, choice)| *choice)
-    }
-}
-
-/// A closed set of values, each with the name an operator writes.
-pub(super) trait Choice: Copy + PartialEq + 'static {
-    const NAMES: &'static [(&'static str, Self)];
 }
 
 impl Choice for LogLevel {
@@ -296,6 +281,15 @@ impl Choice for LogFormat {
     const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+impl Choice for StoreChoice {
+    const NAMES: &'static [(&'static str, Self)] = &[("memory", Self::Memory), ("disk", Self::Disk)];
+}
+
+impl Choice for SyncChoice {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("always", Self::Always), ("interval", Self::Interval), ("never", Self::Never)];
+}
+
 impl Choice for ClientMethod {
     const NAMES: &'static [(&'static str, Self)] = &[
         ("accept", Self::Accept),
@@ -307,7 +301,8 @@ impl Choice for ClientMethod {
 }
 
 impl Choice for PushMethod {
-    const NAMES: &'static [(&'static str, Self)] = &[("none", Self::None), ("password", Self::Password)];
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("password", Self::Password), ("http", Self::Http)];
 }
 
 impl Choice for Hash {
@@ -341,6 +336,24 @@ impl Choice for IdentMode {
     const NAMES: &'static [(&'static str, Self)] = &[("replace", Self::Replace), ("add", Self::Add)];
 }
 
+impl Choice for PayloadForm {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("json", Self::Json), ("text", Self::Text), ("captures", Self::Captures)];
+}
+
+impl Choice for MessageFormat {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("push", Self::Push), ("socketio-emitter", Self::SocketioEmitter)];
+}
+
+impl Choice for ExchangeKind {
+    const NAMES: &'static [(&'static str, Self)] = Self::NAMES;
+}
+
+impl Choice for StartAt {
+    const NAMES: &'static [(&'static str, Self)] = &[("end", Self::End), ("start", Self::Start)];
+}
+
 pub(super) fn names<T: Choice>() -> String {
     let names: Vec<String> = T::NAMES.iter().map(|(name, _)| quote(name)).collect();
     let (last, rest) = names.split_last().expect("a closed set has members");
@@ -352,53 +365,35 @@ pub(super) fn show_choice<T: Choice>(choice: T) -> String {
     quote(named.expect("every member has a name").0)
 }
 
+fn headers(table: &[(&str, Input<'_>)]) -> Option<Headers> {
+    let value = |input: &Input<'_>| match input {
+        Input::Text(text) => Some(HeaderValue::Text((*text).to_owned())),
+        Input::Integer(number) => Some(HeaderValue::Integer(*number)),
+        Input::Flag(flag) => Some(HeaderValue::Flag(*flag)),
+        _ => None,
+    };
+    table.iter().map(|(name, input)| Some(((*name).to_owned(), value(input)?))).collect()
+}
+
+fn show_headers(headers: &Headers) -> Option<String> {
+    let value = |value: &HeaderValue| match value {
+        HeaderValue::Text(text) => quote(text),
+        HeaderValue::Integer(number) => number.to_string(),
+        HeaderValue::Flag(flag) => flag.to_string(),
+    };
+    let shown: Vec<_> = headers.iter().map(|(name, of)| format!("{} = {}", quote(name), value(of))).collect();
+    (!shown.is_empty()).then(|| format!("{{ {} }}", shown.join(", ")))
+}
+
+fn owned(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| (*text).to_owned()).collect()
+}
+
 fn put<T>(field: &mut T, value: Option<T>) -> Option<()> {
     *field = value?;
     Some(())
 }
 
-/// A secret without the newline that `echo`, a heredoc or a secret store puts at its end.
-pub(super) fn without_newline(text: &str) -> &str {
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    line.strip_suffix('\r').unwrap_or(line)
-}
-
 fn parse_networks(list: &[&str]) -> Option<TrustedProxies> {
     list.iter().map(|text| text.parse().ok()).collect::<Option<_>>().map(TrustedProxies::new)
-}
-
-pub(super) fn show_list(list: &[impl ToString]) -> String {
-    let quoted: Vec<String> = list.iter().map(|item| quote(&item.to_string())).collect();
-    format!("[{}]", quoted.join(", "))
-}
-
-/// A path of at least one segment, with or without a slash at its end.
-fn parse_url_path(text: &str) -> Option<String> {
-    let inner = text.strip_prefix('/')?;
-    let segments: Vec<&str> = inner.strip_suffix('/').unwrap_or(inner).split('/').collect();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let segment = |part: &&str| !matches!(*part, "" | "." | "..") && part.bytes().all(plain);
-    segments.iter().all(segment).then(|| text.to_owned())
-}
-
-/// A path below which everything belongs to one purpose, also the root; without the slash at its end.
-fn parse_base_path(text: &str) -> Option<String> {
-    if text == "/" {
-        return Some(String::new());
-    }
-    Some(parse_url_path(text)?.trim_end_matches('/').to_owned())
-}
-
-/// `text` as a TOML basic string.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            _ if character.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(character))),
-            _ => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

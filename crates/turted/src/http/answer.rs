@@ -18,6 +18,11 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Answer {
     answer(status, "text/plain; charset=UTF-8", body)
 }
 
+/// The answer where no endpoint has the path.
+pub(crate) fn nothing_here() -> Answer {
+    text(StatusCode::NOT_FOUND, "nothing is served under this path")
+}
+
 /// An answer with a body of some type.
 pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Answer {
     let mut answer = bare(status, body);

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use hyper::body::Incoming;
 use hyper::{Request, StatusCode, Uri};
 
 use super::answer::{Answer, Takeover, text};
+use super::incoming::RequestBody;
 use super::streaming::Unending;
 use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
@@ -22,7 +22,7 @@ pub(crate) struct Call {
     pub(crate) peer: IpAddr,
     /// What the client says it is.
     pub(crate) agent: Agent,
-    pub(crate) request: Request<Incoming>,
+    pub(crate) request: Request<RequestBody>,
 }
 
 /// What becomes of a request.

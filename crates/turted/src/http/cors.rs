@@ -53,10 +53,11 @@ impl Page {
     }
 
     /// Adds the headers that let the page read an answer, credentials included: pages with EIO3 clients always send
-    /// them, and then need their exact origin instead of `*`.
+    /// them, and then need their exact origin instead of `*`. A page that may not make the request may read that it
+    /// may not, and nothing else.
     pub(crate) fn mark(&self, answer: &mut Answer) {
         if !self.is_allowed {
-            return;
+            return self.mark_refused(answer);
         }
         let headers = answer.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("Origin"));
@@ -69,6 +70,18 @@ impl Page {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             }
             None => {}
+        }
+    }
+
+    /// Lets the page read why it is refused, without credentials: otherwise its console would only say that the
+    /// request failed.
+    fn mark_refused(&self, answer: &mut Answer) {
+        if answer.status() == StatusCode::FORBIDDEN
+            && let Some(origin) = &self.origin
+        {
+            let headers = answer.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
     }
 

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_core::future::LocalBoxFuture;
-use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::answer::{Answer, text};
+use super::answer::{Answer, nothing_here};
 use super::call::{Call, Outcome, check_target};
 use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
@@ -64,7 +63,7 @@ impl Endpoints {
         }
         match self.find(call.request.uri().path()) {
             Some(endpoint) => Arc::clone(endpoint).answer(call).await,
-            None => text(StatusCode::NOT_FOUND, "nothing is served under this path").into(),
+            None => nothing_here().into(),
         }
     }
 }

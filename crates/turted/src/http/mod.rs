@@ -9,8 +9,9 @@
 //! | `rules`, `proxies` | what every request of HTTP/1 must keep; the client behind a proxy |
 //! | `call`, `endpoint` | a request and what becomes of it; what answers it, found by path |
 //! | `query`, `negotiation`, `cors` | the query of a request, its `Accept`, and which pages may make it |
-//! | `bodies` | reads the bodies of requests |
+//! | `incoming`, `bodies` | the body of a request; reads bodies, each into one buffer |
 //! | `answer`, `body` | answers, and takeovers of sockets; bodies of answers |
+//! | `embedded` | files that are part of the program |
 //! | `refusal` | a row of the tables of refusals: its rule, its status and its text |
 //! | `streaming` | responses that do not end |
 //! | `websocket` | WebSockets, whatever is spoken on them |
@@ -30,18 +31,23 @@ pub(crate) mod endpoint;
 pub(crate) mod query;
 pub(crate) mod negotiation;
 pub(crate) mod cors;
+mod incoming;
 mod bodies;
 pub(crate) mod answer;
 mod body;
+pub(crate) mod embedded;
 pub(crate) mod refusal;
 pub(crate) mod streaming;
 pub(crate) mod websocket;
 
-pub(crate) use answer::{Answer, Takeover, Unavailable, allow, answer, bare, close_after, text};
+pub(crate) use answer::{
+    Answer, Takeover, Unavailable, allow, answer, bare, close_after, nothing_here, text,
+};
 pub(crate) use bodies::{BodyRefusal, read_body};
 pub(crate) use body::Body;
 pub(crate) use call::{Call, HEALTH, Outcome, check_target, without_slash};
 pub(crate) use endpoint::Arrival;
+pub(crate) use incoming::RequestBody;
 pub(crate) use one::{builder, serve};
 pub(crate) use patience::Patience;
 pub(crate) use rules::check as check_rules;

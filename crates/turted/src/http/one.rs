@@ -23,6 +23,7 @@ use super::answer::{Answer, Takeover, close_after};
 use super::call::{Call, Outcome};
 use super::endpoint::{Arrival, Endpoints};
 use super::guests::{self, Guest};
+use super::incoming::RequestBody;
 use super::paced::Paced;
 use super::patience::{self, Patience};
 use super::{proxies, rules};
@@ -144,7 +145,12 @@ impl HttpService<Request<Incoming>> for Responder {
         let peer = proxies::client(&self.worker.config, self.peer, request.headers());
         let agent = Agent::of(request.headers());
         let idle_wait = self.idle_wait.clone().filter(|_| patience::wants_more(&request));
-        let call = Call { worker: Rc::clone(&self.worker), peer, agent, request };
+        let call = Call {
+            worker: Rc::clone(&self.worker),
+            peer,
+            agent,
+            request: request.map(RequestBody::dropped_unread),
+        };
         let (taken, guest) = (Rc::clone(&self.taken), self.guest.clone());
         let endpoints = Arc::clone(&self.endpoints);
         Box::pin(async move {

@@ -26,7 +26,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use turted_core::limits::{
     H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, IDLE_GRACE,
@@ -35,16 +35,17 @@ use turted_core::limits::{
 
 use crate::http::endpoint::Endpoints;
 use crate::http::guests::{self, Guest};
+use crate::http::incoming::{Unread, discard};
 use crate::http::paced::Paced;
 use crate::http::proxies;
-use crate::http::{self, Answer, Arrival, Call, Outcome};
+use crate::http::{self, Answer, Arrival, Call, Outcome, RequestBody};
 use crate::hub::delivery::outlet::StreamBody;
 use crate::hub::delivery::outlet::switch::Switch;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
 use whole::Whole;
 
-type AnyBody = Either<Whole, Guarded>;
+type AnyBody = Either<Whole<UnderWay>, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
@@ -54,8 +55,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStre
     let activity = Rc::new(Activity::new());
     // A guest does not get the longer wait for a second request.
     let idle_wait = if guest.is_some() { head_wait } else { worker.config.limits.idle_wait + IDLE_GRACE };
+    // Nor may it keep its spare place by a body that does not end.
+    let body_wait = worker.config.limits.request_body_wait;
+    let patience = if guest.is_some() { body_wait.min(head_wait) } else { body_wait };
     let (own, activity_of) = (Rc::clone(&worker), Rc::clone(&activity));
-    let responder = Responder { worker: own, endpoints, peer, activity: activity_of, guest };
+    let responder = Responder { worker: own, endpoints, peer, activity: activity_of, guest, patience };
     let channel = Paced::new(channel, worker.config.limits.outbox_stall);
     let connection = builder(&worker).serve_connection(TokioIo::new(channel), responder);
     tokio::pin!(connection);
@@ -154,6 +158,32 @@ impl Drop for Token {
     }
 }
 
+/// A request until its answer has been sent. What is unread of its body is then read and discarded: clients that
+/// still send it would take the end of the stream for an error, as curl 7.88 does.
+struct UnderWay {
+    token: Token,
+    unread: Unread,
+    /// How long what is unread may take.
+    patience: Duration,
+    worker: Rc<Worker>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(body) = self.unread.take() {
+            let (worker, token, patience) = (Rc::clone(&self.worker), self.token.0.begin(), self.patience);
+            self.worker.spawn(async move {
+                tokio::select! {
+                    () = discard(body, worker.config.limits.push_body_bytes) => {}
+                    () = sleep(patience) => {}
+                    () = worker.shared.life.ending.cancelled() => {}
+                }
+                drop(token);
+            });
+        }
+    }
+}
+
 /// The hyper service of one connection.
 struct Responder {
     worker: Rc<Worker>,
@@ -163,6 +193,8 @@ struct Responder {
     activity: Rc<Activity>,
     /// Set for a connection that has no place of a client.
     guest: Option<Rc<Guest>>,
+    /// How long the rest of a body may take whose request is answered.
+    patience: Duration,
 }
 
 impl Service<Request<Incoming>> for Responder {
@@ -171,11 +203,14 @@ impl Service<Request<Incoming>> for Responder {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let token = self.activity.begin();
+        let (token, worker) = (self.activity.begin(), Rc::clone(&self.worker));
+        let under_way = UnderWay { token, unread: Unread::default(), patience: self.patience, worker };
+        let request = request.map(|body| RequestBody::kept_unread(body, &under_way.unread));
         let refusal =
             self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, &request));
         if let Some(refusal) = refusal {
-            return Box::pin(ready(Ok(whole(refusal, token))));
+            drop(request);
+            return Box::pin(ready(Ok(whole(refusal, under_way))));
         }
         let peer = proxies::client(&self.worker.config, self.peer, request.headers());
         let agent = Agent::of(request.headers());
@@ -185,7 +220,7 @@ impl Service<Request<Incoming>> for Responder {
             let answer = match endpoints.answer(call).await {
                 Outcome::Answer(answer) => answer,
                 Outcome::Stream(unending) => {
-                    let response = unending.respond(&worker);
+                    let (response, token) = (unending.respond(&worker), under_way.token.0.begin());
                     return Ok(response.map(|body| Either::Right(Guarded { body, _token: token })));
                 }
                 Outcome::Takeover(_) => http::text(
@@ -193,17 +228,17 @@ impl Service<Request<Incoming>> for Responder {
                     "this is not served over HTTP/2: ask with HTTP/1.1",
                 ),
             };
-            Ok(whole(answer, token))
+            Ok(whole(answer, under_way))
         })
     }
 }
 
 /// The response of an answer that is known as a whole.
-fn whole(mut answer: Answer, token: Token) -> Response<AnyBody> {
+fn whole(mut answer: Answer, under_way: UnderWay) -> Response<AnyBody> {
     // `Connection` means nothing over HTTP/2, and must not be sent (RFC 9113 8.2.2).
     answer.headers_mut().remove(CONNECTION);
     let switch = Switch::current();
-    answer.map(|body| Either::Left(Whole::new(body, switch, token)))
+    answer.map(|body| Either::Left(Whole::new(body, switch, under_way)))
 }
 
 /// The body of a stream, which counts as under way until it is dropped.

@@ -6,10 +6,12 @@
 //! | `client` | what a client may ask, whatever it speaks |
 //! | `worker` | one thread and its connections |
 //! | `delivery` | from an inbox to one write per connection |
+//! | `hooks` | what hooks hear: who is online, and which events are dispatched |
 //! | `dispatch` | dispatches: accepted, numbered, logged, handed over to every worker |
 
 pub(crate) mod run;
 pub(crate) mod client;
 pub(crate) mod worker;
 pub(crate) mod delivery;
+pub(crate) mod hooks;
 pub(crate) mod dispatch;

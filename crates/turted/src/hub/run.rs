@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use super::client::identity;
+use super::client::{identity, record};
 use super::delivery::fanout::SLICE;
-use super::dispatch::inbox::Delivery;
+use super::dispatch::inbox::Deliveries;
 use super::worker::connection::Client;
+use super::worker::sessions::Effect;
 use super::worker::timers::Due;
 use super::worker::worker::{CLOSING_WAIT, Mail, Worker};
 use super::worker::{drain, relief, write};
@@ -20,7 +21,7 @@ const TURN: usize = 256;
 /// What one worker receives: dispatches, and mail of other workers and of operators.
 #[derive(Debug)]
 pub(crate) struct Queues {
-    pub(crate) inbox: mpsc::Receiver<Delivery>,
+    pub(crate) inbox: Deliveries,
     pub(crate) mail: mpsc::Receiver<Mail>,
 }
 
@@ -42,8 +43,12 @@ pub(crate) async fn run(worker: &Rc<Worker>, queues: Queues) {
 }
 
 /// Takes dispatches out of the inbox and writes them to connections, in slices.
-async fn deliver(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Delivery>) {
+async fn deliver(worker: &Rc<Worker>, mut inbox: Deliveries) {
     loop {
+        if worker.shared.backlogs.is_full() {
+            // What is written now would wait as well.
+            relief::relieve(worker).await;
+        }
         if worker.fanout.borrow().is_idle() {
             match inbox.recv().await {
                 Some(delivery) => worker.accept(&delivery),
@@ -86,8 +91,12 @@ async fn watch_timers(worker: Rc<Worker>) {
 }
 
 fn call(client: Client<'_>, due: Due) {
-    if due != Due::Expiry || identity::expire(client) {
-        client.connection.session.due(client, due);
+    let session = &client.connection.session;
+    if due != Due::Expiry {
+        session.due(client, due);
+    } else if let Some(left) = identity::expire(client) {
+        let recorded = record::proved(client, Effect::TakesAway, &left);
+        record::later(client, recorded, move |client| client.connection.session.expired(client, &left));
     }
 }
 

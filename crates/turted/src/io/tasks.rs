@@ -25,6 +25,14 @@ impl Tasks {
         self.tracker.spawn_local(task);
     }
 
+    /// Runs a task until it is done, or the server ends.
+    pub(crate) fn spawn_until_end(&self, task: impl Future + 'static) {
+        let own = self.clone();
+        self.spawn(async move {
+            let _ = own.until_end(task).await;
+        });
+    }
+
     /// Waits for something, but no longer than the server runs. As cancel safe as what is waited for.
     pub(crate) async fn until_end<T>(&self, waited_for: impl Future<Output = T>) -> Option<T> {
         self.ending.run_until_cancelled(waited_for).await

@@ -36,6 +36,20 @@ pub enum ServerError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A source cannot have what only one server may have, such as the lock of its `state_dir`.
+    #[error("source {name:?}: {reason}")]
+    Source {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The directory of the log cannot be used.
+    #[error("{0}")]
+    Log(String),
+    /// The sessions of before cannot be read, or those of this start cannot be recorded.
+    #[error("the directory of the log (log.directory): {0}")]
+    Sessions(#[source] io::Error),
     /// A worker ended before it was told to.
     #[error("a worker ended unexpectedly")]
     WorkerLost,

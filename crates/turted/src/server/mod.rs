@@ -13,19 +13,25 @@
 //! | file | what |
 //! |---|---|
 //! | `node` | the threads of a node, one for each worker |
+//! | `sessions` | sessions of before, and where those of this start are recorded |
 //! | `routes` | which endpoint answers which path |
+//! | `demo` | `/demo`, a page that shows what turted does |
 //! | `tidy` | forgets what is too old |
 //! | `descriptors` | how many connections the file descriptors allow |
 //! | `leftovers` | what is left of a server that has ended: nothing |
+//! | `log` | the log of a server that starts: in memory, or as it stands on disk |
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 
 mod node;
+mod sessions;
 pub(crate) mod routes;
+pub(crate) mod demo;
 pub(crate) mod tidy;
 pub(crate) mod descriptors;
 mod leftovers;
 mod error;
+mod log;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -36,11 +42,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use turted_core::limits::WORKERS_MAX;
 
+use self::demo::IdentNeeds;
 pub use self::error::ServerError;
+use self::log::{OnDisk, OpenedLog};
 #[cfg(test)]
 pub(crate) use self::node::share;
 use self::node::{End, Listeners, Node, Post};
 use self::routes::Site;
+use self::sessions::Verifier;
 use crate::admin::{Admin, Monitor};
 use crate::auth::{Authenticator, Rotation};
 use crate::config::Config;
@@ -48,15 +57,20 @@ use crate::config::secrets::Secrets;
 use crate::http::endpoint::Endpoints;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
-use crate::hub::dispatch::log::LogLimits;
+use crate::hub::hooks::Hooks;
 use crate::hub::run::Queues;
+use crate::hub::worker::rewrite;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::MAIL_MAX;
 use crate::io::tls::Certificates;
+use crate::push::SOURCES;
 use crate::push::rest::PushGate;
+use crate::push::source::Opened;
 use crate::transport::assets::Assets;
+use crate::webhook::HookThreads;
 
-/// A server that listens. It serves from the moment it is bound; dropping it stops it.
+/// A server that listens. It serves from the moment it is bound, and fetches from its sources once it
+/// [runs](Server::run); dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -66,6 +80,9 @@ pub struct Server {
     monitor: Monitor,
     admin: Option<Admin>,
     drain_delay: Duration,
+    log_found: Option<String>,
+    /// Those that do not run yet.
+    sources: Option<Opened>,
     workers: Vec<JoinHandle<()>>,
     /// Receives a message when a worker ends.
     ended: mpsc::Receiver<()>,
@@ -96,39 +113,75 @@ impl Server {
         if !(1..=WORKERS_MAX).contains(&config.workers) {
             return Err(ServerError::Workers(config.workers));
         }
+        let ident_needs = match &authenticator {
+            Some(_) => IdentNeeds::Data,
+            None => IdentNeeds::of(&config.auth.method),
+        };
+        if ident_needs != IdentNeeds::Nothing {
+            // Not everything is open, whatever `auth.method` says.
+            config.demo.get_or_insert(false);
+        }
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
-        let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(|_| ServerError::Random)?;
         let secrets = Secrets::new(&config);
+        let mut opened = Opened::open(&config, &secrets.push, SOURCES)
+            .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
         let push = Arc::new(PushGate::new(&config, secrets.push.clone()));
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
-        let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets }));
+        let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
+        let verifier = Verifier::of(authenticator.as_ref(), &config);
         let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone())));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
         let (peers, mails): (Vec<_>, Vec<_>) = listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let (epoch, log, peers) = (u32::from_be_bytes(random), LogLimits::of(&config), peers.into());
-        let dispatcher = Dispatcher::new(epoch, log, inbox_senders, &shared.backlogs)
-            .with_expansion_bytes(config.limits.expansion_bytes);
-        let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), &push);
-        let admin = Admin::bind(&config, monitor.clone())?;
+        let (OpenedLog { log, epochs, on_disk }, peers) =
+            (log::open(&config, (&shared, verifier), address)?, peers.into());
+        rewrite::answer(&shared.sessions, &peers);
+        let dispatcher =
+            Dispatcher::over(log, epochs, inbox_senders).with_expansion_bytes(config.limits.expansion_bytes);
+        shared.sessions.tell_stale_by({
+            let dispatcher = dispatcher.clone();
+            move || dispatcher.leave_log()
+        });
+        tell_hooks(&dispatcher, &shared.hooks);
+        let log_found =
+            on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
+        let known = (&push, opened.statuses());
+        let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), known);
+        let admin = Admin::bind(&config, address, monitor.clone())?;
         let drain_delay = config.drain_delay;
         let from_rest = dispatcher.for_source(Source::Rest);
         let node = Node { config, dispatcher: from_rest, shared, peers, endpoints, push };
         let (end, ended) = mpsc::channel(1);
         let posts = listeners.into_iter().zip(inboxes).zip(mails);
-        let (shared, workers) = (Arc::clone(&node.shared), Vec::new());
+        let (shared, workers, sources) = (Arc::clone(&node.shared), Vec::new(), Some(opened));
         // Complete before its first worker runs: if a worker cannot start, dropping it stops the running ones.
-        let mut server =
-            Self { address, dispatcher, certificates, shared, monitor, admin, drain_delay, workers, ended };
+        let mut server = Self {
+            address,
+            dispatcher,
+            certificates,
+            shared,
+            monitor,
+            admin,
+            drain_delay,
+            log_found,
+            sources,
+            workers,
+            ended,
+        };
         for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
             let post = Post { listener, queue, queues: Queues { inbox, mail } };
             server.workers.push(node.start(index, post, End(end.clone()))?);
         }
         Ok(server)
+    }
+
+    /// What the start found of the log on disk; `None` if the log is in memory.
+    #[must_use]
+    pub fn log_found(&self) -> Option<&str> {
+        self.log_found.as_deref()
     }
 
     /// The address it listens on.
@@ -172,19 +225,32 @@ impl Server {
         self.shared.secrets.clone()
     }
 
-    /// Serves until `stop` is done, then says so at `/ready`, goes on for `drain_delay`, and ends in good
-    /// order: accepts nothing new, delivers what was accepted, closes connections so that their clients
+    /// Its hooks, whose secrets may be exchanged.
+    pub(crate) fn hooks(&self) -> Hooks {
+        self.shared.hooks.clone()
+    }
+
+    /// Starts the sources, so that functions that listen to events before miss none of theirs. Serves until `stop` is done, then says so at `/ready`, goes on for `drain_delay`, and ends in good
+    /// order: stops its sources, accepts nothing new, delivers what was accepted, closes connections so that their clients
     /// come back elsewhere, spread over `drain_timeout` at most.
     ///
     /// # Errors
-    /// A worker ended by itself.
+    /// A worker ended by itself, or the operating system refuses a thread for a source.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let sources = self.sources.take().map(|opened| opened.start(&self.dispatcher)).transpose();
+        let sources = sources.map_err(ServerError::Start)?;
+        let draining = &self.shared.life.draining;
+        let hooks = HookThreads::start(&self.shared.hooks, self.address, draining);
+        let hooks = hooks.map_err(ServerError::Start)?;
         let lost = tokio::select! {
             () = stop => false,
             _ = self.ended.recv() => true,
         };
         self.shared.life.leaving.cancel();
         let lost = lost || self.go_on().await;
+        if let Some(sources) = sources {
+            sources.stop().await;
+        }
         let life = &self.shared.life;
         life.draining.cancel();
         self.dispatcher.stop();
@@ -199,9 +265,26 @@ impl Server {
         if let Some(admin) = self.admin.take() {
             admin.end().await;
         }
+        self.dispatcher.wait_for_handlers();
+        // Nothing happens any more that hooks could tell. They send what waits while the rest ends: a backend that hangs does
+        // not keep the log from its clean end.
+        hooks.begin_stop();
+        let ended = self.end(lost);
+        hooks.stop().await;
+        ended
+    }
+
+    /// Ends what the workers leave: the log, and they themselves.
+    fn end(&mut self, lost: bool) -> Result<(), ServerError> {
+        let ending = self.dispatcher.wait_for_writer();
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
+        // Last of all: connections that end say what becomes of their sessions.
+        let is_recorded = self.shared.sessions.end();
         if lost || panicked {
             return Err(ServerError::WorkerLost);
+        }
+        if let Some(ending) = ending.filter(|_| is_recorded) {
+            ending.end();
         }
         leftovers::assert_none_of_node(&self.shared);
         Ok(())
@@ -281,8 +364,30 @@ impl ServerBuilder {
 impl Drop for Server {
     fn drop(&mut self) {
         self.dispatcher.stop();
+        self.dispatcher.forget_writer();
         self.shared.life.cut();
+        self.shared.sessions.end();
     }
+}
+
+/// Lets hooks hear of dispatches, if one wants to.
+fn tell_hooks(dispatcher: &Dispatcher, hooks: &Hooks) {
+    if hooks.hear_dispatches() {
+        let hooks = hooks.clone();
+        dispatcher.hear(move |accepted| hooks.dispatched(accepted));
+    }
+}
+
+/// Starts the writer of a log on disk. Returns what the start found.
+fn go_on(
+    OnDisk { writer, keys, verdict }: OnDisk,
+    dispatcher: &Dispatcher,
+    (push, sources): (&PushGate, &mut Opened),
+) -> Result<String, ServerError> {
+    push.restore(&keys);
+    sources.restore(keys);
+    dispatcher.start_writer(writer).map_err(ServerError::Start)?;
+    Ok(verdict)
 }
 
 #[cfg(test)]

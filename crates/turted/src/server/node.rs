@@ -21,9 +21,11 @@ use crate::http::accept::{Queue, accept};
 use crate::http::endpoint::Endpoints;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::hooks::Hooks;
 use crate::hub::run::{Queues, run};
 use crate::hub::worker::places::{CountedAddresses, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
+use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::waiting::Longest;
 use crate::hub::worker::worker::{Peers, Worker};
@@ -97,6 +99,8 @@ pub(crate) fn share(
         life: Life::new(config.workers),
         gate: Arc::new(Gate::new(config.gate(), authenticator)),
         recovery: Recovery::new(RecoveryLimits::of(config)),
+        sessions: Sessions::default(),
+        hooks: Hooks::new(&config.hooks),
         backlogs: Backlogs::new(config.backlog_bytes()),
         longest: Longest::new(config.workers),
         secrets,

@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::http::endpoint::{Answering, Endpoint, Endpoints};
 use crate::http::{Call, HEALTH, text, without_slash};
 use crate::push::rest::{PushGate, Rest};
-use crate::transport::assets::Assets;
+use crate::server::demo::{Demo, IdentNeeds, NoDemo};
+use crate::transport::assets::{Assets, Library};
 use crate::transport::socketio::SocketIo;
 use crate::transport::sockjs::Mount;
 use crate::transport::sse::{Sse, Style};
@@ -21,6 +22,7 @@ pub(crate) struct Site<'a> {
     pub(crate) push: &'a Arc<PushGate>,
     /// The browser clients; `None` if the server has none.
     pub(crate) assets: Option<Arc<Assets>>,
+    pub(crate) ident_needs: IdentNeeds,
 }
 
 /// Makes an endpoint.
@@ -34,7 +36,10 @@ const ENDPOINTS: &[Make] = &[
     |site| Arc::new(Sse::new(site.config, Style::Turted)),
     |site| Arc::new(Mount::turted(site.config, site.assets.clone())),
     |_| Arc::new(Health),
+    |_| Arc::new(Library::new()),
+    |site| Arc::new(Demo::new(site.config, site.ident_needs)),
     |site| Arc::new(Sse::new(site.config, Style::ReactPhp)),
+    |_| Arc::new(NoDemo),
 ];
 
 /// What turted serves.

@@ -1,7 +1,8 @@
-//! The browser clients, which pages load from the server: `/socket.io/socket.io.js`, and the iframe
-//! of SockJS `/turted/sockjs.min.js`.
+//! The browser clients, which pages load from the server: `/turted.js`, and from `assets_dir`
+//! `/socket.io/socket.io.js`, and for the iframe of SockJS `/turted/sockjs.min.js`.
 
 mod cache;
+mod library;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::http::cors;
 use crate::http::{Answer, Unavailable, answer as with_type, text};
 pub(crate) use cache::Assets;
 use cache::Failure;
+pub(crate) use library::Library;
 
 /// The answer while the operator has not set `assets_dir`.
 const NO_DIRECTORY: &str = "this server has no copy of the browser client: set assets_dir to the \

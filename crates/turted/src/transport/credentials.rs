@@ -50,7 +50,8 @@ struct Unreadable;
 /// The credentials of a request, as the data of an IDENT.
 fn read(headers: &HeaderMap) -> Option<Result<Box<RawValue>, Unreadable>> {
     if let Some(value) = headers.get(AUTHORIZATION) {
-        return Some(value.to_str().ok().and_then(authorization).ok_or(Unreadable));
+        let value = std::str::from_utf8(value.as_bytes()).ok();
+        return Some(value.and_then(authorization).ok_or(Unreadable));
     }
     subprotocols(headers).find_map(|protocol| {
         if let Some(token) = protocol.strip_prefix(BEARER_SUBPROTOCOL) {
@@ -95,7 +96,7 @@ mod tests {
 
     fn shown(name: hyper::header::HeaderName, value: &'static str) -> Option<Option<String>> {
         let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         read(&headers).map(|read| read.ok().map(|data| data.get().to_owned()))
     }
 
@@ -105,6 +106,8 @@ mod tests {
         assert_eq!(shown(AUTHORIZATION, "Bearer a.b-c_"), token);
         assert_eq!(shown(AUTHORIZATION, "bearer  a.b-c_ "), token);
         assert_eq!(shown(SEC_WEBSOCKET_PROTOCOL, "turted.v1, turted.bearer.a.b-c_"), token);
+        let password = Some(Some(r#"{"token":"sécret"}"#.to_owned()));
+        assert_eq!(shown(AUTHORIZATION, "Bearer sécret"), password);
         let basic = Some(Some(r#"{"password":"x:y","token":"x:y","username":"al"}"#.to_owned()));
         assert_eq!(shown(AUTHORIZATION, "Basic YWw6eDp5"), basic);
         let ident = Some(Some(r#"{"username":"al"}"#.to_owned()));

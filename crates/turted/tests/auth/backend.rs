@@ -1,14 +1,20 @@
 //! A backend that answers questions about IDENTs, well or badly.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use turted::authenticator::HttpUrl;
 use turted::config::ClientAuth;
+
+/// A connection to the server, in the clear or over TLS.
+pub(crate) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
 
 /// A backend on a free port. Its threads end with the connections they serve.
 pub(crate) struct Backend {
@@ -24,11 +30,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn serve(&self, mut stream: TcpStream, answer: impl Fn(&Value, &mut TcpStream) -> bool) {
+    fn serve(&self, stream: &mut dyn Stream, answer: impl Fn(&Value, &mut dyn Stream) -> bool) {
         self.connections.fetch_add(1, Ordering::SeqCst);
-        while let Some((head, body)) = read_request(&mut stream) {
+        while let Some((head, body)) = read_request(stream) {
             self.requests.lock().unwrap().push((head, body.clone()));
-            if !answer(&body, &mut stream) {
+            if !answer(&body, stream) {
                 break;
             }
         }
@@ -38,15 +44,27 @@ impl Seen {
 impl Backend {
     /// Lets `answer` write what it likes for each request; the connection ends when it says no.
     pub(crate) fn start(
-        answer: impl Fn(&Value, &mut TcpStream) -> bool + Send + Sync + Clone + 'static,
+        answer: impl Fn(&Value, &mut dyn Stream) -> bool + Send + Sync + Clone + 'static,
+    ) -> Self {
+        Self::start_over(None, answer)
+    }
+
+    /// The same over TLS, if there is a configuration of it.
+    pub(crate) fn start_over(
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&Value, &mut dyn Stream) -> bool + Send + Sync + Clone + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let backend = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let seen = Arc::clone(&backend.seen);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, seen, answer) = (stream.unwrap(), Arc::clone(&seen), answer.clone());
-                thread::spawn(move || seen.serve(stream, answer));
+                let (mut stream, seen, answer) = (stream.unwrap(), Arc::clone(&seen), answer.clone());
+                let tls = tls.clone().map(|tls| ServerConnection::new(tls).unwrap());
+                thread::spawn(move || match tls {
+                    None => seen.serve(&mut stream, answer),
+                    Some(tls) => seen.serve(&mut StreamOwned::new(tls, stream), answer),
+                });
             }
         });
         backend
@@ -68,8 +86,11 @@ impl Backend {
     }
 
     pub(crate) fn method(&self) -> ClientAuth {
-        let url: HttpUrl = format!("http://{}/auth?app=1", self.address).parse().unwrap();
-        ClientAuth::Http(url)
+        ClientAuth::Http(self.url("http", "127.0.0.1"))
+    }
+
+    pub(crate) fn url(&self, scheme: &str, host: &str) -> HttpUrl {
+        format!("{scheme}://{host}:{}/auth?app=1", self.address.port()).parse().unwrap()
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -95,12 +116,12 @@ pub(crate) fn status(status: &str, body: &str) -> String {
 }
 
 /// Answers 200 and keeps the connection.
-pub(crate) fn reply(stream: &mut TcpStream, body: &str) -> bool {
+pub(crate) fn reply(stream: &mut dyn Stream, body: &str) -> bool {
     stream.write_all(yes(body).as_bytes()).is_ok()
 }
 
 /// The next request, unless the connection ends before it.
-fn read_request(stream: &mut TcpStream) -> Option<(String, Value)> {
+fn read_request(stream: &mut dyn Stream) -> Option<(String, Value)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

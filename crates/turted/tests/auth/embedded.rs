@@ -42,7 +42,7 @@ impl Authenticator for Moment {
     fn verify(&self, request: IdentRequest) -> Verification<'_> {
         Box::pin(async move {
             let user = request.user.ok_or(IdentRefusal::UserMissing)?;
-            let expires = Duration::from_secs(u64::try_from(at(2)).unwrap());
+            let expires = Duration::from_secs(u64::try_from(at(5)).unwrap());
             Ok(Verified {
                 channels: Grants::parse(&["private.*"]).unwrap(),
                 expires: Some(UnixTime(expires)),

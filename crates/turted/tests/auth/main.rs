@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+#[path = "../it/support/authority.rs"]
+mod authority;
 mod backend;
 mod canary;
 mod channels;
@@ -13,6 +15,8 @@ mod jwt;
 mod keys;
 mod local;
 mod providers;
+mod pushes;
 mod sockjs;
 mod sse;
 mod support;
+mod tls;

@@ -62,7 +62,7 @@ fn a_stream_ends_when_its_token_expires_and_does_not_begin_after() {
     let mut strict = hmac_rule();
     strict.claims.leeway = Duration::from_millis(1);
     let server = serve(ClientAuth::Jwt(Box::new(strict)));
-    let short = token(json!({"sub": "alice", "exp": at(2)}));
+    let short = token(json!({"sub": "alice", "exp": at(5)}));
     let mut stream = open(server.address(), "channel=c", &short);
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();

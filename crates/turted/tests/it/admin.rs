@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use turted::config::{AdminListen, Secret};
+use turted::dispatcher::Receipt;
 use turted::server::Server;
 
 use super::metrics::expect;
@@ -87,7 +88,8 @@ fn a_connection_is_described() {
     client.ask("JOIN", r#"{"channel":"chat"}"#);
     let adam = get(&server, "/api/v1/users/adam");
     let id = adam["connection_ids"][0].as_str().unwrap();
-    let position = server.dispatcher().notify_user("adam", "E", &1).unwrap().to_string();
+    let position =
+        server.dispatcher().notify_user("adam", "E", &1).and_then(Receipt::wait).unwrap().first().to_string();
     let mut state = Value::Null;
     eventually("the event waits for the next request", || {
         state = get(&server, &format!("/api/v1/connections/{id}"));

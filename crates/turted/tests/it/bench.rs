@@ -1,6 +1,9 @@
 //! The load generator, loading a server.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use serde_json::Value;
 
@@ -14,6 +17,62 @@ fn report(server: &TestServer, arguments: &[&str]) -> Value {
     let done = command.env_clear().stdin(Stdio::null()).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// What `turted bench` says to whatever listens at this address: exit code, output, and errors.
+fn bench(address: SocketAddr, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let url = format!("http://{address}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_turted"));
+    command.args(["bench", "--url", &url, "--connections", "1"]).args(arguments);
+    let done = command.env_clear().stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (done.status.code(), text(done.stdout), text(done.stderr))
+}
+
+/// A server that answers every request alike.
+fn always(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut request = [0; 4096];
+                while let Ok(1..) = stream.read(&mut request) {
+                    stream.write_all(answer.as_bytes()).ok();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn the_exit_code_says_whether_clients_or_pushes_were_refused() {
+    let address = always("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let (code, report, _) = bench(address, &["--protocol", "centrifugo", "--duration", "0s"]);
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.contains("refused: HTTP/1.1 403 Forbidden"), "{report}");
+    let (code, _, error) = bench(address, &["--protocol", "mercure"]);
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("a push was answered 403 Forbidden: no"), "{error}");
+}
+
+#[test]
+fn what_is_shown_loads_a_server_and_has_no_password() {
+    let server = TestServer::new();
+    let (code, shown, error) = bench(server.address(), &["--transport", "websocket", "--show"]);
+    assert_eq!((code, &*error), (Some(0), ""));
+    assert!(shown.starts_with("turted bench \\\n  --transport websocket"), "{shown}");
+    let script =
+        shown.replacen("turted bench", "exec \"$0\" bench --url \"$1\" --duration 100ms --connections 2", 1);
+    let url = format!("http://{}", server.address());
+    let done = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_turted"), &url]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut secret = Command::new(env!("CARGO_BIN_EXE_turted"));
+    let secret =
+        secret.args(["bench", "--protocol", "centrifugo", "--show"]).env("TURTED_PUSH_PASSWORD", "s3cret");
+    let shown = String::from_utf8(secret.output().unwrap().stdout).unwrap();
+    assert!(shown.contains("{password}") && !shown.contains("s3cret"), "{shown}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use super::support::{Child, Kind, Metrics, PATIENCE, eventually, pause, raise_descriptors};
+use super::support::{Child, Kind, Metrics, eventually, pause, raise_descriptors};
 
 /// Time between two looks at a server that runs out of them.
 const BEAT: Duration = Duration::from_millis(20);
@@ -28,13 +28,11 @@ fn running_out_of_descriptors_costs_no_cpu_and_passes() {
         assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
         pause(BEAT);
     }
-    let used = child.cpu() - before;
-    assert!(used < Duration::from_millis(400), "{used:?} of 2 s");
+    let (used, time) = (child.cpu() - before, began.elapsed());
+    assert!(used < time / 5, "{used:?} of {time:?}");
     drop(crowd);
-    let began = Instant::now();
     assert_eq!(child.http().get("/health").status, 200);
     assert_eq!(child.client(Kind::V4_POLLING).ask("ECHO", "1"), r#"42["ECHO",1]"#);
-    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -52,8 +50,8 @@ fn a_program_that_is_given_few_descriptors_keeps_some_for_those_who_look_after_i
         assert_eq!(client.ask("ECHO", "1"), r#"42["ECHO",1]"#);
         pause(BEAT);
     }
-    let used = child.cpu() - before;
-    assert!(used < Duration::from_millis(600), "{used:?} of 2 s");
+    let (used, time) = (child.cpu() - before, began.elapsed());
+    assert!(used < time * 3 / 10, "{used:?} of {time:?}");
     let metrics = child.admin().get("/metrics");
     assert!(metrics.text().contains(r#"turted_refusals_total{rule="connections"}"#), "{}", metrics.text());
     drop(crowd);

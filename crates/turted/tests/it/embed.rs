@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use turted::config::Config;
-use turted::dispatcher::DispatchRefusal;
+use turted::dispatcher::{DispatchRefusal, Receipt};
 use turted::server::{Server, ServerError};
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::Name;
 
-use crate::support::{Kind, TestServer, config};
+use crate::support::{Kind, TestServer, config, eventually};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -36,7 +36,8 @@ fn an_embedding_program_reaches_users_channels_and_everyone() {
         let targets =
             Targets { users: vec![name("x"), name("u")], channels: vec![name("c")], broadcast: true };
         dispatcher.notify(targets, "d", &"4").unwrap();
-        assert_eq!(second.sequence, first.sequence + 1);
+        let number = |receipt: Receipt| receipt.wait().unwrap().first().sequence;
+        assert_eq!(number(second), number(first) + 1);
         let events: Vec<_> = (0..4).map(|_| client.event()).collect();
         let seen: Vec<_> = events.iter().map(|event| json!([event.name, event.payload, event.via])).collect();
         assert_eq!(
@@ -66,8 +67,11 @@ fn an_embedding_program_hears_what_backends_push() {
     push("MESSAGE:NEW");
     push("MESSAGE:OLD");
     assert_eq!(server.push(r#"{"event":7}"#).status, 400, "what is refused is not heard");
+    eventually("both are heard", || heard.lock().unwrap().len() == 3);
     dispatcher.off(on_new);
     push("MESSAGE:NEW");
+    // It hears what was accepted before it ends.
+    server.stop();
     let heard = heard.lock().unwrap().clone();
     let n = r#"{"n":1}"#;
     assert_eq!(
@@ -99,9 +103,9 @@ fn names_are_checked_and_nothing_is_taken_after_the_stop() {
         assert!(matches!(dispatcher.notify_user(user, event, &0), Err(DispatchRefusal::Name(_))));
     }
     let unwritable = std::collections::BTreeMap::from([(vec![1], 1)]);
-    assert_eq!(dispatcher.broadcast("e", &unwritable), Err(DispatchRefusal::Payload));
+    assert_eq!(dispatcher.broadcast("e", &unwritable).unwrap_err(), DispatchRefusal::Payload);
     server.stop();
-    assert_eq!(dispatcher.broadcast("e", &0), Err(DispatchRefusal::Stopped));
+    assert_eq!(dispatcher.broadcast("e", &0).unwrap_err(), DispatchRefusal::Stopped);
 }
 
 #[test]
@@ -120,15 +124,15 @@ fn a_flood_of_dispatches_is_refused_and_not_queued_without_end() {
     let server = TestServer::with(|config| config.limits.inbox_dispatches = 16);
     let mut client = server.client(Kind::V4_WEBSOCKET);
     let batch = |length: usize| vec![dispatch(); length];
-    assert_eq!(server.dispatcher().dispatch_all(batch(17)), Err(DispatchRefusal::Overload));
+    assert_eq!(server.dispatcher().dispatch_all(batch(17)).unwrap_err(), DispatchRefusal::Overload);
     let mut accepted = 0;
     for _ in 0..200 {
         match server.dispatcher().dispatch_all(batch(4)) {
-            Ok(positions) => accepted += positions.len(),
+            Ok(receipt) => accepted += receipt.wait().unwrap().len(),
             Err(refusal) => assert_eq!(refusal, DispatchRefusal::Overload),
         }
     }
-    while server.dispatcher().broadcast("last", &0) == Err(DispatchRefusal::Overload) {
+    while server.dispatcher().broadcast("last", &0).is_err() {
         std::thread::yield_now();
     }
     assert_eq!(client.events_until("last").len(), accepted, "what was accepted was delivered");
@@ -147,13 +151,17 @@ fn payloads_times_targets_are_limited_for_every_source() {
         Dispatch { payload, targets: Targets { users, ..Targets::broadcast() }, ..dispatch() }
     };
     let refused = |bytes| DispatchRefusal::ExpansionTooLarge { bytes, most };
-    assert_eq!(dispatcher.dispatch(to(10)), Err(refused(110)), "everyone is a target too");
-    assert_eq!(dispatcher.dispatch_all(vec![to(5), to(4)]), Err(refused(110)), "all of them together");
+    assert_eq!(dispatcher.dispatch(to(10)).unwrap_err(), refused(110), "everyone is a target too");
+    assert_eq!(
+        dispatcher.dispatch_all(vec![to(5), to(4)]).unwrap_err(),
+        refused(110),
+        "all of them together"
+    );
     assert_eq!(dispatcher.dispatch_counted(vec![to(10)]).unwrap_err(), refused(110));
-    assert_eq!(dispatcher.broadcast("e", &"x".repeat(98)), Err(refused(101)));
+    assert_eq!(dispatcher.broadcast("e", &"x".repeat(98)).unwrap_err(), refused(101));
     assert!(refused(110).to_string().contains("limits.expansion_bytes"));
-    let first = dispatcher.dispatch(to(9)).unwrap();
-    assert_eq!(first.sequence, 1, "what was refused left no trace");
+    let first = dispatcher.dispatch(to(9)).and_then(Receipt::wait).unwrap();
+    assert_eq!(first.first().sequence, 1, "what was refused left no trace");
     assert_eq!(client.event().payload, "1234567");
 }
 

@@ -1,6 +1,7 @@
 //! The answers to HTTP requests: pushes in both forms, batches, keys, and what old backends send.
 
 mod deadline;
+mod demo;
 mod life;
 mod origins;
 mod pages;

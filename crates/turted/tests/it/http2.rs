@@ -9,6 +9,9 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::timeout;
 
+use turted::dispatcher::Receipt;
+use turted_core::cursor::Cursor;
+
 use crate::support::http2::{Client, Setting, request};
 use crate::support::{PATIENCE, eventually};
 
@@ -35,6 +38,37 @@ fn every_plain_route_is_served() {
     );
     assert_eq!(setting.body(head), "");
     assert_eq!(setting.streams(), 0);
+}
+
+/// Whether the body fits the window of its stream or not.
+#[test]
+fn a_request_whose_body_is_not_read_gets_its_whole_answer() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    let foreign = [("origin", "https://evil.example")];
+    for round in 0..20 {
+        for body in [1, 1_000, 60_000, 300_000].map(|bytes| "x".repeat(bytes)) {
+            for (path, headers, status) in [("/nothing", &[][..], 404), ("/push/", &foreign[..], 403)] {
+                let request = request("POST", path, headers, &body);
+                let answer = setting.send(&mut client, request).unwrap();
+                assert_eq!(answer.status(), status, "{path}, {} bytes, round {round}", body.len());
+                assert_ne!(setting.body(answer), "");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_head_of_a_file_says_its_length_and_nothing_comes_behind_it() {
+    let setting = Setting::new(|_| {});
+    let mut client = setting.connect();
+    for path in ["/turted.js", "/demo"] {
+        let whole = setting.get(&mut client, path);
+        let length = setting.body(whole).len().to_string();
+        let head = setting.send(&mut client, request("HEAD", path, &[], "")).unwrap();
+        assert_eq!(head.headers()["content-length"].to_str().unwrap(), length, "{path}");
+        assert_eq!(setting.body(head), "", "{path}");
+    }
 }
 
 #[test]
@@ -79,10 +113,8 @@ fn many_streams_share_a_connection_and_each_gets_its_own() {
         let read = setting.read_until(stream, "\n\n");
         assert!(read.ends_with(&format!("event: e\ndata: {number}\n\n")), "{read}");
     }
-    let id = format!(
-        "{}-1",
-        setting.server.dispatcher().broadcast("last", &0).unwrap().to_string().split('-').next().unwrap()
-    );
+    let last = setting.server.dispatcher().broadcast("last", &0).and_then(Receipt::wait).unwrap().first();
+    let id = Cursor { sequence: 1, ..last }.to_string();
     let mut back = setting
         .send(&mut client, request("GET", "/sse?channel=c1&channel=c2", &[("last-event-id", &id)], ""))
         .unwrap();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::support::{Http, TestServer};
 
 const PUSH: &str = r#"{"event":"e","targets":{"broadcast":true}}"#;
-/// How far a busy machine may be late.
-const LATE: Duration = Duration::from_secs(4);
+/// What a connection is kept for where a test is about another limit: longer than a client waits for its end.
+const LONG: Duration = Duration::from_secs(600);
 
 fn push(http: &mut Http) -> u16 {
     http.post("/push/", &[], PUSH).status
@@ -49,46 +49,53 @@ fn what_cannot_be_told_in_seconds_is_not_told() {
 
 #[test]
 fn a_silent_new_connection_ends_although_idle_ones_are_kept() {
-    let server = TestServer::with(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let server = TestServer::with(|config| {
+        (config.limits.request_head_wait, config.limits.idle_wait) = (Duration::from_millis(300), LONG);
+    });
+    let began = Instant::now();
     let (mut silent, mut half, mut used) = (server.http(), server.http(), server.http());
     half.send("GET /health HTTP/1.1\r\nHost: a");
     assert_eq!(push(&mut used), 200);
-    let began = Instant::now();
     assert!(silent.is_ended());
     assert!(half.is_ended());
-    assert!((Duration::from_millis(250)..LATE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
     assert_eq!(push(&mut used), 200, "the one that was used is idle, not silent");
 }
 
 #[test]
 fn the_head_of_a_second_request_has_as_long_as_that_of_the_first() {
-    let server = TestServer::with(|config| config.limits.request_head_wait = Duration::from_millis(300));
+    let server = TestServer::with(|config| {
+        (config.limits.request_head_wait, config.limits.idle_wait) = (Duration::from_millis(300), LONG);
+    });
     let mut http = server.http();
     assert_eq!(push(&mut http), 200);
-    http.send("GET /health HTTP/1.1\r\n");
     let began = Instant::now();
+    http.send("GET /health HTTP/1.1\r\n");
     assert!(http.is_ended(), "from its first byte on");
-    assert!((Duration::from_millis(250)..LATE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
 }
 
 #[test]
 fn an_idle_connection_ends_after_its_time_and_a_second() {
-    let server = TestServer::with(|config| config.limits.idle_wait = Duration::from_millis(500));
+    let server = TestServer::with(|config| {
+        (config.limits.request_head_wait, config.limits.idle_wait) = (LONG, Duration::from_millis(500));
+    });
     let mut http = server.http();
-    assert_eq!(push(&mut http), 200);
     let began = Instant::now();
+    assert_eq!(push(&mut http), 200);
     assert!(http.is_ended());
-    let elapsed = began.elapsed();
-    assert!((Duration::from_millis(1_400)..LATE).contains(&elapsed), "{elapsed:?}");
+    assert!(began.elapsed() >= Duration::from_millis(1_500), "{:?}", began.elapsed());
 }
 
 /// A pool keeps connections as long as it was told, and sends the next push at the very end of that.
 #[test]
 fn no_push_is_lost_at_the_edge_of_the_time_that_was_told() {
-    const POOL: usize = 100;
-    let server = TestServer::with(|config| config.limits.idle_wait = Duration::from_secs(1));
-    let mut lost = 0;
-    for round in 0..4_u64 {
+    const POOL: usize = 25;
+    const EDGE: Duration = Duration::from_secs(1);
+    let server = TestServer::with(|config| config.limits.idle_wait = EDGE);
+    let (mut sent, mut lost) = (0, 0);
+    // A busy machine misses some edges.
+    for round in (0..4_u64).cycle().take(40) {
         let mut pool: Vec<_> = (0..POOL).map(|_| server.http()).collect();
         let mut idle_since = Vec::new();
         for http in &mut pool {
@@ -98,14 +105,21 @@ fn no_push_is_lost_at_the_edge_of_the_time_that_was_told() {
         }
         for (http, since) in pool.iter_mut().zip(idle_since) {
             // From 30 ms before to 15 ms behind the edge.
-            let edge = since + Duration::from_millis(970 + 15 * round);
+            let edge = since + EDGE - Duration::from_millis(30) + Duration::from_millis(15 * round);
             while let Some(left) = edge.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
             {
                 std::thread::park_timeout(left);
             }
-            http.send_request("POST", "/push/", &[], PUSH.as_bytes());
-            lost += usize::from(http.read().is_none_or(|answer| answer.status != 200));
+            if since.elapsed() < EDGE + EDGE / 4 {
+                http.send_request("POST", "/push/", &[], PUSH.as_bytes());
+                lost += usize::from(http.read().is_none_or(|answer| answer.status != 200));
+                sent += 1;
+            }
+        }
+        if sent >= 4 * POOL {
+            break;
         }
     }
-    assert_eq!(lost, 0, "of 400");
+    assert!(sent >= POOL, "{sent} were sent at the edge");
+    assert_eq!(lost, 0, "of {sent}");
 }

@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Child, Flood, Http, Kind, eventually};
 
-/// How long a stop may take.
-const STOP_MAX: Duration = Duration::from_secs(5);
+/// How long a stop may take: half of what it would wait for clients (`drain_timeout`).
+const STOP_MAX: Duration = Duration::from_secs(15);
 /// What Linux takes into a pipe that nobody reads (`pipe(7)`).
 const PIPE_BYTES: usize = 64 * 1024;
 /// Each session of a flood gives way to a later one, which is logged.

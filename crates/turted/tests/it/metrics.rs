@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use turted::config::Secret;
 
+use super::sources::support::Logs;
+use super::support::redis::RedisServer;
 use super::support::{Client, Kind, PATIENCE, TestServer, eventually};
 
 /// The samples of a scrape: name and labels as they are written, and the value.
@@ -200,10 +202,17 @@ fn documented() -> Described {
 
 #[test]
 fn the_documentation_lists_every_metric_with_its_type_and_labels() {
-    let server = TestServer::new();
+    let (logs, redis) = (Logs::new(), RedisServer::start());
+    let source = "[[sources]]\nname = \"redis\"\ntype = \"redis-stream\"\nstream = \"s\"";
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "the-secret-of-a-hook").unwrap();
+    let hook = "[[hooks]]\nname = \"app\"\nurl = \"http://127.0.0.1:1/\"\nclients = [\"joined\"]";
+    let hook = format!("{hook}\nsecret_file = {:?}", secret.path());
+    let server = logs.server(&format!("{source}\nurl = {:?}\n{hook}", redis.url()));
     server.push("{");
-    let page = server.admin().get("/metrics");
-    assert_eq!(shown(page.text()), documented());
+    let page = || server.admin().get("/metrics").text().to_owned();
+    eventually("the broker has counted", || page().contains("\nturted_source_lag_messages{"));
+    assert_eq!(shown(&page()), documented());
 }
 
 #[test]

@@ -6,10 +6,12 @@
 mod reference;
 mod run;
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
+use turted::config::{DiskLog, LogStart, LogStore, LogSync};
 
 use self::run::{MARKER, Run};
 use crate::support::{Kind, TestServer};
@@ -30,12 +32,12 @@ fn variable<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     Some(std::env::var(name).ok()?.parse().unwrap())
 }
 
-fn run(workers: usize) {
+fn run(workers: usize, log: impl Fn() -> LogStore) {
     let steps = variable("TURTED_TEST_STEPS").unwrap_or(600);
     let seeds = variable("TURTED_TEST_SEED").map_or(0..3, |seed| seed..seed + 1);
     for seed in seeds {
         let _replay = Replay(workers, seed, steps);
-        let mut run = Run::new(workers, seed);
+        let mut run = Run::new(workers, seed, log());
         (0..steps).for_each(|_| run.step());
         run.end();
     }
@@ -43,17 +45,29 @@ fn run(workers: usize) {
 
 #[test]
 fn one_worker_does_what_the_model_does() {
-    run(1);
+    run(1, || LogStore::Memory);
 }
 
 #[test]
 fn two_workers_do_what_the_model_does() {
-    run(2);
+    run(2, || LogStore::Memory);
 }
 
 #[test]
 fn three_workers_do_what_the_model_does() {
-    run(3);
+    run(3, || LogStore::Memory);
+}
+
+#[test]
+fn pushes_that_wait_for_a_sync_do_what_the_model_does() {
+    let directories = tempfile::tempdir().unwrap();
+    let next = Cell::new(0);
+    run(2, || {
+        next.set(next.get() + 1);
+        let directory = directories.path().join(next.get().to_string());
+        let (sync, start) = (LogSync::Always, LogStart::Continue);
+        LogStore::Disk(DiskLog { directory, sync, required: true, start })
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::metrics::expect;
-use super::support::{Child, Client, Http, Kind, PATIENCE, TestServer, eventually};
+use super::support::{Child, Client, Http, Kind, TestServer, eventually};
 
 const PUSH: &str = r#"{"event":"e","targets":{"broadcast":true}}"#;
 
@@ -86,11 +86,9 @@ fn a_place_that_came_free_is_for_whoever_came_too_late_for_it() {
 #[test]
 fn who_holds_a_spare_place_without_a_word_loses_it_after_two_seconds() {
     let (server, _clients) = full(1);
-    let mut silent = server.http();
     let began = Instant::now();
-    assert!(silent.is_ended());
-    let elapsed = began.elapsed();
-    assert!((Duration::from_millis(1_900)..PATIENCE).contains(&elapsed), "{elapsed:?}");
+    assert!(server.http().is_ended());
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -19,8 +19,9 @@ const UNIT: &str = include_str!("../../../../packaging/turted.service");
 const DOCS: &str = include_str!("../../../../docs/configuration-systemd.md");
 /// Who a service with `DynamicUser` is: nobody that owns anything.
 const NOBODY: u32 = 65_534;
-/// Less than the two seconds that workers wait for their last tasks, much more than a sign of life takes.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// Signs of life in the two seconds that workers wait for their last tasks. There are two hundred on a machine with nothing
+/// else to do.
+const SIGNS_MIN: usize = 5;
 /// What `systemd-analyze security` may say at most, of 10; as a whole number, of 100. It says 1.7.
 const EXPOSURE_MAX: &str = "20";
 
@@ -206,17 +207,17 @@ fn a_stop_that_waits_for_an_idle_connection_still_gives_signs_of_life() {
     assert_eq!(child.http().get("/health").status, 200);
     child.signal(Signal::TERM);
     let (mut told, mut buffer) = (Vec::new(), [0; 64]);
-    // Awaited by the socket: there is always another sign of life, until there is no process.
-    socket.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+    // The last wait is for nothing: there is no process any more.
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     while child.is_running() {
-        match socket.recv(&mut buffer) {
-            Ok(length) => told.push(String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned()),
-            Err(error) => assert!(!child.is_running(), "silence, {error}, behind {told:?}"),
+        if let Ok(length) = socket.recv(&mut buffer) {
+            told.push(String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned());
         }
     }
     drop(idle);
     let stopping = told.iter().position(|state| state == "STOPPING=1").unwrap();
-    assert!(told[stopping..].iter().any(|state| state == "WATCHDOG=1"), "{told:?}");
+    let signs = told[stopping..].iter().filter(|state| *state == "WATCHDOG=1").count();
+    assert!(signs >= SIGNS_MIN, "{told:?}");
     let output = child.finish();
     assert!(!output.contains("a worker does not answer"), "{output}");
 }

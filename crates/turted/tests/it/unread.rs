@@ -55,7 +55,7 @@ fn a_connection_whose_answers_are_not_read_ends_and_gives_back_its_place() {
 #[test]
 fn a_connection_that_reads_its_answers_slowly_gets_all_of_them() {
     // Long enough for a busy machine to let the client read in between.
-    const LONG_STALL: Duration = Duration::from_millis(900);
+    const LONG_STALL: Duration = Duration::from_secs(2);
     let directory = assets(MB);
     let server = TestServer::with(|config| {
         config.assets_dir = Some(directory.path().into());
@@ -70,7 +70,7 @@ fn a_connection_that_reads_its_answers_slowly_gets_all_of_them() {
     let (started, mut left) = (Instant::now(), MB - read.len());
     let mut piece = vec![0; 32 * 1024];
     while left > 0 {
-        pause(LONG_STALL / 9);
+        pause(LONG_STALL / 10);
         let some = left.min(piece.len());
         std::io::Read::read_exact(&mut stream, &mut piece[..some]).unwrap();
         left -= some;
@@ -94,13 +94,15 @@ fn a_file_that_many_do_not_read_is_in_memory_once() {
 
 #[test]
 fn connections_that_do_nothing_keep_nobody_from_the_health_of_the_server() {
-    let server = TestServer::new();
+    // A server that let others wait for those would do so for longer than they wait.
+    let server = TestServer::with(|config| {
+        config.limits.request_head_wait = Duration::from_secs(600);
+        config.limits.outbox_stall = Duration::from_secs(600);
+    });
     let silent: Vec<_> = (0..40).map(|_| server.admin()).collect();
     let unread = never_reading(40, || server.admin(), "/metrics");
     for target in ["/health", "/ready", "/metrics"] {
-        let asked = Instant::now();
-        assert_eq!(server.admin().get(target).status, 200);
-        assert!(asked.elapsed() < Duration::from_secs(1), "{target} took {:?}", asked.elapsed());
+        assert_eq!(server.admin().get(target).status, 200, "{target}");
     }
     drop((silent, unread));
 }

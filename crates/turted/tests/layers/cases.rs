@@ -234,6 +234,7 @@ fn nothing_may_hide_an_import() {
         ("#[path = \"../http/two.rs\"] mod up {}", "#[path]"),
         ("#[macro_use] mod up {}", "#[macro_use]"),
         ("#[cfg_attr(unix, path = \"../http/two.rs\")] mod up {}", "#[cfg_attr]"),
+        ("#[cfg_attr(unix, allow(dead_code), path = \"../http/two.rs\")] mod up {}", "#[cfg_attr]"),
         (
             "macro_rules! m { ($n:ident) => { $n::serve() } }",
             "a path that leads through a variable of a macro",
@@ -243,6 +244,12 @@ fn nothing_may_hide_an_import() {
         let violations = violations(&graph(&[("io/tls.rs", text)]));
         assert!(violations.contains(&violation), "{text}: {violations:?}");
     }
+}
+
+#[test]
+fn a_lint_that_some_builds_allow_hides_nothing() {
+    let text = "#[cfg_attr(not(unix), allow(dead_code, reason = \"a few\"))] fn f() {}";
+    assert_eq!(violations(&graph(&[("io/tls.rs", text)])), [""; 0]);
 }
 
 #[test]

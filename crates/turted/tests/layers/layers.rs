@@ -5,7 +5,7 @@ use crate::graph::{Graph, Impl};
 /// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
 /// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
 /// declares the folders.
-pub(crate) const LAYERS: [&str; 19] = [
+pub(crate) const LAYERS: [&str; 21] = [
     "main.rs",
     "cli/",
     "server/",
@@ -18,10 +18,12 @@ pub(crate) const LAYERS: [&str; 19] = [
     // The files beside these folders, which all transports use.
     "transport/",
     "http/",
+    "webhook/",
     "hub/run.rs",
     "hub/client/",
     "hub/worker/",
     "hub/delivery/",
+    "hub/hooks/",
     "hub/dispatch/",
     "config/",
     "auth/",

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use syn::buffer::{Cursor, TokenBuffer};
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, ImplItem, ImplItemConst, ImplItemFn, ImplItemMacro, ImplItemType, Item, ItemConst, ItemEnum,
     ItemExternCrate, ItemFn, ItemForeignMod, ItemImpl, ItemMacro, ItemMod, ItemStatic, ItemStruct, ItemTrait,
-    ItemTraitAlias, ItemType, ItemUnion, ItemUse, LitStr, Macro, Meta, Path, UseTree, Visibility,
+    ItemTraitAlias, ItemType, ItemUnion, ItemUse, LitStr, Macro, Meta, Path, Token, UseTree, Visibility,
 };
 
 /// The files of a crate by their path below `src`, with slashes.
@@ -265,8 +266,9 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        let hideouts = ["#[path]", "#[macro_use]", "#[cfg_attr]"].into_iter();
-        self.hideouts.extend(hideouts.filter(|name| attribute.path().is_ident(&name[2..name.len() - 1])));
+        let is_one =
+            |name: &&str| attribute.path().is_ident(&name[2..name.len() - 1]) && !sets_lints(attribute);
+        self.hideouts.extend(["#[path]", "#[macro_use]", "#[cfg_attr]"].into_iter().filter(is_one));
         if let Meta::List(list) = &attribute.meta {
             let tokens = TokenBuffer::new2(list.tokens.clone());
             self.scan(tokens.begin());
@@ -274,6 +276,13 @@ impl<'ast> Visit<'ast> for Module {
         }
         visit::visit_attribute(self, attribute);
     }
+}
+
+/// Whether it is a `cfg_attr` that only allows what a lint forbids.
+fn sets_lints(attribute: &Attribute) -> bool {
+    let parts = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+    let allows = parts.is_ok_and(|parts| parts.iter().skip(1).all(|part| part.path().is_ident("allow")));
+    attribute.path().is_ident("cfg_attr") && allows
 }
 
 /// What the tokens of a macro begin with, if it could hide an import.

@@ -16,9 +16,12 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use encode::{Welcome, encode_dispatch, encode_error, encode_reply, encode_resumed};
+pub use encode::{
+    Joined, Resumed, Welcome, encode_dispatch, encode_error, encode_expired, encode_joined, encode_pong,
+    encode_reply, encode_resumed,
+};
 pub use error::{Error, ErrorCode};
-pub use request::{Action, Id, KeptId, Refused, Request, Resume, decode};
+pub use request::{Action, AskedChannel, Id, KeptId, Refused, Request, Resume, decode};
 
 /// The name of the protocol: in the greeting, as a WebSocket subprotocol, and in the `hello` of SockJS
 /// clients.

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::error::{Error, ErrorCode};
-use crate::command::Command;
+use crate::command::{Command, CommandRefusal};
 use crate::cursor::Cursor;
 use crate::json::{self, JsonKind, Members};
-use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::limits::{CHANNELS_PER_JOIN_MAX, REQUEST_ID_BYTES_MAX};
+use crate::name::{Name, NameRefusal};
 
 /// One request.
 ///
@@ -32,8 +33,19 @@ pub struct Request<'a> {
 pub enum Action<'a> {
     /// `ident`, `join`, `leave`, `echo` or `ping`.
     Command(Command<'a>),
+    /// `join` with `channels`: each of them for itself, in this order.
+    JoinEach(Vec<AskedChannel<'a>>),
     /// `resume`. Its request has an id.
     Resume(Resume<'a>),
+}
+
+/// One of several channels that a client wants to join.
+#[derive(Clone, Debug)]
+pub struct AskedChannel<'a> {
+    /// The channel as it was sent, a JSON string, which the reply repeats.
+    pub json: &'a RawValue,
+    /// The same as a name, or the rule that it breaks.
+    pub name: Result<Name, Error>,
 }
 
 /// Asks to be again who the client was before its connection broke, and for the events it missed since.
@@ -110,24 +122,66 @@ impl From<Error> for Refused<'_> {
 pub fn decode(text: &str) -> Result<Request<'_>, Refused<'_>> {
     let message: &RawValue =
         serde_json::from_str(text).map_err(|_| Error::new(ErrorCode::NotJson, "the message is not json"))?;
-    let names = ["id", "do", "data", "session", "cursor"];
+    let names = ["id", "do", "data", "session", "cursor", "channels"];
     let members = Members::read(message.get(), names)
         .ok_or_else(|| Error::new(ErrorCode::NotAnObject, "the message is not an object"))?;
-    let [id, name, data, session, cursor] = members.values;
+    let [id, name, data, session, cursor, channels] = members.values;
+    let channels = channels.filter(|channels| JsonKind::of(channels) != JsonKind::Null);
     if members.duplicate == Some("id") {
         return Err(Error::duplicate_key("id").into());
     }
     let id = id.map_or(Ok(None), Id::read)?;
     let action = match members.duplicate {
         Some(name) => Err(Error::duplicate_key(name)),
-        None if name.is_some_and(is_resume) => Resume::read(id, [session, cursor]).map(Action::Resume),
-        None => command(name, data, message).map(Action::Command),
+        None if is(name, "resume") => Resume::read(id, [session, cursor]).map(Action::Resume),
+        None => match channels.filter(|_| is(name, "join")) {
+            Some(channels) => read_channels(channels, message).map(Action::JoinEach),
+            None => command(name, data, message).map(Action::Command),
+        },
     };
     action.map(|action| Request { id, action }).map_err(|error| Refused { id, error })
 }
 
-fn is_resume(name: &RawValue) -> bool {
-    json::text(name).as_deref() == Some("resume")
+/// Whether a request asks for this command.
+fn is(name: Option<&RawValue>, command: &str) -> bool {
+    name.and_then(json::text).as_deref() == Some(command)
+}
+
+/// The channels of a `join` that names several. A list that is none is refused as a whole; a string in it that
+/// is no name is refused for itself.
+fn read_channels<'a>(list: &'a RawValue, message: &RawValue) -> Result<Vec<AskedChannel<'a>>, Error> {
+    let invalid = |reason: &'static str| Error::new(ErrorCode::ChannelsInvalid, reason);
+    let channel = Members::read(message.get(), ["channel"]).and_then(|members| members.values[0]);
+    if channel.is_some_and(|channel| JsonKind::of(channel) != JsonKind::Null) {
+        return Err(invalid("join has channel or channels, not both"));
+    }
+    if JsonKind::of(list) != JsonKind::Array {
+        return Err(invalid("channels must be a list"));
+    }
+    let (mut channels, mut has_others) = (Vec::new(), false);
+    let syntax = json::each(list.get(), |_, item| match JsonKind::of(item) {
+        // One channel above the limit is enough to know that there are too many.
+        JsonKind::Text if channels.len() <= CHANNELS_PER_JOIN_MAX => channels.push(AskedChannel::read(item)),
+        JsonKind::Text => {}
+        _ => has_others = true,
+    });
+    match channels.len() {
+        _ if syntax.is_err() || has_others => Err(invalid("channels must be strings")),
+        0 => Err(invalid("channels must not be empty")),
+        1..=CHANNELS_PER_JOIN_MAX => Ok(channels),
+        _ => Err(invalid("too many channels in one join")),
+    }
+}
+
+impl<'a> AskedChannel<'a> {
+    fn read(json: &'a RawValue) -> Self {
+        let name = json::text(json).ok_or(CommandRefusal::ChannelNotAString);
+        let name = name.and_then(|text| match Name::new(&text) {
+            Err(NameRefusal::Empty) => Err(CommandRefusal::ChannelMissing),
+            name => name.map_err(CommandRefusal::Channel),
+        });
+        Self { json, name: name.map_err(Error::from) }
+    }
 }
 
 fn command<'a>(

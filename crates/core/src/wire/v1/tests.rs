@@ -1,15 +1,17 @@
 //! Requests and their refusals, one table each, and the table of codes.
 
-use serde_json::Value;
+use std::time::Duration;
+
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::{IdentRefusal, Identity};
 use crate::command::Command;
-use crate::limits::{IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::{CHANNELS_PER_JOIN_MAX, IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::name::Name;
 use crate::registry::MembershipRefusal;
-use crate::reply::Reply;
+use crate::reply::{Identified, Reply};
 
 /// A request in short, or the code of its refusal; the id before it.
 fn describe(text: &str) -> String {
@@ -26,6 +28,13 @@ fn describe(text: &str) -> String {
                 Action::Command(Command::Leave(name)) => format!("leave {}", name.as_str()),
                 Action::Command(Command::Echo(raw)) => format!("echo {}", data(raw)),
                 Action::Command(Command::Ping(raw)) => format!("ping {}", data(raw)),
+                Action::JoinEach(channels) => {
+                    let each = channels.iter().map(|asked| match &asked.name {
+                        Ok(name) => format!("{}={}", asked.json, name.as_str()),
+                        Err(error) => format!("{} {}", asked.json, error.code.as_str()),
+                    });
+                    format!("join {}", each.collect::<Vec<_>>().join(", "))
+                }
                 Action::Resume(resume) => format!("resume {} {}", resume.session, resume.cursor),
             };
             format!("{} {action}", id(request.id))
@@ -47,6 +56,15 @@ fn requests_are_decoded() {
         (r#"{"id":null,"do":"ping"}"#, "- ping -"),
         (" {\n\"do\" : \"\\u0070ing\" }\r\n", "- ping -"),
         (r#"{"id":2,"do":"resume","session":"S","cursor":"ff-36"}"#, "2 resume S ff-36"),
+        (r#"{"id":1,"do":"join","channels":["a","b"]}"#, r#"1 join "a"=a, "b"=b"#),
+        (r#"{"do":"join","channels":["\u0061","a"],"channel":null}"#, r#"- join "\u0061"=a, "a"=a"#),
+        (
+            r#"{"do":"join","channels":["","a\n","\ud800","b"]}"#,
+            r#"- join "" channel-missing, "a\n" channel-invalid, "\ud800" channel-invalid, "b"=b"#,
+        ),
+        (r#"{"do":"join","channels":null,"channel":"a"}"#, "- join a"),
+        (r#"{"do":"leave","channels":["b"],"channel":"a"}"#, "- leave a"),
+        (r#"{"do":"ping","channels":7}"#, "- ping -"),
         (r#"{"new":1,"do":"join","channel":"a","new":2,"data":{"a":1},"more":{"id":7}}"#, "- join a"),
     ];
     for (text, expected) in table {
@@ -88,6 +106,17 @@ fn a_request_that_breaks_a_rule_is_refused_with_its_id() {
         (r#"{"id":1,"do":"join","channel":""}"#, "1 channel-missing"),
         (r#"{"id":1,"do":"join","channel":7}"#, "1 channel-invalid"),
         (r#"{"id":1,"do":"leave","channel":"a\u0000"}"#, "1 channel-invalid"),
+        (r#"{"id":1,"do":"join","channels":["a"],"channel":"a"}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":["a"],"channel":""}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":[]}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":"a"}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":{"0":"a"}}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":["a",7]}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":["a",null]}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":[["a"]]}"#, "1 channels-invalid"),
+        (r#"{"id":1,"do":"join","channels":["a"],"channels":["a"]}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"join","channels":null}"#, "1 channel-missing"),
+        (r#"{"id":1,"do":"leave","channels":["a"]}"#, "1 channel-missing"),
         (r#"{"do":"resume","session":"S","cursor":"ff-36"}"#, "- id-missing"),
         (r#"{"id":1,"do":"resume","cursor":"ff-36"}"#, "1 session-invalid"),
         (r#"{"id":1,"do":"resume","session":"","cursor":"ff-36"}"#, "1 session-invalid"),
@@ -105,6 +134,13 @@ fn limits_hold_at_and_one_above() {
     let with_id = |bytes: usize| describe(&format!(r#"{{"id":"{}","do":"ping"}}"#, "x".repeat(bytes - 2)));
     assert!(with_id(REQUEST_ID_BYTES_MAX).ends_with("\" ping -"));
     assert_eq!(with_id(REQUEST_ID_BYTES_MAX + 1), "- id-invalid");
+    let joins = |count: usize| describe(&json!({"do": "join", "channels": vec!["c"; count]}).to_string());
+    assert_eq!(joins(CHANNELS_PER_JOIN_MAX).matches("=c").count(), CHANNELS_PER_JOIN_MAX);
+    assert_eq!(joins(CHANNELS_PER_JOIN_MAX + 1), "- channels-invalid");
+    assert_eq!(joins(100 * CHANNELS_PER_JOIN_MAX), "- channels-invalid");
+    let name = |bytes: usize| describe(&json!({"do": "join", "channels": ["x".repeat(bytes)]}).to_string());
+    assert!(name(NAME_BYTES_MAX).contains("\"=x"));
+    assert!(name(NAME_BYTES_MAX + 1).ends_with("\" channel-invalid"));
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let ident = |depth: usize| describe(&format!(r#"{{"do":"ident","data":{{"x":{}}}}}"#, nested(depth - 1)));
     assert_eq!(ident(IDENT_DEPTH_MAX), "- ident -");
@@ -120,8 +156,15 @@ fn replies_repeat_the_id_and_only_refusals_need_none() {
     let Action::Command(Command::Echo(data)) = request.action else { panic!() };
     let name = Name::new("a\"").unwrap();
     let identity = Identity { name: name.clone(), username_json: "7".to_owned() };
+    let lasting = Identified::from(identity.clone());
+    let expires_in = Some(Duration::from_micros(59_999_999));
+    let ending = Identified { identity, expires_in, left: vec![name.clone(), Name::new("b").unwrap()] };
     let table = [
-        (Reply::Identified(&identity), r#"{"reply":1.0,"ok":true,"username":7}"#),
+        (Reply::Identified(&lasting), r#"{"reply":1.0,"ok":true,"username":7}"#),
+        (
+            Reply::Identified(&ending),
+            r#"{"reply":1.0,"ok":true,"username":7,"expires_in_ms":59999,"left":["a\"","b"]}"#,
+        ),
         (Reply::Joined(&name), r#"{"reply":1.0,"ok":true,"channel":"a\""}"#),
         (Reply::Left(&name), r#"{"reply":1.0,"ok":true,"channel":"a\""}"#),
         (Reply::Echo(data), r#"{"reply":1.0,"ok":true,"data":[1, 2]}"#),
@@ -143,16 +186,60 @@ fn replies_repeat_the_id_and_only_refusals_need_none() {
 }
 
 #[test]
+fn the_reply_to_a_ping_has_the_position_if_there_is_one() {
+    let id = decode(r#"{"id":"p","do":"ping"}"#).unwrap().id;
+    let cursor = "ff-36".parse().ok();
+    assert_eq!(encode_pong(id, cursor).as_deref(), Some(r#"{"reply":"p","ok":true,"cursor":"ff-36"}"#));
+    assert_eq!(encode_pong(id, None).as_deref(), Some(r#"{"reply":"p","ok":true}"#));
+    assert_eq!(encode_pong(None, cursor), None);
+}
+
+#[test]
+fn the_reply_to_a_join_of_several_tells_of_each_as_it_was_sent() {
+    let text = r#"{"id":1,"do":"join","channels":["\u0061","","b"]}"#;
+    let request = decode(text).unwrap();
+    let Action::JoinEach(asked) = request.action else { panic!() };
+    let outcomes: Vec<Joined<'_>> =
+        asked.into_iter().map(|asked| (asked.json, asked.name.map(drop))).collect();
+    let rule = ErrorCode::ChannelMissing.rule();
+    let tail = format!(
+        r#""ok":true,"channels":["\u0061","b"],"refused":[{{"channel":"","error":{{"code":"channel-missing","reason":"channel missing","rule":"{rule}"}}}}]}}"#
+    );
+    assert_eq!(encode_joined(request.id, &outcomes), Some(format!(r#"{{"reply":1,{tail}"#)));
+    assert_eq!(encode_joined(None, &outcomes), Some(format!(r#"{{"reply":null,{tail}"#)));
+    let joined = r#"{"reply":1,"ok":true,"channels":["\u0061"],"refused":[]}"#;
+    assert_eq!(encode_joined(request.id, &outcomes[..1]).as_deref(), Some(joined));
+    assert_eq!(encode_joined(None, &outcomes[..1]), None, "a success without an id is not answered");
+}
+
+#[test]
+fn the_reply_to_a_resume_tells_who_and_where_the_client_is() {
+    let request = decode(r#"{"id":1,"do":"resume","session":"S","cursor":"ff-36"}"#).unwrap();
+    let (alice, chat) = (Name::new("alice").unwrap(), Name::new("chat").unwrap());
+    let resumed = Resumed {
+        session: "S",
+        replayed: 3,
+        connection: "C",
+        username: Some(&alice),
+        expires_in: Some(Duration::from_secs(5)),
+        left: &[chat],
+    };
+    let expected = r#"{"reply":1,"ok":true,"session":"S","replayed":3,"connection":"C","username":"alice","expires_in_ms":5000,"left":["chat"]}"#;
+    assert_eq!(encode_resumed(request.id.unwrap(), &resumed), expected);
+}
+
+#[test]
 fn the_greeting_tells_who_and_where_the_client_is() {
     let identity = Identity { name: Name::new("alice").unwrap(), username_json: r#""alice""#.to_owned() };
     let welcome = Welcome {
         session: "S",
+        connection: "C",
         cursor: Some("ff-36".parse().unwrap()),
-        identity: Some(&identity),
-        ping_interval: std::time::Duration::from_millis(25_500),
+        identified: Some(&Identified { expires_in: Some(Duration::ZERO), ..identity.into() }),
+        ping_interval: Duration::from_millis(25_500),
         message_bytes: 1,
     };
-    let expected = r#"{"welcome":{"protocol":"turted.v1","session":"S","cursor":"ff-36","username":"alice","ping_interval_ms":25500,"message_bytes_max":1}}"#;
+    let expected = r#"{"welcome":{"protocol":"turted.v1","session":"S","connection":"C","cursor":"ff-36","username":"alice","expires_in_ms":0,"ping_interval_ms":25500,"message_bytes_max":1}}"#;
     assert_eq!(welcome.to_json(), expected);
 }
 
@@ -197,6 +284,7 @@ fn rules_name_the_limits_that_hold() {
         (ErrorCode::IdInvalid, REQUEST_ID_BYTES_MAX),
         (ErrorCode::DataTooDeep, IDENT_DEPTH_MAX),
         (ErrorCode::ChannelInvalid, NAME_BYTES_MAX),
+        (ErrorCode::ChannelsInvalid, CHANNELS_PER_JOIN_MAX),
         (ErrorCode::UserInvalid, NAME_BYTES_MAX),
     ];
     for (code, limit) in table {
@@ -217,5 +305,5 @@ fn the_messages_in_the_document_are_messages() {
             _ => panic!("{line}"),
         }
     }
-    assert_eq!((requests, told), (8, 9));
+    assert_eq!((requests, told), (9, 13));
 }

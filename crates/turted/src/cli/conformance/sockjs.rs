@@ -30,7 +30,7 @@ static ECHO: Service = Service {
         client.send_message(text);
         Step::Continue
     },
-    expired: say_nothing,
+    expired: |_, _| {},
 };
 /// The connection is closed at once.
 static CLOSE: Service =

@@ -81,13 +81,35 @@ fn what_is_missing_or_does_not_belong_is_told() {
 
 #[test]
 fn a_url_that_is_none_is_not_repeated() {
-    for url in ["https://backend/", "http://user:canary@backend/", "backend", ""] {
+    for url in ["https://user:canary@backend/", "http://user:canary@backend/", "backend", ""] {
         check(
             &format!("[auth]\nurl = \"{url}\""),
             &[],
-            "turted.toml:2:7: `auth.url`: expected a URL such as \"http://127.0.0.1:8080/auth\": http, without credentials",
+            "turted.toml:2:7: `auth.url`: expected a URL such as \"http://127.0.0.1:8080/auth\": http or https, without credentials",
         );
     }
+}
+
+#[test]
+fn an_authority_is_named_for_a_backend_over_tls_alone() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let place = Place::new("[auth]\nurl = \"https://backend/\"\nca = \"ca.pem\"");
+    place.write("ca.pem", &key.cert.pem());
+    let config = place.load(&[], &[]).unwrap().config;
+    assert_eq!(config.auth.method, ClientAuth::Http("https://backend/".parse().unwrap()));
+    assert_eq!(config.auth.ca, Some(place.0.path().join("ca.pem")));
+    place.write("ca.pem", "canary");
+    let error = place.load(&[], &[]).map(|_| ()).unwrap_err();
+    assert!(
+        error.starts_with("turted.toml:3:6: `auth.ca`: cannot read the certificates in ca.pem: "),
+        "{error}"
+    );
+    check(
+        "[auth]\nurl = \"http://backend/\"\nca = \"ca.pem\"",
+        &[],
+        "turted.toml:3:6: `auth.ca` has no effect without TLS: `auth.url` begins with https:// then",
+    );
+    check("[auth]\nca = \"ca.pem\"", &[], "turted.toml:2:6: `auth.method` = \"http\" needs `auth.url`");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `sources` | which source wins, and which is read |
 //! | `credentials`, `authenticators` | authenticators and their secrets; JSON Web Tokens and the backend |
-//! | `channels`, `tls` | rules for channels; certificate and key, and proxies |
+//! | `channels`, `tls`, `log` | rules for channels; certificate and key, and proxies; where the log stands |
+//! | `push_keys` | passwords for pushes, and the backend that is asked instead |
+//! | `push_sources`, `redis_sources`, `hooks` | sources of every type; those in Redis; hooks |
 //! | `messages`, `snapshots`, `together` | what is told of one problem; every message of a kind; several problems at once |
 //! | `docs`, `packaging` | what `docs/configuration.md` and `packaging/` say of the keys |
 
@@ -12,7 +14,12 @@ mod sources;
 mod credentials;
 mod authenticators;
 mod channels;
+mod push_keys;
+mod push_sources;
+mod redis_sources;
+mod hooks;
 mod tls;
+mod log;
 mod messages;
 mod snapshots;
 mod together;

@@ -24,12 +24,15 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
     let place = Place::new(&uncommented);
     std::fs::create_dir(place.0.path().join("assets")).unwrap();
     place.write("push.password", "a");
+    place.write("shop.password", "c");
     place.write("token.prefix", "b");
+    place.write("hook.secret", "c");
     let config = place.load(&[], &[]).unwrap().config;
     assert_eq!(config.listen, "[::]:7117".parse().unwrap());
     assert!(matches!(config.auth.method, ClientAuth::Token(_)));
     assert!(config.push.password.is_some());
     assert!(!config.channels.is_empty());
+    assert_eq!(config.hooks.len(), 1);
 }
 
 /// The variables of turted that a file names.
@@ -74,8 +77,10 @@ fn proxies_close_idle_connections_before_we_do_and_none_that_we_promised_to_keep
 }
 
 #[test]
-fn containers_are_killed_only_after_the_drain() {
-    let drain = Config::default().drain_timeout.as_secs() + 2;
+fn servers_are_killed_only_after_the_drain_and_what_follows_it() {
+    // Sources may take 3 s, hooks 6 s.
+    let drain = Config::default().drain_timeout.as_secs() + 3 + 6;
+    assert!(seconds(UNIT, "\nTimeoutStopSec=") > drain);
     let delay = seconds(DOCKERFILE, "TURTED_DRAIN_DELAY=");
     assert_eq!(delay, seconds(KUBERNETES, "TURTED_DRAIN_DELAY, value: "));
     assert!(delay > 0);

@@ -81,6 +81,14 @@ fn paths_that_overlap_are_told() {
             "turted.toml:2:8: `push.path` = \"/push/\" and `websocket.path` = \"/push/ws/\" overlap",
         ),
         (
+            "demo = true\n[sse]\npath = \"/demo/events\"",
+            "turted.toml:3:8: `sse.path` = \"/demo/events/\" and `demo` = \"/demo/\" overlap",
+        ),
+        (
+            "demo = true\n[sse]\nreactphp_path = \"/demo\"",
+            "turted.toml:3:17: `sse.reactphp_path` = \"/demo/\" and `demo` = \"/demo/\" overlap",
+        ),
+        (
             "[websocket]\npath = \"/socket.io\"",
             "turted.toml:2:8: `socketio.path` = \"/socket.io/\" and `websocket.path` = \"/socket.io/\" overlap",
         ),

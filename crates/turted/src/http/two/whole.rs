@@ -9,27 +9,27 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use turted_core::limits::{H2_UNWATCHED_BYTES_MAX, PROGRESS_BYTES};
 
-use super::{Switch, Token};
+use super::Switch;
 use crate::http::Body;
 
 /// Bytes of a slice: as much as counts as progress of a client, and the largest frame of HTTP/2 that every
 /// client accepts (RFC 9113 4.2).
 const SLICE_BYTES: usize = PROGRESS_BYTES;
 
-/// A whole answer.
-pub(super) struct Whole {
+/// A whole answer, and what lasts until it has left.
+pub(super) struct Whole<T> {
     body: Body,
     /// What is left of the part that goes out.
     part: Bytes,
     /// Knows what has left. Answers that are too small to be watched have none.
     switch: Option<Switch>,
-    _token: Token,
+    _lasting: T,
 }
 
-impl Whole {
-    pub(super) fn new(body: Body, switch: Option<Switch>, token: Token) -> Self {
+impl<T> Whole<T> {
+    pub(super) fn new(body: Body, switch: Option<Switch>, lasting: T) -> Self {
         let switch = switch.filter(|_| body.len() > H2_UNWATCHED_BYTES_MAX);
-        Self { body, part: Bytes::new(), switch, _token: token }
+        Self { body, part: Bytes::new(), switch, _lasting: lasting }
     }
 
     /// Bytes that hyper has not asked for yet.
@@ -61,7 +61,7 @@ impl Whole {
     }
 }
 
-impl HttpBody for Whole {
+impl<T: Unpin> HttpBody for Whole<T> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -91,19 +91,17 @@ impl HttpBody for Whole {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
     use std::task::Waker;
 
     use proptest::prelude::*;
 
-    use super::super::Activity;
     use super::*;
 
-    fn whole(parts: Vec<Bytes>, switch: &Switch) -> Whole {
-        Whole::new(Body::of_parts(parts), Some(switch.clone()), Rc::new(Activity::new()).begin())
+    fn whole(parts: Vec<Bytes>, switch: &Switch) -> Whole<()> {
+        Whole::new(Body::of_parts(parts), Some(switch.clone()), ())
     }
 
-    fn poll(whole: &mut Whole) -> Poll<Option<Bytes>> {
+    fn poll(whole: &mut Whole<()>) -> Poll<Option<Bytes>> {
         let polled = Pin::new(whole).poll_frame(&mut Context::from_waker(Waker::noop()));
         polled.map(|next| next.map(|frame| frame.unwrap().into_data().unwrap()))
     }

@@ -1,17 +1,19 @@
 //! Performs the commands of clients, whatever they speak. How an answer looks is up to the protocol of the
 //! client.
 
-use turted_core::auth::{IdentRefusal, Identity, Verified};
+use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::command::{Command, Ident};
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
-use turted_core::reply::Reply;
+use turted_core::reply::{Identified, Reply};
 
 use crate::auth::Verdict;
 use crate::hub::client::identity::{self, ChannelRefusal};
+use crate::hub::client::record;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::journal;
 use crate::hub::worker::session::Step;
+use crate::hub::worker::sessions::{Effect, Recorded};
 use crate::hub::worker::worker::Worker;
 
 /// The text for a client that sends more messages than it may; its connection then ends.
@@ -44,33 +46,49 @@ impl CommandRefusal {
 pub(crate) type CommandOutcome<'a> = Result<Reply<'a>, CommandRefusal>;
 
 /// Performs a command and hands the outcome to `answer`: at once, or later if the backend or the embedding
-/// program has to be asked. Later messages of the client wait for that.
+/// program has to be asked, or if the outcome has to be recorded. Later messages of the client wait for that.
 pub(crate) fn perform(
     client: Client<'_>,
     command: Command<'_>,
     answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
 ) -> Step {
-    let outcome = match &command {
-        Command::Ident(ident) => return identify(client, ident, answer),
-        Command::Join(channel) => join(client, channel),
-        Command::Leave(channel) => {
-            client.worker.registry.borrow_mut().leave(client.connection.key, channel);
-            journal::left(client, channel);
-            Ok(Reply::Left(channel))
+    match command {
+        Command::Ident(ident) => identify(client, &ident, answer),
+        Command::Join(channel) => {
+            let joined = join(client, &channel);
+            let recorded = match &joined {
+                Ok(()) => record::joined(client, [&channel]),
+                Err(_) => Recorded::NOW,
+            };
+            record::then(client, recorded, move |client| {
+                answer(client, joined.map(|()| Reply::Joined(&channel)));
+            })
         }
-        Command::Echo(data) => Ok(Reply::Echo(*data)),
-        Command::Ping(data) => Ok(Reply::Pong(*data)),
-    };
-    answer(client, outcome);
-    Step::Continue
+        Command::Leave(channel) => {
+            client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
+            client.worker.shared.hooks.left(client.connection.id(client.worker), &channel);
+            journal::left(client, &channel);
+            let recorded = record::left(client, &channel);
+            record::then(client, recorded, move |client| answer(client, Ok(Reply::Left(&channel))))
+        }
+        Command::Echo(data) => {
+            answer(client, Ok(Reply::Echo(data)));
+            Step::Continue
+        }
+        Command::Ping(data) => {
+            answer(client, Ok(Reply::Pong(data)));
+            Step::Continue
+        }
+    }
 }
 
-fn join<'a>(client: Client<'_>, channel: &'a Name) -> CommandOutcome<'a> {
+/// Joins a channel, if its rule lets the client in.
+pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), CommandRefusal> {
     let joined = identity::join(client, channel).map_err(CommandRefusal::from);
     if let Err(refusal) = &joined {
         journal::join_refused(client, channel, refusal);
     }
-    count(client.worker, joined.map(|()| Reply::Joined(channel)))
+    count(client.worker, joined)
 }
 
 /// Verifies an IDENT, and makes the client the user that it proved to be.
@@ -84,17 +102,16 @@ pub(crate) fn identify(
         client.connection.visitor(client.worker),
         ident,
     ) {
-        Verdict::Now(result) => {
-            tell(client, result, answer);
-            Step::Continue
-        }
+        Verdict::Now(result) => tell(client, result, answer),
         Verdict::Later(verification) => {
             let (worker, connection) = client.owned();
             Step::Wait(Box::pin(async move {
                 let result = verification.await;
                 // A client that is gone meanwhile must not become a member of anything again.
-                if !connection.is_closed() {
-                    tell(Client::of(&worker, &connection), result, answer);
+                if !connection.is_closed()
+                    && let Step::Wait(told) = tell(Client::of(&worker, &connection), result, answer)
+                {
+                    told.await;
                 }
             }))
         }
@@ -104,21 +121,33 @@ pub(crate) fn identify(
 fn tell(
     client: Client<'_>,
     result: Result<Verified, IdentRefusal>,
-    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>),
-) {
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
+) -> Step {
+    let effect = match client.worker.registry.borrow().is_identified(client.connection.key) {
+        // Another user may take the place of the one before.
+        true => Effect::TakesAway,
+        false => Effect::Adds,
+    };
     let identified = admit(client, result);
-    let outcome = identified.as_ref().map(Reply::Identified).map_err(|refusal| *refusal);
-    answer(client, outcome);
+    let recorded = match &identified {
+        Ok(identified) => record::proved(client, effect, &identified.left),
+        Err(_) => Recorded::NOW,
+    };
+    record::then(client, recorded, move |client| {
+        let outcome = identified.as_ref().map(Reply::Identified).map_err(|refusal| *refusal);
+        answer(client, outcome);
+    })
 }
 
 /// Makes the connection the user that was verified, unless the IDENT was refused.
 pub(crate) fn admit(
     client: Client<'_>,
     result: Result<Verified, IdentRefusal>,
-) -> Result<Identity, CommandRefusal> {
-    let admit = |verified: Verified| -> Result<Identity, CommandRefusal> {
-        identity::admit(client, &verified)?;
-        Ok(verified.identity)
+) -> Result<Identified, CommandRefusal> {
+    let admit = |verified: Verified| -> Result<Identified, CommandRefusal> {
+        let left = identity::admit(client, &verified)?;
+        let expires_in = identity::time_left(verified.expires);
+        Ok(Identified { identity: verified.identity, expires_in, left })
     };
     let admitted = result.map_err(CommandRefusal::from).and_then(admit);
     count(client.worker, admitted)

@@ -10,8 +10,10 @@ use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
 use turted_core::standing::{Applicant, Standing};
+use turted_core::time::UnixTime;
 
 use crate::auth::unix_now;
+use crate::hub::hooks::{EXPIRED, OTHER_IDENT};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::journal;
 use crate::hub::worker::timers::Due;
@@ -20,8 +22,9 @@ use crate::hub::worker::worker::Worker;
 /// The longest time until the next look at the clock, which may be set meanwhile.
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Makes the connection what it proved to be. It leaves channels that only an earlier proof had opened.
-pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<(), MembershipRefusal> {
+/// Makes the connection what it proved to be. It leaves channels that only an earlier proof had opened; returns
+/// them.
+pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>, MembershipRefusal> {
     let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.seen()));
     let name = &verified.identity.name;
     if let Err(refusal) =
@@ -32,9 +35,10 @@ pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<(), Membe
     }
     journal::identified(client, &verified.identity);
     client.connection.standing.borrow_mut().accept(verified, mode);
-    leave_forbidden(client);
+    let left = leave_forbidden(client);
+    tell_hooks(client, OTHER_IDENT);
     watch_expiry(client);
-    Ok(())
+    Ok(left)
 }
 
 /// Why a channel was not joined.
@@ -51,6 +55,7 @@ pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefu
     may_join(client, channel)?;
     let since = Since(client.worker.seen());
     client.worker.registry.borrow_mut().join(client.connection.key, channel, since)?;
+    client.worker.shared.hooks.joined(client.connection.id(client.worker), channel);
     journal::joined(client, channel);
     Ok(())
 }
@@ -78,18 +83,33 @@ pub(crate) fn may_join_as(
     applicant.may_join(channel, &worker.config.channels)
 }
 
-/// Leaves the channels that the connection could not join any more.
-fn leave_forbidden(client: Client<'_>) {
+/// Leaves the channels that the connection could not join any more, and returns them.
+pub(crate) fn leave_forbidden(client: Client<'_>) -> Vec<Name> {
     if client.worker.config.channels.is_empty() {
-        return;
+        return Vec::new();
     }
     let joined = client.worker.registry.borrow().memberships(client.connection.key).channels;
-    for (channel, _) in joined {
-        if may_join(client, &channel).is_err() {
-            client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
-            journal::left(client, &channel);
-        }
+    let forbidden = joined.into_iter().map(|(channel, _)| channel);
+    let forbidden: Vec<_> = forbidden.filter(|channel| may_join(client, channel).is_err()).collect();
+    for channel in &forbidden {
+        client.worker.registry.borrow_mut().leave(client.connection.key, channel);
+        journal::left(client, channel);
     }
+    let (position, max) =
+        (client.worker.passed(client.connection), client.worker.config.limits.channels_per_connection);
+    client.connection.standing.borrow_mut().forfeit(&forbidden, position, max);
+    forbidden
+}
+
+/// Tells hooks what the connection is now, and why it is not what it was.
+fn tell_hooks(client: Client<'_>, reason: &'static str) {
+    let memberships = || client.worker.registry.borrow().memberships(client.connection.key);
+    client.worker.shared.hooks.became(client.connection.id(client.worker), memberships, reason);
+}
+
+/// How long a proof is good that ends at this time by its own word; `None` if it does not expire.
+pub(crate) fn time_left(expires: Option<UnixTime>) -> Option<Duration> {
+    expires.map(|expires| expires.0.saturating_sub(unix_now().0))
 }
 
 /// Sets a timer, so that the connection is looked at again when its first proof expires.
@@ -105,9 +125,9 @@ pub(crate) fn watch_expiry(client: Client<'_>) {
     }
 }
 
-/// Takes from the connection what has expired: the users, and the channels that they opened. Returns whether
-/// anything had expired.
-pub(crate) fn expire(client: Client<'_>) -> bool {
+/// Takes from the connection what has expired: the users, and the channels that they opened. Returns these
+/// channels; `None` if nothing had expired.
+pub(crate) fn expire(client: Client<'_>) -> Option<Vec<Name>> {
     if client.connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
         client.connection.expiry_due.set(None);
     }
@@ -115,9 +135,10 @@ pub(crate) fn expire(client: Client<'_>) -> bool {
     for user in &expired {
         client.worker.registry.borrow_mut().forget_user(client.connection.key, user);
     }
-    if !expired.is_empty() {
-        leave_forbidden(client);
+    let left = (!expired.is_empty()).then(|| leave_forbidden(client));
+    if left.is_some() {
+        tell_hooks(client, EXPIRED);
     }
     watch_expiry(client);
-    !expired.is_empty()
+    left
 }

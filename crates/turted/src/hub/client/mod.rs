@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `commands` | IDENT, JOIN, LEAVE, ECHO and PING, and their refusals |
 //! | `identity` | what an IDENT changes on its connection, and when that ends |
+//! | `record` | what becomes of a session is recorded before its client is answered |
 //! | `place` | a place for a session that lives by requests |
 //! | `resume`, `replay` | a client comes back; what it missed, found in the log |
 
 pub(crate) mod commands;
 pub(crate) mod identity;
+pub(crate) mod record;
 pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod replay;

@@ -205,6 +205,7 @@ mod tests {
     use std::time::Duration;
 
     use turted_core::dispatch::{Dispatch, Targets};
+    use turted_core::epochs::Epoch;
     use turted_core::membership::Since;
     use turted_core::name::Name;
 
@@ -214,13 +215,13 @@ mod tests {
 
     fn log(dispatches: usize) -> Log {
         let limits = LogLimits { dispatches, bytes: usize::MAX, age: Duration::from_secs(60) };
-        Log::new(limits, &Backlogs::new(usize::MAX))
+        Log::new(limits, Epoch { epoch: 7, after: 0 }, &Backlogs::new(usize::MAX))
     }
 
     fn append(log: &mut Log, targets: Targets) -> u64 {
         let payload = serde_json::value::to_raw_value(&1).unwrap();
         let dispatch = Dispatch { event: name(0), payload, targets };
-        log.append(dispatch, Instant::now()).sequence
+        log.append(dispatch, Instant::now()).sequence()
     }
 
     fn name(number: usize) -> Name {

@@ -10,24 +10,32 @@ use tokio::time::timeout;
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Since;
+use turted_core::name::Name;
 use turted_core::registry::ConnectionKey;
+use turted_core::session_key::SessionKey;
 
 use crate::auth::unix_now;
 use crate::hub::client::identity;
+use crate::hub::client::record;
 use crate::hub::client::replay::{self, Returning};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::connection::Client;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::recovery::{Home, LostSession};
 use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::sessions::Recorded;
 use crate::hub::worker::worker::Worker;
 
 /// How long another worker may take to let go of a session, the wait for room in its mail box included. A
 /// worker that still runs answers within its current slice, 500 us. A client that waits for longer than this
 /// takes its connection for dead and tries anew.
 const LETTING_GO_MAX: Duration = Duration::from_secs(3);
+
+/// How often a client asks for a session that another of its connections takes meanwhile. The other one is dead, or there
+/// are two clients with one id.
+const ATTEMPTS_MAX: usize = 4;
 
 /// What a client that was connected before shows when it comes back.
 #[derive(Debug)]
@@ -48,16 +56,37 @@ pub(crate) enum Seen {
 }
 
 /// What came of resuming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum ResumeOutcome {
     /// The client has its session again, and was sent what it missed.
     Resumed,
     /// The session is not kept any more.
     SessionUnknown,
-    /// Something that it missed is not kept any more.
-    Gap,
+    /// Something that it missed is not kept any more. Its protocol lets it [go on](go_on) as what it was, or
+    /// [gives it up](give_up).
+    Gap(BehindGap),
     /// The client is gone again.
     Gone,
+}
+
+/// A session of which events are gone.
+#[derive(Debug)]
+pub(crate) struct BehindGap {
+    /// What it was kept under.
+    key: SessionKey,
+    lost: LostSession,
+    /// What the client has shown.
+    shown: SessionKey,
+}
+
+/// A lost session, taken from where it was.
+#[derive(Debug)]
+struct Found {
+    /// What it is kept under.
+    key: SessionKey,
+    lost: LostSession,
+    /// The client has shown this id, not the one it had before a gap.
+    by_id: Option<SessionId>,
 }
 
 /// Where the connection of a session is looked for.
@@ -78,75 +107,110 @@ impl Resumption {
             Seen::Unknown => return None,
         };
         let sent = lost.began_after..=worker.seen();
-        let known = cursor.epoch == worker.dispatcher.epoch() && sent.contains(&cursor.sequence);
-        known.then_some(cursor.sequence)
+        worker.dispatcher.number(cursor).filter(|number| sent.contains(number))
     }
 }
 
+/// What a client is told that has its session again.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) session: SessionId,
+    /// How many events follow that it missed.
+    pub(crate) replayed: usize,
+    /// The channels that the session has lost, as far as the client may not know it.
+    pub(crate) left: Vec<Name>,
+}
+
 /// Gives a client its session back, and all that it missed, encoded for `wire`; before that it is
-/// sent what `greet` makes of the session's id and the number of events that follow.
+/// sent what `greet` says.
 pub(crate) async fn resume(
     client: Client<'_>,
     resumption: &Resumption,
     wire: Wire,
-    greet: impl FnOnce(SessionId, usize) -> Frame,
+    greet: impl FnOnce(Restored) -> Frame,
 ) -> ResumeOutcome {
-    let found = match resumption.id {
-        Some(id) => reclaim(client.worker, id).await.map(|lost| (id, lost)),
-        None => None,
+    let recovery = &client.worker.shared.recovery;
+    let mut attempts = 0;
+    let (found, missed) = loop {
+        let found = match resumption.id {
+            Some(id) => reclaim(client.worker, id).await,
+            None => None,
+        };
+        catch_up(client.worker).await;
+        let missed = match &found {
+            Some(Found { lost, by_id: Some(_), .. }) => missed(client, (resumption, lost, wire)).await,
+            _ => None,
+        };
+        if client.connection.is_closed() {
+            return ResumeOutcome::Gone;
+        }
+        attempts += 1;
+        // Until now the session is where it was: a client that is cut meanwhile, and comes once more, finds it there. If
+        // it has, and its other connection has the session, this one asks for it again.
+        let is_taken = found.as_ref().is_none_or(|found| recovery.take(found.key).is_some());
+        if is_taken || attempts == ATTEMPTS_MAX {
+            break (found.filter(|_| is_taken), missed);
+        }
     };
-    catch_up(client.worker).await;
-    let missed = match &found {
-        Some((_, lost)) => missed(client, (resumption, lost, wire)).await,
-        None => None,
-    };
+    // What the connection still waits for belongs to the session that it had until now. Behind the reply it would
+    // be a second time what is replayed.
+    client.send_chained();
     // From here on nothing waits: what was missed and what is new must follow on each other.
     let outcome = match (found, missed) {
         (found, _) if client.connection.is_closed() => {
-            if let Some((id, lost)) = found {
+            if let Some(Found { key, lost, .. }) = found {
                 // It may come back once more.
-                client.worker.shared.recovery.keep(id, lost);
+                recovery.keep(key, lost);
             }
             return ResumeOutcome::Gone;
         }
         (None, _) => ResumeOutcome::SessionUnknown,
-        (Some(_), None) => ResumeOutcome::Gap,
-        (Some((id, lost)), Some(missed)) => {
+        (Some(Found { lost, by_id: Some(id), .. }), Some(missed)) => {
             client.connection.set_wire(wire);
             restore(client, id, &lost);
-            client.send(&[greet(id, missed.len())]);
+            let left = lost_channels(client, resumption.seen(client.worker, &lost));
+            client.send(&[greet(Restored { session: id, replayed: missed.len(), left })]);
             client.connection.replay(client.worker, missed);
             ResumeOutcome::Resumed
         }
+        (Some(Found { key, lost, .. }), _) => {
+            let shown = resumption.id.map_or(key, SessionId::key);
+            ResumeOutcome::Gap(BehindGap { key, lost, shown })
+        }
     };
-    let resumed = outcome == ResumeOutcome::Resumed;
+    let resumed = matches!(outcome, ResumeOutcome::Resumed);
     client.worker.metrics.recovered(if resumed { Recovered::Resumed } else { Recovered::Anew });
     outcome
 }
 
-/// The lost session, taken from a connection that is not known to be dead if need be.
-async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<LostSession> {
-    let recovery = &worker.shared.recovery;
-    if let Some(lost) = recovery.take(id) {
-        return Some(lost);
+/// The lost session, which a connection that is not known to be dead gives up if need be. It stays among those that are
+/// lost.
+async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<Found> {
+    let (recovery, shown) = (&worker.shared.recovery, id.key());
+    let successor = recovery.successor(shown);
+    let key = successor.unwrap_or(shown);
+    if let Some(lost) = recovery.look(key) {
+        return Some(Found { key, lost, by_id: successor.is_none().then_some(id) });
     }
-    let (owner, hint) = match recovery.home(id) {
-        Some(home) => (home.worker, ConnectionHint::Key(home.key)),
-        None => (id.worker(), ConnectionHint::Slot(id.slot())),
+    let (owner, hint) = match (recovery.home(key), successor) {
+        (Some(home), _) => (home.worker, ConnectionHint::Key(home.key)),
+        (None, None) => (id.worker(), ConnectionHint::Slot(id.slot())),
+        (None, Some(_)) => return None,
     };
     if owner == worker.index {
-        supersede(worker, hint, id);
-    } else if timeout(LETTING_GO_MAX, ask_to_let_go(worker, owner, (hint, id))).await.is_err() {
+        supersede(worker, hint, key);
+    } else if timeout(LETTING_GO_MAX, ask_to_let_go(worker, owner, (hint, key))).await.is_err() {
         tracing::warn!(worker = owner, "a worker does not let go of a session: its client begins anew");
     }
-    recovery.take(id)
+    let lost = recovery.look(key)?;
+    Some(Found { key, lost, by_id: successor.is_none().then_some(id) })
 }
 
 /// Asks another worker to let go of a session.
-async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, id): (ConnectionHint, SessionId)) {
+async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, key): (ConnectionHint, SessionKey)) {
     let (done, superseded) = oneshot::channel();
     let let_go = move |owner: &Rc<Worker>| {
-        supersede(owner, hint, id);
+        supersede(owner, hint, key);
         // The other worker may have stopped waiting.
         let _ = done.send(());
     };
@@ -165,7 +229,7 @@ async fn catch_up(worker: &Worker) {
 }
 
 /// Ends the connection of a session whose client is back, so that it can be recovered.
-fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
+fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, session: SessionKey) {
     let connection = {
         let registry = worker.registry.borrow();
         match hint {
@@ -173,7 +237,8 @@ fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, id: SessionId) {
             ConnectionHint::Key(key) => registry.get(key).cloned(),
         }
     };
-    if let Some(connection) = connection.filter(|found| found.recovery_id.get() == Some(id)) {
+    let is_it = |found: &Rc<Connection>| found.recovery_id.get().map(SessionId::key) == Some(session);
+    if let Some(connection) = connection.filter(is_it) {
         connection.close(worker, Close::Superseded);
     }
 }
@@ -216,14 +281,74 @@ pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Misse
     missed
 }
 
-/// Makes the connection what the session was. What was missed has to be sent in the same go: no
-/// dispatch can come between the last one that was missed and the first one that is new.
+/// Makes the connection what the session was, without the channels that it may not have any more. What was
+/// missed has to be sent in the same go: no dispatch can come between the last one that was missed and the
+/// first one that is new.
 fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
-    client.connection.recovery_id.set(Some(id));
+    let own = client.connection.recovery_id.replace(Some(id));
+    if let Some(own) = own.filter(|own| *own != id) {
+        // The session that the client began on this connection.
+        client.worker.shared.recovery.forget(own.key());
+    }
     client.worker.registry.borrow_mut().restore(client.connection.key, &lost.memberships);
     client.connection.standing.replace(lost.standing.clone());
+    identity::leave_forbidden(client);
     identity::watch_expiry(client);
     client.connection.admit(client.worker);
     client.connection.began_after.set(lost.began_after);
-    client.worker.shared.recovery.moved(id, Home { worker: client.worker.index, key: client.connection.key });
+    let recovery = &client.worker.shared.recovery;
+    recovery.shown(id.key());
+    recovery.moved(id.key(), home(client));
+    // If all sessions are written anew at the moment, it was perhaps not found where it was.
+    client.worker.shared.sessions.note(id.key(), || client.connection.state(client.worker));
+}
+
+/// Where the session of a client is.
+fn home(client: Client<'_>) -> Home {
+    Home { worker: client.worker.index, key: client.connection.key }
+}
+
+/// Makes the connection of a new session what its client was before a gap: its users and its channels, without what it
+/// may not have any more. They begin anew: what the client missed of them is not sent later either.
+///
+/// Until the client shows the id of the new session it may come back by the one it had: the answer that tells it may be
+/// lost. The caller has to admit the connection when this is recorded, and before it waits for anything else.
+pub(crate) fn go_on(
+    client: Client<'_>,
+    id: SessionId,
+    BehindGap { key, lost, shown }: BehindGap,
+) -> Recorded {
+    client.connection.recovery_id.set(Some(id));
+    let since = Since(client.worker.seen());
+    let memberships = lost.memberships.held_since(since);
+    client.worker.registry.borrow_mut().restore(client.connection.key, &memberships);
+    client.connection.standing.replace(lost.standing);
+    // What expired meanwhile goes, and with it the channels that it had opened.
+    if identity::expire(client).is_none() {
+        identity::leave_forbidden(client);
+    }
+    // In this order: whatever of it is recorded when the server is killed, the id that the client shows leads to what it
+    // was.
+    let recorded = record::begun(client);
+    client.worker.shared.recovery.succeed(shown, id.key(), home(client));
+    match key == shown {
+        true => client.worker.shared.recovery.shown(key),
+        // The client has not seen it.
+        false => client.worker.shared.recovery.forget(key),
+    }
+    recorded
+}
+
+/// Ends a session of which events are gone, whose client is told to begin anew.
+pub(crate) fn give_up(client: Client<'_>, BehindGap { key, .. }: &BehindGap) {
+    client.worker.shared.recovery.forget(*key);
+}
+
+/// The channels that the session has lost, if the client may not know it: what tells it of an expired proof may have
+/// gone to a connection that was dead already.
+fn lost_channels(client: Client<'_>, seen: Option<u64>) -> Vec<Name> {
+    let joined = client.worker.registry.borrow().memberships(client.connection.key).channels;
+    let standing = client.connection.standing.borrow();
+    let unseen = standing.forfeited_unseen(seen.unwrap_or_default()).iter();
+    unseen.filter(|channel| joined.iter().all(|(name, _)| name != *channel)).cloned().collect()
 }

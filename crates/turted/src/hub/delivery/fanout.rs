@@ -217,6 +217,12 @@ impl<C: Recipient> Fanout<C> {
         }
     }
 
+    /// The number of the first dispatch that waits for a connection, if one does.
+    pub(crate) fn next_for(&self, connection: &C) -> Option<u64> {
+        let link = self.links.get(connection.chain().get().first as usize)?;
+        self.slots.get(link.frame as usize)?.sequence()
+    }
+
     /// Takes all frames that wait for a connection. Its place in a line will find none any more.
     pub(crate) fn take(&mut self, connection: &C, context: &WireContext) -> Vec<Frame> {
         let mut taken = Vec::new();
@@ -294,6 +300,15 @@ impl<C: Recipient> Fanout<C> {
 }
 
 impl Slot {
+    /// The number of its dispatch, as long as it is still to be written.
+    fn sequence(&self) -> Option<u64> {
+        match &self.state {
+            Encoding::Due(accepted, _) => Some(accepted.sequence()),
+            Encoding::Encoded(frame) => Some(frame.sequence()),
+            Encoding::Over => None,
+        }
+    }
+
     /// The frame for one of its receivers. Never `None`: it is taken once for each link.
     fn take(&mut self, context: &WireContext) -> Option<Frame> {
         let frame = match mem::replace(&mut self.state, Encoding::Over) {

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use turted_core::cursor::Cursor;
 use turted_core::dispatch::Via;
 use turted_core::wire::sockjs::{Callback, Transport, encode_messages};
 use turted_core::wire::{legacy, socketio, sse, v1};
@@ -88,7 +87,6 @@ pub(crate) struct Wire {
 /// What encoding needs beside the dispatch.
 #[derive(Clone, Debug)]
 pub(crate) struct WireContext {
-    pub(crate) epoch: u32,
     /// Whether clients can resume, and so are told their position.
     pub(crate) has_cursor: bool,
     pub(crate) metrics: Arc<WorkerMetrics>,
@@ -115,7 +113,7 @@ impl Wire {
     pub(crate) fn encode(self, accepted: &Accepted, via: Via<'_>, context: &WireContext) -> Frame {
         context.metrics.frames_encoded.add(1);
         let dispatch = &accepted.dispatch;
-        let cursor = Cursor { epoch: context.epoch, sequence: accepted.sequence };
+        let cursor = accepted.cursor;
         let position = context.has_cursor.then_some(cursor);
         let message = match self.language {
             Language::SocketIo => socketio::encode_dispatch(dispatch, via, None),
@@ -127,7 +125,7 @@ impl Wire {
             Language::SseEnvelope => sse::encode_envelope(dispatch, via, position),
             Language::Legacy => legacy::encode_dispatch(dispatch, via),
         };
-        self.framing.wrap(&message, accepted.sequence)
+        self.framing.wrap(&message, accepted.sequence())
     }
 }
 

@@ -7,22 +7,38 @@
 //! # }
 //! ```
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::time::Instant;
+use std::{io, mem};
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use tokio::sync::mpsc;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
+#[cfg(test)]
+use turted_core::epochs::Epoch;
+use turted_core::epochs::Epochs;
 use turted_core::limits::EXPANSION_BYTES_MAX;
-use turted_core::name::{Name, NameRefusal};
+use turted_core::name::Name;
 
-use crate::hub::dispatch::handlers::{HandlerId, Handlers};
-use crate::hub::dispatch::inbox::Inbox;
-use crate::hub::dispatch::journal::Pushes;
-use crate::hub::dispatch::log::{self, Log, LogLimits};
+use crate::hub::dispatch::handlers::HandlerId;
+use crate::hub::dispatch::inbox::{Inbox, inbox};
+use crate::hub::dispatch::inner::{Inner, lock};
+use crate::hub::dispatch::journal::{Pusher, Pushes};
+#[cfg(test)]
+use crate::hub::dispatch::log::LogLimits;
+use crate::hub::dispatch::log::health::LogHealth;
+use crate::hub::dispatch::log::{Accepted, Log};
+use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
+use crate::hub::dispatch::queue::{BUSY_MAX, Counts, PushedKey, Waiting};
+pub use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Receipt};
+pub(crate) use crate::hub::dispatch::receipt::{Reach, Settled, Submitted};
+pub(crate) use crate::hub::dispatch::source::Source;
+use crate::hub::dispatch::writer::{Ending, Writer, WriterEnd, WriterParts};
+#[cfg(test)]
 use crate::io::backlogs::Backlogs;
+use crate::io::link::Link;
 
 /// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.
 ///
@@ -33,92 +49,38 @@ pub struct Dispatcher {
     source: Source,
     /// The largest [`Dispatch::expansion_of`] that one call may have.
     expansion_bytes: usize,
-}
-
-/// Where dispatches come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The program that embeds the server.
-    Embed,
-    /// The REST push connector.
-    Rest,
-}
-
-impl Source {
-    pub(crate) const ALL: &[(Self, &str)] = &[(Self::Embed, "embed"), (Self::Rest, "rest")];
-}
-
-#[derive(Debug)]
-struct Inner {
-    epoch: u32,
-    /// Held while a dispatch is numbered and put into the inboxes, so that the order of the
-    /// inboxes is the order of the log. Once per dispatch, never per delivery, never across await.
-    order: Mutex<Order>,
-    backlogs: Arc<Backlogs>,
-    handlers: Handlers,
-}
-
-#[derive(Debug)]
-struct Order {
-    log: Log,
-    inboxes: Vec<Inbox>,
-    stopped: bool,
-    /// How many were accepted, by source.
-    accepted: [u64; Source::ALL.len()],
-}
-
-/// Why an event was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DispatchRefusal {
-    /// A name breaks a rule.
-    #[error("{0}")]
-    Name(#[from] NameRefusal),
-    /// The payload cannot be written as JSON.
-    #[error("the payload cannot be written as JSON")]
-    Payload,
-    /// The payloads, each times the targets of its dispatch, take more memory than one push may. A large
-    /// payload is for a channel, or for several pushes.
-    #[error("payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes)")]
-    ExpansionTooLarge {
-        /// The bytes of this push.
-        bytes: usize,
-        /// The limit.
-        most: usize,
-    },
-    /// A worker is too far behind; try again shortly.
-    #[error("too many dispatches are waiting to be delivered")]
-    Overload,
-    /// Too much waits for clients that read slowly; try again shortly.
-    #[error("too much is waiting for clients that read slowly (limits.backlog_bytes)")]
-    BacklogsFull,
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopped,
-}
-
-/// How many connections a dispatch reaches, once every worker has answered.
-#[derive(Debug)]
-pub struct Reached(mpsc::Receiver<usize>);
-
-impl Reached {
-    /// Waits for the workers and adds up their answers.
-    pub async fn count(mut self) -> usize {
-        let mut count = 0;
-        while let Some(more) = self.0.recv().await {
-            count += more;
-        }
-        count
-    }
+    /// By which a worker and the log writer wake each other.
+    link: Option<Arc<Link<Settled>>>,
 }
 
 impl Dispatcher {
+    /// A dispatcher over a log that begins anew.
+    #[cfg(test)]
     pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<Inbox>, backlogs: &Arc<Backlogs>) -> Self {
-        let accepted = [0; Source::ALL.len()];
-        let log = Log::new(limits, backlogs);
-        let order = Mutex::new(Order { log, inboxes, stopped: false, accepted });
-        let backlogs = Arc::clone(backlogs);
-        let inner = Arc::new(Inner { epoch, order, backlogs, handlers: Handlers::default() });
-        Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX }
+        Self::over(
+            Log::new(limits, Epoch { epoch, after: 0 }, backlogs),
+            Epochs::new(Epoch { epoch, after: 0 }),
+            inboxes,
+        )
+    }
+
+    /// A dispatcher that goes on with a log.
+    pub(crate) fn over(log: Log, epochs: Epochs, inboxes: Vec<Inbox>) -> Self {
+        let (backlogs, began_after) = (Arc::clone(log.backlogs()), log.last());
+        let order = Mutex::new(Order::new(log, inboxes));
+        let inner = Arc::new(Inner {
+            order,
+            epochs: RwLock::new(epochs),
+            began_after,
+            backlogs,
+            handlers: Arc::default(),
+            handlers_end: Mutex::default(),
+            writer_end: Mutex::default(),
+            health: Arc::default(),
+            keeps_keys: AtomicBool::new(false),
+            queued: Condvar::new(),
+        });
+        Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX, link: None }
     }
 
     /// The same dispatcher with another limit (`limits.expansion_bytes`).
@@ -132,15 +94,24 @@ impl Dispatcher {
         Self { source, ..self.clone() }
     }
 
+    /// The same dispatcher for one worker, which wakes the log writer when this link asks for it.
+    pub(crate) fn linked(self, link: Arc<Link<Settled>>) -> Self {
+        Self { link: Some(link), ..self }
+    }
+
+    /// Wakes the log writer.
+    pub(crate) fn wake_writer(&self) {
+        self.inner.queued.notify_all();
+    }
+
     /// How many dispatches of this source were accepted.
-    pub(crate) fn accepted(&self, source: Source) -> u64 {
-        self.order().accepted[source as usize]
+    pub(crate) fn accepted(&self, source: &Source) -> u64 {
+        source.index().map_or(0, |index| self.order().accepted[index])
     }
 
     /// How many dispatches wait for the worker that has most of them waiting.
     pub(crate) fn waiting(&self) -> usize {
-        let order = self.order();
-        order.inboxes.iter().map(Inbox::waiting).max().unwrap_or(0)
+        self.order().waiting()
     }
 
     /// Sends `event` to all connections of `user`.
@@ -152,7 +123,7 @@ impl Dispatcher {
         user: &str,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Cursor, DispatchRefusal> {
+    ) -> Result<Receipt, DispatchRefusal> {
         self.notify(Targets::user(Name::new(user)?), event, payload)
     }
 
@@ -165,7 +136,7 @@ impl Dispatcher {
         channel: &str,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Cursor, DispatchRefusal> {
+    ) -> Result<Receipt, DispatchRefusal> {
         self.notify(Targets::channel(Name::new(channel)?), event, payload)
     }
 
@@ -173,7 +144,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`notify`](Self::notify).
-    pub fn broadcast(&self, event: &str, payload: &impl Serialize) -> Result<Cursor, DispatchRefusal> {
+    pub fn broadcast(&self, event: &str, payload: &impl Serialize) -> Result<Receipt, DispatchRefusal> {
         self.notify(Targets::broadcast(), event, payload)
     }
 
@@ -186,7 +157,7 @@ impl Dispatcher {
         targets: Targets,
         event: &str,
         payload: &impl Serialize,
-    ) -> Result<Cursor, DispatchRefusal> {
+    ) -> Result<Receipt, DispatchRefusal> {
         let payload = to_raw_value(payload).map_err(|_| DispatchRefusal::Payload)?;
         self.dispatch(Dispatch { event: Name::new(event)?, payload, targets })
     }
@@ -195,16 +166,16 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`notify`](Self::notify), except those of names and payloads.
-    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Cursor, DispatchRefusal> {
-        self.accept(vec![dispatch], |_| None).map(|positions| positions[0])
+    pub fn dispatch(&self, dispatch: Dispatch) -> Result<Receipt, DispatchRefusal> {
+        self.dispatch_all(vec![dispatch])
     }
 
     /// Sends several dispatches, all or none, with nothing in between.
     ///
     /// # Errors
     /// As [`dispatch`](Self::dispatch), for all of them together.
-    pub fn dispatch_all(&self, dispatches: Vec<Dispatch>) -> Result<Vec<Cursor>, DispatchRefusal> {
-        self.accept(dispatches, |_| None)
+    pub fn dispatch_all(&self, mut dispatches: Vec<Dispatch>) -> Result<Receipt, DispatchRefusal> {
+        self.submit(&mut dispatches, Reach::Uncounted, None).map(|submitted| submitted.receipt)
     }
 
     /// As [`dispatch_all`](Self::dispatch_all), and tells how many connections of this node each
@@ -214,24 +185,21 @@ impl Dispatcher {
     /// As [`dispatch_all`](Self::dispatch_all).
     pub fn dispatch_counted(
         &self,
-        dispatches: Vec<Dispatch>,
-    ) -> Result<Vec<(Cursor, Reached)>, DispatchRefusal> {
-        let mut receivers = Vec::with_capacity(dispatches.len());
-        let positions = self.accept(dispatches, |workers| {
-            let (sender, receiver) = mpsc::channel(workers.max(1));
-            receivers.push(Reached(receiver));
-            Some(sender)
-        })?;
-        Ok(positions.into_iter().zip(receivers).collect())
+        mut dispatches: Vec<Dispatch>,
+    ) -> Result<(Receipt, Vec<Reached>), DispatchRefusal> {
+        let Submitted { receipt, reached, .. } = self.submit(&mut dispatches, Reach::Counted, None)?;
+        Ok((receipt, reached))
     }
 
     /// Calls `handler` with every accepted event of this name, or with all of them for `"*"`.
     ///
-    /// The handler runs on the thread that dispatches, after the event was accepted: it must be
-    /// short. Events that several threads dispatch at once may reach it in another order than
-    /// clients see.
+    /// Handlers run on a thread of their own, one event after the other, in the order that clients see. An event
+    /// that is accepted while this is called may be the first one that the handler misses. While handlers are so far
+    /// behind as a worker may be (`limits.inbox_dispatches`), pushes are refused. A handler may dispatch.
     pub fn on(&self, event: &str, handler: impl Fn(&Dispatch) + Send + Sync + 'static) -> HandlerId {
-        self.inner.handlers.add(event, Box::new(handler))
+        let id = self.inner.handlers.add(event, Box::new(handler));
+        self.listen();
+        id
     }
 
     /// Takes a handler away.
@@ -239,9 +207,24 @@ impl Dispatcher {
         self.inner.handlers.remove(handler);
     }
 
-    /// The epoch of the log, to which positions belong.
-    pub(crate) fn epoch(&self) -> u32 {
-        self.inner.epoch
+    /// Lets `hear` hear each dispatch when it is handed over, in the order of the log. Pushes wait meanwhile.
+    pub(crate) fn hear(&self, hear: impl Fn(&Arc<Accepted>) + Send + 'static) {
+        self.order().hearing = Some(Hearing(Box::new(hear)));
+    }
+
+    /// The number that a position of a client stands for; `None` if this log never gave it out.
+    pub(crate) fn number(&self, cursor: Cursor) -> Option<u64> {
+        self.inner.epochs().number(cursor)
+    }
+
+    /// The position with this number.
+    pub(crate) fn cursor(&self, sequence: u64) -> Cursor {
+        self.inner.epochs().cursor(sequence)
+    }
+
+    /// The number of the last dispatch before this dispatcher took its first one.
+    pub(crate) fn began_after(&self) -> u64 {
+        self.inner.began_after
     }
 
     /// The number of the last dispatch that was accepted.
@@ -257,87 +240,166 @@ impl Dispatcher {
     /// Accepts nothing from now on; the workers end when their inboxes are empty.
     pub(crate) fn stop(&self) {
         let mut order = self.order();
-        order.stopped = true;
-        order.inboxes.clear();
+        if order.queue.is_none() {
+            order.close();
+        } else if !mem::replace(&mut order.stopped, true) {
+            // The log writer closes the inboxes, when it has written what waits.
+            Inner::watch_stop(&self.inner);
+            self.inner.queued.notify_all();
+        }
     }
 
-    fn accept(
+    /// Whether keys of pushes are kept with them, because the log is on disk.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.inner.keeps_keys.load(Ordering::Relaxed)
+    }
+
+    /// Whether the log is where it is configured to be.
+    pub(crate) fn log_health(&self) -> &LogHealth {
+        &self.inner.health
+    }
+
+    /// Starts the thread that writes pushes to disk, before the first one comes.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub(crate) fn start_writer(&self, parts: WriterParts) -> io::Result<()> {
+        let end = Writer::start(Arc::clone(&self.inner), parts)?;
+        *lock(&self.inner.writer_end) = Some(end);
+        self.inner.keeps_keys.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Leaves the directory of the log behind: something else in it cannot be believed by a later start. Waits until it is
+    /// marked, or until the disk is taken for one that hangs. Not for threads of workers.
+    pub(crate) fn leave_log(&self) {
+        let mut order = self.order();
+        if let Some(queue) = &mut order.queue {
+            queue.leave();
+            self.inner.queued.notify_all();
+            let is_unmarked = |order: &mut Order| !order.is_closed() && order.queue_mut().must_leave();
+            drop(self.inner.queued.wait_timeout_while(order, BUSY_MAX, is_unmarked));
+        }
+    }
+
+    /// Waits until the log writer has ended, after a [stop](Self::stop). What it gives ends the log in good order, when
+    /// nothing else can be recorded.
+    pub(crate) fn wait_for_writer(&self) -> Option<Ending> {
+        let end = lock(&self.inner.writer_end).take();
+        end.and_then(WriterEnd::wait)
+    }
+
+    /// Lets the log writer end without a clean end of the log, after a [stop](Self::stop) that nobody waits for.
+    pub(crate) fn forget_writer(&self) {
+        drop(lock(&self.inner.writer_end).take());
+    }
+
+    /// Notes how many connections each dispatch of an accepted push reached, for a repeated answer after a restart.
+    pub(crate) fn note_delivered(&self, first: u64, delivered: Vec<u64>) {
+        // They are written with the next push, or within a second.
+        if let Some(queue) = &mut self.order().queue {
+            queue.put_counts(Counts { first, delivered });
+        }
+    }
+
+    /// Waits until the handlers have heard everything, after a [stop](Self::stop).
+    pub(crate) fn wait_for_handlers(&self) {
+        let end = lock(&self.inner.handlers_end).take();
+        if let Some(end) = end {
+            end.wait();
+        }
+    }
+
+    /// Takes all dispatches out of the list and accepts them, or none of them.
+    pub(crate) fn submit(
         &self,
-        dispatches: Vec<Dispatch>,
-        mut reached: impl FnMut(usize) -> Option<mpsc::Sender<usize>>,
-    ) -> Result<Vec<Cursor>, DispatchRefusal> {
-        let (expansion, most) = (Dispatch::expansion_of(&dispatches), self.expansion_bytes);
+        dispatches: &mut Vec<Dispatch>,
+        reach: Reach,
+        key: Option<PushedKey>,
+    ) -> Result<Submitted, DispatchRefusal> {
+        let (expansion, most) = (Dispatch::expansion_of(dispatches), self.expansion_bytes);
         if expansion > most {
             return Err(DispatchRefusal::ExpansionTooLarge { bytes: expansion, most });
         }
         if self.inner.backlogs.is_full() {
             return Err(DispatchRefusal::BacklogsFull);
         }
-        let pushes = match self.source {
-            Source::Embed => Pushes::of("embed", None, &dispatches),
+        let pushes = match &self.source {
+            Source::Embed => Pushes::of(Pusher::of("embed"), dispatches),
             // The address of the push is known where its request is handled.
             Source::Rest => None,
+            Source::Named(name) => Pushes::of(Pusher::of(name), dispatches),
         };
-        let now = Instant::now();
-        let bytes: usize = dispatches.iter().map(log::bytes_of).sum();
-        let mut accepted = Vec::with_capacity(dispatches.len());
-        {
+        let (now, size) = (Instant::now(), Size::of(dispatches));
+        let (submitted, wakes) = {
             let mut order = self.order();
             if order.stopped {
                 return Err(DispatchRefusal::Stopped);
             }
-            // Inboxes are filled only under this lock, so room that is seen here stays.
-            if !order.inboxes.iter().all(|inbox| inbox.has_room(dispatches.len(), bytes)) {
+            if let Some(queue) = order.queue.as_ref().filter(|queue| queue.is_stuck(now)) {
+                if !queue.is_refusing {
+                    self.inner.health.is_hanging();
+                }
+                return Err(DispatchRefusal::LogUnavailable);
+            }
+            let waits = self.source.index().is_none() && order.is_half_full();
+            if waits || !order.has_room(size) {
                 return Err(DispatchRefusal::Overload);
             }
-            order.accepted[self.source as usize] += dispatches.len() as u64;
-            for dispatch in dispatches {
-                let entry = order.log.append(dispatch, now);
-                let reached = reached(order.inboxes.len());
-                order.inboxes.iter().for_each(|inbox| inbox.put(&entry, reached.as_ref()));
-                accepted.push(entry);
-            }
+            let (push, reached, handled) = self.push(&order, mem::take(dispatches), reach);
+            let (receipt, wakes) = match &mut order.queue {
+                None => (Receipt::accepted(order.hand_over(push, now)), false),
+                Some(queue) => {
+                    let (receipt, unsettled) = Receipt::waiting(self.link.clone());
+                    queue.put(Waiting { push, key, size, unsettled });
+                    (receipt, queue.wake())
+                }
+            };
+            (Submitted { receipt, reached, handled }, wakes)
+        };
+        match &self.link {
+            Some(link) if wakes => link.ask(),
+            // Without the lock, which the writer takes at once.
+            None if wakes => self.wake_writer(),
+            _ => {}
         }
         if let Some(pushes) = pushes {
             pushes.tell_uncounted();
         }
-        for entry in &accepted {
-            self.inner.handlers.call(&entry.dispatch);
-        }
-        Ok(accepted.iter().map(|entry| self.cursor(entry.sequence)).collect())
+        Ok(submitted)
     }
 
-    /// The cursor of a sequence number in this epoch.
-    pub(crate) fn cursor(&self, sequence: u64) -> Cursor {
-        Cursor { epoch: self.inner.epoch, sequence }
+    /// What is handed over, and what its caller can wait for.
+    fn push(
+        &self,
+        order: &Order,
+        dispatches: Vec<Dispatch>,
+        reach: Reach,
+    ) -> (Push, Vec<Reached>, Option<Reached>) {
+        let counted = if reach == Reach::Counted { dispatches.len() } else { 0 };
+        let (counts, reached) = (0..counted).map(|_| Reached::by(order.inboxes.len())).unzip();
+        let waits = self.source.index().is_none() && order.handlers.is_some();
+        let (returned, handled) = waits.then(|| Reached::by(1)).unzip();
+        (Push { dispatches, source: self.source.index(), reached, handled }, counts, returned)
+    }
+
+    /// Starts the thread of the handlers, if it does not run.
+    fn listen(&self) {
+        let mut order = self.order();
+        let (Some(limits), None) = (order.inboxes.first().map(Inbox::limits), &order.handlers) else {
+            return;
+        };
+        let (sender, receiver) = inbox(limits);
+        if let Some(end) = self.inner.handlers.start(receiver) {
+            order.handlers = Some(sender);
+            *lock(&self.inner.handlers_end) = Some(end);
+        }
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {
-        // Nothing under the lock can panic half-way; a poisoned lock still guards a sound order.
-        self.inner.order.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.order()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::hub::dispatch::inbox::{InboxLimits, inbox};
-
-    #[test]
-    fn a_push_with_more_bytes_than_one_inbox_takes_leaves_no_trace_in_any() {
-        let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
-        let small = InboxLimits { dispatches: 10, bytes: 1_000 };
-        let (inboxes, mut receivers): (Vec<_>, Vec<_>) =
-            [InboxLimits { bytes: 1 << 20, ..small }, small].into_iter().map(inbox).unzip();
-        let dispatcher = Dispatcher::new(7, log, inboxes, &Backlogs::new(usize::MAX));
-        let push = || dispatcher.broadcast("e", &"x".repeat(600));
-        assert_eq!(push().unwrap().sequence, 1);
-        assert_eq!(push(), Err(DispatchRefusal::Overload));
-        assert_eq!((dispatcher.last(), dispatcher.accepted(Source::Embed)), (1, 1));
-        receivers.iter_mut().for_each(|inbox| assert_eq!(inbox.try_recv().unwrap().accepted.sequence, 1));
-        assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "no worker was handed it");
-        assert_eq!(push().unwrap().sequence, 2, "there is room again, and no number was skipped");
-    }
-}
+mod tests;

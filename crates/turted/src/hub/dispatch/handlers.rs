@@ -4,12 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use turted_core::dispatch::Dispatch;
 
+use crate::hub::dispatch::inbox::Deliveries;
+
 /// The event name that stands for every event.
 const WILDCARD: &str = "*";
+
+/// How long handlers may take at a stop to hear what was accepted.
+const HEARING_MAX: Duration = Duration::from_secs(5);
 
 type Handler = Arc<dyn Fn(&Dispatch) + Send + Sync>;
 
@@ -27,6 +35,20 @@ pub(crate) struct Handlers {
     any: AtomicBool,
 }
 
+/// The end of the thread of the handlers.
+#[derive(Debug)]
+pub(crate) struct HandlersEnd(Receiver<()>);
+
+impl HandlersEnd {
+    /// Waits for it, on this thread, because the runtime of an embedding program may have no timers.
+    pub(crate) fn wait(self) {
+        // Nothing is sent: the thread drops its side.
+        if self.0.recv_timeout(HEARING_MAX) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a handler of the embedding program does not return: not every event was heard");
+        }
+    }
+}
+
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handlers").finish_non_exhaustive()
@@ -34,6 +56,29 @@ impl fmt::Debug for Handlers {
 }
 
 impl Handlers {
+    /// Starts a thread that calls them with all that comes into an inbox, until it is closed and empty. `None` if the system
+    /// refuses one.
+    pub(crate) fn start(self: &Arc<Self>, mut inbox: Deliveries) -> Option<HandlersEnd> {
+        let (handlers, (end, ended)) = (Arc::clone(self), sync_channel::<()>(0));
+        let listen = move || {
+            let _end = end;
+            while let Some(delivery) = inbox.blocking_recv() {
+                handlers.call(&delivery.accepted.dispatch);
+                if let Some(handled) = &delivery.reached {
+                    // The source that asked may have stopped waiting.
+                    let _ = handled.try_send(0);
+                }
+            }
+        };
+        match thread::Builder::new().name("turted-handlers".to_owned()).spawn(listen) {
+            Ok(_) => Some(HandlersEnd(ended)),
+            Err(error) => {
+                tracing::error!(%error, "the thread of the handlers cannot start: they hear nothing");
+                None
+            }
+        }
+    }
+
     pub(crate) fn add(&self, event: &str, handler: Box<dyn Fn(&Dispatch) + Send + Sync>) -> HandlerId {
         let id = HandlerId(self.next.fetch_add(1, Ordering::Relaxed));
         let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);

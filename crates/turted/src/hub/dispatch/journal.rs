@@ -15,9 +15,9 @@ const FIELD_BYTES_MAX: usize = 128;
 const NAMES_MAX: usize = 3;
 
 /// A push was not accepted.
-pub(crate) fn push_refused(address: IpAddr, rule: &str, field: Option<&str>) {
+pub(crate) fn push_refused(address: IpAddr, rule: &str, field: Option<&str>, key: Option<&str>) {
     let field = field.map(cut);
-    debug!(%address, rule, field, "push refused");
+    debug!(%address, rule, field, key, "push refused");
 }
 
 /// The beginning of the name of a field, in whole characters.
@@ -26,11 +26,27 @@ fn cut(field: &str) -> &str {
     &field[..whole.unwrap_or(0)]
 }
 
+/// Where pushes come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pusher<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) address: Option<IpAddr>,
+    /// The name of the key whose password they have.
+    pub(crate) key: Option<&'a str>,
+}
+
+impl<'a> Pusher<'a> {
+    pub(crate) fn of(source: &'a str) -> Self {
+        Self { source, address: None, key: None }
+    }
+}
+
 /// Pushes of one request that will be logged: what is known of them before they are dispatched.
 #[derive(Debug)]
 pub(crate) struct Pushes {
-    source: &'static str,
+    source: String,
     address: Option<IpAddr>,
+    key: Option<String>,
     pushes: Vec<Push>,
 }
 
@@ -62,9 +78,14 @@ impl Push {
 
 impl Pushes {
     /// `None` if the log level leaves these lines out.
-    pub(crate) fn of(source: &'static str, address: Option<IpAddr>, dispatches: &[Dispatch]) -> Option<Self> {
-        let pushes = || dispatches.iter().map(Push::of).collect();
-        enabled!(Level::DEBUG).then(|| Self { source, address, pushes: pushes() })
+    pub(crate) fn of(sender: Pusher<'_>, dispatches: &[Dispatch]) -> Option<Self> {
+        let Pusher { source, address, key } = sender;
+        enabled!(Level::DEBUG).then(|| Self {
+            source: source.to_owned(),
+            address,
+            key: key.map(str::to_owned),
+            pushes: dispatches.iter().map(Push::of).collect(),
+        })
     }
 
     /// Logs the push at this index, and how many connections of this node it reached, if that was counted.
@@ -75,6 +96,7 @@ impl Pushes {
         debug!(
             source = self.source,
             address = self.address.map(tracing::field::display),
+            key = self.key,
             event = event.as_str(),
             users,
             channels,

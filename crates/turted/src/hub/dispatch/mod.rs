@@ -3,12 +3,22 @@
 //! | file | what |
 //! |---|---|
 //! | `dispatcher` | takes an event from anywhere, numbers it, hands it to every worker |
+//! | `inner`, `source` | what all clones of a dispatcher share; where dispatches come from |
+//! | `receipt` | what a caller of the dispatcher gets for a push, or why it gets nothing |
+//! | `order` | the log and all inboxes, which are filled together |
+//! | `writer`, `queue` | the thread that writes pushes to disk, and what waits for it |
 //! | `inbox` | dispatches on their way to a worker |
 //! | `handlers` | functions of an embedding program that listen to events |
 //! | `log` | every accepted dispatch, kept for a while for clients that come back |
 //! | `journal` | the log lines of pushes |
 
 pub mod dispatcher;
+mod inner;
+mod source;
+mod receipt;
+mod order;
+pub(crate) mod writer;
+pub(crate) mod queue;
 pub(crate) mod inbox;
 pub(crate) mod handlers;
 pub mod log;

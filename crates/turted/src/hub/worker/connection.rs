@@ -12,7 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Level, debug, enabled};
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
+use turted_core::cursor::Cursor;
 use turted_core::rate::TokenBucket;
+use turted_core::record::session::SessionState;
 use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
@@ -23,7 +25,7 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Route, Transport};
 use crate::hub::delivery::outlet::{Ledger, Missed, Outlet, Pace, Queue, Sent};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::worker::recovery::LostSession;
+use crate::hub::hooks::Arrival;
 use crate::hub::worker::session::Session;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -127,6 +129,21 @@ impl Connection {
         self.began_after.set(worker.seen());
         self.sent.set(worker.seen());
         worker.registry.borrow_mut().admit(self.key);
+        self.tell_hooks(worker);
+    }
+
+    /// Tells hooks that it is admitted, and what it is.
+    fn tell_hooks(&self, worker: &Worker) {
+        if worker.shared.hooks.hear_no_clients() {
+            return;
+        }
+        let id = self.id(worker);
+        worker.shared.hooks.admitted(&Arrival {
+            id,
+            name: self.public_id().unwrap_or_else(|| id.to_string()).into(),
+            session: self.recovery_id.get().map(SessionId::key),
+            memberships: &worker.registry.borrow().memberships(self.key),
+        });
     }
 
     /// The uptime of its worker at which it was opened.
@@ -314,6 +331,8 @@ impl Connection {
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
         let Some(route) = self.route() else { return };
         self.log_end(worker, close);
+        // Before another worker can resume the session.
+        worker.shared.hooks.closed(self.id(worker), self.recovery_id.get().map(SessionId::key), close);
         self.keep_session(worker, close);
         worker.registry.borrow_mut().remove(self.key);
         let mut outlet = self.outlet.replace(Outlet::Closed);
@@ -350,16 +369,22 @@ impl Connection {
         self.close(worker, Close::SlowReader);
     }
 
+    /// What its session is.
+    pub(crate) fn state(&self, worker: &Worker) -> SessionState {
+        SessionState {
+            memberships: worker.registry.borrow().memberships(self.key),
+            standing: self.standing.borrow().clone(),
+            began_after: self.began_after.get(),
+        }
+    }
+
     /// Keeps the session if its client may come back.
     fn keep_session(&self, worker: &Worker, close: Close) {
         let Some(id) = self.recovery_id.take() else { return };
         if !close.is_recoverable() {
-            return worker.shared.recovery.forget(id);
+            return worker.shared.recovery.forget(id.key());
         }
-        let memberships = worker.registry.borrow().memberships(self.key);
-        let standing = self.standing.take();
-        let lost = LostSession { memberships, standing, began_after: self.began_after.get() };
-        worker.shared.recovery.keep(id, lost);
+        worker.shared.recovery.keep(id.key(), self.state(worker));
     }
 
     /// Answers the close frame of a client with one of our own (RFC 6455 5.5.1), unless a frame is
@@ -396,6 +421,13 @@ impl<'a> Client<'a> {
         (Rc::clone(self.worker), Rc::clone(self.connection))
     }
 
+    /// The position of the client: all that concerns it up to there went out before what is sent next, and
+    /// nothing behind it did. `None` if the server keeps no log.
+    pub(crate) fn position(self) -> Option<Cursor> {
+        let position = || self.worker.dispatcher.cursor(self.worker.passed(self.connection));
+        self.worker.config.recovery.enabled.then(position)
+    }
+
     /// Sends one message that carries no dispatch.
     pub(crate) fn send_message(self, message: &str) {
         self.connection.send_message(self.worker, message);
@@ -404,6 +436,14 @@ impl<'a> Client<'a> {
     /// Sends frames in order. A client that cannot take them is closed.
     pub(crate) fn send(self, frames: &[Frame]) {
         self.connection.send(self.worker, frames);
+    }
+
+    /// Sends what still waits in the fan-out, so that it does not come behind what is sent next.
+    pub(crate) fn send_chained(self) {
+        let chained = self.worker.take_chained(self.connection);
+        if !chained.is_empty() {
+            self.send(&chained);
+        }
     }
 
     /// Ends the connection.

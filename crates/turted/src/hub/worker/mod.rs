@@ -9,6 +9,7 @@
 //! | `waiting`, `relief` | the connections that something waits for; what is closed when too much waits |
 //! | `drain` | the end of all connections |
 //! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
+//! | `sessions`, `rewrite` | sessions on disk; all of them written anew |
 //! | `places`, `turns` | how many sessions that live by requests there may be; turns of clients at work that is done for one at a time |
 //! | `queries` | what operators ask |
 //! | `journal` | the log lines of connections |
@@ -26,6 +27,8 @@ pub(crate) mod relief;
 pub(crate) mod drain;
 pub(crate) mod recovery;
 pub(crate) mod session_id;
+pub(crate) mod sessions;
+pub(crate) mod rewrite;
 pub(crate) mod places;
 pub(crate) mod turns;
 pub(crate) mod queries;

@@ -22,37 +22,37 @@ const TELL_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(worker: Rc<Worker>) {
     let backlogs = Arc::clone(&worker.shared.backlogs);
     let ending = worker.shared.life.ending.clone();
-    let (mut closed, mut told) = (0, None::<Instant>);
+    let mut told = None::<Instant>;
     while ending.run_until_cancelled(backlogs.exceeded()).await.is_some() {
-        closed += relieve(&worker).await;
-        if closed > 0 && told.is_none_or(|told| told.elapsed() >= TELL_PAUSE) {
-            let limit = backlogs.limit();
+        relieve(&worker).await;
+        if worker.relieved.get() > 0 && told.is_none_or(|told| told.elapsed() >= TELL_PAUSE) {
+            let (closed, limit) = (worker.relieved.take(), backlogs.limit());
             tracing::warn!(
                 closed,
                 limit,
                 "too much waits for clients (limits.backlog_bytes): slow readers are closed"
             );
-            (closed, told) = (0, Some(Instant::now()));
+            told = Some(Instant::now());
         }
         ending.run_until_cancelled(sleep(PAUSE)).await;
     }
 }
 
-/// Closes connections until there is room. Returns how many.
-async fn relieve(worker: &Rc<Worker>) -> usize {
+/// Closes connections until there is room, or no connection of this worker has anything that waits.
+pub(crate) async fn relieve(worker: &Worker) {
     let longest = &worker.shared.longest;
-    let (start, mut closed) = (Instant::now(), 0);
+    let start = Instant::now();
     loop {
         let own = worker.waiting.longest(|since, key| worker.find_waiting(since, key));
         longest.tell(worker.index, own.as_ref().map(|(since, _)| *since));
         if !worker.shared.backlogs.is_full() {
-            return closed;
+            return;
         }
-        let Some((_, connection)) = own else { return closed };
+        let Some((_, connection)) = own else { return };
         if longest.is_of(worker.index) || start.elapsed() >= OTHERS_WAIT {
             worker.waiting.remove_longest();
             connection.cut(worker);
-            closed += 1;
+            worker.relieved.update(|closed| closed + 1);
         } else {
             sleep(PAUSE).await;
         }

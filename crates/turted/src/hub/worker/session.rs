@@ -19,7 +19,8 @@
 //!   [`Close::RateLimited`]. Pings and pongs of a WebSocket are counted before they reach the session.
 //! - **Heartbeat.** It sets the first timer ([`Due::Ping`]), and closes a client that does not answer
 //!   ([`Heartbeat`](super::heartbeat::Heartbeat)). Without this the connection of a client that is gone stays open.
-//! - **Expiry.** Where its clients prove who they are, it tells them at [`Due::Expiry`].
+//! - **Expiry.** Where its clients prove who they are, it tells them when a proof has expired
+//!   ([`Session::expired`]).
 //! - **Places.** A session that lives by requests outlives its connections, so it takes a place
 //!   (`hub::client::place`).
 //!
@@ -32,6 +33,7 @@ use std::fmt::Debug;
 
 use futures_core::future::LocalBoxFuture;
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
 use super::connection::Client;
@@ -59,9 +61,12 @@ pub(crate) trait Session: Any + Debug {
     /// answered before, for all transports alike.
     fn receive(&self, client: Client<'_>, message: &Message<'_>) -> Step;
 
-    /// Does what is due. At [`Due::Expiry`] a proof of who the client is has expired, and the connection has lost
-    /// what it had by it.
+    /// Does what is due.
     fn due(&self, client: Client<'_>, due: Due);
+
+    /// A proof of who the client is has expired, and the connection has lost what it had by it: users, and the
+    /// channels `left`.
+    fn expired(&self, client: Client<'_>, left: &[Name]);
 
     /// The connection has ended and left the registry: lets go of what belongs to it, answers the requests of a
     /// session that lives by them, and returns the last bytes for a stream that still takes some, in the form

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
+use turted_core::session_key::SessionKey;
 
 /// A secret that names one session: 80 random bits behind the worker and the place in its
 /// registry. As text it has 20 characters, as the ids of engine.io have.
@@ -49,6 +50,11 @@ impl SessionId {
     pub(crate) fn public(self) -> String {
         let digest = Sha1::new().chain_update(b"public").chain_update(self.bytes()).finalize();
         URL_SAFE_NO_PAD.encode(&digest[..15])
+    }
+
+    /// The name under which the session is kept.
+    pub(crate) fn key(self) -> SessionKey {
+        SessionKey::of(&self.bytes())
     }
 
     fn bytes(self) -> [u8; 15] {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::auth::Gate;
 use crate::config::secrets::Secrets;
 use crate::hub::delivery::metrics::WorkerMetrics;
+use crate::hub::hooks::Hooks;
 use crate::hub::worker::places::Places;
 use crate::hub::worker::recovery::Recovery;
+use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::waiting::Longest;
 use crate::io::backlogs::Backlogs;
 use crate::io::bodies::Bodies;
@@ -19,6 +21,10 @@ use crate::io::tls::Certificates;
 pub(crate) struct Shared {
     pub(crate) gate: Arc<Gate>,
     pub(crate) recovery: Recovery,
+    /// Sessions on disk.
+    pub(crate) sessions: Sessions,
+    /// Where backends hear who is online.
+    pub(crate) hooks: Hooks,
     /// All that waits for clients.
     pub(crate) backlogs: Arc<Backlogs>,
     /// Since when something waits for connections of each worker.

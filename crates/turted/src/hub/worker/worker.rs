@@ -17,6 +17,7 @@ use turted_core::rate::Rate;
 use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 
 use super::connection::Connection;
+use super::sessions::Sessions;
 use super::shared::Shared;
 use super::timers::Timers;
 use super::turns::Turns;
@@ -27,8 +28,10 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::delivery::outlet::{Ledger, MissedFrames};
 use crate::hub::delivery::wire::WireContext;
-use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::dispatch::dispatcher::{Dispatcher, Settled};
 use crate::hub::dispatch::inbox::Delivery;
+use crate::io::link::link;
+use crate::io::seconds::Seconds;
 use crate::io::tasks::Tasks;
 
 /// Bytes one read takes at most: whole bursts of small messages, a whole large one.
@@ -54,6 +57,7 @@ pub(crate) struct Worker {
     pub(crate) index: u8,
     pub(crate) config: Arc<Config>,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) sessions: Sessions,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) registry: RefCell<Registry<Rc<Connection>>>,
@@ -72,12 +76,16 @@ pub(crate) struct Worker {
     pub(crate) ledger: Rc<Ledger>,
     /// The connections that something waits for.
     pub(crate) waiting: WaitingConnections,
+    /// How many of them relief closed since that was logged.
+    pub(crate) relieved: Cell<usize>,
     /// Permits to write what waits for blocked connections, in turn.
     pub(crate) flushes: Semaphore,
     pub(crate) fanout: RefCell<Fanout<Connection>>,
     /// The number of the last dispatch that was resolved against this worker's registry.
     seen: Cell<u64>,
     pub(crate) context: WireContext,
+    /// Bounds what may wait for a disk that hangs.
+    pub(crate) seconds: Rc<Seconds>,
     /// The tasks that run beside its loops.
     pub(crate) tasks: Tasks,
     started: Instant,
@@ -94,12 +102,13 @@ impl Worker {
             channels: config.limits.channels_per_connection,
             users: config.limits.users_per_connection,
         };
+        // Not the last dispatch of the log: others of this life may wait in the inbox already.
+        let began_after = dispatcher.began_after();
         let (metrics, tasks) = (shared.metrics_of(index), Tasks::new(shared.life.ending.clone()));
-        let context = WireContext {
-            epoch: dispatcher.epoch(),
-            has_cursor: config.recovery.enabled,
-            metrics: Arc::clone(&metrics),
-        };
+        let dispatcher = linked_dispatcher(dispatcher, &tasks);
+        let sessions = linked_sessions(&shared.sessions, &tasks);
+        let seconds = seconds(&dispatcher, &tasks);
+        let context = WireContext { has_cursor: config.recovery.enabled, metrics: Arc::clone(&metrics) };
         let ledger = Ledger {
             bytes_max: config.limits.outbox_bytes,
             frames_max: config.limits.outbox_frames,
@@ -111,10 +120,12 @@ impl Worker {
             missed: Rc::new(MissedFrames::new(context.clone())),
             context,
             ledger: Rc::new(ledger),
+            relieved: Cell::new(0),
             waiting: WaitingConnections::default(),
             replays: Turns::default(),
             config,
             dispatcher,
+            sessions,
             shared,
             metrics,
             registry: RefCell::new(Registry::with_limits(memberships)),
@@ -124,7 +135,8 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
-            seen: Cell::new(0),
+            seen: Cell::new(began_after),
+            seconds,
             tasks,
             started: Instant::now(),
         })
@@ -162,13 +174,21 @@ impl Worker {
     /// Resolves a dispatch: from now on it waits in the fan-out for the connections it concerns.
     pub(crate) fn accept(&self, delivery: &Delivery) {
         self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut());
-        self.seen.set(delivery.accepted.sequence);
+        self.seen.set(delivery.accepted.sequence());
     }
 
     /// Takes the frames that wait in the fan-out for a connection: they are for the wire that it has had until
     /// now.
     pub(crate) fn take_chained(&self, connection: &Connection) -> Vec<Frame> {
         self.fanout.borrow_mut().take(connection, &self.context)
+    }
+
+    /// The number of the last dispatch of which a connection waits for nothing: neither it nor an earlier one is
+    /// still in the fan-out for the connection.
+    pub(crate) fn passed(&self, connection: &Connection) -> u64 {
+        // A connection that is not behind has passed all that was resolved, also what did not concern it: what a
+        // quiet one was sent last may be older than the log.
+        self.fanout.borrow().next_for(connection).map_or(self.seen(), |next| next - 1)
     }
 
     /// The connection with this key, if something has waited for it since then.
@@ -184,6 +204,33 @@ impl Worker {
         let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Rc::<T>::default());
         Rc::clone(part).downcast().expect("it is kept by its type")
     }
+}
+
+/// Seconds that pass where something may wait for a disk. Elsewhere no worker is woken for them.
+fn seconds(dispatcher: &Dispatcher, tasks: &Tasks) -> Rc<Seconds> {
+    let seconds = Rc::<Seconds>::default();
+    if dispatcher.keeps_keys() {
+        let counted = Rc::clone(&seconds);
+        tasks.spawn_until_end(async move { counted.run().await });
+    }
+    seconds
+}
+
+/// The dispatcher of one worker: the log writer settles its pushes together.
+fn linked_dispatcher(dispatcher: Dispatcher, tasks: &Tasks) -> Dispatcher {
+    let (link, end) = link();
+    let linked = dispatcher.clone().linked(link);
+    tasks.spawn_until_end(end.run(move || dispatcher.wake_writer(), Settled::tell));
+    linked
+}
+
+/// The sessions of one worker: changes that are recorded come back together.
+fn linked_sessions(sessions: &Sessions, tasks: &Tasks) -> Sessions {
+    let ((link, end), sessions) = (link(), sessions.clone());
+    let linked = sessions.linked(link);
+    // What is dropped is recorded.
+    tasks.spawn_until_end(end.run(move || sessions.wake(), drop));
+    linked
 }
 
 /// What transports keep on a worker, by type: a new transport needs no field here.

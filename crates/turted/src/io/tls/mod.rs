@@ -20,7 +20,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub(crate) use session::{TlsSession, UNSENT_BYTES_MAX};
-pub(crate) use trust::connector;
+pub(crate) use trust::{TrustError, broker_connector, connector, explain};
 
 /// The files of a certificate: `tls_cert` and `tls_key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +98,7 @@ impl Certificates {
 /// Everything a handshake needs. Tickets belong to it: after a change of the certificate no client resumes a
 /// session that was made under the old one.
 fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = read_chain(&files.cert)
-        .map_err(|source| TlsError::Certificates { path: files.cert.clone(), source })?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|source| TlsError::Key { path: files.key.clone(), source })?;
+    let (chain, key) = read_identity(files)?;
     let provider = default_provider().into();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -112,6 +109,14 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     // that do not come back.
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config))
+}
+
+fn read_identity(files: &Tls) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = read_chain(&files.cert)
+        .map_err(|source| TlsError::Certificates { path: files.cert.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|source| TlsError::Key { path: files.key.clone(), source })?;
+    Ok((chain, key))
 }
 
 /// The certificates in a PEM file, at least one.

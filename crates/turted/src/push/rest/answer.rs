@@ -1,5 +1,7 @@
 //! The answers to pushes: in the words of the node server, or in JSON for callers that ask for it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
@@ -7,12 +9,17 @@ use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AU
 use serde::{Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
+use turted_core::limits::PUSH_AUTH_BYTES_MAX;
 use turted_core::push::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind, Shape};
+use turted_core::record::push::AnswerForm;
 
 use super::idempotency::StoredAnswer;
+use super::rules::status_of;
+use crate::auth::passwords::Password;
 use crate::http::negotiation::{Named, liking};
 use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, bare, text};
-use crate::hub::dispatch::dispatcher::DispatchRefusal;
+use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions};
+use crate::hub::dispatch::log::disk::FoundKey;
 
 /// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
 const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
@@ -44,8 +51,9 @@ impl AnswerFormat {
 /// One accepted dispatch, for callers that read JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
-    /// Connections reached on this node.
-    pub(super) delivered: usize,
+    /// Connections reached on this node. Unknown after a restart that came before they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delivered: Option<u64>,
     #[serde(serialize_with = "as_text")]
     pub(super) id: Cursor,
 }
@@ -67,6 +75,20 @@ pub(super) fn accepted(shape: Shape, results: &[Accepted]) -> StoredAnswer {
     };
     let body = body.expect("numbers and texts can be written as JSON").into();
     StoredAnswer { content_type: Some("application/json"), body }
+}
+
+/// The answer to a push that was accepted before this start.
+pub(super) fn again(key: &FoundKey) -> StoredAnswer {
+    let shape = match key.answer {
+        AnswerForm::Plain => return ok(),
+        AnswerForm::Single => Shape::Single,
+        AnswerForm::Batch => Shape::Batch,
+    };
+    let ids = Positions::new(key.first, key.count as usize).iter();
+    let delivered = |index: usize| key.delivered.as_ref()?.get(index).copied();
+    let results: Vec<_> =
+        ids.enumerate().map(|(index, id)| Accepted { delivered: delivered(index), id }).collect();
+    accepted(shape, &results)
 }
 
 /// How many bytes the answer to an accepted push of so many dispatches has at most.
@@ -93,7 +115,7 @@ pub(super) struct Problem {
     /// For programs.
     rule: &'static str,
     /// For people. In the plain format it is the whole body.
-    detail: String,
+    detail: Box<str>,
     /// What the node server said instead. It said so without a content type.
     node: Option<&'static str>,
     field: Option<String>,
@@ -101,6 +123,8 @@ pub(super) struct Problem {
     /// Seconds after which it makes sense to try again.
     retry_after: Option<u64>,
     unavailable: Option<Unavailable>,
+    /// What the push has, for the log.
+    password: Option<Arc<Password>>,
 }
 
 /// A problem as RFC 9457 has it, with the rule, the field and the index as extensions.
@@ -118,10 +142,11 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, rule: &'static str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+    /// A push broke `rule`, which has a row in `rules`.
+    pub(super) fn new(rule: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into().into_boxed_str();
         Self {
-            status,
+            status: status_of(rule),
             rule,
             detail,
             node: None,
@@ -129,12 +154,13 @@ impl Problem {
             index: None,
             retry_after: None,
             unavailable: None,
+            password: None,
         }
     }
 
     /// A push that breaks no rule, and may be made again.
     fn later(rule: &'static str, why: Unavailable, detail: impl Into<String>) -> Self {
-        Self { unavailable: Some(why), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, rule, detail) }
+        Self { unavailable: Some(why), ..Self::new(rule, detail) }
     }
 
     pub(super) fn retry_after(self, seconds: u64) -> Self {
@@ -144,14 +170,41 @@ impl Problem {
     /// The password is missing or wrong.
     pub(super) fn wrong_password() -> Self {
         const TEXT: &str = "Wrong auth data";
-        Self { node: Some(TEXT), ..Self::new(StatusCode::UNAUTHORIZED, "wrong-password", TEXT) }
+        Self { node: Some(TEXT), ..Self::new("wrong-password", TEXT) }
     }
 
-    /// The rule that was broken.
+    /// The backend of `push.url` was asked and said neither yes nor no.
+    pub(super) fn no_verdict() -> Self {
+        let detail = "the push cannot be verified now: the backend of push.url gives no verdict";
+        Self::later("push-unverified", Unavailable::Moment, detail)
+    }
+
+    /// The items of a batch do not carry the same credentials.
+    pub(super) fn auth_differs(detail: &str) -> Self {
+        Self::new("auth-differs", detail)
+    }
+
+    pub(super) fn auth_too_long() -> Self {
+        let detail = format!("`auth` has more than {PUSH_AUTH_BYTES_MAX} bytes");
+        Self::new("auth-too-long", detail)
+    }
+
+    /// The same of a push with this password.
+    pub(super) fn with_password(self, password: Option<&Arc<Password>>) -> Self {
+        Self { password: password.cloned(), ..self }
+    }
+
+    /// The name of the key whose password the push has.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.password.as_ref()?.name.as_deref()
+    }
+
+    /// The field that breaks the rule.
     pub(super) fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
+    /// The rule that was broken.
     pub(super) fn rule(&self) -> &'static str {
         self.rule
     }
@@ -161,7 +214,7 @@ impl Problem {
         let mut answer = match format {
             AnswerFormat::Plain => match self.node {
                 Some(words) => bare(self.status, words),
-                None => text(self.status, self.detail.clone()),
+                None => text(self.status, self.detail.to_string()),
             },
             AnswerFormat::Json => with_type(self.status, "application/problem+json", self.body()),
         };
@@ -197,15 +250,14 @@ impl Problem {
 
 impl From<PushRefusal> for Problem {
     fn from(refusal: PushRefusal) -> Self {
-        let (status, node, detail) = match refusal.kind {
-            RefusalKind::DataMissing => (StatusCode::UNAUTHORIZED, Some(DATA_MISSING), refusal.to_string()),
-            RefusalKind::NotJson => {
-                (StatusCode::BAD_REQUEST, Some(NOT_JSON), refusal.detail.clone().into_owned())
+        let (node, detail) = match refusal.kind {
+            RefusalKind::DataMissing => (Some(DATA_MISSING), refusal.to_string()),
+            RefusalKind::NotJson => (Some(NOT_JSON), refusal.detail.clone().into_owned()),
+            RefusalKind::Invalid | RefusalKind::NotAllowed | RefusalKind::TooLarge => {
+                (None, refusal.to_string())
             }
-            RefusalKind::Invalid => (StatusCode::BAD_REQUEST, None, refusal.to_string()),
-            RefusalKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, refusal.to_string()),
         };
-        Self { node, field: refusal.field, index: refusal.index, ..Self::new(status, refusal.rule, detail) }
+        Self { node, field: refusal.field, index: refusal.index, ..Self::new(refusal.rule, detail) }
     }
 }
 
@@ -215,13 +267,11 @@ impl From<BodyRefusal> for Problem {
         const TOO_SLOW: &str = "the body took too long (limits.request_body_wait)";
         const BROKEN: &str = "the body is incomplete";
         match refusal {
-            BodyRefusal::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", TOO_LONG),
-            BodyRefusal::TooManyChunks => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-chunks", BodyRefusal::TOO_MANY_CHUNKS)
-            }
+            BodyRefusal::TooLong => Self::new("body-too-long", TOO_LONG),
+            BodyRefusal::TooManyChunks => Self::new("body-chunks", BodyRefusal::TOO_MANY_CHUNKS),
             BodyRefusal::Full => Self::later("bodies-full", Unavailable::Unread, BodyRefusal::FULL),
-            BodyRefusal::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", TOO_SLOW),
-            BodyRefusal::Broken => Self::new(StatusCode::BAD_REQUEST, "body-broken", BROKEN),
+            BodyRefusal::TooSlow => Self::new("body-too-slow", TOO_SLOW),
+            BodyRefusal::Broken => Self::new("body-broken", BROKEN),
         }
     }
 }
@@ -230,10 +280,9 @@ impl From<DispatchRefusal> for Problem {
     fn from(refusal: DispatchRefusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            DispatchRefusal::ExpansionTooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "expansion-too-large", detail)
-            }
+            DispatchRefusal::ExpansionTooLarge { .. } => Self::new("expansion-too-large", detail),
             DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
+            DispatchRefusal::LogUnavailable => Self::later("log-unavailable", Unavailable::Moment, detail),
             DispatchRefusal::BacklogsFull => Self::later("backlogs-full", Unavailable::Moment, detail),
             _ => Self::later("stopping", Unavailable::Stopping, detail),
         }

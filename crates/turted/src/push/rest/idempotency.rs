@@ -2,22 +2,25 @@
 //! dispatched twice.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use turted_core::kept::{Kept, KeptLimits};
+
+use super::owners::{IdempotencyLimits, OwnedKey, Owners, Share};
 
 /// What a key takes beside its own text and its answer: its places by name and by age.
 const ENTRY_BYTES: usize = 256;
 
-/// How many keys are kept, and how long.
+/// What a push claims a key for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct IdempotencyLimits {
-    pub(crate) keys: usize,
-    /// Bytes of keys and answers.
-    pub(crate) bytes: usize,
-    pub(crate) age: Duration,
+pub(crate) struct Claimant {
+    /// The digest of its body.
+    pub(crate) body: [u8; 32],
+    /// Its answer will have at most so many bytes.
+    pub(crate) answer_bytes: usize,
+    /// The share of its owner.
+    pub(crate) share: Share,
 }
 
 /// An answer that can be given again.
@@ -44,7 +47,7 @@ pub(crate) enum Claim {
 
 /// The keys of the recent past. The lock is taken for pushes that carry a key.
 #[derive(Debug)]
-pub(crate) struct Idempotency(Mutex<Kept<String, Claimed>>);
+pub(crate) struct Idempotency(Mutex<Owners<Claimed>>);
 
 /// A key that belongs to a push. Until there is an answer it counts as many bytes as that may become.
 #[derive(Debug)]
@@ -54,59 +57,72 @@ struct Claimed {
 }
 
 impl Idempotency {
-    pub(crate) fn new(IdempotencyLimits { keys, bytes, age }: IdempotencyLimits) -> Self {
-        Self(Mutex::new(Kept::new(KeptLimits { entries: keys, bytes, age }, Instant::now())))
+    pub(crate) fn new(limits: IdempotencyLimits) -> Self {
+        Self(Mutex::new(Owners::new(limits, Instant::now())))
     }
 
-    /// Claims `key` for a push with this body, whose answer will have at most `answer_bytes`.
-    pub(crate) fn claim(&self, key: &str, body: &[u8], answer_bytes: usize, now: Instant) -> Claim {
-        let body: [u8; 32] = Sha256::digest(body).into();
-        let bytes = bytes_of(key, answer_bytes);
-        let kept = &mut *self.kept();
-        let mut has_more = kept.forget_old(now);
-        match kept.get(key, now) {
-            Some(claimed) if claimed.body != body => return Claim::OtherBody,
+    /// Claims a key for a push.
+    pub(crate) fn claim(&self, key: &OwnedKey, claimant: Claimant, now: Instant) -> Claim {
+        let bytes = bytes_of(&key.key, claimant.answer_bytes);
+        let owners = &mut *self.owners();
+        owners.forget_old(now);
+        match owners.get(key, now) {
+            Some(claimed) if claimed.body != claimant.body => return Claim::OtherBody,
             Some(Claimed { answer: Some(answer), .. }) => return Claim::Answered(answer.clone()),
             Some(_) => return Claim::UnderWay,
             // It is new, or one of many that are too old.
             None => {}
         }
-        while !kept.has_room(bytes) {
+        while !owners.has_room(&key.owner, bytes, claimant.share) {
             // A long answer may need the room of several portions of short ones.
-            if !has_more {
+            if !owners.forget_old(now) {
                 return Claim::Full;
             }
-            has_more = kept.forget_old(now);
         }
-        kept.insert(key.to_owned(), Claimed { body, answer: None }, bytes, now);
+        owners.insert(key, Claimed { body: claimant.body, answer: None }, bytes, now);
         Claim::Granted
     }
 
+    /// Notes a key that was answered before the start, if there is room.
+    pub(crate) fn restore(&self, key: &OwnedKey, body: [u8; 32], answer: StoredAnswer, now: Instant) {
+        let bytes = bytes_of(&key.key, answer.body.len());
+        let owners = &mut *self.owners();
+        if owners.has_room(&key.owner, bytes, Share::Whole) {
+            owners.insert(key, Claimed { body, answer: Some(answer) }, bytes, now);
+        }
+    }
+
     /// Keeps the answer to the push that claimed `key`.
-    pub(crate) fn answer(&self, key: &str, answer: StoredAnswer) {
-        if let Some(claimed) = self.kept().reduce(key, bytes_of(key, answer.body.len())) {
+    pub(crate) fn answer(&self, key: &OwnedKey, answer: StoredAnswer) {
+        let bytes = bytes_of(&key.key, answer.body.len());
+        if let Some(claimed) = self.owners().reduce(key, bytes) {
             claimed.answer = Some(answer);
         }
     }
 
     /// Frees `key`: the push that claimed it was not accepted and may be tried again.
-    pub(crate) fn release(&self, key: &str) {
-        self.kept().remove(key);
+    pub(crate) fn release(&self, key: &OwnedKey) {
+        self.owners().remove(key);
     }
 
-    /// Frees a portion of the keys that are too old: whether there are more.
+    /// Frees a portion of the keys that are too old: whether there may be more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
-        self.kept().tidy(now)
+        self.owners().tidy(now)
     }
 
     /// How many keys are in use.
     pub(crate) fn keys(&self) -> usize {
-        self.kept().len()
+        self.owners().size().keys
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<String, Claimed>> {
+    fn owners(&self) -> MutexGuard<'_, Owners<Claimed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// By what the body of a push is compared.
+pub(crate) fn digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
 }
 
 /// What a key and its answer count.
@@ -116,9 +132,21 @@ fn bytes_of(key: &str, answer_bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use turted_core::kept::PORTION;
 
+    use super::super::owners::Size;
     use super::*;
+
+    fn key(key: &str) -> OwnedKey {
+        OwnedKey::new(None, key)
+    }
+
+    fn claim(store: &Idempotency, name: &str, body: &[u8], answer_bytes: usize, now: Instant) -> Claim {
+        let claimant = Claimant { body: digest(body), answer_bytes, share: Share::Whole };
+        store.claim(&key(name), claimant, now)
+    }
 
     fn store() -> (Idempotency, Instant) {
         let limits = IdempotencyLimits { keys: 2, bytes: 1 << 20, age: Duration::from_secs(300) };
@@ -129,23 +157,23 @@ mod tests {
     fn the_same_push_gets_the_same_answer_and_another_body_is_told() {
         let (store, now) = store();
         let answer = StoredAnswer { content_type: None, body: "OK".into() };
-        assert_eq!(store.claim("k", b"1", 2, now), Claim::Granted);
-        assert_eq!(store.claim("k", b"1", 2, now), Claim::UnderWay);
-        assert_eq!(store.claim("k", b"2", 2, now), Claim::OtherBody);
-        store.answer("k", answer.clone());
-        assert_eq!(store.claim("k", b"1", 2, now), Claim::Answered(answer));
-        assert_eq!(store.claim("k", b"2", 2, now), Claim::OtherBody);
+        assert_eq!(claim(&store, "k", b"1", 2, now), Claim::Granted);
+        assert_eq!(claim(&store, "k", b"1", 2, now), Claim::UnderWay);
+        assert_eq!(claim(&store, "k", b"2", 2, now), Claim::OtherBody);
+        store.answer(&key("k"), answer.clone());
+        assert_eq!(claim(&store, "k", b"1", 2, now), Claim::Answered(answer));
+        assert_eq!(claim(&store, "k", b"2", 2, now), Claim::OtherBody);
     }
 
     #[test]
     fn keys_are_freed_by_release_and_by_age_and_bounded_in_number() {
         let (store, now) = store();
-        assert_eq!(store.claim("a", b"", 2, now), Claim::Granted);
-        store.release("a");
-        assert_eq!(store.claim("a", b"", 2, now), Claim::Granted);
-        assert_eq!(store.claim("b", b"", 2, now), Claim::Granted);
-        assert_eq!(store.claim("c", b"", 2, now), Claim::Full);
-        assert_eq!(store.claim("c", b"", 2, now + Duration::from_secs(301)), Claim::Granted);
+        assert_eq!(claim(&store, "a", b"", 2, now), Claim::Granted);
+        store.release(&key("a"));
+        assert_eq!(claim(&store, "a", b"", 2, now), Claim::Granted);
+        assert_eq!(claim(&store, "b", b"", 2, now), Claim::Granted);
+        assert_eq!(claim(&store, "c", b"", 2, now), Claim::Full);
+        assert_eq!(claim(&store, "c", b"", 2, now + Duration::from_secs(301)), Claim::Granted);
     }
 
     #[test]
@@ -154,15 +182,14 @@ mod tests {
         let store = Idempotency::new(IdempotencyLimits { keys: 10_000, bytes: 1 << 30, age });
         let now = Instant::now();
         for number in 0..5_000 {
-            assert_eq!(store.claim(&number.to_string(), b"", 2, now), Claim::Granted);
+            assert_eq!(claim(&store, &number.to_string(), b"", 2, now), Claim::Granted);
         }
         assert!(!store.tidy(now), "nothing is too old");
         let late = now + age + Duration::from_secs(1);
         assert!(store.tidy(late), "there is more");
         assert_eq!(store.keys(), 5_000 - PORTION);
         while store.tidy(late) {}
-        let kept = store.kept();
-        assert_eq!((kept.capacity(), kept.keys().count(), kept.bytes()), (0, 0, 0));
+        assert!(store.owners().is_empty());
     }
 
     #[test]
@@ -171,14 +198,13 @@ mod tests {
         for round in 0..10 {
             // Two workers claim, and neither push is accepted.
             for key in ["a", "b"] {
-                assert_eq!(store.claim(key, b"", 2, now), Claim::Granted, "round {round}");
+                assert_eq!(claim(&store, key, b"", 2, now), Claim::Granted, "round {round}");
             }
-            assert_eq!(store.claim("c", b"", 2, now), Claim::Full);
-            store.release("a");
-            store.release("b");
+            assert_eq!(claim(&store, "c", b"", 2, now), Claim::Full);
+            store.release(&key("a"));
+            store.release(&key("b"));
         }
-        let kept = store.kept();
-        assert_eq!((kept.len(), kept.keys().count(), kept.bytes()), (0, 0, 0));
+        assert_eq!(store.owners().size(), Size { keys: 0, bytes: 0 });
     }
 
     #[test]
@@ -189,16 +215,16 @@ mod tests {
         let store = Idempotency::new(IdempotencyLimits { keys: 1_000, bytes, age });
         let now = Instant::now();
         for number in 0..1_000 {
-            assert_eq!(store.claim(&format!("{number:03}"), b"", 2, now), Claim::Granted);
+            assert_eq!(claim(&store, &format!("{number:03}"), b"", 2, now), Claim::Granted);
         }
         let late = now + age + Duration::from_secs(1);
-        assert_eq!(store.claim("999", b"other", 2, late), Claim::Granted);
+        assert_eq!(claim(&store, "999", b"other", 2, late), Claim::Granted);
         assert_eq!(store.keys(), 1_000 - PORTION, "it took the place of the old one");
-        assert_eq!(store.claim("999", b"other", 2, late), Claim::UnderWay);
+        assert_eq!(claim(&store, "999", b"other", 2, late), Claim::UnderWay);
         let most = bytes - one - (ENTRY_BYTES + 2);
-        assert_eq!(store.claim("1", b"", most, late), Claim::Granted, "by as many portions as it needs");
-        assert_eq!((store.keys(), store.kept().bytes()), (2, bytes));
-        assert_eq!(store.claim("2", b"", 0, late), Claim::Full, "what is valid stays");
+        assert_eq!(claim(&store, "1", b"", most, late), Claim::Granted, "by as many portions as it needs");
+        assert_eq!((store.keys(), store.owners().size().bytes), (2, bytes));
+        assert_eq!(claim(&store, "2", b"", 0, late), Claim::Full, "what is valid stays");
     }
 
     #[test]
@@ -206,14 +232,66 @@ mod tests {
         let (_, now) = store();
         let bytes = 2 * (ENTRY_BYTES + 2) + 1_000;
         let store = Idempotency::new(IdempotencyLimits { keys: 100, bytes, age: Duration::from_secs(300) });
-        assert_eq!(store.claim("a", b"", 1_001 + ENTRY_BYTES + 2, now), Claim::Full);
-        assert_eq!(store.claim("a", b"", 1_000, now), Claim::Granted);
-        assert_eq!(store.claim("b", b"", 1, now), Claim::Full, "the answer of a is to come");
-        store.answer("a", StoredAnswer { content_type: None, body: "OK".into() });
-        assert_eq!(store.claim("b", b"", 998, now), Claim::Granted, "it was shorter");
-        store.release("b");
-        assert_eq!(store.claim("c", b"", 998, now + Duration::from_secs(301)), Claim::Granted);
-        store.release("c");
-        assert_eq!(store.kept().bytes(), 0, "nothing is counted that is gone");
+        assert_eq!(claim(&store, "a", b"", 1_001 + ENTRY_BYTES + 2, now), Claim::Full);
+        assert_eq!(claim(&store, "a", b"", 1_000, now), Claim::Granted);
+        assert_eq!(claim(&store, "b", b"", 1, now), Claim::Full, "the answer of a is to come");
+        store.answer(&key("a"), StoredAnswer { content_type: None, body: "OK".into() });
+        assert_eq!(claim(&store, "b", b"", 998, now), Claim::Granted, "it was shorter");
+        store.release(&key("b"));
+        assert_eq!(claim(&store, "c", b"", 998, now + Duration::from_secs(301)), Claim::Granted);
+        store.release(&key("c"));
+        assert_eq!(store.owners().size().bytes, 0, "nothing is counted that is gone");
+    }
+
+    fn of(owner: &str, share: Share, store: &Idempotency, name: &str, now: Instant) -> Claim {
+        let claimant = Claimant { body: digest(owner.as_bytes()), answer_bytes: 0, share };
+        store.claim(&OwnedKey::new(Some(owner), name), claimant, now)
+    }
+
+    #[test]
+    fn two_push_keys_may_use_the_same_key() {
+        let (store, now) = store();
+        for claimed in [Claim::Granted, Claim::UnderWay] {
+            assert_eq!(of("shop", Share::Whole, &store, "k", now), claimed);
+            assert_eq!(of("news", Share::Whole, &store, "k", now), claimed);
+        }
+        store.release(&OwnedKey::new(Some("shop"), "k"));
+        assert_eq!(of("shop", Share::Whole, &store, "k", now), Claim::Granted);
+        assert_eq!(of("news", Share::Whole, &store, "k", now), Claim::UnderWay);
+        assert_eq!(claim(&store, "k", b"", 0, now), Claim::Full, "the bounds are those of all");
+    }
+
+    #[test]
+    fn one_of_several_push_keys_has_half_of_the_places_and_of_the_bytes() {
+        let (now, age) = (Instant::now(), Duration::from_secs(300));
+        let one = ENTRY_BYTES + 2;
+        for (keys, bytes) in [(4, 1 << 20), (100, 4 * one)] {
+            let store = Idempotency::new(IdempotencyLimits { keys, bytes, age });
+            let claims = |owner: &str, share: Share| {
+                ["a", "b", "c"].map(|name| of(owner, share, &store, name, now) != Claim::Full)
+            };
+            assert_eq!(claims("news", Share::Half), [true, true, false]);
+            assert_eq!(claims("shop", Share::Half), [true, true, false]);
+            let late = now + age + Duration::from_secs(1);
+            assert_eq!(of("news", Share::Half, &store, "c", late), Claim::Granted, "by age as ever");
+        }
+        let store = Idempotency::new(IdempotencyLimits { keys: 1, bytes: 1 << 20, age });
+        assert_eq!(of("news", Share::Half, &store, "a", now), Claim::Granted, "one place is not halved");
+    }
+
+    #[test]
+    fn the_log_on_disk_gives_each_push_key_its_own_and_none_of_a_source() {
+        let (store, now) = store();
+        let answer = StoredAnswer { content_type: None, body: "OK".into() };
+        for (owner, body) in [("", "old"), ("push:news", "news")] {
+            let found = OwnedKey::found(owner, b"k").unwrap();
+            store.restore(&found, digest(body.as_bytes()), answer.clone(), now);
+        }
+        assert_eq!(claim(&store, "k", b"old", 0, now), Claim::Answered(answer.clone()));
+        assert_eq!(of("news", Share::Half, &store, "k", now), Claim::Answered(answer));
+        assert!(OwnedKey::found("news", b"k").is_none(), "a source of the same name");
+        let more = OwnedKey::found("push:news", b"more").unwrap();
+        store.restore(&more, digest(b""), StoredAnswer { content_type: None, body: "".into() }, now);
+        assert_eq!(store.keys(), 2, "no more than there is room for");
     }
 }

@@ -5,10 +5,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `gate` | what all pushes have to pass: which pages may push, the password and its guesses |
-//! | `idempotency` | answers to pushes with an `Idempotency-Key`, to be given again |
+//! | `gate`, `verifier` | what all pushes have to pass: which pages may push, their credentials and guesses at them; the backend that is asked |
+//! | `idempotency`, `owners` | answers to pushes with an `Idempotency-Key`, to be given again; whose a key is, and how much room each push key has |
 //! | `answer` | answers, in the words of the node server or as JSON |
-//! | `tests` | the rules of pushes and their documentation |
+//! | `rules` | every rule that a push can break, and its status |
+//! | `tests` | each rule that the code names is in the table and in the documentation |
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -20,27 +21,33 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
-use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use turted_core::push::{self, Shape};
+use turted_core::push::{self, Scope, Shape};
+use turted_core::record::push::AnswerForm;
 
 mod gate;
+mod verifier;
 mod idempotency;
+mod owners;
 mod answer;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 
 use self::answer::{Accepted, AnswerFormat, Problem};
 pub(crate) use self::gate::PushGate;
-use self::idempotency::{Claim, StoredAnswer};
+use self::idempotency::{Claim, Claimant, StoredAnswer};
+use self::owners::OwnedKey;
 use crate::auth::attempts::bearer;
+use crate::auth::passwords::Password;
 use crate::config::Config;
 use crate::http::cors::Page;
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::{Answer, Call, read_body, without_slash};
-use crate::hub::dispatch::dispatcher::{DispatchRefusal, Reached};
-use crate::hub::dispatch::journal::{self, Pushes};
+use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions, Reach, Reached, Submitted};
+use crate::hub::dispatch::journal::{self, Pusher, Pushes};
+use crate::hub::dispatch::queue::{BUSY_MAX, PushedKey};
 use crate::hub::worker::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -80,7 +87,7 @@ async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
     let page = Page::of(&call.request, origins);
     let peer = call.peer;
     let refuse = |problem: Problem| {
-        journal::push_refused(peer, problem.rule(), problem.field());
+        journal::push_refused(peer, problem.rule(), problem.field(), problem.key());
         worker.metrics.refused(problem.rule());
         problem.answer(format)
     };
@@ -118,26 +125,40 @@ async fn push(call: Call, gate: &Arc<PushGate>) -> Result<Answer, Problem> {
     let (head, body) = request.into_parts();
     let body = read_body(&worker, peer, body, worker.config.limits.push_body_bytes).await?;
     let parsed = push::parse(&body, gate.limits())?;
-    gate.check_password(peer, bearer(&head.headers), parsed.credentials())?;
+    let password = gate.check_credentials(&worker.tasks, peer, bearer(&head.headers), &parsed).await?;
     let shape = parsed.shape();
-    let dispatches = parsed.into_dispatches()?;
-    let format = AnswerFormat::of(&head.headers);
+    let scope = password.as_ref().map_or(&Scope::ALL, |password| &password.scope);
+    let dispatches = parsed
+        .into_dispatches_of(scope)
+        .map_err(|refusal| Problem::from(refusal).with_password(password.as_ref()))?;
+    let asked = Asked { peer, format: AnswerFormat::of(&head.headers), shape, password, began };
     let Some(key) = idempotency_key(&head.headers)? else {
-        return Ok(dispatch(&worker, (peer, format), dispatches, began)?.answer(shape).await.into());
+        let mut dispatched = dispatch(&worker, asked, dispatches, None)?;
+        let positions = in_time(&worker, dispatched.accepted(&worker)).await??;
+        return Ok(dispatched.answer(&worker, positions).await.into());
     };
-    let answer_bytes = answer::bytes_max(format, dispatches.len());
-    match gate.idempotency().claim(&key, &body, answer_bytes, Instant::now()) {
-        Claim::Granted => match dispatch(&worker, (peer, format), dispatches, began) {
-            Ok(dispatched) => answer_once(&worker, gate, dispatched.answer(shape), key).await,
-            Err(refusal) => {
-                gate.idempotency().release(&key);
-                Err(refusal.into())
+    let key = OwnedKey::new(asked.key_name(), &key);
+    let claimant = Claimant {
+        body: idempotency::digest(&body),
+        answer_bytes: answer::bytes_max(asked.format, dispatches.len()),
+        share: gate.share(),
+    };
+    let refuse = |problem: Problem| Err(problem.with_password(asked.password.as_ref()));
+    match gate.idempotency().claim(&key, claimant, Instant::now()) {
+        Claim::Granted => {
+            let pushed = worker.dispatcher.keeps_keys().then(|| asked.pushed_key(&key, claimant.body));
+            match dispatch(&worker, asked, dispatches, pushed) {
+                Ok(dispatched) => answer_once(&worker, gate, dispatched, key).await,
+                Err(refusal) => {
+                    gate.idempotency().release(&key);
+                    Err(refusal.into())
+                }
             }
-        },
+        }
         Claim::Answered(answer) => Ok(answer.into()),
-        Claim::UnderWay => Err(under_way()),
-        Claim::OtherBody => Err(other_body()),
-        Claim::Full => Err(keys_full()),
+        Claim::UnderWay => refuse(under_way()),
+        Claim::OtherBody => refuse(other_body()),
+        Claim::Full => refuse(keys_full()),
     }
 }
 
@@ -149,7 +170,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "the body has a Content-Encoding: send it as it is";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body-encoded", detail))
+    Err(Problem::new("body-encoded", detail))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -163,7 +184,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     match (value.to_str(), values.next()) {
         (Ok(key), None) if is_key(key) => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
             "idempotency-key-invalid",
             format!(
                 "an Idempotency-Key is given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters without a space"
@@ -174,81 +194,148 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 fn under_way() -> Problem {
     let detail = "a push with this Idempotency-Key is under way";
-    Problem::new(StatusCode::CONFLICT, "idempotency-key-under-way", detail).retry_after(1)
+    Problem::new("idempotency-key-under-way", detail).retry_after(1)
 }
 
 fn other_body() -> Problem {
     let detail = "this Idempotency-Key was used for another body";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail)
+    Problem::new("idempotency-key-reused", detail)
 }
 
 fn keys_full() -> Problem {
     let detail = "no room for another Idempotency-Key (limits.idempotency_keys, limits.idempotency_bytes)";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency-keys-full", detail).retry_after(5)
+    Problem::new("idempotency-keys-full", detail).retry_after(5)
 }
 
-/// Dispatches that were accepted, and what is still to be counted for the answer.
-enum Dispatched {
-    Plain,
-    Counted(Vec<(Cursor, Reached)>, Option<Pushes>),
+/// What is known of a push beside its dispatches.
+struct Asked {
+    peer: IpAddr,
+    format: AnswerFormat,
+    shape: Shape,
+    /// The password that it has, if it needs one.
+    password: Option<Arc<Password>>,
+    began: Instant,
 }
 
-impl Dispatched {
-    async fn answer(self, shape: Shape) -> StoredAnswer {
-        let Self::Counted(dispatches, pushes) = self else { return answer::ok() };
-        let mut results = Vec::with_capacity(dispatches.len());
-        for (id, reached) in dispatches {
-            let delivered = reached.count().await;
-            if let Some(pushes) = &pushes {
-                pushes.tell(results.len(), Some(delivered));
-            }
-            results.push(Accepted { delivered, id });
-        }
-        answer::accepted(shape, &results)
+impl Asked {
+    /// The name of the push key whose password it has.
+    fn key_name(&self) -> Option<&str> {
+        self.password.as_ref()?.name.as_deref()
     }
+
+    /// What the log keeps of the key.
+    fn pushed_key(&self, key: &OwnedKey, body: [u8; 32]) -> PushedKey {
+        let answer = match (self.format, self.shape) {
+            (AnswerFormat::Plain, _) => AnswerForm::Plain,
+            (AnswerFormat::Json, Shape::Single) => AnswerForm::Single,
+            (AnswerFormat::Json, Shape::Batch) => AnswerForm::Batch,
+        };
+        PushedKey { owner: key.owner.clone(), key: key.key.as_bytes().into(), body, answer }
+    }
+}
+
+/// A push that was taken, and what its answer waits for.
+struct Dispatched {
+    submitted: Submitted,
+    pushes: Option<Pushes>,
+    asked: Asked,
+    /// Whether the log keeps its key.
+    is_keyed: bool,
 }
 
 fn dispatch(
     worker: &Worker,
-    (peer, format): (IpAddr, AnswerFormat),
-    dispatches: Vec<Dispatch>,
-    began: Instant,
+    asked: Asked,
+    mut dispatches: Vec<Dispatch>,
+    key: Option<PushedKey>,
 ) -> Result<Dispatched, DispatchRefusal> {
-    let pushes = Pushes::of("rest", Some(peer), &dispatches);
-    let dispatched = match (format, pushes) {
-        (AnswerFormat::Json, pushes) => {
-            Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes)
+    let pusher = Pusher { source: "rest", address: Some(asked.peer), key: asked.key_name() };
+    let pushes = Pushes::of(pusher, &dispatches);
+    let is_counted = asked.format == AnswerFormat::Json || pushes.is_some();
+    let reach = if is_counted { Reach::Counted } else { Reach::Uncounted };
+    let is_keyed = key.is_some();
+    let submitted = worker.dispatcher.submit(&mut dispatches, reach, key)?;
+    Ok(Dispatched { submitted, pushes, asked, is_keyed })
+}
+
+impl Dispatched {
+    /// Waits until the push is as safe as it is to be.
+    async fn accepted(&mut self, worker: &Worker) -> Result<Positions, DispatchRefusal> {
+        let positions = (&mut self.submitted.receipt).await?;
+        worker.metrics.push_latency.record(self.asked.began.elapsed());
+        Ok(positions)
+    }
+
+    async fn answer(self, worker: &Rc<Worker>, positions: Positions) -> StoredAnswer {
+        let reached = self.submitted.reached;
+        match (self.asked.format, self.pushes) {
+            (AnswerFormat::Json, pushes) => {
+                let results = count(positions, reached, pushes).await;
+                if self.is_keyed {
+                    let delivered = results.iter().filter_map(|result| result.delivered).collect();
+                    worker.dispatcher.note_delivered(positions.first().sequence, delivered);
+                }
+                answer::accepted(self.asked.shape, &results)
+            }
+            // The answer does not wait for the counts, which only the log needs.
+            (AnswerFormat::Plain, pushes @ Some(_)) => {
+                worker.spawn(async move { drop(count(positions, reached, pushes).await) });
+                answer::ok()
+            }
+            (AnswerFormat::Plain, None) => answer::ok(),
         }
-        // The answer does not wait for the counts, which only the log needs.
-        (AnswerFormat::Plain, pushes @ Some(_)) => {
-            let counted = Dispatched::Counted(worker.dispatcher.dispatch_counted(dispatches)?, pushes);
-            worker.spawn(async { drop(counted.answer(Shape::Single).await) });
-            Dispatched::Plain
+    }
+}
+
+/// Waits for an answer that may depend on a disk.
+async fn in_time<T>(worker: &Worker, answer: impl Future<Output = T>) -> Result<T, Problem> {
+    if !worker.dispatcher.keeps_keys() {
+        return Ok(answer.await);
+    }
+    worker.seconds.wait(BUSY_MAX, answer).await.ok_or_else(|| {
+        let detail = "the disk of the log does not answer: the push may still be dispatched";
+        Problem::new("log-slow", detail).retry_after(5)
+    })
+}
+
+/// Waits until each dispatch is counted.
+async fn count(positions: Positions, reached: Vec<Reached>, pushes: Option<Pushes>) -> Vec<Accepted> {
+    let mut results = Vec::with_capacity(positions.len());
+    for (id, reached) in positions.iter().zip(reached) {
+        let delivered = reached.count().await;
+        if let Some(pushes) = &pushes {
+            pushes.tell(results.len(), Some(delivered));
         }
-        (AnswerFormat::Plain, None) => {
-            worker.dispatcher.dispatch_all(dispatches)?;
-            Dispatched::Plain
-        }
-    };
-    worker.metrics.push_latency.record(began.elapsed());
-    Ok(dispatched)
+        results.push(Accepted { delivered: Some(delivered as u64), id });
+    }
+    results
 }
 
 /// Answers a push under its key. The answer is kept even if the caller is gone by then, because such a
 /// caller asks again.
 async fn answer_once(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     gate: &Arc<PushGate>,
-    answer: impl Future<Output = StoredAnswer> + 'static,
-    key: String,
+    mut dispatched: Dispatched,
+    key: OwnedKey,
 ) -> Result<Answer, Problem> {
-    let (sender, receiver) = oneshot::channel();
-    let gate = Arc::clone(gate);
+    let ((accepting, accepted), (answering, answered)) = (oneshot::channel(), oneshot::channel());
+    let (gate, own) = (Arc::clone(gate), Rc::clone(worker));
+    // The caller may be gone before either.
     worker.spawn(async move {
-        let answer = answer.await;
-        gate.idempotency().answer(&key, answer.clone());
-        // The caller may be gone.
-        let _ = sender.send(answer);
+        match dispatched.accepted(&own).await {
+            Ok(positions) => {
+                let _ = accepting.send(Ok(()));
+                let answer = dispatched.answer(&own, positions).await;
+                gate.idempotency().answer(&key, answer.clone());
+                let _ = answering.send(answer);
+            }
+            Err(refusal) => {
+                gate.idempotency().release(&key);
+                let _ = accepting.send(Err(refusal));
+            }
+        }
     });
-    receiver.await.map(Answer::from).map_err(|_| DispatchRefusal::Stopped.into())
+    in_time(worker, accepted).await?.unwrap_or(Err(DispatchRefusal::Stopped))?;
+    answered.await.map(Answer::from).map_err(|_| DispatchRefusal::Stopped.into())
 }

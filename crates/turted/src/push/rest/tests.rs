@@ -1,9 +1,11 @@
-//! `docs/protocol-rest.md` has every rule that a push can break.
+//! Each rule that the code names is in the table, and `docs/protocol-rest.md` has the rows of the table.
 
 use std::collections::BTreeSet;
 
+use super::rules::RULES;
+
 /// The sources that name rules.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("../../../../core/src/push.rs"),
     include_str!("../../../../core/src/push/form.rs"),
     include_str!("../../../../core/src/push/refusal.rs"),
@@ -11,6 +13,7 @@ const SOURCES: [&str; 7] = [
     include_str!("answer.rs"),
     include_str!("gate.rs"),
     include_str!("mod.rs"),
+    include_str!("verifier.rs"),
 ];
 /// Rules of one word, which look like any other text.
 const SHORT_RULES: [&str; 2] = ["overload", "stopping"];
@@ -27,13 +30,28 @@ fn rules_in(source: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn the_documentation_has_every_rule_of_a_push_and_no_other() {
-    let documented: BTreeSet<&str> = include_str!("../../../../../docs/protocol-rest.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-        .filter(|(_, rest)| rest.starts_with(['4', '5']))
-        .map(|(rule, _)| rule)
-        .collect();
+fn the_table_has_every_rule_of_a_push_and_no_other() {
     let named: BTreeSet<&str> = SOURCES.into_iter().flat_map(rules_in).chain(SHORT_RULES).collect();
-    assert_eq!(documented, named);
+    let rows: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    assert_eq!(rows.iter().copied().collect::<BTreeSet<_>>(), named);
+    assert_eq!(rows.len(), named.len(), "a rule has two rows");
+}
+
+#[test]
+fn the_documentation_has_every_rule_of_a_push_and_no_other() {
+    let documented: Vec<&str> = include_str!("../../../../../docs/protocol-rest.md")
+        .lines()
+        .filter(|line| {
+            line.strip_prefix("| `").and_then(|row| row.split_once("` | ")).is_some_and(is_refusal)
+        })
+        .collect();
+    let row = |rule: &super::rules::Rule| {
+        format!("| `{}` | {} | {} |", rule.name, rule.status.as_u16(), rule.broken_when)
+    };
+    assert_eq!(documented, RULES.iter().map(row).collect::<Vec<_>>());
+}
+
+/// Whether a row of a table, without its first column, begins with the status of a refusal.
+fn is_refusal((_, rest): (&str, &str)) -> bool {
+    rest.starts_with(['4', '5'])
 }

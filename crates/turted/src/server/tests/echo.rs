@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use tokio::time::Instant;
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
 use crate::http::cors::Page;
@@ -116,9 +117,12 @@ impl Session for EchoSession {
         match due {
             Due::Ping => self.heartbeat.send(client, rhythm(client.worker), Frame::ping()),
             Due::Pong => self.heartbeat.check(client, rhythm(client.worker)),
-            // Its clients prove nothing, so nothing expires.
             _ => {}
         }
+    }
+
+    fn expired(&self, _: Client<'_>, _: &[Name]) {
+        // Its clients prove nothing, so nothing expires.
     }
 
     fn end(&self, _: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {

@@ -116,7 +116,7 @@ fn a_connector_of_one_file_pushes_to_every_transport() {
     let event = client.read().unwrap().into_text().unwrap();
     assert!(event.contains(r#""event":"RING""#), "{event}");
     let dispatcher = server.dispatcher();
-    assert_eq!((dispatcher.accepted(Source::Embed), dispatcher.accepted(Source::Rest)), (1, 0));
+    assert_eq!((dispatcher.accepted(&Source::Embed), dispatcher.accepted(&Source::Rest)), (1, 0));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! The client shows the private id of its session and the position of the last event it has
 //! seen. If both are still known it gets its users and channels back, then what it missed, then
 //! what is new. If either is not known it gets a new session and the event `reconnect`, which the
-//! TURTED client takes as the sign to identify itself again.
+//! TURTED client takes as the sign to identify itself again. It never joins its channels again, so a session that is
+//! known passes its users and channels on to the new one.
 
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,12 +17,14 @@ use super::events::{self, Refused};
 use super::service::ROOT;
 use super::state::{EngineSession, Newcomer, id_of};
 use crate::http::query::Query;
-use crate::hub::client::resume::{self, ResumeOutcome, Resumption, Seen};
+use crate::hub::client::record;
+use crate::hub::client::resume::{self, Restored, ResumeOutcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::session_id::SessionId;
+use crate::hub::worker::sessions::Recorded;
 
 /// The packet that tells a client of version 4 of the Socket.IO protocol that it is connected.
 const CONNECTED_V3: &str = "40";
@@ -88,13 +91,34 @@ pub(super) fn identify_by_query(client: Client<'_>, query: &Query) {
 pub(crate) fn connect(client: Client<'_>, data: Option<&RawValue>) -> Step {
     let resumption = read_resumption(data).filter(|_| client.worker.config.recovery.enabled);
     let Some(resumption) = resumption else {
-        begin(client);
-        return data.map_or(Step::Continue, |data| identify(client, data));
+        return begin_with(client, data);
     };
     let (worker, connection) = client.owned();
     let data = data.map(ToOwned::to_owned);
     Step::Wait(Box::pin(async move {
         resume_or_begin(Client::of(&worker, &connection), &resumption).await;
+        let step = data.map_or(Step::Continue, |data| identify(Client::of(&worker, &connection), &data));
+        if let Step::Wait(verification) = step {
+            verification.await;
+        }
+    }))
+}
+
+/// Begins a new session as soon as it is recorded, and identifies its client.
+fn begin_with(client: Client<'_>, data: Option<&RawValue>) -> Step {
+    let recorded = prepare(client);
+    if recorded.is_now() {
+        begin(client);
+        return data.map_or(Step::Continue, |data| identify(client, data));
+    }
+    let (worker, connection) = client.owned();
+    let data = data.map(ToOwned::to_owned);
+    Step::Wait(Box::pin(async move {
+        recorded.wait().await;
+        if connection.is_closed() {
+            return;
+        }
+        begin(Client::of(&worker, &connection));
         let step = data.map_or(Step::Continue, |data| identify(Client::of(&worker, &connection), &data));
         if let Step::Wait(verification) = step {
             verification.await;
@@ -120,12 +144,20 @@ fn identify(client: Client<'_>, data: &RawValue) -> Step {
     }
 }
 
-/// Begins a new session.
+/// Records a new session, if it can be resumed.
+fn prepare(client: Client<'_>) -> Recorded {
+    if client.worker.config.recovery.enabled {
+        client.connection.recovery_id.set(Some(id_of(client.connection)));
+    }
+    record::begun(client)
+}
+
+/// Begins a new session, which is recorded. What is sent before the first packet would stay with the client and come a
+/// second time behind its next loss, so that its connection is admitted in the same call.
 fn begin(client: Client<'_>) {
     let id = id_of(client.connection);
     let sid = id.public();
     let packet = if client.worker.config.recovery.enabled {
-        client.connection.recovery_id.set(Some(id));
         client.connection.set_wire(Wire::SOCKET_IO_WITH_OFFSET);
         encode_connect(Version::V4, &sid, Some(&id.to_string()))
     } else {
@@ -137,17 +169,27 @@ fn begin(client: Client<'_>) {
 
 /// Gives a client its session back, or a new one.
 async fn resume_or_begin(client: Client<'_>, resumption: &Resumption) {
-    let connected =
-        |id: SessionId, _| Frame::text(&encode_connect(Version::V4, &id.public(), Some(&id.to_string())), 0);
+    let connected = |restored: Restored| {
+        let id = restored.session;
+        Frame::text(&encode_connect(Version::V4, &id.public(), Some(&id.to_string())), 0)
+    };
     let wire = Wire::SOCKET_IO_WITH_OFFSET;
-    match resume::resume(client, resumption, wire, connected).await {
-        ResumeOutcome::Resumed | ResumeOutcome::Gone => {}
-        ResumeOutcome::SessionUnknown | ResumeOutcome::Gap => {
-            begin(client);
-            // The client takes the last string of any event for its position. In an event without
-            // arguments that would be the name.
-            let offset = format!("\"{}\"", events::offset(client));
-            client.send_message(&encode_event(RECONNECT, &[&offset]));
-        }
+    let recorded = match resume::resume(client, resumption, wire, connected).await {
+        ResumeOutcome::Resumed | ResumeOutcome::Gone => return,
+        ResumeOutcome::SessionUnknown => prepare(client),
+        ResumeOutcome::Gap(session) => resume::go_on(client, id_of(client.connection), session),
+    };
+    recorded.wait().await;
+    if !client.connection.is_closed() {
+        begin_anew(client);
     }
+}
+
+/// Begins a new session for a client that had one, and tells it that it missed something.
+fn begin_anew(client: Client<'_>) {
+    begin(client);
+    // The client takes the last string of any event for its position. In an event without
+    // arguments that would be the name.
+    let offset = format!("\"{}\"", events::offset(client));
+    client.send_message(&encode_event(RECONNECT, &[&offset]));
 }

@@ -22,7 +22,7 @@ use crate::http::cors::{self, Page};
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::query::Query;
 use crate::http::websocket::handshake::{VERSION, accept_request, wants_upgrade};
-use crate::http::{Answer, Body, Call, Outcome, answer as with_type, read_body, without_slash};
+use crate::http::{Answer, Body, Call, Outcome, RequestBody, answer as with_type, read_body, without_slash};
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -128,7 +128,7 @@ fn asks_for_script<B>(request: &Request<B>) -> bool {
 async fn serve(
     worker: &Rc<Worker>,
     (peer, agent, service): (IpAddr, Agent, &'static Service),
-    request: Request<hyper::body::Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Outcome, EngineRefusal> {
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
@@ -215,7 +215,7 @@ async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answe
 async fn post(
     worker: &Rc<Worker>,
     (peer, id): (IpAddr, SessionId),
-    request: Request<hyper::body::Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Answer, EngineRefusal> {
     ask(worker, id, Operation::BeginPost).await?;
     let mut aborted = AbortGuard::new(worker, id, Operation::PostAborted);

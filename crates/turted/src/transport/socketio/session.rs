@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::wire::engineio::{Malformed, Packet, Version};
 use turted_core::wire::websocket::Message;
 
@@ -38,8 +39,7 @@ impl Session for EngineSession {
         let (rhythm, now) = (rhythm(client.worker), Instant::now());
         match due {
             Due::Connect if self.is_unconnected() => client.close(Close::ConnectTimeout),
-            Due::Connect => {}
-            Due::Expiry => events::expired(client),
+            Due::Connect | Due::Expiry => {}
             Due::Ping => self.heartbeat.send(client, rhythm, Frame::text(PING, 0)),
             Due::Pong => self.heartbeat.check(client, rhythm),
             Due::Silence => {
@@ -64,6 +64,10 @@ impl Session for EngineSession {
                 }
             }
         }
+    }
+
+    fn expired(&self, client: Client<'_>, _: &[Name]) {
+        events::expired(client);
     }
 
     fn end(&self, _: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {

@@ -46,7 +46,7 @@ impl Asker {
     pub(super) fn share(&self, answer: &mut Answer) {
         self.page.mark(answer);
         let headers = answer.headers_mut();
-        if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        if !self.page.is_allowed() || !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

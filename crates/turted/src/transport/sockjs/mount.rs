@@ -8,6 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use turted_core::name::Name;
 use turted_core::wire::sockjs::IframePage;
 
 use crate::config::SockJs;
@@ -25,8 +26,8 @@ pub(crate) struct Service {
     pub(crate) opened: fn(Client<'_>),
     /// A message came.
     pub(crate) receive: fn(Client<'_>, &str) -> Step,
-    /// A proof of who the client is has expired.
-    pub(crate) expired: fn(Client<'_>),
+    /// A proof of who the client is has expired, and the connection has lost these channels.
+    pub(crate) expired: fn(Client<'_>, &[Name]),
 }
 
 /// A service at its place on a server.

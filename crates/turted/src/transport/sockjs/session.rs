@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::wire::sockjs::{HEARTBEAT, Malformed, decode_websocket, encode_close};
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
 
@@ -48,7 +49,6 @@ impl Session for SockJsSession {
         let interval = self.mount.options.heartbeat;
         let rhythm = Rhythm { interval, timeout: client.worker.config.websocket.ping_timeout };
         match (&self.kind, due) {
-            (_, Due::Expiry) => (self.mount.service.expired)(client),
             (SessionKind::Framed(heartbeat), Due::Ping) => {
                 // The frame is for the client; only the ping beside it is answered.
                 client.connection.send_ahead(client.worker, &Frame::text(HEARTBEAT, 0));
@@ -61,6 +61,10 @@ impl Session for SockJsSession {
             (SessionKind::Requests(_), Due::Silence) => look_after(client, self),
             _ => {}
         }
+    }
+
+    fn expired(&self, client: Client<'_>, left: &[Name]) {
+        (self.mount.service.expired)(client, left);
     }
 
     fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {

@@ -3,12 +3,14 @@
 
 use turted_core::auth::IdentRefusal;
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::reply::Reply;
 use turted_core::wire::legacy::{Malformed, Request, UNIDENTIFIED, WELCOME, decode, encode_reply};
 
 use super::mount::Service;
 use super::state::{Protocol, SockJsSession};
 use crate::hub::client::commands::{self, CommandOutcome, CommandRefusal, RATE_LIMITED};
+use crate::hub::client::record;
 use crate::hub::delivery::wire::{Language, Wire};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
@@ -38,10 +40,7 @@ fn receive(client: Client<'_>, text: &str) -> Step {
             client.send_message(WELCOME);
             Step::Continue
         }
-        Ok(Request::HelloV1) if is_first => {
-            begin_v1(client);
-            Step::Continue
-        }
+        Ok(Request::HelloV1) if is_first => begin_v1(client),
         Ok(Request::HelloV1) => {
             refuse(client, "command", HELLO_LATE);
             Step::Continue
@@ -81,27 +80,34 @@ fn refuse(client: Client<'_>, rule: &'static str, reason: &str) {
 }
 
 /// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
-fn expired(client: Client<'_>) {
+fn expired(client: Client<'_>, left: &[Name]) {
     match SockJsSession::of(client.connection).protocol.get() {
-        Protocol::V1 => v1::expired(client),
+        Protocol::V1 => v1::expired(client, left),
         Protocol::Undecided | Protocol::Legacy => {
             tell(client, Err(CommandRefusal::Ident(IdentRefusal::Expired)));
         }
     }
 }
 
+/// Records the session of a client of turted.v1, and welcomes the client.
+fn begin_v1(client: Client<'_>) -> Step {
+    if client.worker.config.recovery.enabled {
+        client.connection.recovery_id.set(client.connection.session_id());
+    }
+    let recorded = record::begun(client);
+    record::then(client, recorded, welcome)
+}
+
 /// From now on everything is turted.v1, both ways.
-fn begin_v1(client: Client<'_>) {
+fn welcome(client: Client<'_>) {
     let session = SockJsSession::of(client.connection);
     // Frames that are on their way are in the other language already. They have to go out before the
     // welcome, whose position would otherwise promise that they are still to come.
-    let chained = client.worker.take_chained(client.connection);
-    client.send(&chained);
+    client.send_chained();
     session.protocol.set(Protocol::V1);
     client.connection.set_wire(Wire { language: Language::V1, ..client.connection.wire() });
     let Some(id) = client.connection.session_id() else { return };
-    client.connection.recovery_id.set(client.worker.config.recovery.enabled.then_some(id));
-    client.connection.began_after.set(client.connection.sent());
+    client.connection.began_after.set(client.worker.passed(client.connection));
     let told = (None, session.mount().options.heartbeat);
     client.send_message(&v1::welcome(client, id, told));
 }

@@ -72,16 +72,20 @@ pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, SseRefus
     Ok(channels)
 }
 
-/// The position that a client shows; of several, the latest one of this epoch. Clients that cannot set the header
+/// The position that a client shows; of several, the latest one that is known. Clients that cannot set the header
 /// add a parameter at each reconnect, and leave the older ones where they are. Nothing can be resumed from a
-/// position that cannot be read or is of another epoch.
-pub(super) fn seen(headers: &HeaderMap, query: &Query, epoch: u32) -> Option<Seen> {
+/// position that cannot be read or is unknown.
+pub(super) fn seen(
+    headers: &HeaderMap,
+    query: &Query,
+    number: impl Fn(Cursor) -> Option<u64>,
+) -> Option<Seen> {
     let in_headers = headers.get_all(LAST_EVENT_ID).iter().map(text);
     let shown = in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty());
     let cursors: Vec<Option<Cursor>> = shown.map(|shown| shown.parse().ok()).collect();
-    let known = cursors.iter().flatten().filter(|cursor| cursor.epoch == epoch);
-    match known.max_by_key(|cursor| cursor.sequence) {
-        Some(cursor) => Some(Seen::UpTo(*cursor)),
+    let known = cursors.iter().flatten().filter_map(|cursor| Some((number(*cursor)?, *cursor)));
+    match known.max_by_key(|(number, _)| *number) {
+        Some((_, cursor)) => Some(Seen::UpTo(cursor)),
         None => (!cursors.is_empty()).then_some(Seen::Unknown),
     }
 }
@@ -97,9 +101,10 @@ mod tests {
 
     #[test]
     fn the_latest_position_counts_wherever_it_stands() {
+        let of_epoch_15 = |cursor: Cursor| (cursor.epoch == 15).then_some(cursor.sequence);
         let at = |header: Option<&'static str>, query: &str| {
             let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
-            match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), 15) {
+            match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), of_epoch_15) {
                 Some(Seen::UpTo(cursor)) => cursor.to_string(),
                 Some(_) => "gap".into(),
                 None => "none".into(),

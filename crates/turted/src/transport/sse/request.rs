@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
@@ -28,7 +27,7 @@ use crate::http::query::Query;
 use crate::http::refusal::Row;
 use crate::http::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
 use crate::http::{
-    Answer, Call, Outcome, Unavailable, allow, answer as with_type, close_after, without_slash,
+    Answer, Call, Outcome, RequestBody, Unavailable, allow, answer as with_type, close_after, without_slash,
 };
 use crate::hub::client::identity;
 use crate::hub::delivery::metrics::Transport;
@@ -229,7 +228,7 @@ async fn check(
     worker: &Rc<Worker>,
     visitor: Visitor,
     style: Style,
-    (page, request): (&Page, Request<Incoming>),
+    (page, request): (&Page, Request<RequestBody>),
 ) -> Result<(Wanted, Option<Permit>), SseRefusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(SseRefusal::Method);
@@ -256,7 +255,7 @@ async fn check(
         Some("1") => Language::SseEnvelope,
         _ => Language::Sse,
     };
-    let seen = parameters::seen(headers, &query, worker.dispatcher.epoch());
+    let seen = parameters::seen(headers, &query, |cursor| worker.dispatcher.number(cursor));
     let permit = streaming::permit(worker, request.version())?;
     let agent = Agent::default();
     Ok((Wanted { peer, agent, style, verified, channels, language, seen }, permit))

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use turted_core::close::Close;
-use turted_core::cursor::Cursor;
+use turted_core::name::Name;
 use turted_core::wire::sse::{encode_heartbeat, encode_ping, encode_retry};
 use turted_core::wire::websocket::Message;
 
-use crate::hub::delivery::fanout::Recipient;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::worker::connection::Client;
@@ -44,11 +43,14 @@ impl Session for SseSession {
     fn due(&self, client: Client<'_>, due: Due) {
         match due {
             Due::Ping => self.beat(client),
-            // There is no way to prove anew on a stream who the client is: it ends, and the next request says
-            // whether the client may still read.
-            Due::Expiry => client.close(Close::Expired),
-            Due::Connect | Due::Pong | Due::Silence | Due::Noop | Due::Upgrade => {}
+            Due::Connect | Due::Pong | Due::Silence | Due::Noop | Due::Upgrade | Due::Expiry => {}
         }
+    }
+
+    fn expired(&self, client: Client<'_>, _: &[Name]) {
+        // There is no way to prove anew on a stream who the client is: it ends, and the next request says
+        // whether the client may still read.
+        client.close(Close::Expired);
     }
 
     fn end(&self, worker: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
@@ -66,7 +68,9 @@ impl SseSession {
             // The client is taking other bytes, which show that the server is alive.
             return;
         }
-        let position = position(client);
+        // Without its position the client would resume from the last event of a quiet channel, which the log may
+        // have forgotten meanwhile.
+        let position = client.position();
         let heartbeat = match self.style {
             Style::Turted => encode_heartbeat(position),
             Style::ReactPhp => encode_ping(position),
@@ -78,14 +82,6 @@ impl SseSession {
 /// Sets the timer for the next heartbeat.
 pub(super) fn watch(client: Client<'_>, from: Instant) {
     client.worker.timers.add(from + client.worker.config.sse.heartbeat, client.connection.key, Due::Ping);
-}
-
-/// The position of a client that has been sent everything. Without it the client would resume from the last
-/// event of a quiet channel, which the log may have forgotten meanwhile.
-fn position(client: Client<'_>) -> Option<Cursor> {
-    let all_sent = client.connection.chain().get().is_empty();
-    (all_sent && client.worker.config.recovery.enabled)
-        .then(|| client.worker.dispatcher.cursor(client.worker.seen()))
 }
 
 /// Tells a client to come back after `retry`, or up to twice as long.

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use tokio::time::Instant;
 use turted_core::close::Close;
+use turted_core::reply::Identified;
 use turted_core::wire::v1::PROTOCOL;
 use turted_core::wire::websocket::{Opcode, encode_frame};
 
@@ -24,7 +25,8 @@ use crate::http::websocket::handshake::{
 use crate::http::websocket::reader::Reader;
 use crate::http::websocket::run::{run, write_whole};
 use crate::http::{Answer, Call, Outcome, Takeover, Unavailable, without_slash};
-use crate::hub::client::commands;
+use crate::hub::client::commands::{self, CommandRefusal};
+use crate::hub::client::record;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::{Form, Outlet, Stream};
 use crate::hub::delivery::wire::Wire;
@@ -129,11 +131,19 @@ impl Endpoint for WebSocket {
 
 async fn answer(call: Call, service: &'static Service) -> Outcome {
     let worker = Rc::clone(&call.worker);
-    match open(call, service).await {
+    let page = Page::of(&call.request, &worker.config.allow_origins);
+    // Before all else: a page that cannot read why its WebSocket failed asks here without one.
+    let outcome = match page.is_allowed() {
+        true => open(call, service).await,
+        false => Err(HandshakeRefusal::Origin),
+    };
+    match outcome {
         Ok(takeover) => Outcome::Takeover(takeover),
         Err(refusal) => {
             worker.metrics.refused(refusal.row().rule);
-            Outcome::Answer(refusal.answer())
+            let mut answer = refusal.answer();
+            page.mark(&mut answer);
+            Outcome::Answer(answer)
         }
     }
 }
@@ -147,9 +157,6 @@ async fn open(call: Call, service: &'static Service) -> Result<Takeover, Handsha
         return Err(HandshakeRefusal::Version);
     }
     let key = upgrade_key(&request).ok_or(HandshakeRefusal::Malformed)?.to_owned();
-    if !Page::of(&request, &worker.config.allow_origins).is_allowed() {
-        return Err(HandshakeRefusal::Origin);
-    }
     if service.speaks_v1 && asks_for_another(request.headers()) {
         return Err(HandshakeRefusal::Protocol);
     }
@@ -164,15 +171,43 @@ async fn open(call: Call, service: &'static Service) -> Result<Takeover, Handsha
         let reader = Reader::new(&worker.config.limits, &leftover);
         let socket = Rc::new(socket);
         let connection = begin(&worker, (peer, &agent, service), &socket);
-        let greeted = match service.speaks_v1 {
-            true => greet(Client::of(&worker, &connection), &socket, (response, proof)),
-            false => write_whole(&socket, &response),
-        };
-        if !greeted {
-            return connection.close(&worker, Close::TransportLost);
+        if !service.speaks_v1 {
+            connection.admit(&worker);
+            return serve(worker, connection, (socket, reader), |_, socket| write_whole(socket, &response));
         }
-        worker.clone().spawn(run(worker, connection, socket, reader));
+        let client = Client::of(&worker, &connection);
+        let identified = proof.map(|proof| commands::admit(client, proof));
+        let recorded = record::begun(client);
+        if recorded.is_now() {
+            let greet =
+                move |client: Client<'_>, socket: &Socket| greet(client, socket, (response, identified));
+            return serve(worker, connection, (socket, reader), greet);
+        }
+        worker.clone().spawn(async move {
+            // A heartbeat may be due before the session is recorded.
+            let accepted = write_whole(&socket, &response);
+            recorded.wait().await;
+            let greet = |client: Client<'_>, socket: &Socket| {
+                accepted && greet(client, socket, (Vec::new(), identified))
+            };
+            if !connection.is_closed() {
+                serve(worker, connection, (socket, reader), greet);
+            }
+        });
     }))
+}
+
+/// Greets a client, and reads what it sends in a task of its own.
+fn serve(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    (socket, reader): (Rc<Socket>, Reader),
+    greet: impl FnOnce(Client<'_>, &Socket) -> bool,
+) {
+    if !greet(Client::of(&worker, &connection), &socket) {
+        return connection.close(&worker, Close::TransportLost);
+    }
+    worker.clone().spawn(run(worker, connection, socket, reader));
 }
 
 /// The handshake of turted.v1, and what came of the credentials in the request.
@@ -199,7 +234,10 @@ fn asks_for_another(headers: &HeaderMap) -> bool {
     headers.contains_key(SEC_WEBSOCKET_PROTOCOL) && !asks_for(headers, PROTOCOL)
 }
 
-/// Opens a connection, which has still to be greeted.
+/// What came of the credentials in a request.
+type Identification = Result<Identified, CommandRefusal>;
+
+/// Opens a connection, which has still to be admitted and greeted.
 fn begin(
     worker: &Rc<Worker>,
     (peer, agent, service): (IpAddr, &Agent, &'static Service),
@@ -215,17 +253,20 @@ fn begin(
     let connection = Connection::open(worker, opening);
     connection.recovery_id.set(connection.session_id().filter(|_| worker.config.recovery.enabled));
     journal::opened(Client::of(worker, &connection), agent);
-    connection.admit(worker);
     worker.timers.add(Instant::now() + worker.config.websocket.ping_interval, connection.key, Due::Ping);
     connection
 }
 
-/// Sends the handshake and the first message in one write. Returns whether they could be written.
-fn greet(client: Client<'_>, socket: &Socket, (response, proof): (Vec<u8>, Option<Proof>)) -> bool {
+/// Admits a client, and sends the handshake and the first message in one write. Returns whether they could be written.
+fn greet(
+    client: Client<'_>,
+    socket: &Socket,
+    (response, identified): (Vec<u8>, Option<Identification>),
+) -> bool {
     let Some(id) = client.connection.session_id() else { return false };
-    let identified = proof.map(|proof| commands::admit(client, proof));
-    let identity = identified.as_ref().and_then(|identified| identified.as_ref().ok());
-    let welcome = v1::welcome(client, id, (identity, client.worker.config.websocket.ping_interval));
+    client.connection.admit(client.worker);
+    let proved = identified.as_ref().and_then(|identified| identified.as_ref().ok());
+    let welcome = v1::welcome(client, id, (proved, client.worker.config.websocket.ping_interval));
     let mut greeting = response;
     greeting.extend_from_slice(&encode_frame(Opcode::Text, welcome.as_bytes()));
     if !write_whole(socket, &greeting) {

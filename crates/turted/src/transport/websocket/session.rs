@@ -1,6 +1,7 @@
 //! What a connection does at the moments that all transports have: a message, something that is due, the end.
 
 use turted_core::close::Close;
+use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
 use crate::http::websocket::run::farewell;
@@ -65,9 +66,12 @@ impl Session for WebSocketSession {
         match due {
             Due::Ping => self.heartbeat.send(client, rhythm, Frame::ping()),
             Due::Pong => self.heartbeat.check(client, rhythm),
-            Due::Expiry => v1::expired(client),
-            Due::Connect | Due::Silence | Due::Noop | Due::Upgrade => {}
+            Due::Connect | Due::Silence | Due::Noop | Due::Upgrade | Due::Expiry => {}
         }
+    }
+
+    fn expired(&self, client: Client<'_>, left: &[Name]) {
+        v1::expired(client, left);
     }
 
     fn end(&self, _: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {

@@ -1,8 +1,10 @@
 //! HTTP requests that break a rule, are slow, or mean two things at once.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::support::{Http, Kind, PATIENCE, TestServer};
+use super::h2::{self, Frames};
+use crate::support::{Http, Kind, PATIENCE, Pair, TestServer};
 
 const PUSH: &str = r#"{"event":"smuggled","targets":{"broadcast":true}}"#;
 
@@ -192,4 +194,55 @@ fn a_message_with_a_raw_separator_is_two_packets_and_not_one_event() {
     let mut client = server.client(Kind::V4_POLLING);
     let reply = client.ask("ECHO", r#"["a\u001eb"]"#);
     assert!(reply.starts_with(r#"42["ECHO",["a\u001eb"]"#), "{reply}");
+}
+
+/// Clients such as curl 7.88 take the end of a stream for an error while they still send.
+#[test]
+fn a_stream_over_http2_outlives_its_answer_until_its_body_has_come() {
+    let pair = Pair::new();
+    let server = TestServer::with(|config| config.tls = Some(pair.files()));
+    let tunnel = h2::tunnel(&pair, server.address());
+    let mut http = Http::connect(tunnel.address());
+    let mut request = Frames::with_window();
+    request.post("/nothing");
+    http.stream.write_all(&request.bytes).unwrap();
+    let mut seen = Vec::new();
+    while !seen.contains(&(h2::DATA, h2::END_STREAM, 1)) {
+        seen.extend(h2::frames_until_pong(&mut http.stream));
+    }
+    // A ping comes back behind what was to be sent before it.
+    seen.extend(h2::frames_until_pong(&mut http.stream));
+    let part = |flags| h2::frame(h2::DATA, flags, 1, &[b'x'; 16_000]);
+    http.stream.write_all(&part(0).repeat(3)).unwrap();
+    // The window of the stream opens again when its body is read.
+    while !seen.contains(&(h2::WINDOW_UPDATE, 0, 1)) {
+        seen.extend(h2::frames_until_pong(&mut http.stream));
+    }
+    http.stream.write_all(&[part(0), part(0), part(h2::END_STREAM)].concat()).unwrap();
+    seen.extend(h2::frames_until_pong(&mut http.stream));
+    let ends: Vec<_> = seen.iter().filter(|(kind, ..)| [h2::RST_STREAM, h2::GOAWAY].contains(kind)).collect();
+    assert_eq!(ends, Vec::<&(u8, u8, u32)>::new());
+}
+
+#[test]
+fn a_body_over_http2_that_does_not_end_keeps_no_spare_place() {
+    let pair = Pair::new();
+    let server = TestServer::with(|config| {
+        config.tls = Some(pair.files());
+        config.limits.connections = Some(1);
+        config.limits.request_head_wait = Duration::from_millis(300);
+        config.limits.request_body_wait = 100 * PATIENCE;
+    });
+    let tunnel = h2::tunnel(&pair, server.address());
+    let begin = |ask: fn(&mut Frames)| {
+        let (mut http, mut request) = (Http::connect(tunnel.address()), Frames::with_window());
+        ask(&mut request);
+        http.stream.write_all(&request.bytes).unwrap();
+        while !h2::frames_until_pong(&mut http.stream).iter().any(|(kind, ..)| *kind == h2::HEADERS) {}
+        http
+    };
+    let _only = begin(|request| request.get("/health"));
+    let mut guest = begin(|request| request.post("/nothing"));
+    guest.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::io::copy(&mut guest.stream, &mut std::io::sink()).expect("its connection ends");
 }

@@ -1,30 +1,29 @@
 //! The life of connections: what a stop does to them, and what they leave behind.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use rustix::process::Signal;
 
 use super::{BROADCAST, JSON};
 use crate::support::{Child, Client, Kind, PATIENCE, TestServer, Transport};
 
 #[test]
 fn an_idle_connection_does_not_hold_up_the_stop() {
-    let server = TestServer::new();
-    let mut http = server.http();
+    let child = Child::start(&[]);
+    let mut http = child.http();
     assert_eq!(http.post("/push", &[], BROADCAST).text(), "OK");
-    let mut poller = server.client(Kind::V4_POLLING);
-    let waiting = poller.send_poll().stream.try_clone().unwrap();
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        let stop = scope.spawn(|| server.stop());
-        assert!(http.is_ended(), "an idle connection is closed");
-        let mut waiting = crate::support::Http::over(waiting);
-        // The session ends before the request, or the request is answered with its end.
-        let answer = waiting.read().expect("a waiting request is answered");
-        assert!(answer.text() == "1" || answer.status == 400, "{}", answer.head);
-        assert!(waiting.is_ended());
-        drop((http, waiting, poller));
-        stop.join().unwrap();
-    });
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+    let mut poller = child.client(Kind::V4_POLLING);
+    let waiting = poller.send_poll();
+    child.signal(Signal::TERM);
+    assert!(http.is_ended(), "an idle connection is closed");
+    // The session ends before the request, or the request is answered with its end.
+    let answer = waiting.read().expect("a waiting request is answered");
+    assert!(answer.text() == "1" || answer.status == 400, "{}", answer.head);
+    assert!(waiting.is_ended());
+    // The clients keep their ends open meanwhile.
+    let output = child.finish();
+    assert!(!output.contains("tasks cut off at the end"), "{output}");
+    drop((http, poller));
 }
 
 #[test]

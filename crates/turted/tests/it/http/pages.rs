@@ -52,7 +52,13 @@ fn only_pages_of_the_list_may_connect_also_by_websocket() {
             let headers = [("Origin", origin)];
             let polled = server.http().request("GET", &kind.target("polling", ""), &headers, b"");
             assert_eq!(polled.status, if good { 200 } else { 403 }, "{origin}");
-            assert_eq!(polled.header("access-control-allow-origin"), good.then_some(origin), "{origin}");
+            assert_eq!(
+                polled.header("access-control-allow-origin"),
+                Some(origin),
+                "a refused page reads why"
+            );
+            let credentials = polled.header("access-control-allow-credentials");
+            assert_eq!((credentials.is_some(), polled.header("vary")), (good, Some("Origin")), "{origin}");
             let socket = WebSocket::connect(server.address(), &kind.target("websocket", ""), &headers);
             assert_eq!(socket.map_err(|refused| refused.status).err(), (!good).then_some(403), "{origin}");
             let preflight = server.http().request("OPTIONS", &kind.target("polling", ""), &headers, b"");
@@ -167,6 +173,33 @@ fn the_browser_client_is_served_from_the_directory_of_the_operator() {
     let without = TestServer::new().http().get("/socket.io/socket.io.js");
     assert_eq!(without.status, 404);
     assert!(without.text().contains("assets_dir"), "{}", without.text());
+}
+
+#[test]
+fn the_client_library_is_served_to_pages_of_every_origin() {
+    let server = TestServer::with(|config| config.allow_origins = AllowOrigins::Only(Vec::new()));
+    let mut http = server.http();
+    let origin = ("Origin", "https://page.example");
+    let script = http.request("GET", "/turted.js", &[origin, ("Sec-Fetch-Site", "cross-site")], b"");
+    assert_eq!((script.status, script.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_eq!(script.body, std::fs::read("../../clients/js/dist/turted.js").unwrap());
+    let etag = script.header("etag").expect("a tag").to_owned();
+    let again = http.request("GET", "/turted.js", &[("If-None-Match", &etag)], b"");
+    assert_eq!((again.status, again.text()), (304, ""));
+    http.send_request("HEAD", "/turted.js", &[], b"");
+    let head = http.read_head().unwrap();
+    assert_eq!(head.header("content-length"), Some(&*script.body.len().to_string()));
+    for answer in [script, again, head] {
+        let allowed = (
+            answer.header("access-control-allow-origin"),
+            answer.header("cross-origin-resource-policy"),
+            answer.header("cache-control"),
+            answer.header("etag"),
+        );
+        assert_eq!(allowed, (Some("*"), Some("cross-origin"), Some("no-cache"), Some(&*etag)));
+    }
+    assert_eq!(http.post("/turted.js", &[], "").header("allow"), Some("GET, HEAD"));
+    assert_eq!(http.get("/turted/").status, 200, "SockJS is beside it");
 }
 
 #[test]

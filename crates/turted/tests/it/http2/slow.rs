@@ -14,7 +14,7 @@ const EVENT_BYTES: usize = 4 * WINDOW_BYTES as usize;
 
 #[test]
 fn an_event_stream_that_is_read_slowly_is_whole() {
-    let setting = Setting::new(|config| config.limits.outbox_stall = Duration::from_millis(400));
+    let setting = Setting::new(|config| config.limits.outbox_stall = Duration::from_millis(1_200));
     let mut client = setting.connect();
     let mut stream = setting.get(&mut client, "/sse");
     for number in 0..3 {
@@ -22,10 +22,10 @@ fn an_event_stream_that_is_read_slowly_is_whole() {
         setting.server.dispatcher().broadcast("large", &payload).unwrap();
     }
     let mut read = String::new();
-    // 16 KiB in 30 ms: an event takes longer than a client may do nothing.
+    // 16 KiB in 90 ms: an event takes longer than a client may do nothing.
     while read.matches("event: large").count() < 3 || !read.ends_with("\n\n") {
         let next = async {
-            sleep(Duration::from_millis(30)).await;
+            sleep(Duration::from_millis(90)).await;
             stream.body_mut().frame().await
         };
         let frame = setting.runtime.block_on(next).expect("the stream goes on").unwrap();

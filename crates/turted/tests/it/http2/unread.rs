@@ -11,21 +11,23 @@ use crate::support::{Child, PATIENCE, Pair};
 use crate::unread::assets;
 
 const STALL: Duration = Duration::from_millis(300);
+/// Long enough for a busy machine to let the client read in between.
+const LONG_STALL: Duration = Duration::from_secs(2);
 const FILE_BYTES: usize = 400_000;
 
-fn setting(directory: &tempfile::TempDir) -> Setting {
+fn setting(directory: &tempfile::TempDir, stall: Duration) -> Setting {
     Setting::new(|config| {
         config.assets_dir = Some(directory.path().into());
-        config.limits.outbox_stall = STALL;
+        config.limits.outbox_stall = stall;
         // A connection with nothing under way ends so soon.
-        config.limits.request_head_wait = STALL;
+        config.limits.request_head_wait = stall;
     })
 }
 
 #[test]
 fn an_answer_that_is_read_slowly_is_whole() {
     let directory = assets(FILE_BYTES);
-    let setting = setting(&directory);
+    let setting = setting(&directory, LONG_STALL);
     let mut client = setting.connect();
     let mut response = setting.get(&mut client, "/socket.io/large.js");
     assert_eq!(response.headers()["content-length"], "400000");
@@ -34,13 +36,13 @@ fn an_answer_that_is_read_slowly_is_whole() {
         let mut bytes = 0;
         while let Some(frame) = response.body_mut().frame().await {
             bytes += frame.expect("it is not cut").into_data().map_or(0, |data| data.len());
-            sleep(STALL / 5).await;
+            sleep(LONG_STALL / 10).await;
         }
         bytes
     };
     let bytes = setting.runtime.block_on(async { timeout(PATIENCE, read).await }).expect("an end");
     // Its client has a window of 64 KiB and reads 16 KiB at once.
-    let least = STALL / 5 * u32::try_from(FILE_BYTES / (16 * 1024)).unwrap();
+    let least = LONG_STALL / 10 * u32::try_from(FILE_BYTES / (16 * 1024)).unwrap();
     assert_eq!(bytes, FILE_BYTES, "{bytes} bytes in {:?}", started.elapsed());
     assert!(started.elapsed() >= least, "{bytes} bytes in {:?}", started.elapsed());
     expect(&setting.server, &[("turted_unread_answers_total", 0.0)]);
@@ -49,7 +51,7 @@ fn an_answer_that_is_read_slowly_is_whole() {
 #[test]
 fn an_answer_that_is_not_read_is_reset_and_others_of_its_connection_are_not() {
     let directory = assets(FILE_BYTES);
-    let setting = setting(&directory);
+    let setting = setting(&directory, STALL);
     let mut client = setting.connect();
     let mut stream = setting.get(&mut client, "/sse");
     let unread = setting.get(&mut client, "/socket.io/large.js");

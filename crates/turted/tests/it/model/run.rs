@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use turted::config::LogStore;
 
 use super::reference::{Member, Model, Push};
 use crate::support::{Client, Http, Kind, Random, TestServer};
@@ -24,9 +25,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(workers: usize, seed: u64) -> Self {
+    pub(crate) fn new(workers: usize, seed: u64, log: LogStore) -> Self {
         let server = TestServer::with(|config| {
             config.workers = workers;
+            config.log = log;
             config.limits.message_rate = 1_000_000;
         });
         let pushers = [server.http(), server.http()];

@@ -25,9 +25,13 @@ fn an_offset_that_is_none_begins_a_new_session() {
         client.offset = Some(offset.clone());
         let (mut back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
         assert!(!recovered, "{offset}");
-        server.dispatcher().notify_channel("c", "e", &"lost").unwrap();
+        server.dispatcher().notify_channel("c", "e", &"new").unwrap();
         server.dispatcher().broadcast("last", &0).unwrap();
-        assert_eq!(back.payloads_until("last").len(), 0, "{offset}: memberships are gone with the session");
+        assert_eq!(
+            back.payloads_until("last"),
+            ["new"],
+            "{offset}: the session is known, and so its channels"
+        );
         back.client.leave();
     }
     server.assert_alive();
@@ -115,6 +119,91 @@ fn a_gap_that_the_log_cannot_fill_begins_a_new_session() {
         assert_eq!(back.payloads_until("last").len(), if fills { missed } else { 0 });
         back.client.leave();
     }
+}
+
+#[test]
+fn a_client_behind_a_gap_is_who_it_was_and_hears_only_what_is_new() {
+    let server = TestServer::with(|config| {
+        config.recovery.log_dispatches = 3;
+        config.workers = 2;
+    });
+    let mut client = Resuming::new(&server);
+    client.ask("IDENT", r#"{"username":"u"}"#);
+    for channel in ["c", "left", "d"] {
+        client.ask("JOIN", &json!({"channel": channel}).to_string());
+    }
+    client.ask("LEAVE", r#"{"channel":"left"}"#);
+    // A client behind a gap can be behind a second one.
+    for _ in 0..2 {
+        say(&server, "c", 4);
+        let before = client.pid.clone();
+        let (back, recovered) = client.resume_over(Client::open(server.address(), Kind::V4_WEBSOCKET));
+        assert!(!recovered && back.pid != before);
+        client = back;
+        let push = r#"[{"event":"e","targets":{"users":["u"]},"payload":1},{"event":"e","targets":{"channels":["c"]},"payload":2},
+            {"event":"e","targets":{"channels":["left"]},"payload":3},{"event":"e","targets":{"channels":["d"]},"payload":4}]"#;
+        assert_eq!(server.push(push).text(), "OK");
+        server.dispatcher().broadcast("last", &0).unwrap();
+        assert_eq!(client.payloads_until("last"), [1, 2, 4]);
+    }
+    server.dispatcher().notify_channel("d", "missed", &5).unwrap();
+    assert_eq!(client.resume(&server).event().payload, 5, "the new session can be resumed");
+}
+
+#[test]
+fn an_answer_that_tells_of_a_gap_and_is_lost_costs_no_membership() {
+    let server = TestServer::with(|config| {
+        config.recovery.log_dispatches = 1;
+        config.workers = 2;
+    });
+    let mut client = Resuming::new(&server);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    say(&server, "c", 2);
+    let (first, without_offset) = (client.packet(), format!("40{}", json!({"pid": client.pid})));
+    // The client never reads these answers, so it shows again what it knows.
+    let unread = [0, 1].map(|worker| {
+        let mut client = open_on(&server, worker);
+        client.send(&first);
+        (client.receive().unwrap(), client)
+    });
+    let mut back = Client::open(server.address(), Kind::V4_WEBSOCKET);
+    back.send(&without_offset);
+    back.connected = back.receive().unwrap();
+    let mut back = Resuming::over(back);
+    assert_ne!(back.pid, client.pid, "it is told that there is a gap, whatever it shows");
+    offset_of_reconnect(&back.client.receive().unwrap());
+    server.dispatcher().notify_channel("c", "e", &"new").unwrap();
+    assert_eq!(back.event().payload, "new");
+    // From its answer on it shows the new id, and the first one is good no longer.
+    let mut back = back.resume(&server);
+    for packet in [first, format!("40{}", json!({"pid": pid_of(&unread[0].0)}))] {
+        let mut late = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &packet);
+        offset_of_reconnect(&late.receive().unwrap());
+        server.dispatcher().notify_channel("c", "e", &"not for it").unwrap();
+        assert_eq!(late.ask("ECHO", "1"), r#"42["ECHO",1]"#);
+        assert_eq!(back.event().payload, "not for it");
+    }
+}
+
+fn pid_of(connected: &str) -> Value {
+    serde_json::from_str::<Value>(&connected[2..]).unwrap()["pid"].clone()
+}
+
+#[test]
+fn an_ident_that_comes_with_a_gap_replaces_the_user_before() {
+    let server = TestServer::with(|config| config.recovery.log_dispatches = 1);
+    let mut client = Resuming::new(&server);
+    client.ask("IDENT", r#"{"username":"before"}"#);
+    client.ask("JOIN", r#"{"channel":"c"}"#);
+    say(&server, "c", 2);
+    let packet = json!({"pid": client.pid, "username": "behind"});
+    let mut back = Client::connect_with(server.address(), Kind::V4_WEBSOCKET, &format!("40{packet}"));
+    offset_of_reconnect(&back.receive().unwrap());
+    assert!(back.receive().unwrap().starts_with(r#"42["OK",{"username":"behind"}"#));
+    server.dispatcher().notify_user("before", "e", &1).unwrap();
+    server.dispatcher().notify_user("behind", "e", &2).unwrap();
+    server.dispatcher().notify_channel("c", "e", &3).unwrap();
+    assert_eq!([back.event().payload, back.event().payload], [2, 3]);
 }
 
 #[test]

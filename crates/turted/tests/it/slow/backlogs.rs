@@ -23,7 +23,7 @@ fn unread_answer(server: &TestServer) -> Http {
 }
 
 fn is_refused(server: &TestServer) -> bool {
-    server.dispatcher().broadcast("small", &0) == Err(DispatchRefusal::BacklogsFull)
+    server.dispatcher().broadcast("small", &0).is_err_and(|refusal| refusal == DispatchRefusal::BacklogsFull)
 }
 
 #[test]

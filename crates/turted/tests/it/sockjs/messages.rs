@@ -10,6 +10,7 @@ use turted::server::Server;
 
 use super::{Client, Way};
 use crate::support::{TestServer, config};
+use crate::v1::members::{channels_of, ident, server as proving};
 
 const HELLO: &str = r#"{"type":"hello","protocol":"turted.v1"}"#;
 
@@ -175,6 +176,8 @@ fn a_client_of_turted_v1_resumes_over_any_transport_what_it_began_over_another()
         client.ask(r#"{"id":1,"do":"ident","data":{"username":"adam"}}"#);
         push(&server, "SEEN", json!({"users": ["adam"]}));
         let seen: Value = serde_json::from_str(&client.hear()).unwrap();
+        let pong: Value = serde_json::from_str(&client.ask(r#"{"id":2,"do":"ping"}"#)).unwrap();
+        assert_eq!(pong["cursor"], seen["cursor"], "{before:?}");
         client.leave();
         push(&server, "MISSED", json!({"users": ["adam"]}));
         let mut back = Client::connect(&server, after);
@@ -182,12 +185,36 @@ fn a_client_of_turted_v1_resumes_over_any_transport_what_it_began_over_another()
         let resume = json!({"id": 9, "do": "resume", "session": session, "cursor": seen["cursor"]});
         let resumed: Value = serde_json::from_str(&back.ask(&resume.to_string())).unwrap();
         assert_eq!((&resumed["ok"], &resumed["replayed"]), (&true.into(), &1.into()), "{before:?} {after:?}");
+        assert_eq!(
+            (&resumed["username"], channels_of(&server, &resumed["connection"])),
+            (&"adam".into(), json!([]))
+        );
         let missed: Value = serde_json::from_str(&back.hear()).unwrap();
         assert_eq!(missed["event"], "MISSED");
         push(&server, "NEW", json!({"users": ["adam"]}));
         let new: Value = serde_json::from_str(&back.hear()).unwrap();
         assert_eq!(new["event"], "NEW");
         back.leave();
+    }
+}
+
+#[test]
+fn a_client_of_turted_v1_in_sockjs_is_told_what_expires_and_what_is_lost() {
+    let server = proving(3);
+    for way in Way::ALL {
+        let mut client = Client::connect(&server, way);
+        let mut ask =
+            |request: &Value| -> Value { serde_json::from_str(&client.ask(&request.to_string())).unwrap() };
+        let welcome = ask(&serde_json::from_str(HELLO).unwrap());
+        assert_eq!(channels_of(&server, &welcome["welcome"]["connection"]), json!([]), "{way:?}");
+        let identified = ask(&ident("adam", Some(700), &["claim.a"]));
+        assert!(identified["expires_in_ms"].as_u64().unwrap() <= 700, "{identified}");
+        let joined = ask(&json!({"id": 2, "do": "join", "channels": ["claim.a", "claim.b", "open"]}));
+        assert_eq!(joined["channels"], json!(["claim.a", "open"]));
+        assert_eq!(joined["refused"][0]["error"]["code"], "join-refused");
+        let told: Value = serde_json::from_str(&client.hear()).unwrap();
+        assert_eq!((&told["error"]["code"], &told["left"]), (&"token-expired".into(), &json!(["claim.a"])));
+        client.leave();
     }
 }
 

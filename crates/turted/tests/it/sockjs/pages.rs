@@ -152,8 +152,13 @@ fn pages_of_other_origins_are_refused_if_the_operator_says_so() {
     for (origin, status) in [("https://good.example", 200), ("https://bad.example", 403), ("null", 403)] {
         let answer = get(&server, "/turted/info", &[("Origin", origin)]);
         assert_eq!(answer.status, status, "{origin}");
-        let allowed = (status == 200).then_some(origin);
-        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "a refused page reads why");
+        let credentials = answer.header("access-control-allow-credentials");
+        assert_eq!(
+            (credentials.is_some(), answer.header("vary")),
+            (status == 200, Some("Origin")),
+            "{origin}"
+        );
     }
     let bad = [("Origin", "https://bad.example")];
     for target in ["/turted/websocket".to_owned(), format!("{session}/websocket")] {

@@ -175,8 +175,8 @@ fn a_response_is_kept_alive_by_heartbeats() {
         config.sockjs.disconnect_delay = Duration::from_millis(50);
     });
     for way in Way::STREAMING {
-        let mut client = Client::connect(&server, way);
         let started = Instant::now();
+        let mut client = Client::connect(&server, way);
         (0..5).for_each(|_| assert_eq!(client.frame(), "h", "{way:?}"));
         assert!(started.elapsed() >= Duration::from_millis(120));
         assert_eq!(client.ask(ECHO), ECHOED);

@@ -68,7 +68,9 @@ fn pages_of_other_origins_are_refused_and_may_ask_before() {
         config.allow_origins = AllowOrigins::Only(vec!["https://good.example".into()]);
     });
     let answer = refused(&server, "/sse?channel=c", &[("Origin", "https://evil.example")]);
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None));
+    assert_eq!((answer.status, answer.header("vary")), (403, Some("Origin")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://evil.example"), "it reads why");
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
     assert!(answer.text().contains("allow_origins"));
     assert_eq!(server.refusals("sse-origin"), 1);
     open_with(&server, "?channel=c", &[("Origin", "https://good.example")]);

@@ -55,6 +55,12 @@ impl Child {
         Self::run(command, variables)
     }
 
+    /// The same, with a standard error that nobody reads until the test does.
+    pub(crate) fn start_unread_by(mut command: Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
+        command.arg(env!("CARGO_BIN_EXE_turted"));
+        Self::spawn(command, variables)
+    }
+
     fn run(command: Command, variables: &[(&str, &str)]) -> Self {
         let (mut child, errors) = Self::spawn(command, variables);
         child.readers.push(read_all(errors));
@@ -129,6 +135,13 @@ impl Child {
         self.process.try_wait().unwrap().is_none()
     }
 
+    /// Kills it, so that it does nothing more.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.readers.drain(..).for_each(|reader| drop(reader.join()));
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the process ends", || self.process.try_wait().unwrap().is_some());
@@ -165,9 +178,7 @@ impl Child {
     }
 
     fn status(&self, name: &str) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+        bytes_of(self.process.id(), name)
     }
 
     /// Ends it as an operator would, and returns all it wrote. It must end well, and have no socket open that it
@@ -200,6 +211,17 @@ impl Child {
         assert!(status.success(), "{status}: {output}");
         output
     }
+}
+
+/// Resident memory of a process in bytes.
+pub(crate) fn resident(process: u32) -> usize {
+    bytes_of(process, "VmRSS:")
+}
+
+fn bytes_of(process: u32, name: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
 }
 
 impl Drop for Child {

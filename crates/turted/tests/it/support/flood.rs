@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -16,6 +16,8 @@ type Handshake = Box<dyn FnMut() -> String + Send>;
 
 pub(crate) struct Flood {
     stop: Arc<AtomicBool>,
+    /// How many handshakes it may still make.
+    left: Arc<AtomicUsize>,
     /// How many were answered, by status.
     answered: Arc<Mutex<BTreeMap<u16, usize>>>,
     thread: Option<JoinHandle<()>>,
@@ -42,10 +44,17 @@ impl Flood {
     fn start(address: SocketAddr, mut next: Handshake) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let answered: Arc<Mutex<BTreeMap<u16, usize>>> = Arc::default();
-        let (stopped, counts) = (Arc::clone(&stop), Arc::clone(&answered));
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let (stopped, counts, may) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&left));
         let thread = std::thread::spawn(move || {
             let mut http = Http::connect(address);
             while !stopped.load(Ordering::Relaxed) {
+                let taken =
+                    may.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(PIPELINED));
+                if taken.is_err() {
+                    std::thread::yield_now();
+                    continue;
+                }
                 http.send((0..PIPELINED).map(|_| next()).collect::<String>());
                 for _ in 0..PIPELINED {
                     let status = http.read().expect("an answer").status;
@@ -53,12 +62,18 @@ impl Flood {
                 }
             }
         });
-        Self { stop, answered, thread: Some(thread) }
+        Self { stop, left, answered, thread: Some(thread) }
     }
 
     /// How many handshakes were answered with this status.
     pub(crate) fn answered(&self, status: u16) -> usize {
         self.answered.lock().unwrap().get(&status).copied().unwrap_or(0)
+    }
+
+    /// Lets it make so many more handshakes, and no others: a flood that does not overtake a test that a busy machine
+    /// holds up.
+    pub(crate) fn grant(&self, handshakes: usize) {
+        self.left.store(handshakes, Ordering::SeqCst);
     }
 
     /// Waits until so many more were answered.

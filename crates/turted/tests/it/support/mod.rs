@@ -1,6 +1,10 @@
 //! What the tests talk with: a server in this process, and clients made of bare sockets, which can
 //! say what no well-behaved library would.
 
+pub(crate) mod accepting;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod amqp;
+pub(crate) mod authority;
 mod child;
 mod client;
 mod cost;
@@ -11,7 +15,11 @@ pub(crate) mod http2;
 pub(crate) mod marked;
 mod metrics;
 pub(crate) mod pages;
+mod ports;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbitmq;
 mod random;
+pub(crate) mod redis;
 mod relay;
 pub(crate) mod resuming;
 mod server;
@@ -23,7 +31,7 @@ mod tunnel;
 mod wait;
 mod websocket;
 
-pub(crate) use child::{Child, raise_descriptors};
+pub(crate) use child::{Child, raise_descriptors, resident};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};
 pub(crate) use cost::{CONNECTION_BYTES, Cost, settle};
 pub(crate) use crowd::{Crowd, GOOD_BYE};

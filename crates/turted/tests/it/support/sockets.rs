@@ -4,6 +4,7 @@
 //! tables below `/proc/net` have all sockets of the machine, and take a tenth of a second to read on a busy one.
 //! Where copies are forbidden, as to containers, nothing is seen.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
@@ -30,14 +31,22 @@ impl Sockets {
     }
 }
 
-/// How many connections over TCP a process has open, also such as have ended and that it did not close; `None` where
-/// that cannot be seen.
+/// How many connections over TCP a process has accepted and not closed, also such as have ended; `None` where that cannot
+/// be seen. Connections that it made itself, to a broker, have a port of their own.
 pub(crate) fn connections_of(pid: Pid) -> Option<usize> {
     let is_listener = |socket: &OwnedFd| SockRef::from(socket).is_listener().unwrap_or(false);
-    if matching(pid, is_listener).is_empty() {
+    let listening = RefCell::new(HashSet::new());
+    matching(pid, |socket| {
+        let port = port(socket).filter(|_| is_listener(socket));
+        port.is_some_and(|port| listening.borrow_mut().insert(port))
+    });
+    if listening.borrow().is_empty() {
         return None;
     }
-    Some(matching(pid, |socket| port(socket).is_some() && !is_listener(socket)).len())
+    let is_accepted = |socket: &OwnedFd| {
+        port(socket).is_some_and(|port| listening.borrow().contains(&port)) && !is_listener(socket)
+    };
+    Some(matching(pid, is_accepted).len())
 }
 
 /// The local port of a socket over TCP.

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use tokio::sync::mpsc;
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::membership::Since;
 use turted_core::name::Name;
@@ -10,7 +9,7 @@ use turted_core::registry::ConnectionKey;
 
 use super::*;
 use crate::hub::dispatch::dispatcher::Dispatcher;
-use crate::hub::dispatch::inbox::{InboxLimits, inbox};
+use crate::hub::dispatch::inbox::{Deliveries, InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
 use crate::io::backlogs::Backlogs;
 
@@ -39,7 +38,7 @@ struct Bench {
     registry: Registry<Rc<Peer>>,
     keys: Vec<ConnectionKey>,
     dispatcher: Dispatcher,
-    inbox: mpsc::Receiver<Delivery>,
+    inbox: Deliveries,
     context: WireContext,
 }
 
@@ -59,18 +58,17 @@ impl Bench {
         }
         let limits = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
         let (sender, inbox) = inbox(InboxLimits { dispatches: 1, bytes: 0 });
-        let epoch = 7;
-        let dispatcher = Dispatcher::new(epoch, limits, vec![sender], &Backlogs::new(usize::MAX));
-        let context = WireContext { epoch, has_cursor: true, metrics: Arc::default() };
+        let dispatcher = Dispatcher::new(7, limits, vec![sender], &Backlogs::new(usize::MAX));
+        let context = WireContext { has_cursor: true, metrics: Arc::default() };
         Self { fanout: Fanout::default(), registry, keys, dispatcher, inbox, context }
     }
 
     /// Dispatches and chains. Returns the number of the dispatch.
     fn accept(&mut self, targets: Targets, payload_bytes: usize) -> u64 {
         let payload = serde_json::value::to_raw_value(&"x".repeat(payload_bytes)).unwrap();
-        let position = self.dispatcher.dispatch(Dispatch { event: user(0), payload, targets }).unwrap();
+        let receipt = self.dispatcher.dispatch(Dispatch { event: user(0), payload, targets }).unwrap();
         self.fanout.accept(&self.inbox.try_recv().unwrap(), &mut self.registry);
-        position.sequence
+        receipt.wait().unwrap().first().sequence
     }
 
     fn broadcast(&mut self) -> u64 {
@@ -187,6 +185,51 @@ fn whatever_is_dispatched_and_written_when_everybody_gets_all_in_order() {
         bench.write_all().into_iter().for_each(|(number, mut all)| received[number].append(&mut all));
         assert_eq!(received, expected, "seed {seed}");
         assert_eq!(bench.fanout.bytes, 0, "nothing is counted that went out");
+    }
+}
+
+#[test]
+fn what_a_connection_has_passed_is_what_was_written_to_it_whatever_still_waits() {
+    for seed in 0..20_u64 {
+        let mut bench = Bench::new(MANY);
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut below = |limit: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % limit).unwrap()
+        };
+        let (mut expected, mut received) = (vec![Vec::new(); MANY], vec![Vec::new(); MANY]);
+        let (mut last, mut passed, mut behind) = (0, vec![0; MANY], 0);
+        for _ in 0..2_000 {
+            match below(8) {
+                0 => {
+                    last = bench.broadcast();
+                    expected.iter_mut().for_each(|expected| expected.push(last));
+                }
+                1 => {
+                    let number = below(9);
+                    last = bench.notify(number);
+                    expected[number].push(last);
+                }
+                2 => {
+                    let written = bench.round(1 + below(TURNS_MAX as u64));
+                    written.into_iter().for_each(|(number, mut all)| received[number].append(&mut all));
+                }
+                _ => {
+                    let number = below(12);
+                    let peer = bench.registry.get(bench.keys[number]).unwrap();
+                    let next = bench.fanout.next_for(peer);
+                    let position = next.map_or(last, |next| next - 1);
+                    let due = expected[number].iter().filter(|sequence| **sequence <= position);
+                    assert!(received[number].iter().eq(due), "seed {seed}: nothing is lost or comes twice");
+                    assert!(position >= passed[number], "seed {seed}: a position never goes back");
+                    passed[number] = position;
+                    behind += usize::from(next.is_some());
+                }
+            }
+        }
+        assert!(behind > 100, "seed {seed}: {behind} positions of connections that wait");
     }
 }
 

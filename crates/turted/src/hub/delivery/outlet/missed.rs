@@ -50,7 +50,7 @@ impl Missed {
 
     /// The number of the last one.
     pub(crate) fn last(&self) -> Option<u64> {
-        Some(self.dispatches.back()?.0.sequence)
+        Some(self.dispatches.back()?.0.sequence())
     }
 
     /// Encodes the next ones: one at least, if there is one.
@@ -104,7 +104,7 @@ impl MissedFrames {
     /// The frame of a dispatch for the reason with this number. Never `None`: the reason is one of the
     /// dispatch.
     fn encode(&self, accepted: &Accepted, number: u32, wire: Wire) -> Option<Frame> {
-        let name = (accepted.sequence, number, wire.index());
+        let name = (accepted.sequence(), number, wire.index());
         let kept = &mut *self.kept.borrow_mut();
         if let Some(frame) = kept.named.get(&name).and_then(WeakFrame::upgrade) {
             return Some(frame);

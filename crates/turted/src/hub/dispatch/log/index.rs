@@ -48,7 +48,7 @@ impl Index {
     /// Makes `accepted` the latest mention of all its targets. Returns for each of them what was the latest
     /// before.
     pub(super) fn add(&mut self, accepted: &Accepted) -> Box<[Mention]> {
-        let sequence = accepted.sequence;
+        let sequence = accepted.sequence();
         let vias = (0..).zip(accepted.dispatch.targets.vias());
         vias.map(|(number, via)| self.replace(via, Mention { sequence, number })).collect()
     }
@@ -65,7 +65,7 @@ impl Index {
     /// Forgets the targets that no dispatch after `accepted`, the oldest one, mentions.
     pub(super) fn remove(&mut self, accepted: &Accepted) {
         for via in accepted.dispatch.targets.vias() {
-            if self.latest(via).is_none_or(|latest| latest.sequence != accepted.sequence) {
+            if self.latest(via).is_none_or(|latest| latest.sequence != accepted.sequence()) {
                 continue;
             }
             match via {

@@ -6,12 +6,16 @@
 //! | file | what |
 //! |---|---|
 //! | `index` | which dispatches name a target |
+//! | `disk` | the log on disk: what the next start reads |
+//! | `clock`, `health` | how long servers have run with the log; whether it is where it is configured to be |
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
+use turted_core::epochs::Epoch;
 use turted_core::kept::forget_portion;
 use turted_core::shrink::shrink_queue;
 
@@ -19,6 +23,9 @@ use crate::config::Config;
 use crate::io::backlogs::{Backlogs, Counted};
 
 mod index;
+pub(crate) mod disk;
+pub(crate) mod clock;
+pub(crate) mod health;
 
 use index::Index;
 pub(crate) use index::Mention;
@@ -32,8 +39,8 @@ const NAME_OVERHEAD_BYTES: usize = 112;
 /// One accepted dispatch.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Its number: 1 for the first dispatch of the epoch.
-    pub sequence: u64,
+    /// Its position.
+    pub cursor: Cursor,
     /// The dispatch.
     pub dispatch: Dispatch,
     accepted_at: Instant,
@@ -43,9 +50,19 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// The number of its position. Numbers grow without gaps within an epoch.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.cursor.sequence
+    }
+
     /// Bytes of its payload and the name of its event, which are most of a frame.
     pub(crate) fn event_bytes(&self) -> usize {
         self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
+    }
+
+    /// The time since it was accepted.
+    pub(crate) fn age(&self) -> Duration {
+        self.accepted_at.elapsed()
     }
 
     /// See [`bytes_of`].
@@ -89,7 +106,8 @@ pub(crate) struct Log {
     limits: LogLimits,
     kept: VecDeque<Entry>,
     bytes: usize,
-    next: u64,
+    /// The position of the next dispatch.
+    next: Cursor,
     index: Index,
     /// The number of the last dispatch that was indexed.
     indexed: u64,
@@ -105,22 +123,55 @@ struct Entry {
 }
 
 impl Log {
-    pub(crate) fn new(limits: LogLimits, backlogs: &Arc<Backlogs>) -> Self {
+    /// An empty log at the beginning of an epoch.
+    pub(crate) fn new(limits: LogLimits, Epoch { epoch, after }: Epoch, backlogs: &Arc<Backlogs>) -> Self {
         let (kept, backlogs) = (VecDeque::new(), Arc::clone(backlogs));
-        Self { limits, kept, bytes: 0, next: 1, index: Index::new(), indexed: 0, backlogs }
+        let next = Cursor { epoch, sequence: after + 1 };
+        Self { limits, kept, bytes: 0, next, index: Index::new(), indexed: after, backlogs }
+    }
+
+    /// Where what it has given up is counted.
+    pub(crate) fn backlogs(&self) -> &Arc<Backlogs> {
+        &self.backlogs
+    }
+
+    /// Begins an epoch: the next dispatch is the first one of it.
+    pub(crate) fn begin(&mut self, Epoch { epoch, .. }: Epoch) {
+        self.next.epoch = epoch;
+    }
+
+    /// Keeps a dispatch of an earlier life. They come in the order of their numbers, before the first one of this life.
+    /// Those before a gap in the numbers are forgotten.
+    pub(crate) fn restore(&mut self, cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) {
+        if self.kept.back().is_some_and(|last| last.accepted.sequence() + 1 != cursor.sequence) {
+            self.kept.clear();
+            self.bytes = 0;
+        }
+        if self.kept.is_empty() {
+            self.indexed = cursor.sequence.saturating_sub(1);
+        }
+        self.keep(cursor, dispatch, accepted_at);
+    }
+
+    /// All dispatches that are kept.
+    pub(crate) fn kept(&self) -> Vec<Arc<Accepted>> {
+        self.kept.iter().map(|entry| Arc::clone(&entry.accepted)).collect()
     }
 
     /// Numbers a dispatch and keeps it.
     pub(crate) fn append(&mut self, dispatch: Dispatch, now: Instant) -> Arc<Accepted> {
-        let bytes = bytes_of(&dispatch);
-        let counted = OnceLock::new();
-        let accepted = Accepted { sequence: self.next, dispatch, accepted_at: now, bytes, counted };
-        let accepted = Arc::new(accepted);
-        self.next += 1;
-        self.bytes += accepted.bytes();
-        self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
+        let accepted = self.keep(self.next, dispatch, now);
+        self.next.sequence += 1;
         self.forget_old(now);
         while self.is_over_limit() && self.forget_oldest() {}
+        accepted
+    }
+
+    fn keep(&mut self, cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) -> Arc<Accepted> {
+        let bytes = bytes_of(&dispatch);
+        let accepted = Arc::new(Accepted { cursor, dispatch, accepted_at, bytes, counted: OnceLock::new() });
+        self.bytes += bytes;
+        self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
         accepted
     }
 
@@ -141,7 +192,12 @@ impl Log {
 
     /// The number of the last dispatch.
     pub(crate) fn last(&self) -> u64 {
-        self.next - 1
+        self.next.sequence - 1
+    }
+
+    /// The position that the next dispatch gets.
+    pub(crate) fn next(&self) -> Cursor {
+        self.next
     }
 
     /// Whether every dispatch after this number is kept, and the number itself has been reached.
@@ -182,8 +238,8 @@ impl Log {
     }
 
     /// The number of the first dispatch that is kept; of the next one, if none is.
-    fn first(&self) -> u64 {
-        self.kept.front().map_or(self.next, |entry| entry.accepted.sequence)
+    pub(crate) fn first(&self) -> u64 {
+        self.kept.front().map_or(self.next.sequence, |entry| entry.accepted.sequence())
     }
 
     fn place(&self, sequence: u64) -> Option<usize> {
@@ -214,7 +270,7 @@ impl Log {
             // A client that catches up or an inbox still holds it.
             accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
         }
-        if accepted.sequence <= self.indexed {
+        if accepted.sequence() <= self.indexed {
             self.index.remove(&accepted);
         }
         true
@@ -236,11 +292,11 @@ mod tests {
     fn log(dispatches: usize, of_bytes: usize) -> (Log, Instant) {
         let bytes = of_bytes * bytes_of(&dispatch());
         let limits = LogLimits { dispatches, bytes, age: Duration::from_secs(10) };
-        (Log::new(limits, &Backlogs::new(usize::MAX)), Instant::now())
+        (Log::new(limits, Epoch { epoch: 7, after: 0 }, &Backlogs::new(usize::MAX)), Instant::now())
     }
 
     fn kept(log: &Log) -> Vec<u64> {
-        log.kept.iter().map(|entry| entry.accepted.sequence).collect()
+        log.kept.iter().map(|entry| entry.accepted.sequence()).collect()
     }
 
     #[test]
@@ -273,7 +329,7 @@ mod tests {
             log.append(dispatch(), now);
         }
         assert_eq!(kept(&log), [3, 4, 5]);
-        assert_eq!((3..6).map(|number| log.get(number).unwrap().sequence).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!((3..6).map(|number| log.get(number).unwrap().sequence()).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(log.get(2).is_none());
         assert!(log.get(6).is_none());
         assert!(log.get(u64::MAX).is_none());
@@ -325,7 +381,7 @@ mod tests {
         assert_eq!(log.size().0, 5_000 - PORTION);
         while log.tidy(late) {}
         assert_eq!((log.size(), log.kept.capacity(), log.index.names()), ((0, 0), 0, 0));
-        assert_eq!(log.append(dispatch(), late).sequence, 5_001, "numbers go on");
+        assert_eq!(log.append(dispatch(), late).sequence(), 5_001, "numbers go on");
     }
 
     #[test]

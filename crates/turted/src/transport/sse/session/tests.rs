@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use tokio::time::sleep;
+use turted_core::cursor::Cursor;
 use turted_core::wire::sse::encode_start;
 
 use super::*;
@@ -85,7 +86,7 @@ fn a_stream_ends_when_the_proof_of_its_client_expires() {
         |_| {},
         async |worker| {
             let connection = open(&worker, Style::Turted, &Recorder::new(Carrier::Streaming));
-            connection.session.due(Client::of(&worker, &connection), Due::Expiry);
+            connection.session.expired(Client::of(&worker, &connection), &[]);
             assert!(connection.is_closed());
             assert_eq!(closes(&worker, "expired"), 1);
         },

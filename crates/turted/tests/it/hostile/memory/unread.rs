@@ -1,6 +1,7 @@
 //! Replays and answers that nobody reads, over every carrier that has them.
 
 use serde_json::json;
+use turted_core::limits::CHANNELS_PER_JOIN_MAX;
 
 use super::super::h2::{self, Frames};
 use super::{TLS_BYTES, assert_alive, push};
@@ -80,6 +81,28 @@ fn lost_socketio(child: &Child) -> String {
     let client = child.client(Kind::V4_WEBSOCKET);
     let connected: serde_json::Value = serde_json::from_str(&client.connected[2..]).unwrap();
     connected["pid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn lists_of_channels_that_are_refused_cost_at_most_20_bytes_for_each_byte_if_nobody_reads() {
+    raise_descriptors();
+    let child = Child::start(&[]);
+    let mut cost = Cost::of(&child);
+    let names = vec![""; CHANNELS_PER_JOIN_MAX];
+    let join = frame(0x81, json!({"id": 1, "do": "join", "channels": names}).to_string().as_bytes());
+    let mut unread = Vec::new();
+    for _ in 0..50 {
+        let mut socket = resumes(&mut cost, "/ws", "{}");
+        for _ in 0..200 {
+            cost.sent += join.len();
+            socket.send(&join);
+        }
+        unread.push(socket);
+    }
+    cost.assert_fair();
+    drop(unread);
+    assert_alive(&child);
+    child.stop();
 }
 
 #[test]

@@ -1,0 +1,5 @@
+// What the package exports.
+
+export { TURTED } from './client';
+export { TurtedError } from './errors';
+export type * from './types';

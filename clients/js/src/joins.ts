@@ -1,0 +1,167 @@
+// Which channels the page wants, and which ones the server has heard of. Joins are counted: two components share one,
+// and the last `leave` leaves. What is wanted is compared with what was sent once per task, so a join, a leave and a
+// join in between send one JOIN.
+
+import { defer, type Deferred } from './answer';
+import type { Core } from './core';
+import { tell } from './emitter';
+import type { TurtedError } from './errors';
+import { asError, type Refusal } from './refusal';
+import { advance, fits, request } from './session';
+
+// What docs/protocol-v1.md allows in one request.
+const CHANNELS_MAX = 128;
+// What such a request has besides its channels is shorter.
+const REQUEST_BYTES = 64;
+
+/** What the server has of a channel. From `Unsure` on it may have it, from `Joining` on an answer is due. */
+export const enum Standing {
+  None,
+  Refused,
+  /** The connection broke before the answer. */
+  Unsure,
+  Joined,
+  Joining,
+  Leaving,
+}
+
+interface Entry {
+  /** How many calls of `join` were not followed by a `leave`. */
+  _holds: number;
+  _standing: Standing;
+  _joining: Deferred<void>[];
+  _leaving: Deferred<void>[];
+}
+
+export interface JoinsPart {
+  readonly _channels: Map<string, Entry>;
+}
+
+export function join(core: Core, channel: string): Promise<void> {
+  const entry = entryOf(core, channel);
+  const deferred = defer<void>(core);
+  entry._holds++;
+  entry._joining.push(deferred);
+  if (entry._standing === Standing.Refused) entry._standing = Standing.None;
+  return deferred._promise;
+}
+
+export function leave(core: Core, channel: string): Promise<void> {
+  const entry = entryOf(core, channel);
+  const deferred = defer<void>(core);
+  if (entry._holds) entry._holds--;
+  entry._leaving.push(deferred);
+  return deferred._promise;
+}
+
+function entryOf(core: Core, channel: string): Entry {
+  const entry = core._channels.get(channel) ?? { _holds: 0, _standing: Standing.None, _joining: [], _leaving: [] };
+  core._channels.set(channel, entry);
+  return entry;
+}
+
+/** Sends what is missing, and settles what has come true. Returns whether no answer is due. */
+export function advanceJoins(core: Core): boolean {
+  const missing: string[] = [];
+  let due = 0;
+  for (const [channel, entry] of core._channels) {
+    const standing = entry._standing;
+    if (standing >= Standing.Joining) due++;
+    else if (entry._holds) {
+      settle(entry._leaving);
+      if (standing === Standing.Joined) settle(entry._joining);
+      else if (standing !== Standing.Refused) missing.push(channel);
+    } else if (standing >= Standing.Unsure) sendLeave(core, channel, entry);
+    else {
+      settle(entry._joining);
+      settle(entry._leaving);
+      core._channels.delete(channel);
+    }
+  }
+  due += missing.length;
+  while (missing.length) sendJoin(core, portion(core, missing));
+  return !due;
+}
+
+/** As many channels as one request may name. */
+function portion(core: Core, missing: string[]): string[] {
+  const channels = missing.splice(0, 1);
+  while (
+    core._connection &&
+    missing.length &&
+    // What is no string is refused for itself, not together with others.
+    typeof missing[0] === typeof channels[0] &&
+    channels.length < CHANNELS_MAX &&
+    fits(core, JSON.stringify([channels, missing[0]]), REQUEST_BYTES)
+  ) {
+    channels.push(missing.shift()!);
+  }
+  return channels;
+}
+
+function sendJoin(core: Core, channels: string[]): void {
+  const entries = channels.map((channel) => entryOf(core, channel));
+  for (const entry of entries) entry._standing = Standing.Joining;
+  const names = channels.length > 1 ? { channels } : { channel: channels[0] };
+  request(core, { do: 'join', ...names }, (reply) => {
+    const refused: { channel: string; error: Refusal }[] = reply?.refused ?? [];
+    entries.forEach((entry, index) => {
+      const refusal = refused.find(({ channel }) => channel === channels[index])?.error ?? reply?.error;
+      entry._standing = refusal ? Standing.Refused : reply ? Standing.Joined : Standing.Unsure;
+      if (refusal) refuse(core, entry, asError(refusal));
+    });
+    advance(core);
+  });
+}
+
+function refuse(core: Core, entry: Entry, error: TurtedError): void {
+  if (!entry._joining.length) tell(core, error);
+  // What was refused was not joined, so it is not counted.
+  entry._holds = Math.max(0, entry._holds - entry._joining.length);
+  for (const { _reject } of entry._joining.splice(0)) _reject(error);
+}
+
+function sendLeave(core: Core, channel: string, entry: Entry): void {
+  entry._standing = Standing.Leaving;
+  request(core, { do: 'leave', channel }, (reply) => {
+    entry._standing = reply ? Standing.None : Standing.Unsure;
+    advance(core);
+  });
+}
+
+/** The server has lost these channels, or may have lost any (`Unsure`). Returns whether one was joined. */
+export function forgetJoins(
+  core: Core,
+  channels: Iterable<string> = core._channels.keys(),
+  standing: Standing.None | Standing.Unsure = Standing.None,
+): boolean {
+  let isMissed = false;
+  for (const channel of channels) {
+    const entry = core._channels.get(channel);
+    if (!entry || entry._standing >= Standing.Joining) continue;
+    isMissed ||= entry._standing === Standing.Joined;
+    entry._standing = standing;
+  }
+  return isMissed;
+}
+
+/** Another user, or another proof, may join what was refused before. */
+export function retryJoins(core: Core): void {
+  for (const entry of core._channels.values()) {
+    if (entry._standing === Standing.Refused) entry._standing = Standing.None;
+  }
+}
+
+/** The client was closed. */
+export function stopJoins(core: Core, error: TurtedError): void {
+  for (const entry of core._channels.values()) {
+    settle(entry._leaving);
+    // A join that was taken back is not missed.
+    if (!entry._holds) settle(entry._joining);
+    refuse(core, entry, error);
+  }
+}
+
+function settle(waiting: Deferred<void>[]): void {
+  for (const { _resolve } of waiting.splice(0)) _resolve();
+}

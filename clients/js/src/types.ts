@@ -1,0 +1,83 @@
+// The types of the public interface.
+
+import type { TurtedError } from './errors';
+
+/** What the server asks of a user: a name, a token, a password, whatever its authenticator wants. */
+export type IdentData = Record<string, unknown>;
+
+/** Why `getToken` is called. */
+export type TokenReason = 'first' | 'expires' | 'token-expired' | 'ident-refused';
+
+/** A token, or all the data of an `ident`. `null`: this client is nobody. */
+export type Proof = string | IdentData | null;
+
+export type TransportName = 'websocket' | 'sockjs';
+
+export interface Options {
+  /** The user of this client. With `getToken`: what is sent along with each token. */
+  ident?: IdentData;
+  /** Gives a new token: before the first ident, when a token is about to expire, and when one was refused. */
+  getToken?: (why: { reason: TokenReason }) => Proof | Promise<Proof>;
+  /** How to connect: the first one, and the second one while the first does not work. */
+  transports?: readonly TransportName[];
+  /** The class of WebSockets, where there is no global one: that of the package `ws` in node 20. */
+  WebSocket?: WebSocketClass;
+  /** False: connect only when `connect()` is called. */
+  connect?: boolean;
+  /** The paths below the URL, if the server has others than `/ws` and `/turted`. */
+  paths?: { websocket?: string; sockjs?: string };
+  /** The shortest and the longest wait before the client connects again, in milliseconds: 1,000 and 30,000. */
+  retry?: { min?: number; max?: number };
+}
+
+/** As much of a WebSocket as the client uses. */
+export interface WebSocketLike {
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+export type WebSocketClass = new (url: string) => WebSocketLike;
+
+/** Why this client receives an event. */
+export type Via = { user: string } | { channel: string } | { broadcast: true };
+
+/** What a handler learns beside the payload; it is also `this` in the handler. */
+export interface Meta<Name extends string = string> {
+  event: Name;
+  via: Via;
+  /** The position of the event in the log of the server, if it keeps one. */
+  cursor: string | undefined;
+}
+
+export type Handler<Payload, Name extends string = string> = (
+  this: Meta<Name>,
+  payload: Payload,
+  meta: Meta<Name>,
+) => unknown;
+
+export type State = 'connecting' | 'connected' | 'waiting' | 'offline' | 'closed';
+
+/** Why the state is what it is: the close code of the connection, or a code of the client. */
+export interface Why {
+  code?: number | string;
+  reason?: string;
+  /** What failed, if there is more to say. */
+  error?: Error | undefined;
+}
+
+/** Why events may have been missed. */
+export interface Gap {
+  code: string;
+  reason: string;
+}
+
+export type StateHandler = (state: State, why: Why) => unknown;
+export type GapHandler = (gap: Gap) => unknown;
+/** Receives every error that no promise took: a `TurtedError`, or what a handler threw. */
+export type ErrorHandler = (error: TurtedError | Error) => unknown;
+
+/** Takes a handler away again. */
+export type Off = () => void;

@@ -1,0 +1,151 @@
+//! What a refused request is told: one row for each reason. The OpenAPI document has the same rows.
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+use super::monitor::Unanswered;
+use crate::http::{Answer, answer as with_type};
+
+/// What is told for one reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) status: StatusCode,
+    pub(super) detail: &'static str,
+}
+
+const fn row(status: StatusCode, detail: &'static str) -> Row {
+    Row { status, detail }
+}
+
+/// A problem as RFC 9457 has it.
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl From<Row> for Answer {
+    fn from(Row { status, detail }: Row) -> Self {
+        let title = status.canonical_reason().unwrap_or("refused");
+        let body = serde_json::to_vec(&Problem { title, status: status.as_u16(), detail });
+        with_type(status, "application/problem+json", body.expect("texts can be written as JSON"))
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ApiRefusal {
+    NoSuchPath,
+    NoSuchConnection,
+    BadPath,
+    BadName,
+    BadQuery,
+    Unanswered,
+}
+
+impl ApiRefusal {
+    pub(super) const ALL: [Self; 6] = [
+        Self::NoSuchPath,
+        Self::NoSuchConnection,
+        Self::BadPath,
+        Self::BadName,
+        Self::BadQuery,
+        Self::Unanswered,
+    ];
+
+    pub(super) fn row(self) -> Row {
+        match self {
+            Self::NoSuchPath => row(StatusCode::NOT_FOUND, "there is nothing under this path"),
+            Self::NoSuchConnection => row(StatusCode::NOT_FOUND, "no such connection on this node"),
+            Self::BadPath => row(StatusCode::BAD_REQUEST, "the path is not percent-encoded UTF-8"),
+            Self::BadName => {
+                row(StatusCode::BAD_REQUEST, "a name has 1 to 255 bytes and no control characters")
+            }
+            Self::BadQuery => row(
+                StatusCode::BAD_REQUEST,
+                "a list takes limit=1 to 1000 and prefix=TEXT, that of connections after=ID instead, each once",
+            ),
+            Self::Unanswered => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
+            }
+        }
+    }
+}
+
+impl From<Unanswered> for ApiRefusal {
+    fn from(_: Unanswered) -> Self {
+        Self::Unanswered
+    }
+}
+
+impl From<ApiRefusal> for Answer {
+    fn from(refusal: ApiRefusal) -> Self {
+        refusal.row().into()
+    }
+}
+
+/// Why a request may not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GuardRefusal {
+    /// The token is missing or wrong.
+    Token,
+    /// Too many wrong tokens came from this address.
+    Guessing,
+    /// The request is for another host than this machine.
+    Host,
+}
+
+impl GuardRefusal {
+    pub(super) const ALL: [Self; 3] = [Self::Token, Self::Guessing, Self::Host];
+
+    pub(super) fn row(self) -> Row {
+        match self {
+            Self::Token => row(StatusCode::UNAUTHORIZED, "Authorization: Bearer TOKEN is needed"),
+            Self::Guessing => row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many wrong tokens from this address (limits.wrong_passwords)",
+            ),
+            Self::Host => row(
+                StatusCode::MISDIRECTED_REQUEST,
+                "without admin_token the host must be an IP address or localhost",
+            ),
+        }
+    }
+}
+
+impl From<GuardRefusal> for Answer {
+    fn from(refusal: GuardRefusal) -> Self {
+        let mut answer = Self::from(refusal.row());
+        if refusal == GuardRefusal::Token {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The variants of an enum that the rows above are of.
+    fn variants(of: &str) -> BTreeSet<String> {
+        let (_, rest) = include_str!("refusal.rs").split_once(&format!("enum {of} {{")).unwrap();
+        let (body, _) = rest.split_once("\n}").unwrap();
+        let lines = body.lines().map(str::trim).filter(|line| line.ends_with(',') && !line.starts_with("//"));
+        lines.map(|line| line.trim_end_matches(',').to_owned()).collect()
+    }
+
+    fn names<T: std::fmt::Debug>(all: &[T]) -> BTreeSet<String> {
+        all.iter().map(|refusal| format!("{refusal:?}")).collect()
+    }
+
+    #[test]
+    fn each_refusal_is_among_all() {
+        assert_eq!(names(&ApiRefusal::ALL), variants("ApiRefusal"));
+        assert_eq!(names(&GuardRefusal::ALL), variants("GuardRefusal"));
+    }
+}

@@ -1,0 +1,78 @@
+//! What becomes of the session of a client is recorded, and the client is answered when it is.
+//!
+//! A command takes effect at once; only its answer waits, and with it later messages of the same client. Without a log
+//! on disk nothing waits, and nothing is made for it.
+
+use turted_core::membership::Since;
+use turted_core::name::Name;
+use turted_core::record::session::{Change, SessionState};
+use turted_core::session_key::SessionKey;
+
+use crate::hub::worker::connection::Client;
+use crate::hub::worker::session::Step;
+use crate::hub::worker::sessions::{Effect, Recorded};
+
+/// The session that changes are recorded of, if any are.
+fn key(client: Client<'_>) -> Option<SessionKey> {
+    let is_on_disk = client.worker.sessions.is_on_disk();
+    client.connection.recovery_id.get().filter(|_| is_on_disk).map(|id| id.key())
+}
+
+fn record(client: Client<'_>, effect: Effect, change: impl FnOnce() -> Change) -> Recorded {
+    let Some(key) = key(client) else { return Recorded::NOW };
+    client.worker.sessions.record(key, effect, change())
+}
+
+/// Records a session that begins as what its client is now. Its connection may be not admitted yet.
+pub(crate) fn begun(client: Client<'_>) -> Recorded {
+    // The admission sets it anew. Until then the session is one that has received nothing.
+    client.connection.began_after.set(client.worker.seen());
+    record(client, Effect::Adds, || Change::Whole(client.connection.state(client.worker)))
+}
+
+/// Records that a client has joined channels.
+pub(crate) fn joined<'a>(client: Client<'_>, channels: impl IntoIterator<Item = &'a Name>) -> Recorded {
+    let since = Since(client.worker.seen());
+    record(client, Effect::Adds, || {
+        Change::Joined(channels.into_iter().map(|channel| (channel.clone(), since)).collect())
+    })
+}
+
+/// Records that a client has left a channel.
+pub(crate) fn left(client: Client<'_>, channel: &Name) -> Recorded {
+    record(client, Effect::TakesAway, || Change::Left(vec![channel.clone()]))
+}
+
+/// Records who a client is by an IDENT, or after a proof has expired, and the channels it lost by that.
+pub(crate) fn proved(client: Client<'_>, effect: Effect, left: &[Name]) -> Recorded {
+    record(client, effect, || {
+        let SessionState { memberships, standing, .. } = client.connection.state(client.worker);
+        Change::Proved { users: memberships.users, standing, left: left.to_vec() }
+    })
+}
+
+/// Answers a client when its change is recorded. Later messages of the client wait for that.
+pub(crate) fn then(
+    client: Client<'_>,
+    recorded: Recorded,
+    answer: impl FnOnce(Client<'_>) + 'static,
+) -> Step {
+    if recorded.is_now() {
+        answer(client);
+        return Step::Continue;
+    }
+    let (worker, connection) = client.owned();
+    Step::Wait(Box::pin(async move {
+        recorded.wait().await;
+        if !connection.is_closed() {
+            answer(Client::of(&worker, &connection));
+        }
+    }))
+}
+
+/// As [`then`], for what a client is told without having asked. Its messages do not wait.
+pub(crate) fn later(client: Client<'_>, recorded: Recorded, tell: impl FnOnce(Client<'_>) + 'static) {
+    if let Step::Wait(told) = then(client, recorded, tell) {
+        client.worker.spawn(told);
+    }
+}

@@ -1,0 +1,22 @@
+//! A dispatcher over inboxes of a test.
+
+use std::time::Duration;
+
+use super::*;
+use crate::hub::dispatch::inbox::{InboxLimits, inbox};
+
+#[test]
+fn a_push_with_more_bytes_than_one_inbox_takes_leaves_no_trace_in_any() {
+    let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
+    let small = InboxLimits { dispatches: 10, bytes: 1_000 };
+    let (inboxes, mut receivers): (Vec<_>, Vec<_>) =
+        [InboxLimits { bytes: 1 << 20, ..small }, small].into_iter().map(inbox).unzip();
+    let dispatcher = Dispatcher::new(7, log, inboxes, &Backlogs::new(usize::MAX));
+    let push = || dispatcher.broadcast("e", &"x".repeat(600)).and_then(Receipt::wait);
+    assert_eq!(push().unwrap().first().sequence, 1);
+    assert_eq!(push(), Err(DispatchRefusal::Overload));
+    assert_eq!((dispatcher.last(), dispatcher.accepted(&Source::Embed)), (1, 1));
+    receivers.iter_mut().for_each(|inbox| assert_eq!(inbox.try_recv().unwrap().accepted.sequence(), 1));
+    assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "no worker was handed it");
+    assert_eq!(push().unwrap().first().sequence, 2, "there is room again, and no number was skipped");
+}

@@ -1,0 +1,81 @@
+//! What all clones of a dispatcher share, with the log writer.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use turted_core::epochs::{Epoch, Epochs};
+
+use crate::hub::dispatch::handlers::{Handlers, HandlersEnd};
+use crate::hub::dispatch::log::health::LogHealth;
+use crate::hub::dispatch::order::Order;
+use crate::hub::dispatch::writer::WriterEnd;
+use crate::io::backlogs::Backlogs;
+
+/// Time between two looks whether the disk answers, at a stop.
+const STOP_LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    /// Held while a push is numbered and put into the inboxes, so that the order of the inboxes is the order of
+    /// the log. Once per push, never per delivery, never across await.
+    pub(super) order: Mutex<Order>,
+    /// Tells the log writer that something waits for it.
+    pub(super) queued: Condvar,
+    pub(super) epochs: RwLock<Epochs>,
+    /// The number of the last dispatch before this dispatcher was made.
+    pub(super) began_after: u64,
+    pub(super) backlogs: Arc<Backlogs>,
+    pub(super) handlers: Arc<Handlers>,
+    pub(super) handlers_end: Mutex<Option<HandlersEnd>>,
+    pub(super) writer_end: Mutex<Option<WriterEnd>>,
+    pub(super) health: Arc<LogHealth>,
+    /// Whether the log is on disk.
+    pub(super) keeps_keys: AtomicBool,
+}
+
+impl Inner {
+    pub(super) fn order(&self) -> MutexGuard<'_, Order> {
+        lock(&self.order)
+    }
+
+    pub(super) fn epochs(&self) -> RwLockReadGuard<'_, Epochs> {
+        self.epochs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the inboxes after a stop if the disk does not answer: workers and clients do not wait for it. What the disk
+    /// takes after all is there at the next start.
+    pub(super) fn watch_stop(inner: &Arc<Self>) {
+        let inner = Arc::clone(inner);
+        let watch = move || {
+            let mut order = inner.order();
+            while !order.is_closed() {
+                let waited = inner.queued.wait_timeout(order, STOP_LOOK);
+                order = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if order.queue_mut().is_stuck(Instant::now()) {
+                    order.close();
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("turted-stop".to_owned()).spawn(watch) {
+            tracing::warn!(%error, "cannot start a thread: a disk that hangs holds the stop up");
+        }
+    }
+
+    /// Begins an epoch: what comes from here on may be missing on disk. Positions of earlier ones stay good.
+    pub(super) fn begin_epoch(&self) {
+        let mut order = self.order();
+        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        // Without random numbers it is one behind the current one.
+        let fresh = getrandom::u32().unwrap_or(epochs.current().epoch);
+        let begun = Epoch { epoch: epochs.unused(fresh), after: order.log.last() };
+        epochs.begin(begun);
+        order.log.begin(begun);
+    }
+}
+
+/// Nothing under these locks can panic half-way; a poisoned lock still guards a sound value.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,202 @@
+//! The one order of all dispatches: the log, and everything that is filled together with it.
+//!
+//! It stands behind the lock of the dispatcher, so every inbox has the order of the log.
+
+use std::ops::{AddAssign, SubAssign};
+use std::sync::Arc;
+use std::time::Instant;
+use std::{fmt, mem};
+
+use tokio::sync::mpsc;
+use turted_core::dispatch::Dispatch;
+
+use crate::hub::dispatch::inbox::Inbox;
+use crate::hub::dispatch::log::{self, Accepted, Log};
+use crate::hub::dispatch::queue::Queue;
+use crate::hub::dispatch::receipt::Positions;
+use crate::hub::dispatch::source::Source;
+
+/// The log, the inboxes of all workers, and that of the functions that listen.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) log: Log,
+    pub(super) inboxes: Vec<Inbox>,
+    /// What functions of an embedding program hear, if there is one.
+    pub(super) handlers: Option<Inbox>,
+    /// What hears each dispatch under the lock, if anything does.
+    pub(super) hearing: Option<Hearing>,
+    pub(super) stopped: bool,
+    /// What waits for the log writer; `None` if the log is in memory.
+    pub(super) queue: Option<Queue>,
+    /// How many dispatches were accepted, by source.
+    pub(super) accepted: [u64; Source::ALL.len()],
+}
+
+/// Hears each dispatch when it is handed over, in the order of the log. It must not wait.
+pub(super) struct Hearing(pub(super) Box<Hear>);
+
+type Hear = dyn Fn(&Arc<Accepted>) + Send;
+
+impl fmt::Debug for Hearing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hearing").finish_non_exhaustive()
+    }
+}
+
+/// The dispatches of one push: all of them are handed over, or none.
+#[derive(Debug)]
+pub(super) struct Push {
+    pub(super) dispatches: Vec<Dispatch>,
+    /// The place of its source among [those that are counted](Source::ALL).
+    pub(super) source: Option<usize>,
+    /// Where workers report how many connections each dispatch reached; empty if the push did not ask.
+    pub(super) reached: Vec<mpsc::Sender<usize>>,
+    /// Where it is reported that all handlers have returned, if the push asked for that.
+    pub(super) handled: Option<mpsc::Sender<usize>>,
+}
+
+/// A dispatch that is numbered, on its way into the inboxes.
+struct Entry {
+    accepted: Arc<Accepted>,
+    /// Where workers report how many connections it reached, if its push asked for that.
+    reached: Option<mpsc::Sender<usize>>,
+    /// Where it is reported that all handlers have returned, if it is the last of a push that asked for that.
+    handled: Option<mpsc::Sender<usize>>,
+}
+
+/// How much a push is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) dispatches: usize,
+    /// As they count in the log and in inboxes.
+    pub(super) bytes: usize,
+}
+
+impl Size {
+    pub(super) fn of(dispatches: &[Dispatch]) -> Self {
+        Self { dispatches: dispatches.len(), bytes: dispatches.iter().map(log::bytes_of).sum() }
+    }
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.dispatches += other.dispatches;
+        self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for Size {
+    fn sub_assign(&mut self, other: Self) {
+        self.dispatches -= other.dispatches;
+        self.bytes -= other.bytes;
+    }
+}
+
+impl Order {
+    pub(super) fn new(log: Log, inboxes: Vec<Inbox>) -> Self {
+        let accepted = Default::default();
+        Self { log, inboxes, handlers: None, hearing: None, stopped: false, queue: None, accepted }
+    }
+
+    /// Whether every inbox has room for a push, behind those that wait for the log writer. Inboxes are filled only under
+    /// the lock, so room that is seen stays.
+    pub(super) fn has_room(&self, push: Size) -> bool {
+        let queued = self.queued();
+        self.all_inboxes().all(|inbox| inbox.has_room(push, queued))
+    }
+
+    /// Whether an inbox is so full that a source has to wait.
+    pub(super) fn is_half_full(&self) -> bool {
+        let queued = self.queued();
+        self.all_inboxes().any(|inbox| inbox.is_half_full(queued))
+    }
+
+    /// How many dispatches wait for the worker that has most of them waiting.
+    pub(super) fn waiting(&self) -> usize {
+        let inboxes = self.inboxes.iter().map(Inbox::waiting).max();
+        inboxes.unwrap_or(0) + self.queued().dispatches
+    }
+
+    /// The log writer sleeps from now on, if it has nothing to do.
+    pub(super) fn lets_writer_sleep(&mut self) -> bool {
+        !self.stopped && self.queue_mut().sleep()
+    }
+
+    /// What waits for the log writer, which asks.
+    pub(super) fn queue_mut(&mut self) -> &mut Queue {
+        self.queue.as_mut().expect("a log writer has a queue")
+    }
+
+    fn queued(&self) -> Size {
+        self.queue.as_ref().map_or(Size::default(), Queue::size)
+    }
+
+    /// Numbers a push for which there is [room](Self::has_room), keeps it and hands it over.
+    pub(super) fn hand_over(&mut self, push: Push, now: Instant) -> Positions {
+        let mut entries = Vec::with_capacity(push.dispatches.len());
+        let positions = self.number(push, now, &mut entries);
+        self.put(&entries);
+        positions
+    }
+
+    /// The same with pushes that come together: each worker is woken once for all of them.
+    pub(super) fn hand_over_all<T>(
+        &mut self,
+        pushes: impl Iterator<Item = (T, Push)>,
+        now: Instant,
+    ) -> Vec<(T, Positions)> {
+        let mut entries = Vec::new();
+        let positions = pushes.map(|(of, push)| (of, self.number(push, now, &mut entries))).collect();
+        self.put(&entries);
+        positions
+    }
+
+    /// Numbers a push and keeps it.
+    fn number(&mut self, push: Push, now: Instant, entries: &mut Vec<Entry>) -> Positions {
+        let positions = Positions::new(self.log.next(), push.dispatches.len());
+        if let Some(source) = push.source {
+            self.accepted[source] += push.dispatches.len() as u64;
+        }
+        let mut reached = push.reached.into_iter();
+        entries.extend(push.dispatches.into_iter().map(|dispatch| Entry {
+            accepted: self.log.append(dispatch, now),
+            reached: reached.next(),
+            handled: None,
+        }));
+        if let Some(last) = entries.last_mut().filter(|_| !positions.is_empty()) {
+            last.handled = push.handled;
+        }
+        positions
+    }
+
+    /// Puts what is numbered into all inboxes.
+    fn put(&self, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        for inbox in &self.inboxes {
+            inbox.put(entries.iter().map(|entry| (&entry.accepted, entry.reached.as_ref())));
+        }
+        if let Some(handlers) = &self.handlers {
+            handlers.put(entries.iter().map(|entry| (&entry.accepted, entry.handled.as_ref())));
+        }
+        if let Some(Hearing(hear)) = &self.hearing {
+            entries.iter().for_each(|entry| hear(&entry.accepted));
+        }
+    }
+
+    /// Hands nothing over from now on. Workers and handlers end when their inboxes are empty.
+    pub(super) fn close(&mut self) {
+        self.stopped = true;
+        drop((mem::take(&mut self.inboxes), self.handlers.take()));
+    }
+
+    /// Whether nothing is handed over any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.stopped && self.inboxes.is_empty()
+    }
+
+    fn all_inboxes(&self) -> impl Iterator<Item = &Inbox> {
+        self.inboxes.iter().chain(&self.handlers)
+    }
+}

@@ -1,0 +1,233 @@
+//! What a caller of the dispatcher gets for a push: a receipt, and the reasons why there is none.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::{mpsc, oneshot};
+use turted_core::cursor::Cursor;
+use turted_core::name::NameRefusal;
+
+use crate::io::link::Link;
+
+/// Why an event was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DispatchRefusal {
+    /// A name breaks a rule.
+    #[error("{0}")]
+    Name(#[from] NameRefusal),
+    /// The payload cannot be written as JSON.
+    #[error("the payload cannot be written as JSON")]
+    Payload,
+    /// The payloads, each times the targets of its dispatch, take more memory than one push may. A large
+    /// payload is for a channel, or for several pushes.
+    #[error("payloads times targets are {bytes} bytes, above {most} (limits.expansion_bytes)")]
+    ExpansionTooLarge {
+        /// The bytes of this push.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A worker is too far behind; try again shortly.
+    #[error("too many dispatches are waiting to be delivered")]
+    Overload,
+    /// Too much waits for clients that read slowly; try again shortly.
+    #[error("too much is waiting for clients that read slowly (limits.backlog_bytes)")]
+    BacklogsFull,
+    /// The disk takes nothing (`log.required`), or it could not be marked that the server goes on without it. The push is
+    /// not dispatched; try again later.
+    #[error("the log on disk takes nothing at the moment")]
+    LogUnavailable,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// The positions of the dispatches of one push, which follow on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    first: Cursor,
+    count: usize,
+}
+
+impl Positions {
+    /// Those of `count` dispatches, of which this is the first.
+    pub(crate) fn new(first: Cursor, count: usize) -> Self {
+        Self { first, count }
+    }
+
+    /// The position of the first dispatch.
+    #[must_use]
+    pub fn first(&self) -> Cursor {
+        self.first
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether the push had no dispatch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Cursor> + use<> {
+        let first = self.first;
+        (first.sequence..).take(self.count).map(move |sequence| Cursor { sequence, ..first })
+    }
+}
+
+/// What becomes of a push that was submitted: a future of its [`Positions`].
+///
+/// It is done when the push is as safe as the log is configured to be, or is refused after all. Without a log on disk
+/// that is at once. A receipt that is dropped changes nothing for its push.
+#[derive(Debug)]
+pub struct Receipt(State);
+
+#[derive(Debug)]
+enum State {
+    Settled(Result<Positions, DispatchRefusal>),
+    Waiting(oneshot::Receiver<Result<Positions, DispatchRefusal>>),
+}
+
+impl Receipt {
+    pub(crate) fn accepted(positions: Positions) -> Self {
+        Self(State::Settled(Ok(positions)))
+    }
+
+    /// One that waits, and its other side. If that is dropped the server has stopped.
+    pub(super) fn waiting(link: Option<Arc<Link<Settled>>>) -> (Self, Unsettled) {
+        let (receipt, settled) = oneshot::channel();
+        (Self(State::Waiting(settled)), Unsettled { receipt, link })
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.0, State::Settled(_))
+    }
+
+    /// Waits on this thread. Not for threads of a runtime, which others need.
+    ///
+    /// # Errors
+    /// The push was refused.
+    pub fn wait(self) -> Result<Positions, DispatchRefusal> {
+        match self.0 {
+            State::Settled(result) => result,
+            State::Waiting(settled) => settled.blocking_recv().unwrap_or(Err(DispatchRefusal::Stopped)),
+        }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Positions, DispatchRefusal>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Settled(result) => Poll::Ready(*result),
+            State::Waiting(settled) => {
+                Pin::new(settled).poll(context).map(|result| result.unwrap_or(Err(DispatchRefusal::Stopped)))
+            }
+        }
+    }
+}
+
+/// The other side of a receipt that [waits](Receipt::waiting).
+#[derive(Debug)]
+pub(crate) struct Unsettled {
+    receipt: oneshot::Sender<Result<Positions, DispatchRefusal>>,
+    /// By which the worker that took the push learns of it.
+    link: Option<Arc<Link<Settled>>>,
+}
+
+impl Unsettled {
+    /// Settles the receipts of pushes that were written together. Their callers may not wait any more.
+    pub(super) fn settle_all(pushes: impl IntoIterator<Item = (Self, Result<Positions, DispatchRefusal>)>) {
+        Link::give_back(pushes.into_iter().filter_map(|(Self { receipt, link }, result)| {
+            let settled = Settled { receipt, result };
+            match link {
+                Some(link) => Some((link, settled)),
+                None => {
+                    settled.tell();
+                    None
+                }
+            }
+        }));
+    }
+}
+
+/// What became of a push, on its way to the worker that took it.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    receipt: oneshot::Sender<Result<Positions, DispatchRefusal>>,
+    result: Result<Positions, DispatchRefusal>,
+}
+
+impl Settled {
+    /// Tells the one who waits, if he still does.
+    pub(crate) fn tell(self) {
+        let _ = self.receipt.send(self.result);
+    }
+}
+
+/// Whether the answer to a push says how many connections it reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Counted,
+    Uncounted,
+}
+
+/// A push that was taken: its receipt, and what can be waited for beside it.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) receipt: Receipt,
+    /// For each dispatch, how many connections it reaches, if that is [counted](Reach::Counted).
+    pub(crate) reached: Vec<Reached>,
+    /// Done when all handlers have returned, for a [source](Source::Named) that tells its broker then.
+    pub(crate) handled: Option<Reached>,
+}
+
+impl Submitted {
+    /// Whether nothing is to be waited for.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.handled.is_none() && self.receipt.is_settled()
+    }
+
+    /// Waits until the push is accepted and its handlers have returned.
+    pub(crate) async fn settled(self) -> Result<Positions, DispatchRefusal> {
+        let positions = self.receipt.await?;
+        if let Some(handled) = self.handled {
+            handled.count().await;
+        }
+        Ok(positions)
+    }
+}
+
+/// How many connections a dispatch reaches, once every worker has answered.
+pub struct Reached(mpsc::Receiver<usize>);
+
+impl Reached {
+    /// Counts the answers of so many workers, which they send into the second part.
+    pub(crate) fn by(workers: usize) -> (Self, mpsc::Sender<usize>) {
+        let (sender, receiver) = mpsc::channel(workers.max(1));
+        (Self(receiver), sender)
+    }
+
+    /// Waits for the workers and adds up their answers. A push that is refused reaches nobody.
+    pub async fn count(mut self) -> usize {
+        let mut count = 0;
+        while let Some(more) = self.0.recv().await {
+            count += more;
+        }
+        count
+    }
+}
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Reached").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+//! What stands behind the lock of a hook: who is online, the records that wait, and how far all who are online were told.
+//!
+//! All are told in portions, beside the queue: half of each batch is for them, so they are told however much happens.
+//! What is told is true when it is taken out, and a change that still waits then comes behind it: the last record of each
+//! user says what it is. If a change is lost meanwhile, a gap is told when all were told, and all are told anew.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use turted_core::close::Close;
+use turted_core::connection_id::ConnectionId;
+use turted_core::membership::Memberships;
+use turted_core::name::Name;
+use turted_core::session_key::SessionKey;
+
+use super::queue::RecordQueue;
+use super::record::{Record, Waiting};
+use super::table::{Arrival, Place, Table, Tell};
+use crate::config::ClientRecord;
+
+/// Records of one batch: enough that a request costs little beside them, few enough for one transaction of a backend.
+pub(crate) const RECORDS_OF_BATCH: usize = 100;
+/// Steps of the telling of all under one hold of the lock, some 100 us. Not each step makes a record that the hook asks for.
+const STEPS_MAX: usize = 1_000;
+/// Connections that are given up under one hold of the lock, some 100 us.
+const EXPIRED_MAX: usize = 256;
+
+/// What one hook has heard.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    asked: Vec<ClientRecord>,
+    table: Table,
+    queue: RecordQueue,
+    /// Whether the start was told.
+    has_begun: bool,
+    /// How far all who are online were told; `None` when all of them were.
+    telling: Option<Place>,
+    /// Records that were dropped in all.
+    pub(super) dropped: u64,
+}
+
+impl Heard {
+    pub(super) fn new(asked: &[ClientRecord]) -> Self {
+        Self { asked: asked.to_vec(), ..Self::default() }
+    }
+
+    pub(super) fn admitted(&mut self, arrival: Arrival<'_>) {
+        self.change(|table, tell| table.admit(arrival, tell));
+    }
+
+    pub(super) fn became(&mut self, id: ConnectionId, memberships: &Memberships, reason: &'static str) {
+        self.change(|table, tell| table.replace(id, memberships, reason, tell));
+    }
+
+    pub(super) fn joined(&mut self, id: ConnectionId, channel: &Name) {
+        self.change(|table, tell| table.join(id, channel, tell));
+    }
+
+    pub(super) fn left(&mut self, id: ConnectionId, channel: &Name) {
+        self.change(|table, tell| table.leave(id, channel, tell));
+    }
+
+    pub(super) fn closed(&mut self, id: ConnectionId, lost: (Option<SessionKey>, Instant), close: Close) {
+        self.change(|table, tell| table.close(id, lost, close, tell));
+    }
+
+    pub(super) fn dispatched(&mut self, written: &Arc<RawValue>) {
+        self.dropped += self.queue.put(Waiting::new(Record::Dispatch(Arc::clone(written))));
+    }
+
+    /// Gives up a portion of the connections whose grace is over. Returns when the next one is.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        self.change(|table, tell| table.expire(now, EXPIRED_MAX, tell))
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.table.next_expiry()
+    }
+
+    /// Takes out as many records as one batch still has room for: half of them tell who is online, as long as there are some
+    /// to be told.
+    pub(super) fn take(&mut self, room: usize, bytes_max: usize) -> Vec<Waiting> {
+        let mut portion = Portion { taken: Vec::new(), bytes: 0, bytes_max };
+        if self.telling.is_none() {
+            self.begin_telling(&mut portion);
+        }
+        let mut steps = STEPS_MAX;
+        portion.fill(room.div_ceil(2), || self.tell_next(&mut steps));
+        portion.fill(room, || self.queue.take());
+        portion.fill(room, || self.tell_next(&mut steps));
+        portion.taken
+    }
+
+    /// Notes that the backend refused records.
+    pub(super) fn refused(&mut self, records: u64) {
+        self.dropped += records;
+        self.queue.note_dropped(records);
+    }
+
+    /// Gives up all of it, but what was counted: the backend wants to hear nothing any more.
+    pub(super) fn clear(&mut self) {
+        *self = Self { dropped: self.dropped, ..Self::default() };
+    }
+
+    /// Whether there is nothing to send.
+    pub(super) fn is_idle(&self) -> bool {
+        self.has_begun && self.telling.is_none() && self.queue.is_idle()
+    }
+
+    /// Whether all who are online are being told.
+    pub(super) fn is_telling(&self) -> bool {
+        !self.has_begun || self.telling.is_some()
+    }
+
+    /// How many records wait, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.queue.bytes())
+    }
+
+    /// Begins to tell all who are online, if what was told before is not right any more.
+    fn begin_telling(&mut self, portion: &mut Portion) {
+        let start = (!self.has_begun).then_some(Record::Started);
+        let dropped = self.queue.take_dropped();
+        let gap = (dropped > 0).then_some(Record::Gap { dropped });
+        self.has_begun = true;
+        for record in start.into_iter().chain(gap) {
+            portion.put(Waiting::new(record));
+            self.telling = Some(self.table.begin());
+        }
+    }
+
+    fn tell_next(&mut self, steps: &mut usize) -> Option<Waiting> {
+        let Self { telling, table, asked, .. } = self;
+        while let Some(place) = telling {
+            let Some(record) = table.next_of_all(place) else {
+                *telling = None;
+                return Some(Waiting::new(Record::Synced));
+            };
+            *steps = steps.checked_sub(1)?;
+            if is_asked(asked, &record) {
+                return Some(Waiting::new(record));
+            }
+        }
+        None
+    }
+
+    /// Changes the table, and puts the records of that which the hook asks for into the queue.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Table, Tell<'_>) -> T) -> T {
+        let Self { table, queue, asked, dropped, .. } = self;
+        change(table, &mut |record| {
+            if is_asked(asked, &record) {
+                *dropped += queue.put(Waiting::new(record));
+            }
+        })
+    }
+}
+
+/// Records that are taken out at once.
+struct Portion {
+    taken: Vec<Waiting>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Portion {
+    fn put(&mut self, waiting: Waiting) {
+        self.bytes += waiting.bytes;
+        self.taken.push(waiting);
+    }
+
+    /// Puts in what comes `next`, up to `room` records in all.
+    fn fill(&mut self, room: usize, mut next: impl FnMut() -> Option<Waiting>) {
+        while self.taken.len() < room
+            && self.bytes < self.bytes_max
+            && let Some(waiting) = next()
+        {
+            self.put(waiting);
+        }
+    }
+}
+
+fn is_asked(asked: &[ClientRecord], record: &Record) -> bool {
+    record.asked_by().is_none_or(|kind| asked.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests;

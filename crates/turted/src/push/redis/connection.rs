@@ -1,0 +1,189 @@
+//! A connection to Redis: commands out, replies in.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use turted_core::secret::Secret;
+use turted_core::wire::resp::{Decoder, Reply, push_command};
+
+use crate::config::RedisServer;
+use crate::push::broker::{self, BrokerStream};
+use crate::push::source::Failure;
+
+/// Bytes that reads get new room for: several messages share it.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes that a read has room for at least. What is left of the room is used up first: a message that waits keeps the
+/// room that it was read into.
+const READ_BYTES_MIN: usize = 2 * 1024;
+/// How long the answer to a command may take. A server that loads its data answers with an error.
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// One connection, authenticated, with its database chosen.
+pub(super) struct Connection {
+    stream: Box<dyn BrokerStream>,
+    decoder: Decoder,
+    buffer: BytesMut,
+    /// Commands that were not sent yet, but for so many of their bytes.
+    out: Vec<u8>,
+    sent: usize,
+}
+
+impl Connection {
+    /// Connects as `name`, which `CLIENT LIST` shows.
+    pub(super) async fn open(server: &RedisServer, name: &str) -> Result<Self, Failure> {
+        let stream = broker::connect(&server.broker).await?;
+        let (decoder, buffer) = (Decoder::default(), BytesMut::new());
+        let mut connection = Self { stream, decoder, buffer, out: Vec::new(), sent: 0 };
+        connection.greet(server, name).await?;
+        Ok(connection)
+    }
+
+    async fn greet(&mut self, server: &RedisServer, name: &str) -> Result<(), Failure> {
+        let broker = &server.broker;
+        let password = broker.password.as_ref().map(Secret::reveal);
+        match (&broker.user, password) {
+            // A user may need no password.
+            (Some(user), password) => {
+                self.authenticate(&["AUTH", user, password.unwrap_or_default()]).await?
+            }
+            (None, Some(password)) => self.authenticate(&["AUTH", password]).await?,
+            (None, None) => {}
+        }
+        if server.database > 0 {
+            self.ask(["SELECT", &server.database.to_string()]).await?;
+        }
+        // Only for people who look: a user who may not set a name goes without.
+        self.add(["CLIENT", "SETNAME", name]);
+        self.send().await?;
+        self.reply().await?;
+        // Some servers let anybody connect and say with the first command that they do not know us.
+        self.ask(["PING"]).await.map(drop)
+    }
+
+    /// What is said against it is not shown but for its first word: a server that does not know the command repeats it.
+    async fn authenticate(&mut self, command: &[&str]) -> Result<(), Failure> {
+        self.add(command);
+        self.send().await?;
+        let Reply::Error(error) = self.reply().await? else { return Ok(()) };
+        let word = error.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let code =
+            std::str::from_utf8(word).ok().filter(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()));
+        Err(Failure(format!("the server refuses user and password: {}", code.unwrap_or("no reason"))))
+    }
+
+    /// Adds a command to what is sent next.
+    pub(super) fn add<P: AsRef<[u8]>>(
+        &mut self,
+        command: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
+    ) {
+        push_command(&mut self.out, command);
+    }
+
+    /// Sends the commands that were added.
+    ///
+    /// # Cancel safety
+    /// The next call goes on with the rest.
+    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+        let sending = async {
+            while self.sent < self.out.len() {
+                self.sent += match self.stream.write(&self.out[self.sent..]).await? {
+                    0 => return Err(ErrorKind::WriteZero.into()),
+                    sent => sent,
+                };
+            }
+            self.stream.flush().await
+        };
+        timeout(ANSWER_WAIT, sending).await.map_err(|_| silent(ANSWER_WAIT))?.map_err(lost)?;
+        self.out.clear();
+        self.sent = 0;
+        // A list of a thousand ids is no reason to keep its room.
+        self.out.shrink_to(READ_BYTES);
+        Ok(())
+    }
+
+    /// Waits for a reply, as long as something comes. `None`: nothing came for so long.
+    ///
+    /// # Cancel safety
+    /// Nothing that was read is lost.
+    pub(super) async fn read(&mut self, silence: Duration) -> Result<Option<Reply>, Failure> {
+        loop {
+            if let Some(reply) = self.decoder.decode(&mut self.buffer).map_err(Failure::new)? {
+                return Ok(Some(reply));
+            }
+            if self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
+                self.buffer.reserve(READ_BYTES);
+            }
+            // A large reply may take longer over a slow line.
+            let read = timeout(silence, self.stream.read_buf(&mut self.buffer)).await;
+            let Ok(read) = read else { return Ok(None) };
+            if read.map_err(lost)? == 0 {
+                return Err(Failure("the server closed the connection".to_owned()));
+            }
+        }
+    }
+
+    /// The reply to a command that is answered at once.
+    pub(super) async fn reply(&mut self) -> Result<Reply, Failure> {
+        self.reply_within(ANSWER_WAIT).await
+    }
+
+    /// The reply to a command that waits.
+    pub(super) async fn reply_within(&mut self, wait: Duration) -> Result<Reply, Failure> {
+        self.read(wait).await?.ok_or_else(|| silent(wait))
+    }
+
+    /// Sends one command, and returns its reply.
+    ///
+    /// # Errors
+    /// It failed.
+    pub(super) async fn ask<P: AsRef<[u8]>>(
+        &mut self,
+        command: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
+    ) -> Result<Reply, Failure> {
+        self.add(command);
+        self.send().await?;
+        accepted(self.reply().await?)
+    }
+
+    /// Waits until the server has done what it was told, though nobody waits for the reply any more.
+    ///
+    /// # Errors
+    /// Something of it failed.
+    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
+        self.add(["PING"]);
+        self.send().await?;
+        while accepted(self.reply().await?)? != Reply::Text("PONG".into()) {}
+        Ok(())
+    }
+}
+
+/// A reply that is no error.
+pub(super) fn accepted(reply: Reply) -> Result<Reply, Failure> {
+    match reply {
+        Reply::Error(error) => Err(refused(&error)),
+        reply => Ok(reply),
+    }
+}
+
+/// What Redis says is text for people. It may name a key, but no password.
+pub(super) fn refused(error: &[u8]) -> Failure {
+    let text: String = String::from_utf8_lossy(error).chars().filter(|c| !c.is_control()).take(200).collect();
+    Failure(format!("the server says: {text}"))
+}
+
+/// A reply that makes no sense.
+pub(super) fn strange(command: &str) -> Failure {
+    Failure(format!("the server answers {command} with something else"))
+}
+
+/// Nothing came for so long.
+pub(super) fn silent(wait: Duration) -> Failure {
+    Failure(format!("the server does not answer within {} s", wait.as_secs_f32()))
+}
+
+fn lost(error: std::io::Error) -> Failure {
+    Failure(format!("the connection is lost: {error}"))
+}

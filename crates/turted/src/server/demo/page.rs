@@ -1,0 +1,114 @@
+//! The files of the page, and what browsers may do with them.
+
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::reach::PATH;
+use crate::config::{ClientAuth, Config};
+use crate::http::embedded::Embedded;
+use crate::http::{Answer, without_slash};
+
+const HTML: &str = include_str!("demo.html");
+const CSS: &str = include_str!("demo.css");
+const JS: &str = include_str!("demo.js");
+
+/// Nothing but the files of this server runs, is shown or is asked; no text becomes a script; no other page frames this
+/// one, because a click in it may push.
+const PROTECTION: [(&str, &str); 4] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// What an IDENT has to show, so that the page asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentNeeds {
+    Nothing,
+    Password,
+    Token,
+    Jwt,
+    /// What the backend or the embedding program wants to see, which is not known.
+    Data,
+}
+
+impl IdentNeeds {
+    pub(crate) fn of(method: &ClientAuth) -> Self {
+        match method {
+            ClientAuth::Accept => Self::Nothing,
+            ClientAuth::Password(_) => Self::Password,
+            ClientAuth::Token(_) => Self::Token,
+            ClientAuth::Jwt(_) => Self::Jwt,
+            ClientAuth::Http(_) => Self::Data,
+        }
+    }
+
+    /// As the page has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Password => "password",
+            Self::Token => "token",
+            Self::Jwt => "jwt",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// The files.
+#[derive(Debug)]
+pub(super) struct Page {
+    html: Embedded,
+    css: Embedded,
+    js: Embedded,
+}
+
+impl Page {
+    pub(super) fn new(config: &Config, needs: IdentNeeds) -> Self {
+        Self {
+            html: Embedded::new("text/html; charset=utf-8", fill(config, needs)),
+            css: Embedded::new("text/css; charset=utf-8", CSS),
+            js: Embedded::new("text/javascript; charset=utf-8", JS),
+        }
+    }
+
+    /// The file at this path.
+    pub(super) fn file(&self, path: &str) -> Option<&Embedded> {
+        match without_slash(path).strip_prefix(PATH)? {
+            "" => Some(&self.html),
+            "/demo.css" => Some(&self.css),
+            "/demo.js" => Some(&self.js),
+            _ => None,
+        }
+    }
+}
+
+/// Says what browsers may do with a file.
+pub(super) fn protect(mut answer: Answer) -> Answer {
+    for (name, value) in PROTECTION {
+        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// The page with what it has to know of this server: its paths, and what it asks for.
+fn fill(config: &Config, needs: IdentNeeds) -> String {
+    let push = format!("{}/", config.push.path);
+    let password = if config.push.is_open() { "none" } else { "password" };
+    let values = [
+        ("{websocket}", &*config.websocket.path),
+        ("{sockjs}", &*config.sockjs.path),
+        ("{push}", &*push),
+        ("{ident-needs}", needs.name()),
+        ("{push-needs}", password),
+    ];
+    values.iter().fold(HTML.to_owned(), |html, (name, value)| html.replace(name, &quoted(value)))
+}
+
+/// A text as the value of an attribute.
+fn quoted(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
