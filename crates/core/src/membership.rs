@@ -114,12 +114,12 @@ impl Groups {
     /// How many connections belong to `name`.
     #[must_use]
     pub fn size(&self, name: &Name) -> usize {
-        self.get(name).map_or(0, |group| group.members.len())
+        self.get(name).map_or(0, |(_, group)| group.members.len())
     }
 
     /// The places of the connections that belong to `name`.
     pub fn slots(&self, name: &Name) -> impl Iterator<Item = u32> {
-        self.get(name).into_iter().flat_map(|group| group.members.iter().map(|member| member.slot))
+        self.get(name).into_iter().flat_map(|(_, group)| group.members.iter().map(|member| member.slot))
     }
 
     /// The groups in `places`, each with its number of connections. A group keeps its place, so a caller that
@@ -140,8 +140,9 @@ impl Groups {
         self.by_name.get(name).copied()
     }
 
-    pub(crate) fn get(&self, name: &Name) -> Option<&Group> {
-        self.groups[self.find(name)? as usize].as_ref()
+    pub(crate) fn get(&self, name: &Name) -> Option<(u32, &Group)> {
+        let id = self.find(name)?;
+        Some((id, self.groups[id as usize].as_ref()?))
     }
 
     pub(crate) fn find_or_add(&mut self, name: &Name) -> u32 {

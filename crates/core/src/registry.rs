@@ -66,11 +66,11 @@ impl Default for MembershipLimits {
 /// use turted_core::{dispatch::{Targets, Via}, membership::Since, name::Name, registry::Registry};
 /// let mut registry = Registry::new();
 /// let key = registry.insert("connection 1");
-/// registry.admit(key);
+/// registry.admit(key, Since::START);
 /// let chat = Name::new("chat").unwrap();
 /// registry.join(key, &chat, Since::START).unwrap();
 /// let mut reached = Vec::new();
-/// registry.resolve(&Targets::channel(chat.clone()), |value, _, via| reached.push((*value, via == Via::Channel(&chat))));
+/// registry.resolve(1, &Targets::channel(chat.clone()), |value, _, via| reached.push((*value, via == Via::Channel(&chat))));
 /// assert_eq!(reached, [("connection 1", true)]);
 /// ```
 #[derive(Debug)]
@@ -94,8 +94,11 @@ struct Slot<T> {
 #[derive(Debug)]
 struct Entry<T> {
     value: T,
-    admitted: bool,
     reached_in: u64,
+    /// The last number of which it has to be asked whether the connection receives it: it, a user or a channel may be
+    /// newer. Of later ones nothing is asked. The highest there is until the connection is admitted.
+    recent: u64,
+    admitted_after: u64,
     users: Vec<Membership>,
     channels: Vec<Membership>,
 }
@@ -106,7 +109,26 @@ enum MemberKind {
     Channels,
 }
 
+/// Receives nothing.
+const NOT_ADMITTED: u64 = u64::MAX;
+
 impl<T> Entry<T> {
+    /// Whether it receives a dispatch with this number as what it is.
+    fn receives(&mut self, number: u64, group: Option<(MemberKind, u32)>) -> bool {
+        number > self.recent || self.is_older(number, group)
+    }
+
+    /// Whether it was admitted, and what it is has begun, before the dispatch with this number. Only asked where it is not
+    /// long since.
+    #[cold]
+    fn is_older(&mut self, number: u64, group: Option<(MemberKind, u32)>) -> bool {
+        let mut held_before = |(kind, group)| {
+            let mut held = self.memberships(kind).iter();
+            held.any(|membership| membership.group == group && membership.since.0 < number)
+        };
+        group.is_none_or(&mut held_before) && self.admitted_after < number
+    }
+
     fn memberships(&mut self, kind: MemberKind) -> &mut Vec<Membership> {
         match kind {
             MemberKind::Users => &mut self.users,
@@ -162,17 +184,26 @@ impl<T> Registry<T> {
         let place = &mut self.slots[slot as usize];
         let key = ConnectionKey { slot, generation: place.generation };
         let value = value(key);
-        let entry = Entry { value, admitted: false, reached_in: 0, users: Vec::new(), channels: Vec::new() };
+        let (recent, admitted_after) = (NOT_ADMITTED, NOT_ADMITTED);
+        let (users, channels) = (Vec::new(), Vec::new());
+        let entry = Entry { value, reached_in: 0, recent, admitted_after, users, channels };
         place.entry = Some(entry);
         self.connections += 1;
         key
     }
 
-    /// Admits `key`: from now on the connection receives dispatches.
-    pub fn admit(&mut self, key: ConnectionKey) {
-        if let Some(entry) = self.entry_mut(key) {
-            entry.admitted = true;
-        }
+    /// Admits `key`: the connection receives dispatches, those after this number.
+    pub fn admit(&mut self, key: ConnectionKey, after: Since) {
+        let Some(entry) = self.entry_mut(key) else { return };
+        let held = entry.users.iter().chain(&entry.channels).map(|held| held.since);
+        entry.recent = held.fold(after, Since::max).0;
+        entry.admitted_after = after.0;
+    }
+
+    /// Whether the connection is admitted.
+    #[must_use]
+    pub fn is_admitted(&self, key: ConnectionKey) -> bool {
+        self.entry(key).is_some_and(|entry| entry.admitted_after != NOT_ADMITTED)
     }
 
     /// The connection behind `key`, unless it is gone.
@@ -272,6 +303,13 @@ impl<T> Registry<T> {
         self.entry(key).is_some_and(|entry| !entry.users.is_empty())
     }
 
+    /// Since when `key` is in `channel`.
+    #[must_use]
+    pub fn since(&self, key: ConnectionKey, channel: &Name) -> Option<Since> {
+        let (group, held) = (self.channels.find(channel)?, &self.entry(key)?.channels);
+        held.iter().find(|membership| membership.group == group).map(|membership| membership.since)
+    }
+
     /// The users and channels of `key`, and since when.
     #[must_use]
     pub fn memberships(&self, key: ConnectionKey) -> Memberships {
@@ -293,30 +331,38 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Calls `receive` once for each connection that `targets` reach, with the reason and its index in
-    /// [`Targets::vias`].
-    pub fn resolve<'d>(&mut self, targets: &'d Targets, mut receive: impl FnMut(&T, usize, Via<'d>)) {
+    /// Calls `receive` once for each connection that the dispatch with this number and these `targets` reaches, with the
+    /// reason and its index in [`Targets::vias`]. A connection that was admitted later is not reached, and one that became
+    /// a user or joined a channel later is not reached by that.
+    pub fn resolve<'d>(
+        &mut self,
+        sequence: u64,
+        targets: &'d Targets,
+        mut receive: impl FnMut(&T, usize, Via<'d>),
+    ) {
         self.round += 1;
         let Self { slots, users, channels, round, .. } = self;
-        let mut reach = |slot: &mut Slot<T>, number: usize, via: Via<'d>| {
-            if let Some(entry) =
-                slot.entry.as_mut().filter(|entry| entry.admitted && entry.reached_in != *round)
-            {
-                entry.reached_in = *round;
-                receive(&entry.value, number, via);
-            }
-        };
+        let mut reach =
+            |slot: &mut Slot<T>, group: Option<(MemberKind, u32)>, (number, via): (usize, Via<'d>)| {
+                if let Some(entry) = slot.entry.as_mut().filter(|entry| entry.reached_in != *round)
+                    && entry.receives(sequence, group)
+                {
+                    entry.reached_in = *round;
+                    receive(&entry.value, number, via);
+                }
+            };
         for (number, via) in targets.vias().enumerate() {
-            let group = match via {
-                Via::User(name) => users.get(name),
-                Via::Channel(name) => channels.get(name),
+            let (kind, groups, name) = match via {
+                Via::User(name) => (MemberKind::Users, &*users, name),
+                Via::Channel(name) => (MemberKind::Channels, &*channels, name),
                 Via::Broadcast => {
-                    slots.iter_mut().for_each(|slot| reach(slot, number, via));
+                    slots.iter_mut().for_each(|slot| reach(slot, None, (number, via)));
                     continue;
                 }
             };
-            for member in group.map_or(&[][..], |group| &group.members) {
-                reach(&mut slots[member.slot as usize], number, via);
+            let Some((id, group)) = groups.get(name) else { continue };
+            for member in &group.members {
+                reach(&mut slots[member.slot as usize], Some((kind, id)), (number, via));
             }
         }
     }
@@ -353,6 +399,7 @@ impl<T> Registry<T> {
         let id = groups.find_or_add(name);
         let position = groups.group_mut(id).add(Member { slot: key.slot });
         if let Some(entry) = self.entry_mut(key) {
+            entry.recent = entry.recent.max(since.0);
             let held = entry.memberships(kind);
             if held.is_empty() {
                 // Most connections are one user and in one channel, and a vector would start with room for

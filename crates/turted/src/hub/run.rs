@@ -31,8 +31,8 @@ pub(crate) async fn run(worker: &Rc<Worker>, queues: Queues) {
     worker.spawn(read_mail(Rc::clone(worker), queues.mail));
     worker.spawn(watch_timers(Rc::clone(worker)));
     worker.spawn(relief::run(Rc::clone(worker)));
-    // No task of its own: the runtime polls this one before all tasks, so that few clients are let in
-    // between the acceptance of a dispatch and its resolution. It costs a look for I/O per wake-up.
+    // No task of its own: the runtime polls this one before all tasks, so that a dispatch does not wait for what they do.
+    // It costs a look for I/O per wake-up.
     // Ends when the dispatcher stops and the inbox is empty.
     deliver(worker, queues.inbox).await;
     drain::tell_all(worker).await;

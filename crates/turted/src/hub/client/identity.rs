@@ -25,7 +25,7 @@ const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 /// Makes the connection what it proved to be. It leaves channels that only an earlier proof had opened; returns
 /// them.
 pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>, MembershipRefusal> {
-    let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.seen()));
+    let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.dispatcher.last()));
     let name = &verified.identity.name;
     if let Err(refusal) =
         client.worker.registry.borrow_mut().identify(client.connection.key, name, mode, since)
@@ -53,7 +53,7 @@ pub(crate) enum ChannelRefusal {
 /// Joins a channel, if its rule lets the connection in.
 pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefusal> {
     may_join(client, channel)?;
-    let since = Since(client.worker.seen());
+    let since = Since(client.worker.dispatcher.last());
     client.worker.registry.borrow_mut().join(client.connection.key, channel, since)?;
     client.worker.shared.hooks.joined(client.connection.id(client.worker), channel);
     journal::joined(client, channel);

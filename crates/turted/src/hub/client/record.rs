@@ -3,7 +3,6 @@
 //! A command takes effect at once; only its answer waits, and with it later messages of the same client. Without a log
 //! on disk nothing waits, and nothing is made for it.
 
-use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::record::session::{Change, SessionState};
 use turted_core::session_key::SessionKey;
@@ -25,16 +24,20 @@ fn record(client: Client<'_>, effect: Effect, change: impl FnOnce() -> Change) -
 
 /// Records a session that begins as what its client is now. Its connection may be not admitted yet.
 pub(crate) fn begun(client: Client<'_>) -> Recorded {
-    // The admission sets it anew. Until then the session is one that has received nothing.
-    client.connection.began_after.set(client.worker.seen());
+    if !client.worker.registry.borrow().is_admitted(client.connection.key) {
+        // The admission sets it anew. Until then the session is one that has received nothing.
+        client.connection.began_after.set(client.worker.dispatcher.last());
+    }
     record(client, Effect::Adds, || Change::Whole(client.connection.state(client.worker)))
 }
 
 /// Records that a client has joined channels.
 pub(crate) fn joined<'a>(client: Client<'_>, channels: impl IntoIterator<Item = &'a Name>) -> Recorded {
-    let since = Since(client.worker.seen());
     record(client, Effect::Adds, || {
-        Change::Joined(channels.into_iter().map(|channel| (channel.clone(), since)).collect())
+        let registry = client.worker.registry.borrow();
+        let since = |channel| registry.since(client.connection.key, channel);
+        let joined = channels.into_iter().filter_map(|channel| Some((channel.clone(), since(channel)?)));
+        Change::Joined(joined.collect())
     })
 }
 

@@ -294,7 +294,7 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
     client.connection.standing.replace(lost.standing.clone());
     identity::leave_forbidden(client);
     identity::watch_expiry(client);
-    client.connection.admit(client.worker);
+    client.connection.admit_back(client.worker);
     client.connection.began_after.set(lost.began_after);
     let recovery = &client.worker.shared.recovery;
     recovery.shown(id.key());
@@ -319,7 +319,7 @@ pub(crate) fn go_on(
     BehindGap { key, lost, shown }: BehindGap,
 ) -> Recorded {
     client.connection.recovery_id.set(Some(id));
-    let since = Since(client.worker.seen());
+    let since = Since(client.worker.dispatcher.last());
     let memberships = lost.memberships.held_since(since);
     client.worker.registry.borrow_mut().restore(client.connection.key, &memberships);
     client.connection.standing.replace(lost.standing);

@@ -151,7 +151,7 @@ impl<C: Recipient> Fanout<C> {
         let mut reached = 0;
         // The number of a reason only grows, so the frames of one reason are enough.
         let (mut reason, mut frames) = (0, [NONE; Wire::COUNT]);
-        registry.resolve(&accepted.dispatch.targets, |connection, number, _| {
+        registry.resolve(accepted.sequence(), &accepted.dispatch.targets, |connection, number, _| {
             if number != reason {
                 (reason, frames) = (number, [NONE; Wire::COUNT]);
             }

@@ -13,6 +13,7 @@ use tracing::{Level, debug, enabled};
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
 use turted_core::cursor::Cursor;
+use turted_core::membership::Since;
 use turted_core::rate::TokenBucket;
 use turted_core::record::session::SessionState;
 use turted_core::registry::ConnectionKey;
@@ -105,7 +106,7 @@ impl Connection {
                 standing: RefCell::default(),
                 expiry_due: Cell::new(None),
                 recovery_id: Cell::new(None),
-                began_after: Cell::new(0),
+                began_after: Cell::new(worker.dispatcher.last()),
                 chain: Cell::new(Chain::EMPTY),
                 opened: u32::try_from(worker.uptime().as_secs()).unwrap_or(u32::MAX),
                 bucket: Cell::new(None),
@@ -124,11 +125,27 @@ impl Connection {
         connection
     }
 
-    /// From now on the connection receives what concerns it.
+    /// From now on the connection receives what concerns it and is accepted later.
     pub(crate) fn admit(&self, worker: &Worker) {
-        self.began_after.set(worker.seen());
-        self.sent.set(worker.seen());
-        worker.registry.borrow_mut().admit(self.key);
+        self.admit_after(worker, worker.dispatcher.last());
+    }
+
+    /// The same for a connection that was opened in this call, and whose client may know it already: what was accepted
+    /// since then is for it.
+    pub(crate) fn admit_as_opened(&self, worker: &Worker) {
+        self.admit_after(worker, self.began_after.get());
+    }
+
+    /// From now on the connection of a client that is back receives what concerns it, also what was accepted already and
+    /// is not resolved: until there it [misses nothing](crate::hub::client::replay).
+    pub(crate) fn admit_back(&self, worker: &Worker) {
+        self.admit_after(worker, worker.seen());
+    }
+
+    fn admit_after(&self, worker: &Worker, last: u64) {
+        self.began_after.set(last);
+        self.sent.set(last);
+        worker.registry.borrow_mut().admit(self.key, Since(last));
         self.tell_hooks(worker);
     }
 

@@ -187,8 +187,9 @@ impl Worker {
     /// still in the fan-out for the connection.
     pub(crate) fn passed(&self, connection: &Connection) -> u64 {
         // A connection that is not behind has passed all that was resolved, also what did not concern it: what a
-        // quiet one was sent last may be older than the log.
-        self.fanout.borrow().next_for(connection).map_or(self.seen(), |next| next - 1)
+        // quiet one was sent last may be older than the log. A new one is told nothing that was accepted before it came.
+        let passed = self.fanout.borrow().next_for(connection).map_or(self.seen(), |next| next - 1);
+        passed.max(connection.began_after.get())
     }
 
     /// The connection with this key, if something has waited for it since then.

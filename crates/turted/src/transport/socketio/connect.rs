@@ -61,11 +61,11 @@ pub(super) fn unasked(newcomer: &Newcomer) -> Option<&'static str> {
     (newcomer.version == Version::V3 && newcomer.service.speaks_socketio()).then_some(CONNECTED_V3)
 }
 
-/// A client of the Socket.IO protocol 4 is connected with its handshake.
+/// A client of the Socket.IO protocol 4 is connected with its handshake, which may have gone out.
 pub(super) fn admit_v3(client: Client<'_>, query: &Query) {
     let session = EngineSession::of(client.connection);
     session.enter(ROOT);
-    client.connection.admit(client.worker);
+    client.connection.admit_as_opened(client.worker);
     (session.service.connected)(client, query);
 }
 

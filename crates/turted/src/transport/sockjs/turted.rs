@@ -20,7 +20,7 @@ const HELLO_LATE: &str = "hello must be the first message";
 
 /// Commands and events, in the language of the client.
 pub(super) static TURTED: Service =
-    Service { opened: |client| client.connection.admit(client.worker), receive, expired };
+    Service { opened: |client| client.connection.admit_as_opened(client.worker), receive, expired };
 
 /// Receives one message of a client.
 fn receive(client: Client<'_>, text: &str) -> Step {

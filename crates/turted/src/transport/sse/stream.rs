@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 use turted_core::auth::Verified;
+use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 use turted_core::wire::sse::{encode_gap, encode_start};
 
@@ -80,10 +81,15 @@ fn admit(client: Client<'_>) {
     watch(client, Instant::now());
 }
 
+/// The position of a client that was admitted just now.
+fn position(client: Client<'_>) -> Option<Cursor> {
+    let position = || client.worker.dispatcher.cursor(client.connection.sent());
+    client.worker.config.recovery.enabled.then(position)
+}
+
 /// The first fields. A client that comes back gets no position here, because it resumes from its own.
 fn start(client: Client<'_>, is_back: bool) -> String {
-    let has_position = client.worker.config.recovery.enabled && !is_back;
-    let position = has_position.then(|| client.worker.dispatcher.cursor(client.connection.sent()));
+    let position = if is_back { None } else { position(client) };
     encode_start(client.worker.config.sse.retry, position)
 }
 
@@ -94,17 +100,15 @@ async fn resume(client: Client<'_>, seen: Seen) {
         return;
     }
     // From here on there is no await: what is new must follow directly on what was missed.
-    admit(client);
     match missed {
-        Some(missed) => client.connection.replay(client.worker, missed),
+        Some(missed) => {
+            client.connection.admit_back(client.worker);
+            watch(client, Instant::now());
+            client.connection.replay(client.worker, missed);
+        }
         None => {
-            let position = client
-                .worker
-                .config
-                .recovery
-                .enabled
-                .then(|| client.worker.dispatcher.cursor(client.worker.seen()));
-            client.send_message(&encode_gap(position));
+            admit(client);
+            client.send_message(&encode_gap(position(client)));
         }
     }
 }

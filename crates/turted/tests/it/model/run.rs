@@ -47,6 +47,7 @@ impl Run {
             80..90 => self.push_in_a_row(),
             90..95 => self.push_batch(),
             95..97 => self.check(),
+            97..99 => self.push_and_come(),
             _ => self.connect(),
         }
     }
@@ -157,6 +158,26 @@ impl Run {
             self.send(&[], &body);
         }
         self.push_counted();
+    }
+
+    /// Pushes, and clients that connect, IDENT and JOIN behind them: they are no targets, even where the pushes are not
+    /// handed out yet.
+    fn push_and_come(&mut self) {
+        for _ in 0..self.random.below(20) {
+            let push = self.random_push();
+            self.model.push(&push);
+            let body = self.body(&push);
+            self.send(&[], &body);
+        }
+        self.connect();
+        let Some((id, client)) = self.clients.iter_mut().next_back() else { return };
+        let name = NAMES[self.random.below(NAMES.len())];
+        let member = self.model.connections.get_mut(id).expect("each client is in the model");
+        for (command, key) in [("IDENT", "username"), ("JOIN", "channel")] {
+            let argument = json!({key: name}).to_string();
+            assert_eq!(client.ask(command, &argument), format!(r#"42["OK",{argument}]"#));
+        }
+        (member.user, member.channels) = (Some(name), [name].into());
     }
 
     fn push_batch(&mut self) {

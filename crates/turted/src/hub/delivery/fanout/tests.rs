@@ -52,7 +52,7 @@ impl Bench {
         let mut keys = Vec::new();
         for number in 0..peers {
             let key = registry.insert(Rc::new(Peer { number, chain: Cell::new(Chain::EMPTY) }));
-            registry.admit(key);
+            registry.admit(key, Since::START);
             registry.identify(key, &user(number), Default::default(), Since::START).unwrap();
             keys.push(key);
         }

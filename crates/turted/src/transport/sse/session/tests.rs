@@ -1,12 +1,16 @@
-//! Signs of life, and how a stream ends.
+//! Signs of life, what a new stream is sent, and how a stream ends.
 
 use std::rc::Rc;
 
 use tokio::time::sleep;
+use turted_core::auth::Verified;
 use turted_core::cursor::Cursor;
+use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::name::Name;
 use turted_core::wire::sse::encode_start;
 
 use super::*;
+use crate::hub::client::identity;
 use crate::hub::delivery::metrics::Carrier;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Connection, Opening};
@@ -62,6 +66,44 @@ fn a_sign_of_life_has_no_position_where_nothing_is_recovered() {
             let _connection = open(&worker, Style::Turted, &recorder);
             sleep(worker.config.sse.heartbeat + LATE).await;
             assert_eq!(recorder.heard(), [encode_heartbeat(None)]);
+        },
+    );
+}
+
+#[test]
+fn a_stream_is_sent_nothing_that_was_accepted_before_it_came() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let name = |text| Name::new(text).unwrap();
+            // Three dispatches, which the worker resolves only when this test waits.
+            let push = || {
+                let user = Targets::user(name("alice"));
+                for targets in [Targets::broadcast(), user, Targets::channel(name("chat"))] {
+                    let payload = serde_json::value::to_raw_value(&1).unwrap();
+                    worker.dispatcher.dispatch(Dispatch { event: name("e"), payload, targets }).unwrap();
+                }
+            };
+            push();
+            let recorder = Recorder::new(Carrier::Streaming);
+            let connection = open(&worker, Style::Turted, &recorder);
+            let client = Client::of(&worker, &connection);
+            let position = client.position();
+            push();
+            identity::admit(client, &Verified::user(name("alice"))).unwrap();
+            push();
+            identity::join(client, &name("chat")).unwrap();
+            push();
+            assert_eq!(worker.seen(), 0, "nothing is resolved");
+            sleep(LATE).await;
+            assert_eq!(worker.seen(), 12);
+            let at = |sequence| Some(Cursor { epoch: 7, sequence });
+            assert_eq!(position, at(3), "it missed none of these");
+            let heard = recorder.heard().concat();
+            let ids = heard.lines().filter_map(|line| line.strip_prefix("id: "));
+            let expected = [4, 7, 8, 10, 11, 12];
+            assert_eq!(ids.map(|id| id.parse().ok()).collect::<Vec<_>>(), expected.map(at), "{heard}");
+            assert_eq!(client.position(), at(12));
         },
     );
 }
