@@ -63,7 +63,6 @@ impl std::fmt::Display for FileName {
 }
 
 /// The file that is written, and those that it will make superfluous.
-#[derive(Debug)]
 pub(super) struct Files {
     directory: PathBuf,
     head: Head,
@@ -78,6 +77,9 @@ pub(super) struct Files {
     /// Whether the current file has all sessions.
     has_all: bool,
     old: Vec<PathBuf>,
+    /// Told how many bytes of which file are synced.
+    #[cfg(test)]
+    pub(super) synced: Option<std::sync::Arc<dyn Fn(&Path, u64) + Send + Sync>>,
 }
 
 impl Files {
@@ -98,6 +100,8 @@ impl Files {
             growth_bytes_min: place.growth_bytes_min,
             has_all: false,
             old: found.files.iter().map(|name| name.to_path(place.directory)).collect(),
+            #[cfg(test)]
+            synced: None,
         })
     }
 
@@ -144,6 +148,10 @@ impl Files {
         if !self.is_synced {
             self.file.as_ref().ok_or_else(no_file)?.sync_data()?;
             self.is_synced = true;
+            #[cfg(test)]
+            if let Some(synced) = &self.synced {
+                synced(&self.name.to_path(&self.directory), self.bytes);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What is recorded is found by the next start, whenever the server ends, and nothing else is.
 
+mod power;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};

@@ -20,7 +20,6 @@ const IDLE_SYNC: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Writes what waits.
-#[derive(Debug)]
 pub(super) struct Writer {
     journal: Arc<Journal>,
     files: Files,
