@@ -26,6 +26,8 @@ pub enum Close {
     /// The session was resumed on another connection: the client came back before this connection was known
     /// to be dead, or two clients share the session.
     Superseded,
+    /// The disk of the log does not answer, so that what the client asked for cannot be recorded.
+    LogSlow,
     /// The server is stopping.
     Drain,
     /// A proof of the client's identity has expired, on a transport where the client cannot send a new one.
@@ -47,6 +49,7 @@ impl Close {
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) | Self::ByService(code, _) => Some(code),
             Self::SlowReader => Some(4101),
+            Self::LogSlow => Some(4102),
             Self::Drain => Some(1012),
         }
     }
@@ -66,6 +69,7 @@ impl Close {
             Self::PollingConflict => "two polling requests at once",
             Self::GaveWay => "gave way to another session",
             Self::Superseded => "the session goes on elsewhere",
+            Self::LogSlow => "the log does not answer",
             Self::Drain => "the server is stopping",
             Self::Expired => "token expired",
             Self::ByService(_, reason) => reason,
@@ -82,6 +86,7 @@ impl Close {
                 | Self::SlowReader
                 | Self::PollingConflict
                 | Self::Superseded
+                | Self::LogSlow
                 | Self::Drain
         )
     }

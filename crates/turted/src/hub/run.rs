@@ -96,7 +96,7 @@ fn call(client: Client<'_>, due: Due) {
         session.due(client, due);
     } else if let Some(left) = identity::expire(client) {
         let recorded = record::proved(client, Effect::TakesAway, &left);
-        record::later(client, recorded, move |client| client.connection.session.expired(client, &left));
+        record::expired(client, recorded, move |client| client.connection.session.expired(client, &left));
     }
 }
 

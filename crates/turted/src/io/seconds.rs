@@ -2,10 +2,10 @@
 //! that is set wakes its thread.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const TICK: Duration = Duration::from_secs(1);
 

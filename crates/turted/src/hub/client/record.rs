@@ -3,10 +3,12 @@
 //! A command takes effect at once; only its answer waits, and with it later messages of the same client. Without a log
 //! on disk nothing waits, and nothing is made for it.
 
+use turted_core::close::Close;
 use turted_core::name::Name;
 use turted_core::record::session::{Change, SessionState};
 use turted_core::session_key::SessionKey;
 
+use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::sessions::{Effect, Recorded};
@@ -66,16 +68,38 @@ pub(crate) fn then(
     }
     let (worker, connection) = client.owned();
     Step::Wait(Box::pin(async move {
-        recorded.wait().await;
-        if !connection.is_closed() {
+        if wait(Client::of(&worker, &connection), recorded).await {
             answer(Client::of(&worker, &connection));
         }
     }))
 }
 
-/// As [`then`], for what a client is told without having asked. Its messages do not wait.
-pub(crate) fn later(client: Client<'_>, recorded: Recorded, tell: impl FnOnce(Client<'_>) + 'static) {
-    if let Step::Wait(told) = then(client, recorded, tell) {
-        client.worker.spawn(told);
+/// Waits until a change is recorded, and returns whether the client is still there to be answered. If the disk does not
+/// answer, the connection is closed: a client that has no answer asks again, and one that had it could be something else
+/// after the next start.
+pub(crate) async fn wait(client: Client<'_>, recorded: Recorded) -> bool {
+    if is_too_late(client, recorded).await {
+        client.close(Close::LogSlow);
     }
+    !client.connection.is_closed()
+}
+
+/// Waits as long as a push does.
+async fn is_too_late(client: Client<'_>, recorded: Recorded) -> bool {
+    client.worker.seconds.wait(BUSY_MAX, recorded.wait()).await.is_none()
+}
+
+/// Tells a client that a proof of it has expired, when that is recorded. Its messages do not wait. If the disk does not
+/// answer it is told all the same: what has expired does not come back, whatever is recorded.
+pub(crate) fn expired(client: Client<'_>, recorded: Recorded, tell: impl FnOnce(Client<'_>) + 'static) {
+    if recorded.is_now() {
+        return tell(client);
+    }
+    let (worker, connection) = client.owned();
+    client.worker.spawn(async move {
+        is_too_late(Client::of(&worker, &connection), recorded).await;
+        if !connection.is_closed() {
+            tell(Client::of(&worker, &connection));
+        }
+    });
 }

@@ -127,7 +127,7 @@ impl Recovered {
 }
 
 /// Why connections end, as labels.
-pub(crate) const CLOSE_REASONS: [&str; 12] = [
+pub(crate) const CLOSE_REASONS: [&str; 13] = [
     "by_client",
     "transport_lost",
     "ping_timeout",
@@ -140,6 +140,7 @@ pub(crate) const CLOSE_REASONS: [&str; 12] = [
     "drain",
     "expired",
     "gave_way",
+    "log_slow",
 ];
 
 fn reason_index(close: Close) -> usize {
@@ -157,6 +158,7 @@ fn reason_index(close: Close) -> usize {
         Close::Drain => 9,
         Close::Expired => 10,
         Close::GaveWay => 11,
+        Close::LogSlow => 12,
     }
 }
 

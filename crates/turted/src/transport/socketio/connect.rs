@@ -114,8 +114,7 @@ fn begin_with(client: Client<'_>, data: Option<&RawValue>) -> Step {
     let (worker, connection) = client.owned();
     let data = data.map(ToOwned::to_owned);
     Step::Wait(Box::pin(async move {
-        recorded.wait().await;
-        if connection.is_closed() {
+        if !record::wait(Client::of(&worker, &connection), recorded).await {
             return;
         }
         begin(Client::of(&worker, &connection));
@@ -179,8 +178,7 @@ async fn resume_or_begin(client: Client<'_>, resumption: &Resumption) {
         ResumeOutcome::SessionUnknown => prepare(client),
         ResumeOutcome::Gap(session) => resume::go_on(client, id_of(client.connection), session),
     };
-    recorded.wait().await;
-    if !client.connection.is_closed() {
+    if record::wait(client, recorded).await {
         begin_anew(client);
     }
 }

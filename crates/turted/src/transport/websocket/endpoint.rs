@@ -186,11 +186,11 @@ async fn open(call: Call, service: &'static Service) -> Result<Takeover, Handsha
         worker.clone().spawn(async move {
             // A heartbeat may be due before the session is recorded.
             let accepted = write_whole(&socket, &response);
-            recorded.wait().await;
+            let is_there = record::wait(Client::of(&worker, &connection), recorded).await;
             let greet = |client: Client<'_>, socket: &Socket| {
                 accepted && greet(client, socket, (Vec::new(), identified))
             };
-            if !connection.is_closed() {
+            if is_there {
                 serve(worker, connection, (socket, reader), greet);
             }
         });

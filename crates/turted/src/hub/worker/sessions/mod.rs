@@ -73,6 +73,13 @@ impl Sessions {
         self.start(journal, Files::new(place, (verification, found))?)
     }
 
+    /// From now on nothing that is recorded comes to an end: the disk hangs.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) {
+        let is_first = self.journal.set(Arc::new(Journal::new(crate::config::LogSync::Always, 0))).is_ok();
+        assert!(is_first, "nothing was recorded before");
+    }
+
     fn start(&self, journal: Journal, files: Files) -> io::Result<()> {
         let journal = Arc::new(journal);
         Writer::start(Arc::clone(&journal), files)?;

@@ -13,11 +13,13 @@ use super::super::keyed::Entry;
 use super::super::mount::Mount;
 use super::super::owner::{self, Operation, SessionPlace, SessionRequest};
 use super::super::refusal::SockJsRefusal;
+use super::super::state::Protocol;
 use super::super::taken::Taken;
 use super::*;
 use crate::hub::worker::connection::Connection;
 use crate::hub::worker::journal::Agent;
 use crate::transport::testing::{PEER, closes, on_worker};
+use crate::transport::v1;
 
 const KEY: &str = "/turted/session";
 
@@ -66,6 +68,48 @@ fn a_session_that_no_request_comes_for_ends_and_is_forgotten() {
             assert!(!is_known(&worker), "the next one with this id is another");
         },
     );
+}
+
+/// What becomes of a client of turted.v1 that asks for this while the disk hangs: whether it is still there after so
+/// long, and what it was told.
+async fn ask(worker: &Rc<Worker>, command: &str, wait: Duration) -> (bool, Option<String>) {
+    let (mount, connection) = open(worker);
+    let client = Client::of(worker, &connection);
+    connection.recovery_id.set(connection.session_id());
+    SockJsSession::of(&connection).protocol.set(Protocol::V1);
+    let mut taking = poll(worker, &mount);
+    if let Step::Wait(told) = v1::receive(client, command) {
+        worker.spawn(told);
+    }
+    sleep(wait).await;
+    (!connection.is_closed(), frame(&mut taking))
+}
+
+#[test]
+fn a_client_is_told_to_come_back_if_the_disk_does_not_answer() {
+    const COMMANDS: [&str; 3] = [
+        r#"{"do":"join","channel":"chat","id":1}"#,
+        r#"{"do":"leave","channel":"chat","id":1}"#,
+        r#"{"do":"ident","data":{"username":"alice"},"id":1}"#,
+    ];
+    for command in COMMANDS {
+        for (wait, is_there, told) in [
+            (Duration::from_millis(4_900), true, None),
+            (Duration::from_millis(6_100), false, Some(r#"c[4102,"the log does not answer"]"#)),
+        ] {
+            on_worker(
+                |_| {},
+                async |worker| {
+                    let seconds = Rc::clone(&worker.seconds);
+                    worker.spawn(async move { seconds.run().await });
+                    worker.sessions.hang();
+                    let found = ask(&worker, command, wait).await;
+                    assert_eq!(found, (is_there, told.map(str::to_owned)), "{command} after {wait:?}");
+                    assert_eq!(closes(&worker, "log_slow"), u64::from(!is_there));
+                },
+            );
+        }
+    }
 }
 
 #[test]
