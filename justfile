@@ -82,6 +82,11 @@ soak *ARGS:
     cargo build --release --locked --package turted
     TURTED_BIN=../../target/release/turted node --max-old-space-size=8192 tests/clients/lost/soak/soak.js {{ARGS}}
 
+# The log on ext4 that hangs, and on ext4 that the kernel has given up (needs root and loop devices; says so where it is skipped).
+disk:
+    cargo build --locked --package turted
+    TURTED_TEST_DISK=1 node --test tests/clients/disk.test.js
+
 # What the log on disk costs, beside the log in memory.
 bench-log *ARGS:
     bench/log {{ARGS}}
