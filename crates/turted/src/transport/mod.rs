@@ -8,6 +8,7 @@
 //! | `assets` | the browser clients, which pages load from the server |
 //! | `parts` | the parts of an answer to a poll, some of which other answers share |
 //! | `testing` | for tests of sessions: a worker without sockets |
+//! | `seam` | tests of clients that come back while backends push |
 
 pub(crate) mod socketio;
 pub(crate) mod sockjs;
@@ -19,3 +20,5 @@ pub(crate) mod assets;
 mod parts;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod seam;

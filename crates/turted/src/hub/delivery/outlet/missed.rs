@@ -68,7 +68,7 @@ impl Missed {
     }
 
     /// Encodes all of them.
-    pub(super) fn into_frames(self) -> impl Iterator<Item = Frame> {
+    pub(crate) fn into_frames(self) -> impl Iterator<Item = Frame> {
         let Self { dispatches, wire, frames, .. } = self;
         dispatches.into_iter().filter_map(move |(accepted, number)| frames.encode(&accepted, number, wire))
     }

@@ -8,7 +8,7 @@
 //! | `files` | the files of a directory |
 //! | `found` | what a start finds there |
 //! | `verifier` | by which configuration users were verified |
-//! | `tests`, `tests/power` | what is recorded is found, and nothing else; also after a loss of power |
+//! | `tests` | what is recorded is found, and nothing else; also after a loss of power |
 //!
 //! Without a directory nothing is recorded, and every answer goes out at once. Which changes there are, and when a
 //! client may be answered, is in [`record`](crate::hub::client::record); [`rewrite`](super::rewrite) writes all sessions

@@ -17,6 +17,8 @@ pub(crate) struct Double(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     write_wait: Duration,
+    /// One write in so many takes that time.
+    slow_writes: usize,
     sync_wait: Duration,
     failure: Option<ErrorKind>,
     mark_failure: Option<ErrorKind>,
@@ -54,6 +56,13 @@ impl Double {
     pub(crate) fn slow(write_wait: Duration, sync_wait: Duration) -> Self {
         let double = Self::default();
         (double.state().write_wait, double.state().sync_wait) = (write_wait, sync_wait);
+        double
+    }
+
+    /// One of which one write in so many takes so long.
+    pub(crate) fn slow_at_times(slow_writes: usize, write_wait: Duration) -> Self {
+        let double = Self::slow(write_wait, Duration::ZERO);
+        double.state().slow_writes = slow_writes;
         double
     }
 
@@ -113,7 +122,10 @@ impl Store for Double {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        self.take_time(|state| state.write_wait);
+        self.take_time(|state| match state.seen.writes % state.slow_writes.max(1) {
+            0 => state.write_wait,
+            _ => Duration::ZERO,
+        });
         let added = std::mem::take(&mut self.state().added);
         self.fails()?;
         let seen = &mut self.state().seen;
