@@ -9,6 +9,8 @@ namespace Turted;
  */
 final class Token
 {
+    /** Those of SHA-256. */
+    private const KEY_BYTES_MIN = 32;
     private const HASHES = ['md5', 'sha1', 'sha256', 'sha512'];
 
     /**
@@ -50,8 +52,10 @@ final class Token
         string $userClaim = 'sub',
     ): string {
         self::checkUser($user);
-        if ($key === '') {
-            throw new \InvalidArgumentException('a token needs a key: without, everybody could make it');
+        if (strlen($key) < self::KEY_BYTES_MIN) {
+            throw new \InvalidArgumentException($key === ''
+                ? 'a token needs a key: without, everybody could make it'
+                : 'the key must have 32 bytes or more (RFC 7518 3.2): a shorter one can be guessed from any token');
         }
         if ($seconds <= 0) {
             throw new \InvalidArgumentException('a token must be good for a second or more');

@@ -69,12 +69,13 @@ final class TokenTest extends TestCase
         yield 'no secret' => [static fn () => Token::hash('adam', ''), 'needs a prefix or a suffix'];
         yield 'another hash' => [static fn () => Token::hash('adam', 'p', 's', 'crc32b'), 'one of md5, sha1,'];
         yield 'no user' => [static fn () => Token::hash('', 'p'), '1 to 255 bytes'];
-        yield 'a long user' => [static fn () => Token::jwt(str_repeat('é', 128), 'k'), '1 to 255 bytes'];
-        yield 'a user with a line break' => [static fn () => Token::jwt("adam\n", 'k'), 'control characters'];
-        yield 'a user that is no UTF-8' => [static fn () => Token::jwt("\xff", 'k'), 'UTF-8'];
+        yield 'a long user' => [static fn () => Token::jwt(str_repeat('é', 128), self::KEY), '1 to 255 bytes'];
+        yield 'a user with a line break' => [static fn () => Token::jwt("adam\n", self::KEY), 'control characters'];
+        yield 'a user that is no UTF-8' => [static fn () => Token::jwt("\xff", self::KEY), 'UTF-8'];
         yield 'no key' => [static fn () => Token::jwt('adam', ''), 'needs a key'];
-        yield 'no time' => [static fn () => Token::jwt('adam', 'k', 0), 'a second or more'];
-        yield 'claims that are no JSON' => [static fn () => Token::jwt('adam', 'k', 1, ['a' => NAN]), 'as JSON'];
+        yield 'a short key' => [static fn () => Token::jwt('adam', substr(self::KEY, 1)), '32 bytes or more'];
+        yield 'no time' => [static fn () => Token::jwt('adam', self::KEY, 0), 'a second or more'];
+        yield 'claims that are no JSON' => [static fn () => Token::jwt('adam', self::KEY, 1, ['a' => NAN]), 'as JSON'];
     }
 
     /** @dataProvider mistakes */

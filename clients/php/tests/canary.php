@@ -85,12 +85,20 @@ foreach ([$secret, "$secret é"] as $password) {
     failing(static fn () => $turted->broadcast('E', $payload));
     failing(static fn () => $gone->broadcast('E'));
 }
+// A secret in the query of the URL.
+foreach ([$echo, 'http://127.0.0.1:1'] as $url) {
+    $turted = new Client("$url/push/?key=$secret", '');
+    show($turted);
+    failing(static fn () => $turted->broadcast('E'));
+    failing(static fn () => $turted->broadcast('E', $payload));
+}
 failing(static fn () => new Client($echo, $secret, ['unknown' => 1]));
 failing(static fn () => new Client("http://me:$secret@push.example"));
 failing(static fn () => new Client([], $secret));
 failing(static fn () => Token::hash('', $secret, $secret));
 failing(static fn () => Token::jwt('', $secret));
-failing(static fn () => Token::jwt('adam', $secret, 60, ['a' => NAN]));
+failing(static fn () => Token::jwt('adam', $secret));
+failing(static fn () => Token::jwt('adam', str_repeat($secret, 3), 60, ['a' => NAN]));
 failing(static fn () => Hook::verify('', null, $secret));
 failing(static fn () => Hook::verify('', 't=1,v1=' . str_repeat('0', 64), [$secret, $secret]));
 echo "all was shown\n";

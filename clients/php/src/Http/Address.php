@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Turted\Http;
 
+use Turted\Secret;
+
 /**
  * Where pushes go: the URL, and its parts.
  *
@@ -18,8 +20,9 @@ final class Address
         /** As in the URL, an address of IPv6 in brackets. */
         public readonly string $host,
         public readonly int $port,
-        /** Path and query. */
-        public readonly string $target,
+        private readonly string $path,
+        /** With its question mark. There may be a secret in it. */
+        private readonly Secret $query,
     ) {
     }
 
@@ -43,7 +46,9 @@ final class Address
             throw new \InvalidArgumentException('the URL must not have a fragment (#)');
         }
         $port = $parts['port'] ?? self::PORTS[$scheme];
-        return new self($scheme, $parts['host'], $port, self::target($parts));
+        $path = $parts['path'] ?? '';
+        $query = isset($parts['query']) ? "?{$parts['query']}" : '';
+        return new self($scheme, $parts['host'], $port, $path === '' || $path === '/' ? '/push/' : $path, new Secret($query));
     }
 
     public function isEncrypted(): bool
@@ -57,22 +62,20 @@ final class Address
         return $this->port === self::PORTS[$this->scheme] ? $this->host : "$this->host:$this->port";
     }
 
-    public function url(): string
+    /** Path and query. */
+    public function target(): Secret
     {
-        return "$this->scheme://{$this->authority()}$this->target";
+        return new Secret($this->path . $this->query->reveal());
+    }
+
+    public function url(): Secret
+    {
+        return new Secret("$this->scheme://{$this->authority()}{$this->target()->reveal()}");
     }
 
     /** For messages: a query may have a secret. */
     public function __toString(): string
     {
-        return "$this->scheme://{$this->authority()}" . explode('?', $this->target)[0];
-    }
-
-    /** @param array<string, int|string> $parts */
-    private static function target(array $parts): string
-    {
-        $path = $parts['path'] ?? '';
-        $query = isset($parts['query']) ? "?{$parts['query']}" : '';
-        return ($path === '' || $path === '/' ? '/push/' : $path) . $query;
+        return "$this->scheme://{$this->authority()}$this->path";
     }
 }

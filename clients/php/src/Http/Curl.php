@@ -54,7 +54,7 @@ final class Curl implements Transport
     {
         $headers = array_map(static fn (Secret $header): string => $header->reveal(), $request->headers());
         $options = [
-            CURLOPT_URL => $request->address->url(),
+            CURLOPT_URL => $request->address->url()->reveal(),
             CURLOPT_POST => true,
             CURLOPT_POSTFIELDS => $request->body()->reveal(),
             // Without the last one curl waits for "100 Continue" before it sends a long body.

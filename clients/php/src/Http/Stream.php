@@ -33,7 +33,7 @@ final class Stream implements Transport
     {
         $body = $request->body()->reveal();
         $lines = [
-            "POST {$request->address->target} HTTP/1.1",
+            "POST {$request->address->target()->reveal()} HTTP/1.1",
             "Host: {$request->address->authority()}",
             ...array_map(static fn (Secret $header): string => $header->reveal(), $request->headers()),
             'Content-Length: ' . strlen($body),
