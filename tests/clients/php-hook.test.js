@@ -40,7 +40,7 @@ function hook(web, secrets) {
   const file = path.join(web.directory, 'signing.secret');
   fs.writeFileSync(file, `${secrets.join('\n')}\n`, { mode: 0o600 });
   const clients = ['user-online', 'joined'];
-  return { name: 'php', url: web.url, secret_file: file, dispatches: ['order:*'], clients };
+  return { name: 'php', url: web.url, secret_file: file, dispatches: ['order:*'], clients, grace: '200ms' };
 }
 
 test('a backend in PHP with one of two secrets hears who is online, and what is dispatched', LIMITS, async (t) => {
@@ -53,7 +53,8 @@ test('a backend in PHP with one of two secrets hears who is online, and what is 
   await server.emit('other', { broadcast: true });
   await server.emit('order:new', { broadcast: true });
   await until(() => web.records().includes('dispatch'), () => `dispatch in ${web.records()}`);
-  assert.deepEqual(web.records(), ['started', 'synced', 'user-online', 'joined', 'dispatch']);
+  await server.stop();
+  assert.deepEqual(web.records(), ['started', 'synced', 'user-online', 'joined', 'dispatch', 'stopped']);
 });
 
 test('a backend in PHP with another secret refuses what it hears, with a status after which it comes again', LIMITS, async (t) => {

@@ -119,6 +119,25 @@ final class ReadmeTest extends TestCase
         self::assertSame("started\nsynced\n", file_get_contents(self::$directory . '/hook.log'));
     }
 
+    public function testTheFunctionForHooksKnowsWhoIsOnline(): void
+    {
+        eval(self::program('function online('));
+        $hear = static function (array $nodes, string $node, int $now, string ...$records): array {
+            $parts = array_map(static fn (string $record): array => explode(' ', "$record "), $records);
+            $records = array_map(static fn (array $part): array => ['type' => $part[0], 'user' => $part[1]], $parts);
+            return online($nodes, ['node' => $node, 'records' => $records], $now);
+        };
+        $users = static fn (array $nodes): array => array_map(static fn (array $node) => array_keys($node['users']), $nodes);
+        $nodes = $hear([], 'a', 0, 'started', 'user-online adam', 'user-online eve', 'user-online 7', 'user-offline 7');
+        $nodes = $hear($nodes, 'b', 1, 'started', 'user-online joe', 'synced');
+        $nodes = $hear($nodes, 'a', 2, 'stopped');
+        self::assertEquals(['a' => ['adam', 'eve'], 'b' => ['joe']], $users($hear($nodes, 'b', 61)));
+        self::assertEquals(['b' => ['joe']], $users($hear($nodes, 'b', 62)));
+        $nodes = $hear($nodes, 'a', 3, 'started', 'user-online adam');
+        self::assertEquals(['b' => ['joe'], 'a' => ['adam', 'eve']], $users($hear($nodes, 'b', 99)));
+        self::assertEquals(['a' => ['adam'], 'b' => ['joe']], $users($hear($nodes, 'a', 99, 'synced')));
+    }
+
     private static function post(string $url, string $body, string $signature): int
     {
         $context = stream_context_create(['http' => [
@@ -134,6 +153,6 @@ final class ReadmeTest extends TestCase
 
     public function testEachProgramIsRun(): void
     {
-        self::assertCount(3 + count(iterator_to_array(self::outputs())), self::programs());
+        self::assertCount(4 + count(iterator_to_array(self::outputs())), self::programs());
     }
 }

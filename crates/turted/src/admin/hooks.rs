@@ -19,7 +19,7 @@ pub(super) fn write(page: &mut Exposition, hooks: &Hooks) {
     each("turted_hook_waiting_bytes", MetricKind::Gauge, help, &|hook| hook.waiting().1 as u64);
     let help = "Records that the backend of the hook took.";
     each("turted_hook_sent_total", MetricKind::Counter, help, &Hook::sent);
-    let help = "Records that were dropped: too many waited, or the backend refused a batch.";
+    let help = "Records that were dropped: too many waited, or the backend refused them.";
     each("turted_hook_dropped_total", MetricKind::Counter, help, &Hook::dropped);
     let help = "Tries to send a batch that the backend of the hook did not take.";
     each("turted_hook_failures_total", MetricKind::Counter, help, &Hook::failures);

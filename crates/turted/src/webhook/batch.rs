@@ -1,6 +1,9 @@
-//! A batch: records as JSON, with their numbers. A batch that is sent again has the same bytes.
+//! A batch: records as JSON, with their numbers. A batch that is sent again has the same bytes; one that is refused is sent
+//! in halves, whose records have the same bytes and numbers.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -22,7 +25,69 @@ pub(super) struct Envelope {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) body: Bytes,
-    pub(super) records: u64,
+    /// What stands in front of the number of the first record: who sends.
+    head: Arc<str>,
+    first: u64,
+    pieces: Vec<Piece>,
+}
+
+/// A record in the body of its batch.
+#[derive(Clone, Debug)]
+struct Piece {
+    place: Range<usize>,
+    is_missed: bool,
+}
+
+impl Batch {
+    fn new(head: Arc<str>, first: u64) -> Self {
+        Self { body: Bytes::new(), head, first, pieces: Vec::new() }
+    }
+
+    /// How many records it has.
+    pub(super) fn records(&self) -> u64 {
+        self.pieces.len() as u64
+    }
+
+    /// How many of them a gap has to tell if the backend refuses them.
+    pub(super) fn missed(&self) -> u64 {
+        self.pieces.iter().filter(|piece| piece.is_missed).count() as u64
+    }
+
+    /// Its two halves: the same records with the same numbers. `None` if it has one record.
+    pub(super) fn halves(&self) -> Option<[Self; 2]> {
+        if self.pieces.len() < 2 {
+            return None;
+        }
+        let (first, second) = self.pieces.split_at(self.pieces.len() / 2);
+        let part = |pieces: &[Piece], number: u64| {
+            let mut part = Self::new(Arc::clone(&self.head), number);
+            let mut body = part.begin();
+            for Piece { place, is_missed } in pieces {
+                part.append(&mut body, &self.body[place.clone()], *is_missed);
+            }
+            part.finish(body)
+        };
+        Some([part(first, self.first), part(second, self.first + first.len() as u64)])
+    }
+
+    fn begin(&self) -> Vec<u8> {
+        format!(r#"{}"sequence":{},"records":["#, self.head, self.first).into_bytes()
+    }
+
+    fn append(&mut self, body: &mut Vec<u8>, json: &[u8], is_missed: bool) {
+        if !self.pieces.is_empty() {
+            body.push(b',');
+        }
+        let start = body.len();
+        body.extend_from_slice(json);
+        self.pieces.push(Piece { place: start..body.len(), is_missed });
+    }
+
+    fn finish(mut self, mut body: Vec<u8>) -> Self {
+        body.extend_from_slice(b"]}");
+        self.body = body.into();
+        self
+    }
 }
 
 /// A record as `docs/hooks.md` shows it.
@@ -59,25 +124,20 @@ impl Envelope {
 
     /// Makes a batch of the first of `waiting`: as many as fit, but one at least. `None` if none waits.
     pub(super) fn seal(&mut self, waiting: &mut VecDeque<Waiting>) -> Option<Batch> {
-        let first = self.next;
-        let (node, life) = (text(&self.node), text(&self.life));
-        let mut body =
-            format!(r#"{{"node":{node},"life":{life},"sequence":{first},"records":["#).into_bytes();
+        let head = format!(r#"{{"node":{},"life":{},"#, text(&self.node), text(&self.life));
+        let mut batch = Batch::new(head.into(), self.next);
+        let mut body = batch.begin();
         while let Some(next) = waiting.front() {
             let json = self.write(next);
             // A comma or the end of the batch, which has two bytes.
-            if self.next > first && body.len() + json.len() + 3 > HOOK_BATCH_BYTES_MAX {
+            if batch.records() > 0 && body.len() + json.len() + 3 > HOOK_BATCH_BYTES_MAX {
                 break;
             }
-            if self.next > first {
-                body.push(b',');
-            }
-            body.extend_from_slice(&json);
+            batch.append(&mut body, &json, next.is_missed());
             self.next += 1;
             waiting.pop_front();
         }
-        body.extend_from_slice(b"]}");
-        (self.next > first).then(|| Batch { body: body.into(), records: self.next - first })
+        (batch.records() > 0).then(|| batch.finish(body))
     }
 
     fn write(&self, Waiting { at, record, .. }: &Waiting) -> Vec<u8> {
@@ -101,6 +161,7 @@ fn describe(record: &Record) -> (&'static str, What<'_>) {
         Record::Started => ("started", none),
         Record::Gap { dropped } => ("gap", What { dropped: Some(*dropped), ..none }),
         Record::Synced => ("synced", none),
+        Record::Stopped => ("stopped", none),
         Record::Test => ("test", none),
         Record::UserOnline { user } => ("user-online", What { user: Some(user.as_str()), ..none }),
         Record::UserOffline { user, reason } => {

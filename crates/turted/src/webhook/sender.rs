@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,17 @@ const WAIT_MIN: Duration = Duration::from_secs(2);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long what waits may take at a stop. For a backend that is down, the drain counts.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// A backend that refuses so many records one after the other refuses all of them, so the rest of the batch is not tried.
+const REFUSED_IN_A_ROW_MAX: usize = 4;
+
+/// What became of a batch.
+enum Sent {
+    Taken,
+    Refused(StatusCode),
+    /// The backend wants nothing any more, or the server stops.
+    GivenUp,
+}
 
 /// How the end of the server comes.
 #[derive(Debug, Default)]
@@ -71,6 +83,7 @@ impl Sender {
     /// Sends until the server stops and nothing waits, or the backend wants nothing any more.
     pub(super) async fn run(mut self, end: &End) {
         let hook = Arc::clone(&self.hook);
+        hook.start();
         // All of it is on one thread: whatever ends first, nothing of the others is under way but waits.
         tokio::select! {
             () = self.send_all(end) => {}
@@ -90,14 +103,14 @@ impl Sender {
                 yield_now().await;
                 continue;
             };
-            self.under_way = batch.records;
-            if !self.deliver(&batch, end).await {
+            if !self.deliver(batch, end).await {
                 return;
             }
         }
     }
 
-    /// Waits until there is a batch. Returns whether there is one: not if the server stops and nothing waits.
+    /// Waits until there is a batch. Returns whether there is one: not if the server stops and nothing waits, not even the
+    /// news of that.
     async fn wait(&self, stop: &CancellationToken) -> bool {
         if !self.waiting.is_empty() {
             return true;
@@ -105,6 +118,9 @@ impl Sender {
         if stop.run_until_cancelled(self.hook.something()).await.is_some() {
             let enough = timeout(GATHER_WAIT, self.hook.enough(HOOK_BATCH_BYTES_MAX));
             stop.run_until_cancelled(enough).await;
+        }
+        if stop.is_cancelled() {
+            self.hook.stop();
         }
         !self.hook.is_idle()
     }
@@ -116,17 +132,51 @@ impl Sender {
         self.envelope.seal(&mut self.waiting)
     }
 
-    /// Sends a batch until the backend took or refused it. Returns whether another one may follow.
-    async fn deliver(&mut self, batch: &Batch, end: &End) -> bool {
+    /// Sends a batch until the backend took or refused it. What it refuses is halved, down to single records, so that a bad
+    /// record costs only itself. Returns whether another batch may follow.
+    async fn deliver(&mut self, batch: Batch, end: &End) -> bool {
+        // The first part stands last. Each half takes one request, so a batch takes fewer than two for each of its records.
+        let mut parts = vec![batch];
+        let mut refused_in_a_row = 0;
+        while let Some(part) = parts.pop() {
+            self.under_way = part.records() + parts.iter().map(Batch::records).sum::<u64>();
+            let status = match self.send(&part, end).await {
+                Sent::Taken => {
+                    refused_in_a_row = 0;
+                    continue;
+                }
+                Sent::GivenUp => return false,
+                Sent::Refused(status) => status,
+            };
+            if let Some([first, second]) = part.halves() {
+                self.hook.count_failure();
+                parts.extend([second, first]);
+                continue;
+            }
+            self.refused(&part, status);
+            refused_in_a_row += 1;
+            if refused_in_a_row == REFUSED_IN_A_ROW_MAX {
+                parts.drain(..).for_each(|part| self.hook.count_refused(part.records(), part.records()));
+                if end.stop.is_cancelled() {
+                    return false;
+                }
+            }
+            // The next one may be refused at once, too.
+            self.pause(end).await;
+        }
+        self.under_way = 0;
+        true
+    }
+
+    /// Sends a batch or a part of one until the backend has an answer to it.
+    async fn send(&mut self, batch: &Batch, end: &End) -> Sent {
         loop {
             let is_last_try = end.stop.is_cancelled();
             let answer = self.mailbox.post(batch.body.clone(), &self.hook.secrets()).await;
-            let verdict = Verdict::of(&answer);
-            match verdict {
+            match Verdict::of(&answer) {
                 Verdict::Done => {
                     self.took(batch);
-                    self.under_way = 0;
-                    return true;
+                    return Sent::Taken;
                 }
                 Verdict::Ended => {
                     warn!(
@@ -136,23 +186,22 @@ impl Sender {
                     self.hook.count_failure();
                     self.hook.end();
                     self.under_way = 0;
-                    return false;
+                    return Sent::GivenUp;
                 }
-                Verdict::Refused(status) => {
-                    self.failed(&format!("it answered {status}: the batch is dropped"));
-                    self.hook.count_refused(batch.records);
-                    self.under_way = 0;
-                    // The next batch would be refused at once, and the one behind it.
-                    self.pause(end).await;
-                    return !is_last_try;
-                }
+                Verdict::Refused(status) => return Sent::Refused(status),
                 Verdict::Again(reason) => self.failed(&reason),
             }
             if is_last_try {
-                return false;
+                return Sent::GivenUp;
             }
             self.pause(end).await;
         }
+    }
+
+    /// The backend refuses a single record.
+    fn refused(&mut self, record: &Batch, status: StatusCode) {
+        self.failed(&format!("it answered {status}: a record is dropped"));
+        self.hook.count_refused(record.records(), record.missed());
     }
 
     fn took(&mut self, batch: &Batch) {
@@ -164,7 +213,7 @@ impl Sender {
             );
             self.failures = 0;
         }
-        self.hook.count_sent(batch.records);
+        self.hook.count_sent(batch.records());
     }
 
     fn failed(&mut self, reason: &str) {

@@ -3,6 +3,8 @@
 //! All are told in portions, beside the queue: half of each batch is for them, so they are told however much happens.
 //! What is told is true when it is taken out, and a change that still waits then comes behind it: the last record of each
 //! user says what it is. If a change is lost meanwhile, a gap is told when all were told, and all are told anew.
+//!
+//! After the start nobody is told as one of all before the grace is over: who was online comes back meanwhile.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,10 +36,25 @@ pub(crate) struct Heard {
     queue: RecordQueue,
     /// Whether the start was told.
     has_begun: bool,
+    /// Whether all who are online are to be told, which has not begun.
+    is_due: bool,
+    /// Until when those have to come back who were online before the start. Nobody is told before, as one of all.
+    held_until: Option<Instant>,
     /// How far all who are online were told; `None` when all of them were.
     telling: Option<Place>,
+    end: End,
     /// Records that were dropped in all.
     pub(super) dropped: u64,
+}
+
+/// Whether the end is to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// Behind all that waits.
+    Due,
+    Told,
 }
 
 impl Heard {
@@ -69,13 +86,28 @@ impl Heard {
         self.dropped += self.queue.put(Waiting::new(Record::Dispatch(Arc::clone(written))));
     }
 
-    /// Gives up a portion of the connections whose grace is over. Returns when the next one is.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
-        self.change(|table, tell| table.expire(now, EXPIRED_MAX, tell))
+    /// Tells all who are online after this moment only.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.held_until = Some(until);
     }
 
+    /// Nothing happens any more: behind what waits comes the end. Who is online needs no telling then.
+    pub(super) fn stop(&mut self) {
+        if self.end == End::Open {
+            (self.end, self.telling) = (End::Due, None);
+        }
+    }
+
+    /// Gives up a portion of the connections whose grace is over. Returns when the next one is.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        self.held_until = self.held_until.filter(|until| *until > now);
+        self.change(|table, tell| table.expire(now, EXPIRED_MAX, tell));
+        self.next_expiry()
+    }
+
+    /// When something is over: the grace of the first connection that has ended, or that of the start.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.table.next_expiry()
+        self.table.next_expiry().into_iter().chain(self.held_until).min()
     }
 
     /// Takes out as many records as one batch still has room for: half of them tell who is online, as long as there are some
@@ -89,13 +121,14 @@ impl Heard {
         portion.fill(room.div_ceil(2), || self.tell_next(&mut steps));
         portion.fill(room, || self.queue.take());
         portion.fill(room, || self.tell_next(&mut steps));
+        portion.fill(room, || self.take_end());
         portion.taken
     }
 
-    /// Notes that the backend refused records.
-    pub(super) fn refused(&mut self, records: u64) {
+    /// Notes that the backend refused records, and how many of them a gap has to tell.
+    pub(super) fn refused(&mut self, records: u64, missed: u64) {
         self.dropped += records;
-        self.queue.note_dropped(records);
+        self.queue.note_dropped(missed);
     }
 
     /// Gives up all of it, but what was counted: the backend wants to hear nothing any more.
@@ -105,12 +138,12 @@ impl Heard {
 
     /// Whether there is nothing to send.
     pub(super) fn is_idle(&self) -> bool {
-        self.has_begun && self.telling.is_none() && self.queue.is_idle()
+        self.end == End::Told || self.end == End::Open && self.is_told()
     }
 
-    /// Whether all who are online are being told.
+    /// Whether all who are online are being told, or may be.
     pub(super) fn is_telling(&self) -> bool {
-        !self.has_begun || self.telling.is_some()
+        !self.has_begun || self.telling.is_some() || self.may_tell()
     }
 
     /// How many records wait, and their bytes.
@@ -126,8 +159,31 @@ impl Heard {
         self.has_begun = true;
         for record in start.into_iter().chain(gap) {
             portion.put(Waiting::new(record));
+            // A hook that hears of no clients is not told who is online.
+            self.is_due = !self.asked.is_empty();
+        }
+        if self.may_tell() {
+            self.is_due = false;
             self.telling = Some(self.table.begin());
         }
+    }
+
+    /// Whether telling all who are online may begin.
+    fn may_tell(&self) -> bool {
+        self.is_due && self.held_until.is_none() && self.end == End::Open
+    }
+
+    /// Whether nothing waits but the end.
+    fn is_told(&self) -> bool {
+        self.has_begun && self.telling.is_none() && self.queue.is_idle() && !self.may_tell()
+    }
+
+    fn take_end(&mut self) -> Option<Waiting> {
+        if self.end != End::Due || !self.is_told() {
+            return None;
+        }
+        self.end = End::Told;
+        Some(Waiting::new(Record::Stopped))
     }
 
     fn tell_next(&mut self, steps: &mut usize) -> Option<Waiting> {
@@ -135,11 +191,11 @@ impl Heard {
         while let Some(place) = telling {
             let Some(record) = table.next_of_all(place) else {
                 *telling = None;
-                return Some(Waiting::new(Record::Synced));
+                return Some(Waiting::of_all(Record::Synced));
             };
             *steps = steps.checked_sub(1)?;
             if is_asked(asked, &record) {
-                return Some(Waiting::new(record));
+                return Some(Waiting::of_all(record));
             }
         }
         None

@@ -97,11 +97,12 @@ impl Hook {
         let (news, ended) = {
             let mut heard = self.heard();
             let (before, had_ended) = (heard.waiting().0, heard.next_expiry().is_some());
+            let (was_idle, was_telling) = (heard.is_idle(), heard.is_telling());
             change(&mut heard);
-            let after = heard.waiting().0;
-            let is_first = before == 0 && after > 0;
-            let is_full = before < RECORDS_OF_BATCH && after >= RECORDS_OF_BATCH;
-            (is_first || is_full, !had_ended && heard.next_expiry().is_some())
+            let is_first = was_idle && !heard.is_idle();
+            let is_full = before < RECORDS_OF_BATCH && heard.waiting().0 >= RECORDS_OF_BATCH;
+            let is_whole = is_full || !was_telling && heard.is_telling();
+            (is_first || is_whole, !had_ended && heard.next_expiry().is_some())
         };
         if news {
             self.news.notify_one();
@@ -109,6 +110,16 @@ impl Hook {
         if ended {
             self.ended.notify_one();
         }
+    }
+
+    /// The server has started: who was online before has its grace from now on.
+    pub(crate) fn start(&self) {
+        self.change(|heard| heard.hold(Instant::now() + self.grace()));
+    }
+
+    /// Nothing happens any more.
+    pub(crate) fn stop(&self) {
+        self.change(Heard::stop);
     }
 
     /// Waits until there is something to send. For one waiter.
@@ -165,9 +176,9 @@ impl Hook {
         self.is_up.store(false, Ordering::Relaxed);
     }
 
-    /// The backend refused so many records, which are not sent again.
-    pub(crate) fn count_refused(&self, records: u64) {
-        self.heard().refused(records);
+    /// The backend refused so many records, which are not sent again, and misses so many of them.
+    pub(crate) fn count_refused(&self, records: u64, missed: u64) {
+        self.heard().refused(records, missed);
     }
 
     /// The backend wants to hear nothing any more.

@@ -22,6 +22,8 @@ pub(crate) enum Record {
     },
     /// All who are online were told since the last start or gap.
     Synced,
+    /// The server has stopped: nothing comes any more from this life.
+    Stopped,
     /// An operator tries the hook.
     Test,
     UserOnline {
@@ -61,7 +63,14 @@ impl Record {
             Self::Left { .. } => ClientRecord::Left,
             Self::Connected { .. } => ClientRecord::Connected,
             Self::Disconnected { .. } => ClientRecord::Disconnected,
-            Self::Started | Self::Gap { .. } | Self::Synced | Self::Test | Self::Dispatch(_) => return None,
+            Self::Started
+            | Self::Gap { .. }
+            | Self::Synced
+            | Self::Stopped
+            | Self::Test
+            | Self::Dispatch(_) => {
+                return None;
+            }
         })
     }
 
@@ -86,11 +95,24 @@ pub(crate) struct Waiting {
     pub(crate) at: SystemTime,
     pub(crate) record: Record,
     pub(crate) bytes: usize,
+    /// Whether it tells who is online, one after the other. Told again it would be the same.
+    pub(super) is_of_all: bool,
 }
 
 impl Waiting {
     /// Something that happens now.
     pub(crate) fn new(record: Record) -> Self {
-        Self { at: SystemTime::now(), bytes: record.bytes(), record }
+        Self { at: SystemTime::now(), bytes: record.bytes(), record, is_of_all: false }
+    }
+
+    /// One of the records that tell who is online, one after the other, or their end.
+    pub(super) fn of_all(record: Record) -> Self {
+        Self { is_of_all: true, ..Self::new(record) }
+    }
+
+    /// Whether a backend that refuses it misses something that a gap makes up for. What tells who is online would come again
+    /// behind the gap, and be refused again.
+    pub(crate) fn is_missed(&self) -> bool {
+        !self.is_of_all && !matches!(self.record, Record::Stopped)
     }
 }

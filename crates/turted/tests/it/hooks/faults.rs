@@ -1,18 +1,17 @@
-//! Backends that are slow, broken, or refuse: nothing is lost that can be sent again, and nothing grows.
+//! Backends that are slow or broken: nothing is lost that can be sent again, and nothing grows.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
 use turted::config::{ChannelPattern, Hook};
 
-use super::backend::{Backend, Batch, Reaction};
-use super::{hook, server};
+use super::backend::{Backend, Reaction};
+use super::{Says, hook, server};
 use crate::support::{Child, Kind, Pair, TestServer, eventually};
 
 /// A server whose hook hears all dispatches, beside users.
-fn listening(backend: &Backend) -> TestServer {
+pub(super) fn listening(backend: &Backend) -> TestServer {
     let mut hook = hook(backend);
     hook.dispatches = vec![ChannelPattern::parse("*").unwrap()];
     server(hook)
@@ -108,50 +107,6 @@ fn a_backend_over_tls_is_trusted_by_its_authority_alone() {
 }
 
 #[test]
-fn a_batch_that_is_refused_is_told_as_a_gap_and_all_who_are_online_are_told_again() {
-    for status in [400, 413, 422] {
-        let refuse = move |batch: &Batch, _: usize| {
-            let is_bad = batch.body.contains("bad");
-            if is_bad { Reaction::Answer(status) } else { Reaction::Answer(200) }
-        };
-        let backend = Backend::that(refuse);
-        let server = listening(&backend);
-        let mut client = server.client(Kind::V4_WEBSOCKET);
-        client.ask("IDENT", r#"{"username":"adam"}"#);
-        backend.up_to("user-online adam");
-        backend.up_to("synced");
-        server.dispatcher().broadcast("bad", &1).unwrap();
-        let all = backend.up_to("gap 1");
-        assert_eq!(all.last().unwrap(), "gap 1");
-        eventually("all again", || {
-            backend.records().iter().filter(|record| record["type"] == "synced").count() == 2
-        });
-        let records = backend.records();
-        let kinds: Vec<_> = records.iter().map(|record| record["type"].as_str().unwrap()).collect();
-        assert_eq!(kinds[kinds.len() - 3..], ["gap", "user-online", "synced"]);
-        assert_eq!(server.metric("turted_hook_dropped_total{hook=\"app\"}"), 1);
-    }
-}
-
-#[test]
-fn a_backend_that_refuses_everything_is_not_asked_without_a_pause() {
-    let backend = Backend::that(|_, _| Reaction::Answer(400));
-    let server = listening(&backend);
-    eventually("two tries", || backend.batches().len() >= 2);
-    let batches = backend.batches();
-    assert_eq!(batches[0].json["records"][0]["type"], "started");
-    assert_eq!(
-        batches[1].json["records"][0],
-        json!({
-            "id": batches[1].json["records"][0]["id"], "at": batches[1].json["records"][0]["at"],
-            "type": "gap", "dropped": 2,
-        })
-    );
-    assert!(batches[1].seconds > batches[0].seconds, "a second later at least");
-    server.assert_alive();
-}
-
-#[test]
 fn a_hook_whose_backend_answers_410_ends() {
     let backend = Backend::that(|_, _| Reaction::Answer(410));
     let server = listening(&backend);
@@ -188,7 +143,7 @@ fn a_backend_that_takes_its_time_delays_no_delivery() {
     });
     let server = listening(&backend);
     let mut client = server.client(Kind::V4_WEBSOCKET);
-    client.ask("JOIN", r#"{"channel":"chat"}"#);
+    client.join("chat");
     for number in 0..2_000 {
         server.dispatcher().notify_channel("chat", "e", &number).unwrap();
     }
@@ -204,15 +159,15 @@ fn a_backend_that_takes_its_time_delays_no_delivery() {
 
 /// The program with a configuration file that has this hook.
 pub(super) fn child(backend: &Backend, directory: &Path) -> Child {
-    child_with(backend, directory, "")
+    child_with(backend, directory, "200ms", "")
 }
 
-/// The same with more in its configuration file.
-pub(super) fn child_with(backend: &Backend, directory: &Path, more: &str) -> Child {
+/// The same with this grace, and with more in its configuration file.
+pub(super) fn child_with(backend: &Backend, directory: &Path, grace: &str, more: &str) -> Child {
     super::write_secrets(directory, &super::SECRETS);
     let file = directory.join("turted.toml");
     let text = format!(
-        "{more}[[hooks]]\nname = \"app\"\nurl = \"{}\"\nsecret_file = \"hook.secret\"\nnode = \"one\"\ngrace = \"200ms\"\n\
+        "{more}[[hooks]]\nname = \"app\"\nurl = \"{}\"\nsecret_file = \"hook.secret\"\nnode = \"one\"\ngrace = \"{grace}\"\n\
          clients = [\"user-online\", \"user-offline\", \"joined\", \"left\"]\n",
         backend.url()
     );

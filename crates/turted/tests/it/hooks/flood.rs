@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 use serde_json::json;
 use turted::config::ChannelPattern;
 
+use super::Says;
 use super::backend::{Backend, Reaction};
 use super::hook;
 use super::reference::Reference;
@@ -34,7 +35,7 @@ fn one_client_that_is_another_user_all_the_time_hides_no_other_user_and_no_dispa
     config.limits.message_rate = 1_000_000;
     let server = TestServer::start(config);
     let mut honest = server.client(Kind::V4_WEBSOCKET);
-    honest.ask("IDENT", r#"{"username":"honest"}"#);
+    honest.ident("honest");
     let mut client = v1::Client::new(&server);
     (0..CHANNELS).for_each(|number| client.join(&format!("c{number}")));
     for round in 0..ROUNDS {

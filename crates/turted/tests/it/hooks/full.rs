@@ -5,7 +5,7 @@ use turted::config::{ChannelPattern, Hook};
 use turted::dispatcher::Receipt;
 
 use super::backend::{Backend, Reaction};
-use super::{hook, server};
+use super::{Says, hook, server};
 use crate::support::{Kind, TestServer, eventually};
 
 const WAITING_MAX: usize = 10_000;
@@ -19,7 +19,7 @@ fn what_a_dead_backend_does_not_hear_is_dropped_counted_and_told() {
     eventually("the first batch", || !backend.batches().is_empty());
     let total = WAITING_MAX + 5_000;
     let mut client = server.client(Kind::V4_WEBSOCKET);
-    client.ask("JOIN", r#"{"channel":"chat"}"#);
+    client.join("chat");
     for number in 0..total {
         server.dispatcher().notify_channel("chat", "e", &number).unwrap();
         // Every event is here at once: pushes and deliveries go on.
@@ -28,7 +28,7 @@ fn what_a_dead_backend_does_not_hear_is_dropped_counted_and_told() {
     assert_eq!(server.metric("turted_hook_waiting_records{hook=\"app\"}"), WAITING_MAX);
     assert_eq!(server.metric("turted_hook_dropped_total{hook=\"app\"}"), 5_000);
     // One who is online by the time that the backend is back.
-    client.ask("IDENT", r#"{"username":"adam"}"#);
+    client.ident("adam");
     backend.react(|_, _| Reaction::Answer(200));
     let last =
         |records: &[Value]| records.last().is_some_and(|record| record["dispatch"]["payload"] == total - 1);
@@ -56,6 +56,7 @@ fn what_waits_for_a_dead_backend_is_not_counted_for_clients_and_refuses_no_push(
     config.limits.backlog_bytes = Some(1 << 20);
     config.recovery.log_bytes = 1 << 20;
     let server = TestServer::start(config);
+    eventually("the first batch, so that it has none of them", || !backend.batches().is_empty());
     for _ in 0..40 {
         // The log has given all but the last ones up; the hook has them.
         server.dispatcher().broadcast("e", &"x".repeat(100_000)).and_then(Receipt::wait).unwrap();

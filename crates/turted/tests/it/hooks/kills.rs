@@ -1,7 +1,9 @@
 //! A server that is killed, again and again: after each start a backend that keeps to the documentation knows who is online.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use super::Says;
 use super::backend::{Backend, Reaction};
 use super::faults::child;
 use super::reference::Reference;
@@ -31,15 +33,15 @@ fn a_backend_knows_who_is_online_after_each_kill() {
     let backend =
         Backend::that(|_, before| if before % 5 == 4 { Reaction::Half } else { Reaction::Answer(200) });
     let directory = tempfile::tempdir().unwrap();
-    let mut random = Random::new(1);
+    let (mut random, mut slowest) = (Random::new(1), Duration::ZERO);
     for life in 0..=kills {
         let child = child(&backend, directory.path());
         let mut clients: Vec<Client> = Vec::new();
         for _ in 0..30 {
             let mut client = child.client(Kind::ALL[random.below(Kind::ALL.len())]);
-            client.ask("IDENT", &format!(r#"{{"username":"user-{}"}}"#, random.below(15)));
+            client.ident(&format!("user-{}", random.below(15)));
             if random.below(2) == 0 {
-                client.ask("JOIN", r#"{"channel":"chat"}"#);
+                client.join("chat");
             }
             if random.below(4) > 0 {
                 clients.push(client);
@@ -47,15 +49,20 @@ fn a_backend_knows_who_is_online_after_each_kill() {
                 client.leave();
             }
         }
+        let begin = Instant::now();
         eventually("the backend knows who is online", || {
             let reference = Reference::of(&backend.batches());
             let known = [reference.users(), reference.members("chat")];
             reference.synced > life && known == online(&child)
         });
+        slowest = slowest.max(begin.elapsed());
         drop_some(&mut clients, &mut random);
         // Some records wait now, and die with the server.
         child.kill();
     }
+    println!(
+        "{kills} kills: after each the backend knew who is online, {slowest:.1?} after the last client at most"
+    );
 }
 
 fn drop_some(clients: &mut Vec<Client>, random: &mut Random) {

@@ -12,7 +12,8 @@
 //! | `flood` | one client that changes faster than the backend takes it |
 //! | `crowd` | many clients that leave and come back |
 //! | `kills` | a server that is killed |
-//! | `stops` | a server that stops while a backend hangs |
+//! | `stops` | a server that stops, also while a backend hangs, and starts again |
+//! | `refusals` | a backend that refuses some records, or all |
 //! | `secrets` | secrets that are exchanged |
 //! | `command` | `turted hook` |
 
@@ -26,6 +27,7 @@ mod full;
 mod kills;
 mod life;
 mod reference;
+mod refusals;
 mod secrets;
 mod stops;
 
@@ -33,10 +35,41 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use turted::config::{ClientRecord, Hook, Secret};
 
-use crate::support::{TestServer, config};
+use crate::support::resuming::Resuming;
+use crate::support::{Client, TestServer, config};
 use backend::Backend;
+
+/// A client that says who it is, and where it wants to be.
+trait Says {
+    fn say(&mut self, event: &str, argument: &Value);
+
+    fn ident(&mut self, user: &str) {
+        self.say("IDENT", &json!({"username": user}));
+    }
+
+    fn join(&mut self, channel: &str) {
+        self.say("JOIN", &json!({"channel": channel}));
+    }
+
+    fn part(&mut self, channel: &str) {
+        self.say("LEAVE", &json!({"channel": channel}));
+    }
+}
+
+impl Says for Client {
+    fn say(&mut self, event: &str, argument: &Value) {
+        self.ask(event, &argument.to_string());
+    }
+}
+
+impl Says for Resuming {
+    fn say(&mut self, event: &str, argument: &Value) {
+        self.ask(event, &argument.to_string());
+    }
+}
 
 /// What batches are signed with: the second one is the one that the backend knows.
 const SECRETS: [&str; 2] = ["the-old-secret-of-the-hook", "the-new-secret-of-the-hook"];

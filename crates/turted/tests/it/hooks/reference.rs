@@ -12,6 +12,8 @@ pub(super) struct Reference {
     seen: BTreeSet<(String, u64)>,
     /// Users, and users in channels, with whether that is doubtful.
     known: BTreeMap<(String, Option<String>), bool>,
+    /// Whether the server has stopped, and not started since.
+    is_stopped: bool,
     /// How often it was told that all who are online were told.
     pub(super) synced: usize,
 }
@@ -35,7 +37,12 @@ impl Reference {
         let text = |key: &str| record[key].as_str().map(str::to_owned);
         let name = || (text("user").unwrap(), text("channel"));
         match record["type"].as_str().unwrap() {
-            "started" | "gap" => self.known.values_mut().for_each(|is_doubtful| *is_doubtful = true),
+            "stopped" => self.is_stopped = true,
+            "started" => {
+                self.is_stopped = false;
+                self.doubt();
+            }
+            "gap" => self.doubt(),
             "user-online" | "joined" => drop(self.known.insert(name(), false)),
             "left" => drop(self.known.remove(&name())),
             "user-offline" => {
@@ -47,6 +54,17 @@ impl Reference {
                 self.synced += 1;
             }
             _ => {}
+        }
+    }
+
+    fn doubt(&mut self) {
+        self.known.values_mut().for_each(|is_doubtful| *is_doubtful = true);
+    }
+
+    /// The time is over that a restart takes.
+    pub(super) fn give_up(&mut self) {
+        if self.is_stopped {
+            self.known.clear();
         }
     }
 

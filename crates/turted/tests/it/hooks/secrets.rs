@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use super::backend::Backend;
 use super::faults::child;
-use super::{SECRETS, write_secrets};
+use super::{SECRETS, Says, write_secrets};
 use crate::support::{Child, Client, Kind, eventually};
 
 #[test]
@@ -20,7 +20,7 @@ fn a_secret_that_is_taken_out_of_its_file_signs_nothing_after_sighup() {
     write_secrets(directory.path(), &[""]);
     child.signal(Signal::HUP);
     let mut client = child.client(Kind::V4_WEBSOCKET);
-    client.ask("IDENT", r#"{"username":"last"}"#);
+    client.ident("last");
     backend.up_to("user-online last");
     drop((client, clients));
     let log = child.stop();
@@ -33,7 +33,7 @@ fn until_signed_by(signatures: usize, child: &Child, backend: &Backend) -> Vec<C
     eventually("a batch that is signed with other secrets", || {
         let mut client = child.client(Kind::V4_WEBSOCKET);
         let user = format!("user-{}", clients.len());
-        client.ask("IDENT", &format!(r#"{{"username":"{user}"}}"#));
+        client.ident(&user);
         clients.push(client);
         backend.up_to(&format!("user-online {user}"));
         backend.batches().last().is_some_and(|batch| batch.signatures == signatures)

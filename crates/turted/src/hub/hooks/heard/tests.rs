@@ -1,5 +1,7 @@
 //! What a hook has heard, and in which order it is taken out.
 
+use std::time::Duration;
+
 use turted_core::limits::HOOK_RECORDS_MAX;
 use turted_core::membership::Since;
 use turted_core::registry::Registry;
@@ -46,6 +48,7 @@ fn take(heard: &mut Heard, room: usize) -> Vec<String> {
     let short = |waiting: Waiting| match waiting.record {
         Record::Started => "started".to_owned(),
         Record::Synced => "synced".to_owned(),
+        Record::Stopped => "stopped".to_owned(),
         Record::Gap { dropped } => format!("gap {dropped}"),
         Record::UserOnline { user } => format!("+{}", user.as_str()),
         Record::UserOffline { user, .. } => format!("-{}", user.as_str()),
@@ -84,7 +87,7 @@ fn a_gap_is_told_before_what_is_left_and_all_are_told_behind_it() {
     assert_eq!((heard.waiting().0, heard.dropped), (1, HOOK_RECORDS_MAX as u64 + 1));
     let gap = format!("gap {}", HOOK_RECORDS_MAX + 1);
     assert_eq!(take(&mut heard, 9), [&*gap, "+eve", "synced", "-flip-1"]);
-    heard.refused(7);
+    heard.refused(7, 7);
     assert_eq!(take(&mut heard, 9), ["gap 7", "+eve", "synced"]);
     assert_eq!(heard.dropped, HOOK_RECORDS_MAX as u64 + 8);
 }
@@ -95,7 +98,7 @@ fn a_telling_that_is_under_way_ends_before_a_gap_begins_another_one() {
     admit(&mut heard, ids[0], &is(&["adam"], &[]));
     admit(&mut heard, ids[1], &is(&["eve"], &[]));
     assert_eq!(take(&mut heard, 3), ["started", "+adam", "+adam"]);
-    heard.refused(2);
+    heard.refused(2, 2);
     assert_eq!(take(&mut heard, 2), ["+eve", "+eve"]);
     assert_eq!(take(&mut heard, 9), ["synced"]);
     assert_eq!(take(&mut heard, 9), ["gap 2", "+adam", "+eve", "synced"]);
@@ -107,7 +110,7 @@ fn a_hook_hears_only_what_it_asks_for() {
     let (mut heard, ids) = (Heard::new(&[ClientRecord::Joined, ClientRecord::Disconnected]), ids(1));
     take(&mut heard, 9);
     admit(&mut heard, ids[0], &is(&["adam"], &["chat"]));
-    heard.refused(1);
+    heard.refused(1, 1);
     assert_eq!(take(&mut heard, 9), ["gap 1", "+adam@chat", "synced", "+adam@chat"]);
     heard.closed(ids[0], (None, Instant::now()), Close::ByClient);
     assert_eq!(take(&mut heard, 9), ["disconnected"]);
@@ -135,4 +138,46 @@ fn many_who_are_online_are_told_in_bounded_steps() {
     assert_eq!(take(&mut heard, 9), ["started"], "the steps of one hold of the lock are used up");
     assert!(!heard.is_idle());
     assert_eq!(take(&mut heard, 9), ["synced"]);
+}
+
+#[test]
+fn after_the_start_all_are_told_when_the_grace_is_over_and_not_before() {
+    let (mut heard, ids, start) = (Heard::new(&ALL), ids(1), Instant::now());
+    let until = start + Duration::from_secs(5);
+    heard.hold(until);
+    assert!(!heard.is_idle());
+    assert_eq!(take(&mut heard, 9), ["started"]);
+    assert_eq!((heard.is_idle(), heard.expire(start)), (true, Some(until)));
+    admit(&mut heard, ids[0], &is(&["adam"], &[]));
+    assert_eq!(take(&mut heard, 9), ["connected", "+adam"], "a change is told at once");
+    heard.refused(1, 1);
+    assert_eq!(take(&mut heard, 9), ["gap 1"]);
+    assert_eq!((heard.is_idle(), heard.expire(until)), (true, None));
+    assert!(!heard.is_idle());
+    assert_eq!(take(&mut heard, 9), ["+adam", "synced"]);
+    assert!(heard.is_idle());
+}
+
+#[test]
+fn a_hook_that_hears_of_no_clients_is_not_told_who_is_online() {
+    let (mut heard, ids) = (Heard::new(&[]), ids(1));
+    admit(&mut heard, ids[0], &is(&["adam"], &[]));
+    heard.refused(1, 1);
+    assert_eq!(take(&mut heard, 9), ["started", "gap 1"]);
+    assert!(heard.is_idle());
+}
+
+#[test]
+fn the_end_comes_once_and_last_of_all_also_in_the_middle_of_telling_all() {
+    let (mut heard, ids) = (Heard::new(&[ClientRecord::UserOnline]), ids(2));
+    admit(&mut heard, ids[0], &is(&["adam"], &[]));
+    admit(&mut heard, ids[1], &is(&["eve"], &[]));
+    assert_eq!(take(&mut heard, 3), ["started", "+adam", "+adam"]);
+    heard.stop();
+    assert_eq!(take(&mut heard, 1), ["+eve"]);
+    assert!(!heard.is_idle());
+    assert_eq!(take(&mut heard, 2), ["stopped"]);
+    heard.stop();
+    heard.refused(1, 1);
+    assert!(heard.is_idle(), "nothing comes behind it");
 }
