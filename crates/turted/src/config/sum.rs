@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use turted_core::limits::{
-    BACKLOG_BYTES_MAX, HOOK_BATCH_BYTES_MAX, HOOK_BYTES_MAX, HOOK_LOST_MAX, NAME_BYTES_MAX,
+    BACKLOG_BYTES_MAX, HOOK_BATCH_BYTES_MAX, HOOK_BYTES_MAX, HOOK_CONNECTION_BYTES, HOOK_LOST_BYTES_MAX,
+    HOOK_NAME_BYTES, NAME_BYTES_MAX,
 };
 
 use super::model::Config;
@@ -50,15 +51,12 @@ fn source_bytes(source: &PushSource, push_bytes: usize) -> usize {
     SOURCE_BYTES.saturating_add(own)
 }
 
-/// A connection in the table of a hook, and a name of it there: the texts are those of the registry.
-const HOOK_CONNECTION_BYTES: usize = 300;
-const HOOK_NAME_BYTES: usize = 100;
-
-/// What waits for a hook and what is on its way, and who is online: connections, and those that have ended.
+/// What waits for a hook and what is on its way, and who is online: connections, whose names are the texts of the registry,
+/// and those that have ended.
 fn hook_bytes(clients: usize, names: usize) -> usize {
     let each = HOOK_CONNECTION_BYTES.saturating_add(names.saturating_mul(HOOK_NAME_BYTES));
-    let table = clients.saturating_add(HOOK_LOST_MAX).saturating_mul(each);
-    (HOOK_BYTES_MAX + 3 * HOOK_BATCH_BYTES_MAX).saturating_add(table)
+    (HOOK_BYTES_MAX + 3 * HOOK_BATCH_BYTES_MAX + HOOK_LOST_BYTES_MAX)
+        .saturating_add(clients.saturating_mul(each))
 }
 
 /// One part of the sum.

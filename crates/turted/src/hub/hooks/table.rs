@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
-use turted_core::limits::HOOK_LOST_MAX;
+use turted_core::limits::{HOOK_CONNECTION_BYTES, HOOK_LOST_BYTES_MAX, HOOK_LOST_MAX, HOOK_NAME_BYTES};
 use turted_core::membership::Memberships;
 use turted_core::name::Name;
 use turted_core::session_key::SessionKey;
@@ -43,6 +43,8 @@ pub(super) struct Table {
     users: BTreeMap<Name, User>,
     /// Connections that have ended, and until when they count.
     lost: BTreeMap<(Instant, ConnectionId), Lost>,
+    /// About how many bytes these take. Their names may be in no registry any more.
+    lost_bytes: usize,
     /// Those whose session may be resumed.
     sessions: HashMap<SessionKey, (Instant, ConnectionId)>,
 }
@@ -96,6 +98,12 @@ impl Held {
     fn new(name: Arc<str>, memberships: &Memberships) -> Self {
         let names = |list: &[(Name, _)]| list.iter().map(|(name, _)| name.clone()).collect();
         Self { name, users: names(&memberships.users), channels: names(&memberships.channels) }
+    }
+
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        let names = self.users.iter().chain(&self.channels);
+        names.fold(HOOK_CONNECTION_BYTES, |sum, name| sum + name.as_str().len() + HOOK_NAME_BYTES)
     }
 }
 
@@ -186,6 +194,7 @@ impl Table {
             return;
         }
         let key = (until, id);
+        self.lost_bytes += held.bytes();
         self.lost.insert(key, Lost { held, session, reason });
         if let Some(session) = session {
             self.sessions.insert(session, key);
@@ -231,7 +240,7 @@ impl Table {
     }
 
     fn release_surplus(&mut self, tell: Tell<'_>) {
-        if self.lost.len() > HOOK_LOST_MAX
+        while (self.lost.len() > HOOK_LOST_MAX || self.lost_bytes > HOOK_LOST_BYTES_MAX)
             && let Some((key, _)) = self.lost.first_key_value()
         {
             self.release(*key, tell);
@@ -249,6 +258,7 @@ impl Table {
 
     fn take_lost(&mut self, key: (Instant, ConnectionId)) -> Option<Lost> {
         let lost = self.lost.remove(&key)?;
+        self.lost_bytes -= lost.held.bytes();
         // The session may have been lost once more on another connection.
         if let Some(session) = lost.session.filter(|session| self.sessions.get(session) == Some(&key)) {
             self.sessions.remove(&session);

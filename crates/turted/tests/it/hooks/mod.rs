@@ -11,6 +11,7 @@
 //! | `full` | more records than may wait |
 //! | `flood` | one client that changes faster than the backend takes it |
 //! | `crowd` | many clients that leave and come back |
+//! | `lost` | what connections cost that have ended |
 //! | `kills` | a server that is killed |
 //! | `stops` | a server that stops, also while a backend hangs, and starts again |
 //! | `refusals` | a backend that refuses some records, or all |
@@ -26,6 +27,7 @@ mod flood;
 mod full;
 mod kills;
 mod life;
+mod lost;
 mod reference;
 mod refusals;
 mod secrets;

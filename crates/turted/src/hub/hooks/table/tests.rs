@@ -99,9 +99,9 @@ impl Told {
     }
 
     fn assert_empty(&self) {
-        let Table { connections, users, lost, sessions } = &self.table;
-        let left = (connections.len(), users.len(), lost.len(), sessions.len());
-        assert_eq!(left, (0, 0, 0, 0), "connections, users, lost, sessions");
+        let Table { connections, users, lost, lost_bytes, sessions } = &self.table;
+        let left = (connections.len(), users.len(), lost.len(), *lost_bytes, sessions.len());
+        assert_eq!(left, (0, 0, 0, 0, 0), "connections, users, lost, their bytes, sessions");
     }
 }
 
@@ -270,4 +270,28 @@ fn when_too_many_have_ended_the_oldest_counts_no_longer() {
     told.close_at(HOOK_LOST_MAX, None, Duration::from_secs(1), Close::ByClient);
     let ended = format!("-#{HOOK_LOST_MAX} closed by the client");
     assert_eq!(told.since(), [&*ended, "-0 closed by the client"]);
+}
+
+#[test]
+fn when_those_that_have_ended_take_too_many_bytes_the_oldest_count_no_longer() {
+    let (mut told, mut registry) = (Told::new(), Registry::new());
+    // 300 for the connection, 455 for each name.
+    let fit = HOOK_LOST_BYTES_MAX / (300 + 128 * (255 + 200));
+    told.ids = (0..=fit).map(|_| ConnectionId::new(0, registry.insert(()))).collect();
+    let channels: Vec<_> = (0..127).map(|number| format!("{number:0>255}")).collect();
+    let channels: Vec<_> = channels.iter().map(String::as_str).collect();
+    let shared = is(&[&"u".repeat(255)], &channels);
+    for number in 0..=fit {
+        told.admit(number, &shared);
+    }
+    told.since();
+    for number in 0..=fit {
+        assert_eq!(told.table.lost.len(), number);
+        told.close(number, Close::ByClient);
+    }
+    assert_eq!(told.table.lost.len(), fit);
+    assert!(told.table.lost_bytes <= HOOK_LOST_BYTES_MAX);
+    let end = told.start + GRACE;
+    told.change(|table, _, tell| table.expire(end, usize::MAX, tell));
+    assert_eq!((told.table.lost.len(), told.table.lost_bytes), (0, 0));
 }
