@@ -50,7 +50,20 @@ pub(super) fn resolve(collected: &mut Collected) {
     let (auth_ca, push) = (collected.settings.config.auth.ca.clone(), collected.settings.config.push.clone());
     check_trust(collected, ("auth.url", auth.url.as_ref()), ("auth.ca", auth_ca.as_deref()));
     check_trust(collected, ("push.url", push.url.as_ref()), ("push.ca", push.ca.as_deref()));
+    warn_if_seen(collected, "auth.url", auth.url.as_ref(), "tokens of users");
+    warn_if_seen(collected, "push.url", push.url.as_ref(), "passwords for pushes");
     warn_about_file(collected);
+}
+
+/// Warns of a backend that is asked in a way that the network between can read, and answer.
+fn warn_if_seen(collected: &mut Collected, key: &str, url: Option<&HttpUrl>, what: &str) {
+    if url.is_some_and(|url| !url.is_https() && !url.is_loopback()) {
+        let warning = format!(
+            "`{key}`: http to another machine shows {what} to the network between, which can also forge the answers; \
+             use https"
+        );
+        collected.warnings.push(warning);
+    }
 }
 
 fn auth_method(collected: &Collected) -> ClientMethod {

@@ -27,10 +27,23 @@ pub(super) fn nearest_section(unknown: &str) -> String {
 
 /// The same for a name out of a list, as it is to be shown. A secret is near the file that it stands in.
 pub(super) fn nearest_name<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let same = same_name(unknown);
     let distance = |name: &str| damerau_levenshtein(unknown, name.strip_suffix("_file").unwrap_or(name));
-    let names =
-        names.map(|name| (distance(name).min(damerau_levenshtein(unknown, name)), format!("`{name}`")));
+    let names = names.map(|name| {
+        let near = distance(name).min(damerau_levenshtein(unknown, name));
+        (if same == Some(name) { 0 } else { near }, format!("`{name}`"))
+    });
     hint(nearest(unknown.len(), names))
+}
+
+/// What another list calls the same thing: hooks have secrets, and keys for pushes passwords.
+fn same_name(unknown: &str) -> Option<&'static str> {
+    Some(match unknown {
+        "secret" => "password",
+        "secret_file" => "password_file",
+        "password_file" => "secret_file",
+        _ => return None,
+    })
 }
 
 /// The same for an environment variable.

@@ -208,9 +208,33 @@ fn each_method_has_its_keys_and_no_others() {
     ] {
         check(toml, &[], &format!("turted.toml:{message}"));
     }
+    for (key, what) in [("secret_file", "password_file"), ("secret", "password")] {
+        let toml = format!("[[push.keys]]\nname = \"a\"\npassword = \"b\"\n{key} = \"canary\"");
+        check(&toml, &[], &format!("turted.toml:4:1: unknown key `push.keys.{key}`; did you mean `{what}`?"));
+    }
     let push = Place::new("").load(&[("TURTED_PUSH_URL", "https://a/may-push")], &[]).unwrap().config.push;
     assert_eq!(push.url, Some("https://a/may-push".parse().unwrap()));
     assert!(!push.is_open());
+}
+
+#[test]
+fn http_to_another_machine_is_a_warning() {
+    for (section, what) in [("push", "passwords for pushes"), ("auth", "tokens of users")] {
+        let warnings = |url: &str| {
+            let toml = format!("[{section}]\nmethod = \"http\"\nurl = \"{url}\"");
+            Place::new(&toml).load(&[], &[]).unwrap().warnings
+        };
+        let warning = format!(
+            "`{section}.url`: http to another machine shows {what} to the network between, which can also forge the \
+             answers; use https"
+        );
+        for url in ["http://app.example/", "http://10.0.0.1/a", "http://localhost.example/"] {
+            assert_eq!(warnings(url), [&*warning], "{url}");
+        }
+        for url in ["https://app.example/", "http://127.0.0.1:80/", "http://localhost/", "http://[::1]/"] {
+            assert_eq!(warnings(url), [""; 0], "{url}");
+        }
+    }
 }
 
 #[test]
