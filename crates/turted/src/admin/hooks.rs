@@ -13,6 +13,8 @@ pub(super) fn write(page: &mut Exposition, hooks: &Hooks) {
     };
     let help = "1 if the backend of the hook took the last batch, else 0.";
     each("turted_hook_up", MetricKind::Gauge, help, &|hook| hook.is_up().into());
+    let help = "1 if the hook has ended until the restart, because its backend answered 410, else 0.";
+    each("turted_hook_ended", MetricKind::Gauge, help, &|hook| (!hook.is_open()).into());
     let help = "Records that wait to be sent to the backend of the hook.";
     each("turted_hook_waiting_records", MetricKind::Gauge, help, &|hook| hook.waiting().0 as u64);
     let help = "Bytes of the records that wait to be sent to the backend of the hook.";

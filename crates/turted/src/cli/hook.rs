@@ -48,12 +48,31 @@ pub(super) fn run(args: HookArgs, variables: Variables) -> ExitCode {
         Ok(Ok(tried)) => show(&tried),
         Ok(Err(failure)) => {
             complain(format_args!("{}: {failure}", hook.name));
+            if let Some(hint) = hint(hook, &failure) {
+                complain(format_args!("hint: {hint}"));
+            }
             ExitCode::from(EXIT_UNREACHED)
         }
         Err(error) => {
             complain(format_args!("cannot start the runtime: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What may help against a failure that has to do with TLS.
+fn hint(hook: &Hook, failure: &str) -> Option<&'static str> {
+    match hook.url.is_https() {
+        true if failure.contains("does not speak TLS") => {
+            Some("a backend without TLS has a `url` that begins with http://")
+        }
+        true if failure.contains("no authority that is trusted") => Some(
+            "`ca` stands below [[hooks]], beside `url`: a file with the certificate of that authority in PEM",
+        ),
+        false if failure.contains("the connection broke") => {
+            Some("a backend that speaks TLS has a `url` that begins with https://")
+        }
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config::suggest::nearest_name;
 use crate::config::text::quote;
 use crate::io::tls::connector;
 use turted_core::channel::ChannelPattern;
+use turted_core::limits::HOOK_GRACE;
 use turted_core::name::NameRefusal;
 use turted_core::secret::Secret;
 
@@ -47,6 +48,7 @@ pub(super) fn resolve(
         );
     }
     clients.iter().for_each(|clients| own.warn_if_half(clients));
+    own.warn_if_useless();
     let is_sound = own.is_sound;
     let hook = Hook {
         name: name?,
@@ -93,6 +95,22 @@ impl Own<'_> {
         {
             let warning =
                 format!("`hooks.clients` of {name:?} has {what}: the backend does not hear that it ends");
+            self.collected.warnings.push(warning);
+        }
+    }
+
+    /// Warns of keys that change nothing. A value that is the default says nothing wrong.
+    fn warn_if_useless(&mut self) {
+        let Self { settings, .. } = self;
+        let name = settings.name.as_deref().unwrap_or_default();
+        let is_safe = settings.url.as_ref().is_some_and(|url| url.is_https() || url.is_loopback());
+        if settings.grace != HOOK_GRACE && settings.clients.is_empty() {
+            let warning = format!("`hooks.grace` of {name:?} has no effect: it lists no `clients`");
+            self.collected.warnings.push(warning);
+        }
+        if settings.insecure && is_safe {
+            let warning =
+                format!("`hooks.insecure` of {name:?} has no effect: its `url` is https, or of this machine");
             self.collected.warnings.push(warning);
         }
     }

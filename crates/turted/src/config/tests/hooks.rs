@@ -84,6 +84,10 @@ fn what_is_wrong_in_a_hook_is_told_with_its_place() {
         "turted.toml:6:1: unknown key `hooks.secret`; did you mean `secret_file`?",
     );
     check_hook(
+        "dispatches = [\"a\"]\npassword_file = \"canary\"",
+        "turted.toml:6:1: unknown key `hooks.password_file`; did you mean `secret_file`?",
+    );
+    check_hook(
         "dispatches = [\"a\"]\nca = \"none.pem\"\n",
         "turted.toml:6:6: `hooks.ca`: cannot read the certificates in none.pem: I/O error: No such file or directory (os error 2)",
     );
@@ -152,6 +156,28 @@ fn a_backend_that_hears_of_beginnings_but_not_of_ends_is_a_warning() {
     );
     assert_eq!(warnings(r#""user-online", "user-offline", "joined", "left""#), [""; 0]);
     assert_eq!(warnings(r#""user-offline", "left""#), [""; 0], "ends alone are of use");
+}
+
+#[test]
+fn keys_of_a_hook_that_change_nothing_are_warnings() {
+    let warnings = |url: &str, lines: &str| {
+        let toml = format!("{}{lines}", HOOK.replace("https://app.example/turted", url));
+        place(&toml, SECRET).load(&[], &[]).unwrap().warnings
+    };
+    let grace = "dispatches = [\"a\"]\ngrace = \"1s\"\n";
+    assert_eq!(
+        warnings("https://a/", grace),
+        ["`hooks.grace` of \"app\" has no effect: it lists no `clients`"]
+    );
+    assert_eq!(warnings("https://a/", &format!("{grace}clients = [\"user-offline\"]\n")), [""; 0]);
+    let insecure = "dispatches = [\"a\"]\ngrace = \"5s\"\ninsecure = true\n";
+    for url in ["https://a/", "http://localhost/", "http://127.0.0.1/"] {
+        assert_eq!(
+            warnings(url, insecure),
+            ["`hooks.insecure` of \"app\" has no effect: its `url` is https, or of this machine"]
+        );
+    }
+    assert_eq!(warnings("http://a/", insecure), [""; 0]);
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn a_backend_that_is_not_there_yet_hears_everything_later() {
         let series = format!("turted_hook_failures_total{{hook=\"{name}\"}}");
         eventually("two tries", || server.metric(&series) >= 2);
         assert_eq!(server.metric(&format!("turted_hook_up{{hook=\"{name}\"}}")), 0);
+        assert_eq!(server.metric(&format!("turted_hook_ended{{hook=\"{name}\"}}")), 0);
     }
     server.assert_alive();
 }
@@ -116,6 +117,7 @@ fn a_hook_whose_backend_answers_410_ends() {
     }
     server.assert_alive();
     assert_eq!(server.metric("turted_hook_waiting_records{hook=\"app\"}"), 0, "nothing is kept for it");
+    assert_eq!(server.metric("turted_hook_ended{hook=\"app\"}"), 1);
     assert_eq!(backend.batches().len(), 1);
 }
 
