@@ -3,7 +3,8 @@
 // give up on a server that does not answer, and make tokens that the server takes.
 
 const assert = require('node:assert/strict');
-const { execFile, execFileSync } = require('node:child_process');
+const { execFile, execFileSync, spawn } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -12,6 +13,7 @@ const { after, before, describe, test } = require('node:test');
 const { afterwards } = require('./afterwards');
 const { BINARY, start } = require('./server');
 const { CELLS, open } = require('./tab');
+const { until } = require('./waiting');
 
 const LIMITS = { timeout: 300_000 };
 const PAGE = fs.readFileSync(path.resolve(__dirname, '../../docs/backends.md'), 'utf8');
@@ -20,6 +22,8 @@ const PASSWORD = 's3cret-of-the-backend';
 const BY_PASSWORD = { push: { method: 'password', password: PASSWORD } };
 const PREFIX = 'a prefix that is no guess';
 const KEY = 'a shared secret of 32 bytes or more';
+/** The tokens of adam that a program makes which does not see that its prefix is missing. */
+const OF_NO_PREFIX = new RegExp(['adam', 'undefinedadam', 'nulladam'].map((text) => createHash('sha256').update(text).digest('hex')).join('|'));
 
 /** The blocks of code in a section of the page. */
 function blocks(heading) {
@@ -199,6 +203,21 @@ function check(language) {
         await tab.ident('adam', { token: made[index] });
       }
     });
+
+    test('makes no token without its prefix or its key', LIMITS, async () => {
+      const both = { TURTED_AUTH_PREFIX: PREFIX, TURTED_AUTH_KEY: KEY };
+      const { TURTED_AUTH_PREFIX, ...noPrefix } = both;
+      const { TURTED_AUTH_KEY, ...noKey } = both;
+      const emptyPrefix = { ...both, TURTED_AUTH_PREFIX: '' };
+      for (const secrets of [noPrefix, emptyPrefix, noKey, { ...both, TURTED_AUTH_KEY: '' }, { ...both, TURTED_AUTH_KEY: KEY.slice(0, 31) }]) {
+        const { code, stdout, stderr } = await run([...language.start(token), 'adam'], secrets);
+        // turted itself, which the shell asks, warns of a short key.
+        if (/can be guessed/.test(stderr)) continue;
+        assert.notEqual(code, 0, JSON.stringify(secrets));
+        assert.doesNotMatch(stdout, secrets.TURTED_AUTH_PREFIX ? /^eyJ/m : OF_NO_PREFIX, 'a token that everybody can make');
+        assert.match(stderr, /TURTED_AUTH_(PREFIX|KEY)|key/);
+      }
+    });
   });
 }
 
@@ -278,4 +297,58 @@ for name, header, secrets, late, due in given["cases"]:
     const { stdout, stderr } = await run(['python3', 'verify.py']);
     assert.equal(stdout, CASES.map(([name, , , , due]) => `${name}: ${due}\n`).join(''), stderr);
   });
+
+  test('hears what a server sends it, from the start to the stop', LIMITS, async (t) => {
+    const secretFile = path.join(directory, 'hook.secret');
+    fs.writeFileSync(secretFile, `${SECRETS.join('\n')}\n`, { mode: 0o600 });
+    const [code] = blocks('A backend that listens');
+    fs.writeFileSync(path.join(directory, 'listen.py'), `${code}${LISTENER}`);
+    const child = spawn('python3', ['listen.py', SECRETS[1]], { cwd: directory });
+    afterwards(t, () => child.kill('SIGKILL'));
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+    const [, port] = await until(() => /^port (\d+)\n/.exec(output), () => `a port in ${output}`);
+    const hook = { name: 'python', url: `http://127.0.0.1:${port}/`, secret_file: secretFile, grace: '200ms' };
+    const server = await start(t, { hooks: [{ ...hook, dispatches: ['order:*'], clients: ['user-online', 'user-offline'] }] });
+    const records = () => output.trim().split('\n').slice(1);
+    await until(() => records().includes('synced'), () => `synced in ${output}`);
+    const tab = open(t, CELLS[11], server.url);
+    await tab.ident('adam');
+    await server.emit('order:new', { broadcast: true });
+    await until(() => records().includes('dispatch order:new'), () => `the dispatch in ${output}`);
+    await server.stop();
+    assert.deepEqual(records(), ['started', 'synced', 'user-online adam', 'dispatch order:new', 'stopped']);
+  });
 });
+
+/** What serves with the check of the page: prints each record, and answers 401 to what is not signed. */
+const LISTENER = `
+
+import http.server, sys
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body, status = self.rfile.read(int(self.headers["Content-Length"])), 200
+        try:
+            batch = verify(body, self.headers["Turted-Signature"], [sys.argv[1].encode()])
+            for record in batch["records"]:
+                more = record.get("user") or record.get("dispatch", {}).get("event", "")
+                print((record["type"] + " " + more).strip(), flush=True)
+        except ValueError as refused:
+            print(refused, flush=True)
+            status = 401
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+print("port", server.server_port, flush=True)
+server.serve_forever()
+`;
