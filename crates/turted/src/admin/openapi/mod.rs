@@ -1,4 +1,4 @@
-//! The OpenAPI document of pushes and of the admin API.
+//! The OpenAPI document of pushes, of the admin API, and of what hooks are sent.
 //!
 //! `document.json` has the paths, `schemas.json` what requests and answers contain. A text `@{name}` in them is a place: the
 //! code puts there what it or the configuration says, so that no rule, status, limit or address is written twice.
@@ -16,10 +16,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted_core::limits::{IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX};
+use turted_core::limits::{HOOK_BATCH_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX};
 
 use super::api::LIMIT_DEFAULT;
 use crate::config::Config;
+use crate::hub::hooks::RECORDS_OF_BATCH;
 use crate::hub::worker::queries::LIST_MAX;
 
 const DOCUMENT: &str = include_str!("document.json");
@@ -64,6 +65,8 @@ fn values(config: &Config, public: SocketAddr, admin: Option<SocketAddr>) -> Vec
         ("limits.request_uri_bytes", json!(limits.request_uri_bytes)),
         ("limits.idempotency_age", seconds(limits.idempotency_age)),
         ("idempotency_key_bytes", json!(IDEMPOTENCY_KEY_BYTES_MAX)),
+        ("hooks.batch_bytes", json!(HOOK_BATCH_BYTES_MAX)),
+        ("hooks.batch_records", json!(RECORDS_OF_BATCH)),
         ("name_bytes", json!(NAME_BYTES_MAX)),
         ("list_max", json!(LIST_MAX)),
         ("list_default", json!(LIMIT_DEFAULT)),

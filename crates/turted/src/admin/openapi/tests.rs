@@ -83,6 +83,34 @@ fn a_push_has_the_fields_that_are_read_and_no_other() {
     assert_eq!(fields("Targets"), names(TARGETS, 1));
 }
 
+/// What is in backquotes at the start of each row of a table of `docs/hooks.md`.
+fn rows(heading: &str) -> BTreeSet<&'static str> {
+    let page = include_str!("../../../../../docs/hooks.md");
+    let section = page.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+/// The document, the page and the code have the same types of records, with the same members.
+#[test]
+fn a_hook_is_sent_what_the_document_says() {
+    let document = usual();
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(keys(&schemas["HookBatch"]["properties"]), rows("\n## A batch\n"));
+    let record = &schemas["HookRecord"]["properties"];
+    let types = record["type"]["examples"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+    let types: BTreeSet<_> = types.collect();
+    let mut listed = rows("\n## Records\n");
+    assert!(listed.remove("type"), "the head of the table");
+    assert_eq!(types, listed);
+    let source = include_str!("../../webhook/batch.rs");
+    let described = source.split("\nfn describe(").nth(1).unwrap().split("\n}\n").next().unwrap();
+    assert_eq!(types, described.split("(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect());
+    let what = source.split("\nstruct What<'a> {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let members = what.lines().filter_map(|line| line.trim().split_once(": "));
+    let members = members.map(|(name, _)| name).chain(["id", "type", "at"]);
+    assert_eq!(keys(record), members.collect());
+}
+
 #[test]
 fn every_refusal_of_the_admin_listener_is_a_response() {
     let document = usual();
