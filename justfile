@@ -91,6 +91,15 @@ disk:
 bench-log *ARGS:
     bench/log {{ARGS}}
 
+# What a hook costs whose backend is dead, in instructions (needs valgrind): about 10 minutes. Prints a table.
+bench-hooks *ARGS:
+    bench/hooks {{ARGS}}
+
+# Hooks: 20 kills, after each of which a backend knows who is online, and 10,000 connections that leave and come back.
+soak-hooks:
+    TURTED_TEST_KILLS=20 cargo test --release --locked --package turted --test it hooks::kills -- --nocapture
+    TURTED_TEST_CROWD=10000 cargo test --release --locked --package turted --test it hooks::crowd -- --nocapture --test-threads 1
+
 # Sources for minutes: 100,000 messages of each broker and a million lines through 10 kills, 50 rotations of each kind.
 soak-sources:
     cargo test --release --locked --package turted --test it soak -- --ignored --nocapture --test-threads 1
