@@ -45,6 +45,8 @@ pub(crate) struct Counts {
     pub(crate) ready: AtomicUsize,
     pub(crate) failed: AtomicUsize,
     pub(crate) ended: AtomicUsize,
+    /// Connections that were lost on purpose.
+    pub(crate) away: AtomicUsize,
 }
 
 impl Board {
@@ -82,6 +84,12 @@ impl Board {
     /// A connection that receives nothing has been opened.
     pub(crate) fn pass(&self) {
         self.counts.ready.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// A connection was lost on purpose. Its client is still told what its group is told.
+    pub(crate) fn lose(&self) {
+        self.counts.away.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -126,6 +134,16 @@ impl Board {
     pub(crate) fn lost(&self) -> u64 {
         let missing = |place: &Place| u64::from(place.missing.load(Ordering::Acquire));
         self.places.iter().map(missing).sum::<u64>() + self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Deliveries of the dispatches below this number that have not arrived.
+    pub(crate) fn missing(&self, numbers: u32) -> u64 {
+        (0..numbers).map(|number| u64::from(self.place(number).missing.load(Ordering::Acquire))).sum()
+    }
+
+    /// Expects nothing any more. What was missing is not counted as lost.
+    pub(crate) fn settle(&self) {
+        self.places.iter().for_each(|place| place.missing.store(0, Ordering::Release));
     }
 
     /// Whether every dispatch arrived at every connection of its group.

@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::fleet::{Fleet, Purpose};
-use super::stamp::Stamp;
+use super::marks::Marks;
+use super::memory::Memory;
+use super::plan::Plan;
 use super::transport::{Broken, Conversation};
 
 /// One client.
@@ -24,8 +26,22 @@ pub(crate) struct Client {
     rest: Vec<u8>,
     /// Bytes that are still to be sent.
     out: Vec<u8>,
-    /// The last dispatch of each pusher, plus one; 0 before the first.
-    last: Box<[u32]>,
+    marks: Marks,
+}
+
+/// What is left of a client without its connection.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// What it remembers of its last connection, if there was one.
+    memory: Option<Memory>,
+    marks: Marks,
+}
+
+impl Left {
+    /// A client that has not connected yet.
+    pub(crate) fn nothing(plan: &Plan) -> Self {
+        Self { memory: None, marks: Marks::new(plan) }
+    }
 }
 
 /// Why a client ended.
@@ -46,6 +62,9 @@ pub(crate) enum ClientError {
     /// It took too long to become ready: what the server did not say.
     #[error("not ready within {0:?}: heard no {1}")]
     NotHeard(Duration, String),
+    /// It was never told what it needs to come back to what it missed.
+    #[error("cannot come back: heard nothing that is kept as {0}")]
+    Forgot(String),
 }
 
 impl Client {
@@ -53,14 +72,21 @@ impl Client {
     ///
     /// # Errors
     /// It did not become ready.
-    pub(crate) async fn open(fleet: &Rc<Fleet>, index: usize, purpose: Purpose) -> Result<Self, ClientError> {
+    pub(crate) async fn open(
+        fleet: &Rc<Fleet>,
+        index: usize,
+        purpose: Purpose,
+        left: Left,
+    ) -> Result<Self, ClientError> {
+        if let Some(name) = left.memory.as_ref().and_then(|memory| fleet.forgotten(memory)) {
+            return Err(ClientError::Forgot(name.to_owned()));
+        }
         let wait = fleet.patience();
         let connected = timeout(wait, fleet.connect(index, purpose)).await;
         let stream = connected.map_err(|_| ClientError::NotConnected(wait))??;
         stream.set_nodelay(true)?;
-        let (out, conversation) = fleet.conversation(index);
-        let last = vec![0; fleet.pushers()].into();
-        let mut client = Self { stream, conversation, rest: Vec::new(), out, last };
+        let (out, conversation) = fleet.conversation(index, left.memory);
+        let mut client = Self { stream, conversation, rest: Vec::new(), out, marks: left.marks };
         match timeout(wait, client.become_ready(fleet)).await {
             Ok(result) => result.map(|()| client),
             Err(_) => Err(match client.conversation.awaited() {
@@ -82,7 +108,7 @@ impl Client {
     }
 
     /// Reads until the connection ends.
-    pub(crate) async fn run(mut self, fleet: &Rc<Fleet>) -> ClientError {
+    pub(crate) async fn run(&mut self, fleet: &Rc<Fleet>) -> ClientError {
         loop {
             let step = async {
                 self.receive(fleet).await?;
@@ -92,6 +118,11 @@ impl Client {
                 return error;
             }
         }
+    }
+
+    /// Ends the connection without a word, as a network does that breaks.
+    pub(crate) fn leave(self) -> Left {
+        Left { memory: Some(self.conversation.into_memory()), marks: self.marks }
     }
 
     /// Whether the server has ended the connection of a client that does not read.
@@ -140,8 +171,8 @@ impl Client {
     }
 
     fn take(&mut self, bytes: &[u8], fleet: &Rc<Fleet>) -> Result<(), Broken> {
-        let Self { conversation, rest, out, last, .. } = self;
-        let mut event = |frame: &[u8]| fleet.received(last, Stamp::find(frame));
+        let Self { conversation, rest, out, marks, .. } = self;
+        let mut event = |frame: &[u8]| fleet.received(marks, frame);
         if rest.is_empty() {
             let used = conversation.receive(bytes, out, &mut event)?;
             rest.extend_from_slice(&bytes[used..]);

@@ -1,6 +1,7 @@
 //! The connections of one thread of the generator, and what they received.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -14,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::board::Board;
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, Left};
 use super::histogram::Histogram;
+use super::marks::{Mark, Marks};
+use super::memory::{Memory, Recall};
 use super::plan::Plan;
 use super::protocol::Protocol;
 use super::stamp::Stamp;
@@ -40,6 +43,8 @@ pub(crate) struct Orders {
     pub(crate) board: Arc<Board>,
     /// How many connections should be open, over all threads.
     pub(crate) wanted: watch::Receiver<Wanted>,
+    /// Ends all connections that read; their clients come back when that is wanted.
+    pub(crate) loss: CancellationToken,
     pub(crate) stop: CancellationToken,
 }
 
@@ -50,6 +55,8 @@ pub(crate) struct Wanted {
     pub(crate) churned: usize,
     /// Connections that read.
     pub(crate) reading: usize,
+    /// Clients that come back after all connections were lost.
+    pub(crate) returning: usize,
     /// Connections that do not read.
     pub(crate) stalled: usize,
 }
@@ -57,11 +64,10 @@ pub(crate) struct Wanted {
 /// What the connections of one thread received.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) deliveries: u64,
-    /// Deliveries that arrived after a later one of the same pusher.
-    pub(crate) disordered: u64,
-    /// Deliveries that arrived twice.
-    pub(crate) duplicated: u64,
+    /// Deliveries of the load.
+    pub(crate) load: Heard,
+    /// Deliveries around a return.
+    pub(crate) told: Heard,
     /// Events that this run did not push.
     pub(crate) strange: u64,
     /// Connections that did not read and were ended by the server.
@@ -69,6 +75,16 @@ pub(crate) struct Tally {
     pub(crate) latency: Histogram,
     /// The first reason why a connection failed or ended.
     pub(crate) complaint: Option<String>,
+}
+
+/// Deliveries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) deliveries: u64,
+    /// Those that arrived after a later one of the same pusher.
+    pub(crate) disordered: u64,
+    /// Those that arrived twice. They are not among the deliveries.
+    pub(crate) duplicated: u64,
 }
 
 /// The connections of one thread.
@@ -80,6 +96,8 @@ pub(crate) struct Fleet {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     tally: RefCell<Tally>,
     stalled: RefCell<Vec<Client>>,
+    /// What clients have that lost their connections, by their numbers.
+    away: RefCell<HashMap<usize, Left>>,
     tasks: TaskTracker,
 }
 
@@ -88,6 +106,7 @@ pub(crate) struct Fleet {
 pub(crate) enum Purpose {
     Churn,
     Read,
+    Return,
     Stall,
 }
 
@@ -103,6 +122,7 @@ pub(crate) fn run(orders: Orders, thread: usize) -> io::Result<Tally> {
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         tally: RefCell::default(),
         stalled: RefCell::default(),
+        away: RefCell::default(),
         tasks: TaskTracker::new(),
     });
     let cut = runtime.block_on(async {
@@ -125,6 +145,7 @@ impl Fleet {
                 let want = *wanted.borrow_and_update();
                 self.open(open.churned..want.churned, Purpose::Churn).await;
                 self.open(open.reading..want.reading, Purpose::Read).await;
+                self.open(open.returning..want.returning, Purpose::Return).await;
                 self.open(open.stalled..want.stalled, Purpose::Stall).await;
                 open = want;
                 if wanted.changed().await.is_err() {
@@ -156,7 +177,15 @@ impl Fleet {
 
     /// Opens one connection and uses it for its purpose.
     async fn admit(self: &Rc<Self>, index: usize, purpose: Purpose) {
-        let client = match Client::open(self, index, purpose).await {
+        let left = match purpose {
+            Purpose::Return => match self.away.borrow_mut().remove(&index) {
+                Some(left) => left,
+                // It failed before, and its connection was none that could be lost.
+                None => return self.orders.board.fail(),
+            },
+            _ => Left::nothing(&self.orders.plan),
+        };
+        let client = match Client::open(self, index, purpose, left).await {
             Ok(client) => client,
             Err(error) => {
                 self.complain(&error);
@@ -174,14 +203,38 @@ impl Fleet {
             }
             Purpose::Read => {
                 self.orders.board.join(self.group(index));
-                let fleet = Rc::clone(self);
-                self.tasks.spawn_local(async move {
-                    let error = client.run(&fleet).await;
-                    fleet.complain(&error);
-                    fleet.orders.board.leave(fleet.group(index));
-                });
+                self.tasks.spawn_local(Rc::clone(self).read(client, index));
+            }
+            Purpose::Return => {
+                self.orders.board.pass();
+                self.tasks.spawn_local(Rc::clone(self).read_to_the_end(client, index));
             }
         }
+    }
+
+    /// Reads until the connection ends, or is lost on purpose.
+    async fn read(self: Rc<Self>, mut client: Client, index: usize) {
+        if self.orders.plan.missed == 0 {
+            return self.read_to_the_end(client, index).await;
+        }
+        let loss = self.orders.loss.clone();
+        match loss.run_until_cancelled(client.run(&self)).await {
+            Some(error) => self.end(&error, index),
+            None => {
+                self.away.borrow_mut().insert(index, client.leave());
+                self.orders.board.lose();
+            }
+        }
+    }
+
+    async fn read_to_the_end(self: Rc<Self>, mut client: Client, index: usize) {
+        let error = client.run(&self).await;
+        self.end(&error, index);
+    }
+
+    fn end(&self, error: &ClientError, index: usize) {
+        self.complain(error);
+        self.orders.board.leave(self.group(index));
     }
 
     /// Makes a TCP connection. On the loopback network the source addresses differ, because one address does
@@ -198,55 +251,67 @@ impl Fleet {
         socket.connect(target).await
     }
 
-    /// What the client of this number sends first, and its conversation afterwards.
-    pub(crate) fn conversation(&self, index: usize) -> (Vec<u8>, Conversation) {
+    /// What the client of this number sends first, and its conversation afterwards. One that comes back has a
+    /// `memory`.
+    pub(crate) fn conversation(&self, index: usize, memory: Option<Memory>) -> (Vec<u8>, Conversation) {
         let plan = &self.orders.plan;
         let channel = plan.spread.channel(self.group(index));
         let to = Destination {
             authority: &plan.target.authority,
             path: &plan.protocol.path,
-            headers: &plan.protocol.speech.headers,
+            speech: &plan.protocol.speech,
+            memory: memory.as_ref(),
             channel: channel.as_deref(),
             index,
         };
         let Protocol { transport, speech, .. } = &plan.protocol;
-        (transport.request(&to), Conversation::new(*transport, speech, channel))
+        let request = transport.request(&to);
+        let recall = match memory {
+            Some(memory) => Recall::Back(memory),
+            None if plan.missed > 0 => Recall::Keeps(Memory::default()),
+            None => Recall::Nothing,
+        };
+        (request, Conversation::new(*transport, speech, channel, recall))
+    }
+
+    /// The name of a value that a client needs to come back, and does not remember.
+    pub(crate) fn forgotten(&self, memory: &Memory) -> Option<&str> {
+        let keeps = &self.orders.plan.protocol.speech.keeps;
+        keeps.iter().map(|keep| &*keep.name).find(|name| memory.get(name).is_none())
     }
 
     pub(crate) fn patience(&self) -> Duration {
         self.orders.plan.patience
     }
 
-    pub(crate) fn pushers(&self) -> usize {
-        self.orders.plan.pushers
-    }
-
     fn group(&self, index: usize) -> usize {
         index % self.orders.plan.spread.groups()
     }
 
-    /// A connection received an event. `last` has the last number that the connection received of each
-    /// pusher.
-    pub(crate) fn received(&self, last: &mut [u32], stamp: Option<Stamp>) {
+    /// A client received a frame with events.
+    pub(crate) fn received(&self, marks: &mut Marks, frame: &[u8]) {
         let tally = &mut *self.tally.borrow_mut();
-        let Some(stamp) = stamp else {
-            tally.strange += 1;
-            return;
-        };
-        let Stamp(number) = stamp;
-        let pusher = number as usize % last.len();
-        let last = &mut last[pusher];
-        if number + 1 == *last {
-            tally.duplicated += 1;
-            return;
+        let mut is_strange = true;
+        for stamp in Stamp::all(frame) {
+            is_strange = false;
+            let is_told = marks.is_told(stamp);
+            let heard = if is_told { &mut tally.told } else { &mut tally.load };
+            match marks.mark(stamp) {
+                Mark::Again => {
+                    heard.duplicated += 1;
+                    continue;
+                }
+                Mark::Disordered => heard.disordered += 1,
+                Mark::InOrder => {}
+            }
+            heard.deliveries += 1;
+            let late = self.orders.board.received(stamp);
+            // What was pushed while nobody was there came late by design.
+            if !is_told {
+                tally.latency.record(late);
+            }
         }
-        if number < *last {
-            tally.disordered += 1;
-        } else {
-            *last = number + 1;
-        }
-        tally.deliveries += 1;
-        tally.latency.record(self.orders.board.received(stamp));
+        tally.strange += u64::from(is_strange);
     }
 
     fn complain(&self, error: &ClientError) {
@@ -263,12 +328,19 @@ fn source(process: u32, index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, high | 0x80, low, u8::try_from(last).expect("at most 254"))
 }
 
-impl Tally {
-    /// Adds what another thread received.
-    pub(crate) fn merge(&mut self, other: Self) {
+impl Heard {
+    fn merge(&mut self, other: Self) {
         self.deliveries += other.deliveries;
         self.disordered += other.disordered;
         self.duplicated += other.duplicated;
+    }
+}
+
+impl Tally {
+    /// Adds what another thread received.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.load.merge(other.load);
+        self.told.merge(other.told);
         self.strange += other.strange;
         self.cut += other.cut;
         self.latency.merge(&other.latency);

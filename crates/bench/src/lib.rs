@@ -10,6 +10,7 @@
 //! | `fleet`, `client` | the connections of one thread; one client |
 //! | `transport` | how clients speak: one file per transport |
 //! | `pusher` | the backend of a run |
+//! | `comeback`, `memory`, `marks` | the return of all clients; what a client remembers of its connection; which dispatches it has received |
 //! | `board`, `stamp` | what the threads share; the number of a dispatch in its payload |
 //! | `process`, `looks`, `histogram` | what the server uses, now and during a run; how long deliveries took |
 //! | `report` | what a run found |
@@ -20,6 +21,9 @@ mod fleet;
 mod client;
 pub mod transport;
 mod pusher;
+mod comeback;
+mod memory;
+mod marks;
 mod board;
 mod stamp;
 mod process;
@@ -133,6 +137,7 @@ struct Run<P> {
     plan: Arc<Plan>,
     board: Arc<Board>,
     wanted: watch::Sender<Wanted>,
+    loss: CancellationToken,
     stop: CancellationToken,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
     progress: P,
@@ -152,11 +157,12 @@ impl<P: FnMut(Progress)> Run<P> {
         };
         let board = Arc::new(Board::new(plan.spread, outstanding));
         let (wanted, receiver) = watch::channel(Wanted::default());
-        let stop = CancellationToken::new();
+        let (loss, stop) = (CancellationToken::new(), CancellationToken::new());
         let orders = Orders {
             plan: Arc::clone(&plan),
             board: Arc::clone(&board),
             wanted: receiver,
+            loss: loss.clone(),
             stop: stop.clone(),
         };
         let start = |index| {
@@ -165,7 +171,7 @@ impl<P: FnMut(Progress)> Run<P> {
         };
         let threads = (0..plan.clients.threads).map(start).collect::<io::Result<_>>();
         let threads = threads.map_err(BenchError::Start)?;
-        Ok(Self { plan, board, wanted, stop, threads, progress })
+        Ok(Self { plan, board, wanted, loss, stop, threads, progress })
     }
 
     /// Does all steps of a run, one after the other.
@@ -175,6 +181,7 @@ impl<P: FnMut(Progress)> Run<P> {
         let connects = self.connect().await?;
         let connected = self.look()?;
         let idle = self.leave_alone().await?;
+        let comeback = self.comeback().await?;
         let (_, stalled_failed) = self.want(|wanted, clients| wanted.stalled = clients.stalled).await?;
         let began = self.look()?;
         let start = Instant::now();
@@ -189,7 +196,17 @@ impl<P: FnMut(Progress)> Run<P> {
         let load =
             LoadReport { lost, ended, stalled_failed, ..load_report(&self.plan, time, &tally, pushed) };
         let server = looks.report(&self.plan, time, &load);
-        Ok(Report { connects: connects.report, churn, idle, load, server, complaint: tally.complaint })
+        let comeback =
+            comeback.map(|one| one.report(self.plan.clients.reading, self.plan.missed, tally.told));
+        Ok(Report {
+            connects: connects.report,
+            churn,
+            idle,
+            comeback,
+            load,
+            server,
+            complaint: tally.complaint,
+        })
     }
 
     /// Opens and closes connections.
@@ -257,8 +274,8 @@ impl<P: FnMut(Progress)> Run<P> {
         let start = Instant::now();
         let failed_before = self.board.counts.failed.load(Ordering::Acquire);
         self.wanted.send_modify(|wanted| change(wanted, &self.plan.clients));
-        let Wanted { churned, reading, stalled } = *self.wanted.borrow();
-        let goal = churned + reading + stalled;
+        let Wanted { churned, reading, returning, stalled } = *self.wanted.borrow();
+        let goal = churned + reading + returning + stalled;
         loop {
             let counts = &self.board.counts;
             let failed = counts.failed.load(Ordering::Acquire);
@@ -363,15 +380,15 @@ struct Connected {
 
 fn load_report(plan: &Plan, time: Duration, tally: &Tally, pushed: Pushed) -> LoadReport {
     let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-    let latency = &tally.latency;
+    let (heard, latency) = (tally.load, &tally.latency);
     LoadReport {
         seconds: time.as_secs_f64(),
         pushes: pushed.accepted,
         pushes_refused: pushed.refused,
-        deliveries: tally.deliveries,
-        deliveries_per_second: rate(tally.deliveries, time),
-        disordered: tally.disordered,
-        duplicated: tally.duplicated,
+        deliveries: heard.deliveries,
+        deliveries_per_second: rate(heard.deliveries, time),
+        disordered: heard.disordered,
+        duplicated: heard.duplicated,
         strange: tally.strange,
         stalled: plan.clients.stalled,
         stalled_cut: tally.cut,

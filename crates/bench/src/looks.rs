@@ -17,6 +17,12 @@ pub(super) struct Looks {
 }
 
 impl Looks {
+    /// The most memory that any look knows of.
+    fn peak(&self) -> u64 {
+        let looks = [&self.before, &self.tenth, &self.connected, &self.began, &self.loaded, &self.after];
+        looks.into_iter().flatten().map(|usage| usage.peak_bytes).max().unwrap_or_default()
+    }
+
     pub(super) fn report(&self, plan: &Plan, time: Duration, load: &LoadReport) -> Option<ServerReport> {
         let (before, tenth, connected) = (self.before?, self.tenth?, self.connected?);
         let (began, loaded, after) = (self.began?, self.loaded?, self.after?);
@@ -36,6 +42,7 @@ impl Looks {
                 connected: connected.rss_bytes,
                 loaded: loaded.rss_bytes,
                 after: after.rss_bytes,
+                peak: self.peak(),
             },
             descriptors_before: before.descriptors,
             descriptors_after: after.descriptors,

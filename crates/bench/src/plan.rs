@@ -22,6 +22,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1000;
 pub const PUSHERS_MAX: usize = 64;
 /// Threads that hold connections.
 pub const THREADS_MAX: usize = 64;
+/// Dispatches that are pushed around a return, over all channels: the board has a place for each.
+pub const TOLD_MAX: usize = 32 * 1024;
 /// Connections opened and closed by one run.
 pub const CHURN_MAX: usize = 10_000_000;
 
@@ -42,6 +44,8 @@ pub struct Plan {
     pub load: Load,
     /// How long the connections that read are left alone before the first push.
     pub idle: Duration,
+    /// Events that each client misses while all of them have lost their connections; 0 loses none.
+    pub missed: u32,
     /// How long the run pushes.
     pub duration: Duration,
     /// Bytes of a payload.
@@ -52,6 +56,25 @@ pub struct Plan {
     pub process: Option<u32>,
     /// How long the run waits for what does not come: an answer, a delivery.
     pub patience: Duration,
+}
+
+impl Plan {
+    /// Dispatches that each client is told around its return: one before, and those that it misses.
+    pub(crate) fn told_to_each(&self) -> u32 {
+        if self.missed == 0 { 0 } else { self.missed + 1 }
+    }
+
+    /// Dispatches around the return of all clients. They have the first numbers.
+    pub(crate) fn told(&self) -> u32 {
+        let groups = u32::try_from(self.spread.groups()).unwrap_or(u32::MAX);
+        self.told_to_each().saturating_mul(groups)
+    }
+
+    /// The number of the first dispatch of the load. It is one of the first pusher.
+    pub(crate) fn first(&self) -> u32 {
+        let pushers = u32::try_from(self.pushers).unwrap_or(u32::MAX);
+        self.told().next_multiple_of(pushers.max(1))
+    }
 }
 
 /// The server.

@@ -13,6 +13,8 @@ pub(crate) struct Usage {
     pub(crate) system: Duration,
     /// Resident memory.
     pub(crate) rss_bytes: u64,
+    /// The most resident memory since the process began, or since [`forget_peak`].
+    pub(crate) peak_bytes: u64,
     pub(crate) descriptors: usize,
 }
 
@@ -42,9 +44,11 @@ impl Usage {
         let read = |file| fs::read_to_string(format!("/proc/{process}/{file}"));
         let malformed = |what| io::Error::new(io::ErrorKind::InvalidData, format!("/proc has no {what}"));
         let (user, system) = cpu_time(&read("stat")?).ok_or_else(|| malformed("CPU time"))?;
-        let rss_bytes = resident(&read("status")?).ok_or_else(|| malformed("resident memory"))?;
+        let status = read("status")?;
+        let memory = |name| memory(&status, name).ok_or_else(|| malformed("resident memory"));
+        let (rss_bytes, peak_bytes) = (memory("VmRSS:")?, memory("VmHWM:")?);
         let descriptors = fs::read_dir(format!("/proc/{process}/fd"))?.count();
-        Ok(Self { user, system, rss_bytes, descriptors })
+        Ok(Self { user, system, rss_bytes, peak_bytes, descriptors })
     }
 
     /// CPU time since an earlier reading.
@@ -66,8 +70,14 @@ fn cpu_time(stat: &str) -> Option<(Duration, Duration)> {
     Some((Duration::from_secs_f64(user / per_second), Duration::from_secs_f64(system / per_second)))
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// Has the kernel forget the peak of a process (proc(5), `clear_refs`). Where that is not allowed, the peak is that
+/// of the whole life of the process.
+pub(crate) fn forget_peak(process: u32) {
+    fs::write(format!("/proc/{process}/clear_refs"), "5").ok();
+}
+
+fn memory(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib * 1024)
 }
@@ -88,6 +98,7 @@ mod tests {
     fn this_process_uses_something() {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.rss_bytes > 100_000);
+        assert!(usage.peak_bytes >= usage.rss_bytes / 2);
         assert!(usage.descriptors >= 3);
     }
 }

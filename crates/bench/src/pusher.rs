@@ -73,7 +73,8 @@ impl Pusher {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // An error that breaks the connection also fails the push that waits for its answer.
         tasks.spawn_local(async move { drop(connection.await) });
-        Ok(Self { plan, board, sender, next: number })
+        let next = plan.first() + number;
+        Ok(Self { plan, board, sender, next })
     }
 
     /// Pushes until `end`.
@@ -129,6 +130,19 @@ impl Pusher {
         let number = self.next;
         self.next += u32::try_from(self.plan.pushers).unwrap_or(u32::MAX);
         let group = self.plan.turn.group(number, self.plan.spread.groups());
+        self.push_number(number, group, due).await
+    }
+
+    /// Pushes the dispatch of this number to this group. Returns whether the server accepted it.
+    ///
+    /// # Errors
+    /// The server cannot be pushed to.
+    pub(crate) async fn push_number(
+        &mut self,
+        number: u32,
+        group: usize,
+        due: Duration,
+    ) -> Result<bool, PushError> {
         let request = self.request(Stamp(number), group);
         self.board.expect(Stamp(number), group, due);
         let answer = async {

@@ -18,6 +18,9 @@ pub struct Report {
     /// What connections cost that are left alone, if the run did that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
+    /// How all clients came back after they lost their connections, if the run did that.
+    #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
+    pub comeback: Option<Return>,
     /// How dispatches arrived.
     pub load: LoadReport,
     /// What the server used.
@@ -67,6 +70,35 @@ pub struct Idle {
     pub seconds: f64,
     /// The server's CPU time for all of them.
     pub cpu_us: Option<f64>,
+}
+
+/// How all clients came back after they lost their connections at once, and missed events.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Return {
+    /// Clients that lost their connections.
+    pub clients: usize,
+    /// Those that could not connect again.
+    pub failed: usize,
+    /// Events that each of them missed.
+    pub missed: u32,
+    /// From the first connection to the last event that was missed.
+    pub seconds: f64,
+    /// Events that arrived: those that were missed, and one before.
+    pub deliveries: u64,
+    /// Events that never arrived.
+    pub lost: u64,
+    /// Events that arrived after a later one.
+    pub disordered: u64,
+    /// Events that arrived more than once.
+    pub duplicated: u64,
+    /// How often the server had no room for a push.
+    pub pushes_refused: u64,
+    /// The server's CPU time for one client, from its connection to its last event.
+    pub cpu_us_per_client: Option<f64>,
+    /// Resident memory when nobody was connected.
+    pub rss_before: Option<u64>,
+    /// The most resident memory while they came back.
+    pub rss_peak: Option<u64>,
 }
 
 /// How dispatches arrived.
@@ -149,6 +181,8 @@ pub struct Memory {
     pub loaded: u64,
     /// After the last connection closed.
     pub after: u64,
+    /// The most of the whole run. It counts from the start of the server, unless its peak could be forgotten.
+    pub peak: u64,
 }
 
 impl Report {
@@ -158,7 +192,10 @@ impl Report {
         let wrong = load.lost + load.disordered + load.duplicated + load.strange;
         let churn_failed = self.churn.map_or(0, |churn| churn.failed);
         let failed = self.connects.failed + load.stalled_failed + churn_failed;
-        wrong == 0 && load.ended == 0 && failed == 0 && !load.gave_up
+        let came_back = self
+            .comeback
+            .is_none_or(|one| one.lost + one.disordered + one.duplicated == 0 && one.failed == 0);
+        wrong == 0 && came_back && load.ended == 0 && failed == 0 && !load.gave_up
     }
 }
 
@@ -185,6 +222,9 @@ impl Display for Report {
             table.row("left alone", format_args!("{seconds:.1} s"))?;
             table.optional("  server CPU", cpu_us, "us")?;
         }
+        if let Some(comeback) = &self.comeback {
+            table.comeback(comeback)?;
+        }
         table.load(&self.load)?;
         if let Some(server) = &self.server {
             table.server(server)?;
@@ -194,6 +234,10 @@ impl Display for Report {
             None => Ok(()),
         }
     }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
 struct Table<'a, 'b>(&'a mut Formatter<'b>);
@@ -223,6 +267,20 @@ impl Table<'_, '_> {
         self.optional("  server CPU for each", connects.cpu_us, "us")
     }
 
+    fn comeback(&mut self, comeback: &Return) -> fmt::Result {
+        let Return { clients, failed, missed, seconds, lost, disordered, duplicated, .. } = comeback;
+        self.row(
+            "came back",
+            format_args!("{clients}, {failed} failed, each missed {missed}, in {seconds:.2} s"),
+        )?;
+        self.row("  lost", format_args!("{lost}, {disordered} out of order, {duplicated} twice"))?;
+        self.optional("  server CPU for each", comeback.cpu_us_per_client, "us")?;
+        if let (Some(before), Some(peak)) = (comeback.rss_before, comeback.rss_peak) {
+            self.row("  server memory", format_args!("{}, peak {}", megabytes(before), megabytes(peak)))?;
+        }
+        Ok(())
+    }
+
     fn load(&mut self, load: &LoadReport) -> fmt::Result {
         let LoadReport { pushes, pushes_refused, deliveries, deliveries_per_second, latency, .. } = load;
         self.row("time", format_args!("{:.1} s", load.seconds))?;
@@ -249,12 +307,12 @@ impl Table<'_, '_> {
         self.row("server CPU", format_args!("{user:.2} s user, {system:.2} s system"))?;
         self.optional("  per delivery", server.cpu_us_per_delivery, "us")?;
         self.optional("  per push", server.cpu_us_per_push, "us")?;
-        let Memory { before, connected, loaded, after } = server.rss;
-        let mb = |bytes: u64| format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10);
-        let (before, connected, loaded, after) = (mb(before), mb(connected), mb(loaded), mb(after));
+        let Memory { before, connected, loaded, after, peak } = server.rss;
+        let [before, connected, loaded, after, peak] =
+            [before, connected, loaded, after, peak].map(megabytes);
         self.row(
             "server memory",
-            format_args!("{before}, connected {connected}, loaded {loaded}, closed {after}"),
+            format_args!("{before}, connected {connected}, loaded {loaded}, closed {after}, peak {peak}"),
         )?;
         self.optional("  per connection", server.bytes_per_connection, "bytes")?;
         let (before, after) = (server.descriptors_before, server.descriptors_after);

@@ -21,10 +21,18 @@ impl Stamp {
         format!("\"~{:0NUMBER_DIGITS$x}{:x<filler$}\"", self.0, "")
     }
 
-    /// The stamp in a frame.
-    pub(crate) fn find(frame: &[u8]) -> Option<Self> {
-        let start = frame.iter().position(|&byte| byte == MARK)? + 1;
-        let digits = frame.get(start..start + NUMBER_DIGITS)?;
+    /// The stamps in a frame. A frame may have several: what a client missed comes at once from some servers.
+    pub(crate) fn all(frame: &[u8]) -> impl Iterator<Item = Self> {
+        memchr::memchr_iter(MARK, frame).filter_map(|mark| Self::parse(&frame[mark + 1..]))
+    }
+
+    /// Whether a frame has a stamp.
+    pub(crate) fn is_in(frame: &[u8]) -> bool {
+        Self::all(frame).next().is_some()
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let digits = text.get(..NUMBER_DIGITS)?;
         let number = digits.iter().try_fold(0, |value: u32, &digit| {
             let digit = char::from(digit).to_digit(16)?;
             Some(value << 4 | digit)
@@ -37,6 +45,10 @@ impl Stamp {
 mod tests {
     use super::*;
 
+    fn all(frame: &str) -> Vec<Stamp> {
+        Stamp::all(frame.as_bytes()).collect()
+    }
+
     #[test]
     fn a_stamp_is_found_in_the_frame_that_carries_it() {
         for number in [0, 0x0123_ABCD, u32::MAX] {
@@ -44,15 +56,20 @@ mod tests {
                 let payload = Stamp(number).payload(bytes);
                 assert_eq!(payload.len(), bytes.max(STAMP_BYTES));
                 let frame = format!("42[\"EVENT\",{{\"event\":\"BENCH\",\"payload\":{payload}}}]");
-                assert_eq!(Stamp::find(frame.as_bytes()), Some(Stamp(number)));
+                assert_eq!(all(&frame), [Stamp(number)]);
             }
         }
     }
 
     #[test]
+    fn every_stamp_of_a_frame_is_found() {
+        assert_eq!(all(r#"[{"data":"~00000001"},{"data":"~0000000a~"}]"#), [Stamp(1), Stamp(10)]);
+    }
+
+    #[test]
     fn what_has_no_stamp_has_none() {
         for frame in ["", "2", "~", "~12", "42[\"OK\"]", "~0000000x", "~+0000000"] {
-            assert_eq!(Stamp::find(frame.as_bytes()), None, "{frame}");
+            assert_eq!(all(frame), [], "{frame}");
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use hyper::Uri;
 use hyper::header::HeaderValue;
 
-use super::{CHANNEL, Header, Preset, Protocol, PushForm, Speech, TEXT_BYTES_MAX, presets};
+use super::{Again, CHANNEL, Header, Keep, Preset, Protocol, PushForm, Speech, TEXT_BYTES_MAX, presets};
 use crate::plan::Spread;
 use crate::transport::Transport;
 
@@ -47,6 +47,18 @@ pub struct ProtocolArgs {
     /// Each line of a frame is a message
     #[arg(long)]
     lines: bool,
+    /// What a client keeps of a message, to come back with it: the value behind TEXT; may be repeated
+    #[arg(long, value_name = "NAME=TEXT", allow_hyphen_values = true)]
+    keep: Vec<Keep>,
+    /// Where a client comes back; {NAME} is replaced by what it kept
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    path_again: Option<String>,
+    /// A further header field of a client that comes back; {NAME} is replaced
+    #[arg(long, value_name = "NAME: VALUE")]
+    header_again: Vec<Header>,
+    /// What a client says that comes back, in place of --say; {NAME} is replaced
+    #[arg(long, value_name = "TEXT", value_parser = text, allow_hyphen_values = true)]
+    say_again: Vec<String>,
     /// Where the server takes pushes; {channel} is replaced [default: /push/]
     #[arg(long, value_name = "PATH", value_parser = path)]
     push_path: Option<String>,
@@ -128,6 +140,12 @@ impl ProtocolArgs {
             ping: self.ping.clone().or_else(|| base.speech.ping.clone()),
             pong: self.pong.clone().or_else(|| base.speech.pong.clone()),
             lines: self.lines || base.speech.lines,
+            keeps: if self.keep.is_empty() { base.speech.keeps.clone() } else { self.keep.clone() },
+            again: Again {
+                path: self.path_again.clone().or_else(|| base.speech.again.path.clone()),
+                headers: fields(&self.header_again, &base.speech.again.headers),
+                says: or(&self.say_again, &base.speech.again.says),
+            },
         };
         Protocol {
             transport: base.transport,
@@ -150,9 +168,11 @@ impl ProtocolArgs {
             Transport::Sse if !self.say.is_empty() => is_said("--say"),
             Transport::Sse if self.pong.is_some() => is_said("--pong"),
             Transport::Sse if self.lines => is_said("--lines"),
+            Transport::Sse if !self.say_again.is_empty() => is_said("--say-again"),
             Transport::Sse => Ok(()),
             _ if protocol.speech != Arc::default() => {
-                Err("--header, --say, --await, --refused, --ping, --pong, --lines: only with --transport plain or sse"
+                Err("--header, --say, --await, --refused, --ping, --pong, --lines, --keep, --path-again, --header-again, \
+                     --say-again: only with --transport plain or sse"
                     .into())
             }
             _ => Ok(()),
@@ -165,11 +185,21 @@ fn name(value: &impl ValueEnum) -> String {
 }
 
 fn check_speech(speech: &Speech) -> Result<(), String> {
-    let (says, awaits) = (speech.says.len(), speech.awaits.len());
-    if says > awaits + 1 {
-        return Err(format!(
-            "--say: {says} texts and {awaits} of --await; each text but the first is said after an --await"
-        ));
+    let awaits = speech.awaits.len();
+    for (option, says) in [("--say", speech.says.len()), ("--say-again", speech.again.says.len())] {
+        if says > awaits + 1 {
+            return Err(format!(
+                "{option}: {says} texts and {awaits} of --await; each text but the first is said after an --await"
+            ));
+        }
+    }
+    let again = &speech.again;
+    let texts = again.path.iter().chain(&again.says).chain(again.headers.iter().map(|field| &field.value));
+    let texts: Vec<_> = texts.collect();
+    if let Some(unused) =
+        speech.keeps.iter().find(|keep| !texts.iter().any(|text| text.contains(&keep.placeholder())))
+    {
+        return Err(format!("--keep: nothing that is said again has a {}", unused.placeholder()));
     }
     if speech.pong.is_some() && speech.ping.is_none() {
         return Err("--pong: it answers what --ping describes, which is missing".into());
@@ -179,13 +209,16 @@ fn check_speech(speech: &Speech) -> Result<(), String> {
 
 /// A run without channels has no name to put in.
 fn check_broadcast(protocol: &Protocol) -> Result<(), String> {
-    let says = protocol.speech.says.iter().map(|text| ("--say", text));
+    let speech = &protocol.speech;
+    let says = speech.says.iter().map(|text| ("--say", text));
+    let again = speech.again.says.iter().map(|text| ("--say-again", text));
+    let again = again.chain(speech.again.path.iter().map(|text| ("--path-again", text)));
     let rest = [
         ("--path", &protocol.path),
         ("--push-path", &protocol.push.path),
         ("--push-body", &protocol.push.body),
     ];
-    match says.chain(rest).find(|(_, text)| text.contains(CHANNEL)) {
+    match says.chain(again).chain(rest).find(|(_, text)| text.contains(CHANNEL)) {
         Some((option, _)) => Err(format!("--broadcast: there is no channel for the {CHANNEL} in {option}")),
         None => Ok(()),
     }

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | `args` | the options of the command line, and what must hold between them |
 //! | `presets` | turted itself, and what the options are for servers of others |
-//! | `header` | one field of a request |
+//! | `header`, `keep` | one field of a request; what a client remembers to come back |
 //! | `show` | a protocol as options, for `--show` |
 
 mod args;
 mod header;
+mod keep;
 mod presets;
 mod show;
 
@@ -26,6 +27,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use args::ProtocolArgs;
 pub use header::Header;
+pub use keep::Keep;
 pub use presets::Preset;
 
 use super::transport::Transport;
@@ -77,6 +79,21 @@ pub struct Speech {
     pub pong: Option<String>,
     /// Whether each line of a frame is a message.
     pub lines: bool,
+    /// What a client remembers, to come back to what it missed.
+    pub keeps: Vec<Keep>,
+    /// What differs for a client that comes back.
+    pub again: Again,
+}
+
+/// What a client that comes back does differently. `{name}` is replaced by what it kept under that name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// Where it connects, if elsewhere.
+    pub path: Option<String>,
+    /// Fields that its request has as well.
+    pub headers: Vec<Header>,
+    /// What it says, if something else.
+    pub says: Vec<String>,
 }
 
 /// How the backend pushes: a POST.
@@ -90,6 +107,18 @@ pub struct PushForm {
     pub content_type: String,
     /// The body.
     pub body: String,
+}
+
+impl Protocol {
+    /// Whether clients of it can come back to what they missed.
+    #[must_use]
+    pub fn comes_back(&self) -> bool {
+        match self.transport {
+            Transport::SocketIo | Transport::WebSocket => true,
+            Transport::SockJs => false,
+            Transport::Plain | Transport::Sse => self.speech.again != Again::default(),
+        }
+    }
 }
 
 impl PushForm {

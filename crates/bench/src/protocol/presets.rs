@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FORM, Header, Protocol, PushForm, Speech};
+use super::{Again, FORM, Header, Keep, Protocol, PushForm, Speech};
 use crate::plan::Spread;
 use crate::transport::Transport;
 
@@ -49,7 +49,7 @@ pub(super) fn turted(transport: Transport, spread: Spread) -> Protocol {
     Protocol {
         transport,
         path: transport.default_path().to_owned(),
-        speech: Arc::default(),
+        speech: Arc::new(if transport == Transport::Sse { event_source() } else { Speech::default() }),
         push: PushForm {
             path: "/push/".to_owned(),
             headers: vec![],
@@ -59,10 +59,21 @@ pub(super) fn turted(transport: Transport, spread: Spread) -> Protocol {
     }
 }
 
+/// How an `EventSource` comes back: with the id of the last event.
+fn event_source() -> Speech {
+    Speech {
+        keeps: vec![Keep::of("id", "id: ")],
+        again: Again { headers: vec![Header::of("last-event-id", "{id}")], ..Again::default() },
+        ..Speech::default()
+    }
+}
+
 /// Centrifugo's JSON protocol: a frame holds commands or replies, one a line; `{}` is its ping and the answer
-/// to it. Over `uni_sse` the query has what a client asks for, and the first event is the reply.
+/// to it. Over `uni_sse` the query has what a client asks for, and the first event is the reply. A client comes back
+/// with the epoch of the channel and the offset of the last publication, if the channel has history and recovery.
 /// Source: Centrifugo's pages "Client protocol", "uni_sse" and "Server API walkthrough", version 6.
 fn centrifugo(transport: Transport) -> Protocol {
+    let keeps = vec![Keep::of("epoch", r#""epoch":""#), Keep::of("offset", r#""offset":"#)];
     let (path, speech) = match transport {
         Transport::Sse => (
             "/connection/uni_sse?cf_connect=%7B%22subs%22%3A%7B%22{channel}%22%3A%7B%7D%7D%7D",
@@ -70,6 +81,15 @@ fn centrifugo(transport: Transport) -> Protocol {
                 awaits: texts(&[r#""connect":{"#]),
                 refusals: texts(&[r#""disconnect":{"#]),
                 ping: Some("{}".to_owned()),
+                keeps,
+                again: Again {
+                    path: Some(
+                        "/connection/uni_sse?cf_connect=%7B%22subs%22%3A%7B%22{channel}%22%3A%7B%22recover%22%3Atrue%2C\
+                         %22epoch%22%3A%22{epoch}%22%2C%22offset%22%3A{offset}%7D%7D%7D"
+                            .to_owned(),
+                    ),
+                    ..Again::default()
+                },
                 ..Speech::default()
             },
         ),
@@ -84,6 +104,12 @@ fn centrifugo(transport: Transport) -> Protocol {
                 ping: Some("{}".to_owned()),
                 pong: Some("{}".to_owned()),
                 lines: true,
+                keeps,
+                again: Again {
+                    says: texts(&["{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"{channel}\",\
+                                   \"recover\":true,\"epoch\":\"{epoch}\",\"offset\":{offset}}}"]),
+                    ..Again::default()
+                },
                 ..Speech::default()
             },
         ),
@@ -134,7 +160,7 @@ fn mercure() -> Protocol {
     Protocol {
         transport: Transport::Sse,
         path: "/.well-known/mercure?topic={channel}".to_owned(),
-        speech: Arc::new(Speech { awaits: texts(&[""]), ..Speech::default() }),
+        speech: Arc::new(Speech { awaits: texts(&[""]), ..event_source() }),
         push: PushForm {
             path: "/.well-known/mercure".to_owned(),
             headers: vec![],

@@ -41,6 +41,10 @@ impl Protocol {
         speech.refusals.iter().for_each(|text| add("refused", text));
         speech.ping.iter().for_each(|text| add("ping", text));
         speech.pong.iter().for_each(|text| add("pong", text));
+        speech.keeps.iter().for_each(|keep| add("keep", keep));
+        speech.again.path.iter().for_each(|path| add("path-again", path));
+        speech.again.headers.iter().for_each(|header| add("header-again", header));
+        speech.again.says.iter().for_each(|text| add("say-again", text));
         add("push-path", &push.path);
         push.headers.iter().for_each(|header| add("push-header", header));
         add("push-type", &push.content_type);

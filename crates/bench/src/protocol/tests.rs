@@ -54,6 +54,16 @@ fn what_is_shown_is_what_is_meant() {
         &["--protocol", "mercure"],
         &["--transport", "sockjs", "--push-path", "/p/{channel}"],
         &["--transport", "plain", "--say", "it's\n'", "--header", "A: b", "--await", ""],
+        &[
+            "--transport",
+            "plain",
+            "--keep",
+            "id=\"id\":",
+            "--say-again",
+            "from {id}",
+            "--path-again",
+            "/{id}",
+        ],
     ] {
         let protocol = parse(options).unwrap();
         let shown = words(&protocol.to_string());
@@ -90,6 +100,11 @@ fn options_that_do_not_fit_are_refused_with_their_names() {
     refused(&["--push-header", "a: x\ny"], "no header can carry");
     refused(&["--push-type", "a\n"], "no header can carry");
     refused(&["--transport", "plain", "--ping", ""], "not empty");
+    refused(&["--transport", "sse", "--say-again", "x"], "--say-again: only with --transport plain");
+    refused(&["--keep", "id=id: "], "--keep");
+    refused(&["--transport", "plain", "--keep", "id"], "NAME=TEXT");
+    refused(&["--transport", "plain", "--keep", "channel=x"], "stands for nothing else");
+    refused(&["--transport", "plain", "--keep", "id=x"], "nothing that is said again has a {id}");
     refused(&["--push-body", &"x".repeat(TEXT_BYTES_MAX + 1)], "at most 16384 bytes");
     parse(&["--push-body", &"x".repeat(TEXT_BYTES_MAX)]).unwrap();
 }

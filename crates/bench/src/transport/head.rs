@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Broken, Destination, fill};
+use crate::protocol::Header;
 
 /// Bytes of the longest head of an answer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -30,7 +31,14 @@ pub(super) fn stream_request(to: &Destination<'_>, target: &str) -> Vec<u8> {
 
 fn request(to: &Destination<'_>, target: &str, fields: &str) -> Vec<u8> {
     let mut head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{fields}", to.authority);
-    for field in to.headers {
+    let again = to.memory.map(|memory| {
+        to.speech
+            .again
+            .headers
+            .iter()
+            .map(|field| Header { value: memory.fill(&field.value), ..field.clone() })
+    });
+    for field in to.speech.headers.iter().cloned().chain(again.into_iter().flatten()) {
         let value = fill(&field.value, to.channel);
         write!(head, "{}: {value}\r\n", field.name).expect("a string takes everything");
     }

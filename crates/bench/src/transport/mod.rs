@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use frames::ServerFrame;
 
-use super::protocol::{CHANNEL, Header, Speech, fill};
+use super::memory::{Memory, Recall};
+use super::protocol::{CHANNEL, Speech, fill};
 
 /// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,8 +49,10 @@ pub(crate) struct Destination<'a> {
     pub(crate) authority: &'a str,
     /// Where the server has the transport; `{channel}` in it is replaced.
     pub(crate) path: &'a str,
-    /// Further fields of the request.
-    pub(crate) headers: &'a [Header],
+    /// What else the request has.
+    pub(crate) speech: &'a Speech,
+    /// What the client remembers, if it comes back.
+    pub(crate) memory: Option<&'a Memory>,
     pub(crate) channel: Option<&'a str>,
     /// The number of this client.
     pub(crate) index: usize,
@@ -70,7 +73,12 @@ impl Transport {
 
     /// What a client sends first.
     pub(crate) fn request(self, to: &Destination<'_>) -> Vec<u8> {
-        let path = fill(to.path, to.channel);
+        let path = match (to.memory, &to.speech.again.path) {
+            (Some(memory), Some(path)) => &*memory.fill(path),
+            _ => to.path,
+        };
+        let has_channel = path.contains(CHANNEL);
+        let path = fill(path, to.channel);
         match (self, to.channel) {
             (Self::SocketIo, _) => head::upgrade_request(to, &format!("{path}?EIO=4&transport=websocket")),
             // A session is used once, so its id must differ from those of other runs.
@@ -79,7 +87,7 @@ impl Transport {
                 head::upgrade_request(to, &format!("{path}/000/bench-{process}-{index}/websocket"))
             }
             (Self::WebSocket | Self::Plain, _) => head::upgrade_request(to, &path),
-            (Self::Sse, Some(channel)) if !to.path.contains(CHANNEL) => {
+            (Self::Sse, Some(channel)) if !has_channel => {
                 head::stream_request(to, &format!("{path}?channel={channel}"))
             }
             (Self::Sse, _) => head::stream_request(to, &path),
@@ -127,14 +135,19 @@ impl Broken {
 
 impl Conversation {
     /// A conversation that has not begun, of a client that joins `channel` if there is one.
-    pub(crate) fn new(transport: Transport, speech: &Arc<Speech>, channel: Option<String>) -> Self {
-        let talk = |channel| talk::Talk::new(Arc::clone(speech), channel);
+    pub(crate) fn new(
+        transport: Transport,
+        speech: &Arc<Speech>,
+        channel: Option<String>,
+        recall: Recall,
+    ) -> Self {
+        let talk = |channel, recall| talk::Talk::new(Arc::clone(speech), channel, recall);
         let dialogue = match transport {
-            Transport::SocketIo => Dialogue::SocketIo(socketio::Dialogue::new(channel)),
-            Transport::WebSocket => Dialogue::V1(v1::Dialogue::new(channel)),
+            Transport::SocketIo => Dialogue::SocketIo(socketio::Dialogue::new(channel, recall)),
+            Transport::WebSocket => Dialogue::V1(v1::Dialogue::new(channel, recall)),
             Transport::SockJs => Dialogue::SockJs(sockjs::Dialogue::new(channel)),
-            Transport::Plain => Dialogue::Plain(talk(channel)),
-            Transport::Sse => Dialogue::Sse(sse::Stream::default(), talk(channel)),
+            Transport::Plain => Dialogue::Plain(talk(channel, recall)),
+            Transport::Sse => Dialogue::Sse(sse::Stream::default(), talk(channel, recall)),
         };
         Self { is_open: false, dialogue }
     }
@@ -172,6 +185,16 @@ impl Conversation {
                 }
                 dialogue => dialogue.frames(rest, out, event)?,
             })
+    }
+
+    /// What the client remembers.
+    pub(crate) fn into_memory(self) -> Memory {
+        match self.dialogue {
+            Dialogue::SocketIo(dialogue) => dialogue.into_memory(),
+            Dialogue::V1(dialogue) => dialogue.into_memory(),
+            Dialogue::SockJs(_) => Memory::default(),
+            Dialogue::Plain(talk) | Dialogue::Sse(_, talk) => talk.into_memory(),
+        }
     }
 
     /// The text that the client waits for, if the options of the run name one.

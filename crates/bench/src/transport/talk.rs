@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::{Broken, frames};
+use super::{Broken, Memory, Recall, frames};
+use crate::memory::value_after;
 use crate::protocol::{Speech, fill};
+use crate::stamp::Stamp;
 
 /// The conversation of one client with the server.
 #[derive(Debug)]
@@ -15,11 +17,16 @@ pub(super) struct Talk {
     channel: Option<String>,
     /// How many of the awaited texts were heard.
     heard: usize,
+    recall: Recall,
 }
 
 impl Talk {
-    pub(super) fn new(speech: Arc<Speech>, channel: Option<String>) -> Self {
-        Self { speech, channel, heard: 0 }
+    pub(super) fn new(speech: Arc<Speech>, channel: Option<String>, recall: Recall) -> Self {
+        Self { speech, channel, heard: 0, recall }
+    }
+
+    pub(super) fn into_memory(self) -> Memory {
+        self.recall.into_memory()
     }
 
     /// Whether everything that the client waits for was heard.
@@ -81,6 +88,7 @@ impl Talk {
             }
             return Ok(());
         }
+        self.remember(whole);
         let Some(awaited) = self.awaited() else {
             event(whole);
             return Ok(());
@@ -91,10 +99,23 @@ impl Talk {
         }
         if has(awaited) {
             self.heard += 1;
+            // Some servers answer with what a client missed.
+            if self.recall.back().is_some() && Stamp::is_in(message) {
+                event(whole);
+            }
             self.say(out);
             self.pass(out);
         }
         Ok(())
+    }
+
+    /// Keeps what the client needs to come back.
+    fn remember(&mut self, message: &[u8]) {
+        if self.recall.is_kept() {
+            for keep in &self.speech.keeps {
+                self.recall.note(&keep.name, value_after(message, &keep.after));
+            }
+        }
     }
 
     /// Passes texts that are not waited for.
@@ -107,8 +128,12 @@ impl Talk {
 
     /// Says what is to be said after what was heard.
     fn say(&self, out: &mut Vec<u8>) {
-        if let Some(text) = self.speech.says.get(self.heard).filter(|text| !text.is_empty()) {
-            frames::encode_text(&fill(text, self.channel.as_deref()), out);
+        let (back, again) = (self.recall.back(), &self.speech.again.says);
+        let says = if back.is_some() && !again.is_empty() { again } else { &self.speech.says };
+        let Some(text) = says.get(self.heard).filter(|text| !text.is_empty()) else { return };
+        match back {
+            Some(memory) => frames::encode_text(&fill(&memory.fill(text), self.channel.as_deref()), out),
+            None => frames::encode_text(&fill(text, self.channel.as_deref()), out),
         }
     }
 }

@@ -11,11 +11,17 @@ use turted_core::wire::websocket::{Decoder, DecoderLimits, Message, Opcode, enco
 use turted_core::wire::{chunked, legacy, sockjs as wire, sse, v1};
 
 use super::*;
+use crate::protocol::Again;
 
 const CURSOR: Option<Cursor> = Some(Cursor { epoch: 255, sequence: 36 });
 
 fn client(transport: Transport) -> Conversation {
-    let mut client = Conversation::new(transport, &Arc::default(), Some("c".into()));
+    open(transport, &Speech::default(), Recall::Nothing)
+}
+
+/// A client whose connection is open.
+fn open(transport: Transport, speech: &Speech, recall: Recall) -> Conversation {
+    let mut client = Conversation::new(transport, &Arc::new(speech.clone()), Some("c".into()), recall);
     let status = if transport == Transport::Sse { "200 OK" } else { "101 Switching Protocols" };
     let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (result, said, events) = play(&mut client, head.as_bytes());
@@ -157,7 +163,7 @@ fn a_client_that_is_refused_says_so() {
     let mut sockjs = client(Transport::SockJs);
     play(&mut sockjs, &text("o")).0.unwrap();
     refused(&mut sockjs, r#"a["{\"type\":\"ERR\",\"data\":{}}"]"#);
-    let mut sse = Conversation::new(Transport::Sse, &Arc::default(), None);
+    let mut sse = Conversation::new(Transport::Sse, &Arc::default(), None, Recall::Nothing);
     let status = play(&mut sse, b"HTTP/1.1 404 Not Found\r\n\r\n").0;
     assert_eq!(status, Err(Broken::Refused("HTTP/1.1 404 Not Found".into())));
 }
@@ -165,7 +171,8 @@ fn a_client_that_is_refused_says_so() {
 #[test]
 fn each_transport_asks_for_its_path() {
     let request = |transport: Transport, path, channel| {
-        let to = Destination { authority: "h", path, headers: &[], channel, index: 7 };
+        let to =
+            Destination { authority: "h", path, speech: &Speech::default(), memory: None, channel, index: 7 };
         let request = string(&transport.request(&to));
         request.split(' ').nth(1).unwrap().to_owned()
     };
@@ -180,4 +187,109 @@ fn each_transport_asks_for_its_path() {
     let is_websocket =
         matches!(route, Some(wire::Route::Receive { transport: wire::Transport::WebSocket, .. }));
     assert!(is_websocket, "{sockjs}");
+}
+
+/// A client that has come back with these values.
+fn back(transport: Transport, values: &[(&str, &str)]) -> Conversation {
+    let mut memory = Memory::default();
+    values.iter().for_each(|(name, value)| memory.note(name, value.as_bytes()));
+    open(transport, &Speech::default(), Recall::Back(memory))
+}
+
+fn kept(client: Conversation, names: [&str; 2]) -> [Option<String>; 2] {
+    let memory = client.into_memory();
+    names.map(|name| memory.get(name).map(str::to_owned))
+}
+
+#[test]
+fn a_socketio_client_comes_back_with_its_session_and_its_position() {
+    let mut first = open(Transport::SocketIo, &Speech::default(), Recall::Keeps(Memory::default()));
+    for packet in ["0{}", r#"40{"sid":"s","pid":"p"}"#, r#"42["OK",{}]"#, r#"42["EVENT",{"a":"b"},"7-1"]"#] {
+        play(&mut first, &text(packet)).0.unwrap();
+    }
+    assert_eq!(kept(first, ["pid", "offset"]), [Some("p".into()), Some("7-1".into())]);
+
+    let mut known = back(Transport::SocketIo, &[("pid", "p"), ("offset", "7-1")]);
+    assert_eq!(play(&mut known, &text("0{}")).1, [r#"40{"pid":"p","offset":"7-1"}"#]);
+    assert_eq!(play(&mut known, &text(r#"40{"sid":"s","pid":"p"}"#)).1, [""; 0]);
+    assert!(known.is_ready());
+
+    let mut unknown = back(Transport::SocketIo, &[("pid", "p")]);
+    assert_eq!(play(&mut unknown, &text("0{}")).1, [r#"40{"pid":"p"}"#]);
+    let said = play(&mut unknown, &text(r#"40{"sid":"t","pid":"q"}"#)).1;
+    assert_eq!(said, [r#"42["JOIN",{"channel":"c"}]"#]);
+    play(&mut unknown, &text(r#"42["reconnect","7-9"]"#)).0.unwrap();
+    assert!(!unknown.is_ready());
+}
+
+#[test]
+fn a_v1_client_resumes_or_joins_anew() {
+    let welcome = r#"{"welcome":{"protocol":"turted.v1","session":"s","cursor":"7-1"}}"#;
+    let mut first = open(Transport::WebSocket, &Speech::default(), Recall::Keeps(Memory::default()));
+    for message in [welcome, r#"{"reply":1,"ok":true}"#, r#"{"event":"E","payload":1,"cursor":"7-2"}"#] {
+        play(&mut first, &text(message)).0.unwrap();
+    }
+    assert_eq!(kept(first, ["session", "cursor"]), [Some("s".into()), Some("7-2".into())]);
+
+    let values = [("session", "s"), ("cursor", "7-2")];
+    let mut known = back(Transport::WebSocket, &values);
+    let said = play(&mut known, &text(welcome)).1;
+    assert_eq!(said, [r#"{"id":1,"do":"resume","session":"s","cursor":"7-2"}"#]);
+    v1::decode(&said[0]).unwrap();
+    play(&mut known, &text(r#"{"reply":1,"ok":true,"session":"s"}"#)).0.unwrap();
+    assert!(known.is_ready());
+
+    let mut unknown = back(Transport::WebSocket, &values);
+    play(&mut unknown, &text(welcome)).0.unwrap();
+    let said = play(&mut unknown, &text(r#"{"reply":1,"ok":false,"error":{"code":"gap"}}"#)).1;
+    assert_eq!(said, [r#"{"id":2,"do":"join","channel":"c"}"#]);
+    play(&mut unknown, &text(r#"{"reply":2,"ok":true}"#)).0.unwrap();
+    assert!(unknown.is_ready());
+}
+
+#[test]
+fn a_client_of_others_says_again_what_it_kept_and_takes_what_the_answer_brings() {
+    let speech = Speech {
+        says: vec!["sub".into()],
+        awaits: vec!["subbed".into()],
+        keeps: vec!["at=offset:".parse().unwrap()],
+        again: Again { says: vec!["{channel} from {at}".into()], ..Again::default() },
+        ..Speech::default()
+    };
+    let mut first = open(Transport::Plain, &speech, Recall::Keeps(Memory::default()));
+    play(&mut first, &text("subbed offset:1")).0.unwrap();
+    play(&mut first, &text("~00000001 offset:2")).0.unwrap();
+    let memory = first.into_memory();
+    let mut again =
+        Conversation::new(Transport::Plain, &Arc::new(speech), Some("c".into()), Recall::Back(memory));
+    assert_eq!(play(&mut again, b"HTTP/1.1 101 Switching Protocols\r\n\r\n").1, ["c from 2"]);
+    assert_eq!(play(&mut again, &text("subbed ~00000002 ~00000003")).2, ["subbed ~00000002 ~00000003"]);
+}
+
+#[test]
+fn an_event_source_asks_again_with_its_last_id() {
+    let speech = Speech {
+        keeps: vec!["id=id: ".parse().unwrap()],
+        again: Again {
+            path: Some("/again/{id}?channel={channel}".into()),
+            headers: vec!["Last-Event-ID: {id}".parse().unwrap()],
+            ..Again::default()
+        },
+        ..Speech::default()
+    };
+    let mut memory = Memory::default();
+    memory.note("id", b"7-1");
+    let to = Destination {
+        authority: "h",
+        path: "/sse",
+        speech: &speech,
+        memory: Some(&memory),
+        channel: Some("c"),
+        index: 7,
+    };
+    let request = string(&Transport::Sse.request(&to));
+    assert!(request.starts_with("GET /again/7-1?channel=c HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nlast-event-id: 7-1\r\n"), "{request}");
+    let first = string(&Transport::Sse.request(&Destination { memory: None, ..to }));
+    assert!(first.starts_with("GET /sse?channel=c ") && !first.contains("last-event-id"), "{first}");
 }

@@ -22,11 +22,35 @@ pub(crate) enum Dialect {
 }
 
 /// What was pushed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Update {
     pub(crate) channel: String,
     data: Value,
+    /// Its place among all that was pushed, from 1 on.
+    pub(crate) position: usize,
 }
+
+impl Update {
+    fn publication(&self) -> Value {
+        value!({"data": self.data, "offset": self.position})
+    }
+}
+
+/// The state of a channel as Centrifugo tells it: with what was missed since the position that the client shows, which
+/// is 0 for one that did not ask.
+fn subscribed(state: &State, channel: &str, asked: &Value) -> Value {
+    if asked["recover"] == true && asked["epoch"] != EPOCH {
+        state.note(format!("asked {asked}"));
+    }
+    let missed = match asked["recover"] == true {
+        true => state.missed(channel, asked["offset"].as_u64().unwrap_or_default() as usize),
+        false => vec![],
+    };
+    let publications: Vec<_> = missed.iter().map(Update::publication).collect();
+    value!({"recoverable": true, "epoch": EPOCH, "offset": 0, "publications": publications})
+}
+
+const EPOCH: &str = "eP";
 
 type Reader<'a> = std::io::BufReader<&'a TcpStream>;
 
@@ -78,26 +102,28 @@ impl Dialect {
         expect(field("content-type") == kind, "wrong type")?;
         expect(head.target == path, "wrong path")?;
         expect(data.is_string(), "no data")?;
-        Ok(Update { channel: channel.ok_or("no channel")?, data })
+        Ok(Update { channel: channel.ok_or("no channel")?, data, position: 0 })
     }
 
     /// An event, as subscribers receive it.
-    pub(crate) fn event(self, Update { channel, data }: &Update) -> Vec<u8> {
+    pub(crate) fn event(self, update: &Update) -> Vec<u8> {
+        let Update { channel, data, position } = update;
         match self {
             // A sign of life and an event in one frame.
-            Self::Centrifugo => {
-                text(&format!("{{}}\n{}", value!({"push": {"channel": channel, "pub": {"data": data}}})))
-            }
+            Self::Centrifugo => text(&format!(
+                "{{}}\n{}",
+                value!({"push": {"channel": channel, "pub": update.publication()}})
+            )),
             Self::CentrifugoSse => chunk(&format!(
                 "data: {{}}\n\ndata: {}\n\n",
-                value!({"channel": channel, "pub": {"data": data}})
+                value!({"channel": channel, "pub": update.publication()})
             )),
             Self::ActionCable => {
                 let ping = text(r#"{"type":"ping","message":1}"#);
                 [ping, text(&value!({"identifier": identifier(channel), "message": data}).to_string())]
                     .concat()
             }
-            Self::Mercure => chunk(&format!(":\n\nid: urn:uuid:7\ndata: {data}\n\n")),
+            Self::Mercure => chunk(&format!(":\n\nid: urn:uuid:{position}\ndata: {data}\n\n")),
         }
     }
 
@@ -105,11 +131,16 @@ impl Dialect {
     fn stream(self, state: &State, head: &Head, reader: Reader<'_>) {
         let mut stream = *reader.get_ref();
         let (path, query) = head.target.split_once('?').unwrap_or_default();
+        let mut asked = Value::Null;
         let channel = match self {
             Self::Mercure if path == "/.well-known/mercure" => form(query, "topic"),
             _ if path == "/connection/uni_sse" => {
                 let connect = json(&form(query, "cf_connect").unwrap_or_default());
-                connect["subs"].as_object().and_then(|subs| subs.keys().next().cloned())
+                let sub = connect["subs"].as_object().and_then(|subs| subs.iter().next());
+                sub.map(|(channel, sub)| {
+                    asked = sub.clone();
+                    channel.clone()
+                })
             }
             _ => None,
         };
@@ -124,12 +155,19 @@ impl Dialect {
             _ => {}
         }
         state.subscribe(&channel, stream);
+        let last =
+            head.fields.get("last-event-id").map(|id| id.trim_start_matches("urn:uuid:").parse().unwrap());
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
         let first = match state.fault {
-            Fault::Refuses => r#"{"disconnect":{"code":3501,"reason":"bad request"}}"#,
-            _ => r#"{"connect":{"client":"x","ping":25}}"#,
+            Fault::Refuses => value!({"disconnect": {"code": 3501, "reason": "bad request"}}),
+            _ => {
+                value!({"connect": {"client": "x", "ping": 25, "subs": {&*channel: subscribed(state, &channel, &asked)}}})
+            }
         };
+        for update in last.map_or(vec![], |last| state.missed(&channel, last)) {
+            stream.write_all(&self.event(&update)).unwrap();
+        }
         if self == Self::CentrifugoSse && state.fault != Fault::IsSilent {
             stream.write_all(&chunk(&format!("data: {first}\n\n"))).unwrap();
         }
@@ -147,19 +185,20 @@ fn centrifugo(state: &State, mut reader: Reader<'_>) {
     switch(stream, "");
     listen(&mut reader, |said| {
         let lines: Vec<Value> = said.split('\n').map(json).collect();
-        let channel = match &lines[..] {
+        let (channel, asked) = match &lines[..] {
             [pong] if *pong == value!({}) => return state.note("pong"),
             [connect, subscribe] if *connect == value!({"id": 1, "connect": {}}) && subscribe["id"] == 2 => {
-                subscribe["subscribe"]["channel"].as_str().unwrap_or_default().to_owned()
+                let asked = &subscribe["subscribe"];
+                (asked["channel"].as_str().unwrap_or_default().to_owned(), asked)
             }
             _ => return state.note(format!("said {said}")),
         };
         let reply = match state.fault {
             Fault::IsSilent => return,
-            Fault::Refuses => r#"{"id":2,"error":{"code":103,"message":"permission denied"}}"#,
+            Fault::Refuses => value!({"id": 2, "error": {"code": 103, "message": "permission denied"}}),
             _ => {
                 state.subscribe(&channel, stream);
-                r#"{"id":2,"subscribe":{}}"#
+                value!({"id": 2, "subscribe": subscribed(state, &channel, asked)})
             }
         };
         let connected = r#"{"id":1,"connect":{"client":"x","ping":25,"pong":true}}"#;

@@ -34,9 +34,13 @@ struct Line {
 
 /// Loads a server: ten clients in four channels.
 fn load(server: &Server, options: &[&str], patience: Duration) -> Result<Report, BenchError> {
+    run(plan(server, options, patience), |_| {})
+}
+
+fn plan(server: &Server, options: &[&str], patience: Duration) -> Plan {
     let spread = Spread::Channels(4);
     let line = Line::parse_from([&["bench"], options].concat());
-    let plan = Plan {
+    Plan {
         target: Target {
             address: server.address,
             authority: server.address.to_string(),
@@ -48,13 +52,69 @@ fn load(server: &Server, options: &[&str], patience: Duration) -> Result<Report,
         turn: Turn::Random,
         load: Load::Inflight(1),
         idle: Duration::from_millis(50),
+        missed: 0,
         duration: Duration::from_secs(1),
         payload_bytes: 64,
         pushers: 2,
         process: Some(std::process::id()),
         patience,
-    };
-    run(plan, |_| {})
+    }
+}
+
+/// Fifty clients in four channels lose their connections, miss 30 events each, and come back. Then the load goes on.
+fn come_back(dialect: Dialect, options: &[&str], fault: Fault, patience: Duration) -> Report {
+    let server = Server::start(dialect, fault);
+    let plan = plan(&server, options, patience);
+    let plan = Plan { missed: 30, clients: Clients { reading: 50, ..plan.clients }, ..plan };
+    let report = run(plan, |_| {}).unwrap();
+    let notes = server.notes();
+    assert!(notes.iter().all(|note| note == "pong"), "{dialect:?}: {notes:?}");
+    report
+}
+
+/// The protocols whose clients can come back to what they missed.
+fn each_that_comes_back(check: impl Fn(Dialect, &[&str]) + Sync) {
+    each(|dialect, options| {
+        if dialect != Dialect::ActionCable {
+            check(dialect, options);
+        }
+    });
+}
+
+#[test]
+fn all_clients_come_back_to_what_they_missed() {
+    each_that_comes_back(|dialect, options| {
+        let report = come_back(dialect, options, Fault::None, LONG);
+        assert!(report.is_clean(), "{dialect:?}: {report}");
+        let back = report.comeback.unwrap();
+        assert_eq!((back.clients, back.missed, back.deliveries), (50, 30, 50 * 31), "{dialect:?}: {report}");
+        assert!(
+            back.cpu_us_per_client.is_some() && back.rss_peak >= back.rss_before,
+            "{dialect:?}: {report}"
+        );
+        assert!(report.load.deliveries >= 2, "{dialect:?}: {report}");
+    });
+}
+
+#[test]
+fn what_a_server_has_forgotten_is_lost() {
+    each_that_comes_back(|dialect, options| {
+        let report = come_back(dialect, options, Fault::Forgets, SHORT);
+        let back = report.comeback.unwrap();
+        assert_eq!((back.lost, back.deliveries, report.load.lost), (50 * 30, 50, 0), "{dialect:?}: {report}");
+        assert!(!report.is_clean(), "{dialect:?}: {report}");
+    });
+}
+
+#[test]
+fn what_a_server_repeats_is_doubled() {
+    each_that_comes_back(|dialect, options| {
+        let report = come_back(dialect, options, Fault::Repeats, LONG);
+        let back = report.comeback.unwrap();
+        let found = (back.lost, back.duplicated, back.disordered, report.load.duplicated);
+        assert_eq!(found, (0, 50, 0, 0), "{dialect:?}: {report}");
+        assert!(!report.is_clean(), "{dialect:?}: {report}");
+    });
 }
 
 /// For what comes.

@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     IsDeaf,
     /// It answers a push with 500.
     Breaks,
+    /// It has nothing of what a client missed.
+    Forgets,
+    /// It sends a client that is back what the client had already.
+    Repeats,
 }
 
 /// A running server. It ends with the test's process.
@@ -41,6 +45,7 @@ pub(crate) struct State {
     pub(crate) dialect: Dialect,
     pub(crate) fault: Fault,
     subscribers: Mutex<Vec<Subscriber>>,
+    history: Mutex<Vec<Update>>,
     notes: Mutex<Vec<String>>,
     noted: Condvar,
 }
@@ -68,6 +73,7 @@ impl Server {
             dialect,
             fault,
             subscribers: Mutex::default(),
+            history: Mutex::default(),
             notes: Mutex::default(),
             noted: Condvar::new(),
         });
@@ -126,7 +132,7 @@ impl State {
                 _ => match self.dialect.push(&head, &String::from_utf8(body).unwrap()) {
                     Ok(update) => {
                         answer(stream, "201 Created", "{}");
-                        self.publish(&update);
+                        self.publish(update);
                     }
                     Err(wrong) => {
                         self.note(format!("push: {wrong}"));
@@ -137,8 +143,26 @@ impl State {
         }
     }
 
-    fn publish(&self, update: &Update) {
-        let bytes = self.dialect.event(update);
+    /// What was published in a channel behind a position.
+    pub(crate) fn missed(&self, channel: &str, position: usize) -> Vec<Update> {
+        let position = match self.fault {
+            Fault::Forgets => return vec![],
+            Fault::Repeats => 0,
+            _ => position,
+        };
+        let history = self.history.lock().unwrap();
+        history
+            .iter()
+            .filter(|update| update.channel == channel && update.position > position)
+            .cloned()
+            .collect()
+    }
+
+    fn publish(&self, mut update: Update) {
+        let mut history = self.history.lock().unwrap();
+        update.position = history.len() + 1;
+        history.push(update.clone());
+        let bytes = self.dialect.event(&update);
         for subscriber in self.subscribers.lock().unwrap().iter_mut() {
             if subscriber.channel != update.channel {
                 continue;

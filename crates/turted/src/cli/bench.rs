@@ -17,9 +17,9 @@ use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, parse_duration};
 use turted_bench::plan::{
     CHANNELS_MAX, CHURN_MAX, CONNECTIONS_MAX, Clients, DURATION_MAX, Load, OUTSTANDING_MAX,
-    PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, Target, Turn,
+    PAYLOAD_BYTES_MAX, PUSHERS_MAX, Plan, RATE_MAX, Spread, THREADS_MAX, TOLD_MAX, Target, Turn,
 };
-use turted_bench::protocol::ProtocolArgs;
+use turted_bench::protocol::{Protocol, ProtocolArgs};
 use turted_bench::report::Report;
 use turted_bench::{self as bench, Progress, STAMP_BYTES};
 
@@ -54,6 +54,9 @@ pub(super) struct BenchArgs {
     /// Leave the connections alone for so long before the first push
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     idle: Duration,
+    /// All clients lose their connections at once, miss so many events each, and come back to them
+    #[arg(long = "return", value_name = "N", default_value = "0", value_parser = clap::value_parser!(u32).range(0..TOLD_MAX as i64))]
+    missed: u32,
     /// How long to push; 0s opens and closes connections only
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
@@ -91,6 +94,7 @@ Examples:
   turted bench --channels 100 --inflight 64 --duration 30s --json
   turted bench --connections 0 --churn 100000 --duration 0s
   turted bench --protocol centrifugo --url http://127.0.0.1:8000 --channels 100 --random
+  turted bench --connections 5000 --return 100 --duration 0s --pid $(pidof -s turted)
   turted bench --protocol mercure --show
 
 The password of pushes is read from TURTED_PUSH_PASSWORD.
@@ -144,9 +148,13 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
     let address = address(&args.url, args.allow_remote)?;
     let spread = if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) };
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
+    let protocol = args.protocol.protocol(spread)?;
+    if args.missed > 0 {
+        check_return(args.missed, spread, &protocol)?;
+    }
     Ok(Plan {
         target: Target { address, authority: authority.to_owned(), password: password(variables)? },
-        protocol: args.protocol.protocol(spread)?,
+        protocol,
         clients: Clients {
             reading: args.connections,
             stalled: args.stalled,
@@ -157,12 +165,26 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
         turn: if args.random { Turn::Random } else { Turn::Next },
         load,
         idle: args.idle,
+        missed: args.missed,
         duration: args.duration,
         payload_bytes: args.payload,
         pushers: args.pushers,
         process: args.pid,
         patience: args.patience,
     })
+}
+
+/// Whether clients can come back to so many events.
+fn check_return(missed: u32, spread: Spread, protocol: &Protocol) -> Result<(), String> {
+    if (missed as usize + 1).saturating_mul(spread.groups()) > TOLD_MAX {
+        return Err(format!("--return: over all channels at most {TOLD_MAX} events can be missed"));
+    }
+    if !protocol.comes_back() {
+        return Err(
+            "--return: nothing says how these clients come back to what they missed; see --keep".to_owned()
+        );
+    }
+    Ok(())
 }
 
 /// The address of the server: one of this machine's own, unless `allow_remote` is set. A load

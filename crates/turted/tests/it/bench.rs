@@ -84,3 +84,45 @@ fn of_more_pushers_than_events_may_be_outstanding_none_waits_for_good() {
     assert_eq!((&load["gave_up"], &load["lost"]), (&Value::Bool(false), &0.into()), "{report}");
     assert!(load["deliveries"].as_u64().unwrap() > 0);
 }
+
+#[test]
+fn all_clients_come_back_to_what_they_missed() {
+    let server = TestServer::new();
+    for transport in ["socketio", "websocket", "sse"] {
+        let report = report(
+            &server,
+            &[
+                "--transport",
+                transport,
+                "--connections",
+                "50",
+                "--channels",
+                "2",
+                "--return",
+                "20",
+                "--duration",
+                "100ms",
+            ],
+        );
+        let back = &report["return"];
+        let found =
+            ["clients", "missed", "deliveries", "lost", "duplicated", "disordered"].map(|name| &back[name]);
+        assert_eq!(found, [50, 20, 50 * 21, 0, 0, 0].map(Value::from).each_ref(), "{transport}: {report}");
+        assert!(report["load"]["deliveries"].as_u64() > Some(0), "{transport}: {report}");
+    }
+}
+
+#[test]
+fn what_a_server_does_not_keep_is_lost() {
+    let server = TestServer::with(|config| config.recovery.enabled = false);
+    for transport in ["socketio", "websocket"] {
+        let arguments = ["--transport", transport, "--return", "20", "--duration", "0s", "--patience", "1s"];
+        let (code, report, error) = bench(server.address(), &arguments);
+        assert_eq!((code, &*error), (Some(1), ""), "{report}");
+        assert!(report.contains("lost                  20, 0 out of order, 0 twice"), "{report}");
+    }
+    let (code, report, _) =
+        bench(server.address(), &["--transport", "sse", "--return", "20", "--patience", "1s"]);
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.contains("cannot come back: heard nothing that is kept as id"), "{report}");
+}
