@@ -90,8 +90,13 @@ def configured(template, folder, **values):
     return path
 
 
-def centrifugo(port, folder):
-    return [program("Centrifugo"), "--config", configured("centrifugo.json", folder, port=port)]
+def centrifugo(port, folder, history=""):
+    return [program("Centrifugo"), "--config", configured("centrifugo.json", folder, port=port, history=history)]
+
+
+def centrifugo_with_history(port, folder):
+    """Keeps messages, and sends them again to clients that come back with the offset of their last one."""
+    return centrifugo(port, folder, '"history_size": 1000, "history_ttl": "300s", "force_recovery": true,')
 
 
 def anycable(port, _folder):

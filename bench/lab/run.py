@@ -98,7 +98,7 @@ def bench(port, pid, arguments, seconds, wait=RUN_WAIT, password=None):
 def checked(report):
     connects, load = report["connects"], report["load"]
     why = report.get("complaint", "no complaint")
-    failed = connects["failed"] + load["stalled_failed"] + report.get("churn", {}).get("failed", 0)
+    failed = connects["failed"] + load["stalled_failed"] + report.get("churn", {}).get("failed", 0) + report.get("return", {}).get("failed", 0)
     if failed:
         raise Failed(f"{failed} connections failed: {why}")
     if load["gave_up"]:
@@ -108,8 +108,9 @@ def checked(report):
 
 def wrongs(report):
     """The faults in a report, as text; empty if every event arrived once and in order."""
-    load = report["load"]
-    found = {name: load[name] for name in ("lost", "disordered", "duplicated", "strange", "ended") if load[name]}
+    load, back = report["load"], report.get("return", {})
+    count = lambda name: load[name] + back.get(name, 0)
+    found = {name: count(name) for name in ("lost", "disordered", "duplicated", "strange", "ended") if count(name)}
     return ", ".join(f"{count} {name}" for name, count in found.items())
 
 

@@ -13,10 +13,12 @@ NCHAN_MODULE = "usr/lib/nginx/modules/ngx_nchan_module.so"
 
 class Server:
     """One server. `transports` has the arguments that the generator needs for each transport, `settings` the
-    variables of the server, `password` that of its pushes. `keeps` says which messages it keeps here."""
+    variables of the server, `password` that of its pushes. `keeps` says which messages it keeps here. `returns` starts
+    it so that clients can come back to what they missed, if it can do that: with what `returning` says."""
 
-    def __init__(self, command, transports, keeps="nothing", settings=None, password=None):
+    def __init__(self, command, transports, keeps="nothing", returns=None, returning="as it is", settings=None, password=None):
         self.command = command
+        self.returns, self.returning = returns, returning
         self.transports = transports
         self.keeps = keeps
         self.settings = settings
@@ -26,11 +28,11 @@ class Server:
         return self.transports[transport] or ["--transport", transport]
 
 
-def node(script):
+def node(script, *arguments):
     def command(port, _folder):
         if not (PEERS / "node_modules").is_dir():
             raise Unavailable(f"npm ci --prefix {PEERS.name} has not succeeded")
-        return ["node", PEERS / script, str(port)]
+        return ["node", PEERS / script, str(port), *arguments]
 
     return command
 
@@ -90,11 +92,17 @@ SERVERS = {
         turted("--workers", "1"),
         dict.fromkeys(["socketio", "websocket", "sse", "sockjs"]),
         "two minutes, in memory",
+        returns=turted("--workers", "1"),
     ),
     "floor": Server(
         lambda port, _folder: [FLOOR, str(port)], dict.fromkeys(["socketio", "websocket", "sse", "sockjs"])
     ),
-    "socket.io": Server(node("socketio.js"), {"socketio": None}),
+    "socket.io": Server(
+        node("socketio.js"),
+        {"socketio": None},
+        returns=node("socketio.js", "recovery"),
+        returning="connection state recovery, two minutes, in memory",
+    ),
     "ws": Server(node("ws.js"), dict.fromkeys(["socketio", "websocket"])),
     "node SSE": Server(node("sse.js"), {"sse": None}),
     "sockjs": Server(node("sockjs.js"), {"sockjs": None}),
@@ -112,6 +120,8 @@ SERVERS = {
             "websocket": ["--protocol", "centrifugo"],
             "sse": ["--protocol", "centrifugo", "--transport", "sse"],
         },
+        returns=choice.centrifugo_with_history,
+        returning="history of 1,000 messages for five minutes, in memory, and recovery",
         settings=ONE_CORE,
     ),
     "AnyCable": Server(choice.anycable, {"websocket": ["--protocol", "actioncable"]}, settings=ONE_CORE),
@@ -119,6 +129,7 @@ SERVERS = {
         choice.mercure,
         {"sse": ["--protocol", "mercure"]},
         "every message, in a file",
+        returns=choice.mercure,
         settings=ONE_CORE,
         password=choice.publisher(),
     ),

@@ -1,7 +1,7 @@
 """What the comparison shows: the table in README.md, and pictures in docs/benchmarks.md."""
 
 from . import bars, page
-from .comparing import CONNECT, DELIVERY, MEMORY, P99, PUSH, SPEED, TRANSPORTS, section
+from .comparing import BACK, CONNECT, DELIVERY, MEMORY, P99, PUSH, SPEED, TRANSPORTS, section
 from .paths import PLOTS
 from .servers import SERVERS
 from .tables import grid, median
@@ -11,6 +11,7 @@ SHORT = [
     ("CPU per delivery, 10,000 connections", "fanout", DELIVERY, "us", True),
     ("memory per idle connection", "fanout", MEMORY, "bytes", True),
     ("CPU per connect", "fanout", CONNECT, "us", True),
+    ("CPU per client, 5,000 come back to 100 missed events", "return", BACK, "us", True),
     ("CPU per push to one subscriber", "push1", PUSH, "us", True),
     ("deliveries per second, 1,000 connections, 64 events outstanding", "many", SPEED, "/s", False),
     ("p99 latency, 10,000 connections", "fanout", P99, "ms", True),
@@ -51,6 +52,7 @@ PICTURES = [
     ("compare-connect", "CPU per connect", "fanout", CONNECT, "us"),
     ("compare-random", "CPU per push to a random one of 8,000 channels", "random", PUSH, "us"),
     ("compare-nobody", "CPU per push to nobody, 16 backends", "nobody", PUSH, "us"),
+    ("compare-return", "CPU per client, 5,000 come back to 100 missed events", "return", BACK, "us"),
     ("compare-idle", "CPU of 8,000 idle connections in a minute", "idle", "idle.cpu_us", "ms"),
 ]
 

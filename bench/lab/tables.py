@@ -6,6 +6,9 @@ UNITS = {
     "x": lambda value: f"{number(value)} x",
     "/s": lambda value: f"{number(value)} /s",
     "ms": lambda value: f"{number(value / 1000)} ms",
+    "megabytes": lambda value: f"{number(value / 1e6)} MB",
+    "s": lambda value: f"{number(value)} s",
+    "events": lambda value: f"{value:,.0f}",
     "MB": lambda value: f"{number(value)} MB",
     "cores": lambda value: f"{number(value)} cores",
 }

@@ -1,5 +1,6 @@
 // Plain Socket.IO 4 with rooms, as most people would write it.
-// Usage: node socketio.js PORT
+// Usage: node socketio.js PORT [recovery]
+// With `recovery` clients come back to what they missed, for two minutes, as socket.io does where it is switched on.
 'use strict';
 
 const http = require('node:http');
@@ -7,7 +8,8 @@ const { Server } = require('socket.io');
 const { answer } = require('./push');
 
 const server = http.createServer((request, response) => answer(request, response, dispatch));
-const io = new Server(server, { perMessageDeflate: false, serveClient: false });
+const recovery = process.argv[3] === 'recovery' ? { connectionStateRecovery: {} } : {};
+const io = new Server(server, { perMessageDeflate: false, serveClient: false, ...recovery });
 
 io.on('connection', (socket) => {
   socket.on('IDENT', (data) => {
