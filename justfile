@@ -21,7 +21,7 @@ bench *ARGS:
 timing:
     cargo test --release --locked --package turted-core --test timing -- --ignored --nocapture --test-threads 1
 
-# Compares turted with other servers: about 20 minutes, --quick 4. Writes docs/benchmarks.md.
+# Compares turted with other servers: 25 minutes, --brief 15, --quick 5. Writes docs/benchmarks.md.
 compare *ARGS:
     bench/compare {{ARGS}}
 

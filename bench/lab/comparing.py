@@ -1,5 +1,8 @@
 """The comparison: its jobs, how they are run, and the tables made from the results."""
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from .choice import PROGRAMS
 from .paths import TURTED
 from .results import Figure
 from .run import Failed, bench, serving, wrongs
@@ -28,7 +31,7 @@ RETURN = "return"
 RETURNING = ["--connections", "5000", "--return", "100"]
 RANDOM = ["--connections", "8000", "--channels", "8000", "--random", "--rate", "5000", "--pushers", "8"]
 
-# Name, arguments of the generator, seconds (full, quick), transports, servers.
+# Name, arguments of the generator, seconds (full, short), transports, servers.
 JOBS = [
     ("fanout", FANOUT, (4, 1), list(TRANSPORTS), EVERYBODY),
     # The two take turns in running first.
@@ -38,7 +41,8 @@ JOBS = [
     # In no order from which a server could profit. One that cannot take 5,000 pushes a second falls behind.
     ("random", RANDOM, (4, 1), ["websocket", "sse"], NOT_FLOOR),
     ("nobody", ["--connections", "0", "--inflight", "64", "--pushers", "16"], (2, 1), ["websocket", "sse"], NOT_FLOOR),
-    # Two heartbeats and more of each server. Once is enough, because it takes a minute.
+    # Two heartbeats and more of each server. Once, and all servers at the same time, because it takes a minute: what a
+    # process uses of the CPU is its own, and together they use a small part of a core.
     (IDLE, ["--connections", "8000", "--idle", "60s"], (0, 0), ["websocket", "sse"], NOT_FLOOR),
     (RETURN, RETURNING, (0, 0), ["socketio", "websocket", "sse"], [name for name, server in SERVERS.items() if server.returns]),
     ("push0", ["--connections", "0"], (2, 1), ["socketio"], EVERYBODY),
@@ -59,15 +63,16 @@ P99 = "load.latency.p99_us"
 BACK = f"{RETURN}.cpu_us_per_client"
 
 
-def plan(only, quick):
-    """All runs of one repetition, in order: job, transport, server, arguments, seconds."""
+def plan(only, quick, short=False):
+    """All runs of one repetition, in order: job, transport, server, arguments, seconds. Runs are short if they are
+    `quick`, which also leaves out those that take long."""
     return [
-        (f"{job} {transport}", transport, server, arguments, seconds[1 if quick else 0])
+        (f"{job} {transport}", transport, server, arguments, seconds[1 if quick or short else 0])
         for transport in TRANSPORTS
         for job, arguments, seconds, transports, servers in JOBS
         for server in servers
         if transport in transports and transport in SERVERS[server].transports
-        if (not only or server in only) and not (quick and job in [IDLE, *AGAIN])
+        if (not only or server in only) and not (quick and job in [IDLE, *AGAIN]) and not (short and job in AGAIN[1:])
     ]
 
 
@@ -84,24 +89,49 @@ def measure(run, seconds):
         raise Failed(str(error)) from error
 
 
-def repeat(results, repetition, only, quick, progress):
+def repeat(results, repetition, runs, progress):
     """Does every run once. A server that failed with a transport is not run with it again."""
-    broken = {(failure["job"].split(" ")[1], failure["server"]) for failure in results.failures}
-    for run in plan(only, quick):
-        job, transport, server, _, seconds = run
-        progress.step(f"{job}: {server}")
-        if (transport, server) in broken or (job.startswith(f"{IDLE} ") and repetition):
-            continue
-        try:
-            report = measure(run, seconds)
-        except Failed as failed:
-            progress.say(f"failed: {job}: {server}: {failed}")
-            broken.add((transport, server))
-            results.fail(job, server, failed)
-            continue
-        results.add(job, server, repetition, report)
-        if wrongs(report):
-            progress.say(f"wrong: {job}: {server}: {wrongs(report)}")
+    for run in runs:
+        job, _, server, _, seconds = run
+        if not is_idle(run):
+            progress.step(f"{job}: {server}")
+            if not is_broken(results, run):
+                note(results, repetition, run, lambda: measure(run, seconds), progress)
+
+
+def leave_alone(results, runs, progress):
+    """Does the runs that leave connections alone, all at once."""
+    runs = [run for run in runs if is_idle(run) and not is_broken(results, run)]
+    if not runs:
+        return
+    progress.step(f"{IDLE}: all servers")
+    with ThreadPoolExecutor(len(runs)) as pool:
+        under_way = {pool.submit(measure, run, run[4]): run for run in runs}
+        for done in as_completed(under_way):
+            note(results, 0, under_way[done], done.result, progress)
+
+
+def is_idle(run):
+    return run[0].startswith(f"{IDLE} ")
+
+
+def is_broken(results, run):
+    """Whether the server of a run failed with its transport before."""
+    return any((failure["job"].split(" ")[1], failure["server"]) == run[1:3] for failure in results.failures)
+
+
+def note(results, repetition, run, report, progress):
+    """Notes the report of a run, or that it failed."""
+    job, _, server, _, _ = run
+    try:
+        report = report()
+    except Failed as failed:
+        progress.say(f"failed: {job}: {server}: {failed}")
+        results.fail(job, server, failed)
+        return
+    results.add(job, server, repetition, report)
+    if wrongs(report):
+        progress.say(f"wrong: {job}: {server}: {wrongs(report)}")
 
 
 class Row:
@@ -176,6 +206,8 @@ def rows_of(results, transport):
     fanout, many, name = f"fanout {transport}", f"many {transport}", TRANSPORTS[transport]
     peers = [server for server, about_it in SERVERS.items() if transport in about_it.transports]
     peers = [server for server in peers if server not in ("turted", "floor")]
+    # A server that the user would have to bring is left out, unless it was measured.
+    peers = [server for server in peers if server not in PROGRAMS or results.reports(fanout, server)]
     floor = (fanout, "floor", DELIVERY)
     turns = [f"{job} {transport}" for job in ("fanout", *AGAIN)]
     pairs = [((turn, "turted", DELIVERY), (turn, "floor", DELIVERY)) for turn in turns]
@@ -254,6 +286,23 @@ def medians(results):
     return [part for name, table in tables.items() if table for part in (f"### {name}: medians", table)]
 
 
+def behind(results):
+    """Where another server has the better median: a line for each figure, with all who have it."""
+    lines = []
+    for transport, name in TRANSPORTS.items():
+        for what, job, place, unit in RAW:
+            figures = {server: results.figure(f"{job} {transport}", server, place) for server in NOT_FLOOR}
+            own = figures.pop("turted")
+            # To use fewer cores is neither better nor worse.
+            if not own or unit == "cores":
+                continue
+            is_better = (lambda one: one.median > own.median) if unit == "/s" else (lambda one: one.median < own.median)
+            better = [f"{server} {median(figure, unit)}" for server, figure in figures.items() if figure and is_better(figure)]
+            if better:
+                lines.append(f"- {name}: {what.removeprefix('.. ')}: turted {median(own, unit)}, {', '.join(better)}")
+    return "\n".join(lines) or "Nowhere."
+
+
 def history(results):
     """The table of what the servers keep, which some of their CPU and memory goes to."""
     ran = {run["server"] for run in results.data["runs"]}
@@ -272,11 +321,13 @@ def section(results, command, pictures=()):
         parts += ["### What was not measured, and why", "\n".join(failed)]
     wrong = [f"- {run['job']}: {run['server']}: {wrongs(run['report'])}" for run in results.data["runs"] if wrongs(run["report"])]
     found = "\n".join(dict.fromkeys(wrong)) or "Every delivery of every run arrived once and in order."
+    parts += ["### Where turted is behind", behind(results)]
     return "\n\n".join([*parts, "### Lost, doubled, out of order", found])
 
 
 def explanation(results):
     count = results.repetitions()
+    turns = sum(any(results.reports(f"{job} {transport}", "turted") for transport in TRANSPORTS) for job in ("fanout", *AGAIN))
     text = f"""\
 One core for the server, another one for the load (`turted bench` on the loopback network), {count} interleaved
 repetition{"s" if count != 1 else ""}. Medians; in parentheses the lowest and the highest. Ratios are taken within a repetition: they hold
@@ -285,7 +336,7 @@ work is in the kernel, and no server can be faster one event at a time without a
 and system time of the server's process, the network stack included. Memory is resident memory of the process; the
 kernel's socket buffers come on top and are the same for all. With 64 events
 outstanding, eight connections push: one that waits for each answer does not keep so many under way. Where fewer than
-one core is in use, the generator is the limit, not the server. turted and the floor take turns {PAIRS} times in each
+one core is in use, the generator is the limit, not the server. turted and the floor take turns {turns} time{"s" if turns != 1 else ""} in each
 repetition, because one pair tells little where the machine's speed changes between two runs. All other figures, the medians
 below too, are from the first of these runs, so that ratio is not the quotient of the medians.
 

@@ -52,7 +52,7 @@ pub use process::Cpu;
 use process::Usage;
 pub use pusher::PushError;
 use pusher::{Pushed, Pusher};
-use report::{Churn, Connects, Idle, Latency, LoadReport, Report, each, rate};
+use report::{Churn, Connects, Idle, LoadReport, Report, each, rate};
 pub use stamp::STAMP_BYTES;
 
 /// File descriptors for everything except connections.
@@ -194,7 +194,7 @@ impl<P: FnMut(Progress)> Run<P> {
         let after = self.look_when_closed(before).await?;
         let looks = Looks { before, tenth: connects.tenth, connected, began, loaded, after };
         let load =
-            LoadReport { lost, ended, stalled_failed, ..load_report(&self.plan, time, &tally, pushed) };
+            LoadReport { lost, ended, stalled_failed, ..LoadReport::of(&self.plan, time, &tally, pushed) };
         let server = looks.report(&self.plan, time, &load);
         let comeback =
             comeback.map(|one| one.report(self.plan.clients.reading, self.plan.missed, tally.told));
@@ -376,29 +376,4 @@ struct Connected {
     /// What the server used when a tenth was open.
     tenth: Option<Usage>,
     report: Connects,
-}
-
-fn load_report(plan: &Plan, time: Duration, tally: &Tally, pushed: Pushed) -> LoadReport {
-    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-    let (heard, latency) = (tally.load, &tally.latency);
-    LoadReport {
-        seconds: time.as_secs_f64(),
-        pushes: pushed.accepted,
-        pushes_refused: pushed.refused,
-        deliveries: heard.deliveries,
-        deliveries_per_second: rate(heard.deliveries, time),
-        disordered: heard.disordered,
-        duplicated: heard.duplicated,
-        strange: tally.strange,
-        stalled: plan.clients.stalled,
-        stalled_cut: tally.cut,
-        gave_up: pushed.gave_up,
-        latency: Latency {
-            p50_us: micros(latency.quantile(0.5)),
-            p99_us: micros(latency.quantile(0.99)),
-            p999_us: micros(latency.quantile(0.999)),
-            max_us: micros(latency.max()),
-        },
-        ..LoadReport::default()
-    }
 }

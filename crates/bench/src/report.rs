@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::fleet::Tally;
+use super::plan::Plan;
 use super::process::Cpu;
+use super::pusher::Pushed;
 
 /// What a run found. Without the server's process there are no times of the server.
 #[derive(Clone, Debug, Serialize)]
@@ -183,6 +186,34 @@ pub struct Memory {
     pub after: u64,
     /// The most of the whole run. It counts from the start of the server, unless its peak could be forgotten.
     pub peak: u64,
+}
+
+impl LoadReport {
+    /// What the clients and the backend say.
+    pub(super) fn of(plan: &Plan, time: Duration, tally: &Tally, pushed: Pushed) -> Self {
+        let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let (heard, latency) = (tally.load, &tally.latency);
+        Self {
+            seconds: time.as_secs_f64(),
+            pushes: pushed.accepted,
+            pushes_refused: pushed.refused,
+            deliveries: heard.deliveries,
+            deliveries_per_second: rate(heard.deliveries, time),
+            disordered: heard.disordered,
+            duplicated: heard.duplicated,
+            strange: tally.strange,
+            stalled: plan.clients.stalled,
+            stalled_cut: tally.cut,
+            gave_up: pushed.gave_up,
+            latency: Latency {
+                p50_us: micros(latency.quantile(0.5)),
+                p99_us: micros(latency.quantile(0.99)),
+                p999_us: micros(latency.quantile(0.999)),
+                max_us: micros(latency.max()),
+            },
+            ..Self::default()
+        }
+    }
 }
 
 impl Report {
