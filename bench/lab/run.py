@@ -13,8 +13,8 @@ from pathlib import Path
 from .paths import TURTED, WORK
 
 SERVER_CORE, GENERATOR_CORE = "0", "1"
-# Seconds that a server may take to listen, and to stop.
-SERVER_WAIT = 10
+# Seconds that a server may take to listen, and to stop: several may start at once.
+SERVER_WAIT = 30
 # Seconds that a run may take beside the time in which it pushes: to connect, and to wait for what is lost.
 RUN_WAIT = 120
 # Seconds between two samples of /proc.
@@ -36,10 +36,10 @@ def serving(command, cores=SERVER_CORE, settings=None):
         # Starts it in a folder without turted.toml, so that it has its defaults.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TURTED_")}
         environment |= settings or {}
-        with open(WORK / "server.log", "wb") as log:
+        with open(Path(folder) / "server.log", "wb") as log:
             process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            wait_for(port, process)
+            wait_for(port, process, Path(folder) / "server.log")
             yield port, process.pid
         finally:
             stop(process)
@@ -60,7 +60,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_for(port, process):
+def wait_for(port, process, log):
     """Waits until a server listens, without connecting: the floor counts connections."""
     wanted = f":{port:04X} "
     deadline = time.monotonic() + SERVER_WAIT
@@ -71,7 +71,7 @@ def wait_for(port, process):
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    raise Failed(f"the server did not start: {last_line(WORK / 'server.log')}")
+    raise Failed(f"the server did not start: {last_line(log)}")
 
 
 def last_line(path):

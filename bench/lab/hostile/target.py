@@ -79,7 +79,7 @@ def target(settings, is_tls=False, is_unheard=False):
             errors = subprocess.PIPE if is_unheard else log
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=errors)
         try:
-            wait_for(port, process)
+            wait_for(port, process, WORK / "server.log")
             yield Target(process, port, admin, is_tls, folder)
         finally:
             stop(process)
