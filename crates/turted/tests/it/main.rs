@@ -30,6 +30,7 @@ mod proxies;
 mod push_keys;
 mod push_lines;
 mod recovery;
+mod replies;
 mod rules;
 mod sessions;
 mod signals;

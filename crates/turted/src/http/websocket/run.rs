@@ -22,8 +22,8 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> {
     async move {
         while !connection.is_closed() {
-            let progress =
-                reader.read(&worker, &socket, |message| received(Client::of(&worker, &connection), &message));
+            let receive = |message: Message<'_>| received(Client::of(&worker, &connection), &message);
+            let progress = connection.gather(&worker, || reader.read(&worker, &socket, receive));
             match progress {
                 ReadProgress::Drained => {
                     if reader.ready(&socket).await.is_err() {
@@ -63,6 +63,7 @@ fn received(client: Client<'_>, message: &Message<'_>) -> Step {
         }
         Message::Pong(_) => session.receive(client, message),
         Message::Close(code) => {
+            client.connection.send_gathered(client.worker);
             client.connection.answer_close(code.unwrap_or(1000));
             client.close(Close::TransportLost);
             Step::Stop

@@ -251,7 +251,21 @@ impl Connection {
 
     /// Sends frames in order. A client that cannot take them is closed.
     pub(crate) fn send(self: &Rc<Self>, worker: &Rc<Worker>, frames: &[Frame]) {
-        self.send_with(worker, frames, Outlet::send);
+        if !worker.replies.add(self.key, frames) {
+            return self.send_with(worker, frames, Outlet::send);
+        }
+        self.note_last(frames);
+        if worker.replies.is_full() {
+            self.send_gathered(worker);
+        }
+    }
+
+    /// Sends what was [gathered](Self::gather) so far.
+    pub(crate) fn send_gathered(self: &Rc<Self>, worker: &Rc<Worker>) {
+        if let Some(frames) = worker.replies.take(self.key) {
+            self.send_with(worker, &frames, Outlet::send);
+            worker.replies.give_back(frames);
+        }
     }
 
     /// Goes on sending frames, after `written` bytes of the first one were written to the socket.
@@ -261,6 +275,7 @@ impl Connection {
 
     /// Sends a heartbeat, before all that waits for the client.
     pub(crate) fn send_ahead(self: &Rc<Self>, worker: &Rc<Worker>, frame: &Frame) {
+        self.send_gathered(worker);
         let sent = self.outlet.borrow_mut().send_ahead(frame, &worker.ledger);
         self.settle(worker, sent);
     }
@@ -268,6 +283,7 @@ impl Connection {
     /// Sends what the client missed, as it takes it. What is sent from now on comes behind.
     pub(crate) fn replay(self: &Rc<Self>, worker: &Rc<Worker>, missed: Missed) {
         let Some(last) = missed.last() else { return };
+        self.send_gathered(worker);
         self.sent.set(last);
         if let Some(route) = self.route() {
             worker.metrics.delivered(route, missed.len());
@@ -282,9 +298,25 @@ impl Connection {
         frames: &[Frame],
         send: impl FnOnce(&mut Outlet, &[Frame], &Rc<Ledger>) -> Sent,
     ) {
+        self.note_last(frames);
+        let sent = self.hand_over(worker, frames, send);
+        self.settle(worker, sent);
+    }
+
+    /// Notes the last dispatch among frames.
+    fn note_last(&self, frames: &[Frame]) {
         if let Some(last) = frames.iter().rev().find(|frame| frame.sequence() > 0) {
             self.sent.set(last.sequence());
         }
+    }
+
+    /// Hands frames to the outlet, and counts them.
+    fn hand_over(
+        &self,
+        worker: &Worker,
+        frames: &[Frame],
+        send: impl FnOnce(&mut Outlet, &[Frame], &Rc<Ledger>) -> Sent,
+    ) -> Sent {
         let route = self.route();
         let sent = send(&mut self.outlet.borrow_mut(), frames, &worker.ledger);
         if let (Some(route), Sent::Yes | Sent::Kept | Sent::Blocked) = (route, sent) {
@@ -293,7 +325,7 @@ impl Connection {
             let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
             self.sent_bytes.set(self.sent_bytes.get() + bytes as u64);
         }
-        self.settle(worker, sent);
+        sent
     }
 
     /// Does what the result of sending asks for.
@@ -347,6 +379,10 @@ impl Connection {
     /// Ends the connection: it leaves the registry at once, and its transport is told why.
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
         let Some(route) = self.route() else { return };
+        if let Some(frames) = worker.replies.take(self.key) {
+            // Whatever comes of it: the connection ends.
+            self.hand_over(worker, &frames, Outlet::send);
+        }
         self.log_end(worker, close);
         // Before another worker can resume the session.
         worker.shared.hooks.closed(self.id(worker), self.recovery_id.get().map(SessionId::key), close);

@@ -5,7 +5,7 @@
 //! | `worker`, `shared` | one thread with its shard, timers and fan-out; what all workers share |
 //! | `connection`, `session` | one client, whatever its transport; what a transport implements |
 //! | `timers`, `heartbeat` | what is due when; heartbeats that clients answer |
-//! | `write` | writes a round of the fan-out |
+//! | `write`, `replies` | writes a round of the fan-out; what a client is sent for one read, in one write |
 //! | `waiting`, `relief` | the connections that something waits for; what is closed when too much waits |
 //! | `drain` | the end of all connections |
 //! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
@@ -22,6 +22,7 @@ pub(crate) mod session;
 pub(crate) mod timers;
 pub(crate) mod heartbeat;
 pub(crate) mod write;
+pub(crate) mod replies;
 pub(crate) mod waiting;
 pub(crate) mod relief;
 pub(crate) mod drain;

@@ -17,6 +17,7 @@ use turted_core::rate::Rate;
 use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 
 use super::connection::Connection;
+use super::replies::Replies;
 use super::sessions::Sessions;
 use super::shared::Shared;
 use super::timers::Timers;
@@ -68,6 +69,8 @@ pub(crate) struct Worker {
     parts: Parts,
     /// What reads go into. No connection has a buffer of its own unless it sent half a message.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// What the client is sent that is dealt with at the moment.
+    pub(crate) replies: Replies,
     /// Turns at looking for what a client missed: one at a time, see [`replay`](crate::hub::client::replay).
     pub(crate) replays: Turns,
     /// The frames of what clients missed.
@@ -133,6 +136,7 @@ impl Worker {
             peers,
             parts: Parts::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            replies: Replies::default(),
             flushes: Semaphore::new(FLUSHES_MAX),
             fanout: RefCell::default(),
             seen: Cell::new(began_after),

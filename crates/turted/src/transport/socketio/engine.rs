@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures_core::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 use turted_core::close::Close;
 use turted_core::wire::engineio::{
@@ -191,15 +192,27 @@ async fn process(client: Client<'_>, body: &PostBody) -> Result<(), EngineRefusa
         Some(text) => decode_payload_of_bytes(text, packets_max).map_err(|_| EngineRefusal::BadRequest)?,
         None => decode((session.version, packets_max), bytes, body.is_binary)?,
     };
-    for packet in packets {
-        if let Step::Wait(event) = packets::receive(client, &packet) {
-            event.await;
-        }
-        if client.connection.is_closed() {
-            break;
-        }
+    let mut packets = packets.into_iter();
+    // The replies to all packets fit into one answer, unless one has to be waited for.
+    while let Some(event) =
+        client.connection.gather(client.worker, || receive_until_wait(client, &mut packets))
+    {
+        event.await;
     }
     Ok(())
+}
+
+/// Receives packets until something has to be waited for; `None` if nothing has.
+fn receive_until_wait<'a>(
+    client: Client<'_>,
+    packets: &mut impl Iterator<Item = Packet<'a>>,
+) -> Option<LocalBoxFuture<'static, ()>> {
+    while !client.connection.is_closed() {
+        if let Step::Wait(event) = packets::receive(client, &packets.next()?) {
+            return Some(event);
+        }
+    }
+    None
 }
 
 /// Undoes the second encoding in a body of socket.io-client 1, which encodes UTF-8 twice. A session that once sent text

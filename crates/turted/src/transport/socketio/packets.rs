@@ -37,6 +37,7 @@ pub(super) fn receive(client: Client<'_>, packet: &engineio::Packet<'_>) -> Step
             Step::Continue
         }
         (engineio::Packet::Close, _) => {
+            client.connection.send_gathered(client.worker);
             if let Some(polling) = client.connection.outlet().borrow_mut().requests_mut::<Polling>() {
                 // The client knows that the session ends, so its request is answered with nothing.
                 polling.dismiss();

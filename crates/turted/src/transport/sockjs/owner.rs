@@ -310,9 +310,11 @@ fn send(
             turn = requests.turn.lock() => turn,
             () = answer.closed() => return,
         };
-        if !connection.is_closed()
-            && let Step::Wait(event) = state::receive_all(Client::of(&worker, &connection), messages)
-        {
+        if connection.is_closed() {
+            return reply(answer, Ok(()));
+        }
+        let receive = || state::receive_all(Client::of(&worker, &connection), messages);
+        if let Step::Wait(event) = connection.gather(&worker, receive) {
             event.await;
         }
         reply(answer, Ok(()));

@@ -56,6 +56,19 @@ fn a_session_opens_says_something_and_hears_it_whatever_the_server_part_is() {
 }
 
 #[test]
+fn the_answers_to_the_messages_of_one_body_come_in_one_frame() {
+    let server = TestServer::new();
+    let session = new_session();
+    poll(&server, &session);
+    let mut waiting = wait(&server, &session);
+    let two = ECHO_A.replace(']', r#","{\"type\":\"echo\",\"data\":\"b\"}"]"#);
+    assert_eq!(server.http().post(&format!("{session}/xhr_send"), &[], two).status, 204);
+    let frame = waiting.read().unwrap();
+    let expected = ECHOED_A.replace(']', r#","{\"type\":\"message\",\"data\":\"b\"}"]"#);
+    assert_eq!(frame.text(), format!("{expected}\n"));
+}
+
+#[test]
 fn messages_are_taken_whatever_their_content_type_is() {
     let server = TestServer::new();
     let session = new_session();

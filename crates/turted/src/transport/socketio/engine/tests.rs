@@ -64,6 +64,24 @@ fn answer(receiver: &mut Receiver<PollingAnswer>) -> Option<String> {
 }
 
 #[test]
+fn the_replies_to_one_post_come_in_one_answer() {
+    on_worker(
+        |_| {},
+        async |worker| {
+            let visit = Visit::new(&worker, "EIO=4");
+            let mut poll = visit.poll();
+            visit.post("40\u{1e}42[\"ECHO\",1]\u{1e}42[\"ECHO\",2]").await.unwrap();
+            let heard = answer(&mut poll).unwrap();
+            let packets: Vec<_> = heard.split('\u{1e}').collect();
+            assert_eq!(packets[1..], [r#"42["ECHO",1]"#, r#"42["ECHO",2]"#]);
+            let mut last = visit.poll();
+            visit.post("42[\"ECHO\",3]\u{1e}1").await.unwrap();
+            assert_eq!(answer(&mut last).unwrap(), r#"42["ECHO",3]"#, "what was said before the end comes");
+        },
+    );
+}
+
+#[test]
 fn a_session_connects_and_talks_by_posts_and_polls() {
     on_worker(
         |_| {},
