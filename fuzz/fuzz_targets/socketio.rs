@@ -5,6 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::{RawValue, Value};
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::limits::ATTACHMENTS_MAX;
 use turted_core::name::Name;
@@ -89,10 +90,11 @@ fn check_encoders(name: &str, args: &[&RawValue]) {
 fn check_dispatch(name: Name, payload: &RawValue) {
     let targets = Targets::default();
     let dispatch = Dispatch { event: name.clone(), payload: payload.to_owned(), targets };
-    let packet = encode_dispatch(&dispatch, Via::Channel(&name), Some(name.as_str()));
+    let offset = Cursor { epoch: 255, sequence: 36 };
+    let packet = encode_dispatch(&dispatch, Via::Channel(&name), Some(offset));
     let Ok(Packet::Event { name: event, args, .. }) = decode(&packet[1..]) else { panic!("{packet}") };
     let quoted = serde_json::to_string(name.as_str()).expect("a string");
     let body = format!(r#"{{"event":{quoted},"payload":{},"via":{{"channel":{quoted}}}}}"#, payload.get());
     assert_eq!(event, "EVENT");
-    assert_eq!(args.iter().map(|arg| arg.get()).collect::<Vec<_>>(), [&body, &quoted]);
+    assert_eq!(args.iter().map(|arg| arg.get()).collect::<Vec<_>>(), [&body, "\"ff-36\""]);
 }

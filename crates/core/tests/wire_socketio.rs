@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::limits::NAME_BYTES_MAX;
 use turted_core::name::Name;
@@ -107,17 +108,18 @@ proptest! {
         event in name(),
         payload in json(),
         user in name(),
-        offset in any::<Option<String>>(),
+        offset in any::<Option<(u32, u64)>>(),
     ) {
         let raw_payload = RawValue::from_string(payload.clone()).unwrap();
         let dispatch = Dispatch { event, payload: raw_payload, targets: Targets::default() };
-        let text = encode_dispatch(&dispatch, Via::User(&user), offset.as_deref());
+        let offset = offset.map(|(epoch, sequence)| Cursor { epoch, sequence });
+        let text = encode_dispatch(&dispatch, Via::User(&user), offset);
         let Ok(Packet::Event { name, args, .. }) = decode(&text[1..]) else { panic!("{text}") };
         let event = serde_json::to_string(dispatch.event.as_str()).unwrap();
         let user = serde_json::to_string(user.as_str()).unwrap();
         let mut expected =
             vec![format!(r#"{{"event":{event},"payload":{payload},"via":{{"user":{user}}}}}"#)];
-        expected.extend(offset.map(|offset| serde_json::to_string(&offset).unwrap()));
+        expected.extend(offset.map(|offset| format!("\"{offset}\"")));
         prop_assert_eq!(name, "EVENT");
         prop_assert_eq!(raw(&args), expected);
     }

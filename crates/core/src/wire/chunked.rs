@@ -18,7 +18,21 @@ pub fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     if data.is_empty() {
         return;
     }
-    write!(out, "{:x}\r\n", data.len()).expect("writing to a vector does not fail");
+    push_length(data.len(), out);
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Makes data, which are not empty, a chunk in the same memory. Returns the bytes before the data.
+pub fn wrap_chunk(data: &mut Vec<u8>) -> usize {
+    let data_bytes = data.len();
+    push_length(data_bytes, data);
+    let header_bytes = data.len() - data_bytes;
+    data.rotate_right(header_bytes);
+    data.extend_from_slice(b"\r\n");
+    header_bytes
+}
+
+fn push_length(bytes: usize, out: &mut Vec<u8>) {
+    write!(out, "{bytes:x}\r\n").expect("writing to a vector does not fail");
 }

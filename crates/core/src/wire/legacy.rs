@@ -18,8 +18,8 @@ pub const UNIDENTIFIED: &str = r#"{"type":"ERR","data":{"ERR":"UNIDENTIFIED"}}"#
 /// The answer to [`Request::Message`].
 pub const WELCOME: &str = r#"{"type":"welcome"}"#;
 
-/// Bytes of a dispatch beside event, payload and via, rounded up.
-const DISPATCH_OVERHEAD_BYTES: usize = 40;
+/// Bytes of a dispatch beside event, payload and via, rounded up, and room for the header of its frame.
+const DISPATCH_OVERHEAD_BYTES: usize = 48;
 
 /// What a client asks.
 #[derive(Clone, Debug)]

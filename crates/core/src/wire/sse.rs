@@ -24,8 +24,8 @@ pub const CONTENT_TYPE: &str = "text/event-stream";
 /// Stands before names that an `EventSource` uses itself, and before our own.
 const RESERVED_PREFIX: &str = "turted:";
 
-/// Bytes of an event beside its name and payload, rounded up.
-const EVENT_OVERHEAD_BYTES: usize = 64;
+/// Bytes of an event beside its name and payload, rounded up, and room for what makes it a chunk.
+const EVENT_OVERHEAD_BYTES: usize = 96;
 
 /// The start of a stream: how long a client waits before it reconnects, and the position from which it then
 /// resumes if it has received nothing.

@@ -1,12 +1,15 @@
 //! Packets for clients, as Engine.IO message packets: the leading `4` belongs to Engine.IO.
 
+use std::fmt::Write as _;
+
 use super::ROOT;
+use crate::cursor::Cursor;
 use crate::dispatch::{Dispatch, Via};
 use crate::wire::engineio::Version;
 use crate::wire::json;
 
-/// Bytes of a dispatch packet beside event, payload, via and offset, rounded up.
-const DISPATCH_OVERHEAD_BYTES: usize = 60;
+/// Bytes of a dispatch packet beside event, payload and via, rounded up, and room for the header of its frame.
+const DISPATCH_OVERHEAD_BYTES: usize = 96;
 
 /// Bytes of the packet that accepts a connection, with two ids of 20 characters.
 const CONNECT_BYTES: usize = 64;
@@ -82,15 +85,14 @@ pub fn encode_connect_error(version: Version, namespace: &str, message: &str) ->
 /// `offset` becomes the last argument. A client that reconnects sends the last offset it saw (socket.io,
 /// "Connection state recovery"); listeners that do not expect it ignore it.
 #[must_use]
-pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<&str>) -> String {
+pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, offset: Option<Cursor>) -> String {
     let (event, payload) = (dispatch.event.as_str(), dispatch.payload.get());
-    let bytes = event.len() + payload.len() + json::via_bytes(via) + offset.map_or(0, str::len);
+    let bytes = event.len() + payload.len() + json::via_bytes(via);
     let mut packet = String::with_capacity(bytes + DISPATCH_OVERHEAD_BYTES);
     packet.push_str(r#"42["EVENT","#);
     json::push_envelope(&mut packet, dispatch, via);
     if let Some(offset) = offset {
-        packet.push(',');
-        json::push_string(&mut packet, offset);
+        write!(packet, ",\"{offset}\"").expect("writing to a string does not fail");
     }
     packet.push(']');
     packet

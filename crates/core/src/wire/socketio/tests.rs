@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::cursor::Cursor;
 use crate::dispatch::{Dispatch, Targets, Via};
 use crate::limits::ATTACHMENTS_MAX;
 use crate::name::Name;
@@ -172,7 +173,7 @@ fn a_dispatch_says_why_it_came_and_keeps_its_payload() {
         (Via::User(&adam), None, r#"{"user":"adam"}}]"#),
         (Via::Channel(&quoted), None, r#"{"channel":"a\"b"}}]"#),
         (Via::Broadcast, None, r#"{"broadcast":true}}]"#),
-        (Via::Broadcast, Some("Q87g5-r"), r#"{"broadcast":true}},"Q87g5-r"]"#),
+        (Via::Broadcast, Some(Cursor { epoch: 255, sequence: 36 }), r#"{"broadcast":true}},"ff-36"]"#),
     ];
     for (via, offset, tail) in table {
         assert_eq!(encode_dispatch(&dispatch, via, offset), format!("{head}{tail}"));

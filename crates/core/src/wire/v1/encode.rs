@@ -1,5 +1,6 @@
 //! The messages that a client receives.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -14,8 +15,8 @@ use crate::name::Name;
 use crate::reply::{Identified, Reply};
 use crate::wire::json;
 
-/// Bytes of an event beside name, payload, via and cursor, rounded up.
-const EVENT_OVERHEAD_BYTES: usize = 60;
+/// Bytes of an event beside name, payload and via, rounded up, and room for the header of its frame.
+const EVENT_OVERHEAD_BYTES: usize = 96;
 
 /// The first message on a connection.
 ///
@@ -228,7 +229,7 @@ pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>
     json::push_envelope(&mut message, dispatch, via);
     if let Some(cursor) = cursor {
         message.pop();
-        message.push_str(&format!(r#","cursor":"{cursor}"}}"#));
+        write!(message, r#","cursor":"{cursor}"}}"#).expect("writing to a string does not fail");
     }
     message
 }

@@ -32,6 +32,16 @@ pub fn encode_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Makes a payload a final, unmasked frame: the header goes before it, into the same memory. Returns the bytes of the
+/// header.
+pub fn prepend_header(opcode: Opcode, payload: &mut Vec<u8>) -> usize {
+    let payload_bytes = payload.len();
+    encode_header(opcode, payload_bytes, payload);
+    let header_bytes = payload.len() - payload_bytes;
+    payload.rotate_right(header_bytes);
+    header_bytes
+}
+
 /// A close frame. `reason` is cut to the 123 bytes that fit, at a character boundary.
 #[must_use]
 pub fn encode_close(code: u16, reason: &str) -> Vec<u8> {

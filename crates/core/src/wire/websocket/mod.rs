@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 pub use decode::{Decoded, Decoder, DecoderLimits, Message, Violation};
-pub use encode::{encode_close, encode_frame, encode_header};
+pub use encode::{encode_close, encode_frame, encode_header, prepend_header};
 
 /// Payload bytes of a control frame (RFC 6455 5.5).
 const CONTROL_BYTES_MAX: usize = 125;

@@ -4,11 +4,13 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
-use turted_core::wire::chunked::encode_chunk;
-use turted_core::wire::websocket::{Opcode, encode_frame, encode_header};
+use turted_core::wire::chunked::wrap_chunk;
+use turted_core::wire::websocket::{Opcode, encode_frame, prepend_header};
 
 use crate::io::backlogs::{Backlogs, Counted};
 
+/// Bytes around a message, at most: the header of a WebSocket frame, or the length of a chunk and two line ends.
+const AROUND_BYTES_MAX: usize = 20;
 /// Bytes behind the data of a chunk.
 const CRLF_BYTES: u8 = 2;
 
@@ -92,10 +94,13 @@ impl Frame {
 
     /// One text message. `sequence` numbers the dispatch it carries, 0 if it carries none.
     pub(crate) fn text(packet: &str, sequence: u64) -> Self {
-        let mut bytes = Vec::with_capacity(packet.len() + 10);
-        encode_header(Opcode::Text, packet.len(), &mut bytes);
-        let header_bytes = bytes.len();
-        bytes.extend_from_slice(packet.as_bytes());
+        Self::text_in(with_room(packet), sequence)
+    }
+
+    /// The same, in the memory of the packet.
+    pub(crate) fn text_in(packet: String, sequence: u64) -> Self {
+        let mut bytes = packet.into_bytes();
+        let header_bytes = prepend_header(Opcode::Text, &mut bytes);
         Self::new(bytes, header_bytes).with(|data| data.sequence = sequence)
     }
 
@@ -111,10 +116,17 @@ impl Frame {
     /// # Panics
     /// The message is empty: such a chunk would end the response.
     pub(crate) fn chunk(message: &str, sequence: u64) -> Self {
+        Self::chunk_in(with_room(message), sequence)
+    }
+
+    /// The same, in the memory of the message.
+    ///
+    /// # Panics
+    /// The message is empty.
+    pub(crate) fn chunk_in(message: String, sequence: u64) -> Self {
         assert!(!message.is_empty(), "an empty chunk ends the body");
-        let mut bytes = Vec::with_capacity(message.len() + 20);
-        encode_chunk(message.as_bytes(), &mut bytes);
-        let header_bytes = bytes.len() - message.len() - usize::from(CRLF_BYTES);
+        let mut bytes = message.into_bytes();
+        let header_bytes = wrap_chunk(&mut bytes);
         Self::new(bytes, header_bytes).with(|data| {
             data.trailer_bytes = CRLF_BYTES;
             data.sequence = sequence;
@@ -193,6 +205,13 @@ impl Frame {
     pub(crate) fn downgrade(&self) -> WeakFrame {
         WeakFrame(Arc::downgrade(&self.0))
     }
+}
+
+/// A copy with room for what comes around it.
+fn with_room(message: &str) -> String {
+    let mut copy = String::with_capacity(message.len() + AROUND_BYTES_MAX);
+    copy.push_str(message);
+    copy
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use turted_core::dispatch::Via;
+use turted_core::cursor::Cursor;
+use turted_core::dispatch::{Dispatch, Via};
 use turted_core::wire::sockjs::{Callback, Transport, encode_messages};
 use turted_core::wire::{legacy, socketio, sse, v1};
 
@@ -27,6 +28,20 @@ pub(crate) enum Language {
     SseEnvelope,
     /// The messages of turted 0.1.
     Legacy,
+}
+
+impl Language {
+    /// A dispatch as a message. `position` is where it stands in the log, for clients that can resume.
+    fn encode(self, dispatch: &Dispatch, via: Via<'_>, position: Option<Cursor>) -> String {
+        match self {
+            Self::SocketIo => socketio::encode_dispatch(dispatch, via, None),
+            Self::SocketIoWithOffset => socketio::encode_dispatch(dispatch, via, position),
+            Self::V1 => v1::encode_dispatch(dispatch, via, position),
+            Self::Sse => sse::encode_event(dispatch, position),
+            Self::SseEnvelope => sse::encode_envelope(dispatch, via, position),
+            Self::Legacy => legacy::encode_dispatch(dispatch, via),
+        }
+    }
 }
 
 /// What a message is wrapped in on its way.
@@ -54,10 +69,19 @@ impl Framing {
         match self {
             Self::WebSocket => Frame::text(message, sequence),
             Self::Chunked => Frame::chunk(message, sequence),
-            Self::SockJsWebSocket => Frame::text(&encode_messages([message]), sequence),
+            Self::SockJsWebSocket => Frame::text_in(encode_messages([message]), sequence),
             Self::SockJsXhr => chunk(Transport::XhrStreaming, message, sequence),
             Self::SockJsEventSource => chunk(Transport::EventSource, message, sequence),
             Self::SockJsHtmlFile => chunk(Transport::HtmlFile, message, sequence),
+        }
+    }
+
+    /// The same in the memory of the message, where nothing in it changes.
+    pub(crate) fn wrap_in(self, message: String, sequence: u64) -> Frame {
+        match self {
+            Self::WebSocket => Frame::text_in(message, sequence),
+            Self::Chunked => Frame::chunk_in(message, sequence),
+            _ => self.wrap(&message, sequence),
         }
     }
 
@@ -74,7 +98,7 @@ impl Framing {
 
 /// A message of a SockJS session that streams.
 fn chunk(transport: Transport, message: &str, sequence: u64) -> Frame {
-    Frame::chunk(&transport.frame(&Callback::NONE, &encode_messages([message])), sequence)
+    Frame::chunk_in(transport.frame(&Callback::NONE, &encode_messages([message])), sequence)
 }
 
 /// One format on the way out.
@@ -112,26 +136,44 @@ impl Wire {
     /// Encodes a dispatch, once for all connections that receive it for this reason.
     pub(crate) fn encode(self, accepted: &Accepted, via: Via<'_>, context: &WireContext) -> Frame {
         context.metrics.frames_encoded.add(1);
-        let dispatch = &accepted.dispatch;
-        let cursor = accepted.cursor;
-        let position = context.has_cursor.then_some(cursor);
-        let message = match self.language {
-            Language::SocketIo => socketio::encode_dispatch(dispatch, via, None),
-            Language::SocketIoWithOffset => {
-                socketio::encode_dispatch(dispatch, via, Some(&cursor.to_string()))
-            }
-            Language::V1 => v1::encode_dispatch(dispatch, via, position),
-            Language::Sse => sse::encode_event(dispatch, position),
-            Language::SseEnvelope => sse::encode_envelope(dispatch, via, position),
-            Language::Legacy => legacy::encode_dispatch(dispatch, via),
-        };
-        self.framing.wrap(&message, accepted.sequence())
+        let position = context.has_cursor.then_some(accepted.cursor);
+        let message = self.language.encode(&accepted.dispatch, via, position);
+        self.framing.wrap_in(message, accepted.sequence())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::to_raw_value;
+    use turted_core::dispatch::Targets;
+    use turted_core::name::Name;
+
     use super::*;
+
+    #[test]
+    fn a_dispatch_goes_out_in_the_memory_that_it_was_encoded_in() {
+        let channel = Name::new("news").unwrap();
+        let position = Some(Cursor { epoch: u32::MAX, sequence: u64::MAX });
+        for payload_bytes in [1, 200, 70_000] {
+            let payload = to_raw_value(&"x".repeat(payload_bytes)).unwrap();
+            let event = Name::new("MESSAGE").unwrap();
+            let dispatch = Dispatch { event, payload, targets: Targets::broadcast() };
+            for (language, framing) in [
+                (Language::SocketIo, Framing::WebSocket),
+                (Language::SocketIoWithOffset, Framing::WebSocket),
+                (Language::V1, Framing::WebSocket),
+                (Language::Legacy, Framing::WebSocket),
+                (Language::Sse, Framing::Chunked),
+                (Language::SseEnvelope, Framing::Chunked),
+            ] {
+                let message = language.encode(&dispatch, Via::Channel(&channel), position);
+                let (text, memory) = (message.clone(), message.as_ptr());
+                let frame = framing.wrap_in(message, 7);
+                assert_eq!(frame.message(), text);
+                assert_eq!(frame.bytes().as_ptr(), memory, "{language:?}, {payload_bytes} bytes");
+            }
+        }
+    }
 
     #[test]
     fn each_wire_has_a_number_of_its_own_below_the_count() {
