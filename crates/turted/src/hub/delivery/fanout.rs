@@ -35,6 +35,8 @@ const SMALL_CONNECTIONS_MAX: usize = 64;
 const LARGE_SHARE: usize = 4;
 /// Frames one connection is passed at a time: four times what one system call takes.
 const BATCH_FRAMES_MAX: usize = 256;
+/// Bytes that are encoded for one round, unless one frame is longer: about 20 us.
+const ENCODED_BYTES_MAX: usize = 16 * 1024;
 /// Chained frames above which the inbox waits: 8 bytes each.
 const LINKS_MAX: usize = 1_000_000;
 /// Frames above which the inbox waits: 64 bytes each, beside what they hold.
@@ -244,14 +246,15 @@ impl<C: Recipient> Fanout<C> {
 
     /// Collects connections and their frames in `round`, until it is time to look at the clock.
     fn gather(&mut self, turns_max: usize, context: &WireContext) {
+        let mut encoded = 0;
         // Connections without frames count as well: there may be thousands in a row.
         for _ in 0..turns_max {
-            if self.round.frames.len() >= BATCH_FRAMES_MAX {
+            if self.round.frames.len() >= BATCH_FRAMES_MAX || encoded >= ENCODED_BYTES_MAX {
                 break;
             }
             let Some(connection) = self.next() else { break };
             let gathered = self.round.frames.len();
-            let encoded = self.unchain(&*connection, context);
+            encoded += self.unchain(&*connection, context);
             let chain = connection.chain().get();
             if !chain.is_empty() {
                 // At the front again, so that it keeps its place in the line.
@@ -264,7 +267,7 @@ impl<C: Recipient> Fanout<C> {
             if self.round.frames.len() > gathered {
                 self.round.push(connection);
             }
-            if encoded || !chain.is_empty() {
+            if !chain.is_empty() {
                 break;
             }
         }
@@ -278,17 +281,19 @@ impl<C: Recipient> Fanout<C> {
         first.pop_front().or_else(|| second.pop_front())
     }
 
-    /// Collects a connection's frames in `round`. Returns whether one had to be encoded.
-    fn unchain(&mut self, connection: &C, context: &WireContext) -> bool {
+    /// Collects a connection's frames in `round`. Returns how many bytes had to be encoded.
+    fn unchain(&mut self, connection: &C, context: &WireContext) -> usize {
         let chain = connection.chain().get();
-        let (mut next, mut encoded) = (chain.first, false);
+        let (mut next, mut encoded) = (chain.first, 0);
         let end = self.round.frames.len() + BATCH_FRAMES_MAX;
         while let Some(link) = self.links.get(next as usize).copied()
             && self.round.frames.len() < end
         {
             let slot = &mut self.slots[link.frame as usize];
-            encoded |= matches!(slot.state, Encoding::Due(..));
-            self.round.frames.extend(slot.take(context));
+            let is_due = matches!(slot.state, Encoding::Due(..));
+            let frame = slot.take(context);
+            encoded += frame.as_ref().filter(|_| is_due).map_or(0, |frame| frame.bytes().len());
+            self.round.frames.extend(frame);
             if slot.uses == 0 {
                 self.bytes -= slot.bytes;
             }

@@ -259,8 +259,14 @@ fn a_round_is_short_however_much_waits() {
     let mut bench = Bench::new(MANY);
     bench.broadcast();
     let rounds = [bench.round(TURNS_MAX), bench.round(TURNS_MAX)];
-    assert_eq!(rounds.map(|round| round.len()), [1, TURNS_MAX], "the one that encodes, and a full one");
+    assert_eq!(rounds.map(|round| round.len()), [TURNS_MAX, TURNS_MAX], "short frames cost little");
     bench.write_all();
+    for (payload_bytes, turns) in [(1, TURNS_MAX), (ENCODED_BYTES_MAX / 2, 2), (ENCODED_BYTES_MAX, 1)] {
+        let each = Targets { users: (0..MANY).map(user).collect(), ..Targets::default() };
+        bench.accept(each, payload_bytes);
+        assert_eq!(bench.round(TURNS_MAX).len(), turns, "frames of their own of {payload_bytes} bytes");
+        bench.write_all();
+    }
     (0..=BATCH_FRAMES_MAX).for_each(|_| _ = bench.broadcast());
     while !bench.fanout.is_idle() {
         let round = bench.round(TURNS_MAX);
