@@ -1,5 +1,6 @@
 //! What a request does to its session, on the worker that owns it.
 
+use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -70,10 +71,14 @@ pub(super) fn open_polling(
     Ok((id_of(&connection), body))
 }
 
+/// A session of this worker whose client has not been silent for too long.
+fn find(worker: &Rc<Worker>, id: SessionId) -> Option<Rc<Connection>> {
+    state::find(worker, id).filter(|connection| state::is_in_time(Client::of(worker, connection)))
+}
+
 /// Does to a session of this worker what a request asks for.
 fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
-    let found =
-        state::find(worker, id).filter(|connection| state::is_in_time(Client::of(worker, connection)));
+    let found = find(worker, id);
     match operation {
         Operation::Poll(answer) => poll(worker, found, answer),
         Operation::PollAborted => {
@@ -97,14 +102,23 @@ fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
                 give_up_upgrade(Client::of(worker, &connection));
             }
         }
-        Operation::Upgrade(socket, leftover) => match (found, socket.attach()) {
-            (Some(connection), Ok(socket)) => {
-                worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
-            }
-            (Some(connection), Err(_)) => give_up_upgrade(Client::of(worker, &connection)),
-            // Without a session the socket is dropped, which closes it.
-            (None, _) => {}
-        },
+        Operation::Upgrade(socket, leftover) => probe(worker, found, (socket.attach(), leftover)),
+    }
+}
+
+/// Lets a socket try to take a session over.
+fn probe(
+    worker: &Rc<Worker>,
+    found: Option<Rc<Connection>>,
+    (socket, leftover): (io::Result<Socket>, Bytes),
+) {
+    match (found, socket) {
+        (Some(connection), Ok(socket)) => {
+            worker.spawn(stream::probe(Rc::clone(worker), connection, socket, leftover));
+        }
+        (Some(connection), Err(_)) => give_up_upgrade(Client::of(worker, &connection)),
+        // Without a session the socket is dropped, which closes it.
+        (None, _) => {}
     }
 }
 
@@ -253,7 +267,11 @@ fn begin_upgrade(found: Option<Rc<Connection>>, attempt: Attempt) -> Result<(), 
 
 /// Hands a socket that finished its WebSocket handshake to the owner of its session.
 pub(super) async fn hand_over(mut attempt: AbortGuard, socket: Socket, leftover: Bytes) {
-    if let Ok(socket) = socket.detach() {
+    if attempt.id.worker() == attempt.worker.index {
+        // It stays on the runtime that it is on.
+        attempt.disarm();
+        probe(&attempt.worker, find(&attempt.worker, attempt.id), (Ok(socket), leftover));
+    } else if let Ok(socket) = socket.detach() {
         attempt.replace(Operation::Upgrade(socket, leftover)).await;
     }
 }
