@@ -272,6 +272,15 @@ pub const HOOK_GRACE: Duration = Duration::from_secs(5);
 /// Bytes of one batch of a hook, unless one record is larger: half of what proxies let pass by default.
 pub const HOOK_BATCH_BYTES_MAX: usize = 512 * 1024;
 
+/// Watchers of the live view at once: a few people and programs.
+pub const WATCHERS_MAX: usize = 8;
+/// Records that wait for one watcher: what happens while a terminal scrolls for a second.
+pub const WATCHER_RECORDS_MAX: usize = 1_000;
+/// Bytes of the records that wait for one watcher: all of them at 1 kB each.
+pub const WATCHER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a payload that a watcher is shown: enough to see what it is.
+pub const WATCHED_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
+
 /// Bytes of log lines that wait for standard error: some 6,000 lines. A reader that stops for a moment misses
 /// fewer, and it is little memory for a server.
 pub const LOG_QUEUE_BYTES_MAX: usize = 1024 * 1024;

@@ -367,6 +367,13 @@ impl<T> Registry<T> {
         }
     }
 
+    /// Whether the dispatch that was resolved last reached a connection of `user`.
+    #[must_use]
+    pub fn has_just_reached(&self, user: &Name) -> bool {
+        let entry = |slot: u32| self.slots[slot as usize].entry.as_ref();
+        self.users.slots(user).filter_map(entry).any(|entry| entry.reached_in == self.round)
+    }
+
     fn entry(&self, key: ConnectionKey) -> Option<&Entry<T>> {
         let place = self.slots.get(key.slot as usize)?;
         place.entry.as_ref().filter(|_| place.generation == key.generation)

@@ -15,6 +15,7 @@ mod webhook;
 mod hub;
 pub mod config;
 mod auth;
+mod live;
 mod io;
 
 pub use cli::banner;

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use turted_core::name::Name;
 
 use super::monitor::Monitor;
+use super::query::{decode, parameters};
 use super::refusal::ApiRefusal;
 use super::sources;
 use crate::http::{Answer, answer as with_type};
@@ -90,33 +90,13 @@ fn read_page(query: Option<&str>) -> Result<ListPage, ApiRefusal> {
 
 /// The parameter with this name, and how many entries are asked for.
 fn read_query(query: Option<&str>, name: &str) -> Result<(Option<String>, usize), ApiRefusal> {
-    let (mut named, mut limit) = (None, None);
-    for part in query.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').ok_or(ApiRefusal::BadQuery)?;
-        let value = decode(&value.replace('+', " ")).ok_or(ApiRefusal::BadQuery)?;
-        let field = match key {
-            "limit" => &mut limit,
-            key if key == name => &mut named,
-            _ => return Err(ApiRefusal::BadQuery),
-        };
-        if field.replace(value).is_some() {
-            return Err(ApiRefusal::BadQuery);
-        }
-    }
+    let mut parameters = parameters(query)?;
+    let (named, limit) = (parameters.remove(name), parameters.remove("limit"));
     let limit = limit.map_or(Ok(LIMIT_DEFAULT), |limit| limit.parse()).map_err(|_| ApiRefusal::BadQuery)?;
-    if !(1..=LIST_MAX).contains(&limit) {
+    if !parameters.is_empty() || !(1..=LIST_MAX).contains(&limit) {
         return Err(ApiRefusal::BadQuery);
     }
     Ok((named, limit))
-}
-
-/// Decodes strictly: each `%` is followed by two hexadecimal digits, and the result is UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let is_hex = |code: &str| code.len() >= 2 && code.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
-    if !text.split('%').skip(1).all(is_hex) {
-        return None;
-    }
-    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {

@@ -34,6 +34,16 @@ impl Guard {
         self.wrong_tokens.tidy(now)
     }
 
+    /// The token that counts, if there is one.
+    pub(super) fn token(&self) -> &Current<Secret> {
+        &self.token
+    }
+
+    /// Whether only this machine reaches the listener.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
     pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
         let Some(token) = self.token.get() else {
             return if self.is_loopback { check_host(headers) } else { Ok(()) };

@@ -9,6 +9,8 @@
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
 //! | `guard` | which requests may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
+//! | `query` | the query of a request to the API |
+//! | `events` | `/api/v1/events`: the live view |
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
 //! | `sources` | `/api/v1/sources` |
@@ -20,6 +22,8 @@
 mod monitor;
 mod guard;
 mod api;
+mod query;
+mod events;
 mod refusal;
 pub(crate) mod openapi;
 mod sources;
@@ -39,7 +43,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -52,8 +56,10 @@ use crate::config::{AdminListen, Config, Limits};
 use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
 use crate::hub::dispatch::log::health::LogState;
+use crate::io::host::node_name;
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
+use events::{AdminBody, Watch};
 use guard::Guard;
 pub(crate) use monitor::Monitor;
 use places::{AdminPlace, Places};
@@ -98,6 +104,8 @@ struct AdminState {
     limits: Limits,
     /// What `/openapi.json` answers.
     openapi: Bytes,
+    /// The name of this server in the live view.
+    node: String,
 }
 
 impl Admin {
@@ -132,7 +140,8 @@ impl Admin {
         };
         let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
         let openapi = openapi::document(config, public, Some(address)).into();
-        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi };
+        let node = node_name(public);
+        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi, node };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
@@ -234,13 +243,15 @@ impl Serving {
 
     async fn serve(&self, stream: TcpStream, peer: IpAddr, place: AdminPlace) {
         let place = Arc::new(place);
-        let (state, own) = (Arc::clone(&self.state), Arc::clone(&place));
+        let (state, own, ending) = (Arc::clone(&self.state), Arc::clone(&place), self.ending.clone());
         let service = service_fn(move |request| {
-            let (state, place) = (Arc::clone(&state), Arc::clone(&own));
+            let (state, place, ending) = (Arc::clone(&state), Arc::clone(&own), ending.clone());
             async move {
                 place.asked();
-                let answer = route(&state, peer, &request).await;
-                place.answered();
+                let answer = route((&state, &ending), (peer, &place), &request).await;
+                if let AdminBody::Known(_) = answer.body() {
+                    place.answered();
+                }
                 Ok::<_, Infallible>(answer)
             }
         });
@@ -259,32 +270,47 @@ impl Serving {
     }
 }
 
-async fn route<B>(state: &AdminState, peer: IpAddr, request: &Request<B>) -> Answer {
-    if let Err(breach) = http::check_rules(request) {
-        return breach.into();
+async fn route<B>(
+    (state, ending): (&AdminState, &CancellationToken),
+    (peer, place): (IpAddr, &Arc<AdminPlace>),
+    request: &Request<B>,
+) -> Response<AdminBody> {
+    if let Some(answer) = refuse(state, request) {
+        return answer.map(AdminBody::Known);
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
-        allow(&mut answer, "GET, HEAD");
-        return answer;
-    }
-    if let Some(answer) = http::check_target(&state.limits, request.uri()) {
-        return answer;
-    }
+    let known = |answer: Answer| answer.map(AdminBody::Known);
     let mut answer = match http::without_slash(request.uri().path()) {
-        HEALTH => text(StatusCode::OK, "ok\n"),
-        "/ready" => ready(&state.monitor),
+        HEALTH => known(text(StatusCode::OK, "ok\n")),
+        "/ready" => known(ready(&state.monitor)),
         path => match state.guard.check(peer, request.headers()) {
-            Err(refusal) => refusal.into(),
-            Ok(()) if path == "/metrics" => metrics(&state.monitor).await,
-            Ok(()) if path == "/openapi.json" => {
-                answer(StatusCode::OK, "application/json", state.openapi.clone())
+            Err(refusal) => known(refusal.into()),
+            Ok(()) if path == events::PATH => {
+                let (live, node, guard) = (&state.monitor.shared.live, &*state.node, &state.guard);
+                let watched = Watch { live, node, guard, place, ending }.begin(request);
+                watched.unwrap_or_else(|refusal| known(refusal.into()))
             }
-            Ok(()) => api::answer(&state.monitor, path, request.uri().query()).await,
+            Ok(()) if path == "/metrics" => known(metrics(&state.monitor).await),
+            Ok(()) if path == "/openapi.json" => {
+                known(answer(StatusCode::OK, "application/json", state.openapi.clone()))
+            }
+            Ok(()) => known(api::answer(&state.monitor, path, request.uri().query()).await),
         },
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+/// The answer to a request that is refused whatever it asks for.
+fn refuse<B>(state: &AdminState, request: &Request<B>) -> Option<Answer> {
+    if let Err(breach) = http::check_rules(request) {
+        return Some(breach.into());
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
+        allow(&mut answer, "GET, HEAD");
+        return Some(answer);
+    }
+    http::check_target(&state.limits, request.uri())
 }
 
 fn ready(monitor: &Monitor) -> Answer {

@@ -42,16 +42,26 @@ pub(super) enum ApiRefusal {
     BadPath,
     BadName,
     BadQuery,
+    BadFilter,
+    ForeignPage,
+    TokenMissing,
+    PayloadNeedsToken,
+    TooManyWatchers,
     Unanswered,
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::NoSuchPath,
         Self::NoSuchConnection,
         Self::BadPath,
         Self::BadName,
         Self::BadQuery,
+        Self::BadFilter,
+        Self::ForeignPage,
+        Self::TokenMissing,
+        Self::PayloadNeedsToken,
+        Self::TooManyWatchers,
         Self::Unanswered,
     ];
 
@@ -67,6 +77,18 @@ impl ApiRefusal {
                 StatusCode::BAD_REQUEST,
                 "a list takes limit=1 to 1000 and prefix=TEXT, that of connections after=ID instead, each once",
             ),
+            Self::BadFilter => row(
+                StatusCode::BAD_REQUEST,
+                "the live view takes event=PATTERN, user=NAME, channel=NAME, address=IP, type=A,B and payload=1, each once",
+            ),
+            Self::ForeignPage => row(StatusCode::FORBIDDEN, "pages of other origins may not watch"),
+            Self::TokenMissing => {
+                row(StatusCode::FORBIDDEN, "beyond this machine the live view needs admin_token")
+            }
+            Self::PayloadNeedsToken => {
+                row(StatusCode::FORBIDDEN, "payloads are shown only where admin_token is set")
+            }
+            Self::TooManyWatchers => row(StatusCode::SERVICE_UNAVAILABLE, "as many watch already as may: 8"),
             Self::Unanswered => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
             }

@@ -30,6 +30,7 @@ use super::rotation::Rotation;
 use crate::io::questions::{Questions, Unanswered};
 use crate::io::seldom::{Seldom, warn_seldom};
 use crate::io::tasks::Tasks;
+use crate::live::{Kind, Live, Record};
 
 /// The time now, for what expires.
 pub(crate) fn unix_now() -> UnixTime {
@@ -104,6 +105,7 @@ pub(crate) struct Gate {
     wrong: Attempts,
     /// The log line that an IDENT got no verdict.
     failure: Seldom,
+    live: Live,
 }
 
 impl fmt::Debug for Gate {
@@ -114,7 +116,7 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     /// The gate that the configuration describes, or one with the embedder's own authenticator.
-    pub(crate) fn new(settings: GateSettings, custom: Option<Arc<dyn Authenticator>>) -> Self {
+    pub(crate) fn new(settings: GateSettings, custom: Option<Arc<dyn Authenticator>>, live: Live) -> Self {
         let GateSettings { method, ca, timeout, concurrency, wrong } = settings;
         let verifier = match (custom, method) {
             (Some(custom), _) => Verifier::Custom(custom),
@@ -129,6 +131,7 @@ impl Gate {
             questions: Questions::new(concurrency, timeout),
             wrong: Attempts::new(wrong),
             failure: Seldom::new(),
+            live,
         }
     }
 
@@ -164,13 +167,57 @@ impl Gate {
 
     /// Decides which user `visitor` is, by the `ident` that it sent.
     pub(crate) fn verify(self: &Arc<Self>, tasks: &Tasks, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
-        let user = user_of(ident);
+        let user = self.user_of(ident);
         match self.examine(tasks, visitor, ident) {
-            Verdict::Now(result) => Verdict::Now(told(result, visitor, user.as_ref())),
+            Verdict::Now(result) => Verdict::Now(self.told(result, visitor, user.as_ref())),
             Verdict::Later(verification) => {
-                Verdict::Later(Box::pin(async move { told(verification.await, visitor, user.as_ref()) }))
+                let gate = Arc::clone(self);
+                Verdict::Later(Box::pin(async move { gate.told(verification.await, visitor, user.as_ref()) }))
             }
         }
+    }
+
+    /// The result, after it was told if it is a refusal.
+    fn told(
+        &self,
+        result: Result<Verified, IdentRefusal>,
+        visitor: Visitor,
+        user: Option<&Name>,
+    ) -> Result<Verified, IdentRefusal> {
+        if let Err(refusal) = result {
+            self.tell_refused(visitor, user, &refusal);
+        }
+        result
+    }
+
+    /// Tells the log, and those who watch, that a client has not proved who it is.
+    pub(crate) fn tell_refused(
+        &self,
+        visitor: Visitor,
+        user: Option<&Name>,
+        refusal: &dyn std::error::Error,
+    ) {
+        debug!(
+            connection = visitor.connection.map(tracing::field::display),
+            address = %visitor.address,
+            user = user.map(Name::as_str),
+            reason = %refusal,
+            "IDENT refused"
+        );
+        self.live.tell(|| Record {
+            connection: visitor.connection,
+            address: Some(visitor.address),
+            transport: Some(visitor.transport),
+            users: user.cloned().into_iter().collect(),
+            reason: Some(refusal.to_string().into()),
+            ..Record::new(Kind::IdentRefused)
+        });
+    }
+
+    /// The user that an IDENT names, if it will be told.
+    fn user_of(&self, ident: &Ident<'_>) -> Option<Name> {
+        let is_told = enabled!(Level::DEBUG) || self.live.is_watched();
+        ident.user.as_ref().filter(|_| is_told).map(|user| user.name.clone())
     }
 
     fn examine(self: &Arc<Self>, tasks: &Tasks, visitor: Visitor, ident: &Ident<'_>) -> Verdict {
@@ -281,34 +328,6 @@ impl Gate {
     }
 }
 
-/// The result, after it was logged if it is a refusal.
-fn told(
-    result: Result<Verified, IdentRefusal>,
-    visitor: Visitor,
-    user: Option<&Name>,
-) -> Result<Verified, IdentRefusal> {
-    if let Err(refusal) = result {
-        log_refused(visitor, user, &refusal);
-    }
-    result
-}
-
-/// Logs that a client has not proved who it is.
-pub(crate) fn log_refused(visitor: Visitor, user: Option<&Name>, refusal: &dyn std::error::Error) {
-    debug!(
-        connection = visitor.connection.map(tracing::field::display),
-        address = %visitor.address,
-        user = user.map(Name::as_str),
-        reason = %refusal,
-        "IDENT refused"
-    );
-}
-
-/// The user that an IDENT names, if it will be logged.
-fn user_of(ident: &Ident<'_>) -> Option<Name> {
-    if enabled!(Level::DEBUG) { ident.user.as_ref().map(|user| user.name.clone()) } else { None }
-}
-
 /// Turns a verification that panics into one that refuses: the panic must not end the task of the connection,
 /// which would then never be closed.
 async fn until_panic(mut verification: Verification<'_>) -> Result<Verified, IdentRefusal> {
@@ -329,7 +348,7 @@ mod tests {
 
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
-        let gate = Gate::new(crate::config::Config::default().gate(), None);
+        let gate = Gate::new(crate::config::Config::default().gate(), None, Live::default());
         assert_forgotten(&gate.wrong, |now| gate.tidy(now));
     }
 }

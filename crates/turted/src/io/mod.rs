@@ -11,6 +11,7 @@
 //! | `lines` | from bytes to lines |
 //! | `threads` | threads beside the workers |
 //! | `memory` | how much memory the process may use |
+//! | `host` | the name of this server among others |
 
 pub(crate) mod listener;
 pub(crate) mod socket;
@@ -29,3 +30,4 @@ pub(crate) mod bodies;
 pub(crate) mod backlogs;
 pub(crate) mod lines;
 pub(crate) mod memory;
+pub(crate) mod host;

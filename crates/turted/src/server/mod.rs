@@ -139,8 +139,8 @@ impl Server {
         let (OpenedLog { log, epochs, on_disk }, peers) =
             (log::open(&config, (&shared, verifier), address)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
-        let dispatcher =
-            Dispatcher::over(log, epochs, inbox_senders).with_expansion_bytes(config.limits.expansion_bytes);
+        let dispatcher = Dispatcher::over(log, epochs, inbox_senders, shared.live.clone())
+            .with_expansion_bytes(config.limits.expansion_bytes);
         shared.sessions.tell_stale_by({
             let dispatcher = dispatcher.clone();
             move || dispatcher.leave_log()

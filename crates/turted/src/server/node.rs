@@ -35,6 +35,7 @@ use crate::io::life::Life;
 use crate::io::listener;
 use crate::io::permits::Permits;
 use crate::io::tls::Certificates;
+use crate::live::Live;
 use crate::push::rest::PushGate;
 
 /// Where a server listens.
@@ -91,16 +92,17 @@ pub(crate) fn share(
     secrets: Secrets,
     (authenticator, certificates): (Option<Arc<dyn Authenticator>>, Option<Certificates>),
 ) -> Shared {
-    let room = Room::of(&config.limits, descriptors::limit());
+    let (room, live) = (Room::of(&config.limits, descriptors::limit()), Live::default());
     Shared {
         permits: Permits::new(room.connections),
         spare: Permits::new(room.spare),
         metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::default())).collect(),
         life: Life::new(config.workers),
-        gate: Arc::new(Gate::new(config.gate(), authenticator)),
+        gate: Arc::new(Gate::new(config.gate(), authenticator, live.clone())),
         recovery: Recovery::new(RecoveryLimits::of(config)),
         sessions: Sessions::default(),
         hooks: Hooks::new(&config.hooks),
+        live,
         backlogs: Backlogs::new(config.backlog_bytes()),
         longest: Longest::new(config.workers),
         secrets,

@@ -22,15 +22,13 @@ mod trial;
 
 use std::net::SocketAddr;
 
-use rustix::system::uname;
-
 use crate::config::Hook as Settings;
+use crate::io::host::node_name;
 pub(crate) use threads::HookThreads;
 pub(crate) use trial::{Tried, try_once};
 
 /// The name of a server that listens at `address` in the batches of a hook. Without the key `node`: others on the machine have
 /// other ports.
 fn node(settings: &Settings, address: SocketAddr) -> String {
-    let host = || format!("{}:{}", uname().nodename().to_string_lossy(), address.port());
-    settings.node.clone().unwrap_or_else(host)
+    settings.node.clone().unwrap_or_else(|| node_name(address))
 }

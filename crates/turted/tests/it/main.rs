@@ -22,6 +22,7 @@ mod http2;
 mod idle;
 mod journal;
 mod limits;
+mod live;
 mod logging;
 mod map;
 mod metrics;

@@ -5,7 +5,7 @@ use crate::graph::{Graph, Impl};
 /// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
 /// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
 /// declares the folders.
-pub(crate) const LAYERS: [&str; 21] = [
+pub(crate) const LAYERS: [&str; 22] = [
     "main.rs",
     "cli/",
     "server/",
@@ -27,6 +27,7 @@ pub(crate) const LAYERS: [&str; 21] = [
     "hub/dispatch/",
     "config/",
     "auth/",
+    "live/",
     "io/",
 ];
 

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted_core::limits::{HOOK_BATCH_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX};
+use turted_core::limits::{HOOK_BATCH_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, WATCHERS_MAX};
 
 use super::api::LIMIT_DEFAULT;
 use crate::config::Config;
@@ -68,6 +68,7 @@ fn values(config: &Config, public: SocketAddr, admin: Option<SocketAddr>) -> Vec
         ("hooks.batch_bytes", json!(HOOK_BATCH_BYTES_MAX)),
         ("hooks.batch_records", json!(RECORDS_OF_BATCH)),
         ("name_bytes", json!(NAME_BYTES_MAX)),
+        ("watchers", json!(WATCHERS_MAX)),
         ("list_max", json!(LIST_MAX)),
         ("list_default", json!(LIMIT_DEFAULT)),
     ]

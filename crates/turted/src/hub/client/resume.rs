@@ -23,6 +23,7 @@ use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::{Client, Connection};
+use crate::hub::worker::journal;
 use crate::hub::worker::recovery::{Home, LostSession};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::sessions::Recorded;
@@ -295,6 +296,7 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
     identity::leave_forbidden(client);
     identity::watch_expiry(client);
     client.connection.admit_back(client.worker);
+    journal::resumed(client);
     client.connection.began_after.set(lost.began_after);
     let recovery = &client.worker.shared.recovery;
     recovery.shown(id.key());
@@ -327,6 +329,7 @@ pub(crate) fn go_on(
     if identity::expire(client).is_none() {
         identity::leave_forbidden(client);
     }
+    journal::resumed(client);
     // In this order: whatever of it is recorded when the server is killed, the id that the client shows leads to what it
     // was.
     let recorded = record::begun(client);

@@ -147,8 +147,8 @@ impl<C: Recipient> Fanout<C> {
         self.links.len() < LINKS_MAX && self.slots.len() < FRAMES_MAX && self.bytes < BYTES_MAX
     }
 
-    /// Chains one dispatch to the connections it concerns. Encodes nothing.
-    pub(crate) fn accept(&mut self, delivery: &Delivery, registry: &mut Registry<Rc<C>>) {
+    /// Chains one dispatch to the connections it concerns. Encodes nothing. Returns how many they are.
+    pub(crate) fn accept(&mut self, delivery: &Delivery, registry: &mut Registry<Rc<C>>) -> usize {
         let accepted = &delivery.accepted;
         let mut reached = 0;
         // The number of a reason only grows, so the frames of one reason are enough.
@@ -173,6 +173,7 @@ impl<C: Recipient> Fanout<C> {
             // The channel has room for the answer of every worker. The push may have stopped waiting.
             let _ = sender.try_send(reached);
         }
+        reached
     }
 
     /// A frame that is encoded when it is needed.

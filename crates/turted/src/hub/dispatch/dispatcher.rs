@@ -39,6 +39,7 @@ use crate::hub::dispatch::writer::{Ending, Writer, WriterEnd, WriterParts};
 #[cfg(test)]
 use crate::io::backlogs::Backlogs;
 use crate::io::link::Link;
+use crate::live::Live;
 
 /// Takes events and sends them on their way. Cheap to clone; every clone is the same dispatcher.
 ///
@@ -61,18 +62,20 @@ impl Dispatcher {
             Log::new(limits, Epoch { epoch, after: 0 }, backlogs),
             Epochs::new(Epoch { epoch, after: 0 }),
             inboxes,
+            Live::default(),
         )
     }
 
-    /// A dispatcher that goes on with a log.
-    pub(crate) fn over(log: Log, epochs: Epochs, inboxes: Vec<Inbox>) -> Self {
+    /// A dispatcher that goes on with a log, and tells `live` of each dispatch.
+    pub(crate) fn over(log: Log, epochs: Epochs, inboxes: Vec<Inbox>, live: Live) -> Self {
         let (backlogs, began_after) = (Arc::clone(log.backlogs()), log.last());
-        let order = Mutex::new(Order::new(log, inboxes));
+        let order = Mutex::new(Order::new(log, inboxes, live.clone()));
         let inner = Arc::new(Inner {
             order,
             epochs: RwLock::new(epochs),
             began_after,
             backlogs,
+            live,
             handlers: Arc::default(),
             handlers_end: Mutex::default(),
             writer_end: Mutex::default(),
@@ -212,6 +215,11 @@ impl Dispatcher {
         self.order().hearing = Some(Hearing(Box::new(hear)));
     }
 
+    /// Where those who watch hear of dispatches.
+    pub(crate) fn live(&self) -> &Live {
+        &self.inner.live
+    }
+
     /// The number that a position of a client stands for; `None` if this log never gave it out.
     pub(crate) fn number(&self, cursor: Cursor) -> Option<u64> {
         self.inner.epochs().number(cursor)
@@ -317,6 +325,27 @@ impl Dispatcher {
         reach: Reach,
         key: Option<PushedKey>,
     ) -> Result<Submitted, DispatchRefusal> {
+        let pusher = match &self.source {
+            Source::Embed => Pusher::of("embed"),
+            Source::Rest => Pusher::of("rest"),
+            Source::Named(name) => Pusher::of(name),
+        };
+        let pushes = Pushes::of(pusher, dispatches);
+        let submitted = self.submit_from(pusher, dispatches, reach, key)?;
+        if let Some(pushes) = pushes {
+            pushes.tell_uncounted();
+        }
+        Ok(submitted)
+    }
+
+    /// The same for a push whose caller knows where it comes from, and tells the log of it.
+    pub(crate) fn submit_from(
+        &self,
+        pusher: Pusher<'_>,
+        dispatches: &mut Vec<Dispatch>,
+        reach: Reach,
+        key: Option<PushedKey>,
+    ) -> Result<Submitted, DispatchRefusal> {
         let (expansion, most) = (Dispatch::expansion_of(dispatches), self.expansion_bytes);
         if expansion > most {
             return Err(DispatchRefusal::ExpansionTooLarge { bytes: expansion, most });
@@ -324,12 +353,6 @@ impl Dispatcher {
         if self.inner.backlogs.is_full() {
             return Err(DispatchRefusal::BacklogsFull);
         }
-        let pushes = match &self.source {
-            Source::Embed => Pushes::of(Pusher::of("embed"), dispatches),
-            // The address of the push is known where its request is handled.
-            Source::Rest => None,
-            Source::Named(name) => Pushes::of(Pusher::of(name), dispatches),
-        };
         let (now, size) = (Instant::now(), Size::of(dispatches));
         let (submitted, wakes) = {
             let mut order = self.order();
@@ -346,7 +369,7 @@ impl Dispatcher {
             if waits || !order.has_room(size) {
                 return Err(DispatchRefusal::Overload);
             }
-            let (push, reached, handled) = self.push(&order, mem::take(dispatches), reach);
+            let (push, reached, handled) = self.push((&order, pusher), mem::take(dispatches), reach);
             let (receipt, wakes) = match &mut order.queue {
                 None => (Receipt::accepted(order.hand_over(push, now)), false),
                 Some(queue) => {
@@ -363,16 +386,13 @@ impl Dispatcher {
             None if wakes => self.wake_writer(),
             _ => {}
         }
-        if let Some(pushes) = pushes {
-            pushes.tell_uncounted();
-        }
         Ok(submitted)
     }
 
     /// What is handed over, and what its caller can wait for.
     fn push(
         &self,
-        order: &Order,
+        (order, pusher): (&Order, Pusher<'_>),
         dispatches: Vec<Dispatch>,
         reach: Reach,
     ) -> (Push, Vec<Reached>, Option<Reached>) {
@@ -380,7 +400,8 @@ impl Dispatcher {
         let (counts, reached) = (0..counted).map(|_| Reached::by(order.inboxes.len())).unzip();
         let waits = self.source.index().is_none() && order.handlers.is_some();
         let (returned, handled) = waits.then(|| Reached::by(1)).unzip();
-        (Push { dispatches, source: self.source.index(), reached, handled }, counts, returned)
+        let origin = order.live.is_watched().then(|| pusher.kept());
+        (Push { dispatches, source: self.source.index(), origin, reached, handled }, counts, returned)
     }
 
     /// Starts the thread of the handlers, if it does not run.

@@ -12,6 +12,7 @@ use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::order::Order;
 use crate::hub::dispatch::writer::WriterEnd;
 use crate::io::backlogs::Backlogs;
+use crate::live::Live;
 
 /// Time between two looks whether the disk answers, at a stop.
 const STOP_LOOK: Duration = Duration::from_millis(100);
@@ -27,6 +28,7 @@ pub(super) struct Inner {
     /// The number of the last dispatch before this dispatcher was made.
     pub(super) began_after: u64,
     pub(super) backlogs: Arc<Backlogs>,
+    pub(super) live: Live,
     pub(super) handlers: Arc<Handlers>,
     pub(super) handlers_end: Mutex<Option<HandlersEnd>>,
     pub(super) writer_end: Mutex<Option<WriterEnd>>,

@@ -1,13 +1,17 @@
-//! What the log tells of pushes at level debug: one line for each that was accepted, and for each that was not.
+//! What the log tells of pushes at level debug: one line for each that was accepted, and for each that was not. The live view
+//! is told of the same pushes; of those that were accepted by their order, which numbers them.
 //!
 //! `docs/logging.md` lists the lines; a test compares. Payloads are not among their fields, and text that a
 //! stranger chose is cut or bounded, and escaped. Nothing is computed for a line that the log level leaves out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tracing::{Level, debug, enabled};
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::name::Name;
+
+use crate::live::{Kind, Live, Origin, Record};
 
 /// Bytes of the name of a field in a push, which its sender chose.
 const FIELD_BYTES_MAX: usize = 128;
@@ -15,9 +19,27 @@ const FIELD_BYTES_MAX: usize = 128;
 const NAMES_MAX: usize = 3;
 
 /// A push was not accepted.
-pub(crate) fn push_refused(address: IpAddr, rule: &str, field: Option<&str>, key: Option<&str>) {
+pub(crate) fn push_refused(
+    live: &Live,
+    address: IpAddr,
+    (rule, field): (&str, Option<&str>),
+    key: Option<&str>,
+) {
     let field = field.map(cut);
     debug!(%address, rule, field, key, "push refused");
+    live.tell(|| Record {
+        source: Some("rest"),
+        address: Some(address),
+        rule: Some(rule),
+        field,
+        key,
+        ..Record::new(Kind::PushRefused)
+    });
+}
+
+/// A message of a source was not accepted.
+pub(crate) fn message_refused(live: &Live, source: &str, rule: &str) {
+    live.tell(|| Record { source: Some(source), rule: Some(rule), ..Record::new(Kind::PushRefused) });
 }
 
 /// The beginning of the name of a field, in whole characters.
@@ -38,6 +60,12 @@ pub(crate) struct Pusher<'a> {
 impl<'a> Pusher<'a> {
     pub(crate) fn of(source: &'a str) -> Self {
         Self { source, address: None, key: None }
+    }
+
+    /// The same, kept until its pushes are told.
+    pub(super) fn kept(self) -> Arc<Origin> {
+        let Self { source, address, key } = self;
+        Arc::new(Origin { source: source.into(), address, key: key.map(Into::into) })
     }
 }
 

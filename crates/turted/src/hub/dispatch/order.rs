@@ -15,6 +15,7 @@ use crate::hub::dispatch::log::{self, Accepted, Log};
 use crate::hub::dispatch::queue::Queue;
 use crate::hub::dispatch::receipt::Positions;
 use crate::hub::dispatch::source::Source;
+use crate::live::{Live, Origin};
 
 /// The log, the inboxes of all workers, and that of the functions that listen.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Order {
     pub(super) handlers: Option<Inbox>,
     /// What hears each dispatch under the lock, if anything does.
     pub(super) hearing: Option<Hearing>,
+    /// Where those who watch hear of each dispatch.
+    pub(super) live: Live,
     pub(super) stopped: bool,
     /// What waits for the log writer; `None` if the log is in memory.
     pub(super) queue: Option<Queue>,
@@ -49,6 +52,8 @@ pub(super) struct Push {
     pub(super) dispatches: Vec<Dispatch>,
     /// The place of its source among [those that are counted](Source::ALL).
     pub(super) source: Option<usize>,
+    /// What those who watch are told of where it comes from, if somebody did when it was submitted.
+    pub(super) origin: Option<Arc<Origin>>,
     /// Where workers report how many connections each dispatch reached; empty if the push did not ask.
     pub(super) reached: Vec<mpsc::Sender<usize>>,
     /// Where it is reported that all handlers have returned, if the push asked for that.
@@ -93,9 +98,9 @@ impl SubAssign for Size {
 }
 
 impl Order {
-    pub(super) fn new(log: Log, inboxes: Vec<Inbox>) -> Self {
+    pub(super) fn new(log: Log, inboxes: Vec<Inbox>, live: Live) -> Self {
         let accepted = Default::default();
-        Self { log, inboxes, handlers: None, hearing: None, stopped: false, queue: None, accepted }
+        Self { log, inboxes, handlers: None, hearing: None, live, stopped: false, queue: None, accepted }
     }
 
     /// Whether every inbox has room for a push, behind those that wait for the log writer. Inboxes are filled only under
@@ -158,10 +163,13 @@ impl Order {
             self.accepted[source] += push.dispatches.len() as u64;
         }
         let mut reached = push.reached.into_iter();
-        entries.extend(push.dispatches.into_iter().map(|dispatch| Entry {
-            accepted: self.log.append(dispatch, now),
-            reached: reached.next(),
-            handled: None,
+        let Self { log, live, inboxes, .. } = self;
+        entries.extend(push.dispatches.into_iter().map(|dispatch| {
+            let accepted = log.append(dispatch, now);
+            if let Some(origin) = &push.origin {
+                live.pushed(accepted.cursor, &accepted.dispatch, origin, inboxes.len());
+            }
+            Entry { accepted, reached: reached.next(), handled: None }
         }));
         if let Some(last) = entries.last_mut().filter(|_| !positions.is_empty()) {
             last.handled = push.handled;

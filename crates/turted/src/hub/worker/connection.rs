@@ -31,6 +31,7 @@ use crate::hub::worker::session::Session;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
+use crate::live::{Kind, Record};
 
 /// How a connection begins.
 #[derive(Debug)]
@@ -383,7 +384,7 @@ impl Connection {
             // Whatever comes of it: the connection ends.
             self.hand_over(worker, &frames, Outlet::send);
         }
-        self.log_end(worker, close);
+        self.tell_end(worker, close);
         // Before another worker can resume the session.
         worker.shared.hooks.closed(self.id(worker), self.recovery_id.get().map(SessionId::key), close);
         self.keep_session(worker, close);
@@ -398,8 +399,30 @@ impl Connection {
         }
     }
 
-    /// Logs that it ends. To be called while it still has its ids.
-    fn log_end(&self, worker: &Worker, close: Close) {
+    /// A record of it for those who watch. Its users are those that it is now.
+    pub(crate) fn described<'a>(&self, worker: &Worker, record: Record<'a>) -> Record<'a> {
+        let users = worker.registry.borrow().memberships(self.key).users;
+        Record {
+            connection: Some(self.id(worker)),
+            address: Some(self.peer),
+            users: users.into_iter().map(|(name, _)| name).collect(),
+            ..record
+        }
+    }
+
+    /// Tells the log, and those who watch, that it ends. To be called while it still has its ids and its users.
+    fn tell_end(&self, worker: &Worker, close: Close) {
+        let seconds = || worker.uptime().saturating_sub(self.opened()).as_secs();
+        worker.shared.live.tell(|| {
+            let record = Record {
+                public_id: self.public_id(),
+                reason: Some(close.reason().into()),
+                seconds: Some(seconds()),
+                sent_bytes: Some(self.sent_bytes()),
+                ..Record::new(Kind::Closed)
+            };
+            self.described(worker, record)
+        });
         if !enabled!(Level::DEBUG) {
             return;
         }
@@ -407,7 +430,7 @@ impl Connection {
             connection = %self.id(worker),
             public_id = self.public_id(),
             reason = close.reason(),
-            seconds = worker.uptime().saturating_sub(self.opened()).as_secs(),
+            seconds = seconds(),
             sent_bytes = self.sent_bytes(),
             "connection closed"
         );

@@ -1,8 +1,9 @@
-//! What the log tells of connections at level debug: one line for each step in their life.
+//! What the log tells of connections at level debug, and the live view to those who watch: one line and one record for each
+//! step in their life.
 //!
 //! `docs/logging.md` lists the lines; a test compares. Neither payloads nor secrets are among their fields, and
 //! text that a stranger chose is cut or bounded, and escaped. Nothing is computed for a line that the log level
-//! leaves out.
+//! leaves out, nor for a record that nobody watches.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use turted_core::auth::Identity;
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
 
-use crate::auth::gate;
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::connection::Client;
+use crate::live::{Kind, Record};
 
 /// Bytes of a user agent that are logged. Browsers need up to 130; the first hundred tell which browser it is.
 const AGENT_BYTES_MAX: usize = 128;
@@ -35,10 +36,22 @@ impl Agent {
 
 /// A client is connected.
 pub(crate) fn opened(client: Client<'_>, agent: &Agent) {
+    let labels = || client.connection.route().map(Route::labels);
+    tell(client, || {
+        let labels = labels();
+        let label = |index: usize| labels.map(|labels| labels[index].1);
+        Record {
+            public_id: client.connection.public_id(),
+            transport: label(0),
+            version: label(1),
+            carrier: label(2),
+            ..Record::new(Kind::Connected)
+        }
+    });
     if !enabled!(Level::DEBUG) {
         return;
     }
-    let labels = client.connection.route().map(Route::labels);
+    let labels = labels();
     let label = |index: usize| labels.map(|labels| labels[index].1);
     debug!(
         connection = %client.connection.id(client.worker),
@@ -60,16 +73,30 @@ pub(crate) fn identified(client: Client<'_>, identity: &Identity) {
         method = client.worker.shared.gate.method(),
         "identified"
     );
+    tell(client, || Record {
+        method: Some(client.worker.shared.gate.method()),
+        ..Record::new(Kind::Identified)
+    });
+}
+
+/// A client has got back a session, and is who it was.
+pub(crate) fn resumed(client: Client<'_>) {
+    let is_user = || client.worker.registry.borrow().is_identified(client.connection.key);
+    if client.worker.shared.live.is_watched() && is_user() {
+        tell(client, || Record { method: Some("resume"), ..Record::new(Kind::Identified) });
+    }
 }
 
 /// A client may not be one more user.
 pub(crate) fn users_refused(client: Client<'_>, user: &Name, refusal: MembershipRefusal) {
-    gate::log_refused(client.connection.visitor(client.worker), Some(user), &refusal);
+    let visitor = client.connection.visitor(client.worker);
+    client.worker.shared.gate.tell_refused(visitor, Some(user), &refusal);
 }
 
 /// A client is a member of a channel now.
 pub(crate) fn joined(client: Client<'_>, channel: &Name) {
     debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "JOIN");
+    tell(client, || Record { channel: Some(channel), ..Record::new(Kind::Joined) });
 }
 
 /// A client may not join a channel.
@@ -80,11 +107,22 @@ pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std
         reason = %refusal,
         "JOIN refused"
     );
+    tell(client, || Record {
+        channel: Some(channel),
+        reason: Some(refusal.to_string().into()),
+        ..Record::new(Kind::JoinRefused)
+    });
 }
 
 /// A client is no member of a channel any more.
 pub(crate) fn left(client: Client<'_>, channel: &Name) {
     debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "LEAVE");
+    tell(client, || Record { channel: Some(channel), ..Record::new(Kind::Left) });
+}
+
+/// Tells those who watch what a connection does, or what becomes of it.
+fn tell<'a>(client: Client<'_>, describe: impl FnOnce() -> Record<'a>) {
+    client.worker.shared.live.tell(|| client.connection.described(client.worker, describe()));
 }
 
 #[cfg(test)]

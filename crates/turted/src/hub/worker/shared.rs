@@ -15,6 +15,7 @@ use crate::io::bodies::Bodies;
 use crate::io::life::Life;
 use crate::io::permits::Permits;
 use crate::io::tls::Certificates;
+use crate::live::Live;
 
 /// What all workers of a node share.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     /// Where backends hear who is online.
     pub(crate) hooks: Hooks,
+    /// Where those who watch hear what happens.
+    pub(crate) live: Live,
     /// All that waits for clients.
     pub(crate) backlogs: Arc<Backlogs>,
     /// Since when something waits for connections of each worker.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+use turted_core::name::Name;
 use turted_core::rate::Rate;
 use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 
@@ -177,7 +178,9 @@ impl Worker {
 
     /// Resolves a dispatch: from now on it waits in the fan-out for the connections it concerns.
     pub(crate) fn accept(&self, delivery: &Delivery) {
-        self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut());
+        let reached = self.fanout.borrow_mut().accept(delivery, &mut self.registry.borrow_mut());
+        let has_reached = |user: &Name| self.registry.borrow().has_just_reached(user);
+        self.shared.live.resolved(delivery.accepted.sequence(), reached, has_reached);
         self.seen.set(delivery.accepted.sequence());
     }
 

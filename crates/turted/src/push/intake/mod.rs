@@ -30,6 +30,7 @@ use self::portion::{PortionLimits, Ready};
 pub(crate) use self::reading::{Read, Reading};
 pub(crate) use self::status::{OUTCOMES, Status};
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher, Reach, Source, Submitted};
+use crate::hub::dispatch::journal;
 use crate::hub::dispatch::log::disk::FoundKey;
 use crate::io::seldom::Seldom;
 
@@ -177,10 +178,9 @@ impl Intake {
     /// Counts what became of a message, and logs a refusal.
     pub(crate) fn tell(&self, outcome: &Outcome, labels: &Labels) {
         self.status.count(outcome);
-        if let Outcome::Refused(refusal) = outcome
-            && let Some(untold) = self.refusals.tell(Instant::now())
-        {
-            let Refusal { rule, detail } = refusal;
+        let Outcome::Refused(Refusal { rule, detail }) = outcome else { return };
+        journal::message_refused(self.dispatcher.live(), self.status.name(), rule);
+        if let Some(untold) = self.refusals.tell(Instant::now()) {
             let file = (!labels.file.is_empty()).then_some(&*labels.file);
             warn!(source = self.status.name(), rule, detail, file, untold, "message refused");
         }

@@ -87,7 +87,8 @@ async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
     let page = Page::of(&call.request, origins);
     let peer = call.peer;
     let refuse = |problem: Problem| {
-        journal::push_refused(peer, problem.rule(), problem.field(), problem.key());
+        let live = &worker.shared.live;
+        journal::push_refused(live, peer, (problem.rule(), problem.field()), problem.key());
         worker.metrics.refused(problem.rule());
         problem.answer(format)
     };
@@ -254,7 +255,7 @@ fn dispatch(
     let is_counted = asked.format == AnswerFormat::Json || pushes.is_some();
     let reach = if is_counted { Reach::Counted } else { Reach::Uncounted };
     let is_keyed = key.is_some();
-    let submitted = worker.dispatcher.submit(&mut dispatches, reach, key)?;
+    let submitted = worker.dispatcher.submit_from(pusher, &mut dispatches, reach, key)?;
     Ok(Dispatched { submitted, pushes, asked, is_keyed })
 }
 

@@ -39,7 +39,8 @@ impl Bench {
         let limits = LogLimits { dispatches: 1_000, bytes: 1 << 20, age: Duration::from_secs(60) };
         let log = Log::new(limits, FIRST, &Backlogs::new(usize::MAX));
         let (sender, inbox) = inbox(InboxLimits { dispatches, bytes: 1 << 20 });
-        let dispatcher = Dispatcher::over(log, Epochs::new(FIRST), vec![sender]);
+        let dispatcher =
+            Dispatcher::over(log, Epochs::new(FIRST), vec![sender], crate::live::Live::default());
         dispatcher.start_writer(WriterParts::over(&disk, sync, required)).unwrap();
         Self { disk, dispatcher, inbox }
     }

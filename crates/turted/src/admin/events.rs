@@ -1,0 +1,162 @@
+//! `GET /api/v1/events`: the live view, as an event stream that does not end. `docs/live-view.md` is the contract.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use turted_core::secret::Secret;
+
+use super::guard::Guard;
+use super::places::AdminPlace;
+use super::query;
+use super::refusal::ApiRefusal;
+use crate::config::AllowOrigins;
+use crate::config::secrets::Current;
+use crate::http::Body;
+use crate::http::cors::Page;
+use crate::live::{Filter, Kind, Live, Record, TooMany, Watching};
+
+pub(super) const PATH: &str = "/api/v1/events";
+/// Bytes that go out at once. Records that come one by one do so too.
+const PORTION_BYTES: usize = 16 * 1024;
+/// Silence after which a comment is sent: a watcher that is gone is noticed, and no proxy takes the stream for a dead one.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The body of an answer of the admin listener.
+pub(super) enum AdminBody {
+    Known(Body),
+    Records(Records),
+}
+
+/// What a watcher needs.
+pub(super) struct Watch<'a> {
+    pub(super) live: &'a Live,
+    pub(super) node: &'a str,
+    pub(super) guard: &'a Guard,
+    pub(super) place: &'a Arc<AdminPlace>,
+    /// Ends all streams.
+    pub(super) ending: &'a CancellationToken,
+}
+
+impl Watch<'_> {
+    /// Begins to tell what the request asks for. The request [may read](Guard::check).
+    pub(super) fn begin<B>(&self, request: &Request<B>) -> Result<Response<AdminBody>, ApiRefusal> {
+        // A page that cannot read the stream would still take the place of a watcher.
+        if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() {
+            return Err(ApiRefusal::ForeignPage);
+        }
+        let parameters = query::parameters(request.uri().query())?;
+        let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
+        let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
+        let token = self.guard.token();
+        if token.get().is_none() {
+            if !self.guard.is_loopback() {
+                return Err(ApiRefusal::TokenMissing);
+            }
+            if filter.shows_payload() {
+                return Err(ApiRefusal::PayloadNeedsToken);
+            }
+        }
+        let mut answer = Response::new(AdminBody::Known(Body::default()));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        if request.method() == Method::GET {
+            let greeting = Record { node: Some(self.node), ..Record::new(Kind::Watching) };
+            let watching = self.live.watch(filter, &greeting);
+            let watched = Watched {
+                watching: watching.map_err(|TooMany| ApiRefusal::TooManyWatchers)?,
+                ending: self.ending.clone(),
+                shown: token.get(),
+                token: token.clone(),
+                place: Arc::clone(self.place),
+            };
+            *answer.body_mut() = AdminBody::Records(Records { watched: Arc::new(watched), next: None });
+        }
+        Ok(answer)
+    }
+}
+
+/// Records as they come.
+pub(super) struct Records {
+    watched: Arc<Watched>,
+    next: Option<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>>,
+}
+
+struct Watched {
+    watching: Watching,
+    ending: CancellationToken,
+    /// The token that the watcher has shown, and the one that counts now.
+    shown: Option<Arc<Secret>>,
+    token: Current<Secret>,
+    /// The connection has its place as if it waited for an answer: it is not one that makes no progress.
+    place: Arc<AdminPlace>,
+}
+
+impl Watched {
+    /// What goes out next; `None` at the end of the server, or if the token of the watcher does not count any more.
+    async fn next(self: Arc<Self>) -> Option<Bytes> {
+        let taking = timeout(HEARTBEAT, self.watching.take(PORTION_BYTES));
+        let taken = self.ending.run_until_cancelled(taking).await?;
+        if self.shown != self.token.get() {
+            return None;
+        }
+        let Ok(records) = taken else { return Some(Bytes::from_static(b":\n\n")) };
+        let mut lines = String::with_capacity(records.iter().map(|record| record.len() + 8).sum());
+        for record in records {
+            lines.push_str("data: ");
+            lines.push_str(&record);
+            lines.push_str("\n\n");
+        }
+        Some(lines.into())
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.place.answered();
+    }
+}
+
+impl HttpBody for AdminBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Known(body) => Pin::new(body).poll_frame(context),
+            Self::Records(Records { watched, next }) => {
+                let due = next.get_or_insert_with(|| Box::pin(Arc::clone(watched).next()));
+                let bytes = ready!(due.as_mut().poll(context));
+                *next = None;
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Known(body) => body.is_end_stream(),
+            Self::Records(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Known(body) => body.size_hint(),
+            Self::Records(_) => SizeHint::default(),
+        }
+    }
+}
