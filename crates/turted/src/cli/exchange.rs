@@ -4,8 +4,9 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONNECTION, RETRY_AFTER};
 use hyper::{Request, StatusCode, Uri};
@@ -17,10 +18,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::io::lines::{Line, Lines};
+
 /// How long the whole exchange may take: as long as a server waits for a request body.
 const EXCHANGE_WAIT_MAX: Duration = turted_core::limits::REQUEST_BODY_WAIT_MAX;
 /// Bytes of an answer; the server's are far below.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one line of an answer that does not end, as many as a server keeps for one watcher.
+const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What a server answered.
 pub(super) struct ServerAnswer {
@@ -64,18 +70,10 @@ impl Kept {
     /// There is no server, or its certificate is not trusted.
     pub(super) async fn open(url: &Uri, tls: Option<&TlsConnector>) -> Result<Self, Failure> {
         in_time(async {
-            let stream = connect(url).await?;
-            match tls {
-                None => Self::over(stream).await,
-                Some(tls) => Self::over(secure(url, tls, stream).await?).await,
-            }
+            let (sender, connection) = handshake(TokioIo::new(dial(url, tls).await?)).await?;
+            Ok(Self { sender, connection: Box::pin(connection) })
         })
         .await
-    }
-
-    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Self, Failure> {
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Box::pin(connection) })
     }
 
     /// Asks the server.
@@ -100,7 +98,115 @@ impl Kept {
     }
 }
 
-async fn in_time<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// What a server answers to a request for lines.
+pub(super) enum Listening {
+    Open(LineStream),
+    Refused(ServerAnswer),
+}
+
+/// Lines of an answer that does not end.
+pub(super) struct LineStream {
+    body: Incoming,
+    connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>>>>>,
+    lines: Lines,
+    /// What was read behind the last line.
+    rest: Bytes,
+}
+
+/// One line.
+pub(super) enum Lined {
+    Whole(String),
+    TooLong,
+}
+
+impl Kept {
+    /// Asks for an answer that does not end.
+    ///
+    /// # Errors
+    /// There was no answer in time.
+    pub(super) async fn listen(mut self, request: Request<Full<Bytes>>) -> Result<Listening, Failure> {
+        let Self { sender, connection } = &mut self;
+        let asking = async {
+            sender.ready().await?;
+            sender.send_request(request).await
+        };
+        let response = in_time(async {
+            tokio::select! {
+                biased;
+                response = asking => response.map_err(Failure::from),
+                ended = connection => Err(ended.err().map_or("the server closed the connection".into(), Failure::from)),
+            }
+        });
+        let (head, body) = response.await?.into_parts();
+        let mut stream = LineStream {
+            body,
+            connection: Some(self.connection),
+            lines: Lines::new(LINE_BYTES_MAX),
+            rest: Bytes::new(),
+        };
+        if head.status == StatusCode::OK {
+            return Ok(Listening::Open(stream));
+        }
+        let mut body = Vec::new();
+        while let Some(part) = in_time(stream.part()).await? {
+            body.extend_from_slice(&part);
+            if body.len() > ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        let body = Bytes::from(body);
+        Ok(Listening::Refused(ServerAnswer { status: head.status, body, is_last: true, retry_after: None }))
+    }
+}
+
+impl LineStream {
+    /// The next line; `None` at the end. Cancel safe.
+    pub(super) async fn line(&mut self) -> Result<Option<Lined>, Failure> {
+        loop {
+            while !self.rest.is_empty() {
+                let (line, taken) = self.lines.take(&self.rest);
+                self.rest.advance(taken);
+                match line {
+                    Some(Line::Whole(line)) => {
+                        return Ok(Some(Lined::Whole(String::from_utf8(line.into())?)));
+                    }
+                    Some(Line::TooLong) => return Ok(Some(Lined::TooLong)),
+                    None => {}
+                }
+            }
+            match self.part().await? {
+                Some(part) => self.rest = part,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn part(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let Self { body, connection, .. } = self;
+            let frame = match connection {
+                None => body.frame().await,
+                Some(running) => tokio::select! {
+                    biased;
+                    frame = body.frame() => frame,
+                    // What came with the end is still there.
+                    _ = running => {
+                        *connection = None;
+                        continue;
+                    }
+                },
+            };
+            match frame.transpose()?.map(|frame| frame.into_data()) {
+                Some(Ok(data)) => return Ok(Some(data)),
+                Some(Err(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+pub(super) async fn in_time<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let late = |_| Failure::from(format!("nothing within {} s", EXCHANGE_WAIT_MAX.as_secs()));
     tokio::time::timeout(EXCHANGE_WAIT_MAX, asking).await.map_err(late)?
 }
@@ -118,8 +224,22 @@ async fn answer(
     Ok(ServerAnswer { status: head.status, body, is_last, retry_after: seconds.map(Duration::from_secs) })
 }
 
+/// A connection to a server, with or without TLS.
+pub(super) trait Channel: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Channel for T {}
+
+/// Connects to the server of `url`, over TLS if there is a connector.
+pub(super) async fn dial(url: &Uri, tls: Option<&TlsConnector>) -> Result<Box<dyn Channel>, Failure> {
+    let stream = connect(url).await?;
+    Ok(match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(secure(url, tls, stream).await?),
+    })
+}
+
 async fn connect(url: &Uri) -> io::Result<TcpStream> {
-    let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    let usual = if matches!(url.scheme_str(), Some("https" | "wss")) { 443 } else { 80 };
     let host = url.host().unwrap_or_default();
     TcpStream::connect(format!("{host}:{}", url.port_u16().unwrap_or(usual))).await
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::args::{Variables, sources_of};
 use super::output::{EXIT_USAGE, complain, print, warn_of};
+use super::shown::plain_lines;
 use crate::config::{self, Config, Hook};
 use crate::webhook::{Tried, try_once};
 
@@ -87,12 +88,7 @@ fn no_such_hook(name: &str, config: &Config) -> String {
 /// Prints the answer. A backend chooses its body, so control characters, which could steer a terminal, are escaped.
 fn show(Tried { status, body, is_taken }: &Tried) -> ExitCode {
     let lossy = String::from_utf8_lossy(body);
-    let plain = |character: char| character == '\n' || !character.is_control();
-    let shown: String = lossy
-        .chars()
-        .map(|c| if plain(c) { c.to_string() } else { c.escape_default().to_string() })
-        .collect();
-    let printed = print(format!("{status}\n{}", with_end(shown)).as_bytes());
+    let printed = print(format!("{status}\n{}", with_end(plain_lines(&lossy))).as_bytes());
     if *is_taken { printed } else { ExitCode::FAILURE }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `push`, `bench`, `check`, `hook`, `token`, `openapi`, `man` | the commands, one file each |
+//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `token`, `openapi`, `man` | the commands, one file each |
 //! | `lines`, `sample` | what `push --lines` does, and what `check --sample` prints |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
 //! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
+//! | `operator`, `records`, `shown` | the admin listener of a running server; records of the live view; what is safe on a terminal |
 //! | `banner`, `logging`, `systemd` | what operators see at the start; the log; what systemd is told |
 //! | `tests` | the command line as a whole |
 
@@ -14,6 +15,7 @@ mod push;
 mod bench;
 mod check;
 mod hook;
+mod watch;
 mod lines;
 mod sample;
 mod token;
@@ -23,6 +25,9 @@ mod conformance;
 mod args;
 mod output;
 mod exchange;
+mod operator;
+mod records;
+mod shown;
 pub mod banner;
 pub mod logging;
 mod systemd;
@@ -80,6 +85,8 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Send a test record to the backend of a hook, and print its answer
     Hook(hook::HookArgs),
+    /// Show what happens on a running server, as it happens
+    Watch(Box<watch::WatchArgs>),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the OpenAPI document of pushes and of the admin API
@@ -127,6 +134,7 @@ where
         Command::Bench(args) => bench::run(&args, &variables),
         Command::Check(args) => check::run(*args, variables),
         Command::Hook(args) => hook::run(args, variables),
+        Command::Watch(args) => watch::run(*args, &variables),
         Command::Token(args) => token::run(args, variables),
         Command::Openapi(args) => openapi::run(args, variables),
         Command::Completions { shell } => completions(shell),

@@ -11,14 +11,35 @@ pub(super) const EXIT_USAGE: u8 = 2;
 
 /// Writes a result. A reader that has seen enough (`turted check | head`) is no failure.
 pub(super) fn print(result: &[u8]) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(result).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+    match write(result) {
+        Printed::Whole | Printed::Closed => ExitCode::SUCCESS,
+        Printed::Failed(error) => {
             complain(format_args!("cannot write to standard output: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What became of a part of a result.
+#[derive(Debug)]
+pub(super) enum Printed {
+    Whole,
+    /// The reader has seen enough.
+    Closed,
+    Failed(io::Error),
+}
+
+/// Writes a part of a result, at once.
+pub(super) fn print_on(part: &str) -> Printed {
+    write(part.as_bytes())
+}
+
+fn write(bytes: &[u8]) -> Printed {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Printed::Whole,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Printed::Closed,
+        Err(error) => Printed::Failed(error),
     }
 }
 

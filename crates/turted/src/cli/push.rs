@@ -1,6 +1,5 @@
 //! `turted push`: one event to a running server, over its REST push.
 
-use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,9 +16,9 @@ use tokio_rustls::TlsConnector;
 use super::args::Variables;
 use super::exchange::{ServerAnswer, exchange};
 use super::lines;
+use super::operator::{connector, secret};
 use super::output::{EXIT_USAGE, complain, print};
-use crate::config::{Secret, read_secret};
-use crate::io::tls::{self, TrustError};
+use crate::config::Secret;
 
 /// The server refused the push.
 pub(super) const EXIT_REFUSED: u8 = 1;
@@ -90,7 +89,8 @@ struct Targets<'a> {
 }
 
 pub(super) fn run(args: PushArgs, variables: &Variables) -> ExitCode {
-    let prepared = Push::new(&args, variables).and_then(|push| Ok((tls(&args)?, push)));
+    let prepared = Push::new(&args, variables)
+        .and_then(|push| Ok((connector(&args.url, "https", args.ca.clone())?, push)));
     let ended = prepared.and_then(|(tls, push)| match args.lines {
         true => lines::run(&push, tls.as_ref()),
         false => one(&push, tls.as_ref(), &args, variables),
@@ -118,20 +118,6 @@ fn one(
             complain(format_args!("no answer from {}: {error}", args.url));
             ExitCode::from(EXIT_UNREACHED)
         }
-    })
-}
-
-fn tls(args: &PushArgs) -> Result<Option<TlsConnector>, String> {
-    let is_https = args.url.scheme_str() == Some("https");
-    if !is_https && args.ca.is_some() {
-        return Err("--ca: only https has certificates, and --url is http".into());
-    }
-    let tls = is_https.then(|| tls::connector(args.ca.as_deref())).transpose();
-    tls.map_err(|error| match error {
-        TrustError::NoRoots => {
-            "this system trusts no authority; name a file of certificates with --ca".to_owned()
-        }
-        error => error.to_string(),
     })
 }
 
@@ -223,21 +209,11 @@ fn read_stdin() -> Result<String, String> {
 }
 
 fn password(args: &PushArgs, variables: &Variables) -> Result<Option<Secret>, String> {
-    if let Some(path) = &args.password_file {
-        let secret =
-            read_secret(path).map_err(|error| format!("--password-file: {}: {error}", path.display()))?;
-        return Ok(Some(secret));
-    }
-    let variable = variables.iter().find(|(name, _)| name == OsStr::new("TURTED_PUSH_PASSWORD"));
-    let Some((_, value)) = variable else {
-        return Ok(None);
-    };
-    let text = value.to_str().ok_or("TURTED_PUSH_PASSWORD: expected UTF-8")?;
-    // Some shells and compose files set a variable to an empty text that is meant to be unset.
-    Ok(Some(Secret::from(text)).filter(|secret| !secret.is_empty()))
+    secret(("--password-file", args.password_file.clone()), "TURTED_PUSH_PASSWORD", variables)
 }
 
-fn bearer(password: &Secret) -> Result<HeaderValue, String> {
+/// The header with a secret.
+pub(super) fn bearer(password: &Secret) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", password.reveal()))
         .map_err(|_| "the password has characters that no HTTP header can carry".to_owned())?;
     value.set_sensitive(true);

@@ -1,6 +1,8 @@
 //! The live view: what the admin listener tells of what happens, and the commands that show it.
 
 mod events;
+mod program;
+mod watch;
 
 use std::net::SocketAddr;
 

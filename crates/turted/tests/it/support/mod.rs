@@ -15,7 +15,7 @@ pub(crate) mod http2;
 pub(crate) mod marked;
 mod metrics;
 pub(crate) mod pages;
-mod ports;
+pub(crate) mod ports;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 mod random;
