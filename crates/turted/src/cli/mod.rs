@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `token`, `openapi`, `man` | the commands, one file each |
+//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `subscribe`, `token`, `openapi`, `man` | the commands, one file each |
 //! | `lines`, `sample` | what `push --lines` does, and what `check --sample` prints |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
 //! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
@@ -16,6 +16,7 @@ mod bench;
 mod check;
 mod hook;
 mod watch;
+mod subscribe;
 mod lines;
 mod sample;
 mod token;
@@ -87,6 +88,8 @@ enum Command {
     Hook(hook::HookArgs),
     /// Show what happens on a running server, as it happens
     Watch(Box<watch::WatchArgs>),
+    /// Receive events as a client, and print them or run a command for each
+    Subscribe(Box<subscribe::SubscribeArgs>),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the OpenAPI document of pushes and of the admin API
@@ -135,6 +138,7 @@ where
         Command::Check(args) => check::run(*args, variables),
         Command::Hook(args) => hook::run(args, variables),
         Command::Watch(args) => watch::run(*args, &variables),
+        Command::Subscribe(args) => subscribe::run(*args, &variables),
         Command::Token(args) => token::run(args, variables),
         Command::Openapi(args) => openapi::run(args, variables),
         Command::Completions { shell } => completions(shell),

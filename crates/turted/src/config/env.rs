@@ -55,6 +55,7 @@ fn is_foreign(name: &str, value: &OsStr) -> bool {
         .to_str()
         .is_some_and(|text| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme)));
     name == "TURTED_BIN"
+        || name == "TURTED_TOKEN"
         || name.starts_with("TURTED_TEST_")
         || name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")

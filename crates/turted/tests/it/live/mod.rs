@@ -2,6 +2,7 @@
 
 mod events;
 mod program;
+mod subscribe;
 mod watch;
 
 use std::net::SocketAddr;
