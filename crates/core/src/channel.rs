@@ -1,6 +1,7 @@
 //! Who may join which channel: the rules of the operator, and what a proof of identity grants.
 
-use std::collections::HashMap;
+mod by_pattern;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use serde_json::value::RawValue;
 use crate::json::{self, JsonKind};
 use crate::limits::CHANNEL_GRANTS_MAX;
 use crate::name::{Name, NameRefusal};
+
+pub(crate) use by_pattern::ByPattern;
 
 /// A channel, or all channels whose names begin alike: `news`, `news.*`, `*`.
 ///
@@ -198,48 +201,30 @@ pub enum Join {
 /// assert_eq!(need("news"), Join::Open);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChannelRules {
-    names: HashMap<Name, Join>,
-    /// The longest first.
-    prefixes: Vec<(Arc<str>, Join)>,
-}
+pub struct ChannelRules(ByPattern<Join>);
 
 impl ChannelRules {
     /// The longest rule that matches a channel decides; of equal length a name comes before a prefix. Of
     /// several rules for one pattern the last counts.
     pub fn new(rules: impl IntoIterator<Item = (ChannelPattern, Join)>) -> Self {
-        let (mut names, mut prefixes) = (HashMap::new(), HashMap::new());
-        for (pattern, join) in rules {
-            match pattern {
-                ChannelPattern::Name(name) => names.insert(name, join),
-                ChannelPattern::Prefix(prefix) => prefixes.insert(prefix, join),
-            };
-        }
-        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
-        prefixes.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        Self { names, prefixes }
+        Self(ByPattern::new(rules))
     }
 
     /// What joining `channel` needs.
     #[must_use]
     pub fn need(&self, channel: &Name) -> Join {
-        let prefix = || self.prefixes.iter().find(|(prefix, _)| channel.as_str().starts_with(&**prefix));
-        self.names.get(channel).copied().or_else(|| prefix().map(|(_, join)| *join)).unwrap_or_default()
+        self.0.get(channel).unwrap_or_default()
     }
 
     /// Whether every channel is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.prefixes.is_empty()
+        self.0.is_empty()
     }
 
     /// The rules, names first and long prefixes before short ones.
     pub fn iter(&self) -> impl Iterator<Item = (ChannelPattern, Join)> {
-        let mut names: Vec<_> = self.names.iter().map(|(name, join)| (name.clone(), *join)).collect();
-        names.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let names = names.into_iter().map(|(name, join)| (ChannelPattern::Name(name), join));
-        let prefixes = self.prefixes.iter().cloned();
-        names.chain(prefixes.map(|(prefix, join)| (ChannelPattern::Prefix(prefix), join)))
+        self.0.iter()
     }
 }
 

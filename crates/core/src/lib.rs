@@ -8,6 +8,7 @@
 //! | `command`, `reply` | what a client asks for; what it is answered |
 //! | `auth`, `claims` | passwords, tokens, and the user that an IDENT proves; the claims of a JSON Web Token |
 //! | `channel`, `standing` | who may join which channel; what a connection has proved, and until when |
+//! | `history` | which channels keep their last events, and those events |
 //! | `trust`, `origin` | trusted proxies and private addresses; origins of pages, and hosts of requests |
 //! | `push` | a push body, checked and typed |
 //! | `dispatch`, `cursor`, `epochs` | an event, its targets and the reasons to receive it; a position in the log; which epochs a position may belong to |
@@ -27,6 +28,7 @@ pub mod auth;
 pub mod claims;
 pub mod channel;
 pub mod standing;
+pub mod history;
 pub mod trust;
 pub mod origin;
 pub mod push;

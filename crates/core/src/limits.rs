@@ -232,6 +232,17 @@ pub const RECOVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const LOG_DISPATCHES_MAX: usize = 100_000;
 /// Bytes of event names, targets and payloads kept in the log for recovery.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Events that one channel keeps for those who join later (`history`): more is an archive, which a backend has.
+pub const HISTORY_EVENTS_MAX: usize = 1_000;
+/// How long they are kept by default.
+pub const HISTORY_AGE: Duration = Duration::from_secs(60 * 60);
+/// Bytes of the history of all channels: as much as the log has.
+pub const HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Events in the history of all channels: as many as the log has.
+pub const HISTORY_EVENTS_IN_ALL_MAX: usize = 100_000;
+/// Events of history that one request for an event stream gets, for all of its channels: listing them takes less than a
+/// slice of the fan-out.
+pub const HISTORY_EVENTS_PER_STREAM_MAX: usize = 4_096;
 /// Dispatches replayed to one recovered connection. If it missed more, that is a gap, and the client begins
 /// anew.
 pub const REPLAY_DISPATCHES_MAX: usize = 300;

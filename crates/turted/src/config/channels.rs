@@ -1,6 +1,8 @@
-//! `[[channels]]`: rules for which clients may join a channel, a list that only a file can hold.
+//! `[[channels]]`: rules for which clients may join a channel, and what it keeps for
+//! those who join later: a list that only a file can hold.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,8 +12,11 @@ use super::error::{Origin, Problem};
 use super::file_source::{FileSource, input};
 use super::settings::{ChannelSetting, ClientMethod};
 use super::text::quote;
+use super::units::{parse_duration, show_duration};
 use super::value::{names, show_choice};
 use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+use turted_core::history::{Depth, HistoryRules};
+use turted_core::limits::{HISTORY_AGE, HISTORY_EVENTS_MAX};
 use turted_core::name::{Name, NameRefusal};
 
 /// What has been read of a rule.
@@ -20,6 +25,8 @@ struct Draft {
     name: Option<ChannelPattern>,
     prefix: Option<ChannelPattern>,
     join: Option<Join>,
+    history: Option<usize>,
+    history_age: Option<Duration>,
 }
 
 /// Reads the value of `channels`.
@@ -57,9 +64,13 @@ fn read_rule(source: &FileSource<'_>, collected: &mut Collected, (origin, table)
     if !sound {
         return;
     }
+    if draft.history_age.is_some() && draft.history.is_none() {
+        return collected.problem(Problem::at(origin, "`channels.history_age` needs `history`"));
+    }
+    let history = Depth { events: draft.history.unwrap_or(0), age: draft.history_age.unwrap_or(HISTORY_AGE) };
     let (pattern, join) = match draft {
-        Draft { name: Some(pattern), prefix: None, join: Some(join) }
-        | Draft { name: None, prefix: Some(pattern), join: Some(join) } => (pattern, join),
+        Draft { name: Some(pattern), prefix: None, join: Some(join), .. }
+        | Draft { name: None, prefix: Some(pattern), join: Some(join), .. } => (pattern, join),
         Draft { join: None, .. } => {
             return collected.problem(Problem::at(origin, "a rule of `channels` needs `join`"));
         }
@@ -72,7 +83,7 @@ fn read_rule(source: &FileSource<'_>, collected: &mut Collected, (origin, table)
         let what = format!("there is a rule for the same channels at {}; keep one of the two", first.origin);
         return collected.problem(Problem::at(origin, what));
     }
-    collected.settings.channels.push(ChannelSetting { pattern, join, origin });
+    collected.settings.channels.push(ChannelSetting { pattern, join, history, origin });
 }
 
 /// Which part of a key a problem is about.
@@ -98,8 +109,21 @@ fn read_key(draft: &mut Draft, key: &str, value: &DeValue<'_>) -> Result<(), (Bl
             draft.join =
                 Some(join.ok_or_else(|| wrong(format!("expected {}, found {text:?}", names::<Join>())))?);
         }
+        "history" => {
+            let count = value.count().filter(|count| *count <= HISTORY_EVENTS_MAX);
+            let expected = || wrong(format!("expected a whole number from 0 to {HISTORY_EVENTS_MAX}"));
+            draft.history = Some(count.ok_or_else(expected)?);
+        }
+        "history_age" => {
+            let age = parse_duration(text()?);
+            let expected = || wrong(r#"expected a duration from "1ms" to "168h", such as "1h""#.to_owned());
+            draft.history_age = Some(age.ok_or_else(expected)?);
+        }
         _ => {
-            let what = format!("unknown key `channels.{key}`; a rule has `name` or `prefix`, and `join`");
+            let what = format!(
+                "unknown key `channels.{key}`; a rule has `name` or `prefix`, `join`, and perhaps `history` and \
+                 `history_age`"
+            );
             return Err((Blame::Key, what));
         }
     }
@@ -128,12 +152,14 @@ pub(super) fn resolve(collected: &mut Collected) {
     }
     let pairs = rules.iter().map(|rule| (rule.pattern.clone(), rule.join));
     collected.settings.config.channels = ChannelRules::new(pairs);
+    let depths = rules.iter().map(|rule| (rule.pattern.clone(), rule.history));
+    collected.settings.config.history = HistoryRules::new(depths);
     collected.settings.channels = rules;
 }
 
 /// The rules as TOML.
 pub(super) fn show(text: &mut String, rules: &[ChannelSetting]) {
-    for ChannelSetting { pattern, join, origin } in rules {
+    for ChannelSetting { pattern, join, history, origin } in rules {
         let channels = match pattern {
             ChannelPattern::Name(name) => format!("name = {}", quote(name.as_str())),
             ChannelPattern::Prefix(prefix) => format!("prefix = {}", quote(prefix)),
@@ -141,5 +167,9 @@ pub(super) fn show(text: &mut String, rules: &[ChannelSetting]) {
         let join = show_choice(*join);
         let _infallible =
             write!(text, "\n{:<40} # from {origin}\n{channels}\njoin = {join}\n", "[[channels]]");
+        if history.events > 0 {
+            let (events, age) = (history.events, quote(&show_duration(history.age)));
+            let _infallible = write!(text, "history = {events}\nhistory_age = {age}\n");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::available_parallelism;
 
 use turted_core::channel::ChannelRules;
+use turted_core::history::HistoryRules;
 use turted_core::limits;
 
 use super::log::LogStore;
@@ -40,6 +41,7 @@ impl Default for Config {
             sockjs: SockJs::default(),
             auth: Auth::default(),
             channels: ChannelRules::default(),
+            history: HistoryRules::default(),
             push: Push::default(),
             sources: Vec::new(),
             hooks: Vec::new(),
@@ -98,6 +100,7 @@ impl Default for Limits {
             batch_dispatches: limits::BATCH_DISPATCHES_MAX,
             inbox_dispatches: limits::INBOX_DISPATCHES_MAX,
             inbox_bytes: limits::INBOX_BYTES_MAX,
+            history_bytes: limits::HISTORY_BYTES_MAX,
             connections: None,
             spare_connections: limits::CONNECTIONS_SPARE,
             sessions_per_address: limits::SESSIONS_PER_ADDRESS_MAX,

@@ -76,6 +76,7 @@ pub(crate) use units::parse_duration;
 
 pub use turted_core::auth::{Hash, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
+pub use turted_core::history::{Depth, HistoryRules};
 pub use turted_core::push::Scope;
 pub use turted_core::push::map::{Expression, Map, PayloadForm};
 pub use turted_core::push::template::Template;

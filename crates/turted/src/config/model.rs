@@ -14,6 +14,7 @@ use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 use crate::auth::{ClientAuth, HttpUrl};
 use crate::io::tls::Tls;
 use turted_core::channel::ChannelRules;
+use turted_core::history::HistoryRules;
 use turted_core::origin::Origin;
 use turted_core::push::Scope;
 pub use turted_core::registry::IdentMode;
@@ -64,6 +65,8 @@ pub struct Config {
     pub auth: Auth,
     /// Which channels a client may join. Default: all.
     pub channels: ChannelRules,
+    /// Which channels keep their last events for those who join later. Default: none.
+    pub history: HistoryRules,
     /// How backends push.
     pub push: Push,
     /// Where pushes are fetched from. Default: nowhere.
@@ -204,6 +207,8 @@ pub struct Limits {
     pub inbox_dispatches: usize,
     /// Bytes of dispatches waiting for one worker. Default: 64 MiB.
     pub inbox_bytes: usize,
+    /// Bytes of the history of all channels. Default: 64 MiB.
+    pub history_bytes: usize,
     /// Open connections; `None` is the number of file descriptors minus 256. Default: `None`.
     pub connections: Option<usize>,
     /// Connections beyond those, for pushes and health checks alone. Default: 64.

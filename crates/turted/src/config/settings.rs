@@ -13,6 +13,7 @@ use super::value::Field;
 use crate::auth::{Algorithm, ClaimRules, HttpUrl};
 use turted_core::auth::Hash;
 use turted_core::channel::{ChannelPattern, Join};
+use turted_core::history::Depth;
 use turted_core::limits::WORKERS_MAX;
 use turted_core::secret::Secret;
 
@@ -21,6 +22,7 @@ use turted_core::secret::Secret;
 pub(super) struct ChannelSetting {
     pub(super) pattern: ChannelPattern,
     pub(super) join: Join,
+    pub(super) history: Depth,
     pub(super) origin: Origin,
 }
 
@@ -246,6 +248,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("limits.batch_dispatches", Field::Count(1, |s| &mut s.config.limits.batch_dispatches)),
     Setting::new("limits.inbox_dispatches", Field::Count(1, |s| &mut s.config.limits.inbox_dispatches)),
     Setting::new("limits.inbox_bytes", Field::Bytes(1, |s| &mut s.config.limits.inbox_bytes)),
+    Setting::new("limits.history_bytes", Field::Bytes(1, |s| &mut s.config.limits.history_bytes)),
     Setting::new("limits.connections", Field::OptionalCount(|s| &mut s.config.limits.connections)),
     Setting::new("limits.spare_connections", Field::Count(0, |s| &mut s.config.limits.spare_connections)),
     Setting::new(

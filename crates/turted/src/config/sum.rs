@@ -97,6 +97,7 @@ impl Config {
             part("request bodies", 1, limits.bodies_bytes),
             part("inboxes", 1, limits.inbox_bytes),
             part("log", 1, if recovery.enabled { recovery.log_bytes } else { 0 }),
+            part("history", 1, if self.history.is_empty() { 0 } else { limits.history_bytes }),
             part("lost sessions", 1, if recovery.enabled { recovery.session_bytes } else { 0 }),
             part("idempotency keys", 1, limits.idempotency_bytes),
             part("guessers", limits.password_addresses, ADDRESS_BYTES),

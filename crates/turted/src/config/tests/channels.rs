@@ -49,7 +49,7 @@ fn a_rule_that_makes_no_sense_is_told_with_its_place() {
     check(
         "[[channels]]\nnmae = \"a\"\njoin = \"open\"",
         &[],
-        "turted.toml:2:1: unknown key `channels.nmae`; a rule has `name` or `prefix`, and `join`",
+        "turted.toml:2:1: unknown key `channels.nmae`; a rule has `name` or `prefix`, `join`, and perhaps `history` and `history_age`",
     );
     check(
         "[[channels]]\nname = \"a\"\njoin = \"open\"\n[[channels]]\njoin = \"identified\"\nname = \"a\"",
@@ -69,4 +69,43 @@ fn a_channel_that_nobody_can_be_granted_is_a_mistake() {
     check(claim, &[algorithm, key], &format!("turted.toml:1:1: {what}"));
     let named = [algorithm, key, ("TURTED_AUTH_CHANNELS_CLAIM", "channels")];
     assert!(Place::new(claim).load(&named, &[]).is_ok());
+}
+
+#[test]
+fn a_rule_says_what_a_channel_keeps_for_those_who_join_later() {
+    let rule = "[[channels]]\nprefix = \"news.\"\njoin = \"open\"\n";
+    let read = |toml: &str| Place::new(toml).load(&[], &[]).unwrap();
+    let depth = |toml: &str| {
+        let config = read(toml).config;
+        config.history.of(&Name::new("news.sport").unwrap()).map(|depth| (depth.events, depth.age.as_secs()))
+    };
+    assert_eq!(depth(rule), None);
+    assert_eq!(depth(&format!("{rule}history = 0")), None);
+    assert_eq!(depth(&format!("{rule}history = 50")), Some((50, 3_600)));
+    let all = format!("{rule}history = 1000\nhistory_age = \"2m\"");
+    assert_eq!(depth(&all), Some((1_000, 120)));
+    let effective = read(&all).effective();
+    assert_eq!(depth(&effective), Some((1_000, 120)), "{effective}");
+    let place = "turted.toml:4:11: `channels.history`";
+    let number = format!("{place}: expected a whole number from 0 to 1000");
+    check(&format!("{rule}history = 1001"), &[], &number);
+    check(&format!("{rule}history = \"all\""), &[], &number);
+    check(
+        &format!("{rule}history_age = \"1h\""),
+        &[],
+        "turted.toml:1:1: `channels.history_age` needs `history`",
+    );
+    let age = "turted.toml:5:15: `channels.history_age`: expected a duration from \"1ms\" to \"168h\", such as \"1h\"";
+    check(&format!("{rule}history = 1\nhistory_age = \"0s\""), &[], age);
+}
+
+#[test]
+fn memory_for_history_counts_where_a_channel_has_some() {
+    let bytes = |toml: &str| {
+        let parts = Place::new(toml).load(&[], &[]).unwrap().config.memory_parts(10);
+        parts.iter().find(|part| part.what == "history").unwrap().bytes
+    };
+    let rule = "[[channels]]\nname = \"a\"\njoin = \"open\"\n";
+    assert_eq!(bytes(rule), 0);
+    assert_eq!(bytes(&format!("limits.history_bytes = \"1MiB\"\n{rule}history = 1")), 1 << 20);
 }
