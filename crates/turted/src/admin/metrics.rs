@@ -118,6 +118,7 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     };
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
     gauge("turted_log_bytes", "Bytes of the dispatches that can be replayed (recovery.log_bytes).", bytes);
+    history(page, monitor);
     log(page, monitor.dispatcher.log_health());
     let mut gauge = |name, help, value| {
         page.metric(name, MetricKind::Gauge, help).sample(&[], value);
@@ -136,6 +137,23 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
     let help = "Bytes that may wait for all clients together (limits.backlog_bytes).";
     gauge("turted_backlog_limit_bytes", help, shared.backlogs.limit());
+}
+
+/// What channels keep for those who join later.
+fn history(page: &mut Exposition, monitor: &Monitor) {
+    let sizes = monitor.dispatcher.read_history(|history| {
+        let store = history.store();
+        (store.channels(), store.events(), store.bytes(), store.pushed_out())
+    });
+    let (channels, events, bytes, pushed_out) = sizes.unwrap_or_default();
+    let mut gauge = |name, help, value: usize| {
+        page.metric(name, MetricKind::Gauge, help).sample(&[], value);
+    };
+    gauge("turted_history_channels", "Channels that have history.", channels);
+    gauge("turted_history_events", "Events in the history of channels, counted in each channel.", events);
+    gauge("turted_history_bytes", "Bytes of the history of channels (limits.history_bytes).", bytes);
+    let help = "Events that gave way because all channels together had too much history.";
+    page.metric("turted_history_pushed_out_total", MetricKind::Counter, help).sample(&[], pushed_out);
 }
 
 /// Where the log is, and what the disk costs.

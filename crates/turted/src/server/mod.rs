@@ -140,6 +140,7 @@ impl Server {
             (log::open(&config, (&shared, verifier), address)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, inbox_senders, shared.live.clone())
+            .with_history(&config)
             .with_expansion_bytes(config.limits.expansion_bytes);
         shared.sessions.tell_stale_by({
             let dispatcher = dispatcher.clone();

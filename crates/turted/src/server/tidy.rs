@@ -27,7 +27,7 @@ pub(super) async fn run(worker: Rc<Worker>, push: Arc<PushGate>) {
 /// Forgets a portion of what is too old. Returns whether there is more.
 fn forget(worker: &Worker, push: &PushGate, now: Instant) -> bool {
     let shared = &worker.shared;
-    let dispatches = worker.dispatcher.read_log(|log| log.tidy(now));
+    let dispatches = worker.dispatcher.tidy(now);
     let sessions = shared.recovery.tidy(now);
     let pushes = push.tidy(now);
     let idents = shared.gate.tidy(now);

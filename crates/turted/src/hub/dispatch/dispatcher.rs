@@ -22,7 +22,9 @@ use turted_core::epochs::Epochs;
 use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::Name;
 
+use crate::config::Config;
 use crate::hub::dispatch::handlers::HandlerId;
+use crate::hub::dispatch::history::History;
 use crate::hub::dispatch::inbox::{Inbox, inbox};
 use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
@@ -89,6 +91,13 @@ impl Dispatcher {
     /// The same dispatcher with another limit (`limits.expansion_bytes`).
     pub(crate) fn with_expansion_bytes(self, expansion_bytes: usize) -> Self {
         Self { expansion_bytes, ..self }
+    }
+
+    /// The same dispatcher, which keeps the history of channels from now on, if a channel has any.
+    pub(crate) fn with_history(self, config: &Config) -> Self {
+        let order = &mut *self.order();
+        order.history = History::over(&order.log, config, Instant::now());
+        self.clone()
     }
 
     /// The same dispatcher for dispatches of this source. A push connector calls it: the dispatcher of a worker is
@@ -243,6 +252,18 @@ impl Dispatcher {
     /// Looks into the log. Pushes wait meanwhile, so it must be a short look.
     pub(crate) fn read_log<T>(&self, read: impl FnOnce(&mut Log) -> T) -> T {
         read(&mut self.order().log)
+    }
+
+    /// Looks into the history of channels; `None` if no channel has any. Pushes wait meanwhile, so it must be a short look.
+    pub(crate) fn read_history<T>(&self, read: impl FnOnce(&History) -> T) -> Option<T> {
+        self.order().history.as_ref().map(read)
+    }
+
+    /// Gives up a portion of what log and history keep and is too old. Returns whether there is more.
+    pub(crate) fn tidy(&self, now: Instant) -> bool {
+        let order = &mut *self.order();
+        let has_more = order.history.as_mut().is_some_and(|history| history.tidy(&order.log, now));
+        order.log.tidy(now) || has_more
     }
 
     /// Accepts nothing from now on; the workers end when their inboxes are empty.

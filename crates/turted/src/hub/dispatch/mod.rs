@@ -10,6 +10,7 @@
 //! | `inbox` | dispatches on their way to a worker |
 //! | `handlers` | functions of an embedding program that listen to events |
 //! | `log` | every accepted dispatch, kept for a while for clients that come back |
+//! | `history` | the last events of channels, for those who join later |
 //! | `journal` | the log lines of pushes |
 
 pub mod dispatcher;
@@ -22,4 +23,5 @@ pub(crate) mod queue;
 pub(crate) mod inbox;
 pub(crate) mod handlers;
 pub mod log;
+pub(crate) mod history;
 pub(crate) mod journal;

@@ -10,6 +10,7 @@ use std::{fmt, mem};
 use tokio::sync::mpsc;
 use turted_core::dispatch::Dispatch;
 
+use crate::hub::dispatch::history::History;
 use crate::hub::dispatch::inbox::Inbox;
 use crate::hub::dispatch::log::{self, Accepted, Log};
 use crate::hub::dispatch::queue::Queue;
@@ -21,6 +22,8 @@ use crate::live::{Live, Origin};
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) log: Log,
+    /// The last events of channels, if a channel has history.
+    pub(super) history: Option<History>,
     pub(super) inboxes: Vec<Inbox>,
     /// What functions of an embedding program hear, if there is one.
     pub(super) handlers: Option<Inbox>,
@@ -100,7 +103,17 @@ impl SubAssign for Size {
 impl Order {
     pub(super) fn new(log: Log, inboxes: Vec<Inbox>, live: Live) -> Self {
         let accepted = Default::default();
-        Self { log, inboxes, handlers: None, hearing: None, live, stopped: false, queue: None, accepted }
+        Self {
+            log,
+            history: None,
+            inboxes,
+            handlers: None,
+            hearing: None,
+            live,
+            stopped: false,
+            queue: None,
+            accepted,
+        }
     }
 
     /// Whether every inbox has room for a push, behind those that wait for the log writer. Inboxes are filled only under
@@ -163,9 +176,12 @@ impl Order {
             self.accepted[source] += push.dispatches.len() as u64;
         }
         let mut reached = push.reached.into_iter();
-        let Self { log, live, inboxes, .. } = self;
+        let Self { log, history, live, inboxes, .. } = self;
         entries.extend(push.dispatches.into_iter().map(|dispatch| {
             let accepted = log.append(dispatch, now);
+            if let Some(history) = history {
+                history.add(&accepted, log, now);
+            }
             if let Some(origin) = &push.origin {
                 live.pushed(accepted.cursor, &accepted.dispatch, origin, inboxes.len());
             }

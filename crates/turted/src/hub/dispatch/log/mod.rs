@@ -5,81 +5,34 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `accepted` | one dispatch, with its number |
 //! | `index` | which dispatches name a target |
 //! | `disk` | the log on disk: what the next start reads |
 //! | `clock`, `health` | how long servers have run with the log; whether it is where it is configured to be |
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use turted_core::cursor::Cursor;
-use turted_core::dispatch::{Dispatch, Targets, Via};
+use turted_core::dispatch::{Dispatch, Via};
 use turted_core::epochs::Epoch;
 use turted_core::kept::forget_portion;
 use turted_core::shrink::shrink_queue;
 
 use crate::config::Config;
-use crate::io::backlogs::{Backlogs, Counted};
+use crate::io::backlogs::Backlogs;
 
+mod accepted;
 mod index;
 pub(crate) mod disk;
 pub(crate) mod clock;
 pub(crate) mod health;
 
+pub use accepted::Accepted;
+pub(crate) use accepted::bytes_of;
 use index::Index;
 pub(crate) use index::Mention;
-
-/// What a dispatch takes in memory beside its texts: its fields, counters and allocations.
-const DISPATCH_OVERHEAD_BYTES: usize = 192;
-/// What a name takes in memory beside its text: a pointer with a length, two counters, and, once it is
-/// indexed, its mention and its place in a map.
-const NAME_OVERHEAD_BYTES: usize = 112;
-
-/// One accepted dispatch.
-#[derive(Debug)]
-pub struct Accepted {
-    /// Its position.
-    pub cursor: Cursor,
-    /// The dispatch.
-    pub dispatch: Dispatch,
-    accepted_at: Instant,
-    bytes: usize,
-    /// Set when the log gives the dispatch up while a client still needs it.
-    counted: OnceLock<Counted>,
-}
-
-impl Accepted {
-    /// The number of its position. Numbers grow without gaps within an epoch.
-    pub(crate) fn sequence(&self) -> u64 {
-        self.cursor.sequence
-    }
-
-    /// Bytes of its payload and the name of its event, which are most of a frame.
-    pub(crate) fn event_bytes(&self) -> usize {
-        self.dispatch.payload.get().len() + self.dispatch.event.as_str().len()
-    }
-
-    /// The time since it was accepted.
-    pub(crate) fn age(&self) -> Duration {
-        self.accepted_at.elapsed()
-    }
-
-    /// See [`bytes_of`].
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-/// Bytes of event name, targets and payload, as they count in the log and in inboxes.
-pub(crate) fn bytes_of(dispatch: &Dispatch) -> usize {
-    let Targets { users, channels, .. } = &dispatch.targets;
-    let names = users.iter().chain(channels).map(|name| name.as_str().len() + NAME_OVERHEAD_BYTES);
-    DISPATCH_OVERHEAD_BYTES
-        + dispatch.payload.get().len()
-        + dispatch.event.as_str().len()
-        + names.sum::<usize>()
-}
 
 /// How much the log keeps.
 #[derive(Clone, Copy, Debug)]
@@ -168,9 +121,8 @@ impl Log {
     }
 
     fn keep(&mut self, cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) -> Arc<Accepted> {
-        let bytes = bytes_of(&dispatch);
-        let accepted = Arc::new(Accepted { cursor, dispatch, accepted_at, bytes, counted: OnceLock::new() });
-        self.bytes += bytes;
+        let accepted = Arc::new(Accepted::new(cursor, dispatch, accepted_at));
+        self.bytes += accepted.bytes();
         self.kept.push_back(Entry { accepted: Arc::clone(&accepted), earlier: Box::default() });
         accepted
     }
@@ -254,8 +206,16 @@ impl Log {
     /// of them after a quiet time would take milliseconds, in which pushes wait for the lock.
     fn forget_old(&mut self, now: Instant) -> bool {
         let age = self.limits.age;
-        let is_old = |entry: &Entry| now.duration_since(entry.accepted.accepted_at) > age;
+        let is_old = |entry: &Entry| now.duration_since(entry.accepted.accepted_at()) > age;
         forget_portion(self, |log| log.kept.front().is_some_and(is_old), |log| _ = log.forget_oldest())
+    }
+
+    /// Gives up a dispatch that stood in the history of a channel.
+    pub(crate) fn let_go(&self, accepted: &Arc<Accepted>) {
+        accepted.let_go();
+        if !accepted.is_held() && accepted.sequence() < self.first() {
+            accepted.count_if_needed(&self.backlogs);
+        }
     }
 
     fn is_over_limit(&self) -> bool {
@@ -266,9 +226,8 @@ impl Log {
     fn forget_oldest(&mut self) -> bool {
         let Some(Entry { accepted, .. }) = self.kept.pop_front() else { return false };
         self.bytes -= accepted.bytes();
-        if Arc::strong_count(&accepted) > 1 {
-            // A client that catches up or an inbox still holds it.
-            accepted.counted.get_or_init(|| self.backlogs.count(accepted.bytes()));
+        if !accepted.is_held() {
+            accepted.count_if_needed(&self.backlogs);
         }
         if accepted.sequence() <= self.indexed {
             self.index.remove(&accepted);
@@ -280,6 +239,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turted_core::dispatch::Targets;
     use turted_core::kept::PORTION;
     use turted_core::name::Name;
 

@@ -1,0 +1,149 @@
+//! The last events of channels, for those who join later. They are filled where dispatches are numbered, under the
+//! dispatcher's lock, and share their dispatches with the log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use turted_core::history::{self, HistoryLimits, Kept, Range};
+use turted_core::limits::HISTORY_EVENTS_IN_ALL_MAX;
+use turted_core::name::Name;
+
+use crate::config::Config;
+use crate::hub::dispatch::log::{Accepted, Log};
+
+/// A dispatch, and the number of the reason to receive it that is the channel.
+pub(crate) type Told = (Arc<Accepted>, u32);
+
+/// The history of all channels.
+#[derive(Debug)]
+pub(crate) struct History(history::History<Told>);
+
+impl History {
+    /// The history that goes on with a log; `None` if no channel has any.
+    pub(super) fn over(log: &Log, config: &Config, now: Instant) -> Option<Self> {
+        if config.history.is_empty() {
+            return None;
+        }
+        let limits = HistoryLimits { events: HISTORY_EVENTS_IN_ALL_MAX, bytes: config.limits.history_bytes };
+        let kept = log.kept();
+        let began = kept.first().map_or(now, |first| first.accepted_at());
+        let mut own = Self(history::History::new(config.history.clone(), limits, (log.first() - 1, began)));
+        kept.iter().for_each(|accepted| own.add(accepted, log, now));
+        Some(own)
+    }
+
+    /// Keeps a dispatch that the log has numbered.
+    pub(super) fn add(&mut self, accepted: &Arc<Accepted>, log: &Log, now: Instant) {
+        let (users, channels) = (accepted.dispatch.targets.users.len(), &accepted.dispatch.targets.channels);
+        let places = u32::try_from(users).unwrap_or(u32::MAX)..;
+        for (place, channel) in places.zip(channels) {
+            let kept = || {
+                accepted.hold();
+                let event = (Arc::clone(accepted), place);
+                Kept {
+                    number: accepted.sequence(),
+                    at: accepted.accepted_at(),
+                    bytes: accepted.bytes(),
+                    event,
+                }
+            };
+            self.0.add(channel, now, kept, |(gone, _)| log.let_go(&gone));
+        }
+    }
+
+    /// Forgets a portion of what is too old. Returns whether there may be more.
+    pub(super) fn tidy(&mut self, log: &Log, now: Instant) -> bool {
+        self.0.tidy(now, |(gone, _)| log.let_go(&gone))
+    }
+
+    /// The events of a channel that are asked for, the newest first.
+    pub(crate) fn newest(&self, channel: &Name, range: Range, now: Instant) -> Vec<Told> {
+        self.0.newest(channel, range, now).map(|kept| kept.event.clone()).collect()
+    }
+
+    /// What is known of it beside its events.
+    pub(crate) fn store(&self) -> &history::History<Told> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use turted_core::channel::ChannelPattern;
+    use turted_core::dispatch::{Dispatch, Targets};
+    use turted_core::epochs::Epoch;
+    use turted_core::history::{Depth, HistoryRules};
+
+    use super::*;
+    use crate::hub::dispatch::log::LogLimits;
+    use crate::io::backlogs::Backlogs;
+
+    fn log(dispatches: usize) -> Log {
+        let limits = LogLimits { dispatches, bytes: usize::MAX, age: Duration::from_secs(60) };
+        Log::new(limits, Epoch { epoch: 7, after: 0 }, &Backlogs::new(usize::MAX))
+    }
+
+    fn config(events: usize) -> Config {
+        let depth = Depth { events, age: Duration::from_secs(60) };
+        let history = HistoryRules::new([(ChannelPattern::parse("c*").unwrap(), depth)]);
+        Config { history, ..Config::default() }
+    }
+
+    fn append(log: &mut Log, history: &mut History, channels: &[&str]) -> Arc<Accepted> {
+        let payload = serde_json::value::to_raw_value(&1).unwrap();
+        let channels = channels.iter().map(|channel| Name::new(channel).unwrap()).collect();
+        let targets = Targets { users: vec![Name::new("u").unwrap()], channels, broadcast: false };
+        let now = Instant::now();
+        let accepted = log.append(Dispatch { event: Name::new("e").unwrap(), payload, targets }, now);
+        history.add(&accepted, log, now);
+        accepted
+    }
+
+    fn numbers(history: &History, channel: &str) -> Vec<(u64, u32)> {
+        let range = Range { after: 0, up_to: u64::MAX, most: 1_000 };
+        let newest = history.newest(&Name::new(channel).unwrap(), range, Instant::now());
+        newest.iter().map(|(accepted, place)| (accepted.sequence(), *place)).collect()
+    }
+
+    #[test]
+    fn an_event_is_kept_in_each_of_its_channels_with_its_reason() {
+        let mut log = log(100);
+        let mut history = History::over(&log, &config(2), Instant::now()).unwrap();
+        for channels in [&["c1", "x", "c2"][..], &["c2"], &["c2"]] {
+            append(&mut log, &mut history, channels);
+        }
+        assert_eq!((numbers(&history, "c1"), numbers(&history, "c2")), (vec![(1, 1)], vec![(3, 1), (2, 1)]));
+        assert_eq!(numbers(&history, "x"), []);
+        assert!(History::over(&log, &Config::default(), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn history_begins_with_what_the_log_holds() {
+        let mut log = log(2);
+        let mut first = History::over(&log, &config(10), Instant::now()).unwrap();
+        (0..3).for_each(|_| drop(append(&mut log, &mut first, &["c"])));
+        let history = History::over(&log, &config(10), Instant::now()).unwrap();
+        assert_eq!(numbers(&history, "c"), [(3, 1), (2, 1)]);
+        let (channel, now) = (Name::new("c").unwrap(), Instant::now());
+        assert!(history.store().has_all_after(&channel, 1, now));
+        assert!(!history.store().has_all_after(&channel, 0, now), "the log does not know of 1");
+    }
+
+    #[test]
+    fn what_history_holds_counts_there_and_what_clients_still_need_counts_as_backlog_after_it() {
+        let mut log = log(1);
+        let mut history = History::over(&log, &config(2), Instant::now()).unwrap();
+        let first = append(&mut log, &mut history, &["c", "c2"]);
+        append(&mut log, &mut history, &["c", "c2"]);
+        assert_eq!(log.backlogs().bytes(), 0, "the log has given up the first one, history has it");
+        append(&mut log, &mut history, &["c"]);
+        assert_eq!(log.backlogs().bytes(), 0, "the other channel has it");
+        append(&mut log, &mut history, &["c2"]);
+        append(&mut log, &mut history, &["c2"]);
+        assert_eq!(log.backlogs().bytes(), first.bytes(), "only its client has it");
+        drop(first);
+        assert_eq!(log.backlogs().bytes(), 0);
+    }
+}
