@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
+use crate::history::Wanted;
 use crate::json::{self, JsonKind, Members};
-use crate::limits::IDENT_DEPTH_MAX;
+use crate::limits::{HISTORY_EVENTS_MAX, IDENT_DEPTH_MAX};
 use crate::name::{Name, NameRefusal};
 use crate::secret::Secret;
 
@@ -25,6 +26,8 @@ pub enum Command<'a> {
     Ident(Ident<'a>),
     /// JOIN: the client wants the events of a channel.
     Join(Name),
+    /// JOIN with `history` or `since`: the client wants its last events too.
+    JoinFrom(Name, Wanted),
     /// LEAVE: the client no longer wants the events of a channel.
     Leave(Name),
     /// ECHO: the client wants its argument back.
@@ -81,7 +84,7 @@ impl<'a> Command<'a> {
     fn named(name: &str, data: Option<&'a RawValue>) -> Result<Self, CommandRefusal> {
         match name {
             "IDENT" => Ident::decode(object(data)?).map(Self::Ident),
-            "JOIN" => channel(object(data)?).map(Self::Join),
+            "JOIN" => join(object(data)?),
             "LEAVE" => channel(object(data)?).map(Self::Leave),
             "ECHO" => Ok(Self::Echo(data)),
             "PING" => Ok(Self::Ping(data)),
@@ -105,6 +108,28 @@ fn members<'a, const N: usize>(
         Some(name) => Err(CommandRefusal::DuplicateKey(name)),
         None => Ok(members.values),
     }
+}
+
+fn join<'a>(data: &'a RawValue) -> Result<Command<'a>, CommandRefusal> {
+    let [history, since] =
+        members(data, ["history", "since"])?.map(|raw| raw.filter(|raw| raw.get() != "null"));
+    let channel = channel(data)?;
+    let newest = history.map(history_events).transpose()?;
+    let since =
+        since.map(|raw| json::text(raw).and_then(|text| text.parse().ok()).ok_or(CommandRefusal::Since));
+    let since = since.transpose()?;
+    Ok(match (newest, since) {
+        (None | Some(0), None) => Command::Join(channel),
+        (newest, since) => {
+            Command::JoinFrom(channel, Wanted { newest: newest.unwrap_or(HISTORY_EVENTS_MAX), since })
+        }
+    })
+}
+
+/// How many events of history are asked for.
+fn history_events(raw: &RawValue) -> Result<usize, CommandRefusal> {
+    let events = raw.get().parse().ok().filter(|events| *events <= HISTORY_EVENTS_MAX);
+    events.ok_or(CommandRefusal::History)
 }
 
 fn channel(data: &RawValue) -> Result<Name, CommandRefusal> {
@@ -193,6 +218,12 @@ pub enum CommandRefusal {
     /// `channel` is no name.
     #[error("channel: {0}")]
     Channel(#[source] NameRefusal),
+    /// `history` is no number of events.
+    #[error("history must be a whole number from 0 to {HISTORY_EVENTS_MAX}")]
+    History,
+    /// `since` is no position.
+    #[error("since must be a cursor or a position")]
+    Since,
     /// `username` or `user` is neither a string nor an integer.
     #[error("user name must be a string or an integer")]
     UserNotAString,

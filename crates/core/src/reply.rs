@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::auth::Identity;
+use crate::history::Following;
 use crate::name::Name;
 use crate::wire::json::push_string;
 
@@ -25,6 +26,8 @@ pub enum Reply<'a> {
     Identified(&'a Identified),
     /// The channel is joined.
     Joined(&'a Name),
+    /// The channel is joined, and so much of its history follows.
+    JoinedFrom(&'a Name, Following),
     /// The channel is left.
     Left(&'a Name),
     /// The argument of an ECHO.
@@ -57,7 +60,7 @@ impl Reply<'_> {
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
-            Self::Identified(_) | Self::Joined(_) | Self::Left(_) => "OK",
+            Self::Identified(_) | Self::Joined(_) | Self::JoinedFrom(..) | Self::Left(_) => "OK",
             Self::Echo(_) => "ECHO",
             Self::Pong(_) => "PONG",
             Self::Refused(_) => "ERROR",
@@ -89,6 +92,10 @@ impl Reply<'_> {
         let (key, value) = match self {
             Self::Identified(identified) => (r#""username":"#, identified.identity.username_json.clone()),
             Self::Joined(name) | Self::Left(name) => (r#""channel":"#, quoted(name.as_str())),
+            Self::JoinedFrom(name, Following { replayed, complete }) => {
+                let name = quoted(name.as_str());
+                (r#""channel":"#, format!(r#"{name},"replayed":{replayed},"complete":{complete}"#))
+            }
             Self::Echo(_) | Self::Pong(_) => (r#""data":"#, self.argument()),
             Self::Refused(reason) => (r#""error":"#, quoted(reason)),
         };
@@ -123,6 +130,12 @@ mod tests {
                 "OK",
                 "{\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
                 "{\"ok\":true,\"channel\":\"a\\\"\u{e9}\u{2028}\"}",
+            ),
+            (
+                Reply::JoinedFrom(&number.name, Following { replayed: 3, complete: false }),
+                "OK",
+                r#"{"channel":"7","replayed":3,"complete":false}"#,
+                r#"{"ok":true,"channel":"7","replayed":3,"complete":false}"#,
             ),
             (Reply::Left(&number.name), "OK", r#"{"channel":"7"}"#, r#"{"ok":true,"channel":"7"}"#),
             (Reply::Echo(Some(&data)), "ECHO", r#"{"b" : 1e400}"#, r#"{"ok":true,"data":{"b" : 1e400}}"#),

@@ -19,6 +19,10 @@ fn decode(event: &str, json: &[&str]) -> String {
             None => "ident".to_owned(),
         },
         Ok(Command::Join(name)) => format!("join {}", name.as_str()),
+        Ok(Command::JoinFrom(name, wanted)) => {
+            let since = wanted.since.map_or("-".to_owned(), |since| since.to_string());
+            format!("join {} {} {since}", name.as_str(), wanted.newest)
+        }
         Ok(Command::Leave(name)) => format!("leave {}", name.as_str()),
         Ok(Command::Echo(data)) => format!("echo {}", short(data)),
         Ok(Command::Ping(data)) => format!("ping {}", short(data)),
@@ -28,7 +32,7 @@ fn decode(event: &str, json: &[&str]) -> String {
 
 #[test]
 fn commands_are_decoded() {
-    let cases: [(&str, &[&str], &str); 26] = [
+    let cases: [(&str, &[&str], &str); 35] = [
         ("IDENT", &[r#"{"username":"alice"}"#], r#"ident alice "alice""#),
         ("IDENT", &[r#"{"user":"alice"}"#], r#"ident alice "alice""#),
         ("IDENT", &[r#"{"username":"a","user":"b"}"#], r#"ident a "a""#),
@@ -42,6 +46,15 @@ fn commands_are_decoded() {
         ("IDENT", &["{}"], "ident"),
         ("JOIN", &[r#"{"channel":"chat","x":1}"#], "join chat"),
         ("JOIN", &[r#"{"channel":"constructor"}"#, "7"], "join constructor"),
+        ("JOIN", &[r#"{"channel":"c","history":50}"#], "join c 50 -"),
+        ("JOIN", &[r#"{"channel":"c","since":"ff-36"}"#], "join c 1000 ff-36"),
+        ("JOIN", &[r#"{"channel":"c","history":1000,"since":"ff-36"}"#], "join c 1000 ff-36"),
+        ("JOIN", &[r#"{"channel":"c","history":0,"since":null}"#], "join c"),
+        ("JOIN", &[r#"{"channel":"c","history":null}"#], "join c"),
+        ("JOIN", &[r#"{"channel":"c","history":1001}"#], "history must be a whole number from 0 to 1000"),
+        ("JOIN", &[r#"{"channel":"c","history":"50"}"#], "history must be a whole number from 0 to 1000"),
+        ("JOIN", &[r#"{"channel":"c","history":-1}"#], "history must be a whole number from 0 to 1000"),
+        ("JOIN", &[r#"{"channel":"c","since":7}"#], "since must be a cursor or a position"),
         ("LEAVE", &[r#"{"channel":"chat"}"#], "leave chat"),
         ("ECHO", &[r#"{"a" : 1e400}"#], r#"echo {"a" : 1e400}"#),
         ("ECHO", &["1", "2"], "echo 1"),

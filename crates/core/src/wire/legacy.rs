@@ -68,7 +68,11 @@ pub fn decode(text: &str) -> Result<Request<'_>, Malformed> {
 
 fn command<'a>(name: &'static str, data: Option<&'a RawValue>) -> Result<Request<'a>, Malformed> {
     let command = Command::decode(name, data.as_slice()).map_err(Malformed::Command)?;
-    Ok(Request::Command(command))
+    // Its messages cannot say that an event is an old one.
+    Ok(Request::Command(match command {
+        Command::JoinFrom(channel, _) => Command::Join(channel),
+        command => command,
+    }))
 }
 
 fn hello<'a>(protocol: Option<&RawValue>) -> Result<Request<'a>, Malformed> {
@@ -93,7 +97,7 @@ pub fn encode_reply(reply: &Reply<'_>) -> Option<String> {
         Reply::Echo(None) => Some(r#"{"type":"message"}"#.to_owned()),
         Reply::Echo(Some(data)) => Some(format!(r#"{{"type":"message","data":{}}}"#, data.get())),
         Reply::Refused(_) => Some(format!(r#"{{"type":"ERR","data":{{"ERR":{}}}}}"#, reply.argument())),
-        Reply::Joined(_) | Reply::Left(_) | Reply::Pong(_) => None,
+        Reply::Joined(_) | Reply::JoinedFrom(..) | Reply::Left(_) | Reply::Pong(_) => None,
     }
 }
 

@@ -111,13 +111,30 @@ pub fn encode_event(dispatch: &Dispatch, cursor: Option<Cursor>) -> String {
 /// reason for the delivery: `{"event":E,"payload":P,"via":{..}}`.
 #[must_use]
 pub fn encode_envelope(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>) -> String {
+    event_of(&envelope(dispatch, via), cursor)
+}
+
+/// An event of the history of a channel as an [envelope](encode_envelope). It has no id: a client would resume from it.
+#[must_use]
+pub fn encode_history_envelope(dispatch: &Dispatch, via: Via<'_>) -> String {
+    let mut envelope = envelope(dispatch, via);
+    envelope.pop();
+    envelope.push_str(r#","replayed":true}"#);
+    event_of(&envelope, None)
+}
+
+fn envelope(dispatch: &Dispatch, via: Via<'_>) -> String {
     let (name, payload) = (dispatch.event.as_str(), dispatch.payload.get());
     let bytes = name.len() + payload.len() + json::via_bytes(via) + EVENT_OVERHEAD_BYTES;
     let mut envelope = String::with_capacity(bytes);
     json::push_envelope(&mut envelope, dispatch, via);
-    let mut event = String::with_capacity(bytes);
+    envelope
+}
+
+fn event_of(data: &str, cursor: Option<Cursor>) -> String {
+    let mut event = String::with_capacity(data.len() + EVENT_OVERHEAD_BYTES);
     push_id(&mut event, cursor);
-    push_data(&mut event, &envelope);
+    push_data(&mut event, data);
     event.push('\n');
     event
 }

@@ -15,6 +15,7 @@ mod descriptors;
 mod docs;
 mod drain;
 mod embed;
+mod history;
 mod hooks;
 mod hostile;
 mod http;

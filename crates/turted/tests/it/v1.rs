@@ -36,7 +36,7 @@ impl Client {
         Self { socket, welcome: first["welcome"].clone() }
     }
 
-    fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.socket.send_text(message.to_string());
     }
 

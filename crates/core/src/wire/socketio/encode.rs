@@ -80,6 +80,25 @@ pub fn encode_connect_error(version: Version, namespace: &str, message: &str) ->
     packet
 }
 
+/// An event of the history of a channel. It has no offset: a client would resume from it.
+///
+/// ```
+/// use turted_core::dispatch::{Dispatch, Targets, Via};
+/// use turted_core::{name::Name, wire::socketio::encode_history};
+/// let (payload, chat) = (serde_json::from_str("7")?, Name::new("chat").unwrap());
+/// let dispatch = Dispatch { event: Name::new("E").unwrap(), payload, targets: Targets::channel(chat.clone()) };
+/// let packet = encode_history(&dispatch, Via::Channel(&chat));
+/// assert_eq!(packet, r#"42["EVENT",{"event":"E","payload":7,"via":{"channel":"chat"},"replayed":true}]"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn encode_history(dispatch: &Dispatch, via: Via<'_>) -> String {
+    let mut packet = encode_dispatch(dispatch, via, None);
+    packet.truncate(packet.len() - "}]".len());
+    packet.push_str(r#","replayed":true}]"#);
+    packet
+}
+
 /// A dispatch for the connections that receive it for one reason. The payload goes out byte for byte.
 ///
 /// `offset` becomes the last argument. A client that reconnects sends the last offset it saw (socket.io,

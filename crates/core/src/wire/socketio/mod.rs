@@ -12,7 +12,9 @@ mod encode;
 mod tests;
 
 pub use decode::{Malformed, Packet, decode};
-pub use encode::{encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event};
+pub use encode::{
+    encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event, encode_history,
+};
 
 /// The namespace of a packet that has no namespace in it.
 const ROOT: &str = "/";

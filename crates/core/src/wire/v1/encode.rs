@@ -234,6 +234,28 @@ pub fn encode_dispatch(dispatch: &Dispatch, via: Via<'_>, cursor: Option<Cursor>
     message
 }
 
+/// An event of the history of a channel, as [`encode_dispatch`] has it but for its position, from which a client does not
+/// resume.
+///
+/// ```
+/// use turted_core::dispatch::{Dispatch, Targets, Via};
+/// use turted_core::{cursor::Cursor, name::Name, wire::v1::encode_history};
+/// let (payload, chat) = (serde_json::from_str("7")?, Name::new("chat").unwrap());
+/// let dispatch = Dispatch { event: Name::new("E").unwrap(), payload, targets: Targets::channel(chat.clone()) };
+/// assert_eq!(
+///     encode_history(&dispatch, Via::Channel(&chat), Cursor { epoch: 255, sequence: 36 }),
+///     r#"{"event":"E","payload":7,"via":{"channel":"chat"},"position":"ff-36","replayed":true}"#
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn encode_history(dispatch: &Dispatch, via: Via<'_>, position: Cursor) -> String {
+    let mut message = encode_dispatch(dispatch, via, None);
+    message.pop();
+    message.push_str(&format!(r#","position":"{position}","replayed":true}}"#));
+    message
+}
+
 /// Appends the member `error`.
 fn push_error(message: &mut String, error: &Error) {
     message.push_str(&format!(r#""error":{{"code":"{}","reason":"#, error.code.as_str()));

@@ -45,6 +45,7 @@ impl From<CommandRefusal> for Error {
             CommandRefusal::DuplicateKey(_) => ErrorCode::DuplicateKey,
             CommandRefusal::ChannelMissing => ErrorCode::ChannelMissing,
             CommandRefusal::ChannelNotAString | CommandRefusal::Channel(_) => ErrorCode::ChannelInvalid,
+            CommandRefusal::History | CommandRefusal::Since => ErrorCode::HistoryInvalid,
             CommandRefusal::UserNotAString | CommandRefusal::User(_) => ErrorCode::UserInvalid,
         };
         Self::new(code, refusal.to_string())
@@ -122,6 +123,7 @@ error_codes! {
     ChannelMissing "channel-missing" "join and leave have a channel that is not empty"
     ChannelInvalid "channel-invalid" "channel is a string of 1 to 255 bytes without control characters"
     ChannelsInvalid "channels-invalid" "channels is a list of 1 to 128 strings, in place of channel"
+    HistoryInvalid "history-invalid" "history is a whole number from 0 to 1000, and since a cursor or a position"
     UserMissing "user-missing" "the data of ident name a user as username or user"
     UserInvalid "user-invalid" "a user is an integer or a string of 1 to 255 bytes without control characters"
     IdentRefused "ident-refused" "ident proves who the user is, as the authenticator of the server asks (auth.method)"

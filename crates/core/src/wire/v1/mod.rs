@@ -17,8 +17,8 @@ mod error;
 mod tests;
 
 pub use encode::{
-    Joined, Resumed, Welcome, encode_dispatch, encode_error, encode_expired, encode_joined, encode_pong,
-    encode_reply, encode_resumed,
+    Joined, Resumed, Welcome, encode_dispatch, encode_error, encode_expired, encode_history, encode_joined,
+    encode_pong, encode_reply, encode_resumed,
 };
 pub use error::{Error, ErrorCode};
 pub use request::{Action, AskedChannel, Id, KeptId, Refused, Request, Resume, decode};

@@ -151,9 +151,14 @@ fn is(name: Option<&RawValue>, command: &str) -> bool {
 /// is no name is refused for itself.
 fn read_channels<'a>(list: &'a RawValue, message: &RawValue) -> Result<Vec<AskedChannel<'a>>, Error> {
     let invalid = |reason: &'static str| Error::new(ErrorCode::ChannelsInvalid, reason);
-    let channel = Members::read(message.get(), ["channel"]).and_then(|members| members.values[0]);
-    if channel.is_some_and(|channel| JsonKind::of(channel) != JsonKind::Null) {
+    let [channel, history, since] = Members::read(message.get(), ["channel", "history", "since"])
+        .map_or([None; 3], |members| members.values)
+        .map(|value| value.filter(|value| JsonKind::of(value) != JsonKind::Null));
+    if channel.is_some() {
         return Err(invalid("join has channel or channels, not both"));
+    }
+    if history.or(since).is_some() {
+        return Err(invalid("history and since need channel, not channels"));
     }
     if JsonKind::of(list) != JsonKind::Array {
         return Err(invalid("channels must be a list"));

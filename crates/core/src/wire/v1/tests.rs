@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::auth::{IdentRefusal, Identity};
 use crate::command::Command;
-use crate::limits::{CHANNELS_PER_JOIN_MAX, IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::{
+    CHANNELS_PER_JOIN_MAX, HISTORY_EVENTS_MAX, IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX,
+};
 use crate::name::Name;
 use crate::registry::MembershipRefusal;
 use crate::reply::{Identified, Reply};
@@ -25,6 +27,9 @@ fn describe(text: &str) -> String {
                     format!("ident {}", ident.user.map_or("-".into(), |user| user.json))
                 }
                 Action::Command(Command::Join(name)) => format!("join {}", name.as_str()),
+                Action::Command(Command::JoinFrom(name, wanted)) => {
+                    format!("join {} from {}", name.as_str(), wanted.newest)
+                }
                 Action::Command(Command::Leave(name)) => format!("leave {}", name.as_str()),
                 Action::Command(Command::Echo(raw)) => format!("echo {}", data(raw)),
                 Action::Command(Command::Ping(raw)) => format!("ping {}", data(raw)),
@@ -286,9 +291,11 @@ fn rules_name_the_limits_that_hold() {
         (ErrorCode::ChannelInvalid, NAME_BYTES_MAX),
         (ErrorCode::ChannelsInvalid, CHANNELS_PER_JOIN_MAX),
         (ErrorCode::UserInvalid, NAME_BYTES_MAX),
+        (ErrorCode::HistoryInvalid, HISTORY_EVENTS_MAX),
     ];
     for (code, limit) in table {
-        assert!(code.rule().contains(&format!(" {limit} ")), "{}", code.rule());
+        let number = |text: &str| text.trim_end_matches(',') == limit.to_string();
+        assert!(code.rule().split(' ').any(number), "{}", code.rule());
     }
 }
 
@@ -305,5 +312,5 @@ fn the_messages_in_the_document_are_messages() {
             _ => panic!("{line}"),
         }
     }
-    assert_eq!((requests, told), (9, 13));
+    assert_eq!((requests, told), (10, 15));
 }

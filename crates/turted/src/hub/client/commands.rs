@@ -3,11 +3,13 @@
 
 use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::command::{Command, Ident};
+use turted_core::history::{Following, Wanted};
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
 use turted_core::reply::{Identified, Reply};
 
 use crate::auth::Verdict;
+use crate::hub::client::history;
 use crate::hub::client::identity::{self, ChannelRefusal};
 use crate::hub::client::record;
 use crate::hub::worker::connection::Client;
@@ -64,6 +66,7 @@ pub(crate) fn perform(
                 answer(client, joined.map(|()| Reply::Joined(&channel)));
             })
         }
+        Command::JoinFrom(channel, wanted) => join_from(client, channel, wanted, answer),
         Command::Leave(channel) => {
             client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
             client.worker.shared.hooks.left(client.connection.id(client.worker), &channel);
@@ -80,6 +83,63 @@ pub(crate) fn perform(
             Step::Continue
         }
     }
+}
+
+/// Joins a channel whose history the client wants, when it has taken all of the past that is under way to it: one after
+/// the other, so that nobody holds the history of many channels.
+fn join_from(
+    client: Client<'_>,
+    channel: Name,
+    wanted: Wanted,
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
+) -> Step {
+    if !client.worker.feeds.has(client.connection.key) {
+        return join_and_tell(client, channel, wanted, answer);
+    }
+    let (worker, connection) = client.owned();
+    Step::Wait(Box::pin(async move {
+        worker.feeds.ended(connection.key).await;
+        if !connection.is_closed()
+            && let Step::Wait(told) = join_and_tell(Client::of(&worker, &connection), channel, wanted, answer)
+        {
+            told.await;
+        }
+    }))
+}
+
+/// Records that a client joins a channel, and then joins it: its history comes before what is new, so nothing new may come
+/// while that is recorded.
+fn join_and_tell(
+    client: Client<'_>,
+    channel: Name,
+    wanted: Wanted,
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
+) -> Step {
+    if history::member_since(client, &channel).is_some() {
+        let following = Following { replayed: 0, complete: false };
+        answer(client, Ok(Reply::JoinedFrom(&channel, following)));
+        return Step::Continue;
+    }
+    let recorded = match identity::may_join(client, &channel) {
+        Ok(()) => record::joined(client, [&channel]),
+        Err(_) => Recorded::NOW,
+    };
+    record::then(client, recorded, move |client| {
+        let since = join(client, &channel).map(|()| history::member_since(client, &channel));
+        match since {
+            Err(refusal) => {
+                drop(record::left(client, &channel));
+                answer(client, Err(refusal));
+            }
+            Ok(since) => {
+                let joined: Vec<_> = since.map(|since| (channel.clone(), since)).into_iter().collect();
+                let found = history::of(client, &joined, wanted);
+                client.send_chained();
+                answer(client, Ok(Reply::JoinedFrom(&channel, found.following)));
+                client.connection.replay(client.worker, found.missed);
+            }
+        }
+    })
 }
 
 /// Joins a channel, if its rule lets the client in.

@@ -60,7 +60,7 @@ pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefu
     Ok(())
 }
 
-fn may_join(client: Client<'_>, channel: &Name) -> Result<(), JoinRefusal> {
+pub(super) fn may_join(client: Client<'_>, channel: &Name) -> Result<(), JoinRefusal> {
     let rules = &client.worker.config.channels;
     if rules.is_empty() {
         return Ok(());

@@ -7,6 +7,7 @@
 //! | `record` | what becomes of a session is recorded before its client is answered |
 //! | `place` | a place for a session that lives by requests |
 //! | `resume`, `replay` | a client comes back; what it missed, found in the log |
+//! | `history` | the last events of channels, for a client that has joined them |
 
 pub(crate) mod commands;
 pub(crate) mod identity;
@@ -14,3 +15,4 @@ pub(crate) mod record;
 pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod replay;
+pub(crate) mod history;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::yield_now;
@@ -16,9 +17,9 @@ use turted_core::membership::Memberships;
 use turted_core::trust::is_private;
 
 use crate::hub::delivery::fanout::SLICE;
-use crate::hub::delivery::outlet::{Missed, RECENT_AGE};
+use crate::hub::delivery::outlet::{Missed, RECENT_AGE, Telling};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::dispatch::log::{Log, Mention};
+use crate::hub::dispatch::log::{Accepted, Log, Mention};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::worker::Worker;
 
@@ -84,6 +85,15 @@ fn list(worker: &Rc<Worker>, search: &Search<'_>, wire: Wire) -> Option<Missed> 
         });
         dispatches.extend(kept?);
     }
+    Some(told(worker, dispatches, (wire, Telling::Again)))
+}
+
+/// Dispatches that are sent to a client as it takes them.
+pub(super) fn told(
+    worker: &Rc<Worker>,
+    dispatches: Vec<(Arc<Accepted>, u32)>,
+    way: (Wire, Telling),
+) -> Missed {
     if worker.missed.watch() {
         let (missed, ending) = (Rc::clone(&worker.missed), worker.shared.life.ending.clone());
         worker.spawn(async move {
@@ -91,7 +101,7 @@ fn list(worker: &Rc<Worker>, search: &Search<'_>, wire: Wire) -> Option<Missed> 
             missed.forget();
         });
     }
-    Some(Missed::new(dispatches, wire, &worker.missed, &worker.shared.backlogs))
+    Missed::new(dispatches, way, &worker.missed, &worker.shared.backlogs)
 }
 
 /// One slice. `Done` only if all that was resolved was looked at.

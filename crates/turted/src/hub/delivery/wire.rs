@@ -140,6 +140,20 @@ impl Wire {
         let message = self.language.encode(&accepted.dispatch, via, position);
         self.framing.wrap_in(message, accepted.sequence())
     }
+
+    /// Encodes a dispatch of the history of a channel. Nothing in it is what a client would resume from.
+    pub(crate) fn encode_history(self, accepted: &Accepted, via: Via<'_>, context: &WireContext) -> Frame {
+        context.metrics.frames_encoded.add(1);
+        let dispatch = &accepted.dispatch;
+        let message = match self.language {
+            Language::SocketIo | Language::SocketIoWithOffset => socketio::encode_history(dispatch, via),
+            Language::V1 => v1::encode_history(dispatch, via, accepted.cursor),
+            Language::Sse => sse::encode_event(dispatch, None),
+            Language::SseEnvelope => sse::encode_history_envelope(dispatch, via),
+            Language::Legacy => legacy::encode_dispatch(dispatch, via),
+        };
+        self.framing.wrap(&message, 0)
+    }
 }
 
 #[cfg(test)]

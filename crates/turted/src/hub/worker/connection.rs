@@ -281,11 +281,14 @@ impl Connection {
         self.settle(worker, sent);
     }
 
-    /// Sends what the client missed, as it takes it. What is sent from now on comes behind.
-    pub(crate) fn replay(self: &Rc<Self>, worker: &Rc<Worker>, missed: Missed) {
+    /// Sends what the client missed, or history that it asked for, as it takes it. What is sent from now on comes behind.
+    pub(crate) fn replay(self: &Rc<Self>, worker: &Rc<Worker>, mut missed: Missed) {
         let Some(last) = missed.last() else { return };
         self.send_gathered(worker);
-        self.sent.set(last);
+        if !missed.is_history() {
+            self.sent.set(last);
+        }
+        missed.begin(worker.feeds.begin(self.key));
         if let Some(route) = self.route() {
             worker.metrics.delivered(route, missed.len());
         }

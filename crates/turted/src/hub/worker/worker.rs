@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::hub::delivery::fanout::Fanout;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::WorkerMetrics;
-use crate::hub::delivery::outlet::{Ledger, MissedFrames};
+use crate::hub::delivery::outlet::{Feeds, Ledger, MissedFrames};
 use crate::hub::delivery::wire::WireContext;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Settled};
 use crate::hub::dispatch::inbox::Delivery;
@@ -76,6 +76,8 @@ pub(crate) struct Worker {
     pub(crate) replays: Turns,
     /// The frames of what clients missed.
     pub(crate) missed: Rc<MissedFrames>,
+    /// Which connections are being sent something of the past.
+    pub(crate) feeds: Rc<Feeds>,
     /// What may wait for connections, and where it is counted.
     pub(crate) ledger: Rc<Ledger>,
     /// The connections that something waits for.
@@ -122,6 +124,7 @@ impl Worker {
         Rc::new(Self {
             index,
             missed: Rc::new(MissedFrames::new(context.clone())),
+            feeds: Rc::default(),
             context,
             ledger: Rc::new(ledger),
             relieved: Cell::new(0),

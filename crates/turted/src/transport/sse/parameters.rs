@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use strsim::damerau_levenshtein;
 use turted_core::cursor::Cursor;
+use turted_core::limits::HISTORY_EVENTS_MAX;
 use turted_core::name::Name;
 
 use super::request::SseRefusal;
@@ -28,7 +29,7 @@ pub(super) fn check_names(query: &Query) -> Result<(), SseRefusal> {
 
 /// The name that a parameter should have, if it is nearly one of ours.
 fn meant(name: &str) -> Option<&'static str> {
-    let ours = ["channel", "envelope", "lastEventId"].into_iter().chain(CREDENTIALS);
+    let ours = ["channel", "envelope", "history", "lastEventId"].into_iter().chain(CREDENTIALS);
     let ours: Vec<_> = ours.collect();
     if ours.contains(&name) {
         return None;
@@ -70,6 +71,12 @@ pub(super) fn channels(query: &Query, most: usize) -> Result<Vec<Name>, SseRefus
         }
     }
     Ok(channels)
+}
+
+/// How many events of the history of each channel are asked for.
+pub(super) fn history(query: &Query) -> Result<usize, SseRefusal> {
+    let events = query.get("history").map_or(Some(0), |text| text.parse().ok());
+    events.filter(|events| *events <= HISTORY_EVENTS_MAX).ok_or(SseRefusal::History)
 }
 
 /// The position that a client shows; of several, the latest one that is known. Clients that cannot set the header
@@ -151,6 +158,8 @@ mod tests {
             ("last_event_id", "lastEventId"),
             ("Last-Event-ID", "lastEventId"),
             ("lastEventID", "lastEventId"),
+            ("histroy", "history"),
+            ("History", "history"),
             ("username", "user"),
             ("users", "user"),
             ("User", "user"),

@@ -12,6 +12,7 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::channel::JoinRefusal;
+use turted_core::limits::HISTORY_EVENTS_MAX;
 use turted_core::name::NameRefusal;
 use turted_core::wire::sse::CONTENT_TYPE;
 
@@ -48,6 +49,8 @@ pub(super) enum SseRefusal {
     /// A parameter is nearly called this.
     Parameter(&'static str),
     Name(NameRefusal),
+    /// `history` is no number of events.
+    History,
     /// More channels than a connection may join.
     TooManyChannels(usize),
     QueryCredentials,
@@ -77,6 +80,9 @@ impl SseRefusal {
                 format!("the query has a parameter that is nearly called {name}: call it {name}"),
             ),
             Self::Name(refusal) => bad("sse-channel-name", format!("channel: {refusal}")),
+            Self::History => {
+                bad("sse-history", format!("history is a whole number from 0 to {HISTORY_EVENTS_MAX}"))
+            }
             Self::TooManyChannels(most) => bad(
                 "sse-channels",
                 format!("a connection may join at most {most} channels (limits.channels_per_connection)"),
@@ -255,10 +261,12 @@ async fn check(
         Some("1") => Language::SseEnvelope,
         _ => Language::Sse,
     };
+    // Pages of TURTED for reactphp know of no history.
+    let history = if style == Style::Turted { parameters::history(&query)? } else { 0 };
     let seen = parameters::seen(headers, &query, |cursor| worker.dispatcher.number(cursor));
     let permit = streaming::permit(worker, request.version())?;
     let agent = Agent::default();
-    Ok((Wanted { peer, agent, style, verified, channels, language, seen }, permit))
+    Ok((Wanted { peer, agent, style, verified, channels, language, history, seen }, permit))
 }
 
 /// Who the client is, if it says so. A page can set no header of an `EventSource`, so an operator may

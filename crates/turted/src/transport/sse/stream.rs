@@ -6,13 +6,14 @@ use std::rc::Rc;
 use tokio::time::Instant;
 use turted_core::auth::Verified;
 use turted_core::cursor::Cursor;
+use turted_core::history::Wanted as WantedHistory;
 use turted_core::name::Name;
-use turted_core::wire::sse::{encode_gap, encode_start};
+use turted_core::wire::sse::{encode_gap, encode_heartbeat, encode_start};
 
 use super::session::{SseSession, Style, watch};
 use crate::http::streaming::Way;
-use crate::hub::client::identity;
 use crate::hub::client::resume::{self, Seen};
+use crate::hub::client::{history, identity};
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Client, Connection, Opening};
@@ -29,6 +30,8 @@ pub(super) struct Wanted {
     pub(super) verified: Option<Verified>,
     pub(super) channels: Vec<Name>,
     pub(super) language: Language,
+    /// How many events of the history of each channel it wants.
+    pub(super) history: usize,
     /// The position that it shows, if it comes back.
     pub(super) seen: Option<Seen>,
 }
@@ -40,10 +43,13 @@ pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
     way.watch(Client::of(&worker, &connection));
     way.start(
         Client::of(&worker, &connection),
-        &start(Client::of(&worker, &connection), wanted.seen.is_some()),
+        &start(Client::of(&worker, &connection), wanted.seen.is_some() || wanted.history > 0),
     );
-    if let Some(seen) = wanted.seen {
-        resume(Client::of(&worker, &connection), seen).await;
+    match wanted.seen {
+        Some(seen) => resume(Client::of(&worker, &connection), seen).await,
+        // In the call in which it has joined: what is new follows directly.
+        None if wanted.history > 0 => tell_history(Client::of(&worker, &connection), wanted.history),
+        None => {}
     }
 }
 
@@ -87,10 +93,21 @@ fn position(client: Client<'_>) -> Option<Cursor> {
     client.worker.config.recovery.enabled.then(position)
 }
 
-/// The first fields. A client that comes back gets no position here, because it resumes from its own.
-fn start(client: Client<'_>, is_back: bool) -> String {
-    let position = if is_back { None } else { position(client) };
+/// The first fields. A client that comes back gets no position here, because it resumes from its own; one that is told
+/// history gets it behind that.
+fn start(client: Client<'_>, is_told_past: bool) -> String {
+    let position = if is_told_past { None } else { position(client) };
     encode_start(client.worker.config.sse.retry, position)
+}
+
+/// Sends a client the history of its channels, and only then a position: if it is cut before that, it begins anew.
+fn tell_history(client: Client<'_>, newest: usize) {
+    let joined = client.worker.registry.borrow().memberships(client.connection.key).channels;
+    let found = history::of(client, &joined, WantedHistory { newest, since: None });
+    client.connection.replay(client.worker, found.missed);
+    if let Some(position) = client.position() {
+        client.send_message(&encode_heartbeat(Some(position)));
+    }
 }
 
 /// Sends a client what it missed, or tells it that something is missing, and lets it receive.

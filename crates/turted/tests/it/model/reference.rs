@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) connections: BTreeMap<usize, Member>,
+    /// The numbers of all dispatches to a channel.
+    pub(crate) history: BTreeMap<&'static str, Vec<u64>>,
 }
 
 #[derive(Default)]
@@ -36,9 +38,29 @@ impl Push {
     }
 }
 
+/// How many of its last events each channel keeps.
+pub(crate) const HISTORY: usize = 8;
+
 impl Model {
+    /// Lets a connection join a channel. Returns how many events of its history come first, and whether these are as many as
+    /// the connection could get.
+    pub(crate) fn join(&mut self, id: usize, channel: &'static str, wanted: usize) -> (usize, bool) {
+        let member = self.connections.get_mut(&id).expect("a connection of the model");
+        if !member.channels.insert(channel) {
+            return (0, false);
+        }
+        let all = self.history.get(channel).map_or(&[][..], |all| all);
+        let most = wanted.min(HISTORY);
+        let last = &all[all.len().saturating_sub(most)..];
+        member.expected.extend(last.iter().map(|number| (*number, json!({"channel": channel}))));
+        (last.len(), last.len() == most)
+    }
+
     /// How many connections the dispatch reaches.
     pub(crate) fn push(&mut self, push: &Push) -> usize {
+        for channel in push.channels.iter().collect::<BTreeSet<_>>() {
+            self.history.entry(channel).or_default().push(push.number);
+        }
         let mut reached = 0;
         for member in self.connections.values_mut() {
             if let Some(via) = push.via(member) {

@@ -1,11 +1,12 @@
 //! A server and its clients, driven by random numbers, and the model beside them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted::config::LogStore;
+use turted::config::{ChannelPattern, Depth, HistoryRules, LogStore};
 
-use super::reference::{Member, Model, Push};
+use super::reference::{HISTORY, Member, Model, Push};
 use crate::support::{Client, Http, Kind, Random, TestServer};
 
 /// Names of each kind, some of which have a meaning elsewhere.
@@ -30,6 +31,8 @@ impl Run {
             config.workers = workers;
             config.log = log;
             config.limits.message_rate = 1_000_000;
+            let depth = Depth { events: HISTORY, age: Duration::from_secs(3_600) };
+            config.history = HistoryRules::new([(ChannelPattern::prefix("").unwrap(), depth)]);
         });
         let pushers = [server.http(), server.http()];
         let (clients, model) = Default::default();
@@ -86,9 +89,24 @@ impl Run {
 
     fn join(&mut self) {
         let name = self.name();
+        if self.random.chance(50) {
+            return self.join_with_history(name);
+        }
         if let Some(member) = self.command("JOIN", "channel", name) {
             member.channels.insert(name);
         }
+    }
+
+    fn join_with_history(&mut self, name: &'static str) {
+        let Some(id) = self.any_client() else { return };
+        let wanted = 1 + self.random.below(HISTORY + 4);
+        let (replayed, complete) = self.model.join(id, name, wanted);
+        let client = self.clients.get_mut(&id).unwrap();
+        let told = client.ask("JOIN", &json!({"channel": name, "history": wanted}).to_string());
+        let name = json!(name);
+        let expected =
+            format!(r#"42["OK",{{"channel":{name},"replayed":{replayed},"complete":{complete}}}]"#);
+        assert_eq!(told, expected);
     }
 
     fn leave(&mut self) {

@@ -1,4 +1,4 @@
-//! What a client missed while it was away: listed at once, encoded in portions as the client takes
+//! What a client missed while it was away, or the history of a channel: listed at once, encoded in portions as the client takes
 //! it. Clients that missed the same share its frames.
 
 use std::cell::{Cell, RefCell};
@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::feeds::Feed;
 use crate::hub::delivery::frame::{Frame, WeakFrame};
 use crate::hub::delivery::wire::{Wire, WireContext};
 use crate::hub::dispatch::log::Accepted;
@@ -22,25 +23,37 @@ pub(crate) const RECENT_AGE: Duration = Duration::from_secs(10);
 /// Below this number of names it is not worth looking for those whose frames are gone.
 const NAMES_MIN: usize = 1_024;
 
-/// Dispatches that one client missed, each with the number of the reason to receive it.
+/// Why a client is told of something that is past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Telling {
+    /// It missed it.
+    Again,
+    /// It is the history of a channel that it joined.
+    History,
+}
+
+/// Dispatches that one client missed, or history that it asked for, each with the number of the reason to receive it.
 #[derive(Debug)]
 pub(crate) struct Missed {
     dispatches: VecDeque<(Arc<Accepted>, u32)>,
     wire: Wire,
+    telling: Telling,
     frames: Rc<MissedFrames>,
+    /// Held while it is under way.
+    feed: Option<Feed>,
     _counted: Counted,
 }
 
 impl Missed {
     pub(crate) fn new(
         dispatches: Vec<(Arc<Accepted>, u32)>,
-        wire: Wire,
+        (wire, telling): (Wire, Telling),
         frames: &Rc<MissedFrames>,
         backlogs: &Arc<Backlogs>,
     ) -> Self {
         let bytes = dispatches.len() * size_of::<(Arc<Accepted>, u32)>();
         let (frames, _counted) = (Rc::clone(frames), backlogs.count(bytes));
-        Self { dispatches: dispatches.into(), wire, frames, _counted }
+        Self { dispatches: dispatches.into(), wire, telling, frames, feed: None, _counted }
     }
 
     /// How many are not encoded yet.
@@ -53,13 +66,23 @@ impl Missed {
         Some(self.dispatches.back()?.0.sequence())
     }
 
+    /// Whether it is history.
+    pub(crate) fn is_history(&self) -> bool {
+        self.telling == Telling::History
+    }
+
+    /// Notes that it is under way.
+    pub(crate) fn begin(&mut self, feed: Feed) {
+        self.feed = Some(feed);
+    }
+
     /// Encodes the next ones: one at least, if there is one.
     pub(super) fn portion(&mut self) -> Vec<Frame> {
         let (mut portion, mut bytes) = (Vec::new(), 0);
         while bytes < PORTION_BYTES
             && let Some((accepted, number)) = self.dispatches.pop_front()
         {
-            if let Some(frame) = self.frames.encode(&accepted, number, self.wire) {
+            if let Some(frame) = self.frames.encode(&accepted, number, (self.wire, self.telling)) {
                 bytes += frame.bytes().len();
                 portion.push(frame);
             }
@@ -69,8 +92,10 @@ impl Missed {
 
     /// Encodes all of them.
     pub(crate) fn into_frames(self) -> impl Iterator<Item = Frame> {
-        let Self { dispatches, wire, frames, .. } = self;
-        dispatches.into_iter().filter_map(move |(accepted, number)| frames.encode(&accepted, number, wire))
+        let Self { dispatches, wire, telling, frames, .. } = self;
+        let encode =
+            move |(accepted, number): (Arc<Accepted>, u32)| frames.encode(&accepted, number, (wire, telling));
+        dispatches.into_iter().filter_map(encode)
     }
 }
 
@@ -85,7 +110,7 @@ pub(crate) struct MissedFrames {
 }
 
 /// A dispatch, a reason to receive it and a wire, by their numbers.
-type Name = (u64, u32, usize);
+type Name = (u64, u32, usize, Telling);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -103,14 +128,17 @@ impl MissedFrames {
 
     /// The frame of a dispatch for the reason with this number. Never `None`: the reason is one of the
     /// dispatch.
-    fn encode(&self, accepted: &Accepted, number: u32, wire: Wire) -> Option<Frame> {
-        let name = (accepted.sequence(), number, wire.index());
+    fn encode(&self, accepted: &Accepted, number: u32, (wire, telling): (Wire, Telling)) -> Option<Frame> {
+        let name = (accepted.sequence(), number, wire.index(), telling);
         let kept = &mut *self.kept.borrow_mut();
         if let Some(frame) = kept.named.get(&name).and_then(WeakFrame::upgrade) {
             return Some(frame);
         }
         let via = accepted.dispatch.targets.vias().nth(usize::try_from(number).ok()?)?;
-        let frame = wire.encode(accepted, via, &self.context);
+        let frame = match telling {
+            Telling::Again => wire.encode(accepted, via, &self.context),
+            Telling::History => wire.encode_history(accepted, via, &self.context),
+        };
         kept.keep(name, &frame);
         Some(frame)
     }

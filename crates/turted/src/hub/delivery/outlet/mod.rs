@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `ledger` | how much may wait for a connection, and what became of what was sent |
 //! | `waitlist`, `missed` | what waits for one connection: frames, and what it missed while it was away |
+//! | `feeds` | which connections are being sent something of the past |
 //! | `pace` | whether a client takes what waits for it |
 //! | `stream` | a socket |
 //! | `body`, `switch` | a response of HTTP/2; how its stream ends |
@@ -16,6 +17,7 @@
 mod ledger;
 mod waitlist;
 mod missed;
+mod feeds;
 mod pace;
 mod stream;
 mod body;
@@ -35,8 +37,9 @@ use crate::io::socket::Socket;
 
 pub(crate) use answer::{LastAnswer, OnItsWay};
 pub(crate) use body::{BodyOutlet, Queue, StreamBody};
+pub(crate) use feeds::Feeds;
 pub(crate) use ledger::{Flushed, Ledger, Sent, Waiting};
-pub(crate) use missed::{Missed, MissedFrames, RECENT_AGE};
+pub(crate) use missed::{Missed, MissedFrames, RECENT_AGE, Telling};
 pub(crate) use pace::Pace;
 pub(crate) use requests::{RequestOutlet, RequestState, Sending};
 pub(crate) use stream::{Form, Stream};
