@@ -44,6 +44,7 @@ use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::{MAIL_MAX, Peers, Worker};
+use crate::live::Live;
 use crate::server::share;
 
 const WORKERS: u8 = 2;
@@ -353,7 +354,7 @@ fn play_on(disk: Option<&Double>) {
     let (peers, mail): (Vec<_>, Vec<_>) = (0..WORKERS).map(|_| mpsc::channel(MAIL_MAX)).unzip();
     let (peers, first): (Peers, _) = (peers.into(), Epoch { epoch: 7, after: 0 });
     let log = Log::new(LogLimits::of(&config), first, &shared.backlogs);
-    let dispatcher = Dispatcher::over(log, Epochs::new(first), inboxes);
+    let dispatcher = Dispatcher::over(log, Epochs::new(first), inboxes, Live::default());
     if let Some(disk) = disk {
         dispatcher.start_writer(WriterParts::over(disk, LogSync::Never, true)).unwrap();
     }
