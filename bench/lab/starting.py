@@ -46,7 +46,7 @@ class Server:
             "WORKERS": workers,
             "LOG_DIRECTORY": folder / "log",
             # Longer than it takes to write all of it.
-            "RECOVERY_MAX_AGE": "900s",
+            "RECOVERY_MAX_AGE": "3600s",
             "RECOVERY_LOG_DISPATCHES": DISPATCHES,
             "RECOVERY_SESSIONS": SESSIONS,
             "PUSH_PASSWORD": "start",
