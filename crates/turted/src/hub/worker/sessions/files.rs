@@ -62,6 +62,10 @@ impl std::fmt::Display for FileName {
     }
 }
 
+/// Told how many bytes of which file are synced.
+#[cfg(test)]
+type Synced = std::sync::Arc<dyn Fn(&Path, u64) + Send + Sync>;
+
 /// The file that is written, and those that it will make superfluous.
 pub(super) struct Files {
     directory: PathBuf,
@@ -77,9 +81,8 @@ pub(super) struct Files {
     /// Whether the current file has all sessions.
     has_all: bool,
     old: Vec<PathBuf>,
-    /// Told how many bytes of which file are synced.
     #[cfg(test)]
-    pub(super) synced: Option<std::sync::Arc<dyn Fn(&Path, u64) + Send + Sync>>,
+    pub(super) synced: Option<Synced>,
 }
 
 impl Files {
