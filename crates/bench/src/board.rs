@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_below_a_number_can_be_forgotten() {
+        let board = Board::new(Spread::Channels(2), 0);
+        board.join(0);
+        board.join(0);
+        for number in [0, 2, 4] {
+            board.expect(Stamp(number), 0, Duration::ZERO);
+        }
+        board.received(Stamp(2));
+        assert_eq!((board.missing(3), board.missing(5), board.is_settled()), (3, 5, false));
+        board.settle();
+        assert_eq!((board.missing(5), board.lost(), board.is_settled()), (0, 0, true));
+    }
+
+    #[test]
     fn a_place_that_is_needed_again_counts_what_never_came() {
         let board = Board::new(Spread::Broadcast, 0);
         board.join(0);
