@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 from . import choice
 from .choice import ONE_CORE, Unavailable
@@ -74,7 +75,8 @@ def find_nchan():
 
 def nchan_version():
     """The version in Debian's package; empty without the package."""
-    archives = [path.name.split("_")[1] for path in (WORK / "nchan").glob("libnginx-mod-nchan_*.deb")]
+    # The name of a file has the colon of a version percent-encoded.
+    archives = [unquote(path.name.split("_")[1]) for path in (WORK / "nchan").glob("libnginx-mod-nchan_*.deb")]
     query = ["dpkg-query", "--show", "--showformat=${Version}", "libnginx-mod-nchan"]
     try:
         installed = subprocess.run(query, capture_output=True, text=True, timeout=30).stdout
