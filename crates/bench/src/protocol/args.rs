@@ -132,6 +132,12 @@ impl ProtocolArgs {
     fn over(&self, base: Protocol) -> Protocol {
         let or = |own: &Vec<String>, base: &Vec<String>| if own.is_empty() { base } else { own }.clone();
         let fields = |own: &Vec<Header>, base: &Vec<Header>| if own.is_empty() { base } else { own }.clone();
+        // Replaced together, with --keep: each of these may need what is kept for another.
+        let again = Again {
+            path: self.path_again.clone(),
+            headers: self.header_again.clone(),
+            says: self.say_again.clone(),
+        };
         let speech = Speech {
             headers: fields(&self.header, &base.speech.headers),
             says: or(&self.say, &base.speech.says),
@@ -140,12 +146,12 @@ impl ProtocolArgs {
             ping: self.ping.clone().or_else(|| base.speech.ping.clone()),
             pong: self.pong.clone().or_else(|| base.speech.pong.clone()),
             lines: self.lines || base.speech.lines,
-            keeps: if self.keep.is_empty() { base.speech.keeps.clone() } else { self.keep.clone() },
-            again: Again {
-                path: self.path_again.clone().or_else(|| base.speech.again.path.clone()),
-                headers: fields(&self.header_again, &base.speech.again.headers),
-                says: or(&self.say_again, &base.speech.again.says),
+            keeps: if again == Again::default() && self.keep.is_empty() {
+                base.speech.keeps.clone()
+            } else {
+                self.keep.clone()
             },
+            again: if again == Again::default() { base.speech.again.clone() } else { again },
         };
         Protocol {
             transport: base.transport,

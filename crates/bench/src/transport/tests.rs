@@ -256,13 +256,16 @@ fn a_client_of_others_says_again_what_it_kept_and_takes_what_the_answer_brings()
         again: Again { says: vec!["{channel} from {at}".into()], ..Again::default() },
         ..Speech::default()
     };
-    let mut first = open(Transport::Plain, &speech, Recall::Keeps(Memory::default()));
+    let speech = Arc::new(speech);
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let recall = Recall::Keeps(Memory::default());
+    let mut first = Conversation::new(Transport::Plain, &speech, Some("c".into()), recall);
+    assert_eq!(play(&mut first, switched).1, ["sub"]);
     play(&mut first, &text("subbed offset:1")).0.unwrap();
     play(&mut first, &text("~00000001 offset:2")).0.unwrap();
-    let memory = first.into_memory();
-    let mut again =
-        Conversation::new(Transport::Plain, &Arc::new(speech), Some("c".into()), Recall::Back(memory));
-    assert_eq!(play(&mut again, b"HTTP/1.1 101 Switching Protocols\r\n\r\n").1, ["c from 2"]);
+    let recall = Recall::Back(first.into_memory());
+    let mut again = Conversation::new(Transport::Plain, &speech, Some("c".into()), recall);
+    assert_eq!(play(&mut again, switched).1, ["c from 2"]);
     assert_eq!(play(&mut again, &text("subbed ~00000002 ~00000003")).2, ["subbed ~00000002 ~00000003"]);
 }
 
