@@ -78,25 +78,24 @@ fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
 }
 
 fn read_list(kind: GroupKind, query: Option<&str>) -> Result<Selection, ApiRefusal> {
-    let (prefix, limit) = read_query(query, "prefix")?;
-    Ok(Selection { kind, prefix: prefix.unwrap_or_default(), limit })
+    let mut parameters = parameters(query)?;
+    let (prefix, after) = (parameters.remove("prefix"), parameters.remove("after"));
+    let after = after.map(|name| Name::new(&name)).transpose().map_err(|_| ApiRefusal::BadQuery)?;
+    Ok(Selection { kind, prefix: prefix.unwrap_or_default(), after, limit: read_limit(parameters)? })
 }
 
 fn read_page(query: Option<&str>) -> Result<ListPage, ApiRefusal> {
-    let (after, limit) = read_query(query, "after")?;
-    let after = after.map(|id| id.parse()).transpose().map_err(|()| ApiRefusal::BadQuery)?;
-    Ok(ListPage { after, limit })
+    let mut parameters = parameters(query)?;
+    let after = parameters.remove("after").map(|id| id.parse());
+    let after = after.transpose().map_err(|()| ApiRefusal::BadQuery)?;
+    Ok(ListPage { after, limit: read_limit(parameters)? })
 }
 
-/// The parameter with this name, and how many entries are asked for.
-fn read_query(query: Option<&str>, name: &str) -> Result<(Option<String>, usize), ApiRefusal> {
-    let mut parameters = parameters(query)?;
-    let (named, limit) = (parameters.remove(name), parameters.remove("limit"));
-    let limit = limit.map_or(Ok(LIMIT_DEFAULT), |limit| limit.parse()).map_err(|_| ApiRefusal::BadQuery)?;
-    if !parameters.is_empty() || !(1..=LIST_MAX).contains(&limit) {
-        return Err(ApiRefusal::BadQuery);
-    }
-    Ok((named, limit))
+/// How many entries are asked for; there may be no other parameter than those that were taken out.
+fn read_limit(mut parameters: BTreeMap<&str, String>) -> Result<usize, ApiRefusal> {
+    let limit = parameters.remove("limit").map_or(Ok(LIMIT_DEFAULT), |limit| limit.parse());
+    let limit = limit.ok().filter(|limit| parameters.is_empty() && (1..=LIST_MAX).contains(limit));
+    limit.ok_or(ApiRefusal::BadQuery)
 }
 
 async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {
@@ -305,7 +304,11 @@ mod tests {
         let list = |query| read_list(GroupKind::Users, query).map(|list| (list.prefix, list.limit));
         assert_eq!(list(None), Ok((String::new(), 100)));
         assert_eq!(list(Some("prefix=a%26+b&limit=1000")), Ok(("a& b".to_owned(), 1000)));
-        for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "x=1", "prefix", "prefix=%f"] {
+        let after = |query| read_list(GroupKind::Users, query).map(|list| list.after);
+        assert_eq!(after(Some("after=a%2Fb")), Ok(Some(Name::new("a/b").unwrap())));
+        for query in
+            ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "x=1", "prefix", "prefix=%f", "after="]
+        {
             assert_eq!(list(Some(query)), Err(ApiRefusal::BadQuery), "{query}");
         }
     }

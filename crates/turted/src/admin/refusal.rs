@@ -75,7 +75,7 @@ impl ApiRefusal {
             }
             Self::BadQuery => row(
                 StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000 and prefix=TEXT, that of connections after=ID instead, each once",
+                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, each once",
             ),
             Self::BadFilter => row(
                 StatusCode::BAD_REQUEST,

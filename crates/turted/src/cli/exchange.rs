@@ -50,11 +50,18 @@ pub(super) fn exchange(
     tls: Option<&TlsConnector>,
     request: Request<Full<Bytes>>,
 ) -> Result<ServerAnswer, Failure> {
+    run(in_time(async { Kept::open(url, tls).await?.ask(request).await }))?
+}
+
+/// Runs what asks a server, and ends with it: a name look-up that hangs in the resolver must not keep the process.
+///
+/// # Errors
+/// The operating system refuses what the runtime needs.
+pub(super) fn run<T>(asking: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(in_time(async { Kept::open(url, tls).await?.ask(request).await }));
-    // A name look-up that hangs in the resolver must not keep the process.
+    let asked = runtime.block_on(asking);
     runtime.shutdown_background();
-    answer
+    Ok(asked)
 }
 
 /// A connection to a server for several requests, one after the other.

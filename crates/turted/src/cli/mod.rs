@@ -2,11 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `subscribe`, `token`, `openapi`, `man` | the commands, one file each |
+//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `subscribe`, `who`, `token`, `openapi`, `man` | the commands, one file each |
 //! | `lines`, `sample` | what `push --lines` does, and what `check --sample` prints |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
 //! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
-//! | `operator`, `records`, `shown` | the admin listener of a running server; records of the live view; what is safe on a terminal |
+//! | `operator`, `ask`, `records`, `shown` | the admin listener of a running server, and questions to it; records of the live view; what is safe on a terminal |
 //! | `banner`, `logging`, `systemd` | what operators see at the start; the log; what systemd is told |
 //! | `tests` | the command line as a whole |
 
@@ -17,6 +17,7 @@ mod check;
 mod hook;
 mod watch;
 mod subscribe;
+mod who;
 mod lines;
 mod sample;
 mod token;
@@ -27,6 +28,7 @@ mod args;
 mod output;
 mod exchange;
 mod operator;
+mod ask;
 mod records;
 mod shown;
 pub mod banner;
@@ -90,6 +92,8 @@ enum Command {
     Watch(Box<watch::WatchArgs>),
     /// Receive events as a client, and print them or run a command for each
     Subscribe(Box<subscribe::SubscribeArgs>),
+    /// List users and channels of a running server, or show one of them or a connection
+    Who(who::WhoArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the OpenAPI document of pushes and of the admin API
@@ -139,6 +143,7 @@ where
         Command::Hook(args) => hook::run(args, variables),
         Command::Watch(args) => watch::run(*args, &variables),
         Command::Subscribe(args) => subscribe::run(*args, &variables),
+        Command::Who(args) => who::run(args, &variables),
         Command::Token(args) => token::run(args, variables),
         Command::Openapi(args) => openapi::run(args, variables),
         Command::Completions { shell } => completions(shell),

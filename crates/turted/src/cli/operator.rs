@@ -8,6 +8,7 @@ use clap::Args;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_rustls::TlsConnector;
 
 use super::args::Variables;
@@ -20,6 +21,9 @@ use crate::io::tls::{self, TrustError};
 pub(super) const EXIT_REFUSED: u8 = 1;
 /// No server answered.
 pub(super) const EXIT_UNREACHED: u8 = 3;
+
+/// All but the unreserved characters (RFC 3986 2.3).
+const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where the admin listener is.
 #[derive(Debug, Args)]
@@ -117,5 +121,5 @@ pub(super) fn connector(
 
 /// Percent-encodes what stands in a path or a query.
 pub(super) fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, &ENCODED).to_string()
 }

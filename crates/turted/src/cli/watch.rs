@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::time::{sleep, timeout};
 
 use super::args::Variables;
-use super::exchange::{Kept, Lined, Listening};
+use super::exchange::{self, Kept, Lined, Listening};
 use super::operator::{EXIT_REFUSED, EXIT_UNREACHED, Operator, OperatorArgs, encoded};
 use super::output::{EXIT_USAGE, Printed, complain, print_on};
 use super::records::{ShownRecord, Style};
@@ -89,22 +89,14 @@ pub(super) enum Ended {
 impl EndArgs {
     /// Runs what listens, within its time.
     pub(super) fn run(self, listening: impl Future<Output = Ended>) -> ExitCode {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                complain(format_args!("cannot start the runtime: {error}"));
-                return ExitCode::FAILURE;
-            }
-        };
-        let ended = runtime.block_on(async {
+        let ended = exchange::run(async {
             match self.timeout {
                 None => listening.await,
                 Some(time) => timeout(time, listening).await.unwrap_or(Ended::Late),
             }
         });
-        // A name look-up that hangs in the resolver must not keep the process.
-        runtime.shutdown_background();
-        match (ended, self.count) {
+        let no_runtime = |error| Ended::Failed(format!("cannot start the runtime: {error}"), EXIT_REFUSED);
+        match (ended.unwrap_or_else(no_runtime), self.count) {
             (Ended::Done, _) | (Ended::Late, None) => ExitCode::SUCCESS,
             (Ended::Late, Some(_)) => {
                 complain("the time was over before --count was reached");

@@ -63,6 +63,8 @@ impl GroupKind {
 pub(crate) struct Selection {
     pub(crate) kind: GroupKind,
     pub(crate) prefix: String,
+    /// The last one of the page before.
+    pub(crate) after: Option<Name>,
     /// How many, in the order of their bytes.
     pub(crate) limit: usize,
 }
@@ -148,7 +150,7 @@ async fn hashes(worker: &Worker, kind: GroupKind, hasher: &RandomState) -> Vec<u
 async fn list(worker: &Worker, selection: &Selection) -> BTreeMap<Name, usize> {
     let mut first = BTreeMap::new();
     walk(worker, selection.kind, |name, connections| {
-        if name.as_str().starts_with(&selection.prefix) {
+        if name.as_str().starts_with(&selection.prefix) && selection.after.as_ref() < Some(name) {
             first.insert(name.clone(), connections);
             if first.len() > selection.limit {
                 first.pop_last();

@@ -4,6 +4,7 @@ mod events;
 mod program;
 mod subscribe;
 mod watch;
+mod who;
 
 use std::net::SocketAddr;
 
