@@ -6,12 +6,13 @@ use std::time::SystemTime;
 
 use hyper::StatusCode;
 use serde::Serialize;
+use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
 use super::monitor::Monitor;
 use super::query::{decode, parameters};
 use super::refusal::ApiRefusal;
-use super::sources;
+use super::{sources, trace};
 use crate::http::{Answer, answer as with_type};
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::queries::{
@@ -30,6 +31,7 @@ enum Question {
     Group(GroupKind, Name),
     Connections(ListPage),
     Connection(ConnectionWanted),
+    Trace(Cursor),
 }
 
 /// Answers a request for `path`.
@@ -54,6 +56,7 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
         ("sources", None) => Question::Sources,
         ("users", Some(name)) => Question::Group(GroupKind::Users, read_name(name)?),
         ("channels", Some(name)) => Question::Group(GroupKind::Channels, read_name(name)?),
+        ("trace", Some(position)) => Question::Trace(read_position(position)?),
         ("connections", Some(id)) => Question::Connection(read_connection(id)?),
         _ => return Err(ApiRefusal::NoSuchPath),
     };
@@ -67,6 +70,11 @@ fn read_name(segment: &str) -> Result<Name, ApiRefusal> {
     }
     let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
     Name::new(&text).map_err(|_| ApiRefusal::BadName)
+}
+
+fn read_position(segment: &str) -> Result<Cursor, ApiRefusal> {
+    let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
+    text.parse().map_err(|_| ApiRefusal::BadPosition)
 }
 
 fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
@@ -101,6 +109,7 @@ fn read_limit(mut parameters: BTreeMap<&str, String>) -> Result<usize, ApiRefusa
 async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {
     match question {
         Question::Counts => counts(monitor).await,
+        Question::Trace(position) => trace::answer(monitor, position).await,
         Question::Sources => Ok(sources::answer(&monitor.sources)),
         Question::List(selection) => list(monitor, selection).await,
         Question::Group(kind, name) => group(monitor, kind, &name).await,

@@ -14,6 +14,7 @@
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
 //! | `sources` | `/api/v1/sources` |
+//! | `trace` | `/api/v1/trace/..`: what became of a dispatch |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
 //! | `hooks` | the metrics of hooks |
 //! | `exposition` | the text format of Prometheus |
@@ -27,6 +28,7 @@ mod events;
 mod refusal;
 pub(crate) mod openapi;
 mod sources;
+mod trace;
 mod metrics;
 mod hooks;
 mod exposition;

@@ -11,10 +11,12 @@ use tokio::time::{Instant, timeout_at};
 use turted_core::name::Name;
 
 use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::dispatch::log::Accepted;
 use crate::hub::worker::queries::{
     self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, Query, Selection,
 };
 use crate::hub::worker::shared::Shared;
+use crate::hub::worker::trace::TracedConnections;
 use crate::hub::worker::worker::{Mail, Peers, Worker};
 use crate::push::intake::Status;
 use crate::push::rest::PushGate;
@@ -119,6 +121,11 @@ impl Monitor {
         all.sort_unstable_by_key(|state| state.id);
         all.truncate(page.limit);
         Ok(all)
+    }
+
+    /// The connections that a dispatch concerns, by worker.
+    pub(super) async fn trace(&self, accepted: &Arc<Accepted>) -> Vec<Option<TracedConnections>> {
+        self.ask_all(|answer| Query::Trace(Arc::clone(accepted), answer)).await
     }
 
     /// One connection, if it is there.

@@ -39,6 +39,8 @@ impl From<Row> for Answer {
 pub(super) enum ApiRefusal {
     NoSuchPath,
     NoSuchConnection,
+    NoSuchPosition,
+    BadPosition,
     BadPath,
     BadName,
     BadQuery,
@@ -51,9 +53,11 @@ pub(super) enum ApiRefusal {
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::NoSuchPath,
         Self::NoSuchConnection,
+        Self::NoSuchPosition,
+        Self::BadPosition,
         Self::BadPath,
         Self::BadName,
         Self::BadQuery,
@@ -69,6 +73,13 @@ impl ApiRefusal {
         match self {
             Self::NoSuchPath => row(StatusCode::NOT_FOUND, "there is nothing under this path"),
             Self::NoSuchConnection => row(StatusCode::NOT_FOUND, "no such connection on this node"),
+            Self::NoSuchPosition => row(
+                StatusCode::NOT_FOUND,
+                "the log does not keep this position, or never gave it out: what became of it is unknown",
+            ),
+            Self::BadPosition => {
+                row(StatusCode::BAD_REQUEST, "a position is an epoch, a hyphen and a number: 5d1f2c3a-1042")
+            }
             Self::BadPath => row(StatusCode::BAD_REQUEST, "the path is not percent-encoded UTF-8"),
             Self::BadName => {
                 row(StatusCode::BAD_REQUEST, "a name has 1 to 255 bytes and no control characters")

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `subscribe`, `who`, `token`, `openapi`, `man` | the commands, one file each |
+//! | `serve`, `push`, `bench`, `check`, `hook`, `watch`, `subscribe`, `who`, `trace`, `token`, `openapi`, `man` | the commands, one file each |
 //! | `lines`, `sample` | what `push --lines` does, and what `check --sample` prints |
 //! | `conformance` | the hidden command that serves what the official suites of the protocols expect |
 //! | `args`, `output`, `exchange` | flags that several commands take; how commands print; how they ask a server |
@@ -18,6 +18,7 @@ mod hook;
 mod watch;
 mod subscribe;
 mod who;
+mod trace;
 mod lines;
 mod sample;
 mod token;
@@ -94,6 +95,8 @@ enum Command {
     Subscribe(Box<subscribe::SubscribeArgs>),
     /// List users and channels of a running server, or show one of them or a connection
     Who(who::WhoArgs),
+    /// Show what became of an event, as far as a running server knows it now
+    Trace(trace::TraceArgs),
     /// Print the token of a user, for auth.method = "token" or "jwt"
     Token(token::TokenArgs),
     /// Print the OpenAPI document of pushes and of the admin API
@@ -144,6 +147,7 @@ where
         Command::Watch(args) => watch::run(*args, &variables),
         Command::Subscribe(args) => subscribe::run(*args, &variables),
         Command::Who(args) => who::run(args, &variables),
+        Command::Trace(args) => trace::run(args, &variables),
         Command::Token(args) => token::run(args, variables),
         Command::Openapi(args) => openapi::run(args, variables),
         Command::Completions { shell } => completions(shell),

@@ -11,7 +11,7 @@
 //! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
 //! | `sessions`, `rewrite` | sessions on disk; all of them written anew |
 //! | `places`, `turns` | how many sessions that live by requests there may be; turns of clients at work that is done for one at a time |
-//! | `queries` | what operators ask |
+//! | `queries`, `trace` | what operators ask; what became of a dispatch |
 //! | `journal` | the log lines of connections |
 
 #[expect(clippy::module_inception, reason = "the worker is what the folder is about")]
@@ -33,4 +33,5 @@ pub(crate) mod rewrite;
 pub(crate) mod places;
 pub(crate) mod turns;
 pub(crate) mod queries;
+pub(crate) mod trace;
 pub(crate) mod journal;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -18,7 +19,9 @@ use turted_core::registry::Registry;
 
 use crate::hub::delivery::metrics::Route;
 use crate::hub::delivery::outlet::Waiting;
+use crate::hub::dispatch::log::Accepted;
 use crate::hub::worker::connection::Connection;
+use crate::hub::worker::trace::{self, TracedConnections};
 use crate::hub::worker::worker::Worker;
 
 /// Names or connections looked at in one slice. The dearest, hashing an id, takes about 300 ns,
@@ -38,6 +41,8 @@ pub(crate) enum Query {
     Group(GroupKind, Name, oneshot::Sender<GroupState>),
     /// The first connections of a page.
     Connections(ListPage, oneshot::Sender<Vec<ConnectionState>>),
+    /// The connections that a dispatch concerns.
+    Trace(Arc<Accepted>, oneshot::Sender<TracedConnections>),
     /// One connection.
     Connection(ConnectionWanted, oneshot::Sender<Option<ConnectionState>>),
 }
@@ -130,6 +135,12 @@ pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
         Query::Connections(page, answer) => {
             let worker = Rc::clone(worker);
             worker.clone().spawn(async move { drop(answer.send(connections(&worker, page).await)) });
+        }
+        Query::Trace(accepted, answer) => {
+            let worker = Rc::clone(worker);
+            worker.clone().spawn(async move {
+                drop(answer.send(trace::connections(&worker, &accepted).await));
+            });
         }
         Query::Connection(wanted, answer) => {
             let worker = Rc::clone(worker);

@@ -80,6 +80,8 @@ struct Sessions {
     predecessors: Kept<SessionKey, SessionKey>,
     /// Where it is recorded what is kept no longer.
     journal: Journal,
+    /// How long a session is kept.
+    age: Duration,
 }
 
 impl Recovery {
@@ -92,6 +94,7 @@ impl Recovery {
             successors: Kept::new(limits, now),
             predecessors: Kept::new(limits, now),
             journal: Journal::default(),
+            age,
         }))
     }
 
@@ -158,7 +161,7 @@ impl Recovery {
     /// Gives up a portion of the sessions that are too old. Returns whether there are more.
     pub(crate) fn tidy(&self, now: Instant) -> bool {
         let mut sessions = self.sessions();
-        let Sessions { lost, found, successors, predecessors, journal, homes } = &mut *sessions;
+        let Sessions { lost, found, successors, predecessors, journal, homes, .. } = &mut *sessions;
         let mut has_more = predecessors.tidy(now);
         for kept in [lost, found] {
             has_more |= kept.tidy_telling(now, |key| journal.forgotten(key));
@@ -168,6 +171,35 @@ impl Recovery {
             shrink_map(homes);
         }
         has_more
+    }
+
+    /// Shows a portion of the lost sessions behind `place`, each with the time since it was lost, and moves `place` on. Returns
+    /// whether there are more.
+    pub(crate) fn look_behind(
+        &self,
+        place: &mut Option<NotePlace>,
+        portion: usize,
+        mut look: impl FnMut(&LostSession, Duration),
+    ) -> bool {
+        let (sessions, now) = (self.sessions(), Instant::now());
+        let NotePlace { store, behind } = place.unwrap_or_default();
+        let kept = match store {
+            0 => &sessions.found,
+            1 => &sessions.lost,
+            _ => return false,
+        };
+        let mut last = None;
+        for (at, key, lost) in kept.behind(behind).take(portion) {
+            last = Some(at);
+            if let Some((_, left)) = kept.get_with_time_left(key, now) {
+                look(lost, sessions.age.saturating_sub(left));
+            }
+        }
+        *place = Some(match last {
+            Some(at) => NotePlace { store, behind: Some(at) },
+            None => NotePlace { store: store + 1, behind: None },
+        });
+        true
     }
 
     /// Notes what is kept behind `place`, a portion of it, and moves `place` on. Returns whether there is more.

@@ -3,6 +3,7 @@
 mod events;
 mod program;
 mod subscribe;
+mod trace;
 mod watch;
 mod who;
 
