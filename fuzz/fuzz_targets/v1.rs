@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use turted_core::command::Command;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
-use turted_core::limits::{CHANNELS_PER_JOIN_MAX, REQUEST_ID_BYTES_MAX};
+use turted_core::history::Following;
+use turted_core::limits::{CHANNELS_PER_JOIN_MAX, HISTORY_EVENTS_MAX, REQUEST_ID_BYTES_MAX};
 use turted_core::name::Name;
 use turted_core::reply::Reply;
 use turted_core::wire::legacy;
@@ -40,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
 fn command_name(action: &Action<'_>) -> &'static str {
     match action {
         Action::Command(Command::Ident(_)) => "ident",
-        Action::Command(Command::Join(_)) => "join",
+        Action::Command(Command::Join(_) | Command::JoinFrom(..)) => "join",
         Action::Command(Command::Leave(_)) => "leave",
         Action::Command(Command::Echo(_)) => "echo",
         Action::Command(Command::Ping(_)) => "ping",
@@ -76,6 +77,10 @@ fn check_action(id: Option<Id<'_>>, action: &Action<'_>) {
     match action {
         Action::Command(Command::Join(name) | Command::Leave(name)) => {
             check_reply(id, &Reply::Joined(name));
+        }
+        Action::Command(Command::JoinFrom(name, wanted)) => {
+            assert!(wanted.newest <= HISTORY_EVENTS_MAX && (wanted.newest > 0 || wanted.since.is_some()));
+            check_reply(id, &Reply::JoinedFrom(name, Following { replayed: wanted.newest, complete: true }));
         }
         Action::Command(Command::Echo(data)) => {
             check_reply(id, &Reply::Echo(*data));
