@@ -67,6 +67,14 @@ export interface Meta<Name extends string = string> {
     via: Via;
     /** The position of the event in the log of the server, if it keeps one. */
     cursor: string | undefined;
+    /** The event is of the history of a channel (`join` with `history`). */
+    replayed?: true;
+    /** The position of such an event. */
+    position?: string;
+}
+export interface JoinOptions {
+    /** How many of the last events of the channel come first, as far as the server keeps them. */
+    history?: number;
 }
 export type Handler<Payload, Name extends string = string> = (this: Meta<Name>, payload: Payload, meta: Meta<Name>) => unknown;
 export type State = 'connecting' | 'connected' | 'waiting' | 'offline' | 'closed';
@@ -118,7 +126,7 @@ export declare class TURTED<Events extends object = Record<string, any>> {
     /** Says who the client is. Resolves with the name of the user. */
     ident(data: IdentData): Promise<string>;
     /** Receives the events of a channel, until there was a `leave` for each `join`. */
-    join(channel: string): Promise<void>;
+    join(channel: string, options?: JoinOptions): Promise<void>;
     /** Takes one `join` back. */
     leave(channel: string): Promise<void>;
     /** Resolves with `data`, as the server sends it back. */

@@ -80,8 +80,8 @@ export class TURTED<Events extends object = Record<string, any>> {
   }
 
   /** Receives the events of a channel, until there was a `leave` for each `join`. */
-  join(channel: string): Promise<void> {
-    return join(this.#core, channel);
+  join(channel: string, options?: T.JoinOptions): Promise<void> {
+    return join(this.#core, channel, options);
   }
 
   /** Takes one `join` back. */

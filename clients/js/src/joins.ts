@@ -8,11 +8,14 @@ import { tell } from './emitter';
 import type { TurtedError } from './errors';
 import { asError, type Refusal } from './refusal';
 import { advance, fits, request } from './session';
+import type { JoinOptions } from './types';
 
 // What docs/protocol-v1.md allows in one request.
 const CHANNELS_MAX = 128;
 // What such a request has besides its channels is shorter.
 const REQUEST_BYTES = 64;
+// As many as a channel has in its history.
+const POSITIONS_MAX = 1000;
 
 /** What the server has of a channel. From `Unsure` on it may have it, from `Joining` on an answer is due. */
 export const enum Standing {
@@ -31,16 +34,25 @@ interface Entry {
   _standing: Standing;
   _joining: Deferred<void>[];
   _leaving: Deferred<void>[];
+  /** How many of its last events the page wants; how many of them are still to come. */
+  _history?: number | undefined;
+  _due?: number;
+  /** The position of the last one that came, and the one to go on from. */
+  _at?: string | undefined;
+  _since?: string | undefined;
 }
 
 export interface JoinsPart {
   readonly _channels: Map<string, Entry>;
+  /** The positions of the last events, of which history may have some once more. */
+  readonly _positions: Set<string>;
 }
 
-export function join(core: Core, channel: string): Promise<void> {
+export function join(core: Core, channel: string, options?: JoinOptions): Promise<void> {
   const entry = entryOf(core, channel);
   const deferred = defer<void>(core);
   entry._holds++;
+  entry._history ??= options?.history;
   entry._joining.push(deferred);
   if (entry._standing === Standing.Refused) entry._standing = Standing.None;
   return deferred._promise;
@@ -70,7 +82,11 @@ export function advanceJoins(core: Core): boolean {
     else if (entry._holds) {
       settle(entry._leaving);
       if (standing === Standing.Joined) settle(entry._joining);
-      else if (standing !== Standing.Refused) missing.push(channel);
+      // Only one who joins gets history.
+      else if (standing === Standing.Unsure && entry._history) {
+        due++;
+        sendLeave(core, channel, entry);
+      } else if (standing !== Standing.Refused) missing.push(channel);
     } else if (standing >= Standing.Unsure) sendLeave(core, channel, entry);
     else {
       settle(entry._joining);
@@ -92,6 +108,8 @@ function portion(core: Core, missing: string[]): string[] {
     // What is no string is refused for itself, not together with others.
     typeof missing[0] === typeof channels[0] &&
     channels.length < CHANNELS_MAX &&
+    !entryOf(core, channels[0]!)._history &&
+    !entryOf(core, missing[0]!)._history &&
     fits(core, JSON.stringify([channels, missing[0]]), REQUEST_BYTES)
   ) {
     channels.push(missing.shift()!);
@@ -102,13 +120,15 @@ function portion(core: Core, missing: string[]): string[] {
 function sendJoin(core: Core, channels: string[]): void {
   const entries = channels.map((channel) => entryOf(core, channel));
   for (const entry of entries) entry._standing = Standing.Joining;
-  const names = channels.length > 1 ? { channels } : { channel: channels[0] };
+  const { _history, _since } = entries[0]!;
+  const names = channels.length > 1 ? { channels } : { channel: channels[0], since: _since, history: _since ? undefined : _history };
   request(core, { do: 'join', ...names }, (reply) => {
     const refused: { channel: string; error: Refusal }[] = reply?.refused ?? [];
     entries.forEach((entry, index) => {
       const refusal = refused.find(({ channel }) => channel === channels[index])?.error ?? reply?.error;
       entry._standing = refusal ? Standing.Refused : reply ? Standing.Joined : Standing.Unsure;
       if (refusal) refuse(core, entry, asError(refusal));
+      if (reply) entry._due = reply.replayed;
     });
     advance(core);
   });
@@ -140,9 +160,39 @@ export function forgetJoins(
     const entry = core._channels.get(channel);
     if (!entry || entry._standing >= Standing.Joining) continue;
     isMissed ||= entry._standing === Standing.Joined;
+    if (entry._standing === Standing.Joined) goOnFrom(entry, core._cursor);
     entry._standing = standing;
   }
   return isMissed;
+}
+
+/** The next join gets what came after a position; if history was under way, after that of its last event. */
+function goOnFrom(entry: Entry, cursor: string | undefined): void {
+  if (entry._history) entry._since = entry._due ? entry._at : cursor;
+  entry._due = 0;
+}
+
+/** The session goes on, but not what was under way: channels with more history to come are joined once more. */
+export function resumeHistory(core: Core): void {
+  for (const entry of core._channels.values()) {
+    if (!entry._due || entry._standing !== Standing.Joined) continue;
+    goOnFrom(entry, undefined);
+    entry._standing = Standing.Unsure;
+  }
+}
+
+/** Notes an event of history, or a new one. Returns whether it is one of history that the page has seen already. */
+export function note(core: Core, position: string | undefined, historyOf?: string): boolean {
+  const entry = core._channels.get(historyOf!);
+  if (entry?._due) {
+    entry._due--;
+    entry._at = position;
+  }
+  if (!position) return false;
+  const isKnown = core._positions.has(position);
+  core._positions.add(position);
+  if (core._positions.size > POSITIONS_MAX) core._positions.delete(core._positions.values().next().value!);
+  return isKnown && !!historyOf;
 }
 
 /** Another user, or another proof, may join what was refused before. */

@@ -7,7 +7,7 @@ import type { Core } from './core';
 import { emit, Own, tell } from './emitter';
 import { TurtedError } from './errors';
 import { advanceIdentity, expireIdentity, pauseIdentity, stopIdentity, watchExpiry } from './identity';
-import { advanceJoins, forgetJoins, retryJoins, Standing, stopJoins } from './joins';
+import { advanceJoins, forgetJoins, note, resumeHistory, retryJoins, Standing, stopJoins } from './joins';
 import { isVisible } from './page';
 import { asError, type Refusal } from './refusal';
 import { change } from './state';
@@ -119,9 +119,10 @@ export function takeWelcome(core: Core, welcome: any): void {
 
 function begin(core: Core, refusal?: Refusal): void {
   if (refusal) missed(core, refusal);
+  // With the cursor that the client had.
+  forgetJoins(core);
   ({ session: core._secret, cursor: core._cursor, username: core._user } = core._welcome);
   core._recovered = core._isDecided = false;
-  forgetJoins(core);
   up(core);
 }
 
@@ -129,6 +130,7 @@ function resumed(core: Core, reply: any): void {
   core._secret = reply.session;
   core._connection = reply.connection;
   core._recovered = true;
+  resumeHistory(core);
   watchExpiry(core, reply);
   if (reply.left) left(core, reply.left);
   // The connection broke before it could tell that the token has expired, and which channels it has lost.
@@ -170,7 +172,7 @@ function missed(core: Core, gap: Gap): void {
 
 export function takeMessage(core: Core, message: any): void {
   stopTimer(core._patience);
-  const { reply, event, payload, via, cursor, error } = message;
+  const { reply, event, payload, via, cursor, position, replayed, error } = message;
   if (reply) {
     const answered = core._answered.get(reply);
     core._answered.delete(reply);
@@ -178,8 +180,9 @@ export function takeMessage(core: Core, message: any): void {
   } else if (error) refused(core, error, message.left);
   // Events before the reply to `resume` belong to the session of the welcome, and come again.
   else if (event && core._phase === Phase.Up) {
-    heard(core, cursor);
-    emit(core, event, payload, { event, via, cursor });
+    if (!replayed) heard(core, cursor);
+    if (note(core, cursor ?? position, replayed && via.channel)) return;
+    emit(core, event, payload, { event, via, cursor, ...(replayed && { replayed, position }) });
   }
 }
 

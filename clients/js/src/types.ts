@@ -50,6 +50,15 @@ export interface Meta<Name extends string = string> {
   via: Via;
   /** The position of the event in the log of the server, if it keeps one. */
   cursor: string | undefined;
+  /** The event is of the history of a channel (`join` with `history`). */
+  replayed?: true;
+  /** The position of such an event. */
+  position?: string;
+}
+
+export interface JoinOptions {
+  /** How many of the last events of the channel come first, as far as the server keeps them. */
+  history?: number;
 }
 
 export type Handler<Payload, Name extends string = string> = (

@@ -13,7 +13,7 @@ const { DIST } = require('./open');
 
 const PACKAGE = path.dirname(DIST);
 const ROOT = path.resolve(PACKAGE, '../..');
-const BYTES_MAX = 5000;
+const BYTES_MAX = 6000;
 
 const read = (...parts) => fs.readFileSync(path.join(...parts));
 const manifest = () => JSON.parse(read(PACKAGE, 'package.json'));

@@ -225,6 +225,65 @@ describe('close codes', () => {
   });
 });
 
+describe('history', () => {
+  const of = (number, more = {}) => ({ event: 'N', payload: number, via: { channel: 'c' }, position: `a-${number}`, replayed: true, ...more });
+  const heard = (turted) => {
+    const numbers = [];
+    turted.on('N', (number) => numbers.push(number));
+    return numbers;
+  };
+
+  test('that was cut in the middle goes on behind its last event, and one that nothing came of begins again', async (t) => {
+    const { turted, sockets } = await client(t);
+    const numbers = heard(turted);
+    turted.join('c', { history: 3 });
+    sockets[0].welcomes({ connection: 'A' });
+    await settle();
+    const { id, ...asked } = sockets[0].sent.at(-1);
+    assert.deepEqual(asked, { do: 'join', channel: 'c', history: 3 });
+    sockets[0].answers({ channel: 'c', replayed: 3, complete: true });
+    for (const [index, since] of [[1, undefined], [2, 'a-2']]) {
+      if (since) sockets[index - 1].says(of(2));
+      sockets[index - 1].ends(1006);
+      await pass(1000);
+      sockets[index].welcomes({ connection: 'B' });
+      await settle();
+      sockets[index].answers({ session: 's1', replayed: 0, connection: 'A' });
+      await settle();
+      assert.equal(sockets[index].sent.at(-1).do, 'leave');
+      sockets[index].answers({ channel: 'c' });
+      await settle();
+      assert.deepEqual([sockets[index].sent.at(-1).since, sockets[index].sent.at(-1).history], [since, since ? undefined : 3]);
+      sockets[index].answers({ channel: 'c', replayed: 2, complete: true });
+    }
+    sockets[2].says(of(3));
+    sockets[2].says(of(4));
+    assert.deepEqual(numbers, [2, 3, 4]);
+  });
+
+  test('after a gap begins behind the last cursor, and what the page has seen does not come again', async (t) => {
+    const { turted, sockets } = await client(t);
+    const numbers = heard(turted);
+    turted.join('c', { history: 3 });
+    sockets[0].welcomes({ connection: 'A' });
+    await settle();
+    sockets[0].answers({ channel: 'c', replayed: 0, complete: true });
+    sockets[0].says({ event: 'N', payload: 5, via: { channel: 'c' }, cursor: 'a-5' });
+    sockets[0].says({ event: 'N', payload: 6, via: { user: 'adam' }, cursor: 'a-6' });
+    sockets[0].ends(1006);
+    await pass(1000);
+    sockets[1].welcomes({ connection: 'B', cursor: 'a-9' });
+    await settle();
+    sockets[1].says({ reply: sockets[1].sent.at(-1).id, ok: false, error: { code: 'gap', reason: 'too much' } });
+    await settle();
+    const { id, ...asked } = sockets[1].sent.at(-1);
+    assert.deepEqual(asked, { do: 'join', channel: 'c', since: 'a-6' });
+    sockets[1].answers({ channel: 'c', replayed: 3, complete: true });
+    [5, 6, 7].forEach((number) => sockets[1].says(of(number)));
+    assert.deepEqual(numbers, [5, 6, 7]);
+  });
+});
+
 describe('a session', () => {
   test('takes the reply to resume into account before an event that comes with it', async (t) => {
     const { turted, sockets } = await client(t);
