@@ -9,6 +9,7 @@ use serde::Serialize;
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
+use super::history::{self, HistoryPage, Payloads};
 use super::monitor::Monitor;
 use super::query::{decode, parameters};
 use super::refusal::ApiRefusal;
@@ -22,6 +23,9 @@ use crate::hub::worker::queries::{
 /// Entries of a list whose request names no `limit`.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
+/// Behind the name of a channel.
+const HISTORY: &str = "/history";
+
 /// What is asked.
 #[derive(Debug)]
 enum Question {
@@ -29,15 +33,20 @@ enum Question {
     Sources,
     List(Selection),
     Group(GroupKind, Name),
+    History(Name, HistoryPage),
     Connections(ListPage),
     Connection(ConnectionWanted),
     Trace(Cursor),
 }
 
 /// Answers a request for `path`.
-pub(super) async fn answer(monitor: &Monitor, path: &str, query: Option<&str>) -> Answer {
+pub(super) async fn answer(
+    monitor: &Monitor,
+    (path, query): (&str, Option<&str>),
+    payloads: Payloads,
+) -> Answer {
     match read(path, query) {
-        Ok(question) => find(monitor, question).await.unwrap_or_else(Answer::from),
+        Ok(question) => find(monitor, question, payloads).await.unwrap_or_else(Answer::from),
         Err(refusal) => refusal.into(),
     }
 }
@@ -52,6 +61,10 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
         ("users", None) => return read_list(GroupKind::Users, query).map(Question::List),
         ("channels", None) => return read_list(GroupKind::Channels, query).map(Question::List),
         ("connections", None) => return read_page(query).map(Question::Connections),
+        ("channels", Some(item)) if item.ends_with(HISTORY) => {
+            let name = read_name(&item[..item.len() - HISTORY.len()])?;
+            return Ok(Question::History(name, read_history(query)?));
+        }
         ("counts", None) => Question::Counts,
         ("sources", None) => Question::Sources,
         ("users", Some(name)) => Question::Group(GroupKind::Users, read_name(name)?),
@@ -106,10 +119,18 @@ fn read_limit(mut parameters: BTreeMap<&str, String>) -> Result<usize, ApiRefusa
     limit.ok_or(ApiRefusal::BadQuery)
 }
 
-async fn find(monitor: &Monitor, question: Question) -> Result<Answer, ApiRefusal> {
+fn read_history(query: Option<&str>) -> Result<HistoryPage, ApiRefusal> {
+    let mut parameters = parameters(query)?;
+    let before = parameters.remove("before").map(|text| text.parse());
+    let before = before.transpose().map_err(|_| ApiRefusal::BadQuery)?;
+    Ok(HistoryPage { before, limit: read_limit(parameters)? })
+}
+
+async fn find(monitor: &Monitor, question: Question, payloads: Payloads) -> Result<Answer, ApiRefusal> {
     match question {
         Question::Counts => counts(monitor).await,
         Question::Trace(position) => trace::answer(monitor, position).await,
+        Question::History(name, page) => history::answer(monitor, (&name, page), payloads),
         Question::Sources => Ok(sources::answer(&monitor.sources)),
         Question::List(selection) => list(monitor, selection).await,
         Question::Group(kind, name) => group(monitor, kind, &name).await,
@@ -330,6 +351,25 @@ mod tests {
         for query in ["limit=1001", "after=x", "after=", "after=0-1-1&after=0-1-1", "prefix=a"] {
             assert_eq!(page(Some(query)), Err(ApiRefusal::BadQuery), "{query}");
         }
+    }
+
+    #[test]
+    fn the_history_of_a_channel_is_a_page_before_a_position() {
+        let asked = |path: &str, query| match read(path, query) {
+            Ok(Question::History(name, page)) => {
+                Ok((name.as_str().to_owned(), page.before.map(|before| before.to_string()), page.limit))
+            }
+            other => Err(other.err()),
+        };
+        assert_eq!(asked("/api/v1/channels/a%2Fb/history", None), Ok(("a/b".to_owned(), None, 100)));
+        let page = asked("/api/v1/channels/history/history", Some("before=ff-36&limit=7"));
+        assert_eq!(page, Ok(("history".to_owned(), Some("ff-36".to_owned()), 7)));
+        let (bad, none) = (Err(Some(ApiRefusal::BadQuery)), Err(Some(ApiRefusal::NoSuchPath)));
+        for query in ["before=", "before=x", "after=ff-36", "limit=0", "before=1-1&before=1-1"] {
+            assert_eq!(asked("/api/v1/channels/a/history", Some(query)), bad, "{query}");
+        }
+        assert_eq!(asked("/api/v1/channels/a/history/history", None), none);
+        assert_eq!(asked("/api/v1/users/a/history", None), none);
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Guard {
         self.is_loopback
     }
 
+    /// Whether requests have to show a token.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.get().is_some()
+    }
+
     pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
         let Some(token) = self.token.get() else {
             return if self.is_loopback { check_host(headers) } else { Ok(()) };

@@ -13,7 +13,7 @@
 //! | `events` | `/api/v1/events`: the live view |
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
-//! | `sources` | `/api/v1/sources` |
+//! | `sources`, `history` | `/api/v1/sources`; the history of a channel |
 //! | `trace` | `/api/v1/trace/..`: what became of a dispatch |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
 //! | `hooks` | the metrics of hooks |
@@ -29,6 +29,7 @@ mod refusal;
 pub(crate) mod openapi;
 mod sources;
 mod trace;
+mod history;
 mod metrics;
 mod hooks;
 mod exposition;
@@ -63,6 +64,7 @@ use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
 use events::{AdminBody, Watch};
 use guard::Guard;
+use history::Payloads;
 pub(crate) use monitor::Monitor;
 use places::{AdminPlace, Places};
 
@@ -295,7 +297,10 @@ async fn route<B>(
             Ok(()) if path == "/openapi.json" => {
                 known(answer(StatusCode::OK, "application/json", state.openapi.clone()))
             }
-            Ok(()) => known(api::answer(&state.monitor, path, request.uri().query()).await),
+            Ok(()) => {
+                let payloads = if state.guard.has_token() { Payloads::Shown } else { Payloads::Hidden };
+                known(api::answer(&state.monitor, (path, request.uri().query()), payloads).await)
+            }
         },
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

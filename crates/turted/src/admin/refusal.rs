@@ -86,7 +86,7 @@ impl ApiRefusal {
             }
             Self::BadQuery => row(
                 StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, each once",
+                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, each once",
             ),
             Self::BadFilter => row(
                 StatusCode::BAD_REQUEST,

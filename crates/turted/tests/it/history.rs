@@ -262,3 +262,48 @@ fn a_client_that_asks_for_much_again_and_again_holds_a_portion_of_it() {
     }
     server.assert_alive();
 }
+
+#[test]
+fn operators_read_the_history_of_a_channel_and_its_payloads_with_a_token_alone() {
+    use turted::config::Secret;
+    let server = server(5);
+    say(&server, "c/1", 1..=3);
+    let page = server.admin().get("/api/v1/channels/c%2F1/history?limit=2").json();
+    assert_eq!(
+        (&page["name"], &page["more"], &page["complete"]),
+        (&json!("c/1"), &json!(true), &json!(false))
+    );
+    let events = page["events"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(
+        events[0],
+        json!({"position": events[0]["position"], "event": "e", "age_seconds": events[0]["age_seconds"], "bytes": 1})
+    );
+    let token = "a-token-of-22-characters-";
+    let server = TestServer::with(|config| {
+        keep(config, 5);
+        config.admin.token = Some(Secret::from(token));
+    });
+    say(&server, "c", 1..=3);
+    let bearer = format!("Bearer {token}");
+    let get = |query: &str| {
+        let target = format!("/api/v1/channels/c/history{query}");
+        server.admin().request("GET", &target, &[("Authorization", &bearer)], b"")
+    };
+    let payloads = |page: &Value| {
+        let events = page["events"].as_array().unwrap().iter();
+        events.map(|event| event["payload"].clone()).collect::<Vec<_>>()
+    };
+    let page = get("?limit=2").json();
+    assert_eq!((payloads(&page), &page["more"]), (vec![json!(3), json!(2)], &json!(true)));
+    let last = page["events"][1]["position"].as_str().unwrap();
+    let page = get(&format!("?before={last}")).json();
+    assert_eq!((payloads(&page), &page["more"]), (vec![json!(1)], &json!(false)));
+    assert_eq!(get("?before=1-1").status, 400, "a position of another log");
+    let large = "x".repeat(600_000);
+    (0..3).for_each(|_| drop(server.dispatcher().notify_channel("c2", "e", &large).unwrap()));
+    let answer =
+        server.admin().request("GET", "/api/v1/channels/c2/history", &[("Authorization", &bearer)], b"");
+    let page = answer.json();
+    assert_eq!((page["events"].as_array().unwrap().len(), &page["more"]), (2, &json!(true)));
+}
