@@ -1,9 +1,6 @@
 //! Reads the bodies of requests, each into one buffer.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
-use std::task::Poll;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -58,28 +55,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let charge = worker.shared.bodies.charge(peer);
-    let mut gathering = pin!(gather(body, charge, limit));
-    if let Some(read) = in_two_turns(gathering.as_mut()).await {
-        return read;
-    }
-    let read = timeout(worker.config.limits.request_body_wait, gathering);
+    let read = timeout(worker.config.limits.request_body_wait, gather(body, charge, limit));
     read.await.unwrap_or(Err(BodyRefusal::TooSlow))
-}
-
-/// What a future gives in its first two turns, or `None`. hyper hands a body that came with its head over in the turn
-/// after that in which it is asked for, and most bodies come so: no timer is set for them.
-async fn in_two_turns<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    let mut is_second = false;
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if is_second => Poll::Ready(None),
-        Poll::Pending => {
-            is_second = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 async fn gather<B>(mut body: B, charge: Charge, limit: usize) -> Result<Bytes, BodyRefusal>

@@ -3,13 +3,10 @@
 //!
 //! hyper has one time for both (`header_read_timeout`), which begins with the wait and not with the first byte. It
 //! asks for a timer anew for each head, so a timer of our own can tell them apart (hyper 1.12, `Conn::poll_read_head`).
-//! All heads of a connection share one timer of the runtime: to move it to a later time costs next to nothing, to set
-//! and remove one for each head was a tenth of a small push.
 
-use std::ops::DerefMut;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -37,8 +34,6 @@ struct PatienceState {
     is_kept: AtomicBool,
     /// Whether bytes have come since the last wait began.
     has_read: AtomicBool,
-    /// The timer of the runtime, while hyper waits for no head.
-    sleep: Mutex<Option<Pin<Box<time::Sleep>>>>,
 }
 
 impl Patience {
@@ -50,7 +45,6 @@ impl Patience {
             idle,
             is_kept: AtomicBool::new(false),
             has_read: AtomicBool::new(false),
-            sleep: Mutex::default(),
         }))
     }
 
@@ -72,17 +66,12 @@ impl Timer for Patience {
 
     /// hyper calls this when it begins to wait for a head.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let is_idle = self.0.is_kept.swap(true, Ordering::Relaxed);
+        if !self.0.is_kept.swap(true, Ordering::Relaxed) {
+            return TokioTimer::new().sleep_until(deadline);
+        }
         self.0.has_read.store(false, Ordering::Relaxed);
-        let deadline = if is_idle { time::Instant::now() + self.0.idle } else { deadline.into() };
-        let sleep = match self.0.sleep().take() {
-            Some(mut sleep) => {
-                sleep.as_mut().reset(deadline);
-                sleep
-            }
-            None => Box::pin(time::sleep_until(deadline)),
-        };
-        Box::pin(Idle { state: Arc::clone(&self.0), sleep: Some(sleep), is_idle })
+        let sleep = Box::pin(time::sleep(self.0.idle));
+        Box::pin(Idle { state: Arc::clone(&self.0), sleep, is_idle: true })
     }
 
     fn now(&self) -> Instant {
@@ -90,25 +79,12 @@ impl Timer for Patience {
     }
 }
 
-impl PatienceState {
-    fn sleep(&self) -> impl DerefMut<Target = Option<Pin<Box<time::Sleep>>>> {
-        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Waits for the first byte, and from then on as long as a head may take. hyper polls it whenever bytes have come
 /// that make no whole head.
 struct Idle {
     state: Arc<PatienceState>,
-    /// `None` only once it is dropped.
-    sleep: Option<Pin<Box<time::Sleep>>>,
+    sleep: Pin<Box<time::Sleep>>,
     is_idle: bool,
-}
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        *self.state.sleep() = self.sleep.take();
-    }
 }
 
 impl Sleep for Idle {}
@@ -120,11 +96,9 @@ impl Future for Idle {
         if self.is_idle && self.state.has_read.load(Ordering::Relaxed) {
             self.is_idle = false;
             let deadline = time::Instant::now() + self.state.head;
-            if let Some(sleep) = &mut self.sleep {
-                sleep.as_mut().reset(deadline);
-            }
+            self.sleep.as_mut().reset(deadline);
         }
-        self.sleep.as_mut().map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(context))
+        self.sleep.as_mut().poll(context)
     }
 }
 
