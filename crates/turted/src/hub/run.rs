@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn what_a_client_has_sent_is_read_before_the_next_slice_is_written() {
         // As `server::node` makes it: what is tested is in which order it polls.
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let (mut near, far) = UnixStream::pair().unwrap();
             let reads = Rc::new(Cell::new(0));

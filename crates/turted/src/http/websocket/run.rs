@@ -22,8 +22,10 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> {
     async move {
         while !connection.is_closed() {
-            let receive = |message: Message<'_>| received(Client::of(&worker, &connection), &message);
-            let progress = connection.gather(&worker, || reader.read(&worker, &socket, receive));
+            // The closures must not outlive the statement: the task of every connection would have room for them.
+            let progress = connection.gather(&worker, || {
+                reader.read(&worker, &socket, |message| received(Client::of(&worker, &connection), &message))
+            });
             match progress {
                 ReadProgress::Drained => {
                     if reader.ready(&socket).await.is_err() {
