@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 use turted::config::Secret;
 
 use super::{TOKEN, Watcher};
-use crate::support::{Http, Kind, TestServer, eventually};
+use crate::support::{Child, Http, Kind, TestServer, eventually};
 
 fn server() -> TestServer {
     TestServer::with(|config| {
@@ -174,6 +175,30 @@ fn a_watcher_that_does_not_read_is_told_what_it_lost() {
     assert!(dropped > 0);
     assert_eq!(push(&server, last, "tiger"), 200);
     watcher.expect("push", &[("event", json!("LAST"))]);
+}
+
+#[test]
+fn a_token_that_counts_no_more_ends_the_stream() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), TOKEN).unwrap();
+    let child = Child::start(&[("TURTED_ADMIN_TOKEN_FILE", file.path().to_str().unwrap())]);
+    let mut watcher = Watcher::of(child.admin_address(), "type=push");
+    let push = || {
+        let body = r#"{"event":"E","targets":{"broadcast":true},"payload":1}"#;
+        assert_eq!(child.http().post("/push/", &[], body).status, 200);
+    };
+    push();
+    watcher.expect("push", &[]);
+    std::fs::write(file.path(), "another-token-of-22-characters").unwrap();
+    child.signal(Signal::HUP);
+    eventually("the token is read again", || {
+        let bearer = format!("Bearer {TOKEN}");
+        let mut admin = Http::connect(child.admin_address());
+        admin.request("GET", "/api/v1/counts", &[("Authorization", &bearer)], b"").status == 401
+    });
+    push();
+    assert!(watcher.0.is_ended_well(), "nothing more is told");
+    child.stop();
 }
 
 #[test]

@@ -105,6 +105,10 @@ impl Child {
         self.address
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub(crate) fn http(&self) -> Http {
         Http::connect(self.address)
     }
