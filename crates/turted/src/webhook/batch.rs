@@ -8,7 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use turted_core::limits::HOOK_BATCH_BYTES_MAX;
 
 use crate::hub::hooks::{Record, Waiting};
@@ -113,8 +112,9 @@ struct What<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dispatch: Option<&'a RawValue>,
+    /// JSON, which is put behind the other members.
+    #[serde(skip)]
+    dispatch: Option<&'a str>,
 }
 
 impl Envelope {
@@ -145,7 +145,16 @@ impl Envelope {
         // A clock that stands before 1970 is no reason to fail.
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let id = format!("{}-{}", self.life, self.next);
-        serde_json::to_vec(&JsonRecord { id, r#type: kind, at, what }).expect("texts and numbers are JSON")
+        let dispatch = what.dispatch;
+        let record = JsonRecord { id, r#type: kind, at, what };
+        let mut json = serde_json::to_vec(&record).expect("texts and numbers are JSON");
+        if let Some(dispatch) = dispatch {
+            json.pop();
+            json.extend_from_slice(br#","dispatch":"#);
+            json.extend_from_slice(dispatch.as_bytes());
+            json.push(b'}');
+        }
+        json
     }
 }
 

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
 use turted_core::membership::Memberships;
@@ -82,7 +81,7 @@ impl Heard {
         self.change(|table, tell| table.close(id, lost, close, tell));
     }
 
-    pub(super) fn dispatched(&mut self, written: &Arc<RawValue>) {
+    pub(super) fn dispatched(&mut self, written: &Arc<str>) {
         self.dropped += self.queue.put(Waiting::new(Record::Dispatch(Arc::clone(written))));
     }
 

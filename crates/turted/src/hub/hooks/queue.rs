@@ -96,16 +96,12 @@ impl RecordQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use serde_json::value::RawValue;
     use turted_core::name::Name;
 
     use super::*;
 
     fn dispatch(number: usize, bytes: usize) -> Waiting {
-        let written = RawValue::from_string(number.to_string()).unwrap();
-        Waiting { bytes, ..Waiting::new(Record::Dispatch(Arc::from(written))) }
+        Waiting { bytes, ..Waiting::new(Record::Dispatch(number.to_string().into())) }
     }
 
     fn user(number: usize) -> Waiting {
@@ -115,7 +111,7 @@ mod tests {
 
     fn name(waiting: Option<Waiting>) -> String {
         match waiting.unwrap().record {
-            Record::Dispatch(written) => written.get().to_owned(),
+            Record::Dispatch(written) => written.to_string(),
             Record::UserOnline { user } => user.as_str().to_owned(),
             other => panic!("{other:?}"),
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde_json::value::RawValue;
 use turted_core::name::Name;
 
 use crate::config::ClientRecord;
@@ -49,8 +48,8 @@ pub(crate) enum Record {
         connection: Arc<str>,
         reason: &'static str,
     },
-    /// A dispatch as it is told.
-    Dispatch(Arc<RawValue>),
+    /// A dispatch as it is told: JSON.
+    Dispatch(Arc<str>),
 }
 
 impl Record {
@@ -82,7 +81,7 @@ impl Record {
                 user.bytes() + channel.bytes()
             }
             Self::Connected { connection } | Self::Disconnected { connection, .. } => connection.len(),
-            Self::Dispatch(written) => written.get().len(),
+            Self::Dispatch(written) => written.len(),
             _ => 0,
         };
         RECORD_BYTES + names

@@ -56,7 +56,7 @@ fn take(heard: &mut Heard, room: usize) -> Vec<String> {
         Record::Left { user, channel, .. } => format!("-{}@{}", user.as_str(), channel.as_str()),
         Record::Connected { .. } => "connected".to_owned(),
         Record::Disconnected { .. } => "disconnected".to_owned(),
-        Record::Dispatch(written) => format!("dispatch {}", written.get()),
+        Record::Dispatch(written) => format!("dispatch {}", written),
         other => panic!("{other:?}"),
     };
     heard.take(room, usize::MAX).into_iter().map(short).collect()

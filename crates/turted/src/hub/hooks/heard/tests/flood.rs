@@ -48,7 +48,7 @@ impl Backend {
 }
 
 fn dispatch(heard: &mut Heard, number: usize) {
-    heard.dispatched(&Arc::from(RawValue::from_string(number.to_string()).unwrap()));
+    heard.dispatched(&number.to_string().into());
 }
 
 #[test]
