@@ -261,6 +261,19 @@ impl Connection {
         }
     }
 
+    /// Deals with what a client has sent: what `deal` sends to it goes out in one write at the end.
+    pub(crate) fn gather<T>(self: &Rc<Self>, worker: &Rc<Worker>, deal: impl FnOnce() -> T) -> T {
+        if self.outlet.borrow().is_being_taken() {
+            // All that is sent waits behind the rest, so there is nothing to write.
+            return deal();
+        }
+        let gathering = worker.replies.begin(self.key);
+        let dealt = deal();
+        self.send_gathered(worker);
+        drop(gathering);
+        dealt
+    }
+
     /// Sends what was [gathered](Self::gather) so far.
     pub(crate) fn send_gathered(self: &Rc<Self>, worker: &Rc<Worker>) {
         if let Some(frames) = worker.replies.take(self.key) {

@@ -2,12 +2,9 @@
 //! write.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use turted_core::registry::ConnectionKey;
 
-use super::connection::Connection;
-use super::worker::Worker;
 use crate::hub::delivery::frame::Frame;
 
 /// Frames that are gathered at most: what one system call takes. One read can bring a thousand messages, and a reply
@@ -22,6 +19,12 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
+    /// Gathers what is for this connection, until what is returned is dropped.
+    pub(super) fn begin(&self, key: ConnectionKey) -> Gathering<'_> {
+        self.of.set(Some(key));
+        Gathering(self)
+    }
+
     /// Gathers frames if they are for the client that is dealt with. Returns whether they are.
     pub(super) fn add(&self, key: ConnectionKey, frames: &[Frame]) -> bool {
         let is_gathered = self.of.get() == Some(key);
@@ -52,28 +55,13 @@ impl Replies {
     }
 }
 
-/// Ends the gathering, also by a panic.
-struct Gathering<'a>(&'a Replies);
+/// Ends the gathering when it is dropped, also by a panic.
+#[derive(Debug)]
+pub(super) struct Gathering<'a>(&'a Replies);
 
 impl Drop for Gathering<'_> {
     fn drop(&mut self) {
         self.0.of.set(None);
         self.0.frames.borrow_mut().clear();
-    }
-}
-
-impl Connection {
-    /// Deals with what a client has sent: what `deal` sends to it goes out in one write at the end.
-    pub(crate) fn gather<T>(self: &Rc<Self>, worker: &Rc<Worker>, deal: impl FnOnce() -> T) -> T {
-        if self.outlet().borrow().is_being_taken() {
-            // All that is sent waits behind the rest, so there is nothing to write.
-            return deal();
-        }
-        worker.replies.of.set(Some(self.key));
-        let gathering = Gathering(&worker.replies);
-        let dealt = deal();
-        self.send_gathered(worker);
-        drop(gathering);
-        dealt
     }
 }
