@@ -163,6 +163,8 @@ fn a_watcher_that_does_not_read_is_told_what_it_lost() {
     let last = r#"{"event":"LAST","targets":{"broadcast":true},"payload":1}"#;
     assert_eq!(push(&server, last, "tiger"), 200);
     other.expect("push", &[("event", json!("LAST"))]);
+    // All of it is there. Less than the time between two heartbeats, so that it fails if something is never told.
+    watcher.0.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let (mut pushes, mut dropped) = (0, 0);
     while pushes + dropped < 241 {
         let record = watcher.record();
