@@ -12,7 +12,7 @@ use super::api::json;
 use super::monitor::Monitor;
 use super::refusal::ApiRefusal;
 use crate::http::Answer;
-use crate::hub::dispatch::history::{Told, read};
+use crate::hub::dispatch::history::Told;
 
 /// Bytes of the payloads of one answer, after which it ends: an answer with the largest payload has one event.
 const PAYLOADS_BYTES: usize = 1024 * 1024;
@@ -64,7 +64,7 @@ pub(super) fn answer(
         Some(Some(number)) => number.saturating_sub(1),
         Some(None) => return Err(ApiRefusal::BadQuery),
     };
-    let found = read(dispatcher, name, Range { after: 0, up_to, most: page.limit + 1 }, now);
+    let found = dispatcher.history_of(name, Range { after: 0, up_to, most: page.limit + 1 }, now);
     let complete = dispatcher.read_history(|history| history.store().has_all_of_rule(name, now));
     let mut bytes = 0;
     let fits = |(accepted, _): &&Told| {

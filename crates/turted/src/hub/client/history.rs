@@ -12,7 +12,7 @@ use turted_core::name::Name;
 
 use crate::hub::client::replay;
 use crate::hub::delivery::outlet::{Missed, Telling};
-use crate::hub::dispatch::history::{Told, read};
+use crate::hub::dispatch::history::Told;
 use crate::hub::worker::connection::Client;
 
 /// What a client gets of the past.
@@ -55,7 +55,7 @@ fn of_channel(client: Client<'_>, (channel, since): (&Name, Since), wanted: Want
     let (after, now) = (wanted.since.map(|cursor| dispatcher.number(cursor)), Instant::now());
     // One more than is asked for shows whether there are more.
     let range = Range { after: after.flatten().unwrap_or(0), up_to: since.0, most: wanted.newest + 1 };
-    let mut events = read(dispatcher, channel, range, now);
+    let mut events = dispatcher.history_of(channel, range, now);
     let has_more = events.len() > wanted.newest;
     events.truncate(wanted.newest);
     let is_all = dispatcher.read_history(|history| match after {

@@ -19,12 +19,13 @@ use turted_core::dispatch::{Dispatch, Targets};
 #[cfg(test)]
 use turted_core::epochs::Epoch;
 use turted_core::epochs::Epochs;
+use turted_core::history::Range;
 use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::Name;
 
 use crate::config::Config;
 use crate::hub::dispatch::handlers::HandlerId;
-use crate::hub::dispatch::history::History;
+use crate::hub::dispatch::history::{EVENTS_PER_LOCK, History, Told};
 use crate::hub::dispatch::inbox::{Inbox, inbox};
 use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
@@ -257,6 +258,26 @@ impl Dispatcher {
     /// Looks into the history of channels; `None` if no channel has any. Pushes wait meanwhile, so it must be a short look.
     pub(crate) fn read_history<T>(&self, read: impl FnOnce(&History) -> T) -> Option<T> {
         self.order().history.as_ref().map(read)
+    }
+
+    /// The events of a channel that are asked for, the newest first. They are read a portion at a time, backwards: what gives
+    /// way meanwhile is older than what was read.
+    pub(crate) fn history_of(&self, channel: &Name, mut range: Range, now: Instant) -> Vec<Told> {
+        let mut events = Vec::new();
+        while range.most > 0 {
+            let portion = Range { most: range.most.min(EVENTS_PER_LOCK), ..range };
+            let found =
+                self.read_history(|history| history.newest(channel, portion, now)).unwrap_or_default();
+            let Some((oldest, _)) = found.last() else { break };
+            range.up_to = oldest.sequence() - 1;
+            range.most -= found.len();
+            let is_last = found.len() < portion.most;
+            events.extend(found);
+            if is_last {
+                break;
+            }
+        }
+        events
     }
 
     /// Gives up a portion of what log and history keep and is too old. Returns whether there is more.

@@ -9,11 +9,10 @@ use turted_core::limits::HISTORY_EVENTS_IN_ALL_MAX;
 use turted_core::name::Name;
 
 use crate::config::Config;
-use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::{Accepted, Log};
 
 /// Events that are read while the log is locked, some 50 ns each.
-const EVENTS_PER_LOCK: usize = 256;
+pub(super) const EVENTS_PER_LOCK: usize = 256;
 
 /// A dispatch, and the number of the reason to receive it that is the channel.
 pub(crate) type Told = (Arc<Accepted>, u32);
@@ -60,7 +59,7 @@ impl History {
         self.0.tidy(now, |(gone, _)| log.let_go(&gone))
     }
 
-    fn newest(&self, channel: &Name, range: Range, now: Instant) -> Vec<Told> {
+    pub(super) fn newest(&self, channel: &Name, range: Range, now: Instant) -> Vec<Told> {
         self.0.newest(channel, range, now).map(|kept| kept.event.clone()).collect()
     }
 
@@ -68,26 +67,6 @@ impl History {
     pub(crate) fn store(&self) -> &history::History<Told> {
         &self.0
     }
-}
-
-/// The events of a channel that are asked for, the newest first. They are read a portion at a time, backwards: what gives
-/// way meanwhile is older than what was read.
-pub(crate) fn read(dispatcher: &Dispatcher, channel: &Name, mut range: Range, now: Instant) -> Vec<Told> {
-    let mut events = Vec::new();
-    while range.most > 0 {
-        let portion = Range { most: range.most.min(EVENTS_PER_LOCK), ..range };
-        let found =
-            dispatcher.read_history(|history| history.newest(channel, portion, now)).unwrap_or_default();
-        let Some((oldest, _)) = found.last() else { break };
-        range.up_to = oldest.sequence() - 1;
-        range.most -= found.len();
-        let is_last = found.len() < portion.most;
-        events.extend(found);
-        if is_last {
-            break;
-        }
-    }
-    events
 }
 
 #[cfg(test)]
