@@ -98,7 +98,9 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     t.after(() => fs.rmSync(path.dirname(lines), { recursive: true, force: true }));
     fs.writeFileSync(lines, '');
     const source = { name: 'lines', type: 'tail', paths: [lines], state_dir: path.dirname(lines) };
-    const server = await serve(t, { sources: [source] });
+    const channels = [{ name: 'chat', join: 'open', history: 1 }];
+    const server = await serve(t, { sources: [source], channels });
+    await server.push({ event: 'E', targets: { channels: 'chat' } });
     const tab = open(t, CELLS[11], server.url);
     await tab.ident('adam');
     await tab.join('chat');
@@ -119,7 +121,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     assert.deepEqual([wrong.field, wrong.index], ['/targets/users/0', 1]);
     compare(document, { $ref: '#/components/schemas/Problem' }, wrong, 'refused');
     compare(document, { $ref: '#/components/schemas/AdminProblem' }, await ask('/api/v1/counts?x'), 'not understood');
-    assert.equal(paths.length, 8);
+    assert.equal(paths.length, 9);
   });
 });
 
