@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use hyper::StatusCode;
 use serde::Serialize;
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
 use super::history::{self, HistoryPage, Payloads};
+use super::json::json;
 use super::monitor::Monitor;
 use super::query::{decode, parameters};
 use super::refusal::ApiRefusal;
 use super::{sources, trace};
-use crate::http::{Answer, answer as with_type};
+use crate::http::Answer;
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::queries::{
     ConnectionState, ConnectionWanted, GroupKind, LIST_MAX, ListPage, Selection,
@@ -140,11 +140,6 @@ async fn find(monitor: &Monitor, question: Question, payloads: Payloads) -> Resu
             Ok(json(&Connection::from(&state)))
         }
     }
-}
-
-pub(super) fn json(value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).expect("numbers and texts can be written as JSON");
-    with_type(StatusCode::OK, "application/json", body)
 }
 
 /// `GET /api/v1/counts`

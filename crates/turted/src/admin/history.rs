@@ -8,7 +8,7 @@ use turted_core::cursor::Cursor;
 use turted_core::history::Range;
 use turted_core::name::Name;
 
-use super::api::json;
+use super::json::json;
 use super::monitor::Monitor;
 use super::refusal::ApiRefusal;
 use crate::http::Answer;

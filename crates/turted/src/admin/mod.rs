@@ -9,7 +9,7 @@
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
 //! | `guard` | which requests may read |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
-//! | `query` | the query of a request to the API |
+//! | `query`, `json` | the query of a request to the API; an answer as JSON |
 //! | `events` | `/api/v1/events`: the live view |
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
@@ -24,6 +24,7 @@ mod monitor;
 mod guard;
 mod api;
 mod query;
+mod json;
 mod events;
 mod refusal;
 pub(crate) mod openapi;

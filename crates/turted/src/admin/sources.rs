@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::api::json;
+use super::json::json;
 use crate::http::Answer;
 use crate::push::intake::{OUTCOMES, Status};
 

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
-use super::api::json;
+use super::json::json;
 use super::monitor::{Monitor, Unanswered};
 use super::refusal::ApiRefusal;
 use crate::http::Answer;

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `worker`, `shared` | one thread with its shard, timers and fan-out; what all workers share |
-//! | `connection`, `session` | one client, whatever its transport; what a transport implements |
+//! | `connection`, `session` | one client, whatever its transport, and in `sending` what goes out to it; what a transport implements |
 //! | `timers`, `heartbeat` | what is due when; heartbeats that clients answer |
 //! | `write`, `replies` | writes a round of the fan-out; what a client is sent for one read, in one write |
 //! | `waiting`, `relief` | the connections that something waits for; what is closed when too much waits |
