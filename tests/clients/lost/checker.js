@@ -47,8 +47,9 @@ class ClientCheck {
       if (step.do === 'connected' && step.told === 'gap-later') isPending = true;
       if (isGap(step)) {
         const low = (lost.after > 0 ? this.ranks[lost.after - 1] : undefined) ?? -Infinity;
-        // A server whose log is in memory has nothing left of before its start.
-        const isPromised = this.store === 'memory' && this.starts.some((at) => at > connectedBefore && at < step.at);
+        // A server whose log is in memory leaves nothing to the next one. When that one listens is noted later than a client
+        // may have found it, so the end counts.
+        const isPromised = this.store === 'memory' && this.ends.some((at) => at > connectedBefore && at < step.at);
         gaps.push({ at: step.at, low, missed: 0, isPromised });
         isPending = false;
       }
@@ -174,8 +175,8 @@ function check(history, store = 'disk') {
   const findings = [];
   const find = (verdict, finding) => findings.push({ verdict, ...finding });
   const pushes = new Pushes(history, store, find);
-  const starts = history.servers.filter((record) => record.do === 'listening').map(({ at }) => at);
-  const context = { history, store, find, pushes, starts, byTarget: byTarget(history) };
+  const ends = history.servers.filter((record) => record.do === 'killed' || record.do === 'stopped').map(({ at }) => at);
+  const context = { history, store, find, pushes, ends, byTarget: byTarget(history) };
   const figures = { clients: history.clients.size, pushes: history.pushes.size, deliveries: 0, returns: 0, gaps: 0 };
   for (const client of history.clients.values()) {
     new ClientCheck(client, context).run();

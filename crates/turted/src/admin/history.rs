@@ -62,7 +62,7 @@ pub(super) fn answer(
     let up_to = match page.before.map(|before| dispatcher.number(before)) {
         None => u64::MAX,
         Some(Some(number)) => number.saturating_sub(1),
-        Some(None) => return Err(ApiRefusal::BadQuery),
+        Some(None) => return Err(ApiRefusal::NoSuchPosition),
     };
     let found = dispatcher.history_of(name, Range { after: 0, up_to, most: page.limit + 1 }, now);
     let complete = dispatcher.read_history(|history| history.store().has_all_of_rule(name, now));

@@ -90,9 +90,9 @@ impl Live {
             let Told { watchers, pushes, .. } = &mut *told;
             let counted =
                 Counted::new(cursor, dispatch, origin, watchers.iter().map(|own| (own.number, &own.filter)));
-            let over = counted.and_then(|counted| pushes.begin(counted, workers));
-            if let Some(over) = over {
-                told.tell_push(&over, None);
+            let over = counted.map(|counted| pushes.begin(counted, workers));
+            for push in over.into_iter().flatten() {
+                told.tell_push(&push, None);
             }
         }
     }

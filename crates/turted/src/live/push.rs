@@ -137,13 +137,16 @@ pub(super) struct Pushes {
 }
 
 impl Pushes {
-    /// Counts the connections of a push, on so many workers. Returns the oldest one if too many are counted at once: it is
-    /// told without its count.
-    pub(super) fn begin(&mut self, push: Counted, workers: usize) -> Option<Counted> {
+    /// Counts the connections of a push, on so many workers. Returns the oldest ones if too many are counted at once: they
+    /// are told without their count.
+    pub(super) fn begin(&mut self, push: Counted, workers: usize) -> Vec<Counted> {
         self.bytes += push.size();
         self.counted.push_back(Counted { workers_left: workers, ..push });
-        let is_full = self.counted.len() > WATCHER_RECORDS_MAX || self.bytes > WATCHER_BYTES_MAX;
-        is_full.then(|| self.take(0)).flatten()
+        let mut over = Vec::new();
+        while self.counted.len() > WATCHER_RECORDS_MAX || self.bytes > WATCHER_BYTES_MAX {
+            over.extend(self.take(0));
+        }
+        over
     }
 
     /// A worker has resolved the push with this number. Returns it with its count if it was the last worker.

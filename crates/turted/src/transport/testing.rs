@@ -43,7 +43,8 @@ fn worker(config: Config) -> (Rc<Worker>, Queues) {
     let limits = InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
     let (inbox_sender, inbox) = inbox(limits);
     let (mail_sender, mail) = mpsc::channel(MAIL_MAX);
-    let dispatcher = Dispatcher::new(7, LogLimits::of(&config), vec![inbox_sender], &shared.backlogs);
+    let dispatcher = Dispatcher::new(7, LogLimits::of(&config), vec![inbox_sender], &shared.backlogs)
+        .with_history(&config);
     let worker = Worker::new(0, Arc::new(config), dispatcher, (shared, vec![mail_sender].into()));
     (worker, Queues { inbox, mail })
 }
@@ -88,7 +89,9 @@ impl RequestOutlet for Recorder {
                 messages.extend(frames.iter().map(|frame| frame.message().to_owned()));
             }
             Sending::Ahead(frame) => messages.insert(0, frame.message().to_owned()),
-            Sending::Missed(_) => {}
+            Sending::Missed(missed) => {
+                messages.extend(missed.into_frames().map(|frame| frame.message().to_owned()));
+            }
         }
         Sent::Yes
     }

@@ -144,6 +144,33 @@ fn what_a_client_gave_up_does_not_come_back_with_its_server() {
 }
 
 #[test]
+fn a_client_that_joined_with_history_is_still_in_its_channel_after_a_kill() {
+    let directory = Directory::new("history");
+    let config = format!("{}.toml", directory.path());
+    std::fs::write(&config, "[[channels]]\nprefix = \"c\"\njoin = \"open\"\nhistory = 5\n").unwrap();
+    let start = || {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" --config {config}")]);
+        Child::start_by(shell, &[("TURTED_LOG_DIRECTORY", directory.path())])
+    };
+    let server = start();
+    let mut client = connect(&server);
+    push(&server, &json!({"channels": ["c1"]}), "early");
+    for channel in ["c1", "c2"] {
+        let answer = client.ask("JOIN", &json!({"channel": channel, "history": 1}).to_string());
+        assert!(answer.contains(r#""OK""#), "{answer}");
+    }
+    assert_eq!(hears(&server, &mut client, &[], &["c1"]), ["early", "c1"]);
+    server.kill();
+    let server = start();
+    push(&server, &json!({"channels": ["c2"]}), "missed");
+    let mut client = come_back(&server, client);
+    assert_eq!(hears(&server, &mut client, &[], &["c1", "c2"]), ["missed", "c1", "c2"]);
+    server.stop();
+    std::fs::remove_file(config).unwrap();
+}
+
+#[test]
 fn a_token_that_expired_while_the_server_was_down_does_not_come_back() {
     let directory = Directory::new("expired");
     let secret = "a key that is thirty-two bytes at least";

@@ -120,15 +120,15 @@ fn join_and_tell(
         answer(client, Ok(Reply::JoinedFrom(&channel, following)));
         return Step::Continue;
     }
-    let recorded = match identity::may_join(client, &channel) {
-        Ok(()) => record::joined(client, [&channel]),
-        Err(_) => Recorded::NOW,
-    };
+    let may_join = identity::may_join(client, &channel).is_ok();
+    let recorded = if may_join { record::joining(client, &channel) } else { Recorded::NOW };
     record::then(client, recorded, move |client| {
         let since = join(client, &channel).map(|()| history::member_since(client, &channel));
         match since {
             Err(refusal) => {
-                drop(record::left(client, &channel));
+                if may_join {
+                    drop(record::left(client, &channel));
+                }
                 answer(client, Err(refusal));
             }
             Ok(since) => {

@@ -1,6 +1,6 @@
 //! The history of channels for a client that has joined them.
 //!
-//! It ends where the memberships of the client begin: what comes after that is delivered to it as to all others. So the
+//! It ends where the memberships of the client begin, or with its admission: what comes after that is delivered to it as to all others. So the
 //! caller has to join the channels, look here and hand the client what is found before it waits for anything.
 
 use std::time::Instant;
@@ -53,8 +53,10 @@ fn of_channel(client: Client<'_>, (channel, since): (&Name, Since), wanted: Want
         return (Vec::new(), false);
     }
     let (after, now) = (wanted.since.map(|cursor| dispatcher.number(cursor)), Instant::now());
+    // A client may join before it is admitted, and is sent nothing that was accepted in between.
+    let up_to = since.0.max(client.connection.began_after.get());
     // One more than is asked for shows whether there are more.
-    let range = Range { after: after.flatten().unwrap_or(0), up_to: since.0, most: wanted.newest + 1 };
+    let range = Range { after: after.flatten().unwrap_or(0), up_to, most: wanted.newest + 1 };
     let mut events = dispatcher.history_of(channel, range, now);
     let has_more = events.len() > wanted.newest;
     events.truncate(wanted.newest);

@@ -4,6 +4,7 @@
 //! on disk nothing waits, and nothing is made for it.
 
 use turted_core::close::Close;
+use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::record::session::{Change, SessionState};
 use turted_core::session_key::SessionKey;
@@ -41,6 +42,12 @@ pub(crate) fn joined<'a>(client: Client<'_>, channels: impl IntoIterator<Item = 
         let joined = channels.into_iter().filter_map(|channel| Some((channel.clone(), since(channel)?)));
         Change::Joined(joined.collect())
     })
+}
+
+/// Records that a client joins a channel, before it is a member.
+pub(crate) fn joining(client: Client<'_>, channel: &Name) -> Recorded {
+    let since = Since(client.worker.dispatcher.last());
+    record(client, Effect::Adds, || Change::Joined(vec![(channel.clone(), since)]))
 }
 
 /// Records that a client has left a channel.

@@ -130,6 +130,8 @@ pub(crate) async fn resume(
     wire: Wire,
     greet: impl FnOnce(Restored) -> Frame,
 ) -> ResumeOutcome {
+    // Two lists of the past at once would be encoded as a whole.
+    client.worker.feeds.ended(client.connection.key).await;
     let recovery = &client.worker.shared.recovery;
     let mut attempts = 0;
     let (found, missed) = loop {

@@ -4,12 +4,14 @@
 //! The log holds targets, not recipients. A connection that has ended, or has left a channel since, is not found.
 
 use std::collections::HashSet;
+use std::mem;
 
 use tokio::task::yield_now;
 use turted_core::connection_id::ConnectionId;
 use turted_core::dispatch::{Targets, Via};
 use turted_core::membership::Memberships;
 use turted_core::name::Name;
+use turted_core::registry::Registry;
 
 use crate::hub::dispatch::log::Accepted;
 use crate::hub::worker::connection::Connection;
@@ -95,30 +97,17 @@ pub(crate) async fn connections(worker: &Worker, accepted: &Accepted) -> TracedC
     let concerned = Concerned::of(accepted);
     let (mut traced, mut looked_at) = (TracedConnections::default(), HashSet::new());
     let vias: Vec<_> = accepted.dispatch.targets.vias().collect();
-    for vias in vias.chunks(SLICE) {
-        let slots: Vec<u32> = {
-            let registry = worker.registry.borrow();
-            let mut slots = |via: &Via<'_>| -> Vec<u32> {
-                let (all, slots): (_, Vec<u32>) = match via {
-                    Via::User(name) => (
-                        registry.users().size(name),
-                        registry.users().slots(name).take(LOOKED_AT_MAX).collect(),
-                    ),
-                    Via::Channel(name) => {
-                        let channels = registry.channels();
-                        (channels.size(name), channels.slots(name).take(LOOKED_AT_MAX).collect())
-                    }
-                    Via::Broadcast => {
-                        let all = registry.slot_count();
-                        (all, (0..all.min(LOOKED_AT_MAX)).filter_map(|slot| slot.try_into().ok()).collect())
-                    }
-                };
-                traced.more |= all > slots.len();
-                slots
-            };
-            vias.iter().flat_map(&mut slots).filter(|slot| looked_at.insert(*slot)).collect()
-        };
-        for slots in slots.chunks(SLICE) {
+    let (mut slots, mut collected) = (Vec::new(), 0);
+    for (number, via) in vias.iter().enumerate() {
+        let (all, of_via) = slots_of(&worker.registry.borrow(), via);
+        traced.more |= all > of_via.len();
+        collected += 1 + of_via.len();
+        slots.extend(of_via.into_iter().filter(|slot| looked_at.insert(*slot)));
+        if collected < SLICE && number + 1 < vias.len() {
+            continue;
+        }
+        collected = 0;
+        for slots in mem::take(&mut slots).chunks(SLICE) {
             let found: Vec<_> = {
                 let registry = worker.registry.borrow();
                 slots.iter().filter_map(|slot| registry.at(*slot).cloned()).collect()
@@ -134,6 +123,24 @@ pub(crate) async fn connections(worker: &Worker, accepted: &Accepted) -> TracedC
         yield_now().await;
     }
     traced
+}
+
+/// How many connections one reason to receive a dispatch concerns, and the slots of the first of them.
+fn slots_of<T>(registry: &Registry<T>, via: &Via<'_>) -> (usize, Vec<u32>) {
+    match via {
+        Via::User(name) => {
+            let users = registry.users();
+            (users.size(name), users.slots(name).take(LOOKED_AT_MAX).collect())
+        }
+        Via::Channel(name) => {
+            let channels = registry.channels();
+            (channels.size(name), channels.slots(name).take(LOOKED_AT_MAX).collect())
+        }
+        Via::Broadcast => {
+            let all = registry.slot_count();
+            (all, (0..all.min(LOOKED_AT_MAX)).filter_map(|slot| slot.try_into().ok()).collect())
+        }
+    }
 }
 
 fn trace(worker: &Worker, connection: &Connection, concerned: &Concerned<'_>) -> Option<TracedConnection> {

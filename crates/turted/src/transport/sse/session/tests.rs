@@ -4,13 +4,15 @@ use std::rc::Rc;
 
 use tokio::time::sleep;
 use turted_core::auth::Verified;
+use turted_core::channel::ChannelPattern;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::history::{Depth, HistoryRules, Wanted};
 use turted_core::name::Name;
 use turted_core::wire::sse::encode_start;
 
 use super::*;
-use crate::hub::client::identity;
+use crate::hub::client::{history, identity};
 use crate::hub::delivery::metrics::Carrier;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Connection, Opening};
@@ -19,8 +21,8 @@ use crate::transport::testing::{PEER, Recorder, closes, on_worker};
 /// Longer than a worker is late.
 const LATE: Duration = Duration::from_millis(50);
 
-/// A stream that writes to `recorder`.
-fn open(worker: &Rc<Worker>, style: Style, recorder: &Recorder) -> Rc<Connection> {
+/// A stream that writes to `recorder`, once it is admitted.
+fn opened(worker: &Rc<Worker>, style: Style, recorder: &Recorder) -> Rc<Connection> {
     let opening = Opening {
         peer: PEER,
         session: Box::new(SseSession { style }),
@@ -28,7 +30,12 @@ fn open(worker: &Rc<Worker>, style: Style, recorder: &Recorder) -> Rc<Connection
         wire: Wire { language: Language::Sse, framing: Framing::Chunked },
         outlet: Outlet::Requests(Box::new(recorder.clone())),
     };
-    let connection = Connection::open(worker, opening);
+    Connection::open(worker, opening)
+}
+
+/// The same, admitted.
+fn open(worker: &Rc<Worker>, style: Style, recorder: &Recorder) -> Rc<Connection> {
+    let connection = opened(worker, style, recorder);
     connection.admit(worker);
     watch(Client::of(worker, &connection), Instant::now());
     connection
@@ -104,6 +111,36 @@ fn a_stream_is_sent_nothing_that_was_accepted_before_it_came() {
             let expected = [4, 7, 8, 10, 11, 12];
             assert_eq!(ids.map(|id| id.parse().ok()).collect::<Vec<_>>(), expected.map(at), "{heard}");
             assert_eq!(client.position(), at(12));
+        },
+    );
+}
+
+#[test]
+fn history_ends_where_the_admission_of_a_stream_begins() {
+    on_worker(
+        |config| {
+            let depth = Depth { events: 1, age: Duration::from_secs(60) };
+            config.history = HistoryRules::new([(ChannelPattern::parse("*").unwrap(), depth)]);
+        },
+        async |worker| {
+            let chat = Name::new("chat").unwrap();
+            let push = |payload| drop(worker.dispatcher.notify_channel("chat", "e", &payload).unwrap());
+            push(1);
+            let recorder = Recorder::new(Carrier::Streaming);
+            let connection = opened(&worker, Style::Turted, &recorder);
+            let client = Client::of(&worker, &connection);
+            identity::join(client, &chat).unwrap();
+            // By another thread, between the two.
+            push(2);
+            connection.admit(&worker);
+            let joined = worker.registry.borrow().memberships(connection.key).channels;
+            let found = history::of(client, &joined, Wanted { newest: 1, since: None });
+            connection.replay(&worker, found.missed);
+            push(3);
+            sleep(LATE).await;
+            let heard = recorder.heard().concat();
+            let payloads: Vec<_> = heard.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+            assert_eq!(payloads, ["2", "3"], "{heard}");
         },
     );
 }
