@@ -134,7 +134,7 @@ def write(folder, workers):
     server = Server(folder, workers)
     try:
         server.wait_until_ready()
-        wait_for(server.port, server.process)
+        wait_for(server.port, server.process, server.said)
         failures = []
         connect_all(server.port, failures)
         if failures:

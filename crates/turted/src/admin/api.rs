@@ -39,6 +39,11 @@ enum Question {
     Trace(Cursor),
 }
 
+/// Whether the answer for `path` tells of events that were pushed.
+pub(super) fn shows_events(path: &str) -> bool {
+    path.starts_with("/api/v1/trace/") || path.ends_with("/history")
+}
+
 /// Answers a request for `path`.
 pub(super) async fn answer(
     monitor: &Monitor,

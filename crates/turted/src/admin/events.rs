@@ -57,14 +57,12 @@ impl Watch<'_> {
         let parameters = query::parameters(request.uri().query())?;
         let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
         let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
+        if self.guard.is_open_to_strangers() {
+            return Err(ApiRefusal::TokenMissing);
+        }
         let token = self.guard.token();
-        if token.get().is_none() {
-            if !self.guard.is_loopback() {
-                return Err(ApiRefusal::TokenMissing);
-            }
-            if filter.shows_payload() {
-                return Err(ApiRefusal::PayloadNeedsToken);
-            }
+        if token.get().is_none() && filter.shows_payload() {
+            return Err(ApiRefusal::PayloadNeedsToken);
         }
         let mut answer = Response::new(AdminBody::Known(Body::default()));
         let headers = answer.headers_mut();

@@ -39,9 +39,9 @@ impl Guard {
         &self.token
     }
 
-    /// Whether only this machine reaches the listener.
-    pub(super) fn is_loopback(&self) -> bool {
-        self.is_loopback
+    /// Whether other machines may read without a token.
+    pub(super) fn is_open_to_strangers(&self) -> bool {
+        !self.is_loopback && !self.has_token()
     }
 
     /// Whether requests have to show a token.

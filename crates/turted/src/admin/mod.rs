@@ -68,6 +68,7 @@ use guard::Guard;
 use history::Payloads;
 pub(crate) use monitor::Monitor;
 use places::{AdminPlace, Places};
+use refusal::ApiRefusal;
 
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
 /// that are kept back from clients. A further one takes the place of the one that made no progress for
@@ -297,6 +298,9 @@ async fn route<B>(
             Ok(()) if path == "/metrics" => known(metrics(&state.monitor).await),
             Ok(()) if path == "/openapi.json" => {
                 known(answer(StatusCode::OK, "application/json", state.openapi.clone()))
+            }
+            Ok(()) if api::shows_events(path) && state.guard.is_open_to_strangers() => {
+                known(ApiRefusal::TokenMissing.into())
             }
             Ok(()) => {
                 let payloads = if state.guard.has_token() { Payloads::Shown } else { Payloads::Hidden };

@@ -93,9 +93,10 @@ impl ApiRefusal {
                 "the live view takes event=PATTERN, user=NAME, channel=NAME, address=IP, type=A,B and payload=1, each once",
             ),
             Self::ForeignPage => row(StatusCode::FORBIDDEN, "pages of other origins may not watch"),
-            Self::TokenMissing => {
-                row(StatusCode::FORBIDDEN, "beyond this machine the live view needs admin_token")
-            }
+            Self::TokenMissing => row(
+                StatusCode::FORBIDDEN,
+                "beyond this machine events are shown only where admin_token is set",
+            ),
             Self::PayloadNeedsToken => {
                 row(StatusCode::FORBIDDEN, "payloads are shown only where admin_token is set")
             }

@@ -11,6 +11,7 @@ use super::args::Variables;
 use super::exchange::{self, Failure, Kept, ServerAnswer};
 use super::operator::{EXIT_REFUSED, EXIT_UNREACHED, Operator, OperatorArgs};
 use super::output::{EXIT_USAGE, Printed, complain, print_on};
+use super::shown::plain_lines;
 
 /// Why it ends before all is shown.
 pub(super) enum Stop {
@@ -40,7 +41,7 @@ pub(super) fn run(
     match shown.unwrap_or_else(no_runtime) {
         Ok(()) | Err(Stop::Closed) => ExitCode::SUCCESS,
         Err(Stop::Failed(message, code)) => {
-            complain(message);
+            complain(plain_lines(&message));
             ExitCode::from(code)
         }
     }

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::args::Variables;
 use super::exchange::ServerAnswer;
-use super::push::{authority, bearer, detail};
+use super::push::{authority, bearer, detail, is_problem};
 use crate::config::{Secret, read_secret};
 use crate::io::tls::{self, TrustError};
 
@@ -73,7 +73,8 @@ impl Operator {
             (StatusCode::UNAUTHORIZED, None) => {
                 "; set TURTED_ADMIN_TOKEN or --token-file to the admin_token of the server"
             }
-            (StatusCode::NOT_FOUND, _) => {
+            // The API says what is not there, others say nothing of it.
+            (StatusCode::NOT_FOUND, _) if !is_problem(answer) => {
                 "; --url has the admin_listen of the server, not where clients connect"
             }
             _ => "",

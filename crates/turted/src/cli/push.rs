@@ -18,6 +18,7 @@ use super::exchange::{ServerAnswer, exchange};
 use super::lines;
 use super::operator::{connector, secret};
 use super::output::{EXIT_USAGE, complain, print};
+use super::shown::plain_lines;
 use crate::config::Secret;
 
 /// The server refused the push.
@@ -244,9 +245,20 @@ fn report(answer: &ServerAnswer, advice: &str) -> ExitCode {
     ExitCode::from(EXIT_REFUSED)
 }
 
-/// Why a server refused, in its words.
+/// What a problem that a server tells is, if the answer is one.
+fn problem(answer: &ServerAnswer) -> Option<String> {
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    let detail = problem.get("detail").or(problem.get("title"))?;
+    Some(detail.as_str()?.to_owned())
+}
+
+/// Whether a server of turted has answered, not something in its place.
+pub(super) fn is_problem(answer: &ServerAnswer) -> bool {
+    problem(answer).is_some()
+}
+
+/// Why a server refused, in its words, on which nothing steers a terminal.
 pub(super) fn detail(answer: &ServerAnswer) -> String {
-    let problem = serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default();
-    let detail = problem.get("detail").or(problem.get("title")).and_then(|detail| detail.as_str());
-    detail.map_or_else(|| String::from_utf8_lossy(&answer.body).trim_end().to_owned(), str::to_owned)
+    let text = || String::from_utf8_lossy(&answer.body).trim_end().to_owned();
+    plain_lines(&problem(answer).unwrap_or_else(text))
 }

@@ -1,6 +1,8 @@
 //! `turted watch`: the live view of a running server, one record a line.
 
+use std::cell::Cell;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +13,7 @@ use super::exchange::{self, Kept, Lined, Listening};
 use super::operator::{EXIT_REFUSED, EXIT_UNREACHED, Operator, OperatorArgs, encoded};
 use super::output::{EXIT_USAGE, Printed, complain, print_on};
 use super::records::{ShownRecord, Style};
+use super::shown::{plain, plain_lines};
 use crate::config::parse_duration;
 
 /// Silence after which a server is taken for dead: it sends something every 15 s.
@@ -86,13 +89,29 @@ pub(super) enum Ended {
     Failed(String, u8),
 }
 
+/// Whether a server is listened to at the moment, which counts when the time is over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reach(Rc<Cell<bool>>);
+
+impl Reach {
+    pub(super) fn set(&self, is_reached: bool) {
+        self.0.set(is_reached);
+    }
+}
+
 impl EndArgs {
     /// Runs what listens, within its time.
-    pub(super) fn run(self, listening: impl Future<Output = Ended>) -> ExitCode {
+    pub(super) fn run<L: Future<Output = Ended>>(self, listen: impl FnOnce(Reach) -> L) -> ExitCode {
+        let reach = Reach::default();
+        let listening = listen(reach.clone());
+        let late = || match reach.0.get() {
+            true => Ended::Late,
+            false => Ended::Failed("the time was over before the server answered".to_owned(), EXIT_UNREACHED),
+        };
         let ended = exchange::run(async {
             match self.timeout {
                 None => listening.await,
-                Some(time) => timeout(time, listening).await.unwrap_or(Ended::Late),
+                Some(time) => timeout(time, listening).await.unwrap_or_else(|_| late()),
             }
         });
         let no_runtime = |error| Ended::Failed(format!("cannot start the runtime: {error}"), EXIT_REFUSED);
@@ -103,7 +122,7 @@ impl EndArgs {
                 ExitCode::from(EXIT_REFUSED)
             }
             (Ended::Failed(reason, code), _) => {
-                complain(reason);
+                complain(plain_lines(&reason));
                 ExitCode::from(code)
             }
         }
@@ -131,7 +150,8 @@ pub(super) fn run(args: WatchArgs, variables: &Variables) -> ExitCode {
     let (target, style, end) = (target(&args), Style::of(args.json), args.end);
     let operator = Operator::new(args.operator, variables);
     match operator.and_then(|operator| operator.request(&target).map(|_| operator)) {
-        Ok(operator) => end.run(Watching { operator, target, style, left: end.count, is_known: false }.all()),
+        Ok(operator) => end
+            .run(|reach| Watching { operator, target, style, left: end.count, is_known: false, reach }.all()),
         Err(message) => {
             complain(message);
             ExitCode::from(EXIT_USAGE)
@@ -162,6 +182,7 @@ struct Watching {
     left: Option<u64>,
     /// Whether the server has answered before.
     is_known: bool,
+    reach: Reach,
 }
 
 /// Why one connection is over.
@@ -181,8 +202,9 @@ impl Watching {
                     let reason = format!("no answer from {}: {reason}", self.operator.url);
                     return Ended::Failed(reason, EXIT_UNREACHED);
                 }
-                Over::Gone(reason) => complain(format_args!("{reason}; trying again")),
+                Over::Gone(reason) => complain(format_args!("{}; trying again", plain(&reason))),
             }
+            self.reach.set(false);
             pause.wait().await;
         }
     }
@@ -226,6 +248,7 @@ impl Watching {
         let record = ShownRecord::read(line.strip_prefix("data:")?.trim_start())?;
         if record.kind() == "watching" {
             (self.is_known, *pause) = (true, Pause::default());
+            self.reach.set(true);
         }
         match print_on(&record.line(self.style)) {
             Printed::Whole => {}

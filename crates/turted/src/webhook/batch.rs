@@ -35,6 +35,7 @@ pub(super) struct Batch {
 struct Piece {
     place: Range<usize>,
     is_missed: bool,
+    begins_anew: bool,
 }
 
 impl Batch {
@@ -52,6 +53,11 @@ impl Batch {
         self.pieces.iter().filter(|piece| piece.is_missed).count() as u64
     }
 
+    /// Whether one of them is followed by all who are online.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.begins_anew)
+    }
+
     /// Its two halves: the same records with the same numbers. `None` if it has one record.
     pub(super) fn halves(&self) -> Option<[Self; 2]> {
         if self.pieces.len() < 2 {
@@ -61,8 +67,8 @@ impl Batch {
         let part = |pieces: &[Piece], number: u64| {
             let mut part = Self::new(Arc::clone(&self.head), number);
             let mut body = part.begin();
-            for Piece { place, is_missed } in pieces {
-                part.append(&mut body, &self.body[place.clone()], *is_missed);
+            for Piece { place, is_missed, begins_anew } in pieces {
+                part.append(&mut body, &self.body[place.clone()], (*is_missed, *begins_anew));
             }
             part.finish(body)
         };
@@ -73,13 +79,13 @@ impl Batch {
         format!(r#"{}"sequence":{},"records":["#, self.head, self.first).into_bytes()
     }
 
-    fn append(&mut self, body: &mut Vec<u8>, json: &[u8], is_missed: bool) {
+    fn append(&mut self, body: &mut Vec<u8>, json: &[u8], (is_missed, begins_anew): (bool, bool)) {
         if !self.pieces.is_empty() {
             body.push(b',');
         }
         let start = body.len();
         body.extend_from_slice(json);
-        self.pieces.push(Piece { place: start..body.len(), is_missed });
+        self.pieces.push(Piece { place: start..body.len(), is_missed, begins_anew });
     }
 
     fn finish(mut self, mut body: Vec<u8>) -> Self {
@@ -133,7 +139,7 @@ impl Envelope {
             if batch.records() > 0 && body.len() + json.len() + 3 > HOOK_BATCH_BYTES_MAX {
                 break;
             }
-            batch.append(&mut body, &json, next.is_missed());
+            batch.append(&mut body, &json, (next.is_missed(), next.begins_anew()));
             self.next += 1;
             waiting.pop_front();
         }

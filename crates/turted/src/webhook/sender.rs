@@ -23,9 +23,6 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long what waits may take at a stop. For a backend that is down, the drain counts.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// A backend that refuses so many records one after the other refuses all of them, so the rest of the batch is not tried.
-const REFUSED_IN_A_ROW_MAX: usize = 4;
-
 /// What became of a batch.
 enum Sent {
     Taken,
@@ -137,12 +134,12 @@ impl Sender {
     async fn deliver(&mut self, batch: Batch, end: &End) -> bool {
         // The first part stands last. Each half takes one request, so a batch takes fewer than two for each of its records.
         let mut parts = vec![batch];
-        let mut refused_in_a_row = 0;
+        let (mut is_taken, mut is_refused, mut begins_anew) = (false, false, false);
         while let Some(part) = parts.pop() {
             self.under_way = part.records() + parts.iter().map(Batch::records).sum::<u64>();
             let status = match self.send(&part, end).await {
                 Sent::Taken => {
-                    refused_in_a_row = 0;
+                    is_taken = true;
                     continue;
                 }
                 Sent::GivenUp => return false,
@@ -153,18 +150,23 @@ impl Sender {
                 parts.extend([second, first]);
                 continue;
             }
-            self.refused(&part, status);
-            refused_in_a_row += 1;
-            if refused_in_a_row == REFUSED_IN_A_ROW_MAX {
-                parts.drain(..).for_each(|part| self.hook.count_refused(part.records(), part.records()));
-                if end.stop.is_cancelled() {
-                    return false;
-                }
+            if is_refused {
+                self.hook.count_failure();
+            } else {
+                self.failed(&format!("it answered {status}: a record is dropped"));
             }
-            // The next one may be refused at once, too.
-            self.pause(end).await;
+            is_refused = true;
+            begins_anew |= part.begins_anew();
+            self.hook.count_refused(part.records(), part.missed());
         }
         self.under_way = 0;
+        if !is_taken && end.stop.is_cancelled() {
+            return false;
+        }
+        // A backend that refuses everything may refuse the next batch at once, too; one that refuses a gap hears another.
+        if is_refused && (!is_taken || begins_anew) {
+            self.pause(end).await;
+        }
         true
     }
 
@@ -196,12 +198,6 @@ impl Sender {
             }
             self.pause(end).await;
         }
-    }
-
-    /// The backend refuses a single record.
-    fn refused(&mut self, record: &Batch, status: StatusCode) {
-        self.failed(&format!("it answered {status}: a record is dropped"));
-        self.hook.count_refused(record.records(), record.missed());
     }
 
     fn took(&mut self, batch: &Batch) {

@@ -225,3 +225,19 @@ fn a_taken_default_port_is_given_up_and_a_chosen_one_is_waited_for() {
     let mut admin = Http::connect(server.admin_address().unwrap());
     assert_eq!(admin.get("/ready").status, 200, "served as soon as it is bound");
 }
+
+#[test]
+fn beyond_this_machine_events_are_shown_only_where_there_is_a_token() {
+    let paths = ["/api/v1/events", "/api/v1/trace/1-1", "/api/v1/channels/chat/history"];
+    let status = |token: Option<&str>, path: &str| {
+        let server = TestServer::with(|config| {
+            config.admin.listen = AdminListen::At(([0, 0, 0, 0], 0).into());
+            config.admin.token = token.map(Secret::from);
+        });
+        server.admin().get(path).status
+    };
+    for path in paths {
+        assert_eq!(status(None, path), 403, "{path}");
+        assert_eq!(status(Some("a token of 22 characters"), path), 401, "{path}");
+    }
+}

@@ -69,7 +69,7 @@ Exit codes: 0 done or the pipe was closed, 1 refused or the time was over before
 pub(super) fn run(args: SubscribeArgs, variables: &Variables) -> ExitCode {
     let (style, end) = (Style::of(args.json), args.end);
     match plan(args, variables) {
-        Ok(plan) => end.run(Session::new(plan, style, end.count).run()),
+        Ok(plan) => end.run(|reach| Session::new(plan, style, end.count, reach).run()),
         Err(message) => {
             complain(message);
             ExitCode::from(EXIT_USAGE)

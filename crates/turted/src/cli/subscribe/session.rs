@@ -15,7 +15,7 @@ use super::super::operator::{EXIT_REFUSED, EXIT_UNREACHED};
 use super::super::output::{Printed, complain, print_on};
 use super::super::records::Style;
 use super::super::shown::plain;
-use super::super::watch::{Ended, Pause};
+use super::super::watch::{Ended, Pause, Reach};
 use super::command;
 use super::event::{Event, Message};
 use super::websocket::{NotOpen, Told, WebSocket};
@@ -52,6 +52,7 @@ pub(super) struct Session {
     left: Option<u64>,
     /// Whether the server has greeted it before.
     is_known: bool,
+    reach: Reach,
     pause: Pause,
     /// By which it comes back: the session, and the last position.
     place: Option<(String, String)>,
@@ -81,12 +82,13 @@ fn refused(reason: &str) -> Over {
 }
 
 impl Session {
-    pub(super) fn new(plan: Plan, style: Style, left: Option<u64>) -> Self {
+    pub(super) fn new(plan: Plan, style: Style, left: Option<u64>, reach: Reach) -> Self {
         Self {
             plan,
             style,
             left,
             is_known: false,
+            reach,
             pause: Pause::default(),
             place: None,
             greeted: None,
@@ -118,6 +120,7 @@ impl Session {
                 }
                 Over::Gone(reason) => complain(format_args!("{}; trying again", plain(&reason))),
             }
+            self.reach.set(false);
             self.pause.wait().await;
         }
     }
@@ -179,6 +182,7 @@ impl Session {
         let Ok(message) = serde_json::from_str::<Message<'_>>(&text) else { return Ok(()) };
         if let Some(welcome) = message.welcome {
             (self.is_known, self.pause) = (true, Pause::default());
+            self.reach.set(true);
             self.silence_max = Duration::from_millis(welcome.ping_interval_ms) + PING_GRACE;
             self.greeted = welcome.cursor.map(|cursor| (welcome.session, cursor));
             return match self.place.take() {

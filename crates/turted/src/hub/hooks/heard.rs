@@ -188,11 +188,12 @@ impl Heard {
     fn tell_next(&mut self, steps: &mut usize) -> Option<Waiting> {
         let Self { telling, table, asked, .. } = self;
         while let Some(place) = telling {
+            // Before the place moves on: what stands there is told with the next portion.
+            *steps = steps.checked_sub(1)?;
             let Some(record) = table.next_of_all(place) else {
                 *telling = None;
                 return Some(Waiting::of_all(Record::Synced));
             };
-            *steps = steps.checked_sub(1)?;
             if is_asked(asked, &record) {
                 return Some(Waiting::of_all(record));
             }

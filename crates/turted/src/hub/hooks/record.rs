@@ -114,4 +114,9 @@ impl Waiting {
     pub(crate) fn is_missed(&self) -> bool {
         !self.is_of_all && !matches!(self.record, Record::Stopped)
     }
+
+    /// Whether all who are online are told behind it.
+    pub(crate) fn begins_anew(&self) -> bool {
+        matches!(self.record, Record::Started | Record::Gap { .. })
+    }
 }

@@ -57,7 +57,9 @@ fn a_record_that_is_refused_is_told_as_a_gap_and_all_who_are_online_are_told_aga
 }
 
 #[test]
-fn a_bad_record_among_many_costs_only_itself() {
+fn bad_records_among_many_cost_only_themselves() {
+    let bad = 37..43;
+    let good = || (0..DISPATCHES as u64).filter(|number| !bad.contains(number));
     let gate = Arc::new(AtomicBool::new(false));
     let is_open = Arc::clone(&gate);
     let backend = Backend::that(move |batch, _| {
@@ -67,29 +69,34 @@ fn a_bad_record_among_many_costs_only_itself() {
     let server = listening(&backend);
     eventually("the first batch", || !backend.batches().is_empty());
     for number in 0..DISPATCHES {
-        let event = if number == 37 { "bad" } else { "good" };
+        let event = if bad.contains(&(number as u64)) { "bad" } else { "good" };
         server.dispatcher().broadcast(event, &number).unwrap();
     }
     gate.store(true, Ordering::Release);
     let told = || records(&taken(&backend));
-    eventually("all but one", || count(&told(), "dispatch") == DISPATCHES - 1 && count(&told(), "gap") == 1);
+    eventually("all that are good", || {
+        count(&told(), "dispatch") == good().count() && count(&told(), "gap") == 1
+    });
     eventually("all who are online", || {
         let behind: Vec<_> = told().into_iter().skip_while(|record| record["type"] != "gap").collect();
         count(&behind, "synced") == 1
     });
     let told = told();
     let numbers = told.iter().filter_map(|record| record["dispatch"]["payload"].as_u64());
-    assert!(numbers.eq((0..DISPATCHES as u64).filter(|number| *number != 37)), "in order, each once");
-    assert_eq!(told.iter().find(|record| record["type"] == "gap").unwrap()["dropped"], 1);
-    assert_eq!(server.metric("turted_hook_dropped_total{hook=\"app\"}"), 1);
+    assert!(numbers.eq(good()), "in order, each once");
+    assert_eq!(told.iter().find(|record| record["type"] == "gap").unwrap()["dropped"], 6);
+    assert_eq!(server.metric("turted_hook_dropped_total{hook=\"app\"}"), 6);
     let mut next = 1;
     for batch in taken(&backend) {
         let first = batch.json["sequence"].as_u64().unwrap();
-        assert!(first == next || first == next + 1, "one number is missing: {next}, then {first}");
+        assert!(
+            (0..=6).contains(&(first - next)),
+            "numbers of the bad ones are missing: {next}, then {first}"
+        );
         next = first + batch.json["records"].as_array().unwrap().len() as u64;
     }
     let refused = backend.batches().len() - taken(&backend).len();
-    assert!((2..=8).contains(&refused), "halves of 100 records at most: {refused} were refused");
+    assert!((7..=40).contains(&refused), "halves of 100 records at most: {refused} were refused");
 }
 
 #[test]
@@ -118,15 +125,22 @@ fn a_backend_that_refuses_everything_is_not_asked_without_a_pause() {
     for number in 0..DISPATCHES {
         server.dispatcher().broadcast("e", &number).unwrap();
     }
-    let single = |batch: &Batch| batch.json["records"].as_array().unwrap().len() == 1;
-    eventually("a second single record", || {
-        backend.batches().iter().filter(|batch| single(batch)).count() >= 2
-    });
+    // A batch begins behind all that was sent before it. Its halves do not.
+    let begins = |batches: &[Batch]| {
+        let mut end = 0;
+        let mut begins_at = |(index, batch): (usize, &Batch)| {
+            let first = batch.json["sequence"].as_u64().unwrap();
+            let begins = first >= end;
+            end = end.max(first + batch.json["records"].as_array().unwrap().len() as u64);
+            begins.then_some(index)
+        };
+        batches.iter().enumerate().filter_map(&mut begins_at).collect::<Vec<_>>()
+    };
+    eventually("a third batch", || begins(&backend.batches()).len() >= 3);
     let batches = backend.batches();
     assert_eq!(short(&batches[0].json["records"][0]), "started");
-    for pair in batches.windows(2).filter(|pair| single(&pair[0])) {
-        assert!(pair[1].seconds > pair[0].seconds, "a second later at least");
+    for index in begins(&batches).into_iter().filter(|index| *index > 0) {
+        assert!(batches[index].seconds > batches[index - 1].seconds, "a second later at least");
     }
-    assert!(batches.len() <= 12, "{} requests", batches.len());
     server.assert_alive();
 }

@@ -141,6 +141,23 @@ fn many_who_are_online_are_told_in_bounded_steps() {
 }
 
 #[test]
+fn nobody_is_left_out_where_one_portion_ends_and_the_next_begins() {
+    let (mut heard, many) = (Heard::new(&[ClientRecord::UserOnline]), 3 * STEPS_MAX / 20);
+    let channels: Vec<_> = (0..20).map(|number| format!("c{number}")).collect();
+    let channels: Vec<_> = channels.iter().map(String::as_str).collect();
+    for id in ids(many) {
+        admit(&mut heard, id, &is(&[&format!("u{}", id.slot())], &channels));
+    }
+    let drain = |heard: &mut Heard| {
+        let portions = std::iter::from_fn(|| (!heard.is_idle()).then(|| take(heard, 2 * many)));
+        portions.flatten().filter(|record| record.starts_with('+')).count()
+    };
+    drain(&mut heard);
+    heard.refused(1, 1);
+    assert_eq!(drain(&mut heard), many);
+}
+
+#[test]
 fn after_the_start_all_are_told_when_the_grace_is_over_and_not_before() {
     let (mut heard, ids, start) = (Heard::new(&ALL), ids(1), Instant::now());
     let until = start + Duration::from_secs(5);
