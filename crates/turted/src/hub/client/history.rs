@@ -24,8 +24,7 @@ pub(crate) struct Found {
 
 /// The last dispatch before a client became a member of `channel`; `None` if it is no member.
 pub(crate) fn member_since(client: Client<'_>, channel: &Name) -> Option<Since> {
-    let joined = client.worker.registry.borrow().memberships(client.connection.key).channels;
-    joined.into_iter().find_map(|(name, since)| (name == *channel).then_some(since))
+    client.worker.registry.borrow().since(client.connection.key, channel)
 }
 
 /// The history of channels that a client has joined just now, in the order of the log. An event that stands in several of

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 use turted_core::auth::Verified;
-use turted_core::cursor::Cursor;
 use turted_core::history::Wanted as WantedHistory;
 use turted_core::name::Name;
 use turted_core::wire::sse::{encode_gap, encode_heartbeat, encode_start};
@@ -87,16 +86,10 @@ fn admit(client: Client<'_>) {
     watch(client, Instant::now());
 }
 
-/// The position of a client that was admitted just now.
-fn position(client: Client<'_>) -> Option<Cursor> {
-    let position = || client.worker.dispatcher.cursor(client.connection.sent());
-    client.worker.config.recovery.enabled.then(position)
-}
-
 /// The first fields. A client that comes back gets no position here, because it resumes from its own; one that is told
 /// history gets it behind that.
 fn start(client: Client<'_>, is_told_past: bool) -> String {
-    let position = if is_told_past { None } else { position(client) };
+    let position = if is_told_past { None } else { client.position() };
     encode_start(client.worker.config.sse.retry, position)
 }
 
@@ -125,7 +118,7 @@ async fn resume(client: Client<'_>, seen: Seen) {
         }
         None => {
             admit(client);
-            client.send_message(&encode_gap(position(client)));
+            client.send_message(&encode_gap(client.position()));
         }
     }
 }
