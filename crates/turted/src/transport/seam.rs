@@ -29,9 +29,7 @@ use crate::hub::client::commands;
 use crate::hub::client::resume::{self, ResumeOutcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Carrier, Transport};
-use crate::hub::delivery::outlet::{
-    Flushed, Ledger, Outlet, RequestOutlet, RequestState, Sending, Sent, Waiting,
-};
+use crate::hub::delivery::outlet::{Flushed, Ledger, Outlet, RequestOutlet, RequestState, Sending, Sent};
 use crate::hub::delivery::wire::Wire;
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
@@ -136,14 +134,7 @@ impl RequestOutlet for Listener {
     }
 
     fn state(&self) -> RequestState<'_> {
-        RequestState {
-            waiting: Waiting::default(),
-            since: None,
-            is_flushed: true,
-            is_being_taken: false,
-            absent_since: None,
-            socket: None,
-        }
+        RequestState::NOTHING_WAITS
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::hub::delivery::metrics::{CLOSE_REASONS, Carrier};
-use crate::hub::delivery::outlet::{Flushed, Ledger, RequestOutlet, RequestState, Sending, Sent, Waiting};
+use crate::hub::delivery::outlet::{Flushed, Ledger, RequestOutlet, RequestState, Sending, Sent};
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
@@ -105,13 +105,6 @@ impl RequestOutlet for Recorder {
     }
 
     fn state(&self) -> RequestState<'_> {
-        RequestState {
-            waiting: Waiting::default(),
-            since: None,
-            is_flushed: true,
-            is_being_taken: self.is_being_taken,
-            absent_since: None,
-            socket: None,
-        }
+        RequestState { is_being_taken: self.is_being_taken, ..RequestState::NOTHING_WAITS }
     }
 }

@@ -149,17 +149,22 @@ fn a_large_dispatch_is_written_while_small_ones_keep_coming() {
     assert!(reached >= MANY / LARGE_SHARE - 1, "{reached} of {MANY} writes");
 }
 
+/// Numbers below a limit, the same ones for the same seed.
+fn random(seed: u64) -> impl FnMut(u64) -> usize {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move |limit| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % limit).unwrap()
+    }
+}
+
 #[test]
 fn whatever_is_dispatched_and_written_when_everybody_gets_all_in_order() {
     for seed in 0..20_u64 {
         let mut bench = Bench::new(MANY);
-        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        let mut below = |limit: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % limit).unwrap()
-        };
+        let mut below = random(seed);
         let (mut expected, mut received) = (vec![Vec::new(); MANY], vec![Vec::new(); MANY]);
         for _ in 0..300 {
             match below(4) {
@@ -192,13 +197,7 @@ fn whatever_is_dispatched_and_written_when_everybody_gets_all_in_order() {
 fn what_a_connection_has_passed_is_what_was_written_to_it_whatever_still_waits() {
     for seed in 0..20_u64 {
         let mut bench = Bench::new(MANY);
-        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        let mut below = |limit: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % limit).unwrap()
-        };
+        let mut below = random(seed);
         let (mut expected, mut received) = (vec![Vec::new(); MANY], vec![Vec::new(); MANY]);
         let (mut last, mut passed, mut behind) = (0, vec![0; MANY], 0);
         for _ in 0..2_000 {

@@ -221,14 +221,7 @@ mod tests {
         }
 
         fn state(&self) -> RequestState<'_> {
-            RequestState {
-                waiting: Waiting::default(),
-                since: None,
-                is_flushed: true,
-                is_being_taken: false,
-                absent_since: None,
-                socket: None,
-            }
+            RequestState::NOTHING_WAITS
         }
     }
 

@@ -43,6 +43,19 @@ pub(crate) struct RequestState<'a> {
     pub(crate) socket: Option<&'a Rc<Socket>>,
 }
 
+#[cfg(test)]
+impl RequestState<'_> {
+    /// That of a client which has taken everything.
+    pub(crate) const NOTHING_WAITS: Self = Self {
+        waiting: Waiting { frames: 0, bytes: 0 },
+        since: None,
+        is_flushed: true,
+        is_being_taken: false,
+        absent_since: None,
+        socket: None,
+    };
+}
+
 /// The way out of a session that lives by requests.
 pub(crate) trait RequestOutlet: Any + Debug {
     /// Gives something to the request that waits, or keeps it for the next.
