@@ -52,6 +52,9 @@ JOBS = [
     ("busy1", ["--connections", "1", "--inflight", "64", *PUSHERS], (2, 1), ["socketio"], NOT_FLOOR),
 ]
 
+# By how much two medians differ at least, if that means anything: all servers are pushed to at the same rate, for example.
+NOTABLE = 1.01
+
 # Paths of figures in a report.
 DELIVERY = "server.cpu_us_per_delivery"
 MEMORY = "server.bytes_per_connection"
@@ -287,7 +290,7 @@ def medians(results):
 
 
 def behind(results):
-    """Where another server has the better median: a line for each figure, with all who have it."""
+    """Where another server has the better median, by more than 1 %: a line for each figure, with all who have it."""
     lines = []
     for transport, name in TRANSPORTS.items():
         for what, job, place, unit in RAW:
@@ -296,7 +299,7 @@ def behind(results):
             # To use fewer cores is neither better nor worse.
             if not own or unit == "cores":
                 continue
-            is_better = (lambda one: one.median > own.median) if unit == "/s" else (lambda one: one.median < own.median)
+            is_better = (lambda one: one.median > own.median * NOTABLE) if unit == "/s" else (lambda one: one.median * NOTABLE < own.median)
             better = [f"{server} {median(figure, unit)}" for server, figure in figures.items() if figure and is_better(figure)]
             if better:
                 lines.append(f"- {name}: {what.removeprefix('.. ')}: turted {median(own, unit)}, {', '.join(better)}")
