@@ -144,7 +144,7 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
 }
 
 fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
-    let authority = super::push::authority(&args.url, &["http"])?;
+    let authority = super::push::authority(&args.url, &["http"], "TURTED_PUSH_PASSWORD")?;
     let address = address(&args.url, args.allow_remote)?;
     let spread = if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) };
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);

@@ -133,21 +133,26 @@ impl Kept {
     /// There was no answer in time.
     pub(super) async fn listen(mut self, request: Request<Full<Bytes>>) -> Result<Listening, Failure> {
         let Self { sender, connection } = &mut self;
-        let asking = async {
-            sender.ready().await?;
-            sender.send_request(request).await
-        };
         let response = in_time(async {
+            let mut asking = pin!(async {
+                sender.ready().await?;
+                sender.send_request(request).await
+            });
             tokio::select! {
                 biased;
-                response = asking => response.map_err(Failure::from),
-                ended = connection => Err(ended.err().map_or("the server closed the connection".into(), Failure::from)),
+                response = &mut asking => Ok((response?, false)),
+                // The answer may have come with the end.
+                ended = connection => match asking.await {
+                    Ok(response) => Ok((response, true)),
+                    Err(failure) => Err(Failure::from(ended.err().unwrap_or(failure))),
+                },
             }
         });
-        let (head, body) = response.await?.into_parts();
+        let (response, has_ended) = response.await?;
+        let (head, body) = response.into_parts();
         let mut stream = LineStream {
             body,
-            connection: Some(self.connection),
+            connection: (!has_ended).then_some(self.connection),
             lines: Lines::new(LINE_BYTES_MAX),
             rest: Bytes::new(),
         };

@@ -50,7 +50,7 @@ pub(super) struct Operator {
 impl Operator {
     pub(super) fn new(args: OperatorArgs, variables: &Variables) -> Result<Self, String> {
         let OperatorArgs { url, ca, token_file } = args;
-        let authority = authority(&url, &["http", "https"])?.to_owned();
+        let authority = authority(&url, &["http", "https"], "TURTED_ADMIN_TOKEN")?.to_owned();
         let token = secret(("--token-file", token_file), "TURTED_ADMIN_TOKEN", variables)?;
         let authorization = token.map(|token| bearer(&token)).transpose()?;
         Ok(Self { tls: connector(&url, "https", ca)?, url, authority, authorization })

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::config::Loaded;
 
 /// Wrong usage or a configuration that does not hold; `clap` uses the same code.
@@ -32,6 +34,14 @@ pub(super) enum Printed {
 /// Writes a part of a result, at once.
 pub(super) fn print_on(part: &str) -> Printed {
     write(part.as_bytes())
+}
+
+/// Whether nobody reads standard output any more: the other end of the pipe is closed.
+pub(super) fn is_closed() -> bool {
+    let out = io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::empty())];
+    let known = poll(&mut asked, Some(&Timespec::default()));
+    known.is_ok() && asked[0].revents().contains(PollFlags::ERR)
 }
 
 fn write(bytes: &[u8]) -> Printed {

@@ -131,7 +131,7 @@ pub(super) struct Push<'a> {
 
 impl<'a> Push<'a> {
     fn new(args: &'a PushArgs, variables: &Variables) -> Result<Self, String> {
-        let authority = authority(&args.url, &["http", "https"])?;
+        let authority = authority(&args.url, &["http", "https"], "TURTED_PUSH_PASSWORD")?;
         let authorization = password(args, variables)?.map(|password| bearer(&password)).transpose()?;
         Ok(Self { args, authority, authorization })
     }
@@ -178,14 +178,14 @@ impl<'a> Push<'a> {
     }
 }
 
-/// Host and port of a URL with one of these schemes.
-pub(super) fn authority<'a>(url: &'a Uri, schemes: &[&str]) -> Result<&'a str, String> {
+/// Host and port of a URL with one of these schemes. The secret for it stands in this variable.
+pub(super) fn authority<'a>(url: &'a Uri, schemes: &[&str], variable: &str) -> Result<&'a str, String> {
     let is_spoken = url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme));
     let authority = url.authority().filter(|_| is_spoken);
     let authority =
         authority.ok_or_else(|| format!("--url: expected {}://HOST:PORT/PATH", schemes.join(":// or ")))?;
     if authority.as_str().contains('@') {
-        return Err("--url: credentials in a URL are visible to others; use TURTED_PUSH_PASSWORD".into());
+        return Err(format!("--url: credentials in a URL are visible to others; use {variable}"));
     }
     Ok(authority.as_str())
 }

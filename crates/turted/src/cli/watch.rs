@@ -6,18 +6,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use super::args::Variables;
 use super::exchange::{self, Kept, Lined, Listening};
 use super::operator::{EXIT_REFUSED, EXIT_UNREACHED, Operator, OperatorArgs, encoded};
-use super::output::{EXIT_USAGE, Printed, complain, print_on};
+use super::output::{EXIT_USAGE, Printed, complain, is_closed, print_on};
 use super::records::{ShownRecord, Style};
 use super::shown::{plain, plain_lines};
 use crate::config::parse_duration;
 
 /// Silence after which a server is taken for dead: it sends something every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// How often it looks whether anybody reads its output.
+const LOOK: Duration = Duration::from_secs(1);
 /// The first and the longest wait for a server that is gone.
 const WAIT_MIN: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -228,8 +230,19 @@ impl Watching {
             }
             Err(failure) => return Over::Gone(failure.to_string()),
         };
+        let mut looks = interval(LOOK);
         loop {
-            match timeout(SILENCE_MAX, listening.line()).await {
+            let line = timeout(SILENCE_MAX, listening.line());
+            tokio::pin!(line);
+            let line = loop {
+                tokio::select! {
+                    line = &mut line => break line,
+                    _ = looks.tick() => if is_closed() {
+                        return Over::Ended(Ended::Done);
+                    },
+                }
+            };
+            match line {
                 Ok(Ok(Some(Lined::Whole(line)))) => {
                     if let Some(ended) = self.show(&line, pause) {
                         return Over::Ended(ended);

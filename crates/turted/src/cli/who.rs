@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::Value;
 
 use super::args::Variables;
@@ -22,6 +23,7 @@ pub(super) struct WhoArgs {
     #[command(flatten)]
     operator: OperatorArgs,
     /// A user, a channel, or the id of a connection; without one all users and channels are listed
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
 }
 

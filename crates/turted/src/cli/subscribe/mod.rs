@@ -79,7 +79,7 @@ pub(super) fn run(args: SubscribeArgs, variables: &Variables) -> ExitCode {
 
 fn plan(args: SubscribeArgs, variables: &Variables) -> Result<Plan, String> {
     let SubscribeArgs { url, ca, user, channels, token_file, exec, .. } = args;
-    let authority = authority(&url, &["ws", "wss"])?.to_owned();
+    let authority = authority(&url, &["ws", "wss"], "TURTED_TOKEN")?.to_owned();
     let secret = secret(("--token-file", token_file), "TURTED_TOKEN", variables)?;
     let tls = connector(&url, "wss", ca)?;
     Ok(Plan { url, authority, tls, user, secret, channels, exec })

@@ -62,6 +62,8 @@ pub(super) struct Session {
     queue: VecDeque<Event>,
     queue_bytes: usize,
     running: Option<JoinHandle<io::Result<ExitStatus>>>,
+    /// How many commands have failed.
+    failed: u64,
 }
 
 /// Why one connection is over.
@@ -96,6 +98,7 @@ impl Session {
             queue: VecDeque::new(),
             queue_bytes: 0,
             running: None,
+            failed: 0,
         }
     }
 
@@ -113,7 +116,7 @@ impl Session {
                 Err(over) => over,
             };
             match over {
-                Over::Ended(ended) => return ended,
+                Over::Ended(ended) => return self.end(ended).await,
                 Over::Gone(reason) if !self.is_known => {
                     let reason = format!("no answer from {}: {reason}", self.plan.url);
                     return Ended::Failed(reason, EXIT_UNREACHED);
@@ -122,6 +125,22 @@ impl Session {
             }
             self.reach.set(false);
             self.pause.wait().await;
+        }
+    }
+
+    /// Ends, once the commands for all events that it has received were run. One that failed makes a failure of the whole.
+    async fn end(mut self, ended: Ended) -> Ended {
+        while self.running.is_some() && self.left != Some(0) {
+            let done = ran(&mut self.running).await;
+            if let Some(failure @ Ended::Failed(..)) = self.finish(done) {
+                return failure;
+            }
+        }
+        match (ended, self.failed) {
+            (ended, 0) | (ended @ Ended::Failed(..), _) => ended,
+            (_, failed) => {
+                Ended::Failed(format!("{}: {failed} times with a failure", self.plan.exec[0]), EXIT_REFUSED)
+            }
         }
     }
 
@@ -296,7 +315,10 @@ impl Session {
         self.running = None;
         match done {
             Ok(status) if status.success() => {}
-            Ok(status) => complain(format_args!("{}: {status}", self.plan.exec[0])),
+            Ok(status) => {
+                self.failed += 1;
+                complain(format_args!("{}: {status}", self.plan.exec[0]));
+            }
             Err(error) => {
                 return Some(Ended::Failed(format!("{}: {error}", self.plan.exec[0]), EXIT_REFUSED));
             }

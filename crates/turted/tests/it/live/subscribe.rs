@@ -87,8 +87,9 @@ fn a_command_gets_each_payload_and_no_shell_sees_it() {
     push(&server, "A", "{\"a\": 1.0}");
     push(&server, "B", "\"`id`\"");
     let (code, printed, complaint) = program.end();
-    assert_eq!((code, &*printed), (Some(0), ""), "{complaint}");
+    assert_eq!((code, &*printed), (Some(1), ""), "{complaint}");
     assert_eq!(complaint.matches("exit status: 3").count(), 2, "{complaint}");
+    assert!(complaint.ends_with("2 times with a failure\n"), "{complaint}");
     let via = r#"{"channel":"chat"}"#;
     let expected = format!("A {via} --$(id) {{\"a\": 1.0}}B {via} --$(id) \"`id`\"");
     assert_eq!(std::fs::read_to_string(&written).unwrap(), expected);

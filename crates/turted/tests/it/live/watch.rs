@@ -1,11 +1,13 @@
 //! `turted watch`.
 
+use std::io::BufRead;
+
 use serde_json::json;
 use turted::config::Secret;
 
 use super::program::Program;
 use super::{TOKEN, Watcher};
-use crate::support::{Child, Kind, TestServer, ports};
+use crate::support::{Child, Kind, TestServer, eventually, ports};
 
 const VARIABLE: (&str, &str) = ("TURTED_ADMIN_TOKEN", TOKEN);
 
@@ -122,6 +124,27 @@ fn a_pipe_that_is_closed_is_no_failure() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     pushing.join().unwrap();
     assert_eq!((code, &*complaint), (Some(0), ""));
+}
+
+#[test]
+fn it_ends_soon_after_its_pipe_is_closed_also_if_nothing_happens() {
+    let server = server();
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(["watch", "--url", &url(&server)])
+        .env_clear()
+        .envs([VARIABLE])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    std::io::BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("watching"), "{first}");
+    let ended = std::cell::Cell::new(None);
+    eventually("it ends", || {
+        ended.set(process.try_wait().unwrap());
+        ended.get().is_some()
+    });
+    assert_eq!(ended.get().unwrap().code(), Some(0));
 }
 
 #[test]

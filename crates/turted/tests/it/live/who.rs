@@ -32,6 +32,7 @@ fn it_lists_users_and_channels_and_shows_one() {
     let nobody = who(&server, &["eve"]);
     assert_eq!((nobody.0, &*nobody.1), (Some(1), ""));
     assert_eq!(nobody.2, "turted: no user, channel or connection eve is there now\n");
+    assert_eq!(who(&server, &[""]).0, Some(2), "a name is not empty");
     let unreached = Program::start(&["who", "--url", "http://127.0.0.1:1"], &[]).end();
     assert_eq!(unreached.0, Some(3), "{}", unreached.2);
 }
