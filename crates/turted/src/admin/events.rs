@@ -54,7 +54,7 @@ impl Watch<'_> {
         if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() {
             return Err(ApiRefusal::ForeignPage);
         }
-        let parameters = query::parameters(request.uri().query())?;
+        let parameters = query::parameters(request.uri().query()).map_err(|_| ApiRefusal::BadFilter)?;
         let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
         let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
         if self.guard.is_open_to_strangers() {

@@ -68,9 +68,11 @@ pub(crate) fn perform(
         }
         Command::JoinFrom(channel, wanted) => join_from(client, channel, wanted, answer),
         Command::Leave(channel) => {
-            client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
-            client.worker.shared.hooks.left(client.connection.id(client.worker), &channel);
-            journal::left(client, &channel);
+            if history::member_since(client, &channel).is_some() {
+                client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
+                client.worker.shared.hooks.left(client.connection.id(client.worker), &channel);
+                journal::left(client, &channel, None);
+            }
             let recorded = record::left(client, &channel);
             record::then(client, recorded, move |client| answer(client, Ok(Reply::Left(&channel))))
         }

@@ -26,7 +26,7 @@ const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 /// them.
 pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>, MembershipRefusal> {
     let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.dispatcher.last()));
-    let name = &verified.identity.name;
+    let (name, users) = (&verified.identity.name, journal::users(client));
     if let Err(refusal) =
         client.worker.registry.borrow_mut().identify(client.connection.key, name, mode, since)
     {
@@ -35,7 +35,7 @@ pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>
     }
     journal::identified(client, &verified.identity);
     client.connection.standing.borrow_mut().accept(verified, mode);
-    let left = leave_forbidden(client);
+    let left = leave_forbidden(client, users.as_deref());
     tell_hooks(client, OTHER_IDENT);
     watch_expiry(client);
     Ok(left)
@@ -53,10 +53,13 @@ pub(crate) enum ChannelRefusal {
 /// Joins a channel, if its rule lets the connection in.
 pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefusal> {
     may_join(client, channel)?;
+    let is_new = client.worker.registry.borrow().since(client.connection.key, channel).is_none();
     let since = Since(client.worker.dispatcher.last());
     client.worker.registry.borrow_mut().join(client.connection.key, channel, since)?;
     client.worker.shared.hooks.joined(client.connection.id(client.worker), channel);
-    journal::joined(client, channel);
+    if is_new {
+        journal::joined(client, channel);
+    }
     Ok(())
 }
 
@@ -83,8 +86,8 @@ pub(crate) fn may_join_as(
     applicant.may_join(channel, &worker.config.channels)
 }
 
-/// Leaves the channels that the connection could not join any more, and returns them.
-pub(crate) fn leave_forbidden(client: Client<'_>) -> Vec<Name> {
+/// Leaves the channels that the connection could not join any more, and returns them. `users` are who it was before.
+pub(crate) fn leave_forbidden(client: Client<'_>, users: Option<&[Name]>) -> Vec<Name> {
     if client.worker.config.channels.is_empty() {
         return Vec::new();
     }
@@ -93,7 +96,7 @@ pub(crate) fn leave_forbidden(client: Client<'_>) -> Vec<Name> {
     let forbidden: Vec<_> = forbidden.filter(|channel| may_join(client, channel).is_err()).collect();
     for channel in &forbidden {
         client.worker.registry.borrow_mut().leave(client.connection.key, channel);
-        journal::left(client, channel);
+        journal::left(client, channel, users);
     }
     let (position, max) =
         (client.worker.passed(client.connection), client.worker.config.limits.channels_per_connection);
@@ -131,11 +134,12 @@ pub(crate) fn expire(client: Client<'_>) -> Option<Vec<Name>> {
     if client.connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
         client.connection.expiry_due.set(None);
     }
-    let expired = client.connection.standing.borrow_mut().expire(unix_now());
+    let (expired, users) =
+        (client.connection.standing.borrow_mut().expire(unix_now()), journal::users(client));
     for user in &expired {
         client.worker.registry.borrow_mut().forget_user(client.connection.key, user);
     }
-    let left = (!expired.is_empty()).then(|| leave_forbidden(client));
+    let left = (!expired.is_empty()).then(|| leave_forbidden(client, users.as_deref()));
     if left.is_some() {
         tell_hooks(client, EXPIRED);
     }

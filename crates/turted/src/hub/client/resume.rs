@@ -295,7 +295,7 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
     }
     client.worker.registry.borrow_mut().restore(client.connection.key, &lost.memberships);
     client.connection.standing.replace(lost.standing.clone());
-    identity::leave_forbidden(client);
+    identity::leave_forbidden(client, None);
     identity::watch_expiry(client);
     client.connection.admit_back(client.worker);
     journal::resumed(client);
@@ -329,7 +329,7 @@ pub(crate) fn go_on(
     client.connection.standing.replace(lost.standing);
     // What expired meanwhile goes, and with it the channels that it had opened.
     if identity::expire(client).is_none() {
-        identity::leave_forbidden(client);
+        identity::leave_forbidden(client, None);
     }
     journal::resumed(client);
     // In this order: whatever of it is recorded when the server is killed, the id that the client shows leads to what it

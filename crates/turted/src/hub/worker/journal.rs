@@ -13,8 +13,10 @@ use turted_core::auth::Identity;
 use turted_core::name::Name;
 use turted_core::registry::MembershipRefusal;
 
+use crate::auth::Visitor;
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::connection::Client;
+use crate::hub::worker::worker::Worker;
 use crate::live::{Kind, Record};
 
 /// Bytes of a user agent that are logged. Browsers need up to 130; the first hundred tell which browser it is.
@@ -114,10 +116,38 @@ pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std
     });
 }
 
-/// A client is no member of a channel any more.
-pub(crate) fn left(client: Client<'_>, channel: &Name) {
+/// A client is no member of a channel any more. `users` are who it was as a member, if it is somebody else already.
+pub(crate) fn left(client: Client<'_>, channel: &Name, users: Option<&[Name]>) {
     debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "LEAVE");
-    tell(client, || Record { channel: Some(channel), ..Record::new(Kind::Left) });
+    client.worker.shared.live.tell(|| {
+        let record = Record { channel: Some(channel), ..Record::new(Kind::Left) };
+        let record = client.connection.described(client.worker, record);
+        Record { users: users.map_or(record.users, <[Name]>::to_vec), ..record }
+    });
+}
+
+/// Who a client is, if somebody watches: what it loses when it becomes somebody else is told of them.
+pub(crate) fn users(client: Client<'_>) -> Option<Vec<Name>> {
+    let users = || client.worker.registry.borrow().memberships(client.connection.key).users;
+    client.worker.shared.live.is_watched().then(|| users().into_iter().map(|(name, _)| name).collect())
+}
+
+/// A visitor may not join a channel, and gets no connection for that reason.
+pub(crate) fn stream_refused(
+    worker: &Worker,
+    visitor: Visitor,
+    users: Option<&Name>,
+    (channel, refusal): (&Name, &dyn std::error::Error),
+) {
+    debug!(address = %visitor.address, channel = channel.as_str(), reason = %refusal, "event stream refused");
+    worker.shared.live.tell(|| Record {
+        address: Some(visitor.address),
+        transport: Some(visitor.transport),
+        users: users.cloned().into_iter().collect(),
+        channel: Some(channel),
+        reason: Some(refusal.to_string().into()),
+        ..Record::new(Kind::JoinRefused)
+    });
 }
 
 /// Tells those who watch what a connection does, or what becomes of it.

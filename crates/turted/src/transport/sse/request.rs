@@ -33,7 +33,7 @@ use crate::http::{
 use crate::hub::client::identity;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::wire::Language;
-use crate::hub::worker::journal::Agent;
+use crate::hub::worker::journal::{self, Agent};
 use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 use crate::transport::credentials::{self, Proof};
@@ -255,7 +255,10 @@ async fn check(
     let peer = visitor.address;
     let verified = verify(worker, visitor, headers, &query).await?;
     for channel in &channels {
-        identity::may_join_as(worker, verified.as_ref(), channel)?;
+        identity::may_join_as(worker, verified.as_ref(), channel).inspect_err(|refusal| {
+            let user = verified.as_ref().map(|verified| &verified.identity.name);
+            journal::stream_refused(worker, visitor, user, (channel, refusal));
+        })?;
     }
     let language = match query.get("envelope") {
         Some("1") => Language::SseEnvelope,

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-use turted::config::Secret;
+use turted::config::{ChannelPattern, ChannelRules, Join, Secret};
 
 use super::{TOKEN, Watcher};
 use crate::support::{Child, Http, Kind, TestServer, eventually};
+use crate::v1::{Client, members};
 
 fn server() -> TestServer {
     TestServer::with(|config| {
@@ -69,6 +70,55 @@ fn what_is_refused_to_a_client_is_told() {
     client.ask("JOIN", r#"{"channel":"a"}"#);
     client.ask("JOIN", r#"{"channel":"b"}"#);
     watcher.expect("join-refused", &[("channel", json!("b"))]);
+}
+
+#[test]
+fn what_a_client_loses_with_its_user_is_told_of_that_user() {
+    let server = members::server(1);
+    let mut watcher = Watcher::ask(server.admin_address(), "type=left", &[]).unwrap();
+    let mut client = Client::new(&server);
+    for (lasts, next) in [(None, Some("eve")), (Some(200), None)] {
+        client.ask(&members::ident("adam", lasts, &["claim.a"]));
+        client.join("claim.a");
+        if let Some(next) = next {
+            client.ask(&members::ident(next, None, &[]));
+        }
+        let left = [("users", json!(["adam"])), ("channel", json!("claim.a"))];
+        watcher.expect("left", &left);
+    }
+}
+
+#[test]
+fn only_what_changes_a_membership_is_told() {
+    let server = server();
+    let mut watcher = Watcher::of(server.admin_address(), "type=joined,left");
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    for (event, channel) in [
+        ("LEAVE", "never"),
+        ("JOIN", "chat"),
+        ("JOIN", "chat"),
+        ("LEAVE", "chat"),
+        ("LEAVE", "chat"),
+        ("JOIN", "last"),
+    ] {
+        client.ask(event, &json!({"channel": channel}).to_string());
+    }
+    watcher.expect("joined", &[("channel", json!("chat"))]);
+    watcher.expect("left", &[("channel", json!("chat"))]);
+    watcher.expect("joined", &[("channel", json!("last"))]);
+}
+
+#[test]
+fn an_event_stream_that_is_refused_for_its_channel_is_told() {
+    let server = TestServer::with(|config| {
+        config.admin.token = Some(Secret::from(TOKEN));
+        config.channels = ChannelRules::new([(ChannelPattern::parse("members").unwrap(), Join::Identified)]);
+    });
+    let mut watcher = Watcher::of(server.admin_address(), "");
+    assert_eq!(server.http().get("/sse?channel=members").status, 403);
+    let refused =
+        watcher.expect("join-refused", &[("channel", json!("members")), ("address", json!("127.0.0.1"))]);
+    assert_eq!((&refused["transport"], refused.get("connection")), (&json!("sse"), None), "{refused}");
 }
 
 #[test]
