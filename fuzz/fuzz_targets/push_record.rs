@@ -5,6 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use turted_core::record::frame::{self, Frames, HEAD_BYTES};
+use turted_core::record::history::HistoryHead;
 use turted_core::record::push::{Delivered, PushRecord, ReadRecord, Record};
 
 fuzz_target!(|data: &[u8]| {
@@ -26,6 +27,11 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn read(body: &[u8]) {
+    if let Ok(head) = HistoryHead::decode(body) {
+        let mut written = Vec::new();
+        head.encode(&mut written);
+        assert_eq!(written, body);
+    }
     let Ok(record) = ReadRecord::decode(body) else { return };
     let mut written = Vec::new();
     match &record {

@@ -117,6 +117,11 @@ impl<T> Channel<T> {
         Some(kept.event)
     }
 
+    /// All events, the oldest first.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Kept<T>> {
+        self.entries.iter()
+    }
+
     /// The events that are asked for, the newest first.
     pub(super) fn newest(&self, range: Range, now: Instant) -> impl Iterator<Item = &Kept<T>> {
         let begin =

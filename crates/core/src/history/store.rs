@@ -76,6 +76,46 @@ impl<T> History<T> {
         }
     }
 
+    /// The same, where the last event that gave way to those of other channels was accepted at a moment.
+    #[must_use]
+    pub fn after_pushing_out(mut self, last: Option<Instant>) -> Self {
+        self.edge.pushed_out = last;
+        self
+    }
+
+    /// Keeps an event of `channel` from before those that this history knows of. All events of the channel from the first one on
+    /// must follow, in their order.
+    pub fn put_back(
+        &mut self,
+        channel: &Name,
+        now: Instant,
+        kept: impl FnOnce() -> Kept<T>,
+        gone: impl FnMut(T),
+    ) {
+        if !self.names.contains_key(channel)
+            && let Some(depth) = self.rules.of(channel)
+        {
+            let (kept, place) = (kept(), self.find_or_add(channel, depth));
+            if let Some(channel) = &mut self.places[place as usize] {
+                channel.edge.number = kept.number.saturating_sub(1);
+            }
+            return self.add(channel, now, || kept, gone);
+        }
+        self.add(channel, now, kept, gone);
+    }
+
+    /// All events, channel by channel.
+    pub fn kept(&self) -> impl Iterator<Item = &Kept<T>> {
+        self.places.iter().flatten().flat_map(Channel::kept)
+    }
+
+    /// Since when all events are kept that the rules keep, but for those that gave way to others, and when the last one of these was accepted.
+    #[must_use]
+    pub fn extent(&self) -> (Instant, Option<Instant>) {
+        let of_channels = self.places.iter().flatten().filter_map(|channel| channel.edge.pushed_out);
+        (self.began, of_channels.max().max(self.edge.pushed_out))
+    }
+
     /// Keeps an event of `channel`, if the channel has history. `gone` is told what is not kept any more for it.
     pub fn add(
         &mut self,

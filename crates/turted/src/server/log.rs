@@ -9,8 +9,9 @@ use turted_core::epochs::{Epoch, Epochs};
 use super::error::ServerError;
 use super::sessions::{FoundSessions, Home, Verifier};
 use crate::config::{Config, DiskLog, LogStore};
+use crate::hub::dispatch::history::FormerHistory;
 use crate::hub::dispatch::log::clock::LogClock;
-use crate::hub::dispatch::log::disk::{self, Begun, Found, FoundKey, StoreLimits, Verdict};
+use crate::hub::dispatch::log::disk::{self, Begun, Found, FoundDispatch, FoundKey, StoreLimits, Verdict};
 use crate::hub::dispatch::log::{Log, LogLimits};
 use crate::hub::dispatch::writer::{WriterParts, WriterSettings};
 use crate::hub::worker::shared::Shared;
@@ -19,6 +20,8 @@ use crate::hub::worker::shared::Shared;
 pub(super) struct OpenedLog {
     pub(super) log: Log,
     pub(super) epochs: Epochs,
+    /// The history of channels that the last life left.
+    pub(super) history: Option<FormerHistory>,
     /// `None` if the log is in memory.
     pub(super) on_disk: Option<OnDisk>,
 }
@@ -46,7 +49,7 @@ pub(super) fn open(
         LogStore::Memory => {
             let first = Epoch { epoch, after: 0 };
             let log = Log::new(LogLimits::of(config), first, &shared.backlogs);
-            Ok(OpenedLog { log, epochs: Epochs::new(first), on_disk: None })
+            Ok(OpenedLog { log, epochs: Epochs::new(first), history: None, on_disk: None })
         }
         LogStore::Disk(disk) => open_on_disk((config, disk), (shared, verifier), (listen, epoch)),
     }
@@ -77,12 +80,18 @@ fn open_on_disk(
     let home = Home { directory: directory.path(), epoch: found.epochs.current().epoch, sync: settings.sync };
     sessions.begin(shared, home, store.as_ref().err())?;
     let mut log = Log::new(limits.log, found.epochs.current(), &shared.backlogs);
-    let Found { epochs, dispatches, keys, uptime, verdict, .. } = found;
+    let Found { epochs, dispatches, history, keys, uptime, verdict, .. } = found;
     let now = Instant::now();
+    let ago = |age| now.checked_sub(age).unwrap_or(now);
     for found in dispatches {
-        let accepted_at = now.checked_sub(found.age).unwrap_or(now);
-        log.restore(epochs.cursor(found.sequence), found.dispatch, accepted_at);
+        log.restore(epochs.cursor(found.sequence), found.dispatch, ago(found.age));
     }
+    let former = |found: FoundDispatch| (epochs.cursor(found.sequence), found.dispatch, ago(found.age));
+    let history = history.map(|found| FormerHistory {
+        dispatches: found.dispatches.into_iter().map(former).collect(),
+        began: ago(found.began),
+        pushed_out: found.pushed_out.map(ago),
+    });
     let settings = WriterSettings {
         directory: Some((directory, limits)),
         sync: settings.sync,
@@ -95,7 +104,7 @@ fn open_on_disk(
     };
     let writer = WriterParts { store, settings };
     let on_disk = OnDisk { writer, keys, verdict: verdict.to_string() };
-    Ok(OpenedLog { log, epochs, on_disk: Some(on_disk) })
+    Ok(OpenedLog { log, epochs, history, on_disk: Some(on_disk) })
 }
 
 fn refused(reason: impl ToString) -> ServerError {

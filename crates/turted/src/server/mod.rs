@@ -136,11 +136,11 @@ impl Server {
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
         let (peers, mails): (Vec<_>, Vec<_>) = listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let (OpenedLog { log, epochs, on_disk }, peers) =
+        let (OpenedLog { log, epochs, history, on_disk }, peers) =
             (log::open(&config, (&shared, verifier), address)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, inbox_senders, shared.live.clone())
-            .with_history(&config)
+            .with_history(&config, history)
             .with_expansion_bytes(config.limits.expansion_bytes);
         shared.sessions.tell_stale_by({
             let dispatcher = dispatcher.clone();

@@ -44,7 +44,7 @@ fn worker(config: Config) -> (Rc<Worker>, Queues) {
     let (inbox_sender, inbox) = inbox(limits);
     let (mail_sender, mail) = mpsc::channel(MAIL_MAX);
     let dispatcher = Dispatcher::new(7, LogLimits::of(&config), vec![inbox_sender], &shared.backlogs)
-        .with_history(&config);
+        .with_history(&config, None);
     let worker = Worker::new(0, Arc::new(config), dispatcher, (shared, vec![mail_sender].into()));
     (worker, Queues { inbox, mail })
 }

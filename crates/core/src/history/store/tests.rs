@@ -165,3 +165,30 @@ fn the_store_keeps_what_a_plain_list_keeps() {
         }
     }
 }
+
+#[test]
+fn what_is_put_back_stands_before_what_is_added_and_nothing_is_known_before_it() {
+    let (now, rules_of) = (Instant::now(), [("a*", 3), ("b", 3)]);
+    let mut history =
+        History::new(rules(&rules_of), HistoryLimits { events: 100, bytes: usize::MAX }, (20, now))
+            .after_pushing_out(Some(now));
+    let put = |history: &mut History<u64>, channel: &str, number: u64| {
+        history.put_back(&name(channel), now, || Kept { number, at: now, bytes: 1, event: number }, drop);
+    };
+    put(&mut history, "a", 5);
+    put(&mut history, "a", 9);
+    put(&mut history, "none", 9);
+    add(&mut history, "a", 21, 1, now);
+    add(&mut history, "b", 21, 1, now);
+    assert_eq!((all(&history, "a", now), all(&history, "b", now)), (vec![5, 9, 21], vec![21]));
+    let known = |channel: &str, number| history.has_all_after(&name(channel), number, now);
+    assert!(known("a", 4) && !known("a", 3), "5 is the first of which anything is known");
+    assert!(known("b", 20) && !known("b", 19), "nothing was put back of it");
+    assert_eq!(history.extent(), (now, Some(now)));
+    assert!(!history.has_all_of_rule(&name("a"), now + AGE), "one gave way that may be of this channel");
+    let mut kept: Vec<_> = history.kept().map(|kept| kept.number).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, [5, 9, 21, 21]);
+    put(&mut history, "a", 22);
+    assert_eq!(all(&history, "a", now), [9, 21, 22], "the rule holds");
+}

@@ -25,7 +25,7 @@ use turted_core::name::Name;
 
 use crate::config::Config;
 use crate::hub::dispatch::handlers::HandlerId;
-use crate::hub::dispatch::history::{EVENTS_PER_LOCK, History, Told};
+use crate::hub::dispatch::history::{EVENTS_PER_LOCK, FormerHistory, History, Told};
 use crate::hub::dispatch::inbox::{Inbox, inbox};
 use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
@@ -94,10 +94,11 @@ impl Dispatcher {
         Self { expansion_bytes, ..self }
     }
 
-    /// The same dispatcher, which keeps the history of channels from now on, if a channel has any.
-    pub(crate) fn with_history(self, config: &Config) -> Self {
+    /// The same dispatcher, which keeps the history of channels from now on, if a channel has any. It goes on with what the
+    /// last life left.
+    pub(crate) fn with_history(self, config: &Config, former: Option<FormerHistory>) -> Self {
         let order = &mut *self.order();
-        order.history = History::over(&order.log, config, Instant::now());
+        order.history = History::over(&order.log, config, (former, Instant::now()));
         self.clone()
     }
 

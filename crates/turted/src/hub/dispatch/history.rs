@@ -1,14 +1,18 @@
 //! The last events of channels, for those who join later. They are filled where dispatches are numbered, under the
 //! dispatcher's lock, and share their dispatches with the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use turted_core::cursor::Cursor;
+use turted_core::dispatch::Dispatch;
 use turted_core::history::{self, HistoryLimits, Kept, Range};
 use turted_core::limits::HISTORY_EVENTS_IN_ALL_MAX;
 use turted_core::name::Name;
 
 use crate::config::Config;
+use crate::hub::dispatch::log::disk::history::LeftHistory;
 use crate::hub::dispatch::log::{Accepted, Log};
 
 /// Events that are read while the log is locked, some 50 ns each.
@@ -17,26 +21,63 @@ pub(super) const EVENTS_PER_LOCK: usize = 256;
 /// A dispatch, and the number of the reason to receive it that is the channel.
 pub(crate) type Told = (Arc<Accepted>, u32);
 
+/// The history that a former life has left.
+#[derive(Debug)]
+pub(crate) struct FormerHistory {
+    /// In the order of their numbers, with the moments at which they were accepted.
+    pub(crate) dispatches: Vec<(Cursor, Dispatch, Instant)>,
+    /// Since when it has all that its rules keep.
+    pub(crate) began: Instant,
+    /// When the last dispatch was accepted that gave way to those of other channels.
+    pub(crate) pushed_out: Option<Instant>,
+}
+
 /// The history of all channels.
 #[derive(Debug)]
 pub(crate) struct History(history::History<Told>);
 
 impl History {
-    /// The history that goes on with a log; `None` if no channel has any.
-    pub(super) fn over(log: &Log, config: &Config, now: Instant) -> Option<Self> {
+    /// The history that goes on with a log, and with what the last life left; `None` if no channel has any.
+    pub(super) fn over(
+        log: &Log,
+        config: &Config,
+        (former, now): (Option<FormerHistory>, Instant),
+    ) -> Option<Self> {
         if config.history.is_empty() {
             return None;
         }
         let limits = HistoryLimits { events: HISTORY_EVENTS_IN_ALL_MAX, bytes: config.limits.history_bytes };
         let kept = log.kept();
-        let began = kept.first().map_or(now, |first| first.accepted_at());
-        let mut own = Self(history::History::new(config.history.clone(), limits, (log.first() - 1, began)));
+        let of_log = kept.first().map_or(now, |first| first.accepted_at());
+        let began = former.as_ref().map_or(of_log, |former| former.began.min(of_log));
+        let pushed_out = former.as_ref().and_then(|former| former.pushed_out);
+        let empty = history::History::new(config.history.clone(), limits, (log.first() - 1, began));
+        let mut own = Self(empty.after_pushing_out(pushed_out));
+        let former = former.map(|former| former.dispatches).unwrap_or_default();
+        for (cursor, dispatch, at) in
+            former.into_iter().take_while(|(cursor, ..)| cursor.sequence < log.first())
+        {
+            let accepted = Arc::new(Accepted::new(cursor, dispatch, at));
+            own.each_channel(&accepted, |own, channel, kept| {
+                own.put_back(channel, now, kept, |(gone, _)| log.let_go(&gone));
+            });
+        }
         kept.iter().for_each(|accepted| own.add(accepted, log, now));
         Some(own)
     }
 
     /// Keeps a dispatch that the log has numbered.
     pub(super) fn add(&mut self, accepted: &Arc<Accepted>, log: &Log, now: Instant) {
+        self.each_channel(accepted, |own, channel, kept| {
+            own.add(channel, now, kept, |(gone, _)| log.let_go(&gone));
+        });
+    }
+
+    fn each_channel(
+        &mut self,
+        accepted: &Arc<Accepted>,
+        mut keep: impl FnMut(&mut history::History<Told>, &Name, &dyn Fn() -> Kept<Told>),
+    ) {
         let (users, channels) = (accepted.dispatch.targets.users.len(), &accepted.dispatch.targets.channels);
         let places = u32::try_from(users).unwrap_or(u32::MAX)..;
         for (place, channel) in places.zip(channels) {
@@ -50,8 +91,16 @@ impl History {
                     event,
                 }
             };
-            self.0.add(channel, now, kept, |(gone, _)| log.let_go(&gone));
+            keep(&mut self.0, channel, &kept);
         }
+    }
+
+    /// What the next life may go on with.
+    pub(super) fn left(&self) -> LeftHistory {
+        let kept = self.0.kept().map(|kept| (kept.number, Arc::clone(&kept.event.0)));
+        let (began, pushed_out) = self.0.extent();
+        let dispatches = kept.collect::<BTreeMap<_, _>>().into_values().collect();
+        LeftHistory { dispatches, began, pushed_out }
     }
 
     /// Forgets a portion of what is too old. Returns whether there may be more.
@@ -112,21 +161,21 @@ mod tests {
     #[test]
     fn an_event_is_kept_in_each_of_its_channels_with_its_reason() {
         let mut log = log(100);
-        let mut history = History::over(&log, &config(2), Instant::now()).unwrap();
+        let mut history = History::over(&log, &config(2), (None, Instant::now())).unwrap();
         for channels in [&["c1", "x", "c2"][..], &["c2"], &["c2"]] {
             append(&mut log, &mut history, channels);
         }
         assert_eq!((numbers(&history, "c1"), numbers(&history, "c2")), (vec![(1, 1)], vec![(3, 1), (2, 1)]));
         assert_eq!(numbers(&history, "x"), []);
-        assert!(History::over(&log, &Config::default(), Instant::now()).is_none());
+        assert!(History::over(&log, &Config::default(), (None, Instant::now())).is_none());
     }
 
     #[test]
     fn history_begins_with_what_the_log_holds() {
         let mut log = log(2);
-        let mut first = History::over(&log, &config(10), Instant::now()).unwrap();
+        let mut first = History::over(&log, &config(10), (None, Instant::now())).unwrap();
         (0..3).for_each(|_| drop(append(&mut log, &mut first, &["c"])));
-        let history = History::over(&log, &config(10), Instant::now()).unwrap();
+        let history = History::over(&log, &config(10), (None, Instant::now())).unwrap();
         assert_eq!(numbers(&history, "c"), [(3, 1), (2, 1)]);
         let (channel, now) = (Name::new("c").unwrap(), Instant::now());
         assert!(history.store().has_all_after(&channel, 1, now));
@@ -136,7 +185,7 @@ mod tests {
     #[test]
     fn what_history_holds_counts_there_and_what_clients_still_need_counts_as_backlog_after_it() {
         let mut log = log(1);
-        let mut history = History::over(&log, &config(2), Instant::now()).unwrap();
+        let mut history = History::over(&log, &config(2), (None, Instant::now())).unwrap();
         let first = append(&mut log, &mut history, &["c", "c2"]);
         append(&mut log, &mut history, &["c", "c2"]);
         assert_eq!(log.backlogs().bytes(), 0, "the log has given up the first one, history has it");

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use tracing::error;
+use turted_core::cursor::Cursor;
 use turted_core::record::push::{Delivered, PushRecord, Record};
 
 use crate::config::LogSync;
+use crate::hub::dispatch::history::History;
 use crate::hub::dispatch::inner::Inner;
 use crate::hub::dispatch::log::Accepted;
 use crate::hub::dispatch::log::clock::LogClock;
+use crate::hub::dispatch::log::disk::history::{self, LeftHistory};
 use crate::hub::dispatch::log::disk::{Anew, Directory, Store, StoreLimits, begin_anew, write_again};
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::order::Order;
@@ -26,6 +29,8 @@ use crate::hub::dispatch::receipt::{DispatchRefusal, Unsettled};
 const MARK_PAUSE: Duration = Duration::from_secs(1);
 /// Time between two attempts to write the log anew.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+/// How long the end of a server waits until the history of channels is written.
+const HISTORY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks at what is due.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -81,24 +86,40 @@ enum State {
 /// What is left to do when all that could still be recorded is recorded: the clean end of the log.
 pub(crate) struct Ending {
     store: Box<dyn Store>,
-    last: u64,
+    next: Cursor,
     clock: LogClock,
+    /// What history has, and where it is written.
+    history: Option<(LeftHistory, Arc<Directory>)>,
 }
 
 impl Ending {
-    /// Marks the log as one that ended in good order. If the disk fails or does not answer, the next start takes this end
-    /// for a kill.
+    /// Marks the log as one that ended in good order, then writes the history of channels. If the disk fails or does not
+    /// answer, the next start takes this end for a kill, or has no more history than the log.
     pub(crate) fn end(mut self) {
-        let (end, ended) = sync_channel::<()>(0);
+        let (end, ended) = sync_channel::<()>(1);
         let mark = move || {
-            let _end = end;
-            if let Err(error) = self.store.end(self.last, self.clock.uptime()) {
+            let (last, uptime) = (self.next.sequence - 1, self.clock.uptime());
+            if let Err(error) = self.store.end(last, uptime) {
                 error!(%error, "the log has no clean end");
+                return;
+            }
+            // It is gone if nobody waits any more.
+            let _ = end.send(());
+            let Some((left, directory)) = &self.history else { return };
+            let written = history::write(directory, (self.next.epoch, last), (left, self.clock));
+            if let Err(error) = written {
+                error!(%error, "the history of channels is not kept");
             }
         };
-        let started = thread::Builder::new().name("turted-log-end".to_owned()).spawn(mark).is_ok();
-        if started && ended.recv_timeout(BUSY_MAX) == Err(RecvTimeoutError::Timeout) {
-            error!("the disk does not answer: the log has no clean end");
+        if thread::Builder::new().name("turted-log-end".to_owned()).spawn(mark).is_err() {
+            return;
+        }
+        match ended.recv_timeout(BUSY_MAX) {
+            Ok(()) if ended.recv_timeout(HISTORY_WAIT_MAX) == Err(RecvTimeoutError::Timeout) => {
+                error!("the disk does not answer: the history of channels is not kept");
+            }
+            Err(RecvTimeoutError::Timeout) => error!("the disk does not answer: the log has no clean end"),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
 }
@@ -147,15 +168,16 @@ impl Writer {
             self.take(batch);
             self.do_what_is_due();
         }
-        let last = {
+        let is_on_disk = self.state == State::OnDisk;
+        let (next, left) = {
             let mut order = self.inner.order();
             order.close();
             self.inner.queued.notify_all();
-            order.log.last()
+            (order.log.next(), order.history.as_ref().filter(|_| is_on_disk).map(History::left))
         };
-        let is_on_disk = self.state == State::OnDisk;
-        let clock = self.settings.clock;
-        let ending = self.store.filter(|_| is_on_disk).map(|store| Ending { store, last, clock });
+        let WriterSettings { clock, directory, .. } = self.settings;
+        let history = left.zip(directory.map(|(directory, _)| directory));
+        let ending = self.store.filter(|_| is_on_disk).map(|store| Ending { store, next, clock, history });
         // A server that is dropped does not wait for the end.
         let _ = end.send(ending);
     }

@@ -31,7 +31,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    pub(super) fn new(cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) -> Self {
+    pub(in crate::hub::dispatch) fn new(cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) -> Self {
         let bytes = bytes_of(&dispatch);
         Self { cursor, dispatch, accepted_at, bytes, held: AtomicU32::new(0), counted: OnceLock::new() }
     }

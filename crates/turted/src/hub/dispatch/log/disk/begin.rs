@@ -11,12 +11,13 @@ use turted_core::epochs::{Epoch, Epochs};
 use turted_core::record::push::{KeyRecord, NUMBER_MAX, PushKey, PushRecord, Record};
 
 use super::directory::{self, Directory};
+use super::history;
 use super::lives::{Lives, State};
 use super::read::ReadDispatch;
 use super::segment::Segment;
 use super::start::Opening;
 use super::store::DiskStore;
-use super::{Found, FoundDispatch, FoundKey, Store, StoreLimits, Verdict};
+use super::{Found, FoundDispatch, FoundHistory, FoundKey, Store, StoreLimits, Verdict};
 use crate::config::LogSync;
 
 /// A new epoch begins so far above the highest number that was found. What was given out and is not found any more is
@@ -83,8 +84,24 @@ impl Opening {
         self.reading.next.map_or(0, |next| next.saturating_sub(1))
     }
 
+    /// The history that the last life left, if it ended where the log goes on.
+    fn history(&self, warnings: &mut Vec<String>) -> Option<FoundHistory> {
+        let lives = self.lives.as_ref().filter(|_| self.verdict == Verdict::Continued)?;
+        let State::Clean { last } = lives.state else { return None };
+        let ended = Epoch { epoch: lives.current().epoch, after: last };
+        let read = history::read(&self.directory, (ended, lives.uptime), self.limits.history_bytes);
+        read.unwrap_or_else(|error| {
+            warnings.push(format!(
+                "the history of channels that the last server left cannot be read, so that it begins with the log: {error}"
+            ));
+            None
+        })
+    }
+
     fn found(&mut self, epochs: Epochs) -> Found {
         let uptime = self.reading.uptime;
+        let mut warnings = self.directory.warnings();
+        let history = self.history(&mut warnings);
         let keys = self.reading.keys();
         let dispatches = match self.verdict {
             Verdict::Continued => std::mem::take(&mut self.reading.dispatches),
@@ -100,11 +117,12 @@ impl Opening {
             last: epochs.current().after,
             epochs,
             dispatches: dispatches.into_iter().map(found).collect(),
+            history,
             keys,
             uptime,
             verdict: self.verdict,
             is_session_whole: self.is_session_whole(),
-            warnings: self.directory.warnings(),
+            warnings,
         }
     }
 

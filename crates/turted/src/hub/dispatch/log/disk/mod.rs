@@ -11,6 +11,7 @@
 //! left-behind            `lives` of a server that went on without this directory
 //! push-EPOCH-N.log       pushes, with their keys: about 8 MiB each
 //! session-EPOCH-N.log    of the session writer
+//! history                of channels, written by a clean end
 //! ```
 //!
 //! A start is two steps: [`open`] locks and reads, [`Opening::begin`] begins the new life. Between them the sessions are
@@ -21,6 +22,7 @@
 //! | `directory`, `lives` | the directory, its lock and its files; which lives wrote it, and how the last one ended |
 //! | `names` | the names of its files |
 //! | `frames` | the frames of a file |
+//! | `history` | the history of channels, between two lives |
 //! | `start`, `read` | what a start finds, and whether the log goes on; the push files, read |
 //! | `begin` | the new life; a log that is written anew after the disk had failed |
 //! | `store`, `segment` | the log while it is written; one file of it |
@@ -32,6 +34,7 @@ mod directory;
 pub(crate) mod names;
 mod lives;
 mod frames;
+pub(crate) mod history;
 mod start;
 mod read;
 mod begin;
@@ -43,6 +46,7 @@ pub(crate) mod double;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -124,6 +128,8 @@ pub(crate) struct StoreLimits {
     pub(crate) keys: Duration,
     /// Bytes after which a file is finished.
     pub(crate) segment_bytes: u64,
+    /// Bytes of the history of channels; 0 if none has any.
+    pub(crate) history_bytes: usize,
 }
 
 impl StoreLimits {
@@ -133,6 +139,7 @@ impl StoreLimits {
             log: LogLimits::of(config),
             keys: config.limits.idempotency_age,
             segment_bytes: LOG_SEGMENT_BYTES,
+            history_bytes: if config.history.is_empty() { 0 } else { config.limits.history_bytes },
         }
     }
 }
@@ -146,6 +153,8 @@ pub(crate) struct Found {
     pub(crate) last: u64,
     /// What the log keeps, in the order of the numbers.
     pub(crate) dispatches: Vec<FoundDispatch>,
+    /// What the last life left at a clean end.
+    pub(crate) history: Option<FoundHistory>,
     /// Keys whose pushes were accepted, the oldest first.
     pub(crate) keys: Vec<FoundKey>,
     /// How long servers have run with this log.
@@ -165,6 +174,17 @@ pub(crate) struct FoundDispatch {
     pub(crate) dispatch: Dispatch,
     /// Uptime since it was accepted.
     pub(crate) age: Duration,
+}
+
+/// The history of channels that a life has left.
+#[derive(Debug)]
+pub(crate) struct FoundHistory {
+    /// In the order of the numbers. The log has the last of them too.
+    pub(crate) dispatches: VecDeque<FoundDispatch>,
+    /// Uptime since it has all that its rules keep.
+    pub(crate) began: Duration,
+    /// Uptime since the last dispatch was accepted that gave way to those of other channels.
+    pub(crate) pushed_out: Option<Duration>,
 }
 
 /// A key whose push was accepted.
