@@ -151,6 +151,13 @@ pub const IDLE_GRACE: Duration = Duration::from_secs(1);
 /// How long a request body may take. The largest, 1 MiB, arrives in time at 35 kB/s.
 pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes of a request on the short way, head and body together: some kilobytes more than most pushes have. A longer
+/// one costs more to read and to deliver than what the short way saves.
+pub const SHORT_WAY_BYTES_MAX: usize = 16 * 1024;
+/// How long the rest of a request is waited for on the short way: many clients write head and body one behind the
+/// other. A slower one is served by hyper, whose limits begin then: so it has this much longer.
+pub const SHORT_WAY_REST_WAIT: Duration = Duration::from_millis(100);
+
 /// Bytes that a client may send after a request whose response does not end. They are read and dropped: a
 /// client that pipelines sends one more request head.
 pub const STREAM_INPUT_BYTES_MAX: usize = 16 * 1024;

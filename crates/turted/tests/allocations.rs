@@ -1,8 +1,8 @@
 //! A delivery allocates nothing: what a dispatch costs in allocations does not depend on how many
-//! connections receive it.
+//! connections receive it. And what a push costs that nobody receives.
 //!
-//! One test alone in its program, because the counters are those of the whole process. The clients
-//! are in it too and read without allocating.
+//! One test at a time, because the counters are those of the whole process. The clients are in it too and read
+//! without allocating.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
 #![allow(clippy::print_stdout, reason = "the counts are worth seeing")]
@@ -10,14 +10,15 @@
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 use tokio::sync::oneshot;
 use turted::config::{Admin, AdminListen, Config};
 use turted::dispatcher::Dispatcher;
-use turted::server::Server;
+use turted::server::{Server, ServerError};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -29,6 +30,12 @@ const BURST: usize = 32;
 /// No other byte of what a client receives is this one: each is a delivery.
 const PAYLOAD: &str = "#";
 const SUBSCRIBERS: usize = 200;
+/// What an ordinary push allocates at most: its items, names, targets and payload, its place in log and inbox, and its
+/// answer. With hyper's map of headers, its body and its futures it is more than twice as many.
+const PUSH_ALLOCATIONS_MAX: usize = 14;
+
+/// Held by the test that runs.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A transport: its path, what a client says first, and how the last answer to that ends.
 #[derive(Clone, Copy)]
@@ -49,6 +56,7 @@ const KINDS: [Kind; 2] = [
 
 #[test]
 fn a_delivery_allocates_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for kind in KINDS {
         let one = allocations(kind, 1);
         let many = allocations(kind, SUBSCRIBERS);
@@ -61,17 +69,57 @@ fn a_delivery_allocates_nothing() {
     }
 }
 
-/// What the process allocates while so many subscribers receive [`DISPATCHES`].
-fn allocations(kind: Kind, subscribers: usize) -> usize {
+#[test]
+fn a_push_on_a_kept_connection_allocates_little() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (server, running, stop) = start();
+    let mut backend = TcpStream::connect(server.address).unwrap();
+    let body = r#"{"event":"order:new","targets":{"users":["alice"]},"payload":{"id":1}}"#;
+    let head = "POST /push/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut push = |count: usize| {
+        for _ in 0..count {
+            backend.write_all(request.as_bytes()).unwrap();
+            let (mut answer, mut end) = ([0; 1024], 0);
+            while !answer[..end].ends_with(b"\r\n\r\nOK") {
+                let read = backend.read(&mut answer[end..]).unwrap();
+                assert!(read > 0, "the server closed");
+                end += read;
+            }
+        }
+    };
+    push(2 * DISPATCHES);
+    let before = made(ALLOCATOR.stats());
+    push(DISPATCHES);
+    let each = (made(ALLOCATOR.stats()) - before) / DISPATCHES;
+    println!("{each} allocations for a push");
+    assert!((1..=PUSH_ALLOCATIONS_MAX).contains(&each), "{each} allocations");
+    drop((backend, stop));
+    running.join().unwrap().unwrap();
+}
+
+/// A server of one worker.
+struct Running {
+    address: SocketAddr,
+    dispatcher: Dispatcher,
+}
+
+fn start() -> (Running, JoinHandle<Result<(), ServerError>>, oneshot::Sender<()>) {
     let admin = Admin { listen: AdminListen::Off, token: None };
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), workers: 1, admin, ..Config::default() };
     let server = Server::bind(config).unwrap();
-    let (address, dispatcher) = (server.address(), server.dispatcher());
+    let started = Running { address: server.address(), dispatcher: server.dispatcher() };
     let (stop, stopped) = oneshot::channel::<()>();
     let running = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(server.run(async { drop(stopped.await) }))
     });
+    (started, running, stop)
+}
+
+/// What the process allocates while so many subscribers receive [`DISPATCHES`].
+fn allocations(kind: Kind, subscribers: usize) -> usize {
+    let (Running { address, dispatcher }, running, stop) = start();
     let mut clients: Vec<_> = (0..subscribers).map(|_| connect(address, kind)).collect();
     // Everything that keeps its memory has it after the first round.
     round(&dispatcher, &mut clients);

@@ -13,8 +13,12 @@ use crate::io::seldom::{Seldom, warn_seldom};
 
 /// The password or token that a request has in `Authorization: Bearer`. An empty one counts as none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = std::str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok()?;
-    let (scheme, token) = value.split_once(' ')?;
+    bearer_of(std::str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok()?)
+}
+
+/// The token in the value of such a header.
+pub(crate) fn bearer_of(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

@@ -42,6 +42,14 @@ pub(crate) fn close_after(answer: &mut Answer) {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
+/// A body that was refused half-way is not read to its end, so no other request can follow it.
+pub(super) fn close_if_unread(mut answer: Answer) -> Answer {
+    if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        close_after(&mut answer);
+    }
+    answer
+}
+
 /// Says which methods a resource has, as every 405 must (RFC 9110 15.5.6).
 pub(crate) fn allow(answer: &mut Answer, methods: &'static str) {
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));

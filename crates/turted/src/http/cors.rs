@@ -42,6 +42,11 @@ impl Page {
         Self { origin: origin.cloned(), is_allowed, is_open }
     }
 
+    /// No page: the request says neither an origin nor anything of a site.
+    pub(crate) fn none(origins: &AllowOrigins) -> Self {
+        Self { origin: None, is_allowed: true, is_open: *origins == AllowOrigins::Any }
+    }
+
     /// Whether the request may be made.
     pub(crate) fn is_allowed(&self) -> bool {
         self.is_allowed
@@ -120,6 +125,11 @@ pub(crate) fn let_everyone_read(answer: &mut Answer) {
 /// Browsers always name a host.
 pub(crate) fn is_for_loopback<B>(request: &Request<B>) -> bool {
     hosts(request).all(|host| host.is_some_and(|host| host.is_loopback()))
+}
+
+/// The same for a request that names this host and no other.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    Authority::parse(host).is_some_and(|host| host.is_loopback())
 }
 
 /// The hosts that a request names; `None` for one that cannot be read. A request may have several `Host` headers,

@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_core::future::LocalBoxFuture;
 use hyper::header::HeaderMap;
+use turted_core::wire::post::Post;
 
 use super::answer::{Answer, nothing_here};
 use super::call::{Call, Outcome, check_target};
@@ -13,7 +15,7 @@ use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 
 /// An answer that is being made.
-pub(crate) type Answering = LocalBoxFuture<'static, Outcome>;
+pub(crate) type Answering<T = Outcome> = LocalBoxFuture<'static, T>;
 
 /// What answers requests to some paths: a transport, or a push connector.
 pub(crate) trait Endpoint: Debug + Send + Sync {
@@ -33,6 +35,23 @@ pub(crate) trait Endpoint: Debug + Send + Sync {
     fn no_place(&self, _worker: &Worker, _headers: &HeaderMap) -> Option<Answer> {
         None
     }
+
+    /// How it answers an ordinary `POST` to a path that it serves without the rest of HTTP, if it can.
+    fn short_way(&self) -> Option<&dyn ShortWay> {
+        None
+    }
+}
+
+/// Answers what is an ordinary `POST` and came completely.
+pub(crate) trait ShortWay {
+    /// Answers as [`Endpoint::answer`] would. `client` is the other side, which names no client behind it.
+    fn answer(&self, worker: &Rc<Worker>, client: IpAddr, post: &Post<'_>) -> ShortAnswer;
+}
+
+/// The answer to a request on the short way.
+pub(crate) enum ShortAnswer {
+    Ready(Answer),
+    Waits(Answering<Answer>),
 }
 
 /// The endpoints of a server. The first one that serves a path answers.
@@ -54,6 +73,16 @@ impl Endpoints {
     /// The endpoint that answers requests to this path.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<dyn Endpoint>> {
         self.0.iter().find(|endpoint| endpoint.serves(path))
+    }
+
+    /// How requests to this path are answered on the short way, if they can be.
+    pub(crate) fn short_way(&self, path: &str) -> Option<&dyn ShortWay> {
+        self.find(path)?.short_way()
+    }
+
+    /// Whether any requests can be answered on the short way.
+    pub(crate) fn have_short_way(&self) -> bool {
+        self.0.iter().any(|endpoint| endpoint.short_way().is_some())
     }
 
     /// Answers a request.

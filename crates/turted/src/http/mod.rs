@@ -5,6 +5,7 @@
 //! | `accept`, `guests` | accepts connections; those that come when all places are taken |
 //! | `entrance` | what a connection passes before its first request: the PROXY header, the TLS handshake |
 //! | `one`, `two` | a connection of HTTP/1, and one of HTTP/2 |
+//! | `short`, `rewound`, `encode` | the short way of a push, without hyper; how hyper goes on with its connection; its answers as bytes |
 //! | `paced`, `patience`, `fragment` | what limits a connection of HTTP: the time for answers, the wait for requests, no `#` in a target |
 //! | `rules`, `proxies` | what every request of HTTP/1 must keep; the client behind a proxy |
 //! | `call`, `endpoint` | a request and what becomes of it; what answers it, found by path |
@@ -21,6 +22,9 @@ pub(crate) mod guests;
 pub(crate) mod entrance;
 pub(crate) mod one;
 pub(crate) mod two;
+mod short;
+mod rewound;
+mod encode;
 pub(crate) mod paced;
 mod patience;
 mod fragment;

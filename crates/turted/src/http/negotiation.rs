@@ -32,9 +32,21 @@ pub(crate) enum Named {
 /// How well a client reads `wanted`, `application/json` say. Without any `Accept` everything is read, and nothing
 /// is named.
 pub(crate) fn liking(headers: &HeaderMap, wanted: &str) -> Liking {
+    if !headers.contains_key(ACCEPT) {
+        return liking_of(None::<[&str; 0]>, wanted);
+    }
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    liking_of(Some(lines), wanted)
+}
+
+/// The same for the lines of an `Accept`, if there is one.
+pub(crate) fn liking_of<'a, L>(accept: Option<L>, wanted: &str) -> Liking
+where
+    L: IntoIterator<Item = &'a str>,
+{
+    let Some(lines) = accept else { return Liking { weight: WEIGHT_MAX, named: Named::AsAny } };
     let mut best = None;
-    for range in lines.flat_map(|line| split_unquoted(line, ',')) {
+    for range in lines.into_iter().flat_map(|line| split_unquoted(line, ',')) {
         let mut parts = split_unquoted(range, ';');
         let named = closeness(parts.next().unwrap_or("").trim(), wanted);
         if named == Named::Not {
@@ -46,8 +58,7 @@ pub(crate) fn liking(headers: &HeaderMap, wanted: &str) -> Liking {
     }
     match best {
         Some((named, weight)) => Liking { weight, named },
-        None if headers.contains_key(ACCEPT) => Liking::default(),
-        None => Liking { weight: WEIGHT_MAX, named: Named::AsAny },
+        None => Liking::default(),
     }
 }
 

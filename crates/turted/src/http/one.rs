@@ -1,6 +1,7 @@
 //! One HTTP connection: requests in, answers out, until a transport takes the socket over.
 //!
-//! hyper parses and answers. A request that turns the connection into a stream leaves a
+//! A connection begins on the [short way](super::short), which most connections of backends never leave. Of all others
+//! hyper parses and answers the requests. A request that turns the connection into a stream leaves a
 //! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory.
 
 use std::cell::RefCell;
@@ -10,22 +11,24 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
-use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Takeover, close_after};
+use super::answer::{Answer, Takeover, close_if_unread};
 use super::call::{Call, Outcome};
 use super::endpoint::{Arrival, Endpoints};
 use super::guests::{self, Guest};
 use super::incoming::RequestBody;
-use super::paced::Paced;
+use super::paced::{self, Paced};
 use super::patience::{self, Patience};
+use super::short::{self, Handed};
 use super::{proxies, rules};
 use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
@@ -39,11 +42,22 @@ pub(crate) async fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>)
 where
     C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
 {
+    if let Some(handed) = short::serve(&worker, arrival).await {
+        // A task of its own, so that one on the short way is small.
+        worker.spawn(go_on(Rc::clone(&worker), handed));
+    }
+}
+
+/// Serves with hyper what is not for the short way.
+async fn go_on<C>(worker: Rc<Worker>, Handed { arrival, spent }: Handed<C>)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
+{
     let Arrival { channel, peer, permit, endpoints } = arrival;
     let taken = Rc::new(RefCell::new(None));
     let limits = &worker.config.limits;
     let guest = Guest::of(&worker, &permit);
-    let patience = Patience::new(guests::head_wait(&worker, &permit), limits);
+    let patience = Patience::new(guests::head_wait(&worker, &permit), limits).after(spent);
     let responder = Responder {
         worker: Rc::clone(&worker),
         endpoints,
@@ -64,22 +78,24 @@ where
     let parts = connection.into_parts();
     let channel = parts.io.into_inner();
     let is_stalled = channel.is_stalled();
+    let (channel, unread) = channel.into_inner().into_parts();
+    let read = joined(parts.read_buf, &unread);
     let place = guest.and_then(|guest| guest.take_place());
-    let socket = Socket::new(channel.into_inner(), place.unwrap_or(permit));
+    let socket = Socket::new(channel, place.unwrap_or(permit));
     let takeover = taken.take();
     drop(parts.service);
     match takeover {
-        Some(takeover) => takeover(socket, parts.read_buf),
-        // A client that does not read would not read the end either. A reset frees what the kernel holds for it.
-        None if is_stalled => {
-            worker.metrics.unread_answers.add(1);
-            socket.reset();
-        }
+        Some(takeover) => takeover(socket, read),
         None => {
-            tell_of_tls(&worker, &parts.read_buf);
-            socket.linger().await;
+            tell_of_tls(&worker, &read);
+            paced::end(&worker, socket, is_stalled).await;
         }
     }
+}
+
+/// What hyper has read and not used, and what it has not read of what the short way had.
+fn joined(read: Bytes, unread: &[u8]) -> Bytes {
+    if unread.is_empty() { read } else { [&read, unread].concat().into() }
 }
 
 /// Tells the operator that a client speaks TLS on a port that does not. The client cannot read hyper's answer.
@@ -181,13 +197,5 @@ fn last_touch(answer: Answer, guest: Option<&Guest>, idle_wait: Option<&HeaderVa
         guest.dismiss(&mut answer);
     }
     patience::tell(&mut answer, idle_wait);
-    answer
-}
-
-/// A body that was refused half-way is not read to its end, so no other request can follow it.
-fn close_if_unread(mut answer: Answer) -> Answer {
-    if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        close_after(&mut answer);
-    }
     answer
 }

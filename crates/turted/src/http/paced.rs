@@ -16,6 +16,8 @@ use turted_core::limits::{PROGRESS_BYTES, READ_TURN_BYTES};
 
 use crate::http::Patience;
 use crate::http::fragment::FirstLine;
+use crate::hub::worker::worker::Worker;
+use crate::io::socket::Socket;
 
 /// A channel with a watch over its writes and a pause in its reads. An idle one costs 32 bytes.
 #[derive(Debug)]
@@ -123,6 +125,17 @@ impl<C> Paced<C> {
             self.is_stalled = true;
         }
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))
+    }
+}
+
+/// Ends a connection whose channel [was stalled](Paced::is_stalled), or was not.
+pub(super) async fn end(worker: &Worker, socket: Socket, is_stalled: bool) {
+    if is_stalled {
+        // A client that does not read would not read the end either. A reset frees what the kernel holds for it.
+        worker.metrics.unread_answers.add(1);
+        socket.reset();
+    } else {
+        socket.linger().await;
     }
 }
 

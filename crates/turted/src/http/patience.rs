@@ -29,6 +29,8 @@ pub(crate) struct Patience(Arc<PatienceState>);
 #[derive(Debug)]
 struct PatienceState {
     head: Duration,
+    /// How much of that was over for the first head when hyper began to wait for it.
+    spent: Duration,
     idle: Duration,
     /// Whether a head has come already.
     is_kept: AtomicBool,
@@ -42,10 +44,18 @@ impl Patience {
         let idle = limits.idle_wait + IDLE_GRACE;
         Self(Arc::new(PatienceState {
             head,
+            spent: Duration::ZERO,
             idle,
             is_kept: AtomicBool::new(false),
             has_read: AtomicBool::new(false),
         }))
+    }
+
+    /// The same where so much of the time for the first head is over.
+    pub(super) fn after(self, spent: Duration) -> Self {
+        let PatienceState { head, idle, .. } = *self.0;
+        let (is_kept, has_read) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(PatienceState { head, spent, idle, is_kept, has_read }))
     }
 
     /// How long a head may take.
@@ -67,7 +77,7 @@ impl Timer for Patience {
     /// hyper calls this when it begins to wait for a head.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         if !self.0.is_kept.swap(true, Ordering::Relaxed) {
-            return TokioTimer::new().sleep_until(deadline);
+            return TokioTimer::new().sleep_until(deadline.checked_sub(self.0.spent).unwrap_or(deadline));
         }
         self.0.has_read.store(false, Ordering::Relaxed);
         let sleep = Box::pin(time::sleep(self.0.idle));

@@ -36,6 +36,7 @@ mod replies;
 mod rules;
 mod sessions;
 mod signals;
+mod short_way;
 mod slow;
 mod sockjs;
 mod sources;

@@ -28,7 +28,7 @@ impl Drop for Replay {
     }
 }
 
-fn variable<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
+pub(crate) fn variable<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     Some(std::env::var(name).ok()?.parse().unwrap())
 }
 

@@ -107,7 +107,15 @@ impl Receipt {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.0, State::Settled(_))
+        self.settled().is_some()
+    }
+
+    /// What became of the push, if that is known.
+    pub(crate) fn settled(&self) -> Option<Result<Positions, DispatchRefusal>> {
+        match self.0 {
+            State::Settled(result) => Some(result),
+            State::Waiting(_) => None,
+        }
     }
 
     /// Waits on this thread. Not for threads of a runtime, which others need.

@@ -16,7 +16,7 @@ use turted_core::record::push::AnswerForm;
 use super::idempotency::StoredAnswer;
 use super::rules::status_of;
 use crate::auth::passwords::Password;
-use crate::http::negotiation::{Named, liking};
+use crate::http::negotiation::{Liking, Named, liking, liking_of};
 use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, bare, text};
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions};
 use crate::hub::dispatch::log::disk::FoundKey;
@@ -37,10 +37,19 @@ impl AnswerFormat {
     /// The format a request asks for: what it reads best, and JSON if it names it and reads both alike. `*/*` names
     /// nothing. A caller that reads neither gets the answer of the node server.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let json = ["application/json", "application/problem+json"].map(|kind| liking(headers, kind));
+        Self::liked(|kind| liking(headers, kind))
+    }
+
+    /// The same where the `Accept` is this one, if there is one.
+    pub(super) fn of_accept(accept: Option<&str>) -> Self {
+        Self::liked(|kind| liking_of(accept.map(|line| [line]), kind))
+    }
+
+    fn liked(liking: impl Fn(&str) -> Liking) -> Self {
+        let json = ["application/json", "application/problem+json"].map(&liking);
         let [json, problem] = json;
         let json = if json.weight >= problem.weight { json } else { problem };
-        let plain = liking(headers, "text/plain");
+        let plain = liking("text/plain");
         let is_named = json.named > Named::AsAny;
         let asked =
             json.weight > plain.weight || (json.weight == plain.weight && json.weight > 0 && is_named);

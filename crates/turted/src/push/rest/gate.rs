@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::Request;
 use turted_core::push::{Parsed, PushLimits};
 
 use super::answer;
@@ -16,20 +15,24 @@ use crate::auth::attempts::{Attempts, GuessCounted, tell_blocked};
 use crate::auth::passwords::{Mismatch, Password, Passwords};
 use crate::config::Config;
 use crate::config::secrets::Current;
-use crate::http::cors::{self, Page};
+use crate::http::cors::Page;
 use crate::hub::dispatch::log::disk::FoundKey;
 use crate::io::seldom::warn_seldom;
 use crate::io::tasks::Tasks;
 
 /// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) counts as
 /// one of the own host, so without a password the host that the request names is checked as well.
-pub(super) fn check_page<B>(config: &Config, page: &Page, request: &Request<B>) -> Result<(), Problem> {
+pub(super) fn check_page(
+    config: &Config,
+    page: &Page,
+    is_for_loopback: impl FnOnce() -> bool,
+) -> Result<(), Problem> {
     if !page.is_allowed() {
         let detail = "pages of this origin may not push (push.allow_origins)";
         return Err(Problem::new("origin-not-allowed", detail));
     }
     let is_open = config.push.is_open() && config.listen.ip().to_canonical().is_loopback();
-    if is_open && !cors::is_for_loopback(request) {
+    if is_open && !is_for_loopback() {
         let detail = "without a password only requests for localhost or a loopback address may push: set \
                       push.password_file or TURTED_PUSH_PASSWORD, or have your proxy send Host: 127.0.0.1";
         // Not 421: a client may repeat that on another connection (RFC 9110 15.5.20).
@@ -106,6 +109,11 @@ impl PushGate {
         self.limits
     }
 
+    /// Whether a backend is asked about each push.
+    pub(super) fn asks(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// Refuses an address that guessed too often, unless `bearer` is a right password and too long to be guessed. A
     /// password in the body is not known before the body is read. What a backend wants to see may be short, and asking
     /// costs, so it is not asked.
@@ -144,6 +152,16 @@ impl PushGate {
                 Verdict::No => Err(self.refuse(peer, bearer, question.is_guess())),
             };
         }
+        self.check_passwords(peer, bearer, parsed)
+    }
+
+    /// The same where no backend is asked.
+    pub(super) fn check_passwords(
+        &self,
+        peer: IpAddr,
+        bearer: Option<&str>,
+        parsed: &Parsed<'_>,
+    ) -> Result<Option<Arc<Password>>, Problem> {
         let Some(passwords) = self.passwords.get() else { return Ok(None) };
         // Checked again, because many guesses may have been let in before the first one was counted.
         self.check_address(peer, bearer)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rules::RULES;
 
 /// The sources that name rules.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     include_str!("../../../../core/src/push.rs"),
     include_str!("../../../../core/src/push/form.rs"),
     include_str!("../../../../core/src/push/refusal.rs"),
@@ -13,6 +13,8 @@ const SOURCES: [&str; 8] = [
     include_str!("answer.rs"),
     include_str!("gate.rs"),
     include_str!("mod.rs"),
+    include_str!("short.rs"),
+    include_str!("taken.rs"),
     include_str!("verifier.rs"),
 ];
 /// Rules of one word, which look like any other text.

@@ -1,0 +1,244 @@
+//! The short way: an ordinary `POST` that has come completely, on a connection of HTTP/1.1, is answered without hyper.
+//!
+//! Backends push over connections that they keep, and most of what HTTP costs them is what a push does not need: a map
+//! of headers, a body that comes in pieces, timers for it. So before hyper gets a connection, its requests are looked
+//! at here, as long as each is one that an endpoint has a [short way](ShortWay) for. With the first other one the
+//! connection goes to hyper for good, and hyper reads again what was read: it alone decides about anything unusual.
+//! A connection on the short way owns no buffer.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::header::{CONNECTION, HeaderMap};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use turted_core::limits::{IDLE_GRACE, SHORT_WAY_BYTES_MAX, SHORT_WAY_REST_WAIT};
+use turted_core::wire::post::{Decoded, PostLimits, decode};
+
+use super::answer::{Answer, close_after, close_if_unread};
+use super::encode::{Clock, encode};
+use super::endpoint::{Answering, Arrival, Endpoints, ShortAnswer};
+use super::paced::{self, Paced};
+use super::proxies;
+use super::rewound::Rewound;
+use crate::config::Limits;
+use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
+use crate::io::socket::{Channel, Socket};
+
+/// A connection that goes on with hyper.
+pub(crate) struct Handed<C> {
+    pub(crate) arrival: Arrival<Rewound<C>>,
+    /// How much of the time for the head of its next request is over.
+    pub(crate) spent: Duration,
+}
+
+/// Serves a connection until it ends, or until hyper has to go on with it.
+pub(crate) async fn serve<C>(worker: &Rc<Worker>, arrival: Arrival<C>) -> Option<Handed<C>>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Into<Channel>,
+{
+    let Arrival { channel, peer, permit, endpoints } = arrival;
+    let hand_over = |channel, read: Vec<u8>, permit, endpoints, spent| {
+        let channel = Rewound::new(channel, read.into());
+        Some(Handed { arrival: Arrival { channel, peer, permit, endpoints }, spent })
+    };
+    // A connection that has only a spare place is told so in its answers.
+    if worker.shared.spare.gave(&permit) || !endpoints.have_short_way() {
+        return hand_over(channel, Vec::new(), permit, endpoints, Duration::ZERO);
+    }
+    let mut way = Way {
+        worker,
+        endpoints: &endpoints,
+        client: proxies::client(&worker.config, peer, &HeaderMap::new()),
+        channel: Paced::new(channel, worker.config.limits.outbox_stall),
+        begun: Vec::new(),
+        is_kept: false,
+        is_stopping: &Cell::new(false),
+    };
+    let began = Instant::now();
+    let end = way.run_to_end(began).await;
+    let Way { channel, is_kept, .. } = way;
+    match end {
+        End::Other(read) => {
+            let spent = if is_kept { Duration::ZERO } else { began.elapsed() };
+            hand_over(channel.into_inner(), read, permit, endpoints, spent)
+        }
+        End::Over => {
+            let is_stalled = channel.is_stalled();
+            let socket = Socket::new(channel.into_inner(), permit);
+            paced::end(worker, socket, is_stalled).await;
+            None
+        }
+    }
+}
+
+/// A connection on the short way.
+struct Way<'a, C> {
+    worker: &'a Rc<Worker>,
+    endpoints: &'a Endpoints,
+    /// The other side, as requests that name no other one have it.
+    client: IpAddr,
+    channel: Paced<C>,
+    /// The start of a request of which the rest has not come.
+    begun: Vec<u8>,
+    /// Whether it has had an answer.
+    is_kept: bool,
+    /// Whether the server stops: no other request is answered.
+    is_stopping: &'a Cell<bool>,
+}
+
+/// Why a connection leaves the short way.
+enum End {
+    /// These bytes are not for the short way.
+    Other(Vec<u8>),
+    /// The connection ends.
+    Over,
+}
+
+/// What came of a read.
+enum Step {
+    /// A request is answered. What came behind it is the next one, or its start.
+    Answer(Answer, Vec<u8>),
+    /// The same, and the answer has to be waited for.
+    Wait(Answering<Answer>, Vec<u8>),
+    /// The rest of a request is missing.
+    Rest,
+    End(End),
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
+    /// Runs until the connection leaves the short way. If the server stops, the answer that is on its way goes out.
+    async fn run_to_end(&mut self, began: Instant) -> End {
+        let (worker, is_stopping) = (self.worker, self.is_stopping);
+        let mut run = pin!(self.run(began));
+        if let Some(end) = worker.shared.life.ending.run_until_cancelled(run.as_mut()).await {
+            return end;
+        }
+        is_stopping.set(true);
+        timeout(CLOSING_WAIT, run).await.unwrap_or(End::Over)
+    }
+
+    async fn run(&mut self, began: Instant) -> End {
+        let limits = &self.worker.config.limits;
+        let clock = self.worker.part::<Clock>();
+        let mut patience = pin!(sleep_until(began + limits.request_head_wait));
+        loop {
+            let step = poll_fn(|context| self.poll_step(context, patience.as_mut())).await;
+            let (answer, behind) = match step {
+                Step::Answer(answer, behind) => (answer, behind),
+                Step::Wait(answering, behind) => (answering.await, behind),
+                Step::Rest => {
+                    patience.as_mut().reset(Instant::now() + SHORT_WAY_REST_WAIT);
+                    continue;
+                }
+                Step::End(end) => return end,
+            };
+            self.is_kept = true;
+            match self.write(answer, &clock).await {
+                Ok(Next::Request) if behind.is_empty() => {
+                    patience.as_mut().reset(Instant::now() + limits.idle_wait + IDLE_GRACE);
+                }
+                Ok(Next::Request) => return End::Other(behind),
+                Ok(Next::Nothing) | Err(_) => return End::Over,
+            }
+        }
+    }
+
+    /// Waits for bytes, and deals with them in the same call: they lie in the buffer that all reads of a worker share.
+    fn poll_step(&mut self, context: &mut Context<'_>, patience: Pin<&mut Sleep>) -> Poll<Step> {
+        if self.is_stopping.get() {
+            return Poll::Ready(Step::End(End::Over));
+        }
+        let scratch = &mut *self.worker.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch[..SHORT_WAY_BYTES_MAX - self.begun.len()]);
+        match Pin::new(&mut self.channel).poll_read(context, &mut buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.read(buffer.filled())),
+            Poll::Ready(Err(_)) => Poll::Ready(Step::End(End::Over)),
+            Poll::Pending => patience.poll(context).map(|()| Step::End(self.out_of_patience())),
+        }
+    }
+
+    /// Deals with what was read.
+    fn read(&mut self, read: &[u8]) -> Step {
+        if self.begun.is_empty() {
+            return match read {
+                [] => Step::End(End::Over),
+                _ => self.answer(read),
+            };
+        }
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.extend_from_slice(read);
+        match self.answer(&begun) {
+            // It comes in many pieces, or its client is gone.
+            Step::Rest => {
+                self.begun.clear();
+                Step::End(End::Other(begun))
+            }
+            step => step,
+        }
+    }
+
+    /// What becomes of the bytes that came.
+    fn answer(&mut self, bytes: &[u8]) -> Step {
+        match decode(bytes, limits_of(&self.worker.config.limits)) {
+            Decoded::Whole { post, bytes: end } => {
+                if let Some(way) = self.endpoints.short_way(post.path) {
+                    let behind = bytes[end..].to_vec();
+                    return match way.answer(self.worker, self.client, &post) {
+                        ShortAnswer::Ready(answer) => Step::Answer(answer, behind),
+                        ShortAnswer::Waits(answering) => Step::Wait(answering, behind),
+                    };
+                }
+            }
+            Decoded::Part { path } => {
+                if self.endpoints.short_way(path).is_some() {
+                    self.begun = bytes.to_vec();
+                    return Step::Rest;
+                }
+            }
+            Decoded::Other => {}
+        }
+        Step::End(End::Other(bytes.to_vec()))
+    }
+
+    /// What becomes of a connection on which nothing came in time.
+    fn out_of_patience(&mut self) -> End {
+        if self.begun.is_empty() { End::Over } else { End::Other(std::mem::take(&mut self.begun)) }
+    }
+
+    async fn write(&mut self, answer: Answer, clock: &Clock) -> io::Result<Next> {
+        let mut answer = close_if_unread(answer);
+        if self.is_stopping.get() {
+            close_after(&mut answer);
+        }
+        // Nothing else is said there but `close`.
+        let is_last = answer.headers().contains_key(CONNECTION);
+        let bytes = encode(answer, self.worker.config.limits.idle_wait.as_secs(), clock);
+        self.channel.write_all(&bytes).await?;
+        self.channel.flush().await?;
+        Ok(if is_last { Next::Nothing } else { Next::Request })
+    }
+}
+
+/// What may follow on an answer.
+enum Next {
+    Request,
+    Nothing,
+}
+
+/// What requests on the short way have at most: no more than hyper would let them have.
+fn limits_of(limits: &Limits) -> PostLimits {
+    PostLimits {
+        head_bytes: limits.request_head_bytes,
+        headers: limits.request_headers,
+        target_bytes: limits.request_uri_bytes,
+        body_bytes: limits.push_body_bytes,
+        bytes: SHORT_WAY_BYTES_MAX,
+    }
+}
