@@ -11,8 +11,6 @@ use std::sync::Once;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use turted_core::wire::proxy::{self, Violation};
 
 use crate::http::guests;
@@ -22,7 +20,7 @@ use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::Socket;
-use crate::io::tls::{Certificates, HANDSHAKE, HTTP2, UNSENT_BYTES_MAX};
+use crate::io::tls::{AcceptError, TlsStream};
 
 /// Bytes that are peeked at together to find the end of a PROXY header. Most headers fit.
 const WINDOW_BYTES: usize = 256;
@@ -37,10 +35,8 @@ enum EntranceRefusal {
     Stranger,
     #[error(transparent)]
     Header(#[from] Violation),
-    #[error("the connection does not start with a TLS handshake")]
-    NoTls(TcpStream),
-    #[error("the handshake failed: {0}")]
-    Handshake(io::Error),
+    #[error(transparent)]
+    Handshake(#[from] AcceptError),
     #[error(transparent)]
     Lost(#[from] io::Error),
     #[error("the entrance took longer than limits.request_head_wait")]
@@ -50,7 +46,7 @@ enum EntranceRefusal {
 /// A connection that may speak HTTP.
 enum Entered {
     Plain(TcpStream, IpAddr),
-    Tls(Box<TlsStream<TcpStream>>, IpAddr),
+    Tls(TlsStream, IpAddr),
 }
 
 /// Serves a connection that was just accepted.
@@ -73,17 +69,11 @@ async fn examine(worker: Rc<Worker>, arrival: Arrival<TcpStream>) {
         Some(Ok(Entered::Plain(channel, peer))) => {
             worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit, endpoints }));
         }
-        Some(Ok(Entered::Tls(channel, peer))) if channel.get_ref().1.alpn_protocol() == Some(HTTP2) => {
-            worker.spawn(http2::serve(
-                Rc::clone(&worker),
-                Arrival { channel: *channel, peer, permit, endpoints },
-            ));
+        Some(Ok(Entered::Tls(channel, peer))) if channel.speaks_http2() => {
+            worker.spawn(http2::serve(Rc::clone(&worker), Arrival { channel, peer, permit, endpoints }));
         }
         Some(Ok(Entered::Tls(channel, peer))) => {
-            worker.spawn(http::serve(
-                Rc::clone(&worker),
-                Arrival { channel: *channel, peer, permit, endpoints },
-            ));
+            worker.spawn(http::serve(Rc::clone(&worker), Arrival { channel, peer, permit, endpoints }));
         }
         Some(Err(refusal)) => refuse(refusal, peer, permit).await,
         None => {}
@@ -102,7 +92,9 @@ async fn pass(worker: &Worker, stream: TcpStream, peer: IpAddr) -> Result<Entere
     }
     match &worker.shared.certificates {
         None => Ok(Entered::Plain(stream, peer)),
-        Some(certificates) => Ok(Entered::Tls(Box::new(shake_hands(certificates, stream).await?), peer)),
+        Some(certificates) => {
+            Ok(Entered::Tls(TlsStream::accept(certificates.current(), stream).await?, peer))
+        }
     }
 }
 
@@ -142,19 +134,6 @@ async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-async fn shake_hands(
-    certificates: &Certificates,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, EntranceRefusal> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
-        return Err(EntranceRefusal::NoTls(stream));
-    }
-    let acceptor = TlsAcceptor::from(certificates.current());
-    let limited = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
-    limited.await.map_err(EntranceRefusal::Handshake)
-}
-
 /// Refuses a connection, with an answer if the client can read one. The connection ends.
 async fn refuse(refusal: EntranceRefusal, peer: IpAddr, permit: Permit) {
     static TOLD: Once = Once::new();
@@ -164,7 +143,7 @@ async fn refuse(refusal: EntranceRefusal, peer: IpAddr, permit: Permit) {
             // Only once, because any client can cause it. An operator who forgot a proxy has to see it.
             tracing::warn!(%peer, "proxy_protocol is on and this peer is not in trusted_proxies");
         }),
-        EntranceRefusal::NoTls(stream) => {
+        EntranceRefusal::Handshake(AcceptError::NoTls(stream)) => {
             warn_seldom!(%peer, "a client does not speak TLS, which this port does: it has to use https and wss");
             let socket = Socket::new(stream, permit);
             // A client that does not speak HTTP either reads garbage.

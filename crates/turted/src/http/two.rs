@@ -24,10 +24,8 @@ use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_rustls::server::TlsStream;
 use turted_core::limits::{
     H2_CONNECTION_WINDOW_BYTES, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW_BYTES, H2_STREAMS_MAX, IDLE_GRACE,
     PING_INTERVAL, PING_TIMEOUT,
@@ -43,12 +41,13 @@ use crate::hub::delivery::outlet::StreamBody;
 use crate::hub::delivery::outlet::switch::Switch;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
+use crate::io::tls::TlsStream;
 use whole::Whole;
 
 type AnyBody = Either<Whole<UnderWay>, Guarded>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
-pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream<TcpStream>>) {
+pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream>) {
     let Arrival { channel, peer, permit, endpoints } = arrival;
     let guest = Guest::of(&worker, &permit);
     let head_wait = guests::head_wait(&worker, &permit);

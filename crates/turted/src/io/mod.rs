@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `listener`, `socket`, `tls` | listening sockets; a client's socket, with or without TLS; certificates, and TLS as a client |
+//! | `listener`, `tcp`, `socket`, `tls` | listening sockets; one system call on a connection; a client's socket, with or without TLS; TLS, certificates, and TLS as a client |
 //! | `backend`, `questions` | a client of HTTP for questions to a backend, with or without TLS; how many at once, and for how long |
 //! | `life`, `tasks` | how far the life of the server has come; tasks of one thread, which end with it |
 //! | `link`, `seconds` | how a worker and a thread that writes to disk wake each other; one timer for many waits |
@@ -14,8 +14,9 @@
 //! | `host` | the name of this server among others |
 
 pub(crate) mod listener;
-pub(crate) mod socket;
+pub(crate) mod tcp;
 pub mod tls;
+pub(crate) mod socket;
 pub(crate) mod backend;
 pub(crate) mod questions;
 pub(crate) mod life;

@@ -3,21 +3,17 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use socket2::SockRef;
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
 use crate::io::permits::Permit;
-use crate::io::tls::TlsSession;
+use crate::io::tcp;
+use crate::io::tls::{TlsSession, TlsStream};
 
 /// How long we read on after our last bytes, so that the client sees them before the connection ends.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -37,10 +33,10 @@ impl From<TcpStream> for Channel {
     }
 }
 
-impl From<TlsStream<TcpStream>> for Channel {
-    fn from(stream: TlsStream<TcpStream>) -> Self {
-        let (tcp, connection) = stream.into_inner();
-        Self { tcp, tls: Some(Box::new(TlsSession::new(connection))) }
+impl From<TlsStream> for Channel {
+    fn from(stream: TlsStream) -> Self {
+        let (tcp, session) = stream.into_parts();
+        Self { tcp, tls: Some(session) }
     }
 }
 
@@ -90,7 +86,7 @@ impl Socket {
     /// Reads what is there. `Ok(0)` is the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
-            None => read(&self.tcp, buffer),
+            None => tcp::read(&self.tcp, buffer),
             Some(tls) => tls.read(&self.tcp, buffer),
         }
     }
@@ -113,7 +109,7 @@ impl Socket {
     /// Writes what there is room for of one buffer.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.tls {
-            None => write(&self.tcp, bytes),
+            None => tcp::write(&self.tcp, bytes),
             Some(tls) => tls.write(&self.tcp, &[IoSlice::new(bytes)]),
         }
     }
@@ -198,40 +194,6 @@ impl Socket {
             }
         }
     }
-}
-
-/// Reads what is there, with one system call. A read that does not fill the buffer has emptied the socket. The
-/// runtime is told so, which saves the second call that would find nothing.
-///
-/// # Errors
-/// `WouldBlock`: there is nothing at the moment. Anything else ends the connection.
-pub(crate) fn read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let read = tcp.try_read(buffer)?;
-    if 0 < read && read < buffer.len() {
-        // epoll reports what comes from now on: the runtime asks it for edges.
-        let _ = tcp.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-    }
-    Ok(read)
-}
-
-/// Writes what there is room for. The runtime is asked about the socket only after the kernel took nothing:
-/// what it knows lies in memory of its own, and a fan-out visits thousands of sockets, none of them in the
-/// processor's cache.
-///
-/// # Errors
-/// `WouldBlock`: there is no room. Anything else ends the connection.
-fn write(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match send_now(tcp.as_fd(), bytes) {
-        // Once more, through the runtime: it has to watch the socket from now on.
-        Err(Errno::AGAIN) => tcp.try_write(bytes),
-        sent => Ok(sent?),
-    }
-}
-
-/// Hands bytes to the kernel, which takes what it has room for. The runtime is not told of a socket that is
-/// full.
-pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
 }
 
 /// A socket on its way from one worker to another.

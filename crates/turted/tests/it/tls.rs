@@ -5,11 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::client::ClientConfig;
+use rustls::client::{ClientConfig, Resumption};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, StreamOwned};
 
-use crate::support::{Client, Http, Kind, PATIENCE, Pair, TestServer, Tunnel};
+use crate::support::{
+    Child, Client, Http, Kind, PATIENCE, Pair, TestServer, Tunnel, raise_descriptors, settle,
+};
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -303,4 +305,46 @@ fn clear_text_and_tls_do_not_mix_on_one_connection() {
     let ended = stream.read_to_end(&mut Vec::new());
     assert!(!matches!(ended, Err(error) if error.kind() == ErrorKind::WouldBlock));
     assert!(dial(server.address(), &client).is_ok());
+}
+
+/// An event stream that is open.
+fn open_stream(address: SocketAddr, client: &Arc<ClientConfig>) -> TlsStream {
+    let mut stream = dial(address, client).unwrap();
+    stream.write_all(b"GET /sse HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut head = Vec::new();
+    let mut piece = [0; 1024];
+    while !head.windows(6).any(|window| window == b"retry:") {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&head));
+        head.extend_from_slice(&piece[..read]);
+    }
+    stream
+}
+
+#[test]
+fn an_idle_connection_keeps_its_keys_and_no_buffer() {
+    const STREAMS: usize = 1_000;
+    raise_descriptors();
+    let pair = Pair::new();
+    let files = pair.files();
+    let (cert, key) = (files.cert.to_str().unwrap(), files.key.to_str().unwrap());
+    for (version, name) in [(&TLS13, "1.3"), (&TLS12, "1.2")] {
+        let child =
+            Child::start(&[("TURTED_WORKERS", "1"), ("TURTED_TLS_CERT", cert), ("TURTED_TLS_KEY", key)]);
+        let mut client = pair.client(&[version]);
+        client.resumption = Resumption::disabled();
+        let client = Arc::new(client);
+        let connect = || -> Vec<_> { (0..STREAMS).map(|_| open_stream(child.address(), &client)).collect() };
+        let first = connect();
+        settle(&child);
+        let before = child.memory();
+        let second = connect();
+        settle(&child);
+        let each = child.memory().saturating_sub(before) / STREAMS;
+        println!("{each} bytes per idle event stream over TLS {name}");
+        // A read buffer of the library alone would be 4 KiB more.
+        assert!(each <= 6_000, "TLS {name}: {each} bytes");
+        drop((first, second));
+        child.stop();
+    }
 }

@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::round::{Round, TURNS_MAX};
-use crate::io::socket;
+use crate::io::tcp;
 
 /// Writes every connection of the round once. Until the result is handled a frame may be half sent, which only
 /// this function knows: handling the result of one connection must not send to another one of the round.
@@ -20,8 +20,8 @@ pub(crate) fn write(round: &Round<Connection>, worker: &Rc<Worker>) {
     let mut turns = round.turns();
     let ready: [_; TURNS_MAX] =
         array::from_fn(|_| turns.next().and_then(|(connection, frames)| look_up(connection, frames)));
-    let sends = ready.each_ref().map(|ready| ready.as_ref().map(|(tcp, bytes)| (tcp.as_fd(), *bytes)));
-    let sent = sends.map(|send| send.map(|(socket, bytes)| socket::send_now(socket, bytes)));
+    let sends = ready.each_ref().map(|ready| ready.as_ref().map(|(stream, bytes)| (stream.as_fd(), *bytes)));
+    let sent = sends.map(|send| send.map(|(socket, bytes)| tcp::send_now(socket, bytes)));
     drop(ready);
     for ((connection, frames), sent) in round.turns().zip(sent) {
         match sent {

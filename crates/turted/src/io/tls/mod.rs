@@ -5,10 +5,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `session` | one TLS connection after its handshake |
+//! | `record_layer` | the records of one connection, without a socket |
+//! | `session` | one connection and its socket: reads and writes that never wait |
+//! | `stream` | the same for hyper; the handshake |
 //! | `trust` | TLS as a client: which servers we trust |
 
+mod record_layer;
 mod session;
+mod stream;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +23,9 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-pub(crate) use session::{TlsSession, UNSENT_BYTES_MAX};
+pub(crate) use record_layer::HANDSHAKE;
+pub(crate) use session::TlsSession;
+pub(crate) use stream::{AcceptError, TlsStream};
 pub(crate) use trust::{TrustError, broker_connector, connector, explain};
 
 /// The files of a certificate: `tls_cert` and `tls_key`.
@@ -31,10 +37,8 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// The content type of a TLS record that carries a handshake (RFC 8446 5.1).
-pub(crate) const HANDSHAKE: u8 = 22;
 /// HTTP/2 in the TLS handshake (RFC 9113 3.1).
-pub(crate) const HTTP2: &[u8] = b"h2";
+const HTTP2: &[u8] = b"h2";
 
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +112,8 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     // Clients that all come back at once resume without a signature, on any worker; nothing is kept for clients
     // that do not come back.
     config.ticketer = Ticketer::new()?;
+    // One is enough: a client that comes back gets another one.
+    config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
 
@@ -124,3 +130,6 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect)?;
     if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
 }
+
+#[cfg(test)]
+mod tests;
