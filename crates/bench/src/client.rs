@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use super::channel::Channel;
 use super::fleet::{Fleet, Purpose};
 use super::marks::Marks;
 use super::memory::Memory;
@@ -20,7 +20,7 @@ use super::transport::{Broken, Conversation};
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Channel,
     conversation: Conversation,
     /// The part of a frame that has arrived.
     rest: Vec<u8>,
@@ -84,7 +84,6 @@ impl Client {
         let wait = fleet.patience();
         let connected = timeout(wait, fleet.connect(index, purpose)).await;
         let stream = connected.map_err(|_| ClientError::NotConnected(wait))??;
-        stream.set_nodelay(true)?;
         let (out, conversation) = fleet.conversation(index, left.memory);
         let mut client = Self { stream, conversation, rest: Vec::new(), out, marks: left.marks };
         match timeout(wait, client.become_ready(fleet)).await {
@@ -129,7 +128,7 @@ impl Client {
     pub(crate) fn is_cut(&self) -> bool {
         let mut buffer = [0; 16 * 1024];
         loop {
-            match self.stream.try_read(&mut buffer) {
+            match self.stream.tcp().try_read(&mut buffer) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
@@ -139,11 +138,10 @@ impl Client {
 
     async fn send(&mut self) -> Result<(), ClientError> {
         while !self.out.is_empty() {
-            self.stream.writable().await?;
-            match self.stream.try_write(&self.out) {
-                Ok(written) => drop(self.out.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+            let written = self.stream.write(&self.out).await?;
+            self.out.drain(..written);
+            if self.out.is_empty() {
+                self.stream.flush().await?;
             }
         }
         Ok(())

@@ -8,13 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::board::Board;
+use super::channel::Channel;
 use super::client::{Client, ClientError, Left};
 use super::histogram::Histogram;
 use super::marks::{Mark, Marks};
@@ -237,9 +238,9 @@ impl Fleet {
         self.orders.board.leave(self.group(index));
     }
 
-    /// Makes a TCP connection. On the loopback network the source addresses differ, because one address does
+    /// Makes a connection. On the loopback network the source addresses differ, because one address does
     /// not have enough ports for all.
-    pub(crate) async fn connect(&self, index: usize, purpose: Purpose) -> io::Result<TcpStream> {
+    pub(crate) async fn connect(&self, index: usize, purpose: Purpose) -> io::Result<Channel> {
         let target = self.orders.plan.target.address;
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
@@ -248,7 +249,7 @@ impl Fleet {
         if purpose == Purpose::Stall {
             socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?;
         }
-        socket.connect(target).await
+        Channel::open(socket.connect(target).await?, self.orders.plan.target.tls.as_ref()).await
     }
 
     /// What the client of this number sends first, and its conversation afterwards. One that comes back has a

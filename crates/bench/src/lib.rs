@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `plan` | what a run does |
 //! | `protocol/` | what is said to the server, for turted and for others |
-//! | `fleet`, `client` | the connections of one thread; one client |
+//! | `fleet`, `client`, `channel` | the connections of one thread; one client; what its bytes go through |
 //! | `transport` | how clients speak: one file per transport |
 //! | `pusher` | the backend of a run |
 //! | `comeback`, `memory`, `marks` | the return of all clients; what a client remembers of its connection; which dispatches it has received |
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod protocol;
 mod fleet;
 mod client;
+mod channel;
 pub mod transport;
 mod pusher;
 mod comeback;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use board::Board;
+pub use channel::Tls;
 use fleet::{Orders, Tally, Wanted};
 use looks::Looks;
 use plan::{Load, OUTSTANDING_MAX, Plan};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::channel::Tls;
 use super::protocol::Protocol;
 use turted_core::secret::Secret;
 
@@ -84,6 +85,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Host and port as the URL has them.
     pub authority: String,
+    /// Set if it speaks TLS.
+    pub tls: Option<Tls>,
     /// The password that a push carries.
     pub password: Option<Secret>,
 }

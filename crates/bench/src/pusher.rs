@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::board::Board;
+use super::channel::Channel;
 use super::plan::{Load, Plan};
 use super::stamp::Stamp;
 
@@ -68,8 +69,8 @@ impl Pusher {
         number: u32,
         tasks: &TaskTracker,
     ) -> Result<Self, PushError> {
-        let stream = TcpStream::connect(plan.target.address).await?;
-        stream.set_nodelay(true)?;
+        let tcp = TcpStream::connect(plan.target.address).await?;
+        let stream = Channel::open(tcp, plan.target.tls.as_ref()).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // An error that breaks the connection also fails the push that waits for its answer.
         tasks.spawn_local(async move { drop(connection.await) });

@@ -42,6 +42,7 @@ fn plan(server: &Server, options: &[&str], patience: Duration) -> Plan {
     let line = Line::parse_from([&["bench"], options].concat());
     Plan {
         target: Target {
+            tls: None,
             address: server.address,
             authority: server.address.to_string(),
             password: Some(Secret::from(PASSWORD.to_owned())),

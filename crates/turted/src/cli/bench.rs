@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,8 +13,12 @@ use clap::builder::RangedU64ValueParser;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressStyle};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 
 use super::args::Variables;
+use super::operator::connector;
 use super::output::{EXIT_USAGE, complain, print};
 use crate::config::{Secret, parse_duration};
 use turted_bench::plan::{
@@ -21,15 +27,18 @@ use turted_bench::plan::{
 };
 use turted_bench::protocol::{Protocol, ProtocolArgs};
 use turted_bench::report::Report;
-use turted_bench::{self as bench, Progress, STAMP_BYTES};
+use turted_bench::{self as bench, Progress, STAMP_BYTES, Tls};
 
 /// Arguments of `turted bench`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BenchArgs {
-    /// The server
+    /// The server, http or https
     #[arg(long, default_value = "http://127.0.0.1:7117")]
     url: Uri,
+    /// Trust the certificates in this file instead of the system's (https)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Load a server that is not on this machine
     #[arg(long)]
     allow_remote: bool,
@@ -95,6 +104,7 @@ Examples:
   turted bench --connections 0 --churn 100000 --duration 0s
   turted bench --protocol centrifugo --url http://127.0.0.1:8000 --channels 100 --random
   turted bench --connections 5000 --return 100 --duration 0s --pid $(pidof -s turted)
+  turted bench --url https://localhost:7117 --ca fullchain.pem
   turted bench --protocol mercure --show
 
 The password of pushes is read from TURTED_PUSH_PASSWORD.
@@ -144,7 +154,7 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
 }
 
 fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
-    let authority = super::push::authority(&args.url, &["http"], "TURTED_PUSH_PASSWORD")?;
+    let authority = super::push::authority(&args.url, &["http", "https"], "TURTED_PUSH_PASSWORD")?;
     let address = address(&args.url, args.allow_remote)?;
     let spread = if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) };
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
@@ -153,7 +163,12 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
         check_return(args.missed, spread, &protocol)?;
     }
     Ok(Plan {
-        target: Target { address, authority: authority.to_owned(), password: password(variables)? },
+        target: Target {
+            address,
+            authority: authority.to_owned(),
+            tls: tls(&args.url, args.ca.clone())?,
+            password: password(variables)?,
+        },
         protocol,
         clients: Clients {
             reading: args.connections,
@@ -187,11 +202,26 @@ fn check_return(missed: u32, spread: Spread, protocol: &Protocol) -> Result<(), 
     Ok(())
 }
 
+/// How the server is spoken to if its URL is https. No session is resumed: each client is another one, and comes
+/// for the first time.
+fn tls(url: &Uri, ca: Option<PathBuf>) -> Result<Option<Tls>, String> {
+    let Some(connector) = connector(url, "https", ca)? else { return Ok(None) };
+    let mut config = ClientConfig::clone(connector.config());
+    config.resumption = Resumption::disabled();
+    let name = ServerName::try_from(host(url).to_owned()).map_err(|error| format!("--url: {error}"))?;
+    Ok(Some(Tls { config: Arc::new(config), name }))
+}
+
+fn host(url: &Uri) -> &str {
+    url.host().unwrap_or_default().trim_matches(['[', ']'])
+}
+
 /// The address of the server: one of this machine's own, unless `allow_remote` is set. A load
 /// generator that is pointed at another machine by mistake is an attack.
 fn address(url: &Uri, allow_remote: bool) -> Result<SocketAddr, String> {
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let found = (host, url.port_u16().unwrap_or(80)).to_socket_addrs();
+    let host = host(url);
+    let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    let found = (host, url.port_u16().unwrap_or(port)).to_socket_addrs();
     let address = found.map_err(|error| format!("--url: {host}: {error}"))?.next();
     let address = address.ok_or_else(|| format!("--url: {host} has no address"))?;
     if !address.ip().to_canonical().is_loopback() && !allow_remote {

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::TestServer;
+use crate::support::{Pair, TestServer};
 
 /// What `turted bench` says with these arguments.
 fn report(server: &TestServer, arguments: &[&str]) -> Value {
@@ -83,6 +83,30 @@ fn of_more_pushers_than_events_may_be_outstanding_none_waits_for_good() {
     let load = &report["load"];
     assert_eq!((&load["gave_up"], &load["lost"]), (&Value::Bool(false), &0.into()), "{report}");
     assert!(load["deliveries"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn clients_and_pushes_go_over_tls_to_the_server_that_the_named_certificate_vouches_for() {
+    let pair = Pair::new();
+    let server = TestServer::with(|config| config.tls = Some(pair.files()));
+    let url = format!("https://localhost:{}", server.address().port());
+    let load = |ca: &str, transport: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turted"));
+        command.args(["bench", "--json", "--url", &url, "--ca", ca, "--transport", transport]);
+        command.args(["--connections", "20", "--stalled", "1", "--duration", "200ms"]).env_clear();
+        command.output().unwrap()
+    };
+    for transport in ["socketio", "websocket", "sse", "sockjs"] {
+        let done = load(pair.files().cert.to_str().unwrap(), transport);
+        assert!(done.status.success(), "{transport}: {}", String::from_utf8_lossy(&done.stderr));
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let load = &report["load"];
+        assert!(load["deliveries"].as_u64() > Some(0), "{transport}: {report}");
+        assert_eq!(load["lost"], 0, "{transport}: {report}");
+    }
+    let other = Pair::new();
+    let done = load(other.files().cert.to_str().unwrap(), "socketio");
+    assert_ne!(done.status.code(), Some(0), "a server that nobody vouches for");
 }
 
 #[test]
