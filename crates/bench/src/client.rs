@@ -15,6 +15,7 @@ use super::fleet::{Fleet, Purpose};
 use super::marks::Marks;
 use super::memory::Memory;
 use super::plan::Plan;
+use super::polling::Polling;
 use super::transport::{Broken, Conversation};
 
 /// One client.
@@ -82,11 +83,19 @@ impl Client {
             return Err(ClientError::Forgot(name.to_owned()));
         }
         let wait = fleet.patience();
-        let connected = timeout(wait, fleet.connect(index, purpose)).await;
-        let stream = connected.map_err(|_| ClientError::NotConnected(wait))??;
-        let (out, conversation) = fleet.conversation(index, left.memory);
+        let mut stream = connect(fleet, index, purpose).await?;
+        let mut out = fleet.request(index, left.memory.as_ref(), None);
+        let mut polling = None;
+        if fleet.polls() {
+            let opened = timeout(wait, Polling::open(stream, &out, fleet.target())).await;
+            let (poll, session) = opened.map_err(|_| ClientError::NotReady(wait))??;
+            polling = Some(poll);
+            stream = connect(fleet, index, purpose).await?;
+            out = fleet.request(index, None, Some(&session));
+        }
+        let conversation = fleet.conversation(index, left.memory);
         let mut client = Self { stream, conversation, rest: Vec::new(), out, marks: left.marks };
-        match timeout(wait, client.become_ready(fleet)).await {
+        match timeout(wait, client.become_ready(fleet, polling)).await {
             Ok(result) => result.map(|()| client),
             Err(_) => Err(match client.conversation.awaited() {
                 Some(text) => ClientError::NotHeard(wait, text.to_owned()),
@@ -95,10 +104,19 @@ impl Client {
         }
     }
 
-    async fn become_ready(&mut self, fleet: &Rc<Fleet>) -> Result<(), ClientError> {
+    /// Says and hears what is needed until events come. A session that began by polling keeps its connection until then.
+    async fn become_ready(
+        &mut self,
+        fleet: &Rc<Fleet>,
+        mut polling: Option<Polling>,
+    ) -> Result<(), ClientError> {
         self.send().await?;
         while !self.conversation.is_ready() {
             self.receive(fleet).await?;
+            if let (true, Some(polling)) = (self.conversation.is_probed(), &mut polling) {
+                polling.end().await?;
+                self.conversation.upgrade(&mut self.out);
+            }
             self.send().await?;
         }
         // Without this a thousand requests would stay in memory.
@@ -184,4 +202,10 @@ impl Client {
         }
         Ok(())
     }
+}
+
+async fn connect(fleet: &Fleet, index: usize, purpose: Purpose) -> Result<Channel, ClientError> {
+    let wait = fleet.patience();
+    let connected = timeout(wait, fleet.connect(index, purpose)).await;
+    Ok(connected.map_err(|_| ClientError::NotConnected(wait))??)
 }

@@ -20,15 +20,13 @@ use super::client::{Client, ClientError, Left};
 use super::histogram::Histogram;
 use super::marks::{Mark, Marks};
 use super::memory::{Memory, Recall};
-use super::plan::Plan;
+use super::plan::{Plan, Target};
 use super::protocol::Protocol;
 use super::stamp::Stamp;
-use super::transport::{Conversation, Destination};
+use super::transport::{Ask, Conversation, Destination, Transport};
 
 /// Bytes of one read: many frames of a batch.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Connections that one thread opens at once: enough to keep a server busy, and well below its backlog.
-const OPENING_MAX: usize = 64;
 /// Connections from one source address. Linux has 28,232 ephemeral ports by default, and searches long for a
 /// free one when many are taken.
 const CONNECTIONS_PER_ADDRESS: usize = 5_000;
@@ -160,10 +158,11 @@ impl Fleet {
     /// Opens this thread's share of a range of connections, several at once.
     async fn open(self: &Rc<Self>, range: std::ops::Range<usize>, purpose: Purpose) {
         let (threads, thread) = (self.orders.plan.clients.threads, self.thread);
+        let opening = self.orders.plan.clients.opening.min(range.len());
         let mine = range.filter(move |index| index % threads == thread);
         let queue = Rc::new(RefCell::new(mine));
         let openers = TaskTracker::new();
-        for _ in 0..OPENING_MAX {
+        for _ in 0..opening {
             let (fleet, queue) = (Rc::clone(self), Rc::clone(&queue));
             let next = move || queue.borrow_mut().next();
             openers.spawn_local(async move {
@@ -252,27 +251,50 @@ impl Fleet {
         Channel::open(socket.connect(target).await?, self.orders.plan.target.tls.as_ref()).await
     }
 
-    /// What the client of this number sends first, and its conversation afterwards. One that comes back has a
-    /// `memory`.
-    pub(crate) fn conversation(&self, index: usize, memory: Option<Memory>) -> (Vec<u8>, Conversation) {
+    /// What the client of this number sends first. One that comes back has a `memory`, and one whose WebSocket takes over
+    /// the `session` that it takes over.
+    pub(crate) fn request(&self, index: usize, memory: Option<&Memory>, session: Option<&str>) -> Vec<u8> {
         let plan = &self.orders.plan;
         let channel = plan.spread.channel(self.group(index));
-        let to = Destination {
+        plan.protocol.transport.request(&Destination {
             authority: &plan.target.authority,
             path: &plan.protocol.path,
             speech: &plan.protocol.speech,
-            memory: memory.as_ref(),
+            memory,
             channel: channel.as_deref(),
+            session,
             index,
-        };
+        })
+    }
+
+    /// The conversation of the client of this number.
+    pub(crate) fn conversation(&self, index: usize, memory: Option<Memory>) -> Conversation {
+        let plan = &self.orders.plan;
         let Protocol { transport, speech, .. } = &plan.protocol;
-        let request = transport.request(&to);
         let recall = match memory {
             Some(memory) => Recall::Back(memory),
             None if plan.missed > 0 => Recall::Keeps(Memory::default()),
             None => Recall::Nothing,
         };
-        (request, Conversation::new(*transport, speech, channel, recall))
+        let channel = plan.spread.channel(self.group(index));
+        Conversation::new(*transport, speech, (channel.clone(), self.asks(index, channel)), recall)
+    }
+
+    /// What the client of this number asks for: to be its user, or to join its channel and others that nobody pushes to.
+    fn asks(&self, index: usize, channel: Option<String>) -> Vec<Ask> {
+        let Plan { spread, joins, .. } = &*self.orders.plan;
+        let others = if channel.is_some() { 1..*joins } else { 0..0 };
+        let joined = channel.into_iter().chain(others.map(|number| format!("bench-other-{number}")));
+        spread.user(index).map(Ask::Ident).into_iter().chain(joined.map(Ask::Join)).collect()
+    }
+
+    /// Whether sessions begin by polling.
+    pub(crate) fn polls(&self) -> bool {
+        self.orders.plan.protocol.transport == Transport::Polling
+    }
+
+    pub(crate) fn target(&self) -> (&Target, &str) {
+        (&self.orders.plan.target, &self.orders.plan.protocol.path)
     }
 
     /// The name of a value that a client needs to come back, and does not remember.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `plan` | what a run does |
 //! | `protocol/` | what is said to the server, for turted and for others |
-//! | `fleet`, `client`, `channel` | the connections of one thread; one client; what its bytes go through |
+//! | `fleet`, `client`, `channel`, `polling` | the connections of one thread; one client; what its bytes go through; how its session begins that a WebSocket takes over |
 //! | `transport` | how clients speak: one file per transport |
 //! | `pusher` | the backend of a run |
 //! | `comeback`, `memory`, `marks` | the return of all clients; what a client remembers of its connection; which dispatches it has received |
@@ -20,6 +20,7 @@ pub mod protocol;
 mod fleet;
 mod client;
 mod channel;
+mod polling;
 pub mod transport;
 mod pusher;
 mod comeback;

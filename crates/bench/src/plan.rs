@@ -41,6 +41,8 @@ pub struct Plan {
     pub spread: Spread,
     /// Which channel the next dispatch goes to.
     pub turn: Turn,
+    /// Channels that each client joins. One of them is pushed to.
+    pub joins: usize,
     /// When the next dispatch is pushed.
     pub load: Load,
     /// How long the connections that read are left alone before the first push.
@@ -102,6 +104,8 @@ pub struct Clients {
     pub churned: usize,
     /// Threads that hold the connections.
     pub threads: usize,
+    /// Connections that each thread opens at once.
+    pub opening: usize,
 }
 
 /// Which connections receive a dispatch.
@@ -109,15 +113,17 @@ pub struct Clients {
 pub enum Spread {
     /// Every connection.
     Broadcast,
-    /// The connections of one of so many channels; each connection is in one channel.
+    /// The connections of one of so many channels; each connection is in one of them.
     Channels(usize),
+    /// Every connection of so many users, by name: each connection is a user of its own.
+    Users(usize),
 }
 
 impl Spread {
     /// How many groups of connections there are.
     pub fn groups(self) -> usize {
         match self {
-            Self::Broadcast => 1,
+            Self::Broadcast | Self::Users(_) => 1,
             Self::Channels(channels) => channels,
         }
     }
@@ -125,8 +131,16 @@ impl Spread {
     /// The name of the channel that a group joins.
     pub fn channel(self, group: usize) -> Option<String> {
         match self {
-            Self::Broadcast => None,
+            Self::Broadcast | Self::Users(_) => None,
             Self::Channels(_) => Some(format!("bench-{group}")),
+        }
+    }
+
+    /// The name of the user that a client is.
+    pub fn user(self, index: usize) -> Option<String> {
+        match self {
+            Self::Users(_) => Some(format!("bench-{index}")),
+            Self::Broadcast | Self::Channels(_) => None,
         }
     }
 }

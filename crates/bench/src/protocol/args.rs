@@ -107,8 +107,10 @@ impl ProtocolArgs {
         let protocol = self.over(base);
         self.check_transport(&protocol)?;
         check_speech(&protocol.speech)?;
-        if spread == Spread::Broadcast {
-            check_broadcast(&protocol)?;
+        match spread {
+            Spread::Broadcast => check_no_channel("--broadcast", &protocol)?,
+            Spread::Users(_) => check_no_channel("--users", &protocol)?,
+            Spread::Channels(_) => {}
         }
         Ok(protocol)
     }
@@ -214,7 +216,7 @@ fn check_speech(speech: &Speech) -> Result<(), String> {
 }
 
 /// A run without channels has no name to put in.
-fn check_broadcast(protocol: &Protocol) -> Result<(), String> {
+fn check_no_channel(spread: &str, protocol: &Protocol) -> Result<(), String> {
     let speech = &protocol.speech;
     let says = speech.says.iter().map(|text| ("--say", text));
     let again = speech.again.says.iter().map(|text| ("--say-again", text));
@@ -225,7 +227,7 @@ fn check_broadcast(protocol: &Protocol) -> Result<(), String> {
         ("--push-body", &protocol.push.body),
     ];
     match says.chain(again).chain(rest).find(|(_, text)| text.contains(CHANNEL)) {
-        Some((option, _)) => Err(format!("--broadcast: there is no channel for the {CHANNEL} in {option}")),
+        Some((option, _)) => Err(format!("{spread}: there is no channel for the {CHANNEL} in {option}")),
         None => Ok(()),
     }
 }

@@ -115,7 +115,7 @@ impl Protocol {
     pub fn comes_back(&self) -> bool {
         match self.transport {
             Transport::SocketIo | Transport::WebSocket => true,
-            Transport::SockJs => false,
+            Transport::SockJs | Transport::Polling => false,
             Transport::Plain | Transport::Sse => self.speech.again != Again::default(),
         }
     }

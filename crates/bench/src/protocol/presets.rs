@@ -43,8 +43,12 @@ impl Preset {
 /// turted: one of its transports, and a push to the targets of the run.
 pub(super) fn turted(transport: Transport, spread: Spread) -> Protocol {
     let targets = match spread {
-        Spread::Broadcast => r#"{"broadcast":true}"#,
-        Spread::Channels(_) => r#"{"channels":["{channel}"]}"#,
+        Spread::Broadcast => r#"{"broadcast":true}"#.to_owned(),
+        Spread::Channels(_) => r#"{"channels":["{channel}"]}"#.to_owned(),
+        Spread::Users(users) => {
+            let names: Vec<_> = (0..users).filter_map(|index| spread.user(index)).collect();
+            format!(r#"{{"users":{}}}"#, serde_json::json!(names))
+        }
     };
     Protocol {
         transport,

@@ -14,6 +14,8 @@ pub(super) struct Answer {
     pub(super) bytes: usize,
     /// The body comes in chunks (RFC 9112 7.1).
     pub(super) is_chunked: bool,
+    /// Bytes of the body, where the head tells.
+    pub(super) body_bytes: Option<usize>,
 }
 
 /// The request that turns a connection into a WebSocket (RFC 6455 4.1). The key is the one of the example in
@@ -59,11 +61,13 @@ pub(super) fn answer(input: &[u8], status: &str) -> Result<Option<Answer>, Broke
     if line.split(' ').nth(1) != Some(status) {
         return Err(Broken::Refused(line.to_owned()));
     }
-    let is_chunked = fields.lines().any(|field| {
-        let (name, value) = field.split_once(':').unwrap_or_default();
-        name.eq_ignore_ascii_case("transfer-encoding") && value.trim().eq_ignore_ascii_case("chunked")
-    });
-    Ok(Some(Answer { bytes: end + 4, is_chunked }))
+    let value = |wanted| {
+        let mut fields = fields.lines().filter_map(|field| field.split_once(':'));
+        fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let is_chunked = value("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let body_bytes = value("content-length").and_then(|value| value.parse().ok());
+    Ok(Some(Answer { bytes: end + 4, is_chunked, body_bytes }))
 }
 
 #[cfg(test)]
@@ -73,7 +77,7 @@ mod tests {
     #[test]
     fn an_answer_counts_once_it_is_complete_and_has_the_status() {
         let switched = b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\nrest";
-        let expected = Answer { bytes: switched.len() - 4, is_chunked: false };
+        let expected = Answer { bytes: switched.len() - 4, is_chunked: false, body_bytes: None };
         assert_eq!(answer(switched, "101"), Ok(Some(expected)));
         assert_eq!(answer(&switched[..20], "101"), Ok(None));
         let refused = answer(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "101");

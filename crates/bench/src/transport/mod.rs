@@ -6,11 +6,13 @@
 //! | file | what |
 //! |---|---|
 //! | `socketio`, `v1`, `sse`, `sockjs` | one transport each |
+//! | `polling` | how a session of Socket.IO begins that a WebSocket takes over |
 //! | `talk` | what the options of a run describe, on a WebSocket or a stream |
 //! | `frames`, `head` | WebSocket frames; heads of HTTP/1.1 |
 
 mod socketio;
 mod v1;
+pub(crate) mod polling;
 mod sse;
 mod sockjs;
 mod talk;
@@ -30,6 +32,8 @@ pub enum Transport {
     /// Socket.IO over WebSocket, version 4 of Engine.IO
     #[value(name = "socketio")]
     SocketIo,
+    /// Socket.IO that begins by polling, and then goes on over WebSocket
+    Polling,
     /// The protocol turted.v1
     #[value(name = "websocket")]
     WebSocket,
@@ -54,8 +58,19 @@ pub(crate) struct Destination<'a> {
     /// What the client remembers, if it comes back.
     pub(crate) memory: Option<&'a Memory>,
     pub(crate) channel: Option<&'a str>,
+    /// The session that a WebSocket takes over, if it began by polling.
+    pub(crate) session: Option<&'a str>,
     /// The number of this client.
     pub(crate) index: usize,
+}
+
+/// What a client asks for once it is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// To receive what is pushed to this channel.
+    Join(String),
+    /// To be this user.
+    Ident(String),
 }
 
 impl Transport {
@@ -63,7 +78,7 @@ impl Transport {
     #[must_use]
     pub fn default_path(self) -> &'static str {
         match self {
-            Self::SocketIo => "/socket.io/",
+            Self::SocketIo | Self::Polling => "/socket.io/",
             Self::WebSocket => "/ws",
             Self::Sse => "/sse",
             Self::SockJs => "/turted",
@@ -71,7 +86,13 @@ impl Transport {
         }
     }
 
-    /// What a client sends first.
+    /// Whether clients of it can ask for several channels, or to be a user.
+    #[must_use]
+    pub fn asks(self) -> bool {
+        matches!(self, Self::SocketIo | Self::Polling | Self::WebSocket)
+    }
+
+    /// What a client sends first; where a session began by polling, what it sends first over its WebSocket.
     pub(crate) fn request(self, to: &Destination<'_>) -> Vec<u8> {
         let path = match (to.memory, &to.speech.again.path) {
             (Some(memory), Some(path)) => &*memory.fill(path),
@@ -81,6 +102,12 @@ impl Transport {
         let path = fill(path, to.channel);
         match (self, to.channel) {
             (Self::SocketIo, _) => head::upgrade_request(to, &format!("{path}?EIO=4&transport=websocket")),
+            (Self::Polling, _) => match to.session {
+                Some(session) => {
+                    head::upgrade_request(to, &format!("{path}?EIO=4&transport=websocket&sid={session}"))
+                }
+                None => polling::handshake_request(to.authority, &path),
+            },
             // A session is used once, so its id must differ from those of other runs.
             (Self::SockJs, _) => {
                 let (process, index) = (std::process::id(), to.index);
@@ -134,17 +161,19 @@ impl Broken {
 }
 
 impl Conversation {
-    /// A conversation that has not begun, of a client that joins `channel` if there is one.
+    /// A conversation that has not begun, of a client that joins `channel` if there is one. Where a transport lets clients
+    /// ask, they ask for `asks` instead.
     pub(crate) fn new(
         transport: Transport,
         speech: &Arc<Speech>,
-        channel: Option<String>,
+        (channel, asks): (Option<String>, Vec<Ask>),
         recall: Recall,
     ) -> Self {
         let talk = |channel, recall| talk::Talk::new(Arc::clone(speech), channel, recall);
         let dialogue = match transport {
-            Transport::SocketIo => Dialogue::SocketIo(socketio::Dialogue::new(channel, recall)),
-            Transport::WebSocket => Dialogue::V1(v1::Dialogue::new(channel, recall)),
+            Transport::SocketIo => Dialogue::SocketIo(socketio::Dialogue::new(asks, recall)),
+            Transport::Polling => Dialogue::SocketIo(socketio::Dialogue::upgrading(asks)),
+            Transport::WebSocket => Dialogue::V1(v1::Dialogue::new(asks, recall)),
             Transport::SockJs => Dialogue::SockJs(sockjs::Dialogue::new(channel)),
             Transport::Plain => Dialogue::Plain(talk(channel, recall)),
             Transport::Sse => Dialogue::Sse(sse::Stream::default(), talk(channel, recall)),
@@ -205,6 +234,18 @@ impl Conversation {
         }
     }
 
+    /// Whether the WebSocket of a session that began by polling may take over.
+    pub(crate) fn is_probed(&self) -> bool {
+        matches!(&self.dialogue, Dialogue::SocketIo(dialogue) if dialogue.is_probed())
+    }
+
+    /// The WebSocket of a session that began by polling takes over: no poll waits any more.
+    pub(crate) fn upgrade(&mut self, out: &mut Vec<u8>) {
+        if let Dialogue::SocketIo(dialogue) = &mut self.dialogue {
+            dialogue.upgrade(out);
+        }
+    }
+
     /// Whether the client receives events from now on.
     pub(crate) fn is_ready(&self) -> bool {
         match &self.dialogue {
@@ -227,7 +268,8 @@ impl Dialogue {
                 stream.open(is_chunked);
                 talk.open(out);
             }
-            Self::SocketIo(_) | Self::V1(_) | Self::SockJs(_) => {}
+            Self::SocketIo(dialogue) => dialogue.open(out),
+            Self::V1(_) | Self::SockJs(_) => {}
         }
     }
 

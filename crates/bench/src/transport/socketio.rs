@@ -1,13 +1,13 @@
 //! A Socket.IO client on a WebSocket (Engine.IO 4, Socket.IO protocol 5), as far as a benchmark
-//! needs one: connect, JOIN, receive events, answer heartbeats.
+//! needs one: connect, or take over a session that began by polling, JOIN or IDENT, receive events, answer heartbeats.
 
-use super::{Broken, Memory, Recall, frames};
+use super::{Ask, Broken, Memory, Recall, frames};
 use crate::memory::value_after;
 
 /// How every event begins.
 const EVENT: &[u8] = br#"42["EVENT""#;
-/// How the answer to JOIN begins.
-const JOINED: &[u8] = br#"42["OK""#;
+/// How the answer to JOIN or IDENT begins.
+const GRANTED: &[u8] = br#"42["OK""#;
 const REFUSED: &[u8] = br#"42["ERROR""#;
 /// What a client needs to come back: the secret name of its session, and its position, which is the last argument of
 /// an event.
@@ -21,8 +21,12 @@ enum State {
     Opening,
     /// Waits for the Socket.IO connection.
     Connecting,
-    /// Waits for its channel.
-    Joining,
+    /// Waits for the answer to the probe of a WebSocket that takes over (Engine.IO protocol v4, "Upgrade").
+    Probing,
+    /// The WebSocket may take over once no poll waits any more.
+    Probed,
+    /// Waits for so many answers to what it asked for.
+    Asking(usize),
     Ready,
 }
 
@@ -30,13 +34,35 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Dialogue {
     state: State,
-    channel: Option<String>,
+    asks: Vec<Ask>,
     recall: Recall,
 }
 
 impl Dialogue {
-    pub(super) fn new(channel: Option<String>, recall: Recall) -> Self {
-        Self { state: State::Opening, channel, recall }
+    pub(super) fn new(asks: Vec<Ask>, recall: Recall) -> Self {
+        Self { state: State::Opening, asks, recall }
+    }
+
+    /// Takes over a session that began by polling.
+    pub(super) fn upgrading(asks: Vec<Ask>) -> Self {
+        Self { state: State::Probing, asks, recall: Recall::Nothing }
+    }
+
+    /// The WebSocket is open.
+    pub(super) fn open(&self, out: &mut Vec<u8>) {
+        if self.state == State::Probing {
+            frames::encode_text("2probe", out);
+        }
+    }
+
+    pub(super) fn is_probed(&self) -> bool {
+        self.state == State::Probed
+    }
+
+    /// No poll waits any more: the WebSocket takes over.
+    pub(super) fn upgrade(&mut self, out: &mut Vec<u8>) {
+        frames::encode_text("5", out);
+        self.ask(out);
     }
 
     pub(super) fn into_memory(self) -> Memory {
@@ -81,26 +107,39 @@ impl Dialogue {
                 let is_back = pid.is_some()
                     && self.recall.back().and_then(|memory| memory.get(PID)).map(str::as_bytes) == pid;
                 self.recall.note(PID, pid);
-                match self.channel.take().filter(|_| !is_back) {
-                    Some(channel) => {
-                        frames::encode_text(&format!(r#"42["JOIN",{{"channel":"{channel}"}}]"#), out);
-                        self.state = State::Joining;
-                    }
-                    None => self.state = State::Ready,
+                if is_back {
+                    self.state = State::Ready;
+                } else {
+                    self.ask(out);
                 }
             }
-            State::Joining if packet.starts_with(JOINED) => self.state = State::Ready,
+            State::Probing if packet == b"3probe" => self.state = State::Probed,
+            State::Asking(answers) if packet.starts_with(GRANTED) => self.state = waits_for(answers - 1),
             _ if packet.starts_with(b"44") || packet.starts_with(REFUSED) => {
                 return Err(Broken::refused(packet));
             }
             _ if packet == b"1" || packet == b"41" => return Err(Broken::Closed),
             State::Ready => {}
             // Events that are none of the benchmark: `reconnect` of a client that is back, and begins anew.
-            State::Joining if packet.starts_with(b"42") => {}
+            State::Asking(_) if packet.starts_with(b"42") => {}
             _ => return Err(Broken::NotUnderstood("packet out of order")),
         }
         Ok(())
     }
+
+    /// Asks for everything at once.
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        let asks = std::mem::take(&mut self.asks);
+        for ask in &asks {
+            let packet = match ask {
+                Ask::Join(channel) => format!(r#"42["JOIN",{{"channel":"{channel}"}}]"#),
+                Ask::Ident(user) => format!(r#"42["IDENT",{{"username":"{user}"}}]"#),
+            };
+            frames::encode_text(&packet, out);
+        }
+        self.state = waits_for(asks.len());
+    }
+
     /// The packet that connects.
     fn connect(&self) -> String {
         let Some(memory) = self.recall.back() else { return "40".to_owned() };
@@ -110,6 +149,11 @@ impl Dialogue {
             (None, _) => "40".to_owned(),
         }
     }
+}
+
+/// The state of a client to which so many answers are missing.
+fn waits_for(answers: usize) -> State {
+    if answers == 0 { State::Ready } else { State::Asking(answers) }
 }
 
 /// The position at the end of an event.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use turted_core::command::Command;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::name::Name;
@@ -19,9 +20,14 @@ fn client(transport: Transport) -> Conversation {
     open(transport, &Speech::default(), Recall::Nothing)
 }
 
+/// A client that wants to join a channel.
+fn conversation(transport: Transport, speech: &Arc<Speech>, recall: Recall) -> Conversation {
+    Conversation::new(transport, speech, (Some("c".into()), vec![Ask::Join("c".into())]), recall)
+}
+
 /// A client whose connection is open.
 fn open(transport: Transport, speech: &Speech, recall: Recall) -> Conversation {
-    let mut client = Conversation::new(transport, &Arc::new(speech.clone()), Some("c".into()), recall);
+    let mut client = conversation(transport, &Arc::new(speech.clone()), recall);
     let status = if transport == Transport::Sse { "200 OK" } else { "101 Switching Protocols" };
     let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (result, said, events) = play(&mut client, head.as_bytes());
@@ -109,6 +115,73 @@ fn a_v1_client_waits_for_its_welcome_joins_and_receives() {
     assert_eq!(play(&mut client, &encode_frame(Opcode::Close, b"")).0, Err(Broken::Closed));
 }
 
+/// A client that asks for these, once the server waits for what it asks for.
+fn asking(transport: Transport, asks: Vec<Ask>) -> (Conversation, Vec<String>) {
+    let mut client = Conversation::new(transport, &Arc::default(), (None, asks), Recall::Nothing);
+    let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let greetings = match transport {
+        Transport::WebSocket => vec![r#"{"welcome":{}}"#],
+        _ => vec!["0{}", r#"40{"sid":"s"}"#],
+    };
+    let mut said = play(&mut client, head).1;
+    for greeting in greetings {
+        said = play(&mut client, &text(greeting)).1;
+    }
+    (client, said)
+}
+
+#[test]
+fn all_that_a_client_asks_for_is_said_at_once_and_it_is_ready_when_all_of_it_is_granted() {
+    let joins = || vec![Ask::Join("a".into()), Ask::Join("b".into())];
+    let (mut client, said) = asking(Transport::SocketIo, joins());
+    assert_eq!(said, [r#"42["JOIN",{"channel":"a"}]"#, r#"42["JOIN",{"channel":"b"}]"#]);
+    play(&mut client, &text(r#"42["OK",{"channel":"a"}]"#)).0.unwrap();
+    assert!(!client.is_ready());
+    play(&mut client, &text(r#"42["OK",{"channel":"b"}]"#)).0.unwrap();
+    assert!(client.is_ready());
+
+    let (mut client, said) = asking(Transport::WebSocket, joins());
+    let ids: Vec<_> = said.iter().map(|request| v1::decode(request).unwrap().id.unwrap().as_json()).collect();
+    assert_eq!(ids, ["1", "2"]);
+    play(&mut client, &text(r#"{"reply":1,"ok":true}"#)).0.unwrap();
+    assert!(!client.is_ready());
+    refused(&mut client, r#"{"reply":2,"ok":false}"#);
+    let (mut client, _) = asking(Transport::WebSocket, joins());
+    let both = [text(r#"{"reply":1,"ok":true}"#), text(r#"{"reply":2,"ok":true}"#)].concat();
+    play(&mut client, &both).0.unwrap();
+    assert!(client.is_ready());
+}
+
+#[test]
+fn a_client_says_which_user_it_is() {
+    let (mut client, said) = asking(Transport::SocketIo, vec![Ask::Ident("u".into())]);
+    assert_eq!(said, [r#"42["IDENT",{"username":"u"}]"#]);
+    refused(&mut client, r#"42["ERROR","no"]"#);
+    let (_, said) = asking(Transport::WebSocket, vec![Ask::Ident("u".into())]);
+    let request = v1::decode(&said[0]).unwrap();
+    assert!(matches!(request.action, v1::Action::Command(Command::Ident(_))), "{request:?}");
+    for transport in [Transport::SocketIo, Transport::WebSocket] {
+        let (client, said) = asking(transport, vec![]);
+        assert!(client.is_ready() && said.iter().all(|said| !said.contains("JOIN")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_websocket_takes_over_when_it_was_probed_and_no_poll_waits() {
+    let mut client = conversation(Transport::Polling, &Arc::default(), Recall::Nothing);
+    let said = play(&mut client, b"HTTP/1.1 101 Switching Protocols\r\n\r\n").1;
+    assert_eq!(said, ["2probe"]);
+    assert!(!client.is_probed());
+    assert_eq!(play(&mut client, &text("3probe")).1, [""; 0]);
+    assert!(client.is_probed() && !client.is_ready());
+    let mut out = Vec::new();
+    client.upgrade(&mut out);
+    assert_eq!(self::said(&mut out), ["5", r#"42["JOIN",{"channel":"c"}]"#]);
+    assert!(!client.is_probed());
+    play(&mut client, &text(r#"42["OK",{"channel":"c"}]"#)).0.unwrap();
+    assert!(client.is_ready());
+}
+
 #[test]
 fn a_sockjs_client_joins_and_receives_every_message_of_a_frame() {
     let mut client = client(Transport::SockJs);
@@ -163,7 +236,7 @@ fn a_client_that_is_refused_says_so() {
     let mut sockjs = client(Transport::SockJs);
     play(&mut sockjs, &text("o")).0.unwrap();
     refused(&mut sockjs, r#"a["{\"type\":\"ERR\",\"data\":{}}"]"#);
-    let mut sse = Conversation::new(Transport::Sse, &Arc::default(), None, Recall::Nothing);
+    let mut sse = Conversation::new(Transport::Sse, &Arc::default(), (None, vec![]), Recall::Nothing);
     let status = play(&mut sse, b"HTTP/1.1 404 Not Found\r\n\r\n").0;
     assert_eq!(status, Err(Broken::Refused("HTTP/1.1 404 Not Found".into())));
 }
@@ -171,13 +244,21 @@ fn a_client_that_is_refused_says_so() {
 #[test]
 fn each_transport_asks_for_its_path() {
     let request = |transport: Transport, path, channel| {
-        let to =
-            Destination { authority: "h", path, speech: &Speech::default(), memory: None, channel, index: 7 };
+        let to = Destination {
+            authority: "h",
+            path,
+            speech: &Speech::default(),
+            memory: None,
+            channel,
+            session: None,
+            index: 7,
+        };
         let request = string(&transport.request(&to));
         request.split(' ').nth(1).unwrap().to_owned()
     };
     let default = |transport: Transport| request(transport, transport.default_path(), Some("c"));
     assert_eq!(default(Transport::SocketIo), "/socket.io/?EIO=4&transport=websocket");
+    assert_eq!(default(Transport::Polling), "/socket.io/?EIO=4&transport=polling");
     assert_eq!(default(Transport::WebSocket), "/ws");
     assert_eq!(default(Transport::Sse), "/sse?channel=c");
     assert_eq!(request(Transport::Sse, "/sse", None), "/sse");
@@ -259,12 +340,12 @@ fn a_client_of_others_says_again_what_it_kept_and_takes_what_the_answer_brings()
     let speech = Arc::new(speech);
     let switched = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
     let recall = Recall::Keeps(Memory::default());
-    let mut first = Conversation::new(Transport::Plain, &speech, Some("c".into()), recall);
+    let mut first = conversation(Transport::Plain, &speech, recall);
     assert_eq!(play(&mut first, switched).1, ["sub"]);
     play(&mut first, &text("subbed offset:1")).0.unwrap();
     play(&mut first, &text("~00000001 offset:2")).0.unwrap();
     let recall = Recall::Back(first.into_memory());
-    let mut again = Conversation::new(Transport::Plain, &speech, Some("c".into()), recall);
+    let mut again = conversation(Transport::Plain, &speech, recall);
     assert_eq!(play(&mut again, switched).1, ["c from 2"]);
     assert_eq!(play(&mut again, &text("subbed ~00000002 ~00000003")).2, ["subbed ~00000002 ~00000003"]);
 }
@@ -288,6 +369,7 @@ fn an_event_source_asks_again_with_its_last_id() {
         speech: &speech,
         memory: Some(&memory),
         channel: Some("c"),
+        session: None,
         index: 7,
     };
     let request = string(&Transport::Sse.request(&to));

@@ -1,17 +1,16 @@
 //! A client of turted.v1 (docs/protocol-v1.md), as far as a benchmark needs one: waits for the
-//! welcome, joins, receives events.
+//! welcome, joins or says who it is, receives events.
 
-use super::{Broken, Memory, Recall, frames};
+use super::{Ask, Broken, Memory, Recall, frames};
 use crate::memory::value_after;
 
 const WELCOME: &[u8] = br#"{"welcome":"#;
 /// How every event begins.
 const EVENT: &[u8] = br#"{"event":"#;
-/// How the replies to the first request begin, which is the only one of a client that does not begin anew.
-const REPLY: &[u8] = br#"{"reply":1,"#;
-const JOINED: &[u8] = br#"{"reply":1,"ok":true"#;
-/// How the reply begins to a client that could not resume and joins its channel again.
-const JOINED_ANEW: &[u8] = br#"{"reply":2,"ok":true"#;
+/// How every reply begins. The number of its request follows.
+const REPLY: &[u8] = br#"{"reply":"#;
+/// What follows the number where the request was granted.
+const GRANTED: &[u8] = br#","ok":true"#;
 /// What a client needs to resume.
 const SESSION: &str = "session";
 const CURSOR: &str = "cursor";
@@ -23,8 +22,8 @@ enum State {
     Opening,
     /// Waits for what it was and what it missed.
     Resuming,
-    /// Waits for its channel.
-    Joining,
+    /// Waits for so many answers to what it asked for.
+    Asking(usize),
     Ready,
 }
 
@@ -32,13 +31,13 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Dialogue {
     state: State,
-    channel: Option<String>,
+    asks: Vec<Ask>,
     recall: Recall,
 }
 
 impl Dialogue {
-    pub(super) fn new(channel: Option<String>, recall: Recall) -> Self {
-        Self { state: State::Opening, channel, recall }
+    pub(super) fn new(asks: Vec<Ask>, recall: Recall) -> Self {
+        Self { state: State::Opening, asks, recall }
     }
 
     pub(super) fn into_memory(self) -> Memory {
@@ -72,29 +71,31 @@ impl Dialogue {
                 None => {
                     self.recall.note(SESSION, value_after(message, r#""session":""#));
                     self.recall.note(CURSOR, value_after(message, r#""cursor":""#));
-                    self.join(1, out);
+                    self.ask(1, out);
                 }
             },
-            State::Resuming if message.starts_with(JOINED) => self.state = State::Ready,
+            State::Resuming if is_granted(message) => self.state = State::Ready,
             // It begins anew.
-            State::Resuming if message.starts_with(REPLY) => self.join(2, out),
-            State::Joining if message.starts_with(JOINED_ANEW) => self.state = State::Ready,
-            State::Joining if message.starts_with(JOINED) => self.state = State::Ready,
-            State::Joining => return Err(Broken::refused(message)),
+            State::Resuming if message.starts_with(REPLY) => self.ask(2, out),
+            State::Asking(answers) if is_granted(message) => self.state = waits_for(answers - 1),
+            State::Asking(_) => return Err(Broken::refused(message)),
             // Other messages are ignored, as the protocol requires.
             State::Opening | State::Resuming | State::Ready => {}
         }
         Ok(())
     }
-    /// Joins the channel, if there is one.
-    fn join(&mut self, id: u32, out: &mut Vec<u8>) {
-        self.state = match self.channel.take() {
-            Some(channel) => {
-                frames::encode_text(&format!(r#"{{"id":{id},"do":"join","channel":"{channel}"}}"#), out);
-                State::Joining
-            }
-            None => State::Ready,
-        };
+
+    /// Asks for everything at once. The requests are numbered from `first` on.
+    fn ask(&mut self, first: u32, out: &mut Vec<u8>) {
+        let asks = std::mem::take(&mut self.asks);
+        for (id, ask) in (first..).zip(&asks) {
+            let what = match ask {
+                Ask::Join(channel) => format!(r#""do":"join","channel":"{channel}""#),
+                Ask::Ident(user) => format!(r#""do":"ident","data":{{"username":"{user}"}}"#),
+            };
+            frames::encode_text(&format!(r#"{{"id":{id},{what}}}"#), out);
+        }
+        self.state = waits_for(asks.len());
     }
 
     /// The request of a client that comes back.
@@ -103,4 +104,15 @@ impl Dialogue {
         let (session, cursor) = (memory.get(SESSION)?, memory.get(CURSOR)?);
         Some(format!(r#"{{"id":1,"do":"resume","session":"{session}","cursor":"{cursor}"}}"#))
     }
+}
+
+/// The state of a client to which so many answers are missing.
+fn waits_for(answers: usize) -> State {
+    if answers == 0 { State::Ready } else { State::Asking(answers) }
+}
+
+fn is_granted(message: &[u8]) -> bool {
+    let Some(rest) = message.strip_prefix(REPLY) else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    rest[digits..].starts_with(GRANTED)
 }

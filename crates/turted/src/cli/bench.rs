@@ -28,6 +28,7 @@ use turted_bench::plan::{
 use turted_bench::protocol::{Protocol, ProtocolArgs};
 use turted_bench::report::Report;
 use turted_bench::{self as bench, Progress, STAMP_BYTES, Tls};
+use turted_core::limits::{CHANNELS_PER_CONNECTION_MAX, TARGETS_MAX};
 
 /// Arguments of `turted bench`.
 #[derive(Debug, Args)]
@@ -54,6 +55,12 @@ pub(super) struct BenchArgs {
     /// Join no channel, push to everyone
     #[arg(long, conflicts_with_all = ["channels", "random"])]
     broadcast: bool,
+    /// Join no channel; each client is a user of its own, and each push names all of them
+    #[arg(long, conflicts_with_all = ["channels", "random", "broadcast"])]
+    users: bool,
+    /// Join so many channels with each connection; one of them is pushed to
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, CHANNELS_PER_CONNECTION_MAX), conflicts_with_all = ["broadcast", "users"])]
+    joins: usize,
     /// Keep so many dispatches outstanding
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, OUTSTANDING_MAX))]
     inflight: usize,
@@ -78,6 +85,9 @@ pub(super) struct BenchArgs {
     /// Threads that hold connections
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, THREADS_MAX))]
     threads: usize,
+    /// Connections that each thread opens at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count(1, CONNECTIONS_MAX))]
+    opening: usize,
     /// Further connections that join and then never read
     #[arg(long, value_name = "N", default_value = "0", value_parser = count(0, CONNECTIONS_MAX))]
     stalled: usize,
@@ -156,9 +166,14 @@ pub(super) fn run(args: &BenchArgs, variables: &Variables) -> ExitCode {
 fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
     let authority = super::push::authority(&args.url, &["http", "https"], "TURTED_PUSH_PASSWORD")?;
     let address = address(&args.url, args.allow_remote)?;
-    let spread = if args.broadcast { Spread::Broadcast } else { Spread::Channels(args.channels) };
+    let spread = match args {
+        BenchArgs { broadcast: true, .. } => Spread::Broadcast,
+        BenchArgs { users: true, connections, .. } => Spread::Users(*connections),
+        _ => Spread::Channels(args.channels),
+    };
     let load = args.rate.map_or(Load::Inflight(args.inflight), Load::Rate);
     let protocol = args.protocol.protocol(spread)?;
+    check_asks(args, &protocol)?;
     if args.missed > 0 {
         check_return(args.missed, spread, &protocol)?;
     }
@@ -175,8 +190,10 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
             stalled: args.stalled,
             churned: args.churn,
             threads: args.threads,
+            opening: args.opening,
         },
         spread,
+        joins: args.joins,
         turn: if args.random { Turn::Random } else { Turn::Next },
         load,
         idle: args.idle,
@@ -187,6 +204,24 @@ fn plan(args: &BenchArgs, variables: &Variables) -> Result<Plan, String> {
         process: args.pid,
         patience: args.patience,
     })
+}
+
+/// Whether clients can ask for what they should.
+fn check_asks(args: &BenchArgs, protocol: &Protocol) -> Result<(), String> {
+    let option = match args {
+        BenchArgs { users: true, .. } => "--users",
+        BenchArgs { joins: 2.., .. } => "--joins",
+        _ => return Ok(()),
+    };
+    if !protocol.transport.asks() {
+        return Err(format!("{option}: only with --transport socketio, polling or websocket"));
+    }
+    if args.users && !(1..=TARGETS_MAX).contains(&args.connections) {
+        return Err(format!(
+            "--users: expected 1 to {TARGETS_MAX} --connections, as many as a push can name"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether clients can come back to so many events.

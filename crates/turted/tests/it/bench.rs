@@ -137,6 +137,60 @@ fn all_clients_come_back_to_what_they_missed() {
 }
 
 #[test]
+fn each_client_is_a_user_and_a_push_reaches_all_of_them() {
+    let server = TestServer::new();
+    for transport in ["socketio", "websocket"] {
+        let arguments = ["--transport", transport, "--users", "--connections", "20", "--duration", "100ms"];
+        let load = &report(&server, &arguments)["load"];
+        let (pushes, deliveries) = (load["pushes"].as_u64().unwrap(), load["deliveries"].as_u64().unwrap());
+        assert!(pushes > 0 && deliveries == 20 * pushes, "{transport}: {load}");
+    }
+    for (arguments, rule) in [
+        (&["--users", "--connections", "1001"][..], "--users: expected 1 to 1000 --connections"),
+        (&["--users", "--transport", "sse"], "--users: only with --transport socketio, polling or websocket"),
+        (&["--joins", "2", "--transport", "sockjs"], "--joins: only with --transport"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turted"));
+        let done = command.arg("bench").args(arguments).env_clear().output().unwrap();
+        let error = String::from_utf8(done.stderr).unwrap();
+        assert_eq!((done.status.code(), error.contains(rule)), (Some(2), true), "{error}");
+    }
+}
+
+#[test]
+fn clients_join_several_channels_and_receive_what_is_pushed_to_one() {
+    let server = TestServer::new();
+    for transport in ["socketio", "polling", "websocket"] {
+        let arguments =
+            ["--transport", transport, "--connections", "20", "--joins", "10", "--duration", "100ms"];
+        let load = &report(&server, &arguments)["load"];
+        assert!(load["deliveries"].as_u64() > Some(0), "{transport}: {load}");
+    }
+}
+
+#[test]
+fn sessions_that_begin_by_polling_go_on_over_websockets_all_at_once() {
+    let server = TestServer::new();
+    let report = report(
+        &server,
+        &[
+            "--transport",
+            "polling",
+            "--connections",
+            "300",
+            "--opening",
+            "300",
+            "--channels",
+            "3",
+            "--duration",
+            "200ms",
+        ],
+    );
+    assert_eq!(report["connects"]["opened"], 300, "{report}");
+    assert!(report["load"]["deliveries"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
 fn what_a_server_does_not_keep_is_lost() {
     let server = TestServer::with(|config| config.recovery.enabled = false);
     for transport in ["socketio", "websocket"] {
