@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use turted_core::command::Command;
+use turted_core::command::{Command, Extras};
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets, Via};
 use turted_core::history::Following;
@@ -41,8 +41,9 @@ fuzz_target!(|data: &[u8]| {
 fn command_name(action: &Action<'_>) -> &'static str {
     match action {
         Action::Command(Command::Ident(_)) => "ident",
-        Action::Command(Command::Join(_) | Command::JoinFrom(..)) => "join",
+        Action::Command(Command::Join(_) | Command::JoinWith(..)) => "join",
         Action::Command(Command::Leave(_)) => "leave",
+        Action::Command(Command::Presence(_)) => "presence",
         Action::Command(Command::Echo(_)) => "echo",
         Action::Command(Command::Ping(_)) => "ping",
         Action::JoinEach(_) => "join",
@@ -56,12 +57,13 @@ fn check_id(id: Option<Id<'_>>) {
     assert!(!id.as_json().starts_with(['{', '[', 't', 'f', 'n']));
 }
 
-/// A message of the server has exactly one of three members. Their values are not parsed, because numbers may
+/// A message of the server has exactly one of four members. Their values are not parsed, because numbers may
 /// be out of range and texts may have lone surrogates.
 fn check_kind(message: &str, kind: &str) {
     let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(message).expect("JSON");
-    let kinds = ["welcome", "reply", "event"].map(|name| members.contains_key(name));
-    assert_eq!(kinds, ["welcome", "reply", "event"].map(|name| name == kind));
+    let all = ["welcome", "reply", "event", "presence"];
+    let kinds = all.map(|name| members.contains_key(name));
+    assert_eq!(kinds, all.map(|name| name == kind));
 }
 
 fn check_refusal(refused: &Refused<'_>) {
@@ -78,7 +80,12 @@ fn check_action(id: Option<Id<'_>>, action: &Action<'_>) {
         Action::Command(Command::Join(name) | Command::Leave(name)) => {
             check_reply(id, &Reply::Joined(name));
         }
-        Action::Command(Command::JoinFrom(name, wanted)) => {
+        Action::Command(Command::Presence(name)) => check_reply(id, &Reply::Present(name)),
+        Action::Command(Command::JoinWith(name, Extras { history: None, presence })) => {
+            assert!(presence);
+            check_reply(id, &Reply::Joined(name));
+        }
+        Action::Command(Command::JoinWith(name, Extras { history: Some(wanted), .. })) => {
             assert!(wanted.newest <= HISTORY_EVENTS_MAX && (wanted.newest > 0 || wanted.since.is_some()));
             check_reply(id, &Reply::JoinedFrom(name, Following { replayed: wanted.newest, complete: true }));
         }
@@ -88,7 +95,7 @@ fn check_action(id: Option<Id<'_>>, action: &Action<'_>) {
                 check_event(data);
             }
         }
-        Action::JoinEach(channels) => check_joined(id, channels),
+        Action::JoinEach(asked) => check_joined(id, &asked.channels),
         Action::Resume(resume) => {
             assert!(id.is_some() && !resume.session.is_empty());
         }

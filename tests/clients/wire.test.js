@@ -228,8 +228,8 @@ for (const eio of [3, 4]) {
     test('answer commands that the node server ignored', LIMITS, async (t) => {
       const raw = await connectSocket(t, await start(t), eio);
       assert.equal(await raw.ask('42["PING",1]'), '42["PONG",1]');
-      assert.match(await raw.ask('42["message","LEAVE-NOT"]'), /^42\["ERROR","unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"/);
-      assert.match(await raw.ask('42["whatever"]'), /^42\["ERROR","unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"/);
+      assert.match(await raw.ask('42["message","LEAVE-NOT"]'), /^42\["ERROR","unknown command: there are IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING"/);
+      assert.match(await raw.ask('42["whatever"]'), /^42\["ERROR","unknown command: there are IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING"/);
     });
 
     test('carry an event with its via, and an offset where the client can recover', LIMITS, async (t) => {

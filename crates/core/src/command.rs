@@ -1,4 +1,4 @@
-//! What a client asks for: IDENT, JOIN, LEAVE, ECHO and PING, decoded and checked.
+//! What a client asks for: IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING, decoded and checked.
 //!
 //! Whether an IDENT is genuine is decided in [`crate::auth`].
 
@@ -26,14 +26,25 @@ pub enum Command<'a> {
     Ident(Ident<'a>),
     /// JOIN: the client wants the events of a channel.
     Join(Name),
-    /// JOIN with `history` or `since`: the client wants its last events too.
-    JoinFrom(Name, Wanted),
+    /// JOIN with `history`, `since` or `presence`: the client wants more of a channel than its new events.
+    JoinWith(Name, Extras),
     /// LEAVE: the client no longer wants the events of a channel.
     Leave(Name),
+    /// PRESENCE: the client wants to know once who is in a channel.
+    Presence(Name),
     /// ECHO: the client wants its argument back.
     Echo(Option<&'a RawValue>),
     /// PING: the client wants a sign of life, and its argument back.
     Ping(Option<&'a RawValue>),
+}
+
+/// What a client wants of a channel that it joins, beside its new events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Its last events.
+    pub history: Option<Wanted>,
+    /// To be told who is in it, again and again.
+    pub presence: bool,
 }
 
 /// What an IDENT says. `Debug` shows only the user.
@@ -86,6 +97,7 @@ impl<'a> Command<'a> {
             "IDENT" => Ident::decode(object(data)?).map(Self::Ident),
             "JOIN" => join(object(data)?),
             "LEAVE" => channel(object(data)?).map(Self::Leave),
+            "PRESENCE" => channel(object(data)?).map(Self::Presence),
             "ECHO" => Ok(Self::Echo(data)),
             "PING" => Ok(Self::Ping(data)),
             _ => Err(CommandRefusal::Unknown),
@@ -111,19 +123,28 @@ fn members<'a, const N: usize>(
 }
 
 fn join<'a>(data: &'a RawValue) -> Result<Command<'a>, CommandRefusal> {
-    let [history, since] =
-        members(data, ["history", "since"])?.map(|raw| raw.filter(|raw| raw.get() != "null"));
+    let [history, since, presence] =
+        members(data, ["history", "since", "presence"])?.map(|raw| raw.filter(|raw| raw.get() != "null"));
     let channel = channel(data)?;
+    let presence = presence.map_or(Ok(false), wants_presence)?;
     let newest = history.map(history_events).transpose()?;
     let since =
         since.map(|raw| json::text(raw).and_then(|text| text.parse().ok()).ok_or(CommandRefusal::Since));
     let since = since.transpose()?;
-    Ok(match (newest, since) {
-        (None | Some(0), None) => Command::Join(channel),
-        (newest, since) => {
-            Command::JoinFrom(channel, Wanted { newest: newest.unwrap_or(HISTORY_EVENTS_MAX), since })
-        }
+    let history = match (newest, since) {
+        (None | Some(0), None) => None,
+        (newest, since) => Some(Wanted { newest: newest.unwrap_or(HISTORY_EVENTS_MAX), since }),
+    };
+    let extras = Extras { history, presence };
+    Ok(match extras == Extras::default() {
+        true => Command::Join(channel),
+        false => Command::JoinWith(channel, extras),
     })
+}
+
+/// Whether a `join` with this `presence` wants to be told who is in the channel.
+pub(crate) fn wants_presence(raw: &RawValue) -> Result<bool, CommandRefusal> {
+    raw.get().parse().map_err(|_| CommandRefusal::Presence)
 }
 
 /// How many events of history are asked for.
@@ -192,15 +213,15 @@ impl UserField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandRefusal {
     /// No command has this name.
-    #[error("unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING")]
+    #[error("unknown command: there are IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING")]
     Unknown,
     /// `message` without the name of a command.
     #[error("message must be the name of a command")]
     MessageNotAString,
-    /// IDENT, JOIN or LEAVE without an argument, or with null.
+    /// IDENT, JOIN, LEAVE or PRESENCE without an argument, or with null.
     #[error("data missing")]
     DataMissing,
-    /// The argument of IDENT, JOIN or LEAVE is something else than an object.
+    /// The argument of IDENT, JOIN, LEAVE or PRESENCE is something else than an object.
     #[error("data must be an object")]
     DataNotAnObject,
     /// The data of an IDENT are nested deeper than [`IDENT_DEPTH_MAX`].
@@ -224,6 +245,9 @@ pub enum CommandRefusal {
     /// `since` is no position.
     #[error("since must be a cursor or a position")]
     Since,
+    /// `presence` is neither true nor false.
+    #[error("presence must be true or false")]
+    Presence,
     /// `username` or `user` is neither a string nor an integer.
     #[error("user name must be a string or an integer")]
     UserNotAString,

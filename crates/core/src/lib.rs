@@ -9,6 +9,7 @@
 //! | `auth`, `claims` | passwords, tokens, and the user that an IDENT proves; the claims of a JSON Web Token |
 //! | `channel`, `standing` | who may join which channel; what a connection has proved, and until when |
 //! | `history` | which channels keep their last events, and those events |
+//! | `presence` | which users are in a channel, as its members are told |
 //! | `trust`, `origin` | trusted proxies and private addresses; origins of pages, and hosts of requests |
 //! | `push` | a push body, checked and typed |
 //! | `dispatch`, `cursor`, `epochs` | an event, its targets and the reasons to receive it; a position in the log; which epochs a position may belong to |
@@ -29,6 +30,7 @@ pub mod claims;
 pub mod channel;
 pub mod standing;
 pub mod history;
+pub mod presence;
 pub mod trust;
 pub mod origin;
 pub mod push;

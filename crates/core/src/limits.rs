@@ -290,6 +290,43 @@ pub const HOOK_GRACE: Duration = Duration::from_secs(5);
 /// Bytes of one batch of a hook, unless one record is larger: half of what proxies let pass by default.
 pub const HOOK_BATCH_BYTES_MAX: usize = 512 * 1024;
 
+/// Users of a channel that its members are told by name. A list of a thousand is as much as a page shows; of more only the
+/// number is told.
+pub const PRESENCE_USERS_MAX: usize = 1_000;
+/// Users from which on a channel that had more is small again. The distance keeps a channel with about a thousand users from
+/// being listed again and again.
+pub const PRESENCE_USERS_AGAIN: usize = 900;
+/// Users that are told as having joined or left. Of more changes within a second the whole list is hardly longer.
+pub const PRESENCE_CHANGE_MAX: usize = 100;
+/// Periods of a second between two messages about a channel with too many users to name them.
+pub const PRESENCE_LARGE_PERIODS: u64 = 10;
+/// Time between two messages about one channel.
+pub const PRESENCE_PERIOD: Duration = Duration::from_secs(1);
+/// Messages about presence to all clients of a node within a second: a tenth of what a core delivers.
+pub const PRESENCE_DELIVERIES_MAX: usize = 10_000;
+/// Bytes of these messages: those of 10,000 at 3 kB each.
+pub const PRESENCE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long a user that has lost its last connection is present: a phone that changes networks is back within it.
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(10);
+/// The same where the server stops or was started anew: its clients come back over `drain_timeout`.
+pub const PRESENCE_DEPLOY_GRACE: Duration = Duration::from_secs(30);
+/// Connections that were lost and count still: as many as there are sessions kept for recovery. The oldest give way.
+pub const PRESENCE_LOST_MAX: usize = 100_000;
+/// Bytes of those connections, by [`PRESENCE_CONNECTION_BYTES`], [`PRESENCE_NAME_BYTES`] and the texts of their names.
+pub const PRESENCE_LOST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A connection in the table of presence, and a name of it there beside its text, as in the table of a hook.
+pub const PRESENCE_CONNECTION_BYTES: usize = HOOK_CONNECTION_BYTES;
+/// See [`PRESENCE_CONNECTION_BYTES`].
+pub const PRESENCE_NAME_BYTES: usize = HOOK_NAME_BYTES;
+/// Users that a backend asks about in one request.
+pub const PRESENCE_ASKED_MAX: usize = 1_000;
+/// How long it is kept when a user was last connected.
+pub const LAST_SEEN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Users of which it is kept. The oldest give way.
+pub const LAST_SEEN_USERS_MAX: usize = 100_000;
+/// Bytes of the names of these users and of their entries: 100,000 names of 80 bytes.
+pub const LAST_SEEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Watchers of the live view at once: a few people and programs.
 pub const WATCHERS_MAX: usize = 8;
 /// Records that wait for one watcher: what happens while a terminal scrolls for a second.
@@ -343,6 +380,11 @@ const _: () = {
     assert!(CHANNELS_PER_CONNECTION_MAX <= MESSAGE_BURST as usize, "joining all channels is no flood");
     assert!(CHANNELS_PER_CONNECTION_MAX <= CHANNELS_PER_JOIN_MAX, "one join asks for all channels");
     assert!(SOCKJS_MESSAGES_MAX <= MESSAGE_BURST as usize, "what one round trip queued is no flood");
+    assert!(PRESENCE_USERS_AGAIN < PRESENCE_USERS_MAX, "a large channel does not become small at once");
+    assert!(
+        PRESENCE_GRACE.as_secs() < PRESENCE_DEPLOY_GRACE.as_secs(),
+        "a deploy takes longer than a reload"
+    );
     assert!(HOOK_BATCH_BYTES_MAX * 2 < HOOK_BYTES_MAX, "a batch does not wait for another one");
     assert!(MESSAGE_BYTES_MAX <= OUTBOX_BYTES_MAX, "an echo fits into an outbox");
     assert!(ASSET_BYTES_MAX <= ASSETS_BYTES_MAX, "the largest file fits into the memory for files");

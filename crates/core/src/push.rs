@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `push/form`, `push/targets` | one item in either form; its lists of users and channels |
 //! | `push/scope` | what a key may push |
+//! | `push/asked` | which users a backend asks about |
 //! | `push/map`, `push/template` | what becomes of a message of a source that is no push body; texts with placeholders |
 //! | `push/emitter` | what the emitters of Socket.IO publish in Redis |
 //! | `push/refusal`, `push/fault` | why a push is refused; where a body is no JSON |
@@ -18,12 +19,14 @@ mod targets;
 mod refusal;
 mod fault;
 mod scope;
+mod asked;
 pub mod map;
 pub mod emitter;
 pub mod template;
 
 use serde_json::value::RawValue;
 
+pub use asked::asked_users;
 pub use refusal::{DATA_MISSING, NOT_JSON, PushRefusal, RefusalKind};
 pub use scope::Scope;
 

@@ -30,6 +30,8 @@ pub enum Reply<'a> {
     JoinedFrom(&'a Name, Following),
     /// The channel is left.
     Left(&'a Name),
+    /// Who is in the channel follows.
+    Present(&'a Name),
     /// The argument of an ECHO.
     Echo(Option<&'a RawValue>),
     /// The argument of a PING.
@@ -60,7 +62,11 @@ impl Reply<'_> {
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
-            Self::Identified(_) | Self::Joined(_) | Self::JoinedFrom(..) | Self::Left(_) => "OK",
+            Self::Identified(_)
+            | Self::Joined(_)
+            | Self::JoinedFrom(..)
+            | Self::Left(_)
+            | Self::Present(_) => "OK",
             Self::Echo(_) => "ECHO",
             Self::Pong(_) => "PONG",
             Self::Refused(_) => "ERROR",
@@ -91,7 +97,9 @@ impl Reply<'_> {
     fn object(&self, first: &str) -> String {
         let (key, value) = match self {
             Self::Identified(identified) => (r#""username":"#, identified.identity.username_json.clone()),
-            Self::Joined(name) | Self::Left(name) => (r#""channel":"#, quoted(name.as_str())),
+            Self::Joined(name) | Self::Left(name) | Self::Present(name) => {
+                (r#""channel":"#, quoted(name.as_str()))
+            }
             Self::JoinedFrom(name, Following { replayed, complete }) => {
                 let name = quoted(name.as_str());
                 (r#""channel":"#, format!(r#"{name},"replayed":{replayed},"complete":{complete}"#))

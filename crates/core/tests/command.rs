@@ -5,7 +5,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
-use turted_core::command::{Command, CommandRefusal};
+use turted_core::command::{Command, CommandRefusal, Extras};
 use turted_core::limits::{IDENT_DEPTH_MAX, NAME_BYTES_MAX};
 
 /// The command in short, or the text of its refusal.
@@ -19,10 +19,15 @@ fn decode(event: &str, json: &[&str]) -> String {
             None => "ident".to_owned(),
         },
         Ok(Command::Join(name)) => format!("join {}", name.as_str()),
-        Ok(Command::JoinFrom(name, wanted)) => {
-            let since = wanted.since.map_or("-".to_owned(), |since| since.to_string());
-            format!("join {} {} {since}", name.as_str(), wanted.newest)
+        Ok(Command::JoinWith(name, Extras { history, presence })) => {
+            let history = history.map_or(String::new(), |wanted| {
+                let since = wanted.since.map_or("-".to_owned(), |since| since.to_string());
+                format!(" {} {since}", wanted.newest)
+            });
+            let presence = if presence { " presence" } else { "" };
+            format!("join {}{history}{presence}", name.as_str())
         }
+        Ok(Command::Presence(name)) => format!("presence {}", name.as_str()),
         Ok(Command::Leave(name)) => format!("leave {}", name.as_str()),
         Ok(Command::Echo(data)) => format!("echo {}", short(data)),
         Ok(Command::Ping(data)) => format!("ping {}", short(data)),
@@ -32,7 +37,7 @@ fn decode(event: &str, json: &[&str]) -> String {
 
 #[test]
 fn commands_are_decoded() {
-    let cases: [(&str, &[&str], &str); 35] = [
+    let cases: [(&str, &[&str], &str); 42] = [
         ("IDENT", &[r#"{"username":"alice"}"#], r#"ident alice "alice""#),
         ("IDENT", &[r#"{"user":"alice"}"#], r#"ident alice "alice""#),
         ("IDENT", &[r#"{"username":"a","user":"b"}"#], r#"ident a "a""#),
@@ -55,6 +60,13 @@ fn commands_are_decoded() {
         ("JOIN", &[r#"{"channel":"c","history":"50"}"#], "history must be a whole number from 0 to 1000"),
         ("JOIN", &[r#"{"channel":"c","history":-1}"#], "history must be a whole number from 0 to 1000"),
         ("JOIN", &[r#"{"channel":"c","since":7}"#], "since must be a cursor or a position"),
+        ("JOIN", &[r#"{"channel":"c","presence":true}"#], "join c presence"),
+        ("JOIN", &[r#"{"channel":"c","presence":true,"history":5}"#], "join c 5 - presence"),
+        ("JOIN", &[r#"{"channel":"c","presence":false}"#], "join c"),
+        ("JOIN", &[r#"{"channel":"c","presence":null}"#], "join c"),
+        ("JOIN", &[r#"{"channel":"c","presence":1}"#], "presence must be true or false"),
+        ("JOIN", &[r#"{"channel":"c","presence":"true"}"#], "presence must be true or false"),
+        ("PRESENCE", &[r#"{"channel":"chat"}"#], "presence chat"),
         ("LEAVE", &[r#"{"channel":"chat"}"#], "leave chat"),
         ("ECHO", &[r#"{"a" : 1e400}"#], r#"echo {"a" : 1e400}"#),
         ("ECHO", &["1", "2"], "echo 1"),
@@ -66,8 +78,16 @@ fn commands_are_decoded() {
         ("message", &[r#""JOIN""#], "data missing"),
         ("message", &[r#""IDENT""#, "{}"], "data missing"),
         ("message", &[r#""LEAVE""#], "data missing"),
-        ("message", &[r#""CLOSE""#], "unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"),
-        ("message", &[r#""message""#], "unknown command: there are IDENT, JOIN, LEAVE, ECHO and PING"),
+        (
+            "message",
+            &[r#""CLOSE""#],
+            "unknown command: there are IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING",
+        ),
+        (
+            "message",
+            &[r#""message""#],
+            "unknown command: there are IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING",
+        ),
     ];
     for (event, args, expected) in cases {
         assert_eq!(decode(event, args), expected, "{event} {args:?}");
@@ -116,12 +136,12 @@ fn broken_commands_are_refused_by_a_rule_each() {
 fn every_type_in_every_place_is_taken_or_refused() {
     let values =
         ["null", "true", "false", "0", "7", "1.5", "1e400", r#""""#, r#""a""#, r#""\ud800""#, "[]", "{}"];
-    for event in ["IDENT", "JOIN", "LEAVE", "ECHO", "PING", "message", "other"] {
+    for event in ["IDENT", "JOIN", "LEAVE", "PRESENCE", "ECHO", "PING", "message", "other"] {
         for value in values {
             decode(event, &[value]);
             let object = |key: &str| decode(event, &[&format!(r#"{{"{key}":{value}}}"#)]);
             match event {
-                "JOIN" | "LEAVE" => {
+                "JOIN" | "LEAVE" | "PRESENCE" => {
                     assert_eq!(object("channel").ends_with(" a"), value == r#""a""#, "{value}")
                 }
                 "IDENT" => {

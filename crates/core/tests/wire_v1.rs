@@ -24,7 +24,8 @@ fn describe(text: &str) -> String {
     match legacy::decode(text) {
         Ok(legacy::Request::Command(Command::Ident(ident))) => format!("ident {}", ident.user.unwrap().json),
         Ok(legacy::Request::Command(Command::Join(name))) => format!("join {}", name.as_str()),
-        Ok(legacy::Request::Command(Command::JoinFrom(name, _))) => format!("history of {}", name.as_str()),
+        Ok(legacy::Request::Command(Command::JoinWith(name, _))) => format!("more of {}", name.as_str()),
+        Ok(legacy::Request::Command(Command::Presence(_))) => panic!("there is no presence"),
         Ok(legacy::Request::Command(Command::Leave(name))) => format!("leave {}", name.as_str()),
         Ok(legacy::Request::Command(Command::Echo(echo))) => format!("echo {}", data(echo)),
         Ok(legacy::Request::Command(Command::Ping(_))) => panic!("there is no ping"),
@@ -41,6 +42,7 @@ fn messages_of_old_clients_are_decoded_or_refused_by_a_rule_each() {
         (r#"{"type":"IDENT","data":{"username":7}}"#, "ident 7"),
         (r#"{"type":"Join","data":{"channel":"constructor"}}"#, "join constructor"),
         (r#"{"type":"join","data":{"channel":"a","history":5}}"#, "join a"),
+        (r#"{"type":"join","data":{"channel":"a","presence":true}}"#, "join a"),
         (r#"{"data":{"channel":"a"},"type":"leave","more":1}"#, "leave a"),
         (r#"{"type":"echo","data":{"a" : 1e400}}"#, r#"echo {"a" : 1e400}"#),
         (r#"{"type":"ech\u006f"}"#, "echo -"),

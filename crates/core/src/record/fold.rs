@@ -147,6 +147,7 @@ impl Parts {
                     self.channels.entry(channel).or_insert(since);
                 }
             }
+            Change::Told(channels) => self.state.presence.extend(channels),
             Change::Left(channels) => self.leave(&channels),
             Change::Proved { users, standing, left } => {
                 self.state.memberships.users = users;
@@ -162,15 +163,20 @@ impl Parts {
         for channel in channels {
             self.channels.remove(channel);
         }
+        self.state.presence.retain(|channel| !channels.contains(channel));
     }
 
     fn finish(self) -> Option<SessionState> {
         if self.verifier == Verifier::Another && self.state.is_verified() {
             return None;
         }
+        let mut presence = self.state.presence;
+        presence.retain(|channel| self.channels.contains_key(channel));
+        presence.sort_unstable();
+        presence.dedup();
         let memberships =
             Memberships { channels: self.channels.into_iter().collect(), ..self.state.memberships };
-        Some(SessionState { memberships, ..self.state })
+        Some(SessionState { memberships, presence, ..self.state })
     }
 }
 
@@ -181,7 +187,7 @@ fn highest(change: &Change) -> u64 {
         Change::Whole(state) => state.highest(),
         Change::Joined(channels) => held(channels),
         Change::Proved { users, standing, .. } => held(users).max(standing.highest()),
-        Change::Left(_) | Change::Succeeded(_) | Change::Ended => 0,
+        Change::Told(_) | Change::Left(_) | Change::Succeeded(_) | Change::Ended => 0,
     }
 }
 

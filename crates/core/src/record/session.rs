@@ -59,6 +59,8 @@ pub enum Change {
     Whole(SessionState),
     /// It has joined channels. One that it was in already keeps the moment at which it was joined.
     Joined(Vec<(Name, Since)>),
+    /// It is told who is in channels, which it has joined.
+    Told(Vec<Name>),
     /// It has left channels.
     Left(Vec<Name>),
     /// Who it is has changed, by an IDENT or because a proof has expired.
@@ -81,6 +83,8 @@ pub enum Change {
 pub struct SessionState {
     /// Its users and channels.
     pub memberships: Memberships,
+    /// The channels of which it is told who is in them.
+    pub presence: Vec<Name>,
     /// What it has proved.
     pub standing: Standing,
     /// The number of the last dispatch before it began. It does not receive it or older ones.
@@ -112,6 +116,9 @@ mod kind {
     pub(super) const PROVED: u8 = 5;
     pub(super) const SUCCEEDED: u8 = 6;
     pub(super) const ENDED: u8 = 7;
+    pub(super) const TOLD: u8 = 8;
+    /// As `WHOLE`, with channels of which it is told who is in them.
+    pub(super) const WHOLE_TOLD: u8 = 9;
 }
 
 impl Record {
@@ -148,7 +155,9 @@ impl SessionRecord {
     /// Appends the body of the record.
     pub fn put(&self, body: &mut Vec<u8>) {
         body.push(match &self.change {
-            Change::Whole(_) => kind::WHOLE,
+            Change::Whole(state) if state.presence.is_empty() => kind::WHOLE,
+            Change::Whole(_) => kind::WHOLE_TOLD,
+            Change::Told(_) => kind::TOLD,
             Change::Joined(_) => kind::JOINED,
             Change::Left(_) => kind::LEFT,
             Change::Proved { .. } => kind::PROVED,
@@ -163,9 +172,12 @@ impl SessionRecord {
                 put_held(body, &state.memberships.channels);
                 put_standing(body, &state.standing);
                 body.extend_from_slice(&state.began_after.to_le_bytes());
+                if !state.presence.is_empty() {
+                    put_names(body, &state.presence);
+                }
             }
             Change::Joined(channels) => put_held(body, channels),
-            Change::Left(channels) => put_names(body, channels),
+            Change::Told(channels) | Change::Left(channels) => put_names(body, channels),
             Change::Proved { users, standing, left } => {
                 put_held(body, users);
                 put_standing(body, standing);
@@ -179,11 +191,16 @@ impl SessionRecord {
     fn read(kind: u8, fields: &mut Fields<'_>) -> Result<Self, Malformed> {
         let (key, version) = (SessionKey::from_bytes(fields.array()?), fields.u64()?);
         let change = match kind {
-            kind::WHOLE => Change::Whole(SessionState {
-                memberships: Memberships { users: held(fields)?, channels: held(fields)? },
-                standing: standing(fields)?,
-                began_after: fields.u64()?,
-            }),
+            kind::WHOLE => Change::Whole(state(fields)?),
+            kind::WHOLE_TOLD => {
+                let mut state = state(fields)?;
+                state.presence = names(fields)?;
+                if state.presence.is_empty() {
+                    return Err(Malformed);
+                }
+                Change::Whole(state)
+            }
+            kind::TOLD => Change::Told(names(fields)?),
             kind::JOINED => Change::Joined(held(fields)?),
             kind::LEFT => Change::Left(names(fields)?),
             kind::PROVED => {
@@ -195,6 +212,16 @@ impl SessionRecord {
         };
         Ok(Self { key, version, change })
     }
+}
+
+/// A session that is told of no channel who is in it.
+fn state(fields: &mut Fields<'_>) -> Result<SessionState, Malformed> {
+    Ok(SessionState {
+        memberships: Memberships { users: held(fields)?, channels: held(fields)? },
+        standing: standing(fields)?,
+        began_after: fields.u64()?,
+        presence: Vec::new(),
+    })
 }
 
 fn put_names(body: &mut Vec<u8>, names: &[Name]) {
@@ -312,9 +339,12 @@ pub(super) mod tests {
     }
 
     fn state() -> impl Strategy<Value = SessionState> {
-        (held(), held(), standing(), any::<u64>()).prop_map(|(users, channels, standing, began_after)| {
-            SessionState { memberships: Memberships { users, channels }, standing, began_after }
-        })
+        (held(), held(), names(), standing(), any::<u64>()).prop_map(
+            |(users, channels, presence, standing, began_after)| {
+                let memberships = Memberships { users, channels };
+                SessionState { memberships, presence, standing, began_after }
+            },
+        )
     }
 
     fn key() -> impl Strategy<Value = SessionKey> {
@@ -325,6 +355,7 @@ pub(super) mod tests {
         prop_oneof![
             state().prop_map(Change::Whole),
             held().prop_map(Change::Joined),
+            names().prop_map(Change::Told),
             names().prop_map(Change::Left),
             (held(), standing(), names()).prop_map(|(users, standing, left)| Change::Proved {
                 users,
@@ -372,7 +403,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(bytes in vec(any::<u8>(), 0..80), kind in 1..8_u8) {
+        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(bytes in vec(any::<u8>(), 0..80), kind in 1..10_u8) {
             let bytes = [&[kind], &bytes[..]].concat();
             if let Ok(record) = Record::read(&bytes) {
                 prop_assert_eq!(body(&record), bytes);

@@ -68,9 +68,9 @@ pub fn decode(text: &str) -> Result<Request<'_>, Malformed> {
 
 fn command<'a>(name: &'static str, data: Option<&'a RawValue>) -> Result<Request<'a>, Malformed> {
     let command = Command::decode(name, data.as_slice()).map_err(Malformed::Command)?;
-    // Its messages cannot say that an event is an old one.
+    // Its messages cannot say that an event is an old one, or who is in a channel.
     Ok(Request::Command(match command {
-        Command::JoinFrom(channel, _) => Command::Join(channel),
+        Command::JoinWith(channel, _) => Command::Join(channel),
         command => command,
     }))
 }
@@ -97,7 +97,9 @@ pub fn encode_reply(reply: &Reply<'_>) -> Option<String> {
         Reply::Echo(None) => Some(r#"{"type":"message"}"#.to_owned()),
         Reply::Echo(Some(data)) => Some(format!(r#"{{"type":"message","data":{}}}"#, data.get())),
         Reply::Refused(_) => Some(format!(r#"{{"type":"ERR","data":{{"ERR":{}}}}}"#, reply.argument())),
-        Reply::Joined(_) | Reply::JoinedFrom(..) | Reply::Left(_) | Reply::Pong(_) => None,
+        Reply::Joined(_) | Reply::JoinedFrom(..) | Reply::Left(_) | Reply::Present(_) | Reply::Pong(_) => {
+            None
+        }
     }
 }
 

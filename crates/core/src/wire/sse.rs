@@ -7,7 +7,7 @@
 //! An `EventSource` dispatches an event under its name to the page's listeners, and it uses the names `error`
 //! and `open` itself to tell about the connection. So events of these names are sent with `turted:` before
 //! them. Names that begin with `turted:` get it once more. So every name on the wire stands for one event,
-//! and no event can be mistaken for [`encode_gap`].
+//! and no event can be mistaken for [`encode_gap`] or [`encode_presence`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -152,6 +152,22 @@ pub fn encode_gap(cursor: Option<Cursor>) -> String {
     let mut event = String::new();
     push_id(&mut event, cursor);
     event.push_str("event: turted:gap\ndata: {}\n\n");
+    event
+}
+
+/// Who is in a channel: `told` is the object of [`presence`](crate::presence). The name of the event is `turted:presence`. It
+/// has no id: it stands in no log.
+///
+/// ```
+/// use turted_core::wire::sse::encode_presence;
+/// assert_eq!(encode_presence(r#"{"channel":"chat"}"#), "event: turted:presence\ndata: {\"channel\":\"chat\"}\n\n");
+/// ```
+#[must_use]
+pub fn encode_presence(told: &str) -> String {
+    let mut event = String::with_capacity(told.len() + EVENT_OVERHEAD_BYTES);
+    event.push_str("event: turted:presence\n");
+    push_data(&mut event, told);
+    event.push('\n');
     event
 }
 

@@ -119,6 +119,7 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_log_dispatches", "Dispatches that can be replayed.", dispatches);
     gauge("turted_log_bytes", "Bytes of the dispatches that can be replayed (recovery.log_bytes).", bytes);
     history(page, monitor);
+    presence(page, monitor);
     log(page, monitor.dispatcher.log_health());
     let mut gauge = |name, help, value| {
         page.metric(name, MetricKind::Gauge, help).sample(&[], value);
@@ -154,6 +155,15 @@ fn history(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_history_bytes", "Bytes of the history of channels (limits.history_bytes).", bytes);
     let help = "Events that gave way because all channels together had too much history.";
     page.metric("turted_history_pushed_out_total", MetricKind::Counter, help).sample(&[], pushed_out);
+}
+
+/// Who is in channels.
+fn presence(page: &mut Exposition, monitor: &Monitor) {
+    let (channels, lost) = monitor.shared.presence.counts();
+    let help = "Channels with presence that have members.";
+    page.metric("turted_presence_channels", MetricKind::Gauge, help).sample(&[], channels);
+    let help = "Lost connections that count as present still (presence.grace).";
+    page.metric("turted_presence_lost", MetricKind::Gauge, help).sample(&[], lost);
 }
 
 /// Where the log is, and what the disk costs.
@@ -249,6 +259,10 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         for (route, deliveries) in Route::ALL.iter().zip(deliveries) {
             metric.sample(&route.labels(), deliveries);
         }
+        let help = "Messages that told a client who is in a channel.";
+        self.single("turted_presence_deliveries_total", help, |worker| worker.presence_deliveries.get());
+        let help = "How often a worker left messages about presence for the next second.";
+        self.single("turted_presence_postponed_total", help, |worker| worker.presence_postponed.get());
         self.single("turted_frames_encoded_total", "Frames encoded for dispatches.", |worker| {
             worker.frames_encoded.get()
         });

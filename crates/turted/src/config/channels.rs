@@ -1,5 +1,5 @@
-//! `[[channels]]`: rules for which clients may join a channel, and what it keeps for
-//! those who join later: a list that only a file can hold.
+//! `[[channels]]`: rules for which clients may join a channel, what it keeps for those who join later, and whether its
+//! members are told who is in it: a list that only a file can hold.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 use turted_core::history::{Depth, HistoryRules};
 use turted_core::limits::{HISTORY_AGE, HISTORY_EVENTS_MAX};
 use turted_core::name::{Name, NameRefusal};
+use turted_core::presence::PresenceRules;
 
 /// What has been read of a rule.
 #[derive(Default)]
@@ -27,6 +28,7 @@ struct Draft {
     join: Option<Join>,
     history: Option<usize>,
     history_age: Option<Duration>,
+    presence: bool,
 }
 
 /// Reads the value of `channels`.
@@ -68,6 +70,7 @@ fn read_rule(source: &FileSource<'_>, collected: &mut Collected, (origin, table)
         return collected.problem(Problem::at(origin, "`channels.history_age` needs `history`"));
     }
     let history = Depth { events: draft.history.unwrap_or(0), age: draft.history_age.unwrap_or(HISTORY_AGE) };
+    let presence = draft.presence;
     let (pattern, join) = match draft {
         Draft { name: Some(pattern), prefix: None, join: Some(join), .. }
         | Draft { name: None, prefix: Some(pattern), join: Some(join), .. } => (pattern, join),
@@ -83,7 +86,7 @@ fn read_rule(source: &FileSource<'_>, collected: &mut Collected, (origin, table)
         let what = format!("there is a rule for the same channels at {}; keep one of the two", first.origin);
         return collected.problem(Problem::at(origin, what));
     }
-    collected.settings.channels.push(ChannelSetting { pattern, join, history, origin });
+    collected.settings.channels.push(ChannelSetting { pattern, join, history, presence, origin });
 }
 
 /// Which part of a key a problem is about.
@@ -119,10 +122,13 @@ fn read_key(draft: &mut Draft, key: &str, value: &DeValue<'_>) -> Result<(), (Bl
             let expected = || wrong(r#"expected a duration from "1ms" to "168h", such as "1h""#.to_owned());
             draft.history_age = Some(age.ok_or_else(expected)?);
         }
+        "presence" => {
+            draft.presence = value.flag().ok_or_else(|| wrong("expected true or false".to_owned()))?;
+        }
         _ => {
             let what = format!(
-                "unknown key `channels.{key}`; a rule has `name` or `prefix`, `join`, and perhaps `history` and \
-                 `history_age`"
+                "unknown key `channels.{key}`; a rule has `name` or `prefix`, `join`, and perhaps `history`, \
+                 `history_age` and `presence`"
             );
             return Err((Blame::Key, what));
         }
@@ -154,12 +160,14 @@ pub(super) fn resolve(collected: &mut Collected) {
     collected.settings.config.channels = ChannelRules::new(pairs);
     let depths = rules.iter().map(|rule| (rule.pattern.clone(), rule.history));
     collected.settings.config.history = HistoryRules::new(depths);
+    let presence = rules.iter().map(|rule| (rule.pattern.clone(), rule.presence));
+    collected.settings.config.presence.channels = PresenceRules::new(presence);
     collected.settings.channels = rules;
 }
 
 /// The rules as TOML.
 pub(super) fn show(text: &mut String, rules: &[ChannelSetting]) {
-    for ChannelSetting { pattern, join, history, origin } in rules {
+    for ChannelSetting { pattern, join, history, presence, origin } in rules {
         let channels = match pattern {
             ChannelPattern::Name(name) => format!("name = {}", quote(name.as_str())),
             ChannelPattern::Prefix(prefix) => format!("prefix = {}", quote(prefix)),
@@ -170,6 +178,9 @@ pub(super) fn show(text: &mut String, rules: &[ChannelSetting]) {
         if history.events > 0 {
             let (events, age) = (history.events, quote(&show_duration(history.age)));
             let _infallible = write!(text, "history = {events}\nhistory_age = {age}\n");
+        }
+        if *presence {
+            text.push_str("presence = true\n");
         }
     }
 }

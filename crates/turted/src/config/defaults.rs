@@ -6,11 +6,12 @@ use std::thread::available_parallelism;
 use turted_core::channel::ChannelRules;
 use turted_core::history::HistoryRules;
 use turted_core::limits;
+use turted_core::presence::PresenceRules;
 
 use super::log::LogStore;
 use super::model::{
-    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, Recovery,
-    TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Presence, Push,
+    Recovery, TrustedProxies,
 };
 use super::transports::{SockJs, SocketIo, Sse, WebSocket};
 use crate::auth::ClientAuth;
@@ -42,6 +43,7 @@ impl Default for Config {
             auth: Auth::default(),
             channels: ChannelRules::default(),
             history: HistoryRules::default(),
+            presence: Presence::default(),
             push: Push::default(),
             sources: Vec::new(),
             hooks: Vec::new(),
@@ -61,6 +63,12 @@ impl Default for Auth {
             timeout: limits::VERIFICATION_WAIT_MAX,
             concurrency: limits::VERIFICATIONS_MAX,
         }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { channels: PresenceRules::default(), grace: limits::PRESENCE_GRACE }
     }
 }
 

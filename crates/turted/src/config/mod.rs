@@ -60,8 +60,8 @@ pub use error::{ConfigError, Origin, Problem};
 pub use hooks::model::{ClientRecord, Hook};
 pub use log::{DiskLog, LogStart, LogStore, LogSync};
 pub use model::{
-    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Push, PushKey,
-    Recovery, TrustedProxies,
+    Admin, AdminListen, AllowOrigins, Auth, Config, IdentMode, Limits, LogFormat, LogLevel, Presence, Push,
+    PushKey, Recovery, TrustedProxies,
 };
 pub use push_sources::model::{PushSource, SourceKind, StartAt, TailSource};
 pub use push_sources::servers::{
@@ -77,6 +77,7 @@ pub(crate) use units::parse_duration;
 pub use turted_core::auth::{Hash, TokenRule};
 pub use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 pub use turted_core::history::{Depth, HistoryRules};
+pub use turted_core::presence::PresenceRules;
 pub use turted_core::push::Scope;
 pub use turted_core::push::map::{Expression, Map, PayloadForm};
 pub use turted_core::push::template::Template;

@@ -16,6 +16,7 @@ use crate::io::tls::Tls;
 use turted_core::channel::ChannelRules;
 use turted_core::history::HistoryRules;
 use turted_core::origin::Origin;
+use turted_core::presence::PresenceRules;
 use turted_core::push::Scope;
 pub use turted_core::registry::IdentMode;
 use turted_core::secret::Secret;
@@ -67,6 +68,8 @@ pub struct Config {
     pub channels: ChannelRules,
     /// Which channels keep their last events for those who join later. Default: none.
     pub history: HistoryRules,
+    /// Which channels tell their members who is in them, and for how long a user counts that is gone.
+    pub presence: Presence,
     /// How backends push.
     pub push: Push,
     /// Where pushes are fetched from. Default: nowhere.
@@ -125,6 +128,15 @@ pub struct Auth {
     pub timeout: Duration,
     /// IDENTs that the backend or the embedding program is asked about at once. Default: 64.
     pub concurrency: usize,
+}
+
+/// `[presence]`, and `presence` of `[[channels]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The channels whose members may hear who is in them. Default: none.
+    pub channels: PresenceRules,
+    /// How long a user that has lost its last connection is present. Default: 10 s.
+    pub grace: Duration,
 }
 
 /// `[push]`

@@ -23,6 +23,7 @@ pub(super) struct ChannelSetting {
     pub(super) pattern: ChannelPattern,
     pub(super) join: Join,
     pub(super) history: Depth,
+    pub(super) presence: bool,
     pub(super) origin: Origin,
 }
 
@@ -221,6 +222,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("push.timeout", Field::Duration(|s| &mut s.config.push.timeout)),
     Setting::new("push.concurrency", Field::Count(1, |s| &mut s.config.push.concurrency)),
     Setting::new("push.allow_origins", Field::Origins(Opaque::Refused, |s| &mut s.config.push.allow_origins)),
+    Setting::new("presence.grace", Field::Duration(|s| &mut s.config.presence.grace)),
     Setting::new("limits.message_bytes", Field::Bytes(1, |s| &mut s.config.limits.message_bytes)),
     Setting::new("limits.message_fragments", Field::Count(1, |s| &mut s.config.limits.message_fragments)),
     Setting::new("limits.polling_packets", Field::Count(1, |s| &mut s.config.limits.polling_packets)),

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use turted_core::limits::{
     BACKLOG_BYTES_MAX, HOOK_BATCH_BYTES_MAX, HOOK_BYTES_MAX, HOOK_CONNECTION_BYTES, HOOK_LOST_BYTES_MAX,
-    HOOK_NAME_BYTES, NAME_BYTES_MAX,
+    HOOK_NAME_BYTES, LAST_SEEN_BYTES_MAX, NAME_BYTES_MAX, PRESENCE_CONNECTION_BYTES, PRESENCE_LOST_BYTES_MAX,
+    PRESENCE_NAME_BYTES,
 };
 
 use super::model::Config;
@@ -59,6 +60,16 @@ fn hook_bytes(clients: usize, names: usize) -> usize {
         .saturating_add(clients.saturating_mul(each))
 }
 
+/// When users were last connected; where a channel has presence, also connections, whose names are the texts of the registry,
+/// and those that were lost.
+fn presence_bytes(config: &Config, connections: usize, names: usize) -> usize {
+    if config.presence.channels.is_empty() {
+        return LAST_SEEN_BYTES_MAX;
+    }
+    let each = PRESENCE_CONNECTION_BYTES.saturating_add(names.saturating_mul(PRESENCE_NAME_BYTES));
+    (LAST_SEEN_BYTES_MAX + PRESENCE_LOST_BYTES_MAX).saturating_add(connections.saturating_mul(each))
+}
+
 /// One part of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPart {
@@ -103,6 +114,7 @@ impl Config {
             part("guessers", limits.password_addresses, ADDRESS_BYTES),
             part("sources", 1, sources.fold(0, usize::saturating_add)),
             part("hooks", self.hooks.len(), hook_bytes(clients, names)),
+            part("presence", 1, presence_bytes(self, clients, names)),
         ]
     }
 

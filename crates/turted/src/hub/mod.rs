@@ -7,6 +7,7 @@
 //! | `worker` | one thread and its connections |
 //! | `delivery` | from an inbox to one write per connection |
 //! | `hooks` | what hooks hear: who is online, and which events are dispatched |
+//! | `presence` | who is in the channels with presence; when users were last connected |
 //! | `dispatch` | dispatches: accepted, numbered, logged, handed over to every worker |
 
 pub(crate) mod run;
@@ -14,4 +15,5 @@ pub(crate) mod client;
 pub(crate) mod worker;
 pub(crate) mod delivery;
 pub(crate) mod hooks;
+pub(crate) mod presence;
 pub(crate) mod dispatch;

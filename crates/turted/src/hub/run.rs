@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use super::client::{identity, record};
+use super::client::{identity, presence, record};
 use super::delivery::fanout::SLICE;
 use super::dispatch::inbox::Deliveries;
 use super::worker::connection::Client;
@@ -31,6 +31,10 @@ pub(crate) async fn run(worker: &Rc<Worker>, queues: Queues) {
     worker.spawn(read_mail(Rc::clone(worker), queues.mail));
     worker.spawn(watch_timers(Rc::clone(worker)));
     worker.spawn(relief::run(Rc::clone(worker)));
+    worker.tasks.spawn_until_end(presence::run(Rc::clone(worker)));
+    if worker.index == 0 {
+        worker.tasks.spawn_until_end(presence::tick(Rc::clone(worker)));
+    }
     // No task of its own: the runtime polls this one before all tasks, so that a dispatch does not wait for what they do.
     // It costs a look for I/O per wake-up.
     // Ends when the dispatcher stops and the inbox is empty.

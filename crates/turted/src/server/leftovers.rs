@@ -14,6 +14,8 @@ struct OfWorker {
     users: usize,
     channels: usize,
     tasks: usize,
+    /// Connections that are told who is in their channels.
+    audience: usize,
     /// Owners of the worker beside its thread: a circle of references keeps it, and all it has.
     owners: usize,
 }
@@ -23,6 +25,8 @@ struct OfWorker {
 struct OfNode {
     /// By the gauge that operators see.
     connections: u64,
+    /// Those in channels with presence.
+    present: usize,
     sockets: usize,
     spare_sockets: usize,
     request_sessions: usize,
@@ -42,6 +46,7 @@ pub(super) fn assert_none_of_worker(worker: &Rc<Worker>) {
         users: registry.user_count(),
         channels: registry.channel_count(),
         tasks: worker.tasks.count(),
+        audience: worker.audience.connections(),
         owners: Rc::strong_count(worker) - 1,
     };
     assert_eq!(left, OfWorker::default(), "a worker that has ended has left something");
@@ -58,6 +63,7 @@ pub(super) fn assert_none_of_node(shared: &Shared) {
     };
     let left = OfNode {
         connections: sum(|worker| worker.connections().into_iter().fold(0, u64::wrapping_add)),
+        present: shared.presence.connections(),
         sockets: shared.permits.open(),
         spare_sockets: shared.spare.open(),
         request_sessions: shared.places.taken(),

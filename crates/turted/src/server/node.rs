@@ -22,6 +22,7 @@ use crate::http::endpoint::Endpoints;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::hooks::Hooks;
+use crate::hub::presence::Presence;
 use crate::hub::run::{Queues, run};
 use crate::hub::worker::places::{CountedAddresses, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
@@ -102,6 +103,7 @@ pub(crate) fn share(
         recovery: Recovery::new(RecoveryLimits::of(config)),
         sessions: Sessions::default(),
         hooks: Hooks::new(&config.hooks),
+        presence: Presence::new(&config.presence),
         live,
         backlogs: Backlogs::new(config.backlog_bytes()),
         longest: Longest::new(config.workers),

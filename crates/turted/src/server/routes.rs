@@ -32,6 +32,7 @@ type Make = fn(&Site<'_>) -> Arc<dyn Endpoint>;
 const ENDPOINTS: &[Make] = &[
     |site| Arc::new(SocketIo::turted(site.config, site.assets.clone())),
     |site| Arc::new(Rest::new(site.config, site.push)),
+    |site| Arc::new(Rest::presence(site.config, site.push)),
     |site| Arc::new(WebSocket::turted(site.config)),
     |site| Arc::new(Sse::new(site.config, Style::Turted)),
     |site| Arc::new(Mount::turted(site.config, site.assets.clone())),

@@ -114,6 +114,9 @@ impl FoundSessions {
                 "sessions of before may come back"
             ),
         }
+        for (key, state) in &found.sessions {
+            shared.presence.found(*key, &state.memberships);
+        }
         shared.recovery.begin(found, shared.sessions.clone());
         Ok(())
     }

@@ -31,5 +31,6 @@ fn forget(worker: &Worker, push: &PushGate, now: Instant) -> bool {
     let sessions = shared.recovery.tidy(now);
     let pushes = push.tidy(now);
     let idents = shared.gate.tidy(now);
-    dispatches || sessions || pushes || idents
+    let seen = shared.presence.last_seen.tidy(now);
+    dispatches || sessions || pushes || idents || seen
 }

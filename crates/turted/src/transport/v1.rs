@@ -9,12 +9,13 @@ use turted_core::close::Close;
 use turted_core::name::Name;
 use turted_core::reply::{Identified, Reply};
 use turted_core::wire::v1::{
-    Action, AskedChannel, Error, ErrorCode, Id, Joined, KeptId, Request, Resume, Resumed, Welcome, decode,
-    encode_error, encode_expired, encode_joined, encode_pong, encode_reply, encode_resumed,
+    Action, AskedChannel, Error, ErrorCode, Id, JoinEach, Joined, KeptId, Request, Resume, Resumed, Welcome,
+    decode, encode_error, encode_expired, encode_joined, encode_pong, encode_reply, encode_resumed,
 };
 
 use crate::hub::client::commands::{self, CommandOutcome, CommandRefusal, RATE_LIMITED};
 use crate::hub::client::identity::{self, ChannelRefusal};
+use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::client::resume::{self, Restored, ResumeOutcome, Resumption, Seen};
 use crate::hub::worker::connection::{Client, Connection};
@@ -70,7 +71,7 @@ pub(crate) fn receive(client: Client<'_>, text: &str) -> Step {
             })
         }
         (Action::Resume(resume), Some(id)) => resume_session(client, id, &resume),
-        (Action::JoinEach(channels), id) => join_each(client, id, channels),
+        (Action::JoinEach(asked), id) => join_each(client, id, asked),
         // `decode` refuses it.
         (Action::Resume(_), None) => Step::Continue,
     }
@@ -88,11 +89,12 @@ fn tell(client: Client<'_>, id: Option<Id<'_>>, outcome: CommandOutcome<'_>) {
 }
 
 /// Joins channels, each for itself.
-fn join_each(client: Client<'_>, id: Option<Id<'_>>, channels: Vec<AskedChannel<'_>>) -> Step {
+fn join_each(client: Client<'_>, id: Option<Id<'_>>, JoinEach { channels, presence }: JoinEach<'_>) -> Step {
     let mut names = Vec::new();
+    let join_one = if presence { commands::join_and_listen } else { commands::join };
     let join = |AskedChannel { json, name }| {
         let outcome = match name {
-            Ok(name) => commands::join(client, &name).map(|()| names.push(name)).map_err(error_of),
+            Ok(name) => join_one(client, &name).map(|()| names.push(name)).map_err(error_of),
             Err(error) => {
                 client.worker.metrics.refused(error.code.as_str());
                 Err(error)
@@ -103,6 +105,7 @@ fn join_each(client: Client<'_>, id: Option<Id<'_>>, channels: Vec<AskedChannel<
     let channels: Vec<Joined<'_>> = channels.into_iter().map(join).collect();
     let recorded = match names.is_empty() {
         true => Recorded::NOW,
+        false if presence => commands::recorded_present(client, &names),
         false => record::joined(client, &names),
     };
     let message = encode_joined(id, &channels);
@@ -112,6 +115,7 @@ fn join_each(client: Client<'_>, id: Option<Id<'_>>, channels: Vec<AskedChannel<
         if let Some(message) = message {
             client.send_message(&message);
         }
+        presence::begin(client);
     });
     Step::Wait(Box::pin(async move {
         if let Step::Wait(told) = told {
@@ -141,6 +145,7 @@ fn error_of(refusal: CommandRefusal) -> Error {
             refusal.into()
         }
         CommandRefusal::Channel(ChannelRefusal::Rule(refusal)) => refusal.into(),
+        CommandRefusal::Presence(refusal) => refusal.into(),
     }
 }
 

@@ -28,6 +28,7 @@ mod logging;
 mod map;
 mod metrics;
 mod model;
+mod presence;
 mod proxies;
 mod push_keys;
 mod push_lines;

@@ -99,6 +99,17 @@ pub fn encode_history(dispatch: &Dispatch, via: Via<'_>) -> String {
     packet
 }
 
+/// Who is in a channel: `told` is the object of [`presence`](crate::presence).
+///
+/// ```
+/// use turted_core::wire::socketio::encode_presence;
+/// assert_eq!(encode_presence(r#"{"channel":"chat"}"#), r#"42["PRESENCE",{"channel":"chat"}]"#);
+/// ```
+#[must_use]
+pub fn encode_presence(told: &str) -> String {
+    encode_event("PRESENCE", &[told])
+}
+
 /// A dispatch for the connections that receive it for one reason. The payload goes out byte for byte.
 ///
 /// `offset` becomes the last argument. A client that reconnects sends the last offset it saw (socket.io,

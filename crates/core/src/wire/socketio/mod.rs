@@ -14,6 +14,7 @@ mod tests;
 pub use decode::{Malformed, Packet, decode};
 pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event, encode_history,
+    encode_presence,
 };
 
 /// The namespace of a packet that has no namespace in it.

@@ -256,6 +256,17 @@ pub fn encode_history(dispatch: &Dispatch, via: Via<'_>, position: Cursor) -> St
     message
 }
 
+/// Who is in a channel: `told` is the object of [`presence`](crate::presence).
+///
+/// ```
+/// use turted_core::wire::v1::encode_presence;
+/// assert_eq!(encode_presence(r#"{"channel":"chat"}"#), r#"{"presence":{"channel":"chat"}}"#);
+/// ```
+#[must_use]
+pub fn encode_presence(told: &str) -> String {
+    [r#"{"presence":"#, told, "}"].concat()
+}
+
 /// Appends the member `error`.
 fn push_error(message: &mut String, error: &Error) {
     message.push_str(&format!(r#""error":{{"code":"{}","reason":"#, error.code.as_str()));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::auth::IdentRefusal;
 use crate::channel::JoinRefusal;
 use crate::command::CommandRefusal;
+use crate::presence::PresenceRefusal;
 use crate::registry::MembershipRefusal;
 
 /// Why a request is refused.
@@ -46,6 +47,7 @@ impl From<CommandRefusal> for Error {
             CommandRefusal::ChannelMissing => ErrorCode::ChannelMissing,
             CommandRefusal::ChannelNotAString | CommandRefusal::Channel(_) => ErrorCode::ChannelInvalid,
             CommandRefusal::History | CommandRefusal::Since => ErrorCode::HistoryInvalid,
+            CommandRefusal::Presence => ErrorCode::PresenceInvalid,
             CommandRefusal::UserNotAString | CommandRefusal::User(_) => ErrorCode::UserInvalid,
         };
         Self::new(code, refusal.to_string())
@@ -68,6 +70,16 @@ impl From<IdentRefusal> for Error {
 impl From<JoinRefusal> for Error {
     fn from(refusal: JoinRefusal) -> Self {
         Self::new(ErrorCode::JoinRefused, refusal.to_string())
+    }
+}
+
+impl From<PresenceRefusal> for Error {
+    fn from(refusal: PresenceRefusal) -> Self {
+        let code = match refusal {
+            PresenceRefusal::NotAllowed | PresenceRefusal::NotMember => ErrorCode::PresenceRefused,
+            PresenceRefusal::TooOften => ErrorCode::PresenceTooOften,
+        };
+        Self::new(code, refusal.to_string())
     }
 }
 
@@ -116,14 +128,15 @@ error_codes! {
     IdInvalid "id-invalid" "id is a string or a number of at most 128 bytes as written, or null"
     IdMissing "id-missing" "resume has an id, so that its reply can be told apart"
     CommandMissing "command-missing" "do is a string and names a command"
-    CommandUnknown "command-unknown" "do is one of ident, join, leave, echo, ping and resume"
+    CommandUnknown "command-unknown" "do is one of ident, join, leave, presence, echo, ping and resume"
     DataMissing "data-missing" "ident has data"
     DataNotAnObject "data-not-an-object" "the data of ident are an object"
     DataTooDeep "data-too-deep" "the data of ident are nested at most 128 deep"
-    ChannelMissing "channel-missing" "join and leave have a channel that is not empty"
+    ChannelMissing "channel-missing" "join, leave and presence have a channel that is not empty"
     ChannelInvalid "channel-invalid" "channel is a string of 1 to 255 bytes without control characters"
     ChannelsInvalid "channels-invalid" "channels is a list of 1 to 128 strings, in place of channel"
     HistoryInvalid "history-invalid" "history is a whole number from 0 to 1000, and since a cursor or a position"
+    PresenceInvalid "presence-invalid" "presence is true or false"
     UserMissing "user-missing" "the data of ident name a user as username or user"
     UserInvalid "user-invalid" "a user is an integer or a string of 1 to 255 bytes without control characters"
     IdentRefused "ident-refused" "ident proves who the user is, as the authenticator of the server asks (auth.method)"
@@ -131,6 +144,8 @@ error_codes! {
     IdentUnavailable "ident-unavailable" "the authenticator can be reached"
     TooManyWrongIdents "too-many-wrong-idents" "an address sends no more wrong IDENTs than limits.wrong_idents allows"
     JoinRefused "join-refused" "the rule of a channel (`[[channels]]`) says who may join it"
+    PresenceRefused "presence-refused" "the rule of a channel has `presence = true`, and only members of the channel ask"
+    PresenceTooOften "presence-too-often" "a connection asks once a second who is present"
     TooManyChannels "too-many-channels" "a connection joins no more channels than limits.channels_per_connection"
     TooManyUsers "too-many-users" "a connection has no more users than limits.users_per_connection"
     SessionInvalid "session-invalid" "session is the one that welcome gave"

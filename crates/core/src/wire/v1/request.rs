@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::error::{Error, ErrorCode};
-use crate::command::{Command, CommandRefusal};
+use crate::command::{Command, CommandRefusal, wants_presence};
 use crate::cursor::Cursor;
 use crate::json::{self, JsonKind, Members};
 use crate::limits::{CHANNELS_PER_JOIN_MAX, REQUEST_ID_BYTES_MAX};
@@ -31,12 +31,21 @@ pub struct Request<'a> {
 /// What a request asks for.
 #[derive(Clone, Debug)]
 pub enum Action<'a> {
-    /// `ident`, `join`, `leave`, `echo` or `ping`.
+    /// `ident`, `join`, `leave`, `presence`, `echo` or `ping`.
     Command(Command<'a>),
-    /// `join` with `channels`: each of them for itself, in this order.
-    JoinEach(Vec<AskedChannel<'a>>),
+    /// `join` with `channels`.
+    JoinEach(JoinEach<'a>),
     /// `resume`. Its request has an id.
     Resume(Resume<'a>),
+}
+
+/// Several channels that a client wants to join, each for itself, in this order.
+#[derive(Clone, Debug)]
+pub struct JoinEach<'a> {
+    /// The channels.
+    pub channels: Vec<AskedChannel<'a>>,
+    /// Whether it wants to be told who is in them.
+    pub presence: bool,
 }
 
 /// One of several channels that a client wants to join.
@@ -149,11 +158,16 @@ fn is(name: Option<&RawValue>, command: &str) -> bool {
 
 /// The channels of a `join` that names several. A list that is none is refused as a whole; a string in it that
 /// is no name is refused for itself.
-fn read_channels<'a>(list: &'a RawValue, message: &RawValue) -> Result<Vec<AskedChannel<'a>>, Error> {
+fn read_channels<'a>(list: &'a RawValue, message: &RawValue) -> Result<JoinEach<'a>, Error> {
     let invalid = |reason: &'static str| Error::new(ErrorCode::ChannelsInvalid, reason);
-    let [channel, history, since] = Members::read(message.get(), ["channel", "history", "since"])
-        .map_or([None; 3], |members| members.values)
+    let members = Members::read(message.get(), ["channel", "history", "since", "presence"]);
+    if let Some(name) = members.as_ref().and_then(|members| members.duplicate) {
+        return Err(Error::duplicate_key(name));
+    }
+    let [channel, history, since, presence] = members
+        .map_or([None; 4], |members| members.values)
         .map(|value| value.filter(|value| JsonKind::of(value) != JsonKind::Null));
+    let presence = presence.map_or(Ok(false), wants_presence)?;
     if channel.is_some() {
         return Err(invalid("join has channel or channels, not both"));
     }
@@ -173,7 +187,7 @@ fn read_channels<'a>(list: &'a RawValue, message: &RawValue) -> Result<Vec<Asked
     match channels.len() {
         _ if syntax.is_err() || has_others => Err(invalid("channels must be strings")),
         0 => Err(invalid("channels must not be empty")),
-        1..=CHANNELS_PER_JOIN_MAX => Ok(channels),
+        1..=CHANNELS_PER_JOIN_MAX => Ok(JoinEach { channels, presence }),
         _ => Err(invalid("too many channels in one join")),
     }
 }
@@ -201,6 +215,7 @@ fn command<'a>(
         // The channel is a member of the message itself.
         "join" => Command::decode("JOIN", &[message]),
         "leave" => Command::decode("LEAVE", &[message]),
+        "presence" => Command::decode("PRESENCE", &[message]),
         "echo" => Command::decode("ECHO", data.as_slice()),
         "ping" => Ok(Command::Ping(None)),
         _ => return Err(Error::new(ErrorCode::CommandUnknown, "unknown command")),

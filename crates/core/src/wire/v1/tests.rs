@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::{IdentRefusal, Identity};
-use crate::command::Command;
+use crate::command::{Command, Extras};
 use crate::limits::{
     CHANNELS_PER_JOIN_MAX, HISTORY_EVENTS_MAX, IDENT_DEPTH_MAX, NAME_BYTES_MAX, REQUEST_ID_BYTES_MAX,
 };
@@ -27,18 +27,21 @@ fn describe(text: &str) -> String {
                     format!("ident {}", ident.user.map_or("-".into(), |user| user.json))
                 }
                 Action::Command(Command::Join(name)) => format!("join {}", name.as_str()),
-                Action::Command(Command::JoinFrom(name, wanted)) => {
-                    format!("join {} from {}", name.as_str(), wanted.newest)
+                Action::Command(Command::JoinWith(name, Extras { history, presence })) => {
+                    let history = history.map_or(String::new(), |wanted| format!(" from {}", wanted.newest));
+                    format!("join {}{history}{}", name.as_str(), if presence { " presence" } else { "" })
                 }
+                Action::Command(Command::Presence(name)) => format!("presence {}", name.as_str()),
                 Action::Command(Command::Leave(name)) => format!("leave {}", name.as_str()),
                 Action::Command(Command::Echo(raw)) => format!("echo {}", data(raw)),
                 Action::Command(Command::Ping(raw)) => format!("ping {}", data(raw)),
-                Action::JoinEach(channels) => {
+                Action::JoinEach(JoinEach { channels, presence }) => {
                     let each = channels.iter().map(|asked| match &asked.name {
                         Ok(name) => format!("{}={}", asked.json, name.as_str()),
                         Err(error) => format!("{} {}", asked.json, error.code.as_str()),
                     });
-                    format!("join {}", each.collect::<Vec<_>>().join(", "))
+                    let presence = if presence { " presence" } else { "" };
+                    format!("join {}{presence}", each.collect::<Vec<_>>().join(", "))
                 }
                 Action::Resume(resume) => format!("resume {} {}", resume.session, resume.cursor),
             };
@@ -70,6 +73,11 @@ fn requests_are_decoded() {
         (r#"{"do":"join","channels":null,"channel":"a"}"#, "- join a"),
         (r#"{"do":"leave","channels":["b"],"channel":"a"}"#, "- leave a"),
         (r#"{"do":"ping","channels":7}"#, "- ping -"),
+        (r#"{"do":"join","channel":"a","presence":true}"#, "- join a presence"),
+        (r#"{"do":"join","channel":"a","presence":false}"#, "- join a"),
+        (r#"{"do":"join","channels":["a"],"presence":true}"#, r#"- join "a"=a presence"#),
+        (r#"{"do":"join","channels":["a"],"presence":null}"#, r#"- join "a"=a"#),
+        (r#"{"id":1,"do":"presence","channel":"a"}"#, "1 presence a"),
         (r#"{"new":1,"do":"join","channel":"a","new":2,"data":{"a":1},"more":{"id":7}}"#, "- join a"),
     ];
     for (text, expected) in table {
@@ -120,6 +128,12 @@ fn a_request_that_breaks_a_rule_is_refused_with_its_id() {
         (r#"{"id":1,"do":"join","channels":["a",null]}"#, "1 channels-invalid"),
         (r#"{"id":1,"do":"join","channels":[["a"]]}"#, "1 channels-invalid"),
         (r#"{"id":1,"do":"join","channels":["a"],"channels":["a"]}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"join","channels":["a"],"presence":true,"presence":true}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"join","channels":["a"],"presence":1}"#, "1 presence-invalid"),
+        (r#"{"id":1,"do":"join","channel":"a","presence":"yes"}"#, "1 presence-invalid"),
+        (r#"{"id":1,"do":"join","channel":"a","presence":true,"presence":true}"#, "1 duplicate-key"),
+        (r#"{"id":1,"do":"presence"}"#, "1 channel-missing"),
+        (r#"{"id":1,"do":"presence","channel":7}"#, "1 channel-invalid"),
         (r#"{"id":1,"do":"join","channels":null}"#, "1 channel-missing"),
         (r#"{"id":1,"do":"leave","channels":["a"]}"#, "1 channel-missing"),
         (r#"{"do":"resume","session":"S","cursor":"ff-36"}"#, "- id-missing"),
@@ -205,7 +219,7 @@ fn the_reply_to_a_join_of_several_tells_of_each_as_it_was_sent() {
     let request = decode(text).unwrap();
     let Action::JoinEach(asked) = request.action else { panic!() };
     let outcomes: Vec<Joined<'_>> =
-        asked.into_iter().map(|asked| (asked.json, asked.name.map(drop))).collect();
+        asked.channels.into_iter().map(|asked| (asked.json, asked.name.map(drop))).collect();
     let rule = ErrorCode::ChannelMissing.rule();
     let tail = format!(
         r#""ok":true,"channels":["\u0061","b"],"refused":[{{"channel":"","error":{{"code":"channel-missing","reason":"channel missing","rule":"{rule}"}}}}]}}"#
@@ -306,11 +320,15 @@ fn the_messages_in_the_document_are_messages() {
     let (mut requests, mut told) = (0, 0);
     for line in lines.filter(is_message) {
         let value: Value = serde_json::from_str(line).expect(line);
-        match ["welcome", "reply", "event"].iter().filter(|name| value.get(**name).is_some()).count() {
+        match ["welcome", "reply", "event", "presence"]
+            .iter()
+            .filter(|name| value.get(**name).is_some())
+            .count()
+        {
             0 => requests += decode(line).map(|_| 1).expect(line),
             1 => told += 1,
             _ => panic!("{line}"),
         }
     }
-    assert_eq!((requests, told), (10, 15));
+    assert_eq!((requests, told), (11, 19));
 }

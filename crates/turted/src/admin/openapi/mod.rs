@@ -16,7 +16,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted_core::limits::{HOOK_BATCH_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, WATCHERS_MAX};
+use turted_core::limits::{
+    HOOK_BATCH_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, PRESENCE_ASKED_MAX, WATCHERS_MAX,
+};
 
 use super::api::LIMIT_DEFAULT;
 use crate::config::Config;
@@ -52,6 +54,9 @@ fn values(config: &Config, public: SocketAddr, admin: Option<SocketAddr>) -> Vec
         ("admin.url", json!(admin.map_or_else(|| "/".to_owned(), |admin| url("http", admin)))),
         ("push.path", json!(format!("{}/", config.push.path))),
         ("push.responses", refusals::push()),
+        ("presence.path", json!(format!("{}/presence", config.push.path))),
+        ("presence.responses", refusals::presence()),
+        ("presence.users", json!(PRESENCE_ASKED_MAX)),
         ("admin.security", admin_security),
         ("limits.push_body_bytes", json!(limits.push_body_bytes)),
         ("limits.request_body_wait", seconds(limits.request_body_wait)),

@@ -5,16 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::admin::refusal::{ApiRefusal, GuardRefusal, Row};
-use crate::push::rest::rules::{RULES, Rule};
+use crate::push::rest::rules::{OF_PRESENCE, RULES, Rule};
 
 /// Every answer to a push, by status.
 pub(super) fn push() -> Value {
-    let mut by_status: BTreeMap<u16, Vec<&Rule>> = BTreeMap::new();
-    for rule in &RULES {
-        by_status.entry(rule.status.as_u16()).or_default().push(rule);
-    }
-    let refused =
-        by_status.into_iter().map(|(status, rules)| (status.to_string(), refused_push(status, &rules)));
     let accepted = json!({
         "description": "Every worker has the dispatches in its queue, in order. No client need have received them.",
         "content": {"application/json": {"schema": {"anyOf": [
@@ -22,6 +16,26 @@ pub(super) fn push() -> Value {
             {"type": "array", "items": {"$ref": "#/components/schemas/Accepted"}},
         ]}}},
     });
+    let of_presence = ["users-missing", "users-too-many"];
+    answers(accepted, |rule| !of_presence.contains(&rule.name))
+}
+
+/// Every answer to a question about users, by status.
+pub(super) fn presence() -> Value {
+    let answered = json!({
+        "description": "What is known of each user, in the order of the question, each once.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Presence"}}},
+    });
+    answers(answered, |rule| OF_PRESENCE.contains(&rule.name))
+}
+
+fn answers(accepted: Value, is_one: impl Fn(&Rule) -> bool) -> Value {
+    let mut by_status: BTreeMap<u16, Vec<&Rule>> = BTreeMap::new();
+    for rule in RULES.iter().filter(|rule| is_one(rule)) {
+        by_status.entry(rule.status.as_u16()).or_default().push(rule);
+    }
+    let refused =
+        by_status.into_iter().map(|(status, rules)| (status.to_string(), refused_push(status, &rules)));
     let too_long = ("414".to_owned(), json!({"$ref": "#/components/responses/TargetTooLong"}));
     refused.chain([("200".to_owned(), accepted), too_long]).collect::<Map<_, _>>().into()
 }

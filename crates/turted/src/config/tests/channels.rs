@@ -49,7 +49,7 @@ fn a_rule_that_makes_no_sense_is_told_with_its_place() {
     check(
         "[[channels]]\nnmae = \"a\"\njoin = \"open\"",
         &[],
-        "turted.toml:2:1: unknown key `channels.nmae`; a rule has `name` or `prefix`, `join`, and perhaps `history` and `history_age`",
+        "turted.toml:2:1: unknown key `channels.nmae`; a rule has `name` or `prefix`, `join`, and perhaps `history`, `history_age` and `presence`",
     );
     check(
         "[[channels]]\nname = \"a\"\njoin = \"open\"\n[[channels]]\njoin = \"identified\"\nname = \"a\"",
@@ -97,6 +97,24 @@ fn a_rule_says_what_a_channel_keeps_for_those_who_join_later() {
     );
     let age = "turted.toml:5:15: `channels.history_age`: expected a duration from \"1ms\" to \"168h\", such as \"1h\"";
     check(&format!("{rule}history = 1\nhistory_age = \"0s\""), &[], age);
+}
+
+#[test]
+fn a_rule_says_whether_members_are_told_who_is_in_the_channel() {
+    let rule = "[[channels]]\nprefix = \"room.\"\njoin = \"open\"\n";
+    let has = |toml: &str| {
+        let config = Place::new(toml).load(&[], &[]).unwrap().config;
+        config.presence.channels.allow(&Name::new("room.7").unwrap())
+    };
+    assert!(!has(rule));
+    assert!(!has(&format!("{rule}presence = false")));
+    let with = format!("{rule}presence = true\n[presence]\ngrace = \"3s\"");
+    assert!(has(&with));
+    let loaded = Place::new(&with).load(&[], &[]).unwrap();
+    assert_eq!(loaded.config.presence.grace.as_secs(), 3);
+    assert!(has(&loaded.effective()), "{}", loaded.effective());
+    let place = "turted.toml:4:12: `channels.presence`";
+    check(&format!("{rule}presence = \"yes\""), &[], &format!("{place}: expected true or false"));
 }
 
 #[test]

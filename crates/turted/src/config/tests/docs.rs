@@ -9,7 +9,19 @@ fn a_setting_is_listed_once_and_sections_are_not_split() {
     sections.dedup();
     assert_eq!(
         sections,
-        ["", "socketio", "websocket", "sse", "sockjs", "auth", "push", "limits", "recovery", "log"]
+        [
+            "",
+            "socketio",
+            "websocket",
+            "sse",
+            "sockjs",
+            "auth",
+            "push",
+            "presence",
+            "limits",
+            "recovery",
+            "log"
+        ]
     );
     for key in &keys {
         assert_eq!(keys.iter().filter(|other| *other == key).count(), 1, "{key}");

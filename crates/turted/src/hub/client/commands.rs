@@ -2,15 +2,17 @@
 //! client.
 
 use turted_core::auth::{IdentRefusal, Verified};
-use turted_core::command::{Command, Ident};
+use turted_core::command::{Command, Extras, Ident};
 use turted_core::history::{Following, Wanted};
 use turted_core::name::Name;
+use turted_core::presence::PresenceRefusal;
 use turted_core::registry::MembershipRefusal;
 use turted_core::reply::{Identified, Reply};
 
 use crate::auth::Verdict;
 use crate::hub::client::history;
 use crate::hub::client::identity::{self, ChannelRefusal};
+use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::journal;
@@ -30,6 +32,8 @@ pub(crate) enum CommandRefusal {
     Users(#[from] MembershipRefusal),
     #[error(transparent)]
     Channel(#[from] ChannelRefusal),
+    #[error(transparent)]
+    Presence(#[from] PresenceRefusal),
 }
 
 impl CommandRefusal {
@@ -40,6 +44,7 @@ impl CommandRefusal {
             Self::Ident(_) => "ident",
             Self::Users(_) => "users-per-connection",
             Self::Channel(_) => "join",
+            Self::Presence(_) => "presence",
         }
     }
 }
@@ -66,12 +71,19 @@ pub(crate) fn perform(
                 answer(client, joined.map(|()| Reply::Joined(&channel)));
             })
         }
-        Command::JoinFrom(channel, wanted) => join_from(client, channel, wanted, answer),
+        Command::JoinWith(channel, Extras { history: None, .. }) => join_present(client, channel, answer),
+        Command::JoinWith(channel, Extras { history: Some(wanted), presence }) => {
+            join_from(client, Past { channel, wanted, presence }, answer)
+        }
+        Command::Presence(channel) => {
+            let asked = presence::ask(client, &channel).map_err(CommandRefusal::from);
+            answer(client, count(client.worker, asked).map(|()| Reply::Present(&channel)));
+            presence::begin(client);
+            Step::Continue
+        }
         Command::Leave(channel) => {
             if history::member_since(client, &channel).is_some() {
-                client.worker.registry.borrow_mut().leave(client.connection.key, &channel);
-                client.worker.shared.hooks.left(client.connection.id(client.worker), &channel);
-                journal::left(client, &channel, None);
+                leave(client, &channel);
             }
             let recorded = record::left(client, &channel);
             record::then(client, recorded, move |client| answer(client, Ok(Reply::Left(&channel))))
@@ -87,22 +99,65 @@ pub(crate) fn perform(
     }
 }
 
+fn leave(client: Client<'_>, channel: &Name) {
+    client.worker.registry.borrow_mut().leave(client.connection.key, channel);
+    let id = client.connection.id(client.worker);
+    client.worker.shared.hooks.left(id, channel);
+    client.worker.shared.presence.left(id, channel);
+    client.worker.audience.leave(client.connection.key, channel);
+    journal::left(client, channel, None);
+}
+
+/// Joins a channel of which the client wants to hear who is in it.
+fn join_present(
+    client: Client<'_>,
+    channel: Name,
+    answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
+) -> Step {
+    let joined = join_and_listen(client, &channel);
+    let recorded = match &joined {
+        Ok(()) => recorded_present(client, [&channel]),
+        Err(_) => Recorded::NOW,
+    };
+    record::then(client, recorded, move |client| {
+        answer(client, joined.map(|()| Reply::Joined(&channel)));
+        presence::begin(client);
+    })
+}
+
+/// Records that a client joins channels, and is told who is in them.
+pub(crate) fn recorded_present<'a>(
+    client: Client<'_>,
+    channels: impl IntoIterator<Item = &'a Name> + Clone,
+) -> Recorded {
+    // The records are written in this order.
+    drop(record::joined(client, channels.clone()));
+    record::told(client, channels)
+}
+
+/// A channel whose history a client wants.
+struct Past {
+    channel: Name,
+    wanted: Wanted,
+    /// Whether it wants to hear who is in it, too.
+    presence: bool,
+}
+
 /// Joins a channel whose history the client wants, when it has taken all of the past that is under way to it: one after
 /// the other, so that nobody holds the history of many channels.
 fn join_from(
     client: Client<'_>,
-    channel: Name,
-    wanted: Wanted,
+    past: Past,
     answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
 ) -> Step {
     if !client.worker.feeds.has(client.connection.key) {
-        return join_and_tell(client, channel, wanted, answer);
+        return join_and_tell(client, past, answer);
     }
     let (worker, connection) = client.owned();
     Step::Wait(Box::pin(async move {
         worker.feeds.ended(connection.key).await;
         if !connection.is_closed()
-            && let Step::Wait(told) = join_and_tell(Client::of(&worker, &connection), channel, wanted, answer)
+            && let Step::Wait(told) = join_and_tell(Client::of(&worker, &connection), past, answer)
         {
             told.await;
         }
@@ -113,17 +168,31 @@ fn join_from(
 /// while that is recorded.
 fn join_and_tell(
     client: Client<'_>,
-    channel: Name,
-    wanted: Wanted,
+    Past { channel, wanted, presence }: Past,
     answer: impl FnOnce(Client<'_>, CommandOutcome<'_>) + 'static,
 ) -> Step {
+    let join = if presence { join_and_listen } else { join };
     if history::member_since(client, &channel).is_some() {
         let following = Following { replayed: 0, complete: false };
-        answer(client, Ok(Reply::JoinedFrom(&channel, following)));
-        return Step::Continue;
+        let joined = join(client, &channel);
+        let recorded = match &joined {
+            Ok(()) if presence => record::told(client, [&channel]),
+            _ => Recorded::NOW,
+        };
+        return record::then(client, recorded, move |client| {
+            answer(client, joined.map(|()| Reply::JoinedFrom(&channel, following)));
+            presence::begin(client);
+        });
     }
     let may_join = identity::may_join(client, &channel).is_ok();
-    let recorded = if may_join { record::joining(client, &channel) } else { Recorded::NOW };
+    let recorded = match may_join {
+        true if presence => {
+            drop(record::joining(client, &channel));
+            record::told(client, [&channel])
+        }
+        true => record::joining(client, &channel),
+        false => Recorded::NOW,
+    };
     record::then(client, recorded, move |client| {
         let since = join(client, &channel).map(|()| history::member_since(client, &channel));
         match since {
@@ -139,9 +208,21 @@ fn join_and_tell(
                 client.send_chained();
                 answer(client, Ok(Reply::JoinedFrom(&channel, found.following)));
                 client.connection.replay(client.worker, found.missed);
+                presence::begin(client);
             }
         }
     })
+}
+
+/// Joins a channel, if its rule lets the client in, and lets it hear who is in it, if the rule lets anybody.
+pub(crate) fn join_and_listen(client: Client<'_>, channel: &Name) -> Result<(), CommandRefusal> {
+    if let Err(refusal) = client.worker.shared.presence.check(channel) {
+        journal::join_refused(client, channel, &refusal);
+        return count(client.worker, Err(refusal.into()));
+    }
+    join(client, channel)?;
+    presence::listen(client, channel);
+    Ok(())
 }
 
 /// Joins a channel, if its rule lets the client in.

@@ -8,7 +8,7 @@ use turted_core::auth::Verified;
 use turted_core::channel::JoinRefusal;
 use turted_core::membership::Since;
 use turted_core::name::Name;
-use turted_core::registry::MembershipRefusal;
+use turted_core::registry::{IdentMode, MembershipRefusal};
 use turted_core::standing::{Applicant, Standing};
 use turted_core::time::UnixTime;
 
@@ -26,7 +26,11 @@ const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60 * 60);
 /// them.
 pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>, MembershipRefusal> {
     let (mode, since) = (client.worker.config.auth.ident, Since(client.worker.dispatcher.last()));
-    let (name, users) = (&verified.identity.name, journal::users(client));
+    let (name, before) = (&verified.identity.name, journal::users(client));
+    let replaced: Vec<_> = match mode {
+        IdentMode::Replace => users(client).into_iter().filter(|user| user != name).collect(),
+        IdentMode::Add => Vec::new(),
+    };
     if let Err(refusal) =
         client.worker.registry.borrow_mut().identify(client.connection.key, name, mode, since)
     {
@@ -35,8 +39,9 @@ pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>
     }
     journal::identified(client, &verified.identity);
     client.connection.standing.borrow_mut().accept(verified, mode);
-    let left = leave_forbidden(client, users.as_deref());
-    tell_hooks(client, OTHER_IDENT);
+    note_last_seen(client, &replaced);
+    let left = leave_forbidden(client, before.as_deref());
+    tell_became(client, OTHER_IDENT);
     watch_expiry(client);
     Ok(left)
 }
@@ -56,7 +61,9 @@ pub(crate) fn join(client: Client<'_>, channel: &Name) -> Result<(), ChannelRefu
     let is_new = client.worker.registry.borrow().since(client.connection.key, channel).is_none();
     let since = Since(client.worker.dispatcher.last());
     client.worker.registry.borrow_mut().join(client.connection.key, channel, since)?;
-    client.worker.shared.hooks.joined(client.connection.id(client.worker), channel);
+    let id = client.connection.id(client.worker);
+    client.worker.shared.hooks.joined(id, channel);
+    client.worker.shared.presence.joined(id, channel, || users(client));
     if is_new {
         journal::joined(client, channel);
     }
@@ -86,8 +93,8 @@ pub(crate) fn may_join_as(
     applicant.may_join(channel, &worker.config.channels)
 }
 
-/// Leaves the channels that the connection could not join any more, and returns them. `users` are who it was before.
-pub(crate) fn leave_forbidden(client: Client<'_>, users: Option<&[Name]>) -> Vec<Name> {
+/// Leaves the channels that the connection could not join any more, and returns them. `before` are the users that it was.
+pub(crate) fn leave_forbidden(client: Client<'_>, before: Option<&[Name]>) -> Vec<Name> {
     if client.worker.config.channels.is_empty() {
         return Vec::new();
     }
@@ -96,7 +103,8 @@ pub(crate) fn leave_forbidden(client: Client<'_>, users: Option<&[Name]>) -> Vec
     let forbidden: Vec<_> = forbidden.filter(|channel| may_join(client, channel).is_err()).collect();
     for channel in &forbidden {
         client.worker.registry.borrow_mut().leave(client.connection.key, channel);
-        journal::left(client, channel, users);
+        client.worker.audience.leave(client.connection.key, channel);
+        journal::left(client, channel, before);
     }
     let (position, max) =
         (client.worker.passed(client.connection), client.worker.config.limits.channels_per_connection);
@@ -104,10 +112,25 @@ pub(crate) fn leave_forbidden(client: Client<'_>, users: Option<&[Name]>) -> Vec
     forbidden
 }
 
-/// Tells hooks what the connection is now, and why it is not what it was.
-fn tell_hooks(client: Client<'_>, reason: &'static str) {
+/// Tells presence and hooks what the connection is now, and why it is not what it was.
+fn tell_became(client: Client<'_>, reason: &'static str) {
+    let id = client.connection.id(client.worker);
     let memberships = || client.worker.registry.borrow().memberships(client.connection.key);
-    client.worker.shared.hooks.became(client.connection.id(client.worker), memberships, reason);
+    client.worker.shared.presence.became(id, memberships);
+    client.worker.shared.hooks.became(id, memberships, reason);
+}
+
+/// The users that a client is.
+fn users(client: Client<'_>) -> Vec<Name> {
+    let users = client.worker.registry.borrow().memberships(client.connection.key).users;
+    users.into_iter().map(|(user, _)| user).collect()
+}
+
+/// Notes when users were last connected that a client is no longer.
+fn note_last_seen(client: Client<'_>, users: &[Name]) {
+    if !users.is_empty() {
+        client.worker.shared.presence.last_seen.note(users, unix_now());
+    }
 }
 
 /// How long a proof is good that ends at this time by its own word; `None` if it does not expire.
@@ -134,14 +157,15 @@ pub(crate) fn expire(client: Client<'_>) -> Option<Vec<Name>> {
     if client.connection.expiry_due.get().is_some_and(|due| due <= Instant::now()) {
         client.connection.expiry_due.set(None);
     }
-    let (expired, users) =
+    let (expired, before) =
         (client.connection.standing.borrow_mut().expire(unix_now()), journal::users(client));
     for user in &expired {
         client.worker.registry.borrow_mut().forget_user(client.connection.key, user);
     }
-    let left = (!expired.is_empty()).then(|| leave_forbidden(client, users.as_deref()));
+    let left = (!expired.is_empty()).then(|| leave_forbidden(client, before.as_deref()));
     if left.is_some() {
-        tell_hooks(client, EXPIRED);
+        note_last_seen(client, &expired);
+        tell_became(client, EXPIRED);
     }
     watch_expiry(client);
     left

@@ -2,12 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `commands` | IDENT, JOIN, LEAVE, ECHO and PING, and their refusals |
+//! | `commands` | IDENT, JOIN, LEAVE, PRESENCE, ECHO and PING, and their refusals |
 //! | `identity` | what an IDENT changes on its connection, and when that ends |
 //! | `record` | what becomes of a session is recorded before its client is answered |
 //! | `place` | a place for a session that lives by requests |
 //! | `resume`, `replay` | a client comes back; what it missed, found in the log |
 //! | `history` | the last events of channels, for a client that has joined them |
+//! | `presence` | who is in a channel, for its members: at once, and when it changes |
 
 pub(crate) mod commands;
 pub(crate) mod identity;
@@ -16,3 +17,4 @@ pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod replay;
 pub(crate) mod history;
+pub(crate) mod presence;

@@ -50,6 +50,11 @@ pub(crate) fn joining(client: Client<'_>, channel: &Name) -> Recorded {
     record(client, Effect::Adds, || Change::Joined(vec![(channel.clone(), since)]))
 }
 
+/// Records that a client is told who is in channels. To be called behind the record that it joins them.
+pub(crate) fn told<'a>(client: Client<'_>, channels: impl IntoIterator<Item = &'a Name>) -> Recorded {
+    record(client, Effect::Adds, || Change::Told(channels.into_iter().cloned().collect()))
+}
+
 /// Records that a client has left a channel.
 pub(crate) fn left(client: Client<'_>, channel: &Name) -> Recorded {
     record(client, Effect::TakesAway, || Change::Left(vec![channel.clone()]))

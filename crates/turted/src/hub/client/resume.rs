@@ -16,6 +16,7 @@ use turted_core::session_key::SessionKey;
 
 use crate::auth::unix_now;
 use crate::hub::client::identity;
+use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::client::replay::{self, Returning};
 use crate::hub::delivery::frame::Frame;
@@ -174,6 +175,7 @@ pub(crate) async fn resume(
             let left = lost_channels(client, resumption.seen(client.worker, &lost));
             client.send(&[greet(Restored { session: id, replayed: missed.len(), left })]);
             client.connection.replay(client.worker, missed);
+            presence::begin(client);
             ResumeOutcome::Resumed
         }
         (Some(Found { key, lost, .. }), _) => {
@@ -270,6 +272,7 @@ pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Misse
     let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
     let lost = LostSession {
         memberships: memberships.held_since(Since(since)),
+        presence: Vec::new(),
         standing: client.connection.standing.borrow().clone(),
         began_after: 0,
     };
@@ -294,6 +297,7 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
         client.worker.shared.recovery.forget(own.key());
     }
     client.worker.registry.borrow_mut().restore(client.connection.key, &lost.memberships);
+    presence::listen_again(client, &lost.presence);
     client.connection.standing.replace(lost.standing.clone());
     identity::leave_forbidden(client, None);
     identity::watch_expiry(client);
@@ -316,7 +320,8 @@ fn home(client: Client<'_>) -> Home {
 /// may not have any more. They begin anew: what the client missed of them is not sent later either.
 ///
 /// Until the client shows the id of the new session it may come back by the one it had: the answer that tells it may be
-/// lost. The caller has to admit the connection when this is recorded, and before it waits for anything else.
+/// lost. The caller has to admit the connection when this is recorded, and before it waits for anything else; and then to
+/// [tell it](presence::begin) who is in its channels.
 pub(crate) fn go_on(
     client: Client<'_>,
     id: SessionId,
@@ -326,6 +331,7 @@ pub(crate) fn go_on(
     let since = Since(client.worker.dispatcher.last());
     let memberships = lost.memberships.held_since(since);
     client.worker.registry.borrow_mut().restore(client.connection.key, &memberships);
+    presence::listen_again(client, &lost.presence);
     client.connection.standing.replace(lost.standing);
     // What expired meanwhile goes, and with it the channels that it had opened.
     if identity::expire(client).is_none() {

@@ -195,6 +195,9 @@ pub(crate) struct WorkerMetrics {
     recoveries: [Counter; Recovered::ALL.len()],
     pub(crate) opens: Counter,
     pub(crate) frames_encoded: Counter,
+    pub(crate) presence_deliveries: Counter,
+    /// How often something was left for the next second.
+    pub(crate) presence_postponed: Counter,
     pub(crate) writes: Counter,
     pub(crate) written_bytes: Counter,
     pub(crate) outbox_bytes: Counter,

@@ -154,6 +154,16 @@ impl Wire {
         };
         self.framing.wrap(&message, 0)
     }
+
+    /// Encodes who is in a channel. Clients of turted 0.1 cannot ask for it.
+    pub(crate) fn encode_presence(self, told: &str) -> Frame {
+        let message = match self.language {
+            Language::SocketIo | Language::SocketIoWithOffset => socketio::encode_presence(told),
+            Language::V1 | Language::Legacy => v1::encode_presence(told),
+            Language::Sse | Language::SseEnvelope => sse::encode_presence(told),
+        };
+        self.framing.wrap_in(message, 0)
+    }
 }
 
 #[cfg(test)]

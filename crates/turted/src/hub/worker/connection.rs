@@ -21,7 +21,7 @@ use turted_core::registry::ConnectionKey;
 use turted_core::standing::Standing;
 use turted_core::wire::websocket::encode_close;
 
-use crate::auth::Visitor;
+use crate::auth::{Visitor, unix_now};
 use crate::hub::delivery::fanout::{Chain, Recipient};
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Route, Transport};
@@ -148,20 +148,22 @@ impl Connection {
         self.began_after.set(last);
         self.sent.set(last);
         worker.registry.borrow_mut().admit(self.key, Since(last));
-        self.tell_hooks(worker);
+        self.tell_admitted(worker);
     }
 
-    /// Tells hooks that it is admitted, and what it is.
-    fn tell_hooks(&self, worker: &Worker) {
+    /// Tells presence and hooks that it is admitted, and what it is.
+    fn tell_admitted(&self, worker: &Worker) {
+        let (id, session) = (self.id(worker), self.recovery_id.get().map(SessionId::key));
+        let memberships = || worker.registry.borrow().memberships(self.key);
+        worker.shared.presence.admitted(id, session, memberships);
         if worker.shared.hooks.hear_no_clients() {
             return;
         }
-        let id = self.id(worker);
         worker.shared.hooks.admitted(&Arrival {
             id,
             name: self.public_id().unwrap_or_else(|| id.to_string()).into(),
-            session: self.recovery_id.get().map(SessionId::key),
-            memberships: &worker.registry.borrow().memberships(self.key),
+            session,
+            memberships: &memberships(),
         });
     }
 
@@ -252,8 +254,12 @@ impl Connection {
         self.send_last(worker);
         self.tell_end(worker, close);
         // Before another worker can resume the session.
-        worker.shared.hooks.closed(self.id(worker), self.recovery_id.get().map(SessionId::key), close);
+        let (id, session) = (self.id(worker), self.recovery_id.get().map(SessionId::key));
+        worker.shared.hooks.closed(id, session, close);
+        worker.shared.presence.closed(id, session, close);
         self.keep_session(worker, close);
+        worker.audience.forget(self.key);
+        self.note_last_seen(worker);
         worker.registry.borrow_mut().remove(self.key);
         let mut outlet = self.outlet.replace(Outlet::Closed);
         worker.metrics.closed(route, close);
@@ -262,6 +268,15 @@ impl Connection {
             Outlet::Stream(stream) => stream.end(&worker.tasks, farewell, close),
             Outlet::Body(body) => body.end(farewell, close),
             Outlet::Requests(_) | Outlet::Closed => {}
+        }
+    }
+
+    /// Notes when its users were last connected, if it has any.
+    fn note_last_seen(&self, worker: &Worker) {
+        let registry = worker.registry.borrow();
+        if registry.is_identified(self.key) {
+            let users = registry.memberships(self.key).users;
+            worker.shared.presence.last_seen.note(users.iter().map(|(user, _)| user), unix_now());
         }
     }
 
@@ -315,6 +330,7 @@ impl Connection {
     pub(crate) fn state(&self, worker: &Worker) -> SessionState {
         SessionState {
             memberships: worker.registry.borrow().memberships(self.key),
+            presence: worker.audience.of(self.key),
             standing: self.standing.borrow().clone(),
             began_after: self.began_after.get(),
         }

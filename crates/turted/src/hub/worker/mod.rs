@@ -7,6 +7,7 @@
 //! | `timers`, `heartbeat` | what is due when; heartbeats that clients answer |
 //! | `write`, `replies` | writes a round of the fan-out; what a client is sent for one read, in one write |
 //! | `waiting`, `relief` | the connections that something waits for; what is closed when too much waits |
+//! | `audience` | which clients are told who is in which channel |
 //! | `drain` | the end of all connections |
 //! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
 //! | `sessions`, `rewrite` | sessions on disk; all of them written anew |
@@ -25,6 +26,7 @@ pub(crate) mod write;
 pub(crate) mod replies;
 pub(crate) mod waiting;
 pub(crate) mod relief;
+pub(crate) mod audience;
 pub(crate) mod drain;
 pub(crate) mod recovery;
 pub(crate) mod session_id;

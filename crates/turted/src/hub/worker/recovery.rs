@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use turted_core::kept::{Kept, KeptLimits};
+use turted_core::name::Name;
 use turted_core::record::session::SessionState;
 use turted_core::registry::ConnectionKey;
 use turted_core::session_key::SessionKey;
@@ -27,7 +28,8 @@ pub(crate) type LostSession = SessionState;
 
 /// About how many bytes of memory a lost session takes.
 fn bytes_of(session: &LostSession) -> usize {
-    ENTRY_BYTES + session.memberships.bytes() + session.standing.bytes()
+    let presence: usize = session.presence.iter().map(Name::bytes).sum();
+    ENTRY_BYTES + session.memberships.bytes() + presence + session.standing.bytes()
 }
 
 /// Where a recovered session is now. Its id names the worker on which it began.

@@ -6,6 +6,7 @@ use crate::auth::Gate;
 use crate::config::secrets::Secrets;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::hooks::Hooks;
+use crate::hub::presence::Presence;
 use crate::hub::worker::places::Places;
 use crate::hub::worker::recovery::Recovery;
 use crate::hub::worker::sessions::Sessions;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     /// Where backends hear who is online.
     pub(crate) hooks: Hooks,
+    /// Who is in the channels with presence.
+    pub(crate) presence: Presence,
     /// Where those who watch hear what happens.
     pub(crate) live: Live,
     /// All that waits for clients.

@@ -17,6 +17,7 @@ use turted_core::name::Name;
 use turted_core::rate::Rate;
 use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 
+use super::audience::Audience;
 use super::connection::Connection;
 use super::replies::Replies;
 use super::sessions::Sessions;
@@ -80,6 +81,8 @@ pub(crate) struct Worker {
     pub(crate) feeds: Rc<Feeds>,
     /// What may wait for connections, and where it is counted.
     pub(crate) ledger: Rc<Ledger>,
+    /// Which clients are told who is in their channels.
+    pub(crate) audience: Audience,
     /// The connections that something waits for.
     pub(crate) waiting: WaitingConnections,
     /// How many of them relief closed since that was logged.
@@ -128,6 +131,7 @@ impl Worker {
             context,
             ledger: Rc::new(ledger),
             relieved: Cell::new(0),
+            audience: Audience::default(),
             waiting: WaitingConnections::default(),
             replays: Turns::default(),
             config,

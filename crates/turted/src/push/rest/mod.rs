@@ -9,6 +9,7 @@
 //! | `idempotency`, `owners` | answers to pushes with an `Idempotency-Key`, to be given again; whose a key is, and how much room each push key has |
 //! | `taken` | a push whose credentials and syntax are known: its dispatches, its key, what its answer waits for |
 //! | `short` | an ordinary push, without what HTTP keeps of a request |
+//! | `presence` | which users are online, for a backend that asks |
 //! | `answer` | answers, in the words of the node server or as JSON |
 //! | `rules` | every rule that a push can break, and its status |
 //! | `tests` | each rule that the code names is in the table and in the documentation |
@@ -31,6 +32,7 @@ mod idempotency;
 mod owners;
 mod taken;
 mod short;
+mod presence;
 mod answer;
 pub(crate) mod rules;
 #[cfg(test)]
@@ -49,16 +51,30 @@ use crate::hub::worker::worker::Worker;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The endpoint of pushes.
+/// The endpoint of pushes, or of questions about users.
 #[derive(Debug)]
 pub(crate) struct Rest {
     path: String,
+    subject: Subject,
     gate: Arc<PushGate>,
+}
+
+/// What a backend posts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Push,
+    Presence,
 }
 
 impl Rest {
     pub(crate) fn new(config: &Config, gate: &Arc<PushGate>) -> Self {
-        Self { path: config.push.path.clone(), gate: Arc::clone(gate) }
+        Self { path: config.push.path.clone(), subject: Subject::Push, gate: Arc::clone(gate) }
+    }
+
+    /// Where backends ask which users are online.
+    pub(crate) fn presence(config: &Config, gate: &Arc<PushGate>) -> Self {
+        let path = format!("{}/presence", config.push.path);
+        Self { path, subject: Subject::Presence, gate: Arc::clone(gate) }
     }
 }
 
@@ -68,32 +84,39 @@ impl Endpoint for Rest {
     }
 
     fn answer(self: Arc<Self>, call: Call) -> Answering {
-        Box::pin(async move { answer(call, &self.gate).await.into() })
+        Box::pin(async move { answer(call, &self.gate, self.subject).await.into() })
     }
 
     fn is_for_operators(&self) -> bool {
-        true
+        self.subject == Subject::Push
     }
 
     fn short_way(&self) -> Option<&dyn ShortWay> {
         // A question to a backend takes longer than all that the short way saves.
-        (!self.gate.asks()).then_some(self)
+        (self.subject == Subject::Push && !self.gate.asks()).then_some(self)
     }
 }
 
-/// Answers a request to the push path.
-async fn answer(call: Call, gate: &Arc<PushGate>) -> Answer {
+/// Answers a request to the push path, or to the one below it.
+async fn answer(call: Call, gate: &Arc<PushGate>, subject: Subject) -> Answer {
     let worker = Rc::clone(&call.worker);
     let format = AnswerFormat::of(call.request.headers());
     let page = Page::of(&call.request, &worker.config.push.allow_origins);
     let peer = call.peer;
-    let refuse = |problem: Problem| refuse(&worker, (peer, format), &problem);
+    let refuse = |problem: Problem| match subject {
+        Subject::Push => refuse(&worker, (peer, format), &problem),
+        Subject::Presence => {
+            worker.metrics.refused(problem.rule());
+            problem.answer(format)
+        }
+    };
     // Before all else: a page must neither push nor guess, and browsers send a form or a beacon of any page.
     if let Err(problem) = gate::check_page(&worker.config, &page, || cors::is_for_loopback(&call.request)) {
         return refuse(problem);
     }
     let mut answer = match *call.request.method() {
-        Method::POST => push(call, gate).await.unwrap_or_else(refuse),
+        Method::POST if subject == Subject::Push => push(call, gate).await.unwrap_or_else(refuse),
+        Method::POST => presence::answer(call, gate).await.unwrap_or_else(refuse),
         Method::OPTIONS => return preflight(&page, &call),
         _ => return answer::method_not_supported(),
     };

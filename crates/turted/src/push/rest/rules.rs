@@ -23,8 +23,38 @@ pub(super) fn status_of(name: &str) -> StatusCode {
     RULES.iter().find(|rule| rule.name == name).map_or(StatusCode::INTERNAL_SERVER_ERROR, |rule| rule.status)
 }
 
+/// The rules that a question about users can break.
+pub(crate) const OF_PRESENCE: [&str; 26] = [
+    "not-json",
+    "data-missing",
+    "wrong-password",
+    "auth-differs",
+    "auth-too-long",
+    "push-unverified",
+    "key-not-allowed",
+    "too-many-wrong-passwords",
+    "origin-not-allowed",
+    "host-not-loopback",
+    "body-too-long",
+    "body-chunks",
+    "bodies-full",
+    "body-encoded",
+    "body-too-slow",
+    "body-broken",
+    "item-not-an-object",
+    "duplicate-key",
+    "names-not-a-list",
+    "name-not-a-string",
+    "name-empty",
+    "name-too-long",
+    "name-control-character",
+    "lone-surrogate",
+    "users-missing",
+    "users-too-many",
+];
+
 /// Every rule, in the order in which the documentation explains them.
-pub(crate) const RULES: [Rule; 44] = [
+pub(crate) const RULES: [Rule; 46] = [
     rule(
         "not-json",
         StatusCode::BAD_REQUEST,
@@ -117,6 +147,8 @@ pub(crate) const RULES: [Rule; 44] = [
         StatusCode::BAD_REQUEST,
         "`broadcast` is something else than a boolean, 0 or 1",
     ),
+    rule("users-missing", StatusCode::BAD_REQUEST, "a question about users names none"),
+    rule("users-too-many", StatusCode::BAD_REQUEST, "a question about users names more than 1,000"),
     rule(
         "expansion-too-large",
         StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::rules::RULES;
 
 /// The sources that name rules.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("../../../../core/src/push.rs"),
+    include_str!("../../../../core/src/push/asked.rs"),
     include_str!("../../../../core/src/push/form.rs"),
     include_str!("../../../../core/src/push/refusal.rs"),
     include_str!("../../../../core/src/push/targets.rs"),

@@ -17,6 +17,7 @@ use super::events::{self, Refused};
 use super::service::ROOT;
 use super::state::{EngineSession, Newcomer, id_of};
 use crate::http::query::Query;
+use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::client::resume::{self, Restored, ResumeOutcome, Resumption, Seen};
 use crate::hub::delivery::frame::Frame;
@@ -190,4 +191,5 @@ fn begin_anew(client: Client<'_>) {
     // arguments that would be the name.
     let offset = format!("\"{}\"", events::offset(client));
     client.send_message(&encode_event(RECONNECT, &[&offset]));
+    presence::begin(client);
 }

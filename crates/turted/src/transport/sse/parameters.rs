@@ -29,7 +29,7 @@ pub(super) fn check_names(query: &Query) -> Result<(), SseRefusal> {
 
 /// The name that a parameter should have, if it is nearly one of ours.
 fn meant(name: &str) -> Option<&'static str> {
-    let ours = ["channel", "envelope", "history", "lastEventId"].into_iter().chain(CREDENTIALS);
+    let ours = ["channel", "envelope", "history", "lastEventId", "presence"].into_iter().chain(CREDENTIALS);
     let ours: Vec<_> = ours.collect();
     if ours.contains(&name) {
         return None;
@@ -160,6 +160,8 @@ mod tests {
             ("lastEventID", "lastEventId"),
             ("histroy", "history"),
             ("History", "history"),
+            ("presense", "presence"),
+            ("Presence", "presence"),
             ("username", "user"),
             ("users", "user"),
             ("User", "user"),

@@ -14,6 +14,7 @@ use turted_core::auth::{IdentRefusal, Verified};
 use turted_core::channel::JoinRefusal;
 use turted_core::limits::HISTORY_EVENTS_MAX;
 use turted_core::name::NameRefusal;
+use turted_core::presence::PresenceRefusal;
 use turted_core::wire::sse::CONTENT_TYPE;
 
 use super::parameters::{self, CREDENTIALS};
@@ -51,6 +52,7 @@ pub(super) enum SseRefusal {
     Name(NameRefusal),
     /// `history` is no number of events.
     History,
+    Presence(PresenceRefusal),
     /// More channels than a connection may join.
     TooManyChannels(usize),
     QueryCredentials,
@@ -100,6 +102,7 @@ impl SseRefusal {
             }
             Self::Ident(refusal) => Row::new("ident", Status::UNAUTHORIZED, refusal.to_string()),
             Self::Join(refusal) => Row::new("join", Status::FORBIDDEN, refusal.to_string()),
+            Self::Presence(refusal) => Row::new("presence", Status::FORBIDDEN, refusal.to_string()),
             Self::Overload(none) => Row::later("connections", Unavailable::Overload, none.to_string()),
             Self::Stopping => Row::later("stopping", Unavailable::Stopping, "the server is stopping"),
         }
@@ -139,6 +142,12 @@ impl From<IdentRefusal> for SseRefusal {
 impl From<JoinRefusal> for SseRefusal {
     fn from(refusal: JoinRefusal) -> Self {
         Self::Join(refusal)
+    }
+}
+
+impl From<PresenceRefusal> for SseRefusal {
+    fn from(refusal: PresenceRefusal) -> Self {
+        Self::Presence(refusal)
     }
 }
 
@@ -264,12 +273,16 @@ async fn check(
         Some("1") => Language::SseEnvelope,
         _ => Language::Sse,
     };
-    // Pages of TURTED for reactphp know of no history.
+    // Pages of TURTED for reactphp know of no history and no presence.
     let history = if style == Style::Turted { parameters::history(&query)? } else { 0 };
+    let presence = style == Style::Turted && query.get("presence") == Some("1");
+    if presence {
+        channels.iter().try_for_each(|channel| worker.shared.presence.check(channel))?;
+    }
     let seen = parameters::seen(headers, &query, |cursor| worker.dispatcher.number(cursor));
     let permit = streaming::permit(worker, request.version())?;
     let agent = Agent::default();
-    Ok((Wanted { peer, agent, style, verified, channels, language, history, seen }, permit))
+    Ok((Wanted { peer, agent, style, verified, channels, language, history, presence, seen }, permit))
 }
 
 /// Who the client is, if it says so. A page can set no header of an `EventSource`, so an operator may

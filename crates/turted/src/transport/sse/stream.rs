@@ -12,7 +12,7 @@ use turted_core::wire::sse::{encode_gap, encode_heartbeat, encode_start};
 use super::session::{SseSession, Style, watch};
 use crate::http::streaming::Way;
 use crate::hub::client::resume::{self, Seen};
-use crate::hub::client::{history, identity};
+use crate::hub::client::{history, identity, presence};
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
 use crate::hub::worker::connection::{Client, Connection, Opening};
@@ -31,6 +31,8 @@ pub(super) struct Wanted {
     pub(super) language: Language,
     /// How many events of the history of each channel it wants.
     pub(super) history: usize,
+    /// Whether it wants to hear who is in them.
+    pub(super) presence: bool,
     /// The position that it shows, if it comes back.
     pub(super) seen: Option<Seen>,
 }
@@ -50,6 +52,7 @@ pub(super) async fn serve(worker: Rc<Worker>, way: Way, wanted: Wanted) {
         None if wanted.history > 0 => tell_history(Client::of(&worker, &connection), wanted.history),
         None => {}
     }
+    presence::begin(Client::of(&worker, &connection));
 }
 
 /// Opens the connection of a client, as the user and in the channels that it asked for. A client that comes
@@ -73,6 +76,9 @@ fn open(worker: &Rc<Worker>, outlet: Outlet, wanted: &Wanted) -> Rc<Connection> 
     for channel in &wanted.channels {
         let joined = identity::join(Client::of(worker, &connection), channel);
         debug_assert!(joined.is_ok(), "checked with the request: {joined:?}");
+        if wanted.presence {
+            presence::listen(Client::of(worker, &connection), channel);
+        }
     }
     if wanted.seen.is_none() {
         admit(Client::of(worker, &connection));

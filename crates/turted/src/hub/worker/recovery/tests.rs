@@ -3,7 +3,6 @@ use proptest::prelude::*;
 use turted_core::kept::PORTION;
 use turted_core::membership::{Memberships, Since};
 use turted_core::name::Name;
-use turted_core::standing::Standing;
 
 use super::*;
 
@@ -12,7 +11,7 @@ fn key(number: u32) -> SessionKey {
 }
 
 fn session() -> LostSession {
-    LostSession { memberships: Memberships::default(), standing: Standing::default(), began_after: 0 }
+    LostSession::default()
 }
 
 #[test]

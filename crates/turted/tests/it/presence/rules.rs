@@ -1,0 +1,92 @@
+//! Who may ask, and how often.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::watcher::CHANNEL;
+use super::{HOUR, Watcher, Way, server};
+use crate::support::{Kind, pause};
+use crate::v1;
+
+#[test]
+fn a_channel_without_presence_is_refused_with_the_key_and_not_joined() {
+    let server = server(HOUR);
+    let mut client = v1::Client::new(&server);
+    let refused = client.ask(&json!({"id": 1, "do": "join", "channel": "other", "presence": true}));
+    assert_eq!(refused["error"]["code"], "presence-refused");
+    let reason = "the channel has no presence (`presence` of `[[channels]]`)";
+    assert_eq!(refused["error"]["reason"], reason);
+    server.dispatcher().notify_channel("other", "e", &1).unwrap();
+    server.dispatcher().broadcast("last", &0).unwrap();
+    assert_eq!(client.receive()["event"], "last", "it has not joined");
+    for kind in Kind::PLAIN {
+        let mut client = server.client(kind);
+        let refused = client.ask("JOIN", r#"{"channel":"other","presence":true}"#);
+        assert!(refused.starts_with(&format!(r#"42["ERROR","{reason}""#)), "{kind:?}: {refused}");
+        assert!(client.ask("JOIN", r#"{"channel":"other"}"#).contains(r#""OK""#), "{kind:?}");
+    }
+    let refused = server.http().get("/sse?channel=c&channel=other&presence=1");
+    assert_eq!((refused.status, refused.text()), (403, reason));
+    assert!(server.refusals("presence") >= 6, "{}", server.refusals("presence"));
+}
+
+#[test]
+fn only_members_ask_and_once_a_second() {
+    let server = server(HOUR);
+    let mut client = v1::Client::new(&server);
+    let asked = json!({"id": 1, "do": "presence", "channel": CHANNEL});
+    assert_eq!(client.ask(&asked)["error"]["code"], "presence-refused", "it is no member");
+    client.join(CHANNEL);
+    assert_eq!(client.ask(&asked), json!({"reply": 1, "ok": true, "channel": CHANNEL}));
+    let told = json!({"channel": CHANNEL, "users": [], "count": 0, "anonymous": 1});
+    assert_eq!(client.receive(), json!({"presence": told}));
+    let (started, mut answered) = (Instant::now(), 1);
+    while answered < 3 {
+        let reply = client.ask(&asked);
+        if reply["ok"] == true {
+            answered += 1;
+            assert_eq!(client.receive()["presence"], told, "a second later it may");
+        } else {
+            assert_eq!(reply["error"]["code"], "presence-too-often");
+            pause(Duration::from_millis(25));
+        }
+    }
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(server.refusals("presence") >= 3);
+    // It was told once: others may come without its being told.
+    let mut other = Watcher::v1(&server, "eve");
+    other.until(&["eve"], 1);
+    other.leave(CHANNEL);
+    server.dispatcher().broadcast("last", &0).unwrap();
+    assert_eq!(client.receive()["event"], "last");
+}
+
+#[test]
+fn a_client_that_asks_and_is_told_anyway_hears_nothing_twice() {
+    let server = server(HOUR);
+    for way in [Way::V1, Way::SocketIo(Kind::V4_WEBSOCKET), Way::SocketIo(Kind::V3_POLLING)] {
+        let mut watcher = Watcher::new(&server, way, Some("adam"));
+        watcher.until(&["adam"], 0);
+        for _ in 0..3 {
+            let mut other = Watcher::v1(&server, "eve");
+            watcher.ask(CHANNEL);
+            watcher.until(&["adam", "eve"], 0);
+            other.leave(CHANNEL);
+            watcher.until(&["adam"], 0);
+        }
+        watcher.leave(CHANNEL);
+    }
+}
+
+#[test]
+fn members_that_are_no_booleans_are_refused() {
+    let server = server(HOUR);
+    let mut client = v1::Client::new(&server);
+    for wrong in [json!(1), json!("true"), json!({}), json!([])] {
+        let asked = json!({"id": 1, "do": "join", "channel": CHANNEL, "presence": wrong});
+        assert_eq!(client.ask(&asked)["error"]["code"], "presence-invalid", "{wrong}");
+        let asked = json!({"id": 1, "do": "join", "channels": [CHANNEL], "presence": wrong});
+        assert_eq!(client.ask(&asked)["error"]["code"], "presence-invalid", "{wrong}");
+    }
+}
