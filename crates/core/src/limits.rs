@@ -148,6 +148,9 @@ pub const IDLE_WAIT_MAX: Duration = Duration::from_secs(75);
 /// How much longer a connection is kept than its client is told: a request sent at the last moment still
 /// arrives.
 pub const IDLE_GRACE: Duration = Duration::from_secs(1);
+/// Bytes that are read of a connection while no request of it is parsed: the head of a browser's next request, cookies
+/// included.
+pub const UNPARSED_BYTES_MAX: usize = 4 * 1024;
 /// How long a request body may take. The largest, 1 MiB, arrives in time at 35 kB/s.
 pub const REQUEST_BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 

@@ -39,7 +39,7 @@ impl Page {
                 None => origin.is_none() && is_no_other_site(headers),
             };
         let is_open = *origins == AllowOrigins::Any;
-        Self { origin: origin.cloned(), is_allowed, is_open }
+        Self { origin: origin.and_then(copied), is_allowed, is_open }
     }
 
     /// No page: the request says neither an origin nor anything of a site.
@@ -151,6 +151,12 @@ fn is_own<B>(origin: &str, request: &Request<B>) -> bool {
 /// Requests for scripts, images and frames and by links have no origin; today's browsers say which site made them.
 fn is_no_other_site(headers: &HeaderMap) -> bool {
     headers.get_all(SEC_FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none")
+}
+
+/// A value in memory of its own. The headers of a request are parts of hyper's buffer, which would stay in memory as long
+/// as a request waits that keeps one of them.
+pub(crate) fn copied(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 /// The `Origin` of a request, if it is there once and is text.

@@ -1,6 +1,7 @@
 //! Endpoints: what answers requests above HTTP, found by path.
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,13 +87,13 @@ impl Endpoints {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, call: Call) -> Outcome {
+    pub(crate) fn answer(&self, call: Call) -> Answering {
         if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
-            return refusal.into();
+            return Box::pin(ready(refusal.into()));
         }
         match self.find(call.request.uri().path()) {
-            Some(endpoint) => Arc::clone(endpoint).answer(call).await,
-            None => nothing_here().into(),
+            Some(endpoint) => Arc::clone(endpoint).answer(call),
+            None => Box::pin(ready(nothing_here().into())),
         }
     }
 }

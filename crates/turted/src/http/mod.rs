@@ -5,13 +5,15 @@
 //! | `accept`, `guests` | accepts connections; those that come when all places are taken |
 //! | `entrance` | what a connection passes before its first request: the PROXY header, the TLS handshake |
 //! | `one`, `two` | a connection of HTTP/1, and one of HTTP/2 |
-//! | `short`, `rewound`, `encode` | the short way of a push, without hyper; how hyper goes on with its connection; its answers as bytes |
+//! | `short`, `rewound` | the short way of a push, without hyper; a channel of which something was read already |
+//! | `parked` | a request of HTTP/1 that waits outside of hyper |
+//! | `encode` | an answer on the short way as bytes |
 //! | `paced`, `patience`, `fragment` | what limits a connection of HTTP: the time for answers, the wait for requests, no `#` in a target |
 //! | `rules`, `proxies` | what every request of HTTP/1 must keep; the client behind a proxy |
 //! | `call`, `endpoint` | a request and what becomes of it; what answers it, found by path |
 //! | `query`, `negotiation`, `cors` | the query of a request, its `Accept`, and which pages may make it |
 //! | `incoming`, `bodies` | the body of a request; reads bodies, each into one buffer |
-//! | `answer`, `body` | answers, and takeovers of sockets; bodies of answers |
+//! | `answer`, `body`, `head` | answers, and takeovers of sockets; their bodies, and their heads where hyper does not write them |
 //! | `embedded` | files that are part of the program |
 //! | `refusal` | a row of the tables of refusals: its rule, its status and its text |
 //! | `streaming` | responses that do not end |
@@ -23,6 +25,7 @@ pub(crate) mod entrance;
 pub(crate) mod one;
 pub(crate) mod two;
 mod short;
+mod parked;
 mod rewound;
 mod encode;
 pub(crate) mod paced;
@@ -39,6 +42,7 @@ mod incoming;
 mod bodies;
 pub(crate) mod answer;
 mod body;
+mod head;
 pub(crate) mod embedded;
 pub(crate) mod refusal;
 pub(crate) mod streaming;

@@ -1,8 +1,9 @@
 //! One HTTP connection: requests in, answers out, until a transport takes the socket over.
 //!
 //! A connection begins on the [short way](super::short), which most connections of backends never leave. Of all others
-//! hyper parses and answers the requests. A request that turns the connection into a stream leaves a
-//! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory.
+//! hyper parses the requests and writes most answers. A request that turns the connection into a stream leaves a
+//! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory. A request that waits for
+//! its answer does the same, and an idle connection leaves hyper as well: hyper is made anew when more comes.
 
 use std::cell::RefCell;
 use std::future::{poll_fn, ready};
@@ -10,8 +11,9 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -27,7 +29,9 @@ use super::endpoint::{Arrival, Endpoints};
 use super::guests::{self, Guest};
 use super::incoming::RequestBody;
 use super::paced::{self, Paced};
+use super::parked::{self, Asked, Parked, Written};
 use super::patience::{self, Patience};
+use super::rewound::Rewound;
 use super::short::{self, Handed};
 use super::{proxies, rules};
 use crate::config::Limits;
@@ -53,49 +57,133 @@ async fn go_on<C>(worker: Rc<Worker>, Handed { arrival, spent }: Handed<C>)
 where
     C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
 {
-    let Arrival { channel, peer, permit, endpoints } = arrival;
-    let taken = Rc::new(RefCell::new(None));
+    let Arrival { mut channel, peer, permit, endpoints } = arrival;
     let limits = &worker.config.limits;
-    let guest = Guest::of(&worker, &permit);
-    let patience = Patience::new(guests::head_wait(&worker, &permit), limits).after(spent);
-    let responder = Responder {
-        worker: Rc::clone(&worker),
+    let responder = Rc::new(Responder {
         endpoints,
         peer,
-        taken: Rc::clone(&taken),
-        guest: guest.clone(),
+        guest: Guest::of(&worker, &permit),
+        patience: Patience::after(spent, guests::head_wait(&worker, &permit), limits),
         idle_wait: patience::told(limits),
+        left: RefCell::default(),
+        worker: Rc::clone(&worker),
+    });
+    let end = loop {
+        // On the heap: most of its life a connection has no use for hyper.
+        let next = match Box::pin(speak(&responder, &mut channel)).await {
+            Parting::Parked(parked) => wait(&responder, &mut channel, parked).await,
+            Parting::Resting => idle(&worker, &mut channel, responder.patience.rest()).await,
+            Parting::Ended(end) => Some(end),
+        };
+        if let Some(end) = next {
+            break end;
+        }
     };
-    let channel = Paced::for_requests(channel, limits.outbox_stall, patience.clone());
-    let mut connection = builder(limits, patience).serve_connection(TokioIo::new(channel), responder);
-    let served = poll_fn(|context| connection.poll_without_shutdown(context));
-    if worker.shared.life.ending.run_until_cancelled(served).await.is_none() {
+    let place = responder.guest.as_ref().and_then(|guest| guest.take_place());
+    drop(responder);
+    let (channel, unread) = channel.into_parts();
+    let socket = Socket::new(channel, place.unwrap_or(permit));
+    let is_stalled = match end {
+        End::Takeover(takeover) => return takeover(socket, unread),
+        End::Stalled => true,
+        End::Over => {
+            tell_of_tls(&worker, &unread);
+            false
+        }
+    };
+    Box::pin(paced::end(&worker, socket, is_stalled)).await;
+}
+
+/// Why hyper has let go of a connection.
+enum Parting {
+    /// A request waits for its answer.
+    Parked(Parked),
+    /// It is idle.
+    Resting,
+    Ended(End),
+}
+
+/// How HTTP ends on a connection.
+enum End {
+    /// The socket has another use from now on.
+    Takeover(Takeover),
+    /// The client does not read its answers.
+    Stalled,
+    Over,
+}
+
+/// Lets hyper serve requests until it lets go of the connection.
+async fn speak<C>(responder: &Rc<Responder>, channel: &mut Rewound<C>) -> Parting
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let (worker, patience) = (&responder.worker, &responder.patience);
+    let limits = &worker.config.limits;
+    let paced = Paced::for_requests(&mut *channel, limits.outbox_stall, patience.clone());
+    let mut connection = builder(limits, patience.clone())
+        .serve_connection(TokioIo::new(paced), HyperService(Rc::clone(responder)));
+    let served = poll_fn(|context| match connection.poll_without_shutdown(context) {
+        Poll::Pending if patience.is_resting() => Poll::Ready(Parting::Resting),
+        polled => polled.map(|_| Parting::Ended(End::Over)),
+    });
+    let served = worker.shared.life.ending.run_until_cancelled(served).await;
+    if served.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
         Pin::new(&mut connection).graceful_shutdown();
         let served = poll_fn(|context| connection.poll_without_shutdown(context));
         let _ = timeout(CLOSING_WAIT, served).await;
     }
-    let parts = connection.into_parts();
-    let channel = parts.io.into_inner();
-    let is_stalled = channel.is_stalled();
-    let (channel, unread) = channel.into_inner().into_parts();
-    let read = joined(parts.read_buf, &unread);
-    let place = guest.and_then(|guest| guest.take_place());
-    let socket = Socket::new(channel, place.unwrap_or(permit));
-    let takeover = taken.take();
-    drop(parts.service);
-    match takeover {
-        Some(takeover) => takeover(socket, read),
-        None => {
-            tell_of_tls(&worker, &read);
-            paced::end(&worker, socket, is_stalled).await;
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    let is_stalled = io.into_inner().is_stalled();
+    channel.rewind(&read_buf);
+    match (responder.left.take(), served) {
+        (Some(parting), _) => parting,
+        (None, Some(Parting::Resting)) => Parting::Resting,
+        (None, _) if is_stalled => Parting::Ended(End::Stalled),
+        (None, _) => Parting::Ended(End::Over),
+    }
+}
+
+/// Waits for what becomes of a request that has left hyper, and answers it. Returns how the connection ends, if it
+/// does.
+async fn wait<C>(responder: &Responder, channel: &mut Rewound<C>, mut parked: Parked) -> Option<End>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let worker = &responder.worker;
+    let ending = &worker.shared.life.ending;
+    let outcome = match ending.run_until_cancelled(parked.outcome(worker, channel)).await {
+        Some(outcome) => outcome,
+        // The server stops: as in `speak`.
+        None => Box::pin(timeout(CLOSING_WAIT, parked.outcome(worker, channel))).await.ok().flatten(),
+    };
+    let mut asked = parked.asked;
+    drop(parked);
+    let Some(outcome) = outcome else { return Some(End::Over) };
+    asked.wants_more &= !ending.is_cancelled();
+    match responder.settle(outcome, asked) {
+        Err(takeover) => Some(End::Takeover(takeover)),
+        Ok(answer) => {
+            let stall = worker.config.limits.outbox_stall;
+            match Box::pin(parked::write(channel, answer, asked, stall)).await {
+                Written::Whole => idle(worker, channel, responder.patience.idle()).await,
+                Written::Stalled => Some(End::Stalled),
+                Written::Last | Written::Broken => Some(End::Over),
+            }
         }
     }
 }
 
-/// What hyper has read and not used, and what it has not read of what the short way had.
-fn joined(read: Bytes, unread: &[u8]) -> Bytes {
-    if unread.is_empty() { read } else { [&read, unread].concat().into() }
+/// Waits for another request. Returns how the connection ends, if it does.
+async fn idle<C>(worker: &Worker, channel: &mut Rewound<C>, wait: Duration) -> Option<End>
+where
+    C: AsyncRead + Unpin,
+{
+    let unread = poll_fn(|context| channel.poll_unread(context, &mut worker.scratch.borrow_mut()));
+    match worker.shared.life.ending.run_until_cancelled(timeout(wait, unread)).await {
+        Some(Ok(Ok(()))) => None,
+        _ => Some(End::Over),
+    }
 }
 
 /// Tells the operator that a client speaks TLS on a port that does not. The client cannot read hyper's answer.
@@ -118,23 +206,25 @@ pub(crate) fn builder(limits: &Limits, patience: Patience) -> http1::Builder {
     builder
 }
 
-/// The hyper service of one connection.
+/// Answers the requests of one connection.
 struct Responder {
     worker: Rc<Worker>,
     endpoints: Arc<Endpoints>,
     /// The other side of the connection.
     peer: IpAddr,
-    taken: Rc<RefCell<Option<Takeover>>>,
+    /// Why hyper lets go of the connection, said by the request that makes it.
+    left: RefCell<Option<Parting>>,
     /// Set for a connection that has no place of a client.
     guest: Option<Rc<Guest>>,
+    patience: Patience,
     /// How long the connection may be idle, as its client is told.
     idle_wait: Option<HeaderValue>,
 }
 
-/// Makes hyper stop: the socket has another use from now on.
+/// Makes hyper let go of the socket.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection was taken over")]
-struct TakenOver;
+#[error("the connection has left hyper")]
+struct LeftHyper;
 
 impl Responder {
     /// The answer to a request that no endpoint gets to see; `None` if one may see it.
@@ -145,57 +235,72 @@ impl Responder {
         }
         self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, request))
     }
+
+    /// The answer to a request, or what goes on with its socket.
+    fn settle(&self, outcome: Outcome, asked: Asked) -> Result<Answer, Takeover> {
+        match outcome {
+            Outcome::Answer(answer) => Ok(self.last_touch(answer, asked)),
+            Outcome::Stream(unending) => Err(unending.take_over(asked.version)),
+            Outcome::Takeover(takeover) => Err(takeover),
+        }
+    }
+
+    /// Adds to an answer over HTTP/1 what it says about its connection.
+    fn last_touch(&self, mut answer: Answer, asked: Asked) -> Answer {
+        if asked.other_version {
+            rules::tell_version(&mut answer);
+        }
+        let mut answer = close_if_unread(answer);
+        if let Some(guest) = &self.guest {
+            guest.dismiss(&mut answer);
+        }
+        patience::tell(&mut answer, self.idle_wait.as_ref().filter(|_| asked.wants_more));
+        answer
+    }
+
+    /// Answers a request in hyper, unless it has to wait and can do so outside.
+    async fn answer(&self, call: Call, asked: Asked) -> Result<Answer, LeftHyper> {
+        let mut answering = self.endpoints.answer(call);
+        let at_once = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
+        let outcome = match at_once {
+            Poll::Ready(outcome) => outcome,
+            // Earlier answers that hyper has not written would be lost.
+            Poll::Pending if asked.is_whole && self.patience.is_flushed() => {
+                return Err(self.leave(Parting::Parked(Parked { answering, asked })));
+            }
+            Poll::Pending => answering.await,
+        };
+        let settled = self.settle(outcome, asked);
+        settled.map_err(|takeover| self.leave(Parting::Ended(End::Takeover(takeover))))
+    }
+
+    fn leave(&self, parting: Parting) -> LeftHyper {
+        self.left.replace(Some(parting));
+        LeftHyper
+    }
 }
 
-impl HttpService<Request<Incoming>> for Responder {
+/// The hyper service of one connection.
+struct HyperService(Rc<Responder>);
+
+impl HttpService<Request<Incoming>> for HyperService {
     type Response = Answer;
-    type Error = TakenOver;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, TakenOver>>>>;
+    type Error = LeftHyper;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, LeftHyper>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let version = request.version();
-        if let Some(refusal) = self.refuse(&request) {
+        let responder = &self.0;
+        if let Some(refusal) = responder.refuse(&request) {
             return Box::pin(ready(Ok(refusal)));
         }
-        let other_version = rules::asks_for_other_version(&request);
-        let peer = proxies::client(&self.worker.config, self.peer, request.headers());
-        let agent = Agent::of(request.headers());
-        let idle_wait = self.idle_wait.clone().filter(|_| patience::wants_more(&request));
+        let asked = Asked::of(&request);
         let call = Call {
-            worker: Rc::clone(&self.worker),
-            peer,
-            agent,
+            worker: Rc::clone(&responder.worker),
+            peer: proxies::client(&responder.worker.config, responder.peer, request.headers()),
+            agent: Agent::of(request.headers()),
             request: request.map(RequestBody::dropped_unread),
         };
-        let (taken, guest) = (Rc::clone(&self.taken), self.guest.clone());
-        let endpoints = Arc::clone(&self.endpoints);
-        Box::pin(async move {
-            match endpoints.answer(call).await {
-                Outcome::Answer(mut answer) => {
-                    if other_version {
-                        rules::tell_version(&mut answer);
-                    }
-                    Ok(last_touch(answer, guest.as_deref(), idle_wait.as_ref()))
-                }
-                Outcome::Stream(unending) => {
-                    taken.replace(Some(unending.take_over(version)));
-                    Err(TakenOver)
-                }
-                Outcome::Takeover(takeover) => {
-                    taken.replace(Some(takeover));
-                    Err(TakenOver)
-                }
-            }
-        })
+        let responder = Rc::clone(responder);
+        Box::pin(async move { responder.answer(call, asked).await })
     }
-}
-
-/// Adds to an answer over HTTP/1 what it says about its connection.
-fn last_touch(answer: Answer, guest: Option<&Guest>, idle_wait: Option<&HeaderValue>) -> Answer {
-    let mut answer = close_if_unread(answer);
-    if let Some(guest) = guest {
-        guest.dismiss(&mut answer);
-    }
-    patience::tell(&mut answer, idle_wait);
-    answer
 }

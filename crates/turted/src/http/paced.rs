@@ -3,7 +3,7 @@
 //! connections have their turn.
 //!
 //! hyper alone would wait for the first one without an end and read the second one without a pause. A
-//! channel that leaves HTTP is unwrapped, because outlets watch their readers themselves.
+//! channel that leaves HTTP is not paced, because outlets watch their readers themselves.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -34,7 +34,7 @@ pub(crate) struct Paced<C> {
     is_stalled: bool,
     /// Set where the targets of requests are looked at.
     line: Option<FirstLine>,
-    /// Is told that bytes have come.
+    /// Is told that bytes have come, and whether all is written.
     patience: Option<Patience>,
 }
 
@@ -80,6 +80,9 @@ impl<C> Paced<C> {
         offered: usize,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        if let Some(patience) = &self.patience {
+            patience.flushed(false);
+        }
         match written {
             Poll::Ready(Ok(taken)) => {
                 // What is read from now on is the next request.
@@ -94,6 +97,9 @@ impl<C> Paced<C> {
 
     /// The same for a flush, which takes all there is or waits.
     fn flushed(&mut self, context: &mut Context<'_>, flushed: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if let Some(patience) = &self.patience {
+            patience.flushed(flushed.is_ready());
+        }
         match flushed {
             Poll::Ready(_) => self.stall = None,
             Poll::Pending => return self.wait(context).map(Err),

@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +21,10 @@ use super::answer::Answer;
 use crate::config::Limits;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How long hyper keeps a connection between two requests before it lets go of it: a client that asks again at once
+/// finds hyper there. Longer would cost memory while many clients come together, shorter a little time for each request.
+const REST_WAIT: Duration = Duration::from_millis(10);
 
 /// The timer of one connection.
 #[derive(Clone, Debug)]
@@ -36,26 +40,30 @@ struct PatienceState {
     is_kept: AtomicBool,
     /// Whether bytes have come since the last wait began.
     has_read: AtomicBool,
+    /// Whether all that hyper had to write is written.
+    is_flushed: AtomicBool,
+    /// Whether the connection has been idle for a while, so that hyper may let go of it.
+    is_resting: AtomicBool,
 }
 
 impl Patience {
     /// For a connection that may take `head` for a request head, and be idle between two requests as the limits say.
     pub(crate) fn new(head: Duration, limits: &Limits) -> Self {
-        let idle = limits.idle_wait + IDLE_GRACE;
-        Self(Arc::new(PatienceState {
-            head,
-            spent: Duration::ZERO,
-            idle,
-            is_kept: AtomicBool::new(false),
-            has_read: AtomicBool::new(false),
-        }))
+        Self::after(Duration::ZERO, head, limits)
     }
 
     /// The same where so much of the time for the first head is over.
-    pub(super) fn after(self, spent: Duration) -> Self {
-        let PatienceState { head, idle, .. } = *self.0;
-        let (is_kept, has_read) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(PatienceState { head, spent, idle, is_kept, has_read }))
+    pub(super) fn after(spent: Duration, head: Duration, limits: &Limits) -> Self {
+        let idle = limits.idle_wait + IDLE_GRACE;
+        Self(Arc::new(PatienceState {
+            head,
+            spent,
+            idle,
+            is_kept: AtomicBool::new(false),
+            has_read: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(true),
+            is_resting: AtomicBool::new(false),
+        }))
     }
 
     /// How long a head may take.
@@ -63,9 +71,36 @@ impl Patience {
         self.0.head
     }
 
+    /// How long a connection may be idle between two requests.
+    pub(super) fn idle(&self) -> Duration {
+        self.0.idle
+    }
+
+    /// How long one may still be that hyper has let go of.
+    pub(super) fn rest(&self) -> Duration {
+        self.0.idle.saturating_sub(REST_WAIT)
+    }
+
     /// Notes that bytes have come.
     pub(crate) fn read(&self) {
         self.0.has_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes whether all is written. hyper flushes its channel only when it has handed over everything (hyper 1.12,
+    /// `Buffered::poll_flush`).
+    pub(crate) fn flushed(&self, is_flushed: bool) {
+        self.0.is_flushed.store(is_flushed, Ordering::Relaxed);
+    }
+
+    /// Whether hyper holds nothing that is still to be written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.0.is_flushed.load(Ordering::Relaxed)
+    }
+
+    /// Whether hyper waits for the head of another request, has waited for a while, and holds nothing of the
+    /// connection. To be asked right after hyper was polled.
+    pub(super) fn is_resting(&self) -> bool {
+        self.0.is_resting.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -80,8 +115,8 @@ impl Timer for Patience {
             return TokioTimer::new().sleep_until(deadline.checked_sub(self.0.spent).unwrap_or(deadline));
         }
         self.0.has_read.store(false, Ordering::Relaxed);
-        let sleep = Box::pin(time::sleep(self.0.idle));
-        Box::pin(Idle { state: Arc::clone(&self.0), sleep, is_idle: true })
+        let sleep = Box::pin(time::sleep(REST_WAIT));
+        Box::pin(Idle { state: Arc::clone(&self.0), sleep, stage: Stage::Kept })
     }
 
     fn now(&self) -> Instant {
@@ -94,20 +129,45 @@ impl Timer for Patience {
 struct Idle {
     state: Arc<PatienceState>,
     sleep: Pin<Box<time::Sleep>>,
-    is_idle: bool,
+    stage: Stage,
+}
+
+/// How far the wait for a head has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has come yet, and it is early to let go.
+    Kept,
+    /// Nothing has come for a while.
+    Resting,
+    /// A head is coming.
+    Head,
 }
 
 impl Sleep for Idle {}
+
+impl Idle {
+    fn enter(&mut self, stage: Stage, wait: Duration) {
+        self.stage = stage;
+        self.sleep.as_mut().reset(time::Instant::now() + wait);
+    }
+}
 
 impl Future for Idle {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_idle && self.state.has_read.load(Ordering::Relaxed) {
-            self.is_idle = false;
-            let deadline = time::Instant::now() + self.state.head;
-            self.sleep.as_mut().reset(deadline);
+        if self.stage != Stage::Head && self.state.has_read.load(Ordering::Relaxed) {
+            let head = self.state.head;
+            self.enter(Stage::Head, head);
         }
+        ready!(self.sleep.as_mut().poll(context));
+        if self.stage != Stage::Kept {
+            return Poll::Ready(());
+        }
+        // A connection whose answer is still on its way stays: its time goes on.
+        self.state.is_resting.store(self.state.is_flushed.load(Ordering::Relaxed), Ordering::Relaxed);
+        let rest = self.state.idle.saturating_sub(REST_WAIT);
+        self.enter(Stage::Resting, rest);
         self.sleep.as_mut().poll(context)
     }
 }
@@ -122,11 +182,12 @@ pub(super) fn told(limits: &Limits) -> Option<HeaderValue> {
 pub(super) fn wants_more<B>(request: &Request<B>) -> bool {
     match request.version() {
         Version::HTTP_11 => !has_token(request.headers(), "close"),
-        _ => has_token(request.headers(), "keep-alive"),
+        _ => has_token(request.headers(), "keep-alive") && !has_token(request.headers(), "close"),
     }
 }
 
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
+/// Whether the connection header has this token.
+pub(super) fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
 }

@@ -1,4 +1,6 @@
-//! A byte channel of which something was read already: what was read comes first.
+//! A byte channel of which something was read already: that comes first, then what the channel has.
+//!
+//! While nobody parses requests, nothing but this is kept of a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,23 +8,59 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use turted_core::limits::UNPARSED_BYTES_MAX;
 
-/// A channel, and what was read of it.
+/// A channel, and what was read of it before its reader asks.
 #[derive(Debug)]
 pub(crate) struct Rewound<C> {
     channel: C,
-    /// Empty once it was read again.
-    read: Bytes,
+    unread: Bytes,
 }
 
 impl<C> Rewound<C> {
-    pub(crate) fn new(channel: C, read: Bytes) -> Self {
-        Self { channel, read }
+    /// A channel of which this was read already.
+    pub(super) fn new(channel: C, unread: Bytes) -> Self {
+        Self { channel, unread }
     }
 
-    /// The channel itself, and what was not read again.
-    pub(crate) fn into_parts(self) -> (C, Bytes) {
-        (self.channel, self.read)
+    /// Gives back bytes that a reader took and did not use: they come before all others.
+    pub(super) fn rewind(&mut self, taken: &[u8]) {
+        // A copy: the bytes of a reader may be a part of a much larger buffer.
+        self.unread = if self.unread.is_empty() {
+            Bytes::copy_from_slice(taken)
+        } else {
+            [taken, &self.unread].concat().into()
+        };
+    }
+
+    /// The channel, and what is unread of it.
+    pub(super) fn into_parts(self) -> (C, Bytes) {
+        (self.channel, self.unread)
+    }
+}
+
+impl<C: AsyncRead + Unpin> Rewound<C> {
+    /// Waits until something is unread. `scratch` is what a read goes into. Nothing more is read, so a client cannot
+    /// make the server keep more than [`UNPARSED_BYTES_MAX`]. Cancel safe.
+    ///
+    /// # Errors
+    /// The peer has ended the connection, or its side of it.
+    pub(super) fn poll_unread(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let room = scratch.len().min(UNPARSED_BYTES_MAX);
+        let mut read = ReadBuf::new(&mut scratch[..room]);
+        std::task::ready!(Pin::new(&mut self.channel).poll_read(context, &mut read))?;
+        if read.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.unread = Bytes::copy_from_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -32,15 +70,15 @@ impl<C: AsyncRead + Unpin> AsyncRead for Rewound<C> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read.is_empty() {
+        if self.unread.is_empty() {
             return Pin::new(&mut self.channel).poll_read(context, buffer);
         }
-        let bytes = self.read.len().min(buffer.remaining());
-        buffer.put_slice(&self.read[..bytes]);
-        self.read.advance(bytes);
-        if self.read.is_empty() {
-            // Or its memory would stay as long as the connection.
-            self.read = Bytes::new();
+        let count = self.unread.len().min(buffer.remaining());
+        buffer.put_slice(&self.unread[..count]);
+        self.unread.advance(count);
+        if self.unread.is_empty() {
+            // What is empty may still hold memory.
+            self.unread = Bytes::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -78,21 +116,51 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Rewound<C> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
 
     #[tokio::test]
-    async fn what_was_read_comes_first_and_its_memory_goes() {
-        let (near, mut far) = duplex(100);
-        far.write_all(b"new").await.unwrap();
-        let mut rewound = Rewound::new(near, Bytes::from(b"read".to_vec()));
-        let mut bytes = [0; 3];
-        rewound.read_exact(&mut bytes).await.unwrap();
-        assert_eq!((&bytes, rewound.read.len()), (b"rea", 1));
-        rewound.read_exact(&mut bytes).await.unwrap();
-        assert_eq!((&bytes, rewound.read.len()), (b"dne", 0));
-        rewound.write_all(b"x").await.unwrap();
-        assert_eq!((far.read_u8().await.unwrap(), rewound.into_parts().1.len()), (b'x', 0));
+    async fn what_was_read_comes_first_and_in_its_order() {
+        let (near, mut far) = duplex(1_000);
+        far.write_all(b"GET").await.unwrap();
+        let mut channel = Rewound::new(near, Bytes::new());
+        let mut scratch = [0; 64];
+        poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
+        channel.rewind(b"before ");
+        far.write_all(b" /").await.unwrap();
+        let mut read = [0; 12];
+        channel.read_exact(&mut read[..4]).await.unwrap();
+        channel.rewind(&read[..2]);
+        channel.read_exact(&mut read[2..]).await.unwrap();
+        assert_eq!(&read[2..], b"before GET");
+        let mut rest = [0; 2];
+        channel.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b" /");
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_ahead_than_may_be_kept() {
+        let (near, mut far) = duplex(1 << 20);
+        far.write_all(&vec![b'x'; UNPARSED_BYTES_MAX * 2]).await.unwrap();
+        let (mut channel, mut scratch) = (Rewound::new(near, Bytes::new()), vec![0; 1 << 20]);
+        for _ in 0..3 {
+            poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
+            assert_eq!(channel.unread.len(), UNPARSED_BYTES_MAX);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_peer_shows_once_all_is_read() {
+        let (near, mut far) = duplex(1_000);
+        far.write_all(b"x").await.unwrap();
+        drop(far);
+        let (mut channel, mut scratch) = (Rewound::new(near, Bytes::new()), [0; 64]);
+        poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
+        assert_eq!(channel.read_u8().await.unwrap(), b'x');
+        let ended = poll_fn(|context| channel.poll_unread(context, &mut scratch)).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -7,15 +7,13 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::SystemTime;
 
-use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING,
-};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Response, Version};
 use turted_core::close::Close;
 use turted_core::limits::STREAM_INPUT_BYTES_MAX;
 
+use super::head;
 use crate::http::websocket::run::write_whole;
 use crate::http::{Answer, Takeover};
 use crate::hub::delivery::frame::Frame;
@@ -155,31 +153,18 @@ pub(crate) fn head(form: Form, mut answer: Answer) -> Head {
     mark(&mut answer);
     let status = answer.status();
     let headers = answer.headers_mut();
-    // RFC 9110 6.6.1: a server with a clock sends it.
-    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
-        headers.insert(DATE, date);
-    }
-    let protocol = match form {
+    let version = match form {
         // HTTP/1.0 has no chunks, and no other request can follow a body without a length (RFC 9112 6.3).
         Form::Plain => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            "HTTP/1.0"
+            Version::HTTP_10
         }
         Form::Chunked | Form::WebSocket => {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            "HTTP/1.1"
+            Version::HTTP_11
         }
     };
-    let reason = status.canonical_reason().unwrap_or("");
-    let mut head = format!("{protocol} {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in headers.iter() {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    Head { form, bytes: head }
+    Head { form, bytes: head::encode(version, status, std::mem::take(headers)) }
 }
 
 /// Waits for the end of a connection whose way out is a stream.
@@ -187,7 +172,8 @@ async fn run(worker: Rc<Worker>, connection: Rc<Connection>, socket: Rc<Socket>)
     let close = ended(&worker, &socket).await;
     connection.close(&worker, close);
     drop(connection);
-    socket.linger().await;
+    // On the heap, and only now: its timer would make the task of every open stream larger.
+    Box::pin(socket.linger()).await;
 }
 
 /// The same for a response of HTTP/2.

@@ -28,6 +28,7 @@ mod logging;
 mod map;
 mod metrics;
 mod model;
+mod parked;
 mod presence;
 mod proxies;
 mod push_keys;

@@ -150,7 +150,12 @@ async fn serve(
                 Err(refusal) => Err(refusal),
             }
         }
-        (TransportName::Polling, &Method::GET) => poll(worker, id, &query).await.map(Outcome::Answer),
+        (TransportName::Polling, &Method::GET) => {
+            let version = version(&query);
+            // A request is a part of hyper's buffer, which would stay in memory as long as the poll waits.
+            drop((request, query));
+            poll(worker, id, version).await.map(Outcome::Answer)
+        }
         (TransportName::Polling, &Method::POST) => {
             let answer = post(worker, (peer, id), request).await?;
             Ok(mark_polling(answer, id, version(&query)).into())
@@ -203,13 +208,13 @@ async fn begin_upgrade(worker: &Rc<Worker>, id: SessionId) -> Result<AbortGuard,
     Ok(claim)
 }
 
-async fn poll(worker: &Rc<Worker>, id: SessionId, query: &Query) -> Result<Answer, EngineRefusal> {
+async fn poll(worker: &Rc<Worker>, id: SessionId, version: Option<Version>) -> Result<Answer, EngineRefusal> {
     let (sender, answer) = oneshot::channel();
     let mut aborted = AbortGuard::new(worker, id, Operation::PollAborted);
     engine::request(worker, id, Operation::Poll(sender)).await;
     let answer = answer.await;
     aborted.disarm();
-    Ok(polling_answer(id, version(query), answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
+    Ok(polling_answer(id, version, answer.unwrap_or(Err(EngineRefusal::UnknownSession))?))
 }
 
 async fn post(

@@ -10,7 +10,7 @@ use hyper::header::{
 use hyper::{Request, StatusCode};
 
 use crate::config::AllowOrigins;
-use crate::http::cors::Page;
+use crate::http::cors::{self, Page};
 use crate::http::{Answer, allow, bare};
 
 /// Exactly this text (sockjs-protocol 0.3.3, `verify_not_cached`).
@@ -37,7 +37,7 @@ impl Asker {
         let headers = request.headers();
         Self {
             page: Page::of(request, origins),
-            headers: headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
+            headers: headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(cors::copied),
             cookie: session_cookie(headers).unwrap_or(COOKIE_VALUE).to_owned(),
         }
     }
