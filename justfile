@@ -25,6 +25,10 @@ timing:
 compare *ARGS:
     bench/compare {{ARGS}}
 
+# The load that people really have, beside other servers and a floor: 15 minutes, --brief 8, --quick 4. Writes docs/benchmarks.md.
+daily *ARGS:
+    bench/daily {{ARGS}}
+
 # Measures what a change costs, beside an earlier build: about 6 minutes, --repetitions 1 two.
 change OLD *ARGS:
     bench/change {{OLD}} {{ARGS}}

@@ -44,9 +44,9 @@ def descriptors():
 
 
 def build():
-    """Builds the server and the floor, and installs the peers from npm if they are missing."""
+    """Builds the server and the floors."""
     cargo = ["cargo", "build", "--release", "--locked", "--quiet", "--package", "turted"]
-    subprocess.run([*cargo, "--bin", "turted", "--example", "floor"], cwd=ROOT, check=True)
+    subprocess.run([*cargo, "--bin", "turted", "--example", "floor", "--example", "floor_push"], cwd=ROOT, check=True)
 
 
 def install_peers():

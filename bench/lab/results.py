@@ -66,14 +66,21 @@ class Results:
         """One figure divided by another, within each repetition. Each is given as (job, server, path)."""
         return Figure.of(self.quotients(over, under))
 
+    def difference(self, more, less):
+        """One figure less another, within each repetition. Each is given as (job, server, path)."""
+        return Figure.of([a - b for a, b in self.pairs(more, less) if a is not None and b is not None])
+
     def ratio_of_all(self, pairs):
         """The same for several pairs that measure the same ratio."""
         return Figure.of([quotient for pair in pairs for quotient in self.quotients(*pair)])
 
     def quotients(self, over, under):
-        above, below = self.reports(*over[:2]), self.reports(*under[:2])
-        pairs = [(pick(above[n], over[2]), pick(below[n], under[2])) for n in above if n in below]
-        return [a / b for a, b in pairs if a is not None and b]
+        return [a / b for a, b in self.pairs(over, under) if a is not None and b]
+
+    def pairs(self, one, other):
+        """Two figures of each repetition that has both."""
+        ones, others = self.reports(*one[:2]), self.reports(*other[:2])
+        return [(pick(ones[n], one[2]), pick(others[n], other[2])) for n in ones if n in others]
 
 
 class Figure:
