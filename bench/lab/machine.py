@@ -46,7 +46,9 @@ def descriptors():
 def build():
     """Builds the server and the floors."""
     cargo = ["cargo", "build", "--release", "--locked", "--quiet", "--package", "turted"]
-    subprocess.run([*cargo, "--bin", "turted", "--example", "floor", "--example", "floor_push"], cwd=ROOT, check=True)
+    floors = sorted(path.stem for path in (ROOT / "crates" / "turted" / "examples").glob("floor*.rs"))
+    examples = [word for floor in floors for word in ("--example", floor)]
+    subprocess.run([*cargo, "--bin", "turted", *examples], cwd=ROOT, check=True)
 
 
 def install_peers():

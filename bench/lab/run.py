@@ -79,11 +79,11 @@ def last_line(path):
     return lines[-1] if lines else "it said nothing"
 
 
-def bench(port, pid, arguments, seconds, wait=RUN_WAIT, password=None):
-    """Runs the generator: `seconds` of pushing, and at most `wait` for the rest. `password` is that of pushes.
-    Its report, or `Failed`."""
+def bench(port, pid, arguments, seconds, wait=RUN_WAIT, password=None, url=None):
+    """Runs the generator: `seconds` of pushing, and at most `wait` for the rest. `password` is that of pushes, `url` where
+    the server is not spoken to in plain HTTP. Its report, or `Failed`."""
     # taskset replaces itself with the server, so its process id is that of the server.
-    command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", f"http://127.0.0.1:{port}"]
+    command = ["taskset", "-c", GENERATOR_CORE, TURTED, "bench", "--url", url or f"http://127.0.0.1:{port}"]
     command += ["--pid", str(pid), "--json", "--duration", f"{seconds}s", *arguments]
     try:
         environment = os.environ | ({"TURTED_PUSH_PASSWORD": password} if password else {})

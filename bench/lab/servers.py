@@ -26,7 +26,7 @@ class Server:
         self.password = password
 
     def arguments(self, transport):
-        return self.transports[transport] or ["--transport", transport]
+        return self.transports.get(transport) or ["--transport", transport]
 
 
 def node(script, *arguments):

@@ -4,6 +4,7 @@
 |---|---|
 | `jobs.py` | the loads, the servers that bear them, and how a load is run |
 | `crowd.py` | pushes to one user while pushes to 8,000 go on |
+| `tls.py` | the servers over TLS |
 | `streams.py` | event streams over HTTP/2 |
 | `table.py` | the rows and their targets, and their place on the page |
 """

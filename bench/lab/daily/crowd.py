@@ -21,7 +21,7 @@ ONE = ["--connections", "1", "--rate", "50"]
 
 def run(server, transport, _arguments, seconds):
     """The report about the one, with the deliveries per second of the crowd as `crowd`."""
-    spoken = server.transports.get(transport) or ["--transport", transport]
+    spoken = server.arguments(transport)
     # Where the address names the channel, the one has another channel; else it is a user.
     alone = [argument.replace("{channel}", "one") for argument in spoken]
     alone += [] if alone != spoken else ["--users"]

@@ -13,20 +13,17 @@ KNOWN = {**SERVERS, "floor": FLOOR}
 def loaded(server, transport, arguments, seconds):
     """The report of the generator about a server."""
     with serving(server.command, settings=server.settings) as (port, pid):
-        return bench(port, pid, [*spoken(server, transport), *arguments], seconds, password=server.password)
-
-
-def spoken(server, transport):
-    """The arguments for the clients of a server."""
-    return server.transports.get(transport) or ["--transport", transport]
+        return bench(port, pid, [*server.arguments(transport), *arguments], seconds, password=server.password)
 
 
 class Load:
     """One load: its name, the arguments of the generator, the servers by transport, and how long it is pushed
-    (full, short). `run` makes a report of a server, a transport, the arguments and the seconds."""
+    (full, short). `run` makes a report of a server, a transport, the arguments and the seconds. `known` are the servers
+    by their names."""
 
-    def __init__(self, name, arguments, servers, seconds=(0, 0), run=loaded):
-        self.name, self.arguments, self.servers, self.seconds, self.run = name, arguments, servers, seconds, run
+    def __init__(self, name, arguments, servers, seconds=(0, 0), run=loaded, known=KNOWN):
+        self.name, self.arguments, self.servers, self.seconds = name, arguments, servers, seconds
+        self.run, self.known = run, known
 
 
 TURTED = ["turted"]
@@ -60,7 +57,7 @@ ROWS = {
         Load("no JOIN", [*CROWD, "--broadcast"], JOINING),
     ],
     "large": [Load("large", [*FEW, "--payload", "16384", "--inflight", "1"], {"websocket": WEBSOCKET}, (4, 1))],
-    "tls": [Load("tls", [], {"websocket": TURTED}, (4, 1), tls.run)],
+    "tls": [Load("tls", ["--connections", "5000"], {"websocket": ["turted", "floor"]}, (4, 1), tls.run, tls.SERVERS)],
     "http2": [Load("http2", [], {"sse": TURTED}, run=streams.run)],
     "idle": [Load("idle", ["--connections", "10000"], dict.fromkeys(["socketio", "websocket", "sse", "sockjs"], TURTED))],
 }
@@ -81,6 +78,6 @@ def measure(run, is_short):
     """The report of one run, or `Failed`."""
     _, load, transport, name = run
     try:
-        return load.run(KNOWN[name], transport, load.arguments, load.seconds[1 if is_short else 0])
+        return load.run(load.known[name], transport, load.arguments, load.seconds[1 if is_short else 0])
     except (Unavailable, OSError, ValueError, KeyError) as error:
         raise Failed(str(error)) from error

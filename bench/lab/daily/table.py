@@ -45,6 +45,7 @@ def rows(results):
     for server, least in [("floor", 0.9), ("ws", None), ("Nchan", None)]:
         figure = results.ratio(large("websocket", "turted"), large("websocket", server))
         yield Row(f"WebSocket: bytes/s, 16 KiB to 1,000 connections, turted / {server}", figure, "x", least=least)
+    yield from rows_of_tls(results)
     figure = lambda place: results.figure(named("http2", "sse"), "turted", place)
     yield Row("SSE over HTTP/2: memory of a connection with one stream, turted", figure(STREAM_CONNECTION), "bytes", most=10_000)
     yield Row("SSE over HTTP/2: memory of each further stream, turted", figure(STREAM), "bytes", most=1500)
@@ -87,6 +88,15 @@ def rows_of_joins(results):
         yield Row(f"{NAMES[transport]}: CPU of ten JOINs at connect, {server}", cost, "us", most=most)
 
 
+def rows_of_tls(results):
+    """turted beside a loop that encrypts with the same library."""
+    both = lambda place: [(named("tls", "websocket"), server, place) for server in ("turted", "floor")]
+    name = "WebSocket over TLS"
+    yield Row(f"{name}: CPU per delivery, 5,000 connections, turted / floor", results.ratio(*both(DELIVERY)), "x", most=1.15)
+    yield Row(f"{name}: CPU per connect, turted / floor", results.ratio(*both(CONNECT)), "x", most=1.2)
+    yield Row(f"{name}: memory per idle connection, turted", results.figure(*both(MEMORY)[0]), "bytes", most=5000)
+
+
 def table(results, all_rows=True):
     """The table of rows; those that were not measured are left out unless `all_rows`."""
     cells = [row.cells() for row in rows(results) if all_rows or row.figure]
@@ -111,6 +121,9 @@ RAW = [
     ("CPU per connect without a JOIN", NONE, CONNECT, "us"),
     ("deliveries of 16 KiB per second", "large", SPEED, "/s"),
     ("CPU per delivery of 16 KiB", "large", DELIVERY, "us"),
+    ("CPU per delivery over TLS, 5,000 connections", "tls", DELIVERY, "us"),
+    ("CPU per connect over TLS", "tls", CONNECT, "us"),
+    ("memory per idle connection over TLS", "tls", MEMORY, "bytes"),
     ("memory of a connection with one stream, HTTP/2", "http2", STREAM_CONNECTION, "bytes"),
     ("memory of each further stream, HTTP/2", "http2", STREAM, "bytes"),
     ("memory per idle connection", "idle", MEMORY, "bytes"),
@@ -182,6 +195,9 @@ pushes to one user (at Nchan to another channel), from the time a push was due t
 
 Clients by polling and upgrade: a handshake, the packet that connects and two polls on a connection that is kept, then a WebSocket that is probed and
 takes over. A tenth of the clients first, then all others at once.
+
+Over TLS: the floor is a loop that encrypts for one client after the other with the library of turted, and hands each record to one `send()`
+(`crates/turted/examples/floor_tls.rs`). Each client shakes hands in full.
 
 Ten JOINs at connect: all in one write. What they cost is the CPU per connect with them, less that of clients that join nothing."""
     if not results.data["is_complete"]:
