@@ -15,8 +15,8 @@ EVERYONE = 8_000
 # The generator of the crowd has a lower priority than the one that observes.
 CROWD_NICE = 10
 # The crowd goes on for this much longer than the one is observed for: connecting takes a while.
-MORE_SECONDS = 4
-ONE = ["--connections", "1", "--rate", "50"]
+MORE_SECONDS = 6
+ONE = ["--connections", "1", "--rate", "100"]
 
 
 def run(server, transport, _arguments, seconds):

@@ -185,12 +185,12 @@ def explanation(results):
 One core for the server, another one for the load, {count} interleaved repetition{"s" if count != 1 else ""}. Medians; in parentheses the lowest and the highest.
 Ratios are taken within a repetition. The floor is an epoll loop without log, rules or limits (`crates/turted/examples/floor_push.rs`): it reads what it has to know of a
 push or a JOIN, answers, and sends the same bytes to whom they are for, with turted's options of sockets. CPU is user and system time of
-the server's process, the network stack included.
+the server's process, the network stack included. Servers of others stand where they have the like; what their idle connections take is [above](#beside-others).
 
 A frame for each connection: each of 1,000 clients is a user of its own, and a push names all of them. A frame that is shared goes to 1,000 clients of a channel.
 Servers whose frames do not say why they came send the same bytes to all, however a push names them.
 
-Pushes to one while 8,000 are pushed to: of the pushes to a channel of 8,000 one is always under way, and another one waits. Fifty times a second a generator of its own
+Pushes to one while 8,000 are pushed to: of the pushes to a channel of 8,000 one is always under way, and another one waits. A hundred times a second a generator of its own
 pushes to one user (at Nchan to another channel), from the time a push was due to its arrival.
 
 Clients by polling and upgrade: a handshake, the packet that connects and two polls on a connection that is kept, then a WebSocket that is probed and
