@@ -101,11 +101,12 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     fs.writeFileSync(lines, '');
     const source = { name: 'lines', type: 'tail', paths: [lines], state_dir: path.dirname(lines) };
     const channels = [{ name: 'chat', join: 'open', history: 1 }];
-    const server = await serve(t, { sources: [source], channels });
+    const server = await serve(t, { sources: [source], channels }, { TURTED_ADMIN_WRITE_TOKEN: TOKEN });
     const tab = open(t, CELLS[11], server.url);
     await tab.ident('adam');
     await tab.join('chat');
-    const ask = async (target) => JSON.parse((await request(server.admin + target)).body);
+    const ask = async (target, method = 'GET', body = undefined) =>
+      JSON.parse((await request(server.admin + target, { method, body, headers: { Authorization: `Bearer ${TOKEN}` } })).body);
     // A session that is away.
     const gone = new WebSocket(`${server.url.replace('http', 'ws')}/ws`);
     await next(gone, 'message');
@@ -118,15 +119,24 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     const headers = { Accept: 'application/json' };
     const targets = { users: 'adam', channels: 'chat' };
     const pushed = JSON.parse((await server.push({ event: 'E', targets }, headers)).body);
-    const document = JSON.parse(fs.readFileSync(await save(server), 'utf8'));
+    const document = JSON.parse(fs.readFileSync(await save(server, { Authorization: `Bearer ${TOKEN}` }), 'utf8'));
     const [id] = (await ask('/api/v1/users/adam')).connection_ids;
     // All but the live view, which is an event stream.
-    const paths = Object.keys(document.paths).filter((one) => one.startsWith('/api/') && one !== '/api/v1/events');
+    const isAsked = (one) => one.startsWith('/api/') && one !== '/api/v1/events' && document.paths[one].get !== undefined;
+    const paths = Object.keys(document.paths).filter(isAsked);
     for (const template of paths) {
       const names = template.replace('users/{name}', 'users/adam').replace('{name}', 'chat');
       const target = names.replace('{id}', id).replace('{position}', pushed.id);
       const { schema } = document.paths[template].get.responses[200].content['application/json'];
       compare(document, schema, await ask(target), target);
+    }
+    for (const [template, method, body] of [
+      ['/api/v1/channels/{name}/remove', 'post', '{"user":"adam"}'],
+      ['/api/v1/channels/{name}/history', 'delete'],
+      ['/api/v1/users/{name}/disconnect', 'post'],
+    ]) {
+      const { schema } = document.paths[template][method].responses[200].content['application/json'];
+      compare(document, schema, await ask(template.replace('{name}', 'chat'), method.toUpperCase(), body), template);
     }
     const push = { event: 'E', targets: { users: 'adam' } };
     const accepted = JSON.parse((await server.push(push, headers)).body);
@@ -135,14 +145,14 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     assert.deepEqual([wrong.field, wrong.index], ['/targets/users/0', 1]);
     compare(document, { $ref: '#/components/schemas/Problem' }, wrong, 'refused');
     compare(document, { $ref: '#/components/schemas/AdminProblem' }, await ask('/api/v1/counts?x'), 'not understood');
-    assert.equal(paths.length, 10);
+    assert.equal(paths.length, 11);
   });
 });
 
 describe('Schemathesis finds no answer that is not in the document', () => {
   test('of the admin listener, with a token and without one', LIMITS, async (t) => {
     // Requests without a token are sent too, more often than one may guess by default.
-    const server = await serve(t, { limits: { wrong_passwords: 1000 } }, { TURTED_ADMIN_TOKEN: TOKEN });
+    const server = await serve(t, { limits: { wrong_passwords: 1000 } }, { TURTED_ADMIN_WRITE_TOKEN: TOKEN });
     const tab = open(t, CELLS[11], server.url);
     await tab.ident('adam');
     await tab.join('chat');

@@ -5,7 +5,7 @@
 import { defer, type Deferred } from './answer';
 import type { Core } from './core';
 import { tell } from './emitter';
-import type { TurtedError } from './errors';
+import { TurtedError } from './errors';
 import { asError, type Refusal } from './refusal';
 import { advance, fits, request } from './session';
 import type { JoinOptions } from './types';
@@ -139,6 +139,15 @@ function refuse(core: Core, entry: Entry, error: TurtedError): void {
   // What was refused was not joined, so it is not counted.
   entry._holds = Math.max(0, entry._holds - entry._joining.length);
   for (const { _reject } of entry._joining.splice(0)) _reject(error);
+}
+
+/** The server has ended a join, which the page has to ask for anew. */
+export function endJoin(core: Core, channel: string): void {
+  const entry = core._channels.get(channel);
+  if (entry?._standing !== Standing.Joined) return;
+  entry._standing = Standing.None;
+  entry._holds = entry._joining.length;
+  refuse(core, entry, new TurtedError('removed', 'removed by an operator', channel));
 }
 
 function sendLeave(core: Core, channel: string, entry: Entry): void {

@@ -7,7 +7,7 @@ import type { Core } from './core';
 import { emit, Own, tell } from './emitter';
 import { TurtedError } from './errors';
 import { advanceIdentity, expireIdentity, pauseIdentity, stopIdentity, watchExpiry } from './identity';
-import { advanceJoins, forgetJoins, note, resumeHistory, retryJoins, Standing, stopJoins } from './joins';
+import { advanceJoins, endJoin, forgetJoins, note, resumeHistory, retryJoins, Standing, stopJoins } from './joins';
 import { isVisible } from './page';
 import { asError, type Refusal } from './refusal';
 import { change } from './state';
@@ -178,12 +178,19 @@ export function takeMessage(core: Core, message: any): void {
     core._answered.delete(reply);
     answered?.(message);
   } else if (error) refused(core, error, message.left);
+  else if (message.left) removed(core, message.left);
   // Events before the reply to `resume` belong to the session of the welcome, and come again.
   else if (event && core._phase === Phase.Up) {
     if (!replayed) heard(core, cursor);
     if (note(core, cursor ?? position, replayed && via.channel)) return;
     emit(core, event, payload, { event, via, cursor, ...(replayed && { replayed, position }) });
   }
+}
+
+/** An operator has taken the client out of channels. */
+function removed(core: Core, channels: string[]): void {
+  for (const channel of channels) endJoin(core, channel);
+  advance(core);
 }
 
 /** Something that the client did not ask for. */

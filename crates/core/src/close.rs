@@ -32,8 +32,27 @@ pub enum Close {
     Drain,
     /// A proof of the client's identity has expired, on a transport where the client cannot send a new one.
     Expired,
+    /// An operator ended it, and the session with it: the client is not to come back.
+    OperatorEnded,
+    /// An operator cut it: the client comes back.
+    OperatorCut,
     /// The service that the client is connected to ends the connection, with this code and this reason.
     ByService(u16, &'static str),
+}
+
+/// Why a connection ends, and the words in which its client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing<'a> {
+    /// Why it ends.
+    pub close: Close,
+    /// What is said of it: [`Close::reason`], or what an operator wrote.
+    pub reason: &'a str,
+}
+
+impl From<Close> for Closing<'_> {
+    fn from(close: Close) -> Self {
+        Self { close, reason: close.reason() }
+    }
 }
 
 impl Close {
@@ -46,6 +65,8 @@ impl Close {
             // A code that invites the client to come back would make two pages that share a session take it
             // from each other for ever.
             Self::Superseded => Some(4001),
+            Self::OperatorEnded => Some(4000),
+            Self::OperatorCut => Some(4100),
             Self::ConnectTimeout | Self::RateLimited | Self::Expired => Some(1008),
             Self::Violation(code) | Self::ByService(code, _) => Some(code),
             Self::SlowReader => Some(4101),
@@ -72,6 +93,8 @@ impl Close {
             Self::LogSlow => "the log does not answer",
             Self::Drain => "the server is stopping",
             Self::Expired => "token expired",
+            Self::OperatorEnded => "ended by an operator",
+            Self::OperatorCut => "disconnected by an operator",
             Self::ByService(_, reason) => reason,
         }
     }
@@ -87,6 +110,7 @@ impl Close {
                 | Self::PollingConflict
                 | Self::Superseded
                 | Self::LogSlow
+                | Self::OperatorCut
                 | Self::Drain
         )
     }

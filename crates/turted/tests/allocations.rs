@@ -105,7 +105,7 @@ struct Running {
 }
 
 fn start() -> (Running, JoinHandle<Result<(), ServerError>>, oneshot::Sender<()>) {
-    let admin = Admin { listen: AdminListen::Off, token: None };
+    let admin = Admin { listen: AdminListen::Off, token: None, write_token: None };
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), workers: 1, admin, ..Config::default() };
     let server = Server::bind(config).unwrap();
     let started = Running { address: server.address(), dispatcher: server.dispatcher() };

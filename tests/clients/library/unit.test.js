@@ -340,6 +340,34 @@ describe('a session', () => {
     assert.deepEqual([sockets[2].sent[0].session, sockets[2].sent[0].cursor], ['s1', 'a-1']);
   });
 
+  test('does not join a channel again that an operator has taken it out of, until the page asks', async (t) => {
+    const { turted, sockets } = await client(t);
+    const errors = [];
+    turted.onError(({ code, rule }) => errors.push([code, rule]));
+    sockets[0].welcomes({ connection: 'first' });
+    for (const channel of ['chat', 'news']) {
+      const joined = turted.join(channel);
+      await settle();
+      sockets[0].answers({ channel });
+      await joined;
+    }
+    const before = sockets[0].sent.length;
+    sockets[0].says({ left: ['chat', 'unknown'] });
+    await settle();
+    assert.deepEqual([errors, sockets[0].sent.length], [[['removed', 'chat']], before]);
+    sockets[0].ends(1006);
+    await pass(1000);
+    sockets[1].welcomes({ connection: 'second' });
+    sockets[1].answers({ ok: false, error: { code: 'session-unknown' } });
+    await settle();
+    assert.deepEqual(sockets[1].sent.filter(({ do: what }) => what === 'join').map(({ channel }) => channel), ['news']);
+    const joined = turted.join('chat');
+    await settle();
+    assert.equal(sockets[1].sent.at(-1).channel, 'chat');
+    sockets[1].answers({ channel: 'chat' });
+    await joined;
+  });
+
   test('joins its channels again if an ident that may have left them has no answer', async (t) => {
     const { turted, sockets } = await client(t);
     sockets[0].welcomes({ connection: 'first' });

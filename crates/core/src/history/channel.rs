@@ -1,6 +1,7 @@
 //! The history of one channel.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::Depth;
@@ -45,7 +46,7 @@ pub struct Range {
 pub(super) struct Edge {
     /// The number of the last event that is gone, whatever the reason.
     pub(super) number: u64,
-    /// When the last event was accepted that gave way to others although its channel had room for it.
+    /// When the last event was accepted that gave way to others although its channel had room for it, or was deleted.
     pub(super) pushed_out: Option<Instant>,
 }
 
@@ -106,6 +107,18 @@ impl<T> Channel<T> {
             self.entries.shrink_to(2 * self.entries.len());
         }
         gone
+    }
+
+    /// Takes out the events with numbers within a range.
+    pub(super) fn delete(&mut self, numbers: RangeInclusive<u64>) -> Vec<T> {
+        let begin = self.entries.partition_point(|kept| kept.number < *numbers.start());
+        let end = self.entries.partition_point(|kept| kept.number <= *numbers.end());
+        let deleted: Vec<_> = self.entries.drain(begin..end.max(begin)).collect();
+        for kept in &deleted {
+            self.bytes -= kept.size();
+            self.edge = self.edge.join(Edge { number: kept.number, pushed_out: Some(kept.at) });
+        }
+        deleted.into_iter().map(|kept| kept.event).collect()
     }
 
     /// Takes out the oldest event.

@@ -4,6 +4,7 @@
 //! the last event of a quiet one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::channel::{Channel, Edge, Going, Kept, Range};
@@ -136,6 +137,17 @@ impl<T> History<T> {
             self.pushed_out += 1;
             self.change(largest, |channel| channel.pop(Going::PushedOut).into_iter().for_each(&mut gone));
         }
+    }
+
+    /// Deletes the events of `channel` with numbers within a range, and returns how many there were. `gone` is told each.
+    /// A client that asks for them later is told that not all is there.
+    pub fn delete(&mut self, channel: &Name, numbers: RangeInclusive<u64>, gone: impl FnMut(T)) -> usize {
+        let Some(place) = self.names.get(channel).copied() else { return 0 };
+        let mut deleted = Vec::new();
+        self.change(place, |channel| deleted = channel.delete(numbers));
+        let count = deleted.len();
+        deleted.into_iter().for_each(gone);
+        count
     }
 
     /// The events of `channel` that are asked for, the newest first.

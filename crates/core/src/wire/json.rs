@@ -1,6 +1,7 @@
 //! Appends JSON strings and the reasons of deliveries to a packet that is being built. Not a JSON encoder.
 
 use crate::dispatch::{Dispatch, Via};
+use crate::name::Name;
 
 /// Appends `text` as a JSON string, quotes included.
 ///
@@ -15,6 +16,18 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     out.push_str(text);
     out.push('"');
+}
+
+/// Appends names as a JSON list.
+pub(super) fn push_names(out: &mut String, names: &[Name]) {
+    out.push('[');
+    for (number, name) in names.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        push_string(out, name.as_str());
+    }
+    out.push(']');
 }
 
 /// Appends a dispatch as an object: `{"event":E,"payload":P,"via":{..}}`, the payload byte for byte.

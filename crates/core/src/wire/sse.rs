@@ -7,7 +7,7 @@
 //! An `EventSource` dispatches an event under its name to the page's listeners, and it uses the names `error`
 //! and `open` itself to tell about the connection. So events of these names are sent with `turted:` before
 //! them. Names that begin with `turted:` get it once more. So every name on the wire stands for one event,
-//! and no event can be mistaken for [`encode_gap`] or [`encode_presence`].
+//! and no event can be mistaken for [`encode_gap`], [`encode_left`] or [`encode_presence`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -168,6 +168,22 @@ pub fn encode_presence(told: &str) -> String {
     event.push_str("event: turted:presence\n");
     push_data(&mut event, told);
     event.push('\n');
+    event
+}
+
+/// Tells a client out of which channels an operator has taken it. The name of the event is `turted:left`. It has no
+/// id, because it is at no position of the log.
+///
+/// ```
+/// use turted_core::{name::Name, wire::sse::encode_left};
+/// let told = encode_left(&[Name::new("chat").unwrap()]);
+/// assert_eq!(told, "event: turted:left\ndata: {\"channels\":[\"chat\"]}\n\n");
+/// ```
+#[must_use]
+pub fn encode_left(channels: &[Name]) -> String {
+    let mut event = String::from("event: turted:left\ndata: {\"channels\":");
+    json::push_names(&mut event, channels);
+    event.push_str("}\n\n");
     event
 }
 

@@ -1,4 +1,4 @@
-//! `/api/v1/..`: read-only, JSON, every answer bounded.
+//! What is asked of `/api/v1/..`: JSON, every answer bounded.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,11 +39,6 @@ enum Question {
     Trace(Cursor),
 }
 
-/// Whether the answer for `path` tells of events that were pushed.
-pub(super) fn shows_events(path: &str) -> bool {
-    path.starts_with("/api/v1/trace/") || path.ends_with("/history")
-}
-
 /// Answers a request for `path`.
 pub(super) async fn answer(
     monitor: &Monitor,
@@ -81,7 +76,7 @@ fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
     if query.is_some_and(|query| !query.is_empty()) { Err(ApiRefusal::BadQuery) } else { Ok(question) }
 }
 
-fn read_name(segment: &str) -> Result<Name, ApiRefusal> {
+pub(super) fn read_name(segment: &str) -> Result<Name, ApiRefusal> {
     if segment.contains('/') {
         // A slash inside a name is %2F.
         return Err(ApiRefusal::NoSuchPath);
@@ -90,17 +85,14 @@ fn read_name(segment: &str) -> Result<Name, ApiRefusal> {
     Name::new(&text).map_err(|_| ApiRefusal::BadName)
 }
 
-fn read_position(segment: &str) -> Result<Cursor, ApiRefusal> {
+pub(super) fn read_position(segment: &str) -> Result<Cursor, ApiRefusal> {
     let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
     text.parse().map_err(|_| ApiRefusal::BadPosition)
 }
 
-fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
+pub(super) fn read_connection(segment: &str) -> Result<ConnectionWanted, ApiRefusal> {
     let text = decode(segment).ok_or(ApiRefusal::BadPath)?;
-    match text.parse() {
-        Ok(id) => Ok(ConnectionWanted::ById(id)),
-        Err(()) => Ok(ConnectionWanted::ByPublicId(text)),
-    }
+    Ok(ConnectionWanted::of(text))
 }
 
 fn read_list(kind: GroupKind, query: Option<&str>) -> Result<Selection, ApiRefusal> {

@@ -12,16 +12,12 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use turted_core::secret::Secret;
 
-use super::guard::Guard;
+use super::guard::Shown;
 use super::places::AdminPlace;
 use super::query;
 use super::refusal::ApiRefusal;
-use crate::config::AllowOrigins;
-use crate::config::secrets::Current;
 use crate::http::Body;
-use crate::http::cors::Page;
 use crate::live::{Filter, Kind, Live, Record, TooMany, Watching};
 
 pub(super) const PATH: &str = "/api/v1/events";
@@ -41,27 +37,19 @@ pub(super) enum AdminBody {
 pub(super) struct Watch<'a> {
     pub(super) live: &'a Live,
     pub(super) node: &'a str,
-    pub(super) guard: &'a Guard,
+    pub(super) shown: &'a Shown,
     pub(super) place: &'a Arc<AdminPlace>,
     /// Ends all streams.
     pub(super) ending: &'a CancellationToken,
 }
 
 impl Watch<'_> {
-    /// Begins to tell what the request asks for. The request [may read](Guard::check).
+    /// Begins to tell what the request asks for. The request [may read](super::guard::Guard::check).
     pub(super) fn begin<B>(&self, request: &Request<B>) -> Result<Response<AdminBody>, ApiRefusal> {
-        // A page that cannot read the stream would still take the place of a watcher.
-        if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() {
-            return Err(ApiRefusal::ForeignPage);
-        }
         let parameters = query::parameters(request.uri().query()).map_err(|_| ApiRefusal::BadFilter)?;
         let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
         let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
-        if self.guard.is_open_to_strangers() {
-            return Err(ApiRefusal::TokenMissing);
-        }
-        let token = self.guard.token();
-        if token.get().is_none() && filter.shows_payload() {
+        if !self.shown.is_token() && filter.shows_payload() {
             return Err(ApiRefusal::PayloadNeedsToken);
         }
         let mut answer = Response::new(AdminBody::Known(Body::default()));
@@ -74,8 +62,7 @@ impl Watch<'_> {
             let watched = Watched {
                 watching: watching.map_err(|TooMany| ApiRefusal::TooManyWatchers)?,
                 ending: self.ending.clone(),
-                shown: token.get(),
-                token: token.clone(),
+                shown: self.shown.clone(),
                 place: Arc::clone(self.place),
             };
             *answer.body_mut() = AdminBody::Records(Records { watched: Arc::new(watched), next: None });
@@ -93,9 +80,8 @@ pub(super) struct Records {
 struct Watched {
     watching: Watching,
     ending: CancellationToken,
-    /// The token that the watcher has shown, and the one that counts now.
-    shown: Option<Arc<Secret>>,
-    token: Current<Secret>,
+    /// What the watcher has shown.
+    shown: Shown,
     /// The connection has its place as if it waited for an answer: it is not one that makes no progress.
     place: Arc<AdminPlace>,
 }
@@ -105,7 +91,7 @@ impl Watched {
     async fn next(self: Arc<Self>) -> Option<Bytes> {
         let taking = timeout(HEARTBEAT, self.watching.take(PORTION_BYTES));
         let taken = self.ending.run_until_cancelled(taking).await?;
-        if self.shown != self.token.get() {
+        if !self.shown.counts() {
             return None;
         }
         let Ok(records) = taken else { return Some(Bytes::from_static(b":\n\n")) };

@@ -1,6 +1,7 @@
-//! Which requests may read what the admin listener knows.
+//! Which requests may read what the admin listener knows, and which may change something.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::{HOST, HeaderMap};
@@ -9,21 +10,65 @@ use turted_core::secret::Secret;
 use super::refusal::GuardRefusal;
 use crate::auth::attempts::{Attempts, GuessCounted, bearer, tell_blocked};
 use crate::config::Config;
-use crate::config::secrets::Current;
+use crate::config::secrets::{Current, Secrets};
 use crate::io::seldom::warn_seldom;
+
+/// What a request wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Numbers without names, which may be seen where nothing else may.
+    Metrics,
+    Everything,
+}
+
+/// What a request may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
 
 /// What a request has to pass.
 #[derive(Debug)]
 pub(super) struct Guard {
     token: Current<Secret>,
+    write_token: Current<Secret>,
     wrong_tokens: Attempts,
     is_loopback: bool,
 }
 
+/// What a request that passed has shown, and what it may do by that.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// The token, and the one that counts in its place now; `None` where none is needed.
+    token: Option<(Arc<Secret>, Current<Secret>)>,
+    access: Access,
+}
+
+impl Shown {
+    const NOTHING: Self = Self { token: None, access: Access::Read };
+
+    /// Whether it may change something.
+    pub(super) fn may_write(&self) -> bool {
+        self.access == Access::Write
+    }
+
+    /// Whether it was a token: only then payloads are shown.
+    pub(super) fn is_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether it counts still.
+    pub(super) fn counts(&self) -> bool {
+        self.token.as_ref().is_none_or(|(shown, current)| current.get().as_ref() == Some(shown))
+    }
+}
+
 impl Guard {
-    pub(super) fn new(config: &Config, address: SocketAddr, token: Current<Secret>) -> Self {
+    pub(super) fn new(config: &Config, address: SocketAddr, secrets: &Secrets) -> Self {
         Self {
-            token,
+            token: secrets.admin.clone(),
+            write_token: secrets.admin_write.clone(),
             wrong_tokens: Attempts::new(config.attempts(config.limits.wrong_passwords)),
             is_loopback: address.ip().to_canonical().is_loopback(),
         }
@@ -34,35 +79,33 @@ impl Guard {
         self.wrong_tokens.tidy(now)
     }
 
-    /// The token that counts, if there is one.
-    pub(super) fn token(&self) -> &Current<Secret> {
-        &self.token
-    }
-
-    /// Whether other machines may read without a token.
-    pub(super) fn is_open_to_strangers(&self) -> bool {
-        !self.is_loopback && !self.has_token()
-    }
-
     /// Whether requests have to show a token.
     pub(super) fn has_token(&self) -> bool {
-        self.token.get().is_some()
+        self.token.get().is_some() || self.has_write_token()
     }
 
-    pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), GuardRefusal> {
-        let Some(token) = self.token.get() else {
-            return if self.is_loopback { check_host(headers) } else { Ok(()) };
-        };
-        let given = bearer(headers);
-        // Constant time, see `Secret`.
-        let is_right = given.is_some_and(|given| token.matches(given));
-        if self.wrong_tokens.blocked(peer, Instant::now()).is_some() {
-            // `&` evaluates both sides: not even the time may show whether a short token is right.
-            return if is_right & token.is_strong() { Ok(()) } else { Err(GuardRefusal::Guessing) };
+    /// Whether there is a token with which something can be changed.
+    pub(super) fn has_write_token(&self) -> bool {
+        self.write_token.get().is_some()
+    }
+
+    pub(super) fn check(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<Shown, GuardRefusal> {
+        if !self.has_token() {
+            return self.check_place(headers, scope).map(|()| Shown::NOTHING);
         }
-        match given {
-            Some(_) if is_right => Ok(()),
-            Some(_) => {
+        let given = bearer(headers);
+        let (right, is_strong) = self.find(given);
+        if self.wrong_tokens.blocked(peer, Instant::now()).is_some() {
+            return right.filter(|_| is_strong).ok_or(GuardRefusal::Guessing);
+        }
+        match (right, given) {
+            (Some(shown), _) => Ok(shown),
+            (None, Some(_)) => {
                 warn_seldom!(address = %peer, "wrong admin token");
                 match self.wrong_tokens.count(peer, Instant::now()) {
                     GuessCounted::LetIn => Err(GuardRefusal::Token),
@@ -73,9 +116,44 @@ impl Guard {
                     GuessCounted::TooMany => Err(GuardRefusal::Guessing),
                 }
             }
-            None => Err(GuardRefusal::Token),
+            (None, None) => Err(GuardRefusal::Token),
         }
     }
+
+    /// The token that was given, and whether it is too long to be guessed. Each one is compared, in constant time (see
+    /// `Secret`): not even the time may show which one is right, or whether a short one is.
+    fn find(&self, given: Option<&str>) -> (Option<Shown>, bool) {
+        let (mut right, mut is_strong) = (None, false);
+        for (current, access) in [(&self.token, Access::Read), (&self.write_token, Access::Write)] {
+            let Some(token) = current.get() else { continue };
+            let is_right = given.is_some_and(|given| token.matches(given));
+            is_strong |= is_right & token.is_strong();
+            if is_right {
+                right = Some(Shown { token: Some((token, current.clone())), access });
+            }
+        }
+        (right, is_strong)
+    }
+
+    /// Checks where a request comes from, where no token says who may make it.
+    fn check_place(&self, headers: &HeaderMap, scope: Scope) -> Result<(), GuardRefusal> {
+        if self.is_loopback {
+            check_host(headers)?;
+        }
+        match scope {
+            Scope::Metrics => Ok(()),
+            Scope::Everything if !self.is_loopback => Err(GuardRefusal::Stranger),
+            Scope::Everything if is_passed_on(headers) => Err(GuardRefusal::PassedOn),
+            Scope::Everything => Ok(()),
+        }
+    }
+}
+
+/// Whether a proxy says that it passes the request on. Not all of them do.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 /// Refuses requests that name another host than this machine. Without a token, any page in a browser on
@@ -99,7 +177,6 @@ mod tests {
 
     use super::*;
     use crate::auth::attempts::tests::assert_forgotten;
-    use crate::config::secrets::Secrets;
 
     #[test]
     fn a_page_of_another_host_cannot_read_along() {
@@ -119,7 +196,7 @@ mod tests {
     #[test]
     fn guesses_are_forgotten_where_nobody_guesses_any_more() {
         let (config, address) = (Config::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        let gate = Guard::new(&config, address, Secrets::new(&config).admin);
+        let gate = Guard::new(&config, address, &Secrets::new(&config));
         assert_forgotten(&gate.wrong_tokens, |now| gate.tidy(now));
     }
 }

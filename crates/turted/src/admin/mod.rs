@@ -1,4 +1,4 @@
-//! The admin listener: metrics, health, and a read-only API for operators.
+//! The admin listener: metrics, health, and an API for operators.
 //!
 //! It runs beside the workers, on a small thread of its own, so that it answers when they do not,
 //! or when the runtime of a program that embeds the server is busy or has no I/O. It reads counters,
@@ -7,10 +7,12 @@
 //! | file | what |
 //! |---|---|
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
-//! | `guard` | which requests may read |
+//! | `guard` | which requests may read, and which may change something |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
 //! | `query`, `json` | the query of a request to the API; an answer as JSON |
 //! | `events` | `/api/v1/events`: the live view |
+//! | `node` | `/api/v1/node`: what the server is, and what a token may do |
+//! | `actions` | what operators change: connections, memberships, history; pushes |
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
 //! | `sources`, `history` | `/api/v1/sources`; the history of a channel |
@@ -26,6 +28,8 @@ mod api;
 mod query;
 mod json;
 mod events;
+mod node;
+mod actions;
 mod refusal;
 pub(crate) mod openapi;
 mod sources;
@@ -45,6 +49,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Body as HttpBody;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -56,20 +61,23 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
-use crate::config::{AdminListen, Config, Limits};
+use crate::config::{AdminListen, AllowOrigins, Config, Limits};
+use crate::http::cors::Page;
 use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
 use crate::hub::dispatch::log::health::LogState;
-use crate::io::host::node_name;
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
 use events::{AdminBody, Watch};
-use guard::Guard;
+use guard::{Guard, Scope, Shown};
 use history::Payloads;
 pub(crate) use monitor::Monitor;
+use node::Node;
 use places::{AdminPlace, Places};
 use refusal::ApiRefusal;
 
+/// The path of metrics.
+const METRICS: &str = "/metrics";
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
 /// that are kept back from clients. A further one takes the place of the one that made no progress for
 /// longest.
@@ -110,8 +118,8 @@ struct AdminState {
     limits: Limits,
     /// What `/openapi.json` answers.
     openapi: Bytes,
-    /// The name of this server in the live view.
-    node: String,
+    /// What is told of this server.
+    node: Node,
 }
 
 impl Admin {
@@ -144,9 +152,9 @@ impl Admin {
             }
             (Err(source), _) => return Err(AdminFailure::Listen { address, source }),
         };
-        let guard = Guard::new(config, address, monitor.shared.secrets.admin.clone());
+        let guard = Guard::new(config, address, &monitor.shared.secrets);
         let openapi = openapi::document(config, public, Some(address)).into();
-        let node = node_name(public);
+        let node = Node::new(config, public);
         let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi, node };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
@@ -254,7 +262,7 @@ impl Serving {
             let (state, place, ending) = (Arc::clone(&state), Arc::clone(&own), ending.clone());
             async move {
                 place.asked();
-                let answer = route((&state, &ending), (peer, &place), &request).await;
+                let answer = route((&state, &ending), (peer, &place), request).await;
                 if let AdminBody::Known(_) = answer.body() {
                     place.answered();
                 }
@@ -279,47 +287,76 @@ impl Serving {
 async fn route<B>(
     (state, ending): (&AdminState, &CancellationToken),
     (peer, place): (IpAddr, &Arc<AdminPlace>),
-    request: &Request<B>,
-) -> Response<AdminBody> {
-    if let Some(answer) = refuse(state, request) {
+    request: Request<B>,
+) -> Response<AdminBody>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    if let Some(answer) = refuse(state, &request) {
         return answer.map(AdminBody::Known);
     }
     let known = |answer: Answer| answer.map(AdminBody::Known);
-    let mut answer = match http::without_slash(request.uri().path()) {
+    let target = request.uri().path().to_owned();
+    let mut answer = match http::without_slash(&target) {
         HEALTH => known(text(StatusCode::OK, "ok\n")),
         "/ready" => known(ready(&state.monitor)),
-        path => match state.guard.check(peer, request.headers()) {
-            Err(refusal) => known(refusal.into()),
-            Ok(()) if path == events::PATH => {
-                let (live, node, guard) = (&state.monitor.shared.live, &*state.node, &state.guard);
-                let watched = Watch { live, node, guard, place, ending }.begin(request);
-                watched.unwrap_or_else(|refusal| known(refusal.into()))
+        path => {
+            let scope = if path == METRICS { Scope::Metrics } else { Scope::Everything };
+            match state.guard.check(peer, request.headers(), scope) {
+                Ok(shown) => let_in((state, ending), (peer, place, &shown), (path, request)).await,
+                Err(refusal) => known(refusal.into()),
             }
-            Ok(()) if path == "/metrics" => known(metrics(&state.monitor).await),
-            Ok(()) if path == "/openapi.json" => {
-                known(answer(StatusCode::OK, "application/json", state.openapi.clone()))
-            }
-            Ok(()) if api::shows_events(path) && state.guard.is_open_to_strangers() => {
-                known(ApiRefusal::TokenMissing.into())
-            }
-            Ok(()) => {
-                let payloads = if state.guard.has_token() { Payloads::Shown } else { Payloads::Hidden };
-                known(api::answer(&state.monitor, (path, request.uri().query()), payloads).await)
-            }
-        },
+        }
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-/// The answer to a request that is refused whatever it asks for.
+/// Answers a request that passed the guard.
+async fn let_in<B>(
+    (state, ending): (&AdminState, &CancellationToken),
+    (peer, place, shown): (IpAddr, &Arc<AdminPlace>, &Shown),
+    (path, request): (&str, Request<B>),
+) -> Response<AdminBody>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let known = |answer: Answer| answer.map(AdminBody::Known);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let acted = actions::answer(state, (peer, shown), (path, request)).await;
+        return known(acted.unwrap_or_else(Answer::from));
+    }
+    match path {
+        events::PATH => {
+            let (live, node) = (&state.monitor.shared.live, state.node.name());
+            let watched = Watch { live, node, shown, place, ending }.begin(&request);
+            watched.unwrap_or_else(|refusal| known(refusal.into()))
+        }
+        METRICS => known(metrics(&state.monitor).await),
+        "/openapi.json" => known(answer(StatusCode::OK, "application/json", state.openapi.clone())),
+        node::PATH => known(state.node.answer(&state.monitor, &state.guard, shown)),
+        _ => {
+            let payloads = if shown.is_token() { Payloads::Shown } else { Payloads::Hidden };
+            known(api::answer(&state.monitor, (path, request.uri().query()), payloads).await)
+        }
+    }
+}
+
+/// The answer to a request that is refused before anybody asks who makes it.
 fn refuse<B>(state: &AdminState, request: &Request<B>) -> Option<Answer> {
     if let Err(breach) = http::check_rules(request) {
         return Some(breach.into());
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only\n");
-        allow(&mut answer, "GET, HEAD");
+    let path = http::without_slash(request.uri().path());
+    // The same rule as for pushes. Without it a page of strangers could take the places of watchers, or load what it
+    // cannot read.
+    if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() {
+        return Some(ApiRefusal::ForeignPage.into());
+    }
+    let methods = actions::methods_of(path);
+    if !methods.split(", ").any(|method| method == request.method().as_str()) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods\n");
+        allow(&mut answer, methods);
         return Some(answer);
     }
     http::check_target(&state.limits, request.uri())

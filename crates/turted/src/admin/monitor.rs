@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use turted_core::name::Name;
 
+use crate::http::Answer;
+use crate::hub::client::operator::{self, Deed, Whom};
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::Accepted;
+use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::queries::{
     self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, Query, Selection,
 };
@@ -20,10 +23,13 @@ use crate::hub::worker::trace::TracedConnections;
 use crate::hub::worker::worker::{Mail, Peers, Worker};
 use crate::push::intake::Status;
 use crate::push::rest::PushGate;
+use crate::push::rest::operator::OperatorPush;
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
 /// names a few hundred. A worker that takes longer does not serve its clients either.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// How long a push may take to be answered: as long as it may wait for a disk, and until each worker has counted.
+const PUSH_WAIT: Duration = BUSY_MAX.saturating_add(ANSWER_WAIT);
 
 /// Sees all workers of a node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -144,14 +150,58 @@ impl Monitor {
         if complete { Ok(None) } else { Err(Unanswered) }
     }
 
+    /// Does something to connections, and returns how many of the node it concerned.
+    pub(super) async fn act(&self, whom: &Whom, deed: &Deed) -> Result<usize, Unanswered> {
+        let act = |answer| {
+            let what = (whom.clone(), deed.clone());
+            move |worker: &Rc<Worker>| operator::perform(worker, what, answer)
+        };
+        let mut concerned = 0;
+        for of_worker in self.send_all(act).await {
+            concerned += of_worker.ok_or(Unanswered)?;
+        }
+        Ok(concerned)
+    }
+
+    /// Has a push of an operator answered by the first worker that takes it.
+    pub(super) async fn push(&self, push: OperatorPush) -> Result<Answer, Unanswered> {
+        let ((sender, answer), gate) = (oneshot::channel(), Arc::clone(&self.push));
+        let mut mail: Mail = Box::new(move |worker: &Rc<Worker>| {
+            let own = Rc::clone(worker);
+            worker.spawn(async move { drop(sender.send(push.answer(&own, &gate).await)) });
+        });
+        for peer in self.peers.iter() {
+            match peer.try_send(mail) {
+                Ok(()) => {
+                    return timeout(PUSH_WAIT, answer).await.ok().and_then(Result::ok).ok_or(Unanswered);
+                }
+                Err(refused) => mail = refused.into_inner(),
+            }
+        }
+        Err(Unanswered)
+    }
+
+    async fn ask_all<T: Send + 'static>(
+        &self,
+        query: impl Fn(oneshot::Sender<T>) -> Query,
+    ) -> Vec<Option<T>> {
+        let ask = |answer| {
+            let query = query(answer);
+            move |worker: &Rc<Worker>| queries::answer(worker, query)
+        };
+        self.send_all(ask).await
+    }
+
     /// Asks all workers at once. Returns one answer per worker, in their order. A worker whose mail box is
     /// full counts as one that does not answer.
-    async fn ask_all<T>(&self, query: impl Fn(oneshot::Sender<T>) -> Query) -> Vec<Option<T>> {
+    async fn send_all<T, M>(&self, mail: impl Fn(oneshot::Sender<T>) -> M) -> Vec<Option<T>>
+    where
+        T: Send + 'static,
+        M: FnOnce(&Rc<Worker>) + Send + 'static,
+    {
         let ask = |peer: &mpsc::Sender<Mail>| {
             let (sender, answer) = oneshot::channel();
-            let query = query(sender);
-            let mail = move |worker: &Rc<Worker>| queries::answer(worker, query);
-            peer.try_send(Box::new(mail)).is_ok().then_some(answer)
+            peer.try_send(Box::new(mail(sender))).is_ok().then_some(answer)
         };
         let asked: Vec<_> = self.peers.iter().map(ask).collect();
         let deadline = Instant::now() + ANSWER_WAIT;

@@ -5,7 +5,7 @@ use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::monitor::Unanswered;
-use crate::http::{Answer, answer as with_type};
+use crate::http::{Answer, BodyRefusal, answer as with_type};
 
 /// What is told for one reason.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +46,20 @@ pub(super) enum ApiRefusal {
     BadQuery,
     BadFilter,
     ForeignPage,
-    TokenMissing,
     PayloadNeedsToken,
     TooManyWatchers,
+    WriteTokenUnset,
+    WriteTokenNeeded,
+    BadAction,
+    BodyTooLong,
+    BodyTooSlow,
+    BodyBroken,
+    BodiesFull,
     Unanswered,
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::NoSuchPath,
         Self::NoSuchConnection,
         Self::NoSuchPosition,
@@ -63,9 +69,15 @@ impl ApiRefusal {
         Self::BadQuery,
         Self::BadFilter,
         Self::ForeignPage,
-        Self::TokenMissing,
         Self::PayloadNeedsToken,
         Self::TooManyWatchers,
+        Self::WriteTokenUnset,
+        Self::WriteTokenNeeded,
+        Self::BadAction,
+        Self::BodyTooLong,
+        Self::BodyTooSlow,
+        Self::BodyBroken,
+        Self::BodiesFull,
         Self::Unanswered,
     ];
 
@@ -92,15 +104,28 @@ impl ApiRefusal {
                 StatusCode::BAD_REQUEST,
                 "the live view takes event=PATTERN, user=NAME, channel=NAME, address=IP, type=A,B and payload=1, each once",
             ),
-            Self::ForeignPage => row(StatusCode::FORBIDDEN, "pages of other origins may not watch"),
-            Self::TokenMissing => row(
-                StatusCode::FORBIDDEN,
-                "beyond this machine events are shown only where admin_token is set",
-            ),
+            Self::ForeignPage => row(StatusCode::FORBIDDEN, "pages of other origins may ask nothing here"),
             Self::PayloadNeedsToken => {
                 row(StatusCode::FORBIDDEN, "payloads are shown only where admin_token is set")
             }
             Self::TooManyWatchers => row(StatusCode::SERVICE_UNAVAILABLE, "as many watch already as may: 8"),
+            Self::WriteTokenUnset => {
+                row(StatusCode::FORBIDDEN, "nothing can be changed here: admin_write_token is not set")
+            }
+            Self::WriteTokenNeeded => row(
+                StatusCode::FORBIDDEN,
+                "this token only reads: Authorization: Bearer with admin_write_token is needed",
+            ),
+            Self::BadAction => row(
+                StatusCode::BAD_REQUEST,
+                "the body is a JSON object: to disconnect, reason (at most 120 bytes, no control characters) and come_back (a boolean), both optional; to remove, user or connection, one of them",
+            ),
+            Self::BodyTooLong => row(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
+            Self::BodyTooSlow => {
+                row(StatusCode::REQUEST_TIMEOUT, "the body took too long (limits.request_body_wait)")
+            }
+            Self::BodyBroken => row(StatusCode::BAD_REQUEST, "the body is incomplete"),
+            Self::BodiesFull => row(StatusCode::SERVICE_UNAVAILABLE, BodyRefusal::FULL),
             Self::Unanswered => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
             }
@@ -111,6 +136,17 @@ impl ApiRefusal {
 impl From<Unanswered> for ApiRefusal {
     fn from(_: Unanswered) -> Self {
         Self::Unanswered
+    }
+}
+
+impl From<BodyRefusal> for ApiRefusal {
+    fn from(refusal: BodyRefusal) -> Self {
+        match refusal {
+            BodyRefusal::TooLong | BodyRefusal::TooManyChunks => Self::BodyTooLong,
+            BodyRefusal::TooSlow => Self::BodyTooSlow,
+            BodyRefusal::Full => Self::BodiesFull,
+            BodyRefusal::Broken => Self::BodyBroken,
+        }
     }
 }
 
@@ -129,10 +165,15 @@ pub(super) enum GuardRefusal {
     Guessing,
     /// The request is for another host than this machine.
     Host,
+    /// Other machines reach the listener, and no token says who may read.
+    Stranger,
+    /// A proxy passes the request on, and no token says who may read.
+    PassedOn,
 }
 
 impl GuardRefusal {
-    pub(super) const ALL: [Self; 3] = [Self::Token, Self::Guessing, Self::Host];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Token, Self::Guessing, Self::Host, Self::Stranger, Self::PassedOn];
 
     pub(super) fn row(self) -> Row {
         match self {
@@ -144,6 +185,14 @@ impl GuardRefusal {
             Self::Host => row(
                 StatusCode::MISDIRECTED_REQUEST,
                 "without admin_token the host must be an IP address or localhost",
+            ),
+            Self::Stranger => row(
+                StatusCode::FORBIDDEN,
+                "beyond this machine only health and metrics are served without admin_token",
+            ),
+            Self::PassedOn => row(
+                StatusCode::FORBIDDEN,
+                "a proxy passes this request on, and without admin_token only health and metrics are for others",
             ),
         }
     }

@@ -83,9 +83,9 @@ fn push_credentials(config: &Config) -> &'static str {
 }
 
 fn admin_credentials(config: &Config) -> &'static str {
-    match config.admin.token {
-        None => "OPEN: everyone may read",
-        Some(_) => "needs the token",
+    match (&config.admin.token, &config.admin.write_token) {
+        (None, None) => "OPEN: everyone may read",
+        _ => "needs the token",
     }
 }
 

@@ -53,7 +53,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("the second of them", "End at once."),
             (
                 "SIGHUP",
-                "Read the certificate and its key, the keys of JSON Web Tokens, the passwords for pushes and the admin token again.",
+                "Read the certificate and its key, the keys of JSON Web Tokens, the passwords for pushes and the admin tokens again.",
             ),
             ("SIGUSR1, SIGUSR2, SIGALRM", "Ignored: the log goes to standard error, so no file is reopened."),
         ],

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::shown::{plain, plain_json};
 
 /// The members of a record in the order in which they are shown; what is not among them comes behind.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 28] = [
     "node",
+    "action",
     "event",
     "users",
     "channels",
@@ -17,6 +18,7 @@ const ORDER: [&str; 26] = [
     "more",
     "bytes",
     "reached",
+    "count",
     "connection",
     "public_id",
     "channel",

@@ -194,7 +194,7 @@ async fn any(one: &mut Signal, other: &mut Signal, third: &mut Signal) {
     }
 }
 
-/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the passwords for pushes, the admin token, the
+/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the passwords for pushes, the admin tokens, the
 /// secrets of hooks.
 struct Reload {
     sources: Sources,
@@ -230,7 +230,7 @@ impl Reload {
             warn!(%warning, "configuration");
         }
         let changed = self.secrets.replace(config).join(", ");
-        info!(changed, "the passwords for pushes and the admin token were read again");
+        info!(changed, "the passwords for pushes and the admin tokens were read again");
         let changed = self.hooks.replace_secrets(&config.hooks).join(", ");
         if !changed.is_empty() {
             info!(changed, "the secrets of hooks were read again");

@@ -42,7 +42,7 @@ pub(super) struct WatchArgs {
     /// What comes from this address
     #[arg(long, value_name = "IP")]
     address: Option<String>,
-    /// Records of these types: push, push-refused, connected, identified, ident-refused, joined, join-refused, left, closed
+    /// Records of these types: push, push-refused, connected, identified, ident-refused, joined, join-refused, left, closed, action
     #[arg(long = "type", value_name = "TYPE,..")]
     kinds: Option<String>,
     /// Show payloads, up to 4 KiB of each; the server must have an admin_token

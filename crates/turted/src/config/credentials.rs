@@ -1,4 +1,4 @@
-//! `[auth]`, `[push]` and `admin_token`: reads secret files and decides which authenticator the keys describe.
+//! `[auth]`, `[push]`, `admin_token` and `admin_write_token`: reads secret files and decides which authenticator the keys describe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ use turted_core::secret::Secret;
 /// Bytes of a secret file. A file this large is not a secret but a mistake.
 const SECRET_BYTES_MAX: u64 = 8 * 1024;
 
-/// Fills `auth.method`, `push.password` and `admin.token` of the configuration.
+/// Fills `auth.method`, `push.password`, `admin.token` and `admin.write_token` of the configuration.
 pub(super) fn resolve(collected: &mut Collected) {
     infer_methods(collected);
     let auth = collected.settings.auth.clone();
@@ -46,6 +46,9 @@ pub(super) fn resolve(collected: &mut Collected) {
     collected.settings.config.push.password = secret(collected, "push.password", &password);
     let token = collected.settings.admin_token.clone();
     collected.settings.config.admin.token = secret(collected, "admin_token", &token);
+    let token = collected.settings.admin_write_token.clone();
+    collected.settings.config.admin.write_token = secret(collected, "admin_write_token", &token);
+    check_admin_tokens(collected);
     check_methods(collected);
     let (auth_ca, push) = (collected.settings.config.auth.ca.clone(), collected.settings.config.push.clone());
     check_trust(collected, ("auth.url", auth.url.as_ref()), ("auth.ca", auth_ca.as_deref()));
@@ -53,6 +56,19 @@ pub(super) fn resolve(collected: &mut Collected) {
     warn_if_seen(collected, "auth.url", auth.url.as_ref(), "tokens of users");
     warn_if_seen(collected, "push.url", push.url.as_ref(), "passwords for pushes");
     warn_about_file(collected);
+}
+
+/// `admin_token` is given to what only reads: it must not be the one that changes something.
+fn check_admin_tokens(collected: &mut Collected) {
+    let admin = &collected.settings.config.admin;
+    if admin.write_token.is_some() && admin.token == admin.write_token {
+        let keys = ["admin_write_token", "admin_write_token_file"];
+        let origins = keys.map(|key| collected.origin(key));
+        let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
+        let what =
+            "`admin_write_token` is the same as `admin_token`, which only reads: choose another".to_owned();
+        collected.problem(Problem { origin, what });
+    }
 }
 
 /// Warns of a backend that is asked in a way that the network between can read, and answer.
@@ -249,7 +265,8 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
 
 /// A configuration file that holds a secret is a secret file.
 fn warn_about_file(collected: &mut Collected) {
-    let keys = ["admin_token", "auth.password", "auth.prefix", "auth.suffix", "push.password"];
+    let keys =
+        ["admin_token", "admin_write_token", "auth.password", "auth.prefix", "auth.suffix", "push.password"];
     let key = Some("auth.key").filter(|_| jwt::is_key_secret(collected));
     let mut origins = keys.into_iter().chain(key).map(|key| collected.origin(key));
     let origin = origins.find(|origin| matches!(origin, Origin::File { .. }));

@@ -35,6 +35,7 @@ impl Default for Config {
             admin: Admin {
                 listen: AdminListen::IfFree(SocketAddr::from((Ipv4Addr::LOCALHOST, 7118))),
                 token: None,
+                write_token: None,
             },
             socketio: SocketIo::default(),
             websocket: WebSocket::default(),

@@ -84,13 +84,15 @@ pub struct Config {
     pub log: LogStore,
 }
 
-/// `admin_listen` and `admin_token`
+/// `admin_listen`, `admin_token` and `admin_write_token`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where metrics, health and the read-only API are. Default: 127.0.0.1:7118 if it is free.
     pub listen: AdminListen,
     /// What a request must carry to see more than health. Default: nothing.
     pub token: Option<Secret>,
+    /// What a request must carry to change something; it reads as well. Default: nothing, so nothing can be changed.
+    pub write_token: Option<Secret>,
 }
 
 /// `admin_listen`

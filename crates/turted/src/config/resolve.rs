@@ -227,8 +227,8 @@ fn check_exposure(collected: &mut Collected) {
 fn check_admin_exposure(collected: &mut Collected) {
     let config = &collected.settings.config;
     let Some(address) = config.admin.listen.address() else { return };
-    let token = &collected.settings.admin_token;
-    let has_token = token.text.is_some() || token.file.is_some();
+    let tokens = [&collected.settings.admin_token, &collected.settings.admin_write_token];
+    let has_token = tokens.iter().any(|token| token.text.is_some() || token.file.is_some());
     if config.insecure || has_token || address.ip().to_canonical().is_loopback() {
         return;
     }

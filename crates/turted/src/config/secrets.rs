@@ -1,4 +1,4 @@
-//! The secrets that are read again while the server runs: the passwords for pushes and the admin token.
+//! The secrets that are read again while the server runs: the passwords for pushes and the admin tokens.
 //!
 //! Not here: the secrets for IDENTs. Keys of JSON Web Tokens are read again by `authenticator::Rotation`. The
 //! others change with a restart, because clients would be refused that show what was right a moment ago.
@@ -46,14 +46,19 @@ impl<T> Current<T> {
 pub struct Secrets {
     pub(crate) push: Current<Passwords>,
     pub(crate) admin: Current<Secret>,
+    pub(crate) admin_write: Current<Secret>,
 }
 
 impl Secrets {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { push: Current::new(passwords(&config.push)), admin: Current::new(config.admin.token.clone()) }
+        Self {
+            push: Current::new(passwords(&config.push)),
+            admin: Current::new(config.admin.token.clone()),
+            admin_write: Current::new(config.admin.write_token.clone()),
+        }
     }
 
-    /// Lets the passwords for pushes and the admin token of `config` count from now on. Returns the keys of those
+    /// Lets the passwords for pushes and the admin tokens of `config` count from now on. Returns the keys of those
     /// that changed. If the server did not have any before, or `config` has none, nothing changes: that takes a
     /// restart.
     pub fn replace(&self, config: &Config) -> Vec<&'static str> {
@@ -64,6 +69,9 @@ impl Secrets {
         }
         if let Some((old, new)) = self.admin.replace(config.admin.token.clone()) {
             changed.extend((old != new).then_some("admin_token"));
+        }
+        if let Some((old, new)) = self.admin_write.replace(config.admin.write_token.clone()) {
+            changed.extend((old != new).then_some("admin_write_token"));
         }
         changed
     }
@@ -78,8 +86,13 @@ impl Secrets {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        let is_same = self.admin.get().is_some() == config.admin.token.is_some();
-        other.extend((!is_same).then_some("admin_token"));
+        let admin = [
+            ("admin_token", &self.admin, &config.admin.token),
+            ("admin_write_token", &self.admin_write, &config.admin.write_token),
+        ];
+        for (key, own, configured) in admin {
+            other.extend((own.get().is_some() != configured.is_some()).then_some(key));
+        }
         other
     }
 }
@@ -106,10 +119,12 @@ mod tests {
         config.push.password = Some(Secret::from("b"));
         assert_eq!(secrets.other_than(&config), [""; 0]);
         config.admin.token = Some(Secret::from("c"));
+        config.admin.write_token = Some(Secret::from("d"));
         assert_eq!(secrets.replace(&config), ["push.password"]);
-        assert_eq!(secrets.other_than(&config), ["admin_token"], "the server has none");
+        assert_eq!(secrets.other_than(&config), ["admin_token", "admin_write_token"], "the server has none");
         assert_eq!(secrets.other_than(&Config::default()), ["push.password"], "the configuration has none");
-        assert_eq!(Secrets::new(&Config::default()).other_than(&config), ["push.password", "admin_token"]);
+        let taken = ["push.password", "admin_token", "admin_write_token"];
+        assert_eq!(Secrets::new(&Config::default()).other_than(&config), taken);
         let counts = |secrets: &Secrets, text: &str| secrets.push.get().unwrap().find(text).is_some();
         assert_eq!((counts(&secrets, "a"), counts(&secrets, "b"), secrets.admin.get()), (false, true, None));
         assert_eq!(secrets.replace(&Config::default()), [""; 0]);

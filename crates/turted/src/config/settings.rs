@@ -33,6 +33,7 @@ pub(super) struct ChannelSetting {
 pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) admin_token: SecretSetting,
+    pub(super) admin_write_token: SecretSetting,
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
@@ -99,6 +100,7 @@ impl Default for Settings {
         Self {
             config: Config::default(),
             admin_token: SecretSetting::default(),
+            admin_write_token: SecretSetting::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings {
                 method: ClientMethod::Accept,
@@ -171,6 +173,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("admin_listen", Field::AdminListen(|s| &mut s.config.admin.listen)),
     Setting::new("admin_token", Field::Secret(|s| &mut s.admin_token.text)),
     Setting::new("admin_token_file", Field::Path(|s| &mut s.admin_token.file)),
+    Setting::new("admin_write_token", Field::Secret(|s| &mut s.admin_write_token.text)),
+    Setting::new("admin_write_token_file", Field::Path(|s| &mut s.admin_write_token.file)),
     Setting::new("socketio.path", Field::UrlPath(|s| &mut s.config.socketio.path)),
     Setting::new("socketio.ping_interval", Field::Duration(|s| &mut s.config.socketio.ping_interval)),
     Setting::new("socketio.ping_timeout", Field::Duration(|s| &mut s.config.socketio.ping_timeout)),

@@ -1,6 +1,7 @@
 //! Reads the bodies of requests, each into one buffer.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -8,8 +9,9 @@ use hyper::body::Body;
 use tokio::time::timeout;
 use turted_core::limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_MAX};
 
+use crate::config::Limits;
 use crate::hub::worker::worker::Worker;
-use crate::io::bodies::{Charge, Full};
+use crate::io::bodies::{Bodies, Charge, Full};
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +56,20 @@ pub(crate) async fn read_body<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let charge = worker.shared.bodies.charge(peer);
-    let read = timeout(worker.config.limits.request_body_wait, gather(body, charge, limit));
+    read_counted((&worker.shared.bodies, &worker.config.limits), peer, body, limit).await
+}
+
+/// The same, on the thread of a listener that has no worker.
+pub(crate) async fn read_counted<B>(
+    (bodies, limits): (&Arc<Bodies>, &Limits),
+    peer: IpAddr,
+    body: B,
+    limit: usize,
+) -> Result<Bytes, BodyRefusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let read = timeout(limits.request_body_wait, gather(body, bodies.charge(peer), limit));
     read.await.unwrap_or(Err(BodyRefusal::TooSlow))
 }
 

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, Request, StatusCode};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +12,19 @@ use super::answer::{Answer, allow, answer, bare, text};
 
 /// Bytes of the hash in an ETag: two versions of a file differ in them.
 const ETAG_BYTES: usize = 15;
+
+/// Nothing but the files of this server runs, is shown or is asked; no text becomes a script; no other page frames this
+/// one, because a click in it may push.
+const PROTECTION: [(&str, &str); 4] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
 
 /// A file, with what is said of it.
 #[derive(Clone, Debug)]
@@ -59,6 +72,14 @@ impl Embedded {
         let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
         tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes())
     }
+}
+
+/// Says what browsers may do with a file of a page of ours.
+pub(crate) fn protect(mut answer: Answer) -> Answer {
+    for (name, value) in PROTECTION {
+        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
 }
 
 fn refuse_method() -> Answer {

@@ -51,7 +51,7 @@ pub(crate) mod websocket;
 pub(crate) use answer::{
     Answer, Takeover, Unavailable, allow, answer, bare, close_after, nothing_here, text,
 };
-pub(crate) use bodies::{BodyRefusal, read_body};
+pub(crate) use bodies::{BodyRefusal, read_body, read_counted};
 pub(crate) use body::Body;
 pub(crate) use call::{Call, HEALTH, Outcome, check_target, without_slash};
 pub(crate) use endpoint::Arrival;

@@ -28,11 +28,12 @@ pub(crate) enum Kind {
     JoinRefused,
     Left,
     Closed,
+    Action,
 }
 
 impl Kind {
     /// Those that can be asked for.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Push,
         Self::PushRefused,
         Self::Connected,
@@ -42,6 +43,7 @@ impl Kind {
         Self::JoinRefused,
         Self::Left,
         Self::Closed,
+        Self::Action,
     ];
 
     /// Its `type`.
@@ -57,6 +59,7 @@ impl Kind {
             Self::JoinRefused => "join-refused",
             Self::Left => "left",
             Self::Closed => "closed",
+            Self::Action => "action",
         }
     }
 }
@@ -70,6 +73,9 @@ pub(crate) struct Record<'a> {
     pub(crate) at: SystemTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node: Option<&'a str>,
+    /// What an operator did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
     pub(crate) connection: Option<ConnectionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +120,9 @@ pub(crate) struct Record<'a> {
     pub(crate) position: Option<Cursor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reached: Option<usize>,
+    /// How many connections an action concerned, or how many events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<usize>,
     /// The channels of a push, to be compared with filters.
     #[serde(skip)]
     pub(crate) channels: &'a [Name],
@@ -158,6 +167,7 @@ impl Record<'_> {
             kind,
             at: SystemTime::now(),
             node: None,
+            action: None,
             connection: None,
             public_id: None,
             source: None,
@@ -179,6 +189,7 @@ impl Record<'_> {
             bytes: None,
             position: None,
             reached: None,
+            count: None,
             channels: &[],
             payload: None,
         }

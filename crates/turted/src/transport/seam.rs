@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::epochs::{Epoch, Epochs};
 use turted_core::name::Name;
@@ -155,7 +155,9 @@ impl Session for Quiet {
 
     fn expired(&self, _: Client<'_>, _: &[Name]) {}
 
-    fn end(&self, _: &Worker, _: &mut Outlet, _: Close) -> Option<Vec<u8>> {
+    fn removed(&self, _: Client<'_>, _: &Name) {}
+
+    fn end(&self, _: &Worker, _: &mut Outlet, _: Closing<'_>) -> Option<Vec<u8>> {
         None
     }
 }

@@ -10,7 +10,8 @@ use turted_core::name::Name;
 use turted_core::reply::{Identified, Reply};
 use turted_core::wire::v1::{
     Action, AskedChannel, Error, ErrorCode, Id, JoinEach, Joined, KeptId, Request, Resume, Resumed, Welcome,
-    decode, encode_error, encode_expired, encode_joined, encode_pong, encode_reply, encode_resumed,
+    decode, encode_error, encode_expired, encode_joined, encode_left, encode_pong, encode_reply,
+    encode_resumed,
 };
 
 use crate::hub::client::commands::{self, CommandOutcome, CommandRefusal, RATE_LIMITED};
@@ -163,6 +164,11 @@ fn refuse(client: Client<'_>, id: Option<Id<'_>>, error: &Error) {
 /// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
 pub(crate) fn expired(client: Client<'_>, left: &[Name]) {
     client.send_message(&encode_expired(left));
+}
+
+/// An operator has taken the client out of a channel, of which the client is told.
+pub(crate) fn removed(client: Client<'_>, channel: &Name) {
+    client.send_message(&encode_left(std::slice::from_ref(channel)));
 }
 
 fn resume_session(client: Client<'_>, id: Id<'_>, resume: &Resume<'_>) -> Step {

@@ -1,5 +1,8 @@
 //! The admin listener: what it tells, and whom. What it counts is tested in `metrics.rs`.
 
+mod access;
+mod actions;
+
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 

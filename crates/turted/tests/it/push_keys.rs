@@ -153,7 +153,7 @@ impl Program {
     }
 }
 
-const AGAIN: &str = "the passwords for pushes and the admin token were read again";
+const AGAIN: &str = "the passwords for pushes and the admin tokens were read again";
 
 #[test]
 fn keys_come_and_go_on_a_hangup_and_the_log_names_them_without_their_passwords() {

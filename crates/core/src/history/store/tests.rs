@@ -192,3 +192,26 @@ fn what_is_put_back_stands_before_what_is_added_and_nothing_is_known_before_it()
     put(&mut history, "a", 22);
     assert_eq!(all(&history, "a", now), [9, 21, 22], "the rule holds");
 }
+
+#[test]
+fn what_is_deleted_is_gone_with_its_bytes_and_the_channel_says_that_something_is_missing() {
+    let now = Instant::now();
+    let late = now + AGE + Duration::from_millis(1);
+    let mut history = history(&[("*", 10)], 100, usize::MAX, now);
+    for number in 1..=4 {
+        add(&mut history, "a", number, 10, late);
+        add(&mut history, "b", number, 10, late);
+    }
+    let (a, bytes, mut gone) = (name("a"), history.bytes(), Vec::new());
+    assert_eq!(history.delete(&a, 3..=3, |event| gone.push(event)), 1);
+    assert_eq!(history.delete(&a, 3..=3, |event| gone.push(event)), 0);
+    assert_eq!((gone, all(&history, "a", late), history.events()), (vec![3], vec![1, 2, 4], 7));
+    assert!(history.bytes() < bytes);
+    assert!(!history.has_all_after(&a, 2, late) && history.has_all_after(&a, 3, late));
+    assert!(!history.has_all_of_rule(&a, late) && history.has_all_of_rule(&name("b"), late));
+    assert_eq!(history.delete(&a, 0..=u64::MAX, |_| {}), 3);
+    assert_eq!((history.channels(), history.pushed_out()), (1, 0));
+    assert!(!history.has_all_after(&a, 3, late), "also once nothing of it is left");
+    assert_eq!(history.delete(&name("b"), 0..=u64::MAX, |_| {}), 4);
+    assert_eq!((history.events(), history.bytes(), history.channels()), (0, 0, 0));
+}

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::ROOT;
 use crate::cursor::Cursor;
 use crate::dispatch::{Dispatch, Via};
+use crate::name::Name;
 use crate::wire::engineio::Version;
 use crate::wire::json;
 
@@ -31,6 +32,20 @@ pub fn encode_event(name: &str, args: &[&str]) -> String {
         packet.push_str(arg);
     }
     packet.push(']');
+    packet
+}
+
+/// Tells a client out of which channels an operator has taken it.
+///
+/// ```
+/// use turted_core::{name::Name, wire::socketio::encode_left};
+/// assert_eq!(encode_left(&[Name::new("chat").unwrap()]), r#"42["LEFT",{"channels":["chat"]}]"#);
+/// ```
+#[must_use]
+pub fn encode_left(channels: &[Name]) -> String {
+    let mut packet = String::from(r#"42["LEFT",{"channels":"#);
+    json::push_names(&mut packet, channels);
+    packet.push_str("}]");
     packet
 }
 

@@ -14,8 +14,12 @@ mod tests;
 pub use decode::{Malformed, Packet, decode};
 pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_dispatch, encode_event, encode_history,
-    encode_presence,
+    encode_left, encode_presence,
 };
+
+/// The good-bye of a client or of the server, as a message packet of Engine.IO. A client that hears it does not come
+/// back.
+pub const DISCONNECT: &str = "41";
 
 /// The namespace of a packet that has no namespace in it.
 const ROOT: &str = "/";

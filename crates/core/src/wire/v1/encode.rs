@@ -167,6 +167,20 @@ pub fn encode_expired(left: &[Name]) -> String {
     message
 }
 
+/// Tells a client out of which channels an operator has taken it.
+///
+/// ```
+/// use turted_core::{name::Name, wire::v1::encode_left};
+/// assert_eq!(encode_left(&[Name::new("chat").unwrap()]), r#"{"left":["chat"]}"#);
+/// ```
+#[must_use]
+pub fn encode_left(channels: &[Name]) -> String {
+    let mut message = String::from("{\"left\":");
+    json::push_names(&mut message, channels);
+    message.push('}');
+    message
+}
+
 /// What a client is again after a `resume` that succeeded.
 ///
 /// ```
@@ -296,11 +310,8 @@ fn push_expiry(message: &mut String, expires_in: Option<Duration>) {
 
 /// Appends `left`, if channels were lost.
 fn push_left(message: &mut String, left: &[Name]) {
-    for (number, channel) in left.iter().enumerate() {
-        message.push_str(if number == 0 { r#","left":["# } else { "," });
-        json::push_string(message, channel.as_str());
-    }
     if !left.is_empty() {
-        message.push(']');
+        message.push_str(r#","left":"#);
+        json::push_names(message, left);
     }
 }

@@ -47,7 +47,11 @@ pub(crate) fn document(config: &Config, public: SocketAddr, admin: Option<Socket
 /// What stands in the places.
 fn values(config: &Config, public: SocketAddr, admin: Option<SocketAddr>) -> Vec<(&'static str, Value)> {
     let limits = &config.limits;
-    let admin_security = if config.admin.token.is_some() { json!([{"adminToken": []}]) } else { json!([]) };
+    let admin_security = if config.admin.token.is_some() || config.admin.write_token.is_some() {
+        json!([{"adminToken": []}])
+    } else {
+        json!([])
+    };
     vec![
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         ("public.url", json!(url(if config.tls.is_some() { "https" } else { "http" }, public))),
@@ -85,7 +89,7 @@ fn seconds(duration: Duration) -> Value {
 }
 
 /// The URL under which this machine reaches a listener.
-fn url(scheme: &str, address: SocketAddr) -> String {
+pub(super) fn url(scheme: &str, address: SocketAddr) -> String {
     let host = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -41,7 +41,7 @@ fn protocols(listen: SocketAddr) -> Config {
         listen,
         // The suites expect messages on two sockets to be received in the order in which they were sent.
         workers: 1,
-        admin: Admin { listen: AdminListen::Off, token: None },
+        admin: Admin { listen: AdminListen::Off, token: None, write_token: None },
         socketio: SocketIo {
             // The suites wait for heartbeats and their absence: "pingInterval: 300, pingTimeout: 200,
             // maxPayload: 1000000" and "connectTimeout: 1000" in their words.

@@ -31,6 +31,7 @@ static ECHO: Service = Service {
         Step::Continue
     },
     expired: |_, _| {},
+    removed: |_, _| {},
 };
 /// The connection is closed at once.
 static CLOSE: Service =

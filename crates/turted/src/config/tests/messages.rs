@@ -162,6 +162,13 @@ fn other_machines_see_the_admin_listener_only_with_a_token() {
     assert!(place.load(&[], &[("insecure", "true")]).is_ok());
     let config = place.load(&[("TURTED_ADMIN_TOKEN", "a")], &[]).unwrap().config;
     assert_eq!(config.admin.token, Some(Secret::from("a")));
+    let config = place.load(&[("TURTED_ADMIN_WRITE_TOKEN", "b")], &[]).unwrap().config;
+    assert_eq!((config.admin.token, config.admin.write_token), (None, Some(Secret::from("b"))));
+    check(
+        "admin_token = \"a\"\nadmin_write_token = \"a\"",
+        &[],
+        "turted.toml:2:21: `admin_write_token` is the same as `admin_token`, which only reads: choose another",
+    );
     let config = place.load(&[("TURTED_ADMIN_LISTEN", "")], &[]).unwrap().config;
     assert_eq!(config.admin.listen, AdminListen::Off);
 }

@@ -23,6 +23,7 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
         .collect();
     let place = Place::new(&uncommented);
     std::fs::create_dir(place.0.path().join("assets")).unwrap();
+    place.write("admin-write.token", "d");
     place.write("push.password", "a");
     place.write("shop.password", "c");
     place.write("token.prefix", "b");
@@ -30,6 +31,7 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
     let config = place.load(&[], &[]).unwrap().config;
     assert_eq!(config.listen, "[::]:7117".parse().unwrap());
     assert!(matches!(config.auth.method, ClientAuth::Token(_)));
+    assert!(config.admin.write_token.is_some());
     assert!(config.push.password.is_some());
     assert!(!config.channels.is_empty());
     assert_eq!(config.hooks.len(), 1);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::wire::websocket::{Message, encode_close};
 
 use super::reader::{ReadProgress, Reader};
@@ -75,8 +75,8 @@ fn received(client: Client<'_>, message: &Message<'_>) -> Step {
 }
 
 /// The close frame that tells a client why its connection ends.
-pub(crate) fn farewell(close: Close) -> Option<Vec<u8>> {
-    Some(encode_close(close.code()?, close.reason()))
+pub(crate) fn farewell(Closing { close, reason }: Closing<'_>) -> Option<Vec<u8>> {
+    Some(encode_close(close.code()?, reason))
 }
 
 /// Ends a WebSocket that belongs to no session yet.

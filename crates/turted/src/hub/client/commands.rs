@@ -99,7 +99,8 @@ pub(crate) fn perform(
     }
 }
 
-fn leave(client: Client<'_>, channel: &Name) {
+/// Takes a client out of a channel that it is in.
+pub(super) fn leave(client: Client<'_>, channel: &Name) {
     client.worker.registry.borrow_mut().leave(client.connection.key, channel);
     let id = client.connection.id(client.worker);
     client.worker.shared.hooks.left(id, channel);

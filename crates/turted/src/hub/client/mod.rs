@@ -9,6 +9,7 @@
 //! | `resume`, `replay` | a client comes back; what it missed, found in the log |
 //! | `history` | the last events of channels, for a client that has joined them |
 //! | `presence` | who is in a channel, for its members: at once, and when it changes |
+//! | `operator` | what operators do to clients |
 
 pub(crate) mod commands;
 pub(crate) mod identity;
@@ -18,3 +19,4 @@ pub(crate) mod resume;
 pub(crate) mod replay;
 pub(crate) mod history;
 pub(crate) mod presence;
+pub(crate) mod operator;

@@ -127,7 +127,7 @@ impl Recovered {
 }
 
 /// Why connections end, as labels.
-pub(crate) const CLOSE_REASONS: [&str; 13] = [
+pub(crate) const CLOSE_REASONS: [&str; 14] = [
     "by_client",
     "transport_lost",
     "ping_timeout",
@@ -141,6 +141,7 @@ pub(crate) const CLOSE_REASONS: [&str; 13] = [
     "expired",
     "gave_way",
     "log_slow",
+    "operator",
 ];
 
 fn reason_index(close: Close) -> usize {
@@ -159,6 +160,7 @@ fn reason_index(close: Close) -> usize {
         Close::Expired => 10,
         Close::GaveWay => 11,
         Close::LogSlow => 12,
+        Close::OperatorEnded | Close::OperatorCut => 13,
     }
 }
 

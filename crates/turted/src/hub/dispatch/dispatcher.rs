@@ -7,6 +7,7 @@
 //! # }
 //! ```
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::time::Instant;
@@ -279,6 +280,13 @@ impl Dispatcher {
             }
         }
         events
+    }
+
+    /// Deletes the events of the history of `channel` with numbers within a range, and returns how many there were. The log
+    /// keeps them for clients that come back.
+    pub(crate) fn delete_history(&self, channel: &Name, numbers: RangeInclusive<u64>) -> usize {
+        let order = &mut *self.order();
+        order.history.as_mut().map_or(0, |history| history.delete(channel, numbers, &order.log))
     }
 
     /// Gives up a portion of what log and history keep and is too old. Returns whether there is more.

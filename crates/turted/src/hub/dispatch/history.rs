@@ -2,6 +2,7 @@
 //! dispatcher's lock, and share their dispatches with the log.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -106,6 +107,11 @@ impl History {
     /// Forgets a portion of what is too old. Returns whether there may be more.
     pub(super) fn tidy(&mut self, log: &Log, now: Instant) -> bool {
         self.0.tidy(now, |(gone, _)| log.let_go(&gone))
+    }
+
+    /// Deletes the events of `channel` with numbers within a range, and returns how many there were.
+    pub(super) fn delete(&mut self, channel: &Name, numbers: RangeInclusive<u64>, log: &Log) -> usize {
+        self.0.delete(channel, numbers, |(gone, _)| log.let_go(&gone))
     }
 
     pub(super) fn newest(&self, channel: &Name, range: Range, now: Instant) -> Vec<Told> {

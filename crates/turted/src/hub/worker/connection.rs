@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{Level, debug, enabled};
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::connection_id::ConnectionId;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Since;
@@ -250,7 +250,12 @@ impl Connection {
 
     /// Ends the connection: it leaves the registry at once, and its transport is told why.
     pub(crate) fn close(&self, worker: &Worker, close: Close) {
-        let Some(route) = self.route() else { return };
+        self.close_saying(worker, close.into());
+    }
+
+    /// The same, with other words for the client.
+    pub(crate) fn close_saying(&self, worker: &Worker, closing: Closing<'_>) {
+        let (Some(route), close) = (self.route(), closing.close) else { return };
         self.send_last(worker);
         self.tell_end(worker, close);
         // Before another worker can resume the session.
@@ -263,7 +268,7 @@ impl Connection {
         worker.registry.borrow_mut().remove(self.key);
         let mut outlet = self.outlet.replace(Outlet::Closed);
         worker.metrics.closed(route, close);
-        let farewell = self.session.end(worker, &mut outlet, close);
+        let farewell = self.session.end(worker, &mut outlet, closing);
         match outlet {
             Outlet::Stream(stream) => stream.end(&worker.tasks, farewell, close),
             Outlet::Body(body) => body.end(farewell, close),

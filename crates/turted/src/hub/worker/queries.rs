@@ -86,11 +86,34 @@ pub(crate) struct GroupState {
 }
 
 /// Which connection is meant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionWanted {
     ById(ConnectionId),
     /// By the id its client knows it by (`socket.id`).
     ByPublicId(String),
+}
+
+impl ConnectionWanted {
+    /// The connection with this id, of either kind.
+    pub(crate) fn of(id: String) -> Self {
+        id.parse().map_or(Self::ByPublicId(id), Self::ById)
+    }
+
+    /// Its id, if it is wanted by that.
+    pub(crate) fn id(&self) -> Option<ConnectionId> {
+        match self {
+            Self::ById(id) => Some(*id),
+            Self::ByPublicId(_) => None,
+        }
+    }
+
+    /// The id its client knows it by, if it is wanted by that.
+    pub(crate) fn public_id(&self) -> Option<&str> {
+        match self {
+            Self::ById(_) => None,
+            Self::ByPublicId(id) => Some(id),
+        }
+    }
 }
 
 /// Which connections are listed, in the order of their ids.
@@ -216,7 +239,8 @@ async fn connections(worker: &Worker, ListPage { after, limit }: ListPage) -> Ve
     listed
 }
 
-async fn find(worker: &Worker, wanted: &ConnectionWanted) -> Option<Rc<Connection>> {
+/// One connection of this worker.
+pub(crate) async fn find(worker: &Worker, wanted: &ConnectionWanted) -> Option<Rc<Connection>> {
     match wanted {
         ConnectionWanted::ById(id) => {
             let found = worker.registry.borrow().at(id.slot()).cloned()?;

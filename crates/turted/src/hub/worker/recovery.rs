@@ -120,10 +120,7 @@ impl Recovery {
 
     /// Gives up a session that ended for good.
     pub(crate) fn forget(&self, key: SessionKey) {
-        let mut sessions = self.sessions();
-        sessions.homes.remove(&key);
-        sessions.shown(key);
-        sessions.journal.ended(key);
+        self.sessions().end(key);
     }
 
     /// Takes a lost session out, if it is still kept.
@@ -204,6 +201,37 @@ impl Recovery {
         true
     }
 
+    /// Ends those of a portion of the lost sessions behind `place` that are `meant`, and moves `place` on. Returns how many
+    /// ended; `None` if there are no more behind it.
+    pub(crate) fn end_behind(
+        &self,
+        place: &mut Option<NotePlace>,
+        portion: usize,
+        meant: impl Fn(&LostSession) -> bool,
+    ) -> Option<usize> {
+        let (mut sessions, now) = (self.sessions(), Instant::now());
+        let NotePlace { store, behind } = place.unwrap_or_default();
+        let kept = match store {
+            0 => &sessions.found,
+            1 => &sessions.lost,
+            _ => return None,
+        };
+        let (mut last, mut ended) = (None, Vec::new());
+        for (at, key, lost) in kept.behind(behind).take(portion) {
+            last = Some(at);
+            ended.extend(meant(lost).then_some(*key));
+        }
+        *place = Some(match last {
+            Some(at) => NotePlace { store, behind: Some(at) },
+            None => NotePlace { store: store + 1, behind: None },
+        });
+        for key in &ended {
+            sessions.take(*key, now);
+            sessions.end(*key);
+        }
+        Some(ended.len())
+    }
+
     /// Notes what is kept behind `place`, a portion of it, and moves `place` on. Returns whether there is more.
     pub(crate) fn note_behind(&self, place: &mut Option<NotePlace>, portion: usize) -> bool {
         self.sessions().note_behind(place, portion)
@@ -247,6 +275,12 @@ impl Sessions {
             kept.get(&key, now)?;
             kept.remove(&key)
         })
+    }
+
+    fn end(&mut self, key: SessionKey) {
+        self.homes.remove(&key);
+        self.shown(key);
+        self.journal.ended(key);
     }
 
     fn succeed(&mut self, former: SessionKey, key: SessionKey, now: Instant) {

@@ -32,7 +32,9 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use futures_core::future::LocalBoxFuture;
+#[cfg(doc)]
 use turted_core::close::Close;
+use turted_core::close::Closing;
 use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
@@ -68,8 +70,15 @@ pub(crate) trait Session: Any + Debug {
     /// channels `left`.
     fn expired(&self, client: Client<'_>, left: &[Name]);
 
+    /// An operator has taken the connection out of a channel.
+    fn removed(&self, client: Client<'_>, channel: &Name);
+
+    /// An operator is about to end the session: says so where the end of a connection alone does not keep a client from
+    /// coming back.
+    fn dismissed(&self, _: Client<'_>) {}
+
     /// The connection has ended and left the registry: lets go of what belongs to it, answers the requests of a
     /// session that lives by them, and returns the last bytes for a stream that still takes some, in the form
     /// of its carrier.
-    fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>>;
+    fn end(&self, worker: &Worker, outlet: &mut Outlet, closing: Closing<'_>) -> Option<Vec<u8>>;
 }

@@ -10,6 +10,7 @@
 //! | `taken` | a push whose credentials and syntax are known: its dispatches, its key, what its answer waits for |
 //! | `short` | an ordinary push, without what HTTP keeps of a request |
 //! | `presence` | which users are online, for a backend that asks |
+//! | `operator` | pushes that come by the admin listener |
 //! | `answer` | answers, in the words of the node server or as JSON |
 //! | `rules` | every rule that a push can break, and its status |
 //! | `tests` | each rule that the code names is in the table and in the documentation |
@@ -33,6 +34,7 @@ mod owners;
 mod taken;
 mod short;
 mod presence;
+pub(crate) mod operator;
 mod answer;
 pub(crate) mod rules;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use self::page::Page;
 use self::reach::is_below;
 pub(crate) use self::reach::{PATH, Reach};
 use crate::config::Config;
+use crate::http::embedded;
 use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::negotiation::{Named, liking};
 use crate::http::{Answer, Call, bare, nothing_here, text};
@@ -55,7 +56,7 @@ impl Demo {
             return if leads { lead_here() } else { nothing_here() };
         }
         match self.page.file(path) {
-            Some(file) if is_reached => page::protect(file.answer(request)),
+            Some(file) if is_reached => embedded::protect(file.answer(request)),
             Some(_) => text(StatusCode::NOT_FOUND, OFF),
             None => nothing_here(),
         }

@@ -1,28 +1,13 @@
-//! The files of the page, and what browsers may do with them.
-
-use hyper::header::{HeaderName, HeaderValue};
+//! The files of the page.
 
 use super::reach::PATH;
 use crate::config::{ClientAuth, Config};
 use crate::http::embedded::Embedded;
-use crate::http::{Answer, without_slash};
+use crate::http::without_slash;
 
 const HTML: &str = include_str!("demo.html");
 const CSS: &str = include_str!("demo.css");
 const JS: &str = include_str!("demo.js");
-
-/// Nothing but the files of this server runs, is shown or is asked; no text becomes a script; no other page frames this
-/// one, because a click in it may push.
-const PROTECTION: [(&str, &str); 4] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-resource-policy", "same-origin"),
-];
 
 /// What an IDENT has to show, so that the page asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,14 +69,6 @@ impl Page {
             _ => None,
         }
     }
-}
-
-/// Says what browsers may do with a file.
-pub(super) fn protect(mut answer: Answer) -> Answer {
-    for (name, value) in PROTECTION {
-        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    answer
 }
 
 /// The page with what it has to know of this server: its paths, and what it asks for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use tokio::time::Instant;
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
@@ -125,7 +125,9 @@ impl Session for EchoSession {
         // Its clients prove nothing, so nothing expires.
     }
 
-    fn end(&self, _: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
-        farewell(close)
+    fn removed(&self, _: Client<'_>, _: &Name) {}
+
+    fn end(&self, _: &Worker, _: &mut Outlet, closing: Closing<'_>) -> Option<Vec<u8>> {
+        farewell(closing)
     }
 }

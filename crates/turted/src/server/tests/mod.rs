@@ -26,7 +26,8 @@ fn start() -> Server {
 
 fn start_with(config: Config) -> Server {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let admin = crate::config::Admin { listen: crate::config::AdminListen::Off, token: None };
+    let admin =
+        crate::config::Admin { listen: crate::config::AdminListen::Off, token: None, write_token: None };
     let config = Config { listen, admin, workers: 1, ..config };
     let endpoints =
         |site: &Site<'_>| routes::turted(site).with(Arc::new(echo::Echo)).with(Arc::new(bell::Bell));

@@ -13,6 +13,7 @@ use turted_core::wire::engineio::{
 };
 
 use super::connect;
+use super::goodbye;
 use super::operation::{Attempt, Operation, OperationAnswer, PostBody};
 use super::packets;
 use super::payload::{Content, PollingBody, PollingFormat, PollingReader};
@@ -80,7 +81,10 @@ fn find(worker: &Rc<Worker>, id: SessionId) -> Option<Rc<Connection>> {
 fn receive(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
     let found = find(worker, id);
     match operation {
-        Operation::Poll(answer) => poll(worker, found, answer),
+        Operation::Poll(answer) => match goodbye::take(worker, (id, &found)) {
+            Some(body) => reply(answer, Ok(body)),
+            None => poll(worker, found, answer),
+        },
         Operation::PollAborted => {
             if let Some(connection) = found {
                 poll_aborted(Client::of(worker, &connection));

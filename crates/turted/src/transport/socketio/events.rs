@@ -3,8 +3,9 @@
 use turted_core::auth::IdentRefusal;
 use turted_core::command::{Command, Ident};
 use turted_core::cursor::Cursor;
+use turted_core::name::Name;
 use turted_core::reply::Reply;
-use turted_core::wire::socketio::{encode_ack, encode_event};
+use turted_core::wire::socketio::{encode_ack, encode_event, encode_left};
 
 use super::service::Event;
 use crate::hub::client::commands::{self, CommandOutcome};
@@ -46,6 +47,11 @@ fn send_outcome(client: Client<'_>, outcome: CommandOutcome<'_>, ack: Option<u64
 /// A proof of who the client is has expired. The client is told; it stays, without what the proof had opened.
 pub(super) fn expired(client: Client<'_>) {
     send_reply(client, &Reply::Refused(&IdentRefusal::Expired.to_string()), None);
+}
+
+/// An operator has taken the client out of a channel, of which the client is told.
+pub(super) fn removed(client: Client<'_>, channel: &Name) {
+    client.send_message(&encode_left(std::slice::from_ref(channel)));
 }
 
 /// Why something is refused: the rule for the operator's metrics, the reason for the client.

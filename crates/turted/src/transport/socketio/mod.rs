@@ -6,7 +6,7 @@
 //! | `operation`, `engine` | what a request asks of its session; how that is done, on the worker that owns it |
 //! | `stream` | a WebSocket, from the start or by upgrade |
 //! | `state`, `session` | the state of a session; what it does with messages, deadlines and its end |
-//! | `polling`, `payload` | the way out of a session that polls; bodies of its answers |
+//! | `polling`, `payload`, `goodbye` | the way out of a session that polls; bodies of its answers; the last one of a session that an operator has ended |
 //! | `packets` | packets of clients, and the rules they must keep |
 //! | `service`, `turted` | what answers clients: a table with a function for each of their steps; that of turted |
 //! | `connect` | a client connects, or comes back |
@@ -21,6 +21,7 @@ mod state;
 mod session;
 mod polling;
 mod payload;
+mod goodbye;
 mod packets;
 mod service;
 mod turted;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
+use turted_core::wire::socketio::DISCONNECT;
 
 use super::payload::{PollingBody, PollingFormat};
 use super::refusal::EngineRefusal;
@@ -174,6 +175,12 @@ impl Polling {
     /// Whether the request that waited is gone.
     pub(super) fn is_abandoned(&self) -> bool {
         self.request.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    /// The answer to a client that is not to come back, if it waits for its next request.
+    pub(super) fn goodbye(&self) -> Option<PollingBody> {
+        let packets = [DISCONNECT, CLOSE].into_iter();
+        (!self.waiting.is_empty()).then(|| self.format.encode_text(packets))
     }
 
     /// The session has ended: tells the request that waits, if any.

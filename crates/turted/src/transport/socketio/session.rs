@@ -1,14 +1,14 @@
 //! What a session does at the moments that all transports have: a message, something that is due, the end.
 
 use tokio::time::Instant;
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
 use turted_core::wire::engineio::{Malformed, Packet, Version};
 use turted_core::wire::websocket::Message;
 
 use super::polling::Polling;
 use super::state::{EngineSession, PING, rhythm, send_home};
-use super::{events, packets};
+use super::{events, goodbye, packets};
 use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
@@ -70,7 +70,17 @@ impl Session for EngineSession {
         events::expired(client);
     }
 
-    fn end(&self, _: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {
+    fn removed(&self, client: Client<'_>, channel: &Name) {
+        events::removed(client, channel);
+    }
+
+    fn dismissed(&self, client: Client<'_>) {
+        if self.service.speaks_socketio() {
+            goodbye::say(client);
+        }
+    }
+
+    fn end(&self, _: &Worker, outlet: &mut Outlet, closing: Closing<'_>) -> Option<Vec<u8>> {
         drop(self.place.release());
         // The WebSocket that wanted to take the session over.
         if let Some(probe) = self.probe.take() {
@@ -79,7 +89,7 @@ impl Session for EngineSession {
         if let Some(polling) = outlet.requests_mut::<Polling>() {
             polling.end();
         }
-        farewell(close)
+        farewell(closing)
     }
 }
 

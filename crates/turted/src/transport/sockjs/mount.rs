@@ -28,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) receive: fn(Client<'_>, &str) -> Step,
     /// A proof of who the client is has expired, and the connection has lost these channels.
     pub(crate) expired: fn(Client<'_>, &[Name]),
+    /// An operator has taken the client out of this channel.
+    pub(crate) removed: fn(Client<'_>, &Name),
 }
 
 /// A service at its place on a server.

@@ -1,7 +1,7 @@
 //! What a session does at the moments that all transports have: a message, something that is due, the end.
 
 use tokio::time::Instant;
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
 use turted_core::wire::sockjs::{HEARTBEAT, Malformed, decode_websocket, encode_close};
 use turted_core::wire::websocket::{Message, Opcode, encode_frame};
@@ -67,21 +67,25 @@ impl Session for SockJsSession {
         (self.mount.service.expired)(client, left);
     }
 
-    fn end(&self, worker: &Worker, outlet: &mut Outlet, close: Close) -> Option<Vec<u8>> {
+    fn removed(&self, client: Client<'_>, channel: &Name) {
+        (self.mount.service.removed)(client, channel);
+    }
+
+    fn end(&self, worker: &Worker, outlet: &mut Outlet, closing: Closing<'_>) -> Option<Vec<u8>> {
         match &self.kind {
             SessionKind::Requests(requests) => {
                 let receiving = outlet.take_requests::<Receiving>()?;
-                self.end_requests(worker, requests, (*receiving, close));
+                self.end_requests(worker, requests, (*receiving, closing));
                 None
             }
             // A client that broke a rule gets no frame of SockJS (sockjs-protocol 0.3.3, `test_broken_json`).
-            SessionKind::Framed(_) if !matches!(close, Close::Violation(_)) => {
-                let frame = encode_close(close.code()?, close.reason());
+            SessionKind::Framed(_) if !matches!(closing.close, Close::Violation(_)) => {
+                let frame = encode_close(closing.close.code()?, closing.reason);
                 let mut last = encode_frame(Opcode::Text, frame.as_bytes());
-                last.extend_from_slice(&farewell(close)?);
+                last.extend_from_slice(&farewell(closing)?);
                 Some(last)
             }
-            SessionKind::Framed(_) | SessionKind::Raw(_) => farewell(close),
+            SessionKind::Framed(_) | SessionKind::Raw(_) => farewell(closing),
         }
     }
 }
@@ -102,8 +106,13 @@ impl SockJsSession {
 
     /// A session that lived by requests has ended: tells its receiver, and keeps what later requests are to
     /// be told.
-    fn end_requests(&self, worker: &Worker, requests: &Requests, (receiving, close): (Receiving, Close)) {
-        let (code, reason) = close.code().map_or(INTERRUPTED, |code| (code, close.reason()));
+    fn end_requests(
+        &self,
+        worker: &Worker,
+        requests: &Requests,
+        (receiving, Closing { close, reason }): (Receiving, Closing<'_>),
+    ) {
+        let (code, reason) = close.code().map_or(INTERRUPTED, |code| (code, reason));
         let frame = encode_close(code, reason);
         let mut waiting = receiving.end(&frame);
         if close == Close::SlowReader {

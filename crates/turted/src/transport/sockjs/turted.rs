@@ -20,7 +20,7 @@ const HELLO_LATE: &str = "hello must be the first message";
 
 /// Commands and events, in the language of the client.
 pub(super) static TURTED: Service =
-    Service { opened: |client| client.connection.admit_as_opened(client.worker), receive, expired };
+    Service { opened: |client| client.connection.admit_as_opened(client.worker), receive, expired, removed };
 
 /// Receives one message of a client.
 fn receive(client: Client<'_>, text: &str) -> Step {
@@ -86,6 +86,13 @@ fn expired(client: Client<'_>, left: &[Name]) {
         Protocol::Undecided | Protocol::Legacy => {
             tell(client, Err(CommandRefusal::Ident(IdentRefusal::Expired)));
         }
+    }
+}
+
+/// An operator has taken the client out of a channel. The messages of turted 0.1 have no word for it.
+fn removed(client: Client<'_>, channel: &Name) {
+    if SockJsSession::of(client.connection).protocol.get() == Protocol::V1 {
+        v1::removed(client, channel);
     }
 }
 

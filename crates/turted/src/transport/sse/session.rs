@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
-use turted_core::wire::sse::{encode_heartbeat, encode_ping, encode_retry};
+use turted_core::wire::sse::{encode_heartbeat, encode_left, encode_ping, encode_retry};
 use turted_core::wire::websocket::Message;
 
 use crate::hub::delivery::metrics::Transport;
@@ -53,7 +53,14 @@ impl Session for SseSession {
         client.close(Close::Expired);
     }
 
-    fn end(&self, worker: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
+    fn removed(&self, client: Client<'_>, channel: &Name) {
+        // Pages of TURTED for reactphp have no event for it.
+        if self.style == Style::Turted {
+            client.send_message(&encode_left(std::slice::from_ref(channel)));
+        }
+    }
+
+    fn end(&self, worker: &Worker, _: &mut Outlet, Closing { close, .. }: Closing<'_>) -> Option<Vec<u8>> {
         // Clients of a server that stops come back at different times.
         (close == Close::Drain).then(|| come_back(worker.config.sse.retry).into_bytes())
     }

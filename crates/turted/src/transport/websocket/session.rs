@@ -1,6 +1,6 @@
 //! What a connection does at the moments that all transports have: a message, something that is due, the end.
 
-use turted_core::close::Close;
+use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
@@ -74,7 +74,11 @@ impl Session for WebSocketSession {
         v1::expired(client, left);
     }
 
-    fn end(&self, _: &Worker, _: &mut Outlet, close: Close) -> Option<Vec<u8>> {
-        farewell(close)
+    fn removed(&self, client: Client<'_>, channel: &Name) {
+        v1::removed(client, channel);
+    }
+
+    fn end(&self, _: &Worker, _: &mut Outlet, closing: Closing<'_>) -> Option<Vec<u8>> {
+        farewell(closing)
     }
 }

@@ -14,14 +14,14 @@ use serde_json::Value;
 use crate::support::{EventSource, Response};
 
 /// The token of servers that have one.
-const TOKEN: &str = "0123456789abcdefghijkl";
+pub(crate) const TOKEN: &str = "0123456789abcdefghijkl";
 
 /// One watcher.
-struct Watcher(EventSource);
+pub(crate) struct Watcher(EventSource);
 
 impl Watcher {
     /// Watches what `query` says, with the token.
-    fn of(admin: SocketAddr, query: &str) -> Self {
+    pub(crate) fn of(admin: SocketAddr, query: &str) -> Self {
         Self::ask(admin, query, &[("Authorization", &format!("Bearer {TOKEN}"))]).unwrap()
     }
 
@@ -38,12 +38,12 @@ impl Watcher {
     }
 
     /// The next record.
-    fn record(&mut self) -> Value {
+    pub(crate) fn record(&mut self) -> Value {
         serde_json::from_str(&self.0.event().data).unwrap()
     }
 
     /// The next record of this type, whose fields must be there.
-    fn expect(&mut self, kind: &str, fields: &[(&str, Value)]) -> Value {
+    pub(crate) fn expect(&mut self, kind: &str, fields: &[(&str, Value)]) -> Value {
         let record = self.record();
         assert_eq!(record["type"], kind, "{record}");
         for (field, value) in fields {

@@ -15,7 +15,7 @@ use super::{Client, Http, Kind, Metrics, Response, eventually};
 /// The defaults, with two workers on free ports.
 pub(crate) fn config() -> Config {
     let free = ([127, 0, 0, 1], 0).into();
-    let admin = Admin { listen: AdminListen::At(free), token: None };
+    let admin = Admin { listen: AdminListen::At(free), token: None, write_token: None };
     Config { listen: free, admin, workers: 2, ..Config::default() }
 }
 

@@ -194,7 +194,7 @@ fn a_server_that_stops_and_no_other_end_says_when_to_come_back() {
         |_| {},
         async |worker| {
             let session = SseSession { style: Style::Turted };
-            let end = |close| session.end(&worker, &mut Outlet::Closed, close);
+            let end = |close| session.end(&worker, &mut Outlet::Closed, Closing::from(close));
             for close in [Close::TransportLost, Close::SlowReader, Close::Expired, Close::ByClient] {
                 assert_eq!(end(close), None, "{close:?}");
             }

@@ -201,6 +201,7 @@ impl Opening {
         let announced = store.announce();
         let store = abandon_unless(announced, store)?;
         remove_others(&self.directory, store.chain());
+        history::remove(&self.directory);
         Ok(store)
     }
 }

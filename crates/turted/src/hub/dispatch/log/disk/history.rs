@@ -113,6 +113,12 @@ pub(super) fn read(
     Ok(Some(found))
 }
 
+/// Removes what an earlier life wrote: the new one does not believe it, and operators may delete what stands in it.
+pub(super) fn remove(directory: &Directory) {
+    // One that stays is not believed either, and is replaced at the next clean end.
+    let _stays = fs::remove_file(directory.path().join(HISTORY));
+}
+
 fn damaged(why: impl ToString) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why.to_string())
 }

@@ -1,0 +1,324 @@
+//! What operators change: connections end, or leave a channel; events are pushed; the history of channels is deleted.
+//!
+//! Each action takes `admin_write_token`. It is told to those who watch, and the log has a line with the address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::Body as HttpBody;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request};
+use serde::{Deserialize, Serialize};
+use turted_core::close::Close;
+use turted_core::cursor::Cursor;
+use turted_core::name::Name;
+use turted_core::record::session::SessionState;
+
+use super::AdminState;
+use super::api::{read_connection, read_name, read_position};
+use super::guard::Shown;
+use super::json::json;
+use super::monitor::Monitor;
+use super::refusal::ApiRefusal;
+use crate::http::{Answer, read_counted};
+use crate::hub::client::operator::{Deed, Whom};
+use crate::hub::worker::queries::ConnectionWanted;
+use crate::live::{Kind, Record};
+use crate::push::rest::operator::OperatorPush;
+
+/// Bytes of the body of an action besides a push: two of the longest names, escaped.
+const BODY_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a reason. A close frame has room for 123 (RFC 6455 5.5).
+const REASON_BYTES_MAX: usize = 120;
+/// Lost sessions that are looked at under one hold of their lock, some 100 us.
+const PORTION: usize = 256;
+
+/// What is changed, as the path of a request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Push,
+    DisconnectUser(Name),
+    DisconnectConnection(ConnectionWanted),
+    Remove(Name),
+    /// Of this channel, all of it or what stands at one position.
+    DeleteHistory(Name, Option<Cursor>),
+}
+
+/// The methods of a path.
+pub(super) fn methods_of(path: &str) -> &'static str {
+    let path = path.strip_prefix("/api/v1/").unwrap_or_default();
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["push"] | ["users" | "connections", _, "disconnect"] | ["channels", _, "remove"] => "POST",
+        ["channels", _, "history"] => "GET, HEAD, DELETE",
+        ["channels", _, "history", _] => "DELETE",
+        _ => "GET, HEAD",
+    }
+}
+
+/// Reads which action a request is. Its method is one [of its path](methods_of).
+fn read(path: &str, query: Option<&str>) -> Result<Action, ApiRefusal> {
+    let path = path.strip_prefix("/api/v1/").ok_or(ApiRefusal::NoSuchPath)?;
+    let action = match path.split('/').collect::<Vec<_>>()[..] {
+        ["push"] => Action::Push,
+        ["users", name, "disconnect"] => Action::DisconnectUser(read_name(name)?),
+        ["connections", id, "disconnect"] => Action::DisconnectConnection(read_connection(id)?),
+        ["channels", name, "remove"] => Action::Remove(read_name(name)?),
+        ["channels", name, "history"] => Action::DeleteHistory(read_name(name)?, None),
+        ["channels", name, "history", at] => {
+            Action::DeleteHistory(read_name(name)?, Some(read_position(at)?))
+        }
+        _ => return Err(ApiRefusal::NoSuchPath),
+    };
+    if query.is_some_and(|query| !query.is_empty()) { Err(ApiRefusal::BadQuery) } else { Ok(action) }
+}
+
+/// How connections end.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Disconnect {
+    reason: Option<String>,
+    come_back: Option<bool>,
+}
+
+/// Who leaves a channel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Remove {
+    user: Option<String>,
+    connection: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Disconnected {
+    connections: usize,
+    /// Sessions of clients that were away.
+    sessions: usize,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    connections: usize,
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    events: usize,
+}
+
+/// Does what a request that passed the guard asks for.
+pub(super) async fn answer<B>(
+    state: &AdminState,
+    (peer, shown): (IpAddr, &Shown),
+    (path, request): (&str, Request<B>),
+) -> Result<Answer, ApiRefusal>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let action = read(path, request.uri().query())?;
+    if !shown.may_write() {
+        let is_set = state.guard.has_write_token();
+        return Err(if is_set { ApiRefusal::WriteTokenNeeded } else { ApiRefusal::WriteTokenUnset });
+    }
+    let is_push = action == Action::Push;
+    let most = if is_push { state.limits.push_body_bytes } else { BODY_BYTES_MAX };
+    let (began, (head, body)) = (Instant::now(), request.into_parts());
+    let bodies = &state.monitor.shared.bodies;
+    // A DELETE has no body.
+    let body = match head.method {
+        Method::POST => read_counted((bodies, &state.limits), peer, body, most).await?,
+        _ => Bytes::new(),
+    };
+    let by = Operator { monitor: &state.monitor, address: peer };
+    match action {
+        Action::Push => by.push(head.headers, body, began).await,
+        Action::DisconnectUser(name) => by.disconnect(Whom::User(name), &body).await,
+        Action::DisconnectConnection(wanted) => by.disconnect(Whom::Connection(wanted), &body).await,
+        Action::Remove(channel) => by.remove(channel, &body).await,
+        Action::DeleteHistory(channel, at) => by.delete_history(&channel, at),
+    }
+}
+
+/// Who does it.
+#[derive(Clone, Copy)]
+struct Operator<'a> {
+    monitor: &'a Monitor,
+    address: IpAddr,
+}
+
+/// What is told of an action.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    whom: Option<&'a Whom>,
+    channel: Option<&'a Name>,
+    reason: Option<&'a str>,
+    position: Option<Cursor>,
+    /// How many connections it concerned, or events.
+    count: Option<usize>,
+}
+
+impl Operator<'_> {
+    async fn push(self, headers: HeaderMap, body: Bytes, began: Instant) -> Result<Answer, ApiRefusal> {
+        let push = OperatorPush { peer: self.address, headers, body, began };
+        let answer = self.monitor.push(push).await?;
+        if answer.status().is_success() {
+            self.tell("push", &Told::default());
+        }
+        Ok(answer)
+    }
+
+    async fn disconnect(self, whom: Whom, body: &[u8]) -> Result<Answer, ApiRefusal> {
+        let Disconnect { reason, come_back } = parse(body)?;
+        if reason.as_ref().is_some_and(|reason| !is_reason(reason)) {
+            return Err(ApiRefusal::BadAction);
+        }
+        let close = if come_back == Some(false) { Close::OperatorEnded } else { Close::OperatorCut };
+        let words: Arc<str> = reason.as_deref().unwrap_or(close.reason()).into();
+        let acted = self.monitor.act(&whom, &Deed::Disconnect(close, Arc::clone(&words))).await;
+        let sessions = match (&whom, close) {
+            (Whom::User(name), Close::OperatorEnded) => self.end_sessions(name).await,
+            _ => 0,
+        };
+        let count = acted.as_ref().ok().copied();
+        self.tell("disconnect", &Told { whom: Some(&whom), reason: Some(&words), count, ..Told::default() });
+        match (acted?, whom) {
+            (0, Whom::Connection(_)) => Err(ApiRefusal::NoSuchConnection),
+            (connections, _) => Ok(json(&Disconnected { connections, sessions })),
+        }
+    }
+
+    /// Ends the sessions of a user whose clients are away, or they would come back as if nothing had happened.
+    async fn end_sessions(self, user: &Name) -> usize {
+        let is_of_user = |state: &SessionState| state.memberships.users.iter().any(|(name, _)| name == user);
+        let (mut place, mut sessions) = (None, 0);
+        while let Some(ended) = self.monitor.shared.recovery.end_behind(&mut place, PORTION, is_of_user) {
+            sessions += ended;
+            tokio::task::yield_now().await;
+        }
+        sessions
+    }
+
+    async fn remove(self, channel: Name, body: &[u8]) -> Result<Answer, ApiRefusal> {
+        let whom = match parse(body)? {
+            Remove { user: Some(user), connection: None } => {
+                Whom::User(Name::new(&user).map_err(|_| ApiRefusal::BadName)?)
+            }
+            Remove { user: None, connection: Some(id) } => Whom::Connection(ConnectionWanted::of(id)),
+            _ => return Err(ApiRefusal::BadAction),
+        };
+        let acted = self.monitor.act(&whom, &Deed::Remove(channel.clone())).await;
+        let count = acted.as_ref().ok().copied();
+        let told = Told { whom: Some(&whom), channel: Some(&channel), count, ..Told::default() };
+        self.tell("remove", &told);
+        Ok(json(&Removed { connections: acted? }))
+    }
+
+    fn delete_history(self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {
+        let dispatcher = &self.monitor.dispatcher;
+        let numbers = match at {
+            None => 0..=u64::MAX,
+            Some(at) => {
+                let number = dispatcher.number(at).ok_or(ApiRefusal::NoSuchPosition)?;
+                number..=number
+            }
+        };
+        let events = dispatcher.delete_history(channel, numbers);
+        if at.is_some() && events == 0 {
+            return Err(ApiRefusal::NoSuchPosition);
+        }
+        let told = Told { channel: Some(channel), position: at, count: Some(events), ..Told::default() };
+        self.tell("delete-history", &told);
+        Ok(json(&Deleted { events }))
+    }
+
+    /// Tells the log and those who watch.
+    fn tell(self, action: &'static str, Told { whom, channel, reason, position, count }: &Told<'_>) {
+        let user = match whom {
+            Some(Whom::User(name)) => Some(name),
+            _ => None,
+        };
+        let connection = match whom {
+            Some(Whom::Connection(wanted)) => Some(wanted),
+            _ => None,
+        };
+        let public_id = connection.and_then(ConnectionWanted::public_id);
+        let connection = connection.and_then(ConnectionWanted::id);
+        tracing::warn!(
+            action,
+            address = %self.address,
+            user = user.map(Name::as_str),
+            connection = connection.map(tracing::field::display),
+            public_id,
+            channel = channel.map(Name::as_str),
+            position = position.map(tracing::field::display),
+            reason,
+            count,
+            "an operator has changed something"
+        );
+        self.monitor.shared.live.tell(|| Record {
+            action: Some(action),
+            address: Some(self.address),
+            users: user.into_iter().cloned().collect(),
+            connection,
+            public_id: public_id.map(str::to_owned),
+            channel: *channel,
+            position: *position,
+            reason: reason.map(Into::into),
+            count: *count,
+            ..Record::new(Kind::Action)
+        });
+    }
+}
+
+/// Reads the body of an action. An empty one has no members.
+fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, ApiRefusal> {
+    match body.trim_ascii().first() {
+        None => Ok(T::default()),
+        Some(b'{') => serde_json::from_slice(body).map_err(|_| ApiRefusal::BadAction),
+        // A list would be taken for the members in their order.
+        Some(_) => Err(ApiRefusal::BadAction),
+    }
+}
+
+/// Whether a text can be told to a client as the reason of its end.
+fn is_reason(text: &str) -> bool {
+    (1..=REASON_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_has_its_path_and_its_method() {
+        let (adam, chat) = (Name::new("a/dam").unwrap(), Name::new("chat").unwrap());
+        for (path, method, action) in [
+            ("push", "POST", Some(Action::Push)),
+            ("users/a%2Fdam/disconnect", "POST", Some(Action::DisconnectUser(adam))),
+            ("channels/chat/remove", "POST", Some(Action::Remove(chat.clone()))),
+            ("channels/chat/history", "GET, HEAD, DELETE", Some(Action::DeleteHistory(chat.clone(), None))),
+            (
+                "channels/chat/history/ff-36",
+                "DELETE",
+                Some(Action::DeleteHistory(chat, "ff-36".parse().ok())),
+            ),
+            ("channels/chat", "GET, HEAD", None),
+            ("users/a/b/disconnect", "GET, HEAD", None),
+            ("push/push", "GET, HEAD", None),
+        ] {
+            let path = format!("/api/v1/{path}");
+            assert_eq!((methods_of(&path), read(&path, None).ok()), (method, action), "{path}");
+        }
+        assert_eq!(read("/api/v1/push", Some("a=1")).unwrap_err(), ApiRefusal::BadQuery);
+        assert_eq!(methods_of("/metrics"), "GET, HEAD");
+    }
+
+    #[test]
+    fn a_reason_fits_into_a_close_frame_and_is_one_line() {
+        for (text, expected) in [("go home", true), ("", false), ("a\nb", false), ("\u{85}", false)] {
+            assert_eq!(is_reason(text), expected, "{text:?}");
+        }
+        assert!(is_reason(&"x".repeat(120)) && !is_reason(&"x".repeat(121)));
+    }
+}

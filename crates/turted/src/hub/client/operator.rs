@@ -1,0 +1,111 @@
+//! What operators do to clients: they end connections, and take connections out of channels.
+//!
+//! A user may have very many connections. They are dealt with in slices, so that other clients do not wait.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use turted_core::close::{Close, Closing};
+use turted_core::name::Name;
+use turted_core::registry::ConnectionKey;
+
+use crate::hub::client::{commands, record};
+use crate::hub::worker::connection::Client;
+use crate::hub::worker::queries::{self, ConnectionWanted};
+use crate::hub::worker::sessions::Effect;
+use crate::hub::worker::worker::Worker;
+
+/// Connections that are dealt with in one slice: an end costs a system call or two, some 10 us.
+const SLICE: usize = 32;
+
+/// Whose connections are meant.
+#[derive(Clone, Debug)]
+pub(crate) enum Whom {
+    User(Name),
+    Connection(ConnectionWanted),
+}
+
+/// What is done to them.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    /// They end, and their clients are told why in these words.
+    Disconnect(Close, Arc<str>),
+    /// They leave this channel.
+    Remove(Name),
+}
+
+/// Does something to the connections of this worker that are meant, and answers how many of them it concerned. The
+/// operator may have stopped waiting; it is done all the same.
+pub(crate) fn perform(worker: &Rc<Worker>, (whom, deed): (Whom, Deed), answer: oneshot::Sender<usize>) {
+    let worker = Rc::clone(worker);
+    worker.clone().spawn(async move {
+        let _ = answer.send(do_to_all(&worker, &whom, &deed).await);
+    });
+}
+
+async fn do_to_all(worker: &Rc<Worker>, whom: &Whom, deed: &Deed) -> usize {
+    let mut concerned = 0;
+    for slice in keys(worker, whom).await.chunks(SLICE) {
+        for key in slice {
+            let connection = worker.registry.borrow().get(*key).cloned();
+            let Some(connection) = connection else { continue };
+            concerned += usize::from(do_to(Client::of(worker, &connection), deed));
+        }
+        yield_now().await;
+    }
+    concerned
+}
+
+/// The connections of this worker that are meant.
+async fn keys(worker: &Rc<Worker>, whom: &Whom) -> Vec<ConnectionKey> {
+    match whom {
+        Whom::Connection(wanted) => {
+            queries::find(worker, wanted).await.iter().map(|found| found.key).collect()
+        }
+        Whom::User(name) => {
+            let registry = worker.registry.borrow();
+            let slots = registry.users().slots(name);
+            slots.filter_map(|slot| registry.at(slot)).map(|connection| connection.key).collect()
+        }
+    }
+}
+
+/// Returns whether the connection was concerned.
+fn do_to(client: Client<'_>, deed: &Deed) -> bool {
+    match deed {
+        Deed::Disconnect(close, reason) => disconnect(client, Closing { close: *close, reason }),
+        Deed::Remove(channel) => remove(client, channel),
+    }
+}
+
+fn disconnect(client: Client<'_>, closing: Closing<'_>) -> bool {
+    if client.connection.is_closed() {
+        return false;
+    }
+    if closing.close == Close::OperatorEnded {
+        client.connection.session.dismissed(client);
+    }
+    client.connection.close_saying(client.worker, closing);
+    true
+}
+
+/// Takes a client out of a channel, and tells it so. If the connection breaks before that arrives, the client is told when
+/// it resumes.
+fn remove(client: Client<'_>, channel: &Name) -> bool {
+    let Client { worker, connection } = client;
+    if connection.is_closed() || worker.registry.borrow().since(connection.key, channel).is_none() {
+        return false;
+    }
+    let left = std::slice::from_ref(channel);
+    commands::leave(client, channel);
+    let (position, most) = (worker.passed(connection), worker.config.limits.channels_per_connection);
+    connection.standing.borrow_mut().forfeit(left, position, most);
+    // It is told at once: what is recorded late is only what it is after a restart.
+    drop(record::proved(client, Effect::TakesAway, left));
+    // Events of the channel that were on their way come before the news.
+    client.send_chained();
+    connection.session.removed(client, channel);
+    true
+}

@@ -1,0 +1,102 @@
+//! Whom the admin listener lets in, and which pages.
+
+use turted::config::{AdminListen, Secret};
+
+use crate::support::{Response, TestServer};
+
+const READS: &str = "a token of 22 characters that reads";
+const WRITES: &str = "a token of 22 characters that writes";
+
+fn status(server: &TestServer, target: &str, headers: &[(&str, &str)]) -> u16 {
+    server.admin().request("GET", target, headers, b"").status
+}
+
+/// Asks with another host than that of the client.
+fn for_host(server: &TestServer, target: &str, host: &str) -> Response {
+    let mut admin = server.admin();
+    admin.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    admin.read().unwrap()
+}
+
+#[test]
+fn either_token_reads_and_one_that_only_writes_protects_reading_too() {
+    for (reads, writes) in [(Some(READS), Some(WRITES)), (None, Some(WRITES)), (Some(READS), None)] {
+        let server = TestServer::with(|config| {
+            config.admin.token = reads.map(Secret::from);
+            config.admin.write_token = writes.map(Secret::from);
+        });
+        assert_eq!(status(&server, "/metrics", &[]), 401, "{reads:?} {writes:?}");
+        for token in reads.into_iter().chain(writes) {
+            assert_eq!(status(&server, "/metrics", &[("Authorization", &format!("Bearer {token}"))]), 200);
+        }
+    }
+}
+
+#[test]
+fn beyond_this_machine_only_health_and_metrics_are_served_without_a_token() {
+    let server = TestServer::with(|config| config.admin.listen = AdminListen::At(([0, 0, 0, 0], 0).into()));
+    for target in ["/health", "/ready", "/metrics"] {
+        assert_eq!(status(&server, target, &[]), 200, "{target}");
+    }
+    for target in ["/api/v1/users", "/api/v1/node", "/api/v1/counts", "/openapi.json", "/x"] {
+        assert_eq!(status(&server, target, &[]), 403, "{target}");
+    }
+}
+
+#[test]
+fn what_a_proxy_passes_on_is_refused_where_no_token_is_set() {
+    let headers =
+        ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"];
+    let open = TestServer::new();
+    for header in headers {
+        assert_eq!(status(&open, "/api/v1/users", &[(header, "192.0.2.1")]), 403, "{header}");
+        assert_eq!(status(&open, "/metrics", &[(header, "192.0.2.1")]), 200, "{header}");
+    }
+    let safe = TestServer::with(|config| config.admin.token = Some(Secret::from(READS)));
+    let right = ("Authorization", format!("Bearer {READS}"));
+    for header in headers {
+        assert_eq!(status(&safe, "/api/v1/users", &[(header, "192.0.2.1"), (right.0, &right.1)]), 200);
+    }
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_nothing() {
+    let server = TestServer::new();
+    let own = format!("http://{}", server.admin_address());
+    for target in ["/api/v1/users", "/metrics", "/health", "/api/v1/events"] {
+        for foreign in [
+            &[("Origin", "http://evil.example")][..],
+            &[("Origin", "null")],
+            // `no-cors`: scripts, images and frames say no origin.
+            &[("Sec-Fetch-Site", "cross-site")],
+            &[("Sec-Fetch-Site", "same-site"), ("Sec-Fetch-Mode", "no-cors")],
+            &[
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Sec-Fetch-Mode", "navigate"),
+                ("Sec-Fetch-Dest", "document"),
+            ],
+        ] {
+            assert_eq!(status(&server, target, foreign), 403, "{target} {foreign:?}");
+        }
+    }
+    assert_eq!(status(&server, "/api/v1/users", &[("Sec-Fetch-Site", "same-origin")]), 200);
+    let answer = {
+        let mut admin = server.admin();
+        let host = own.strip_prefix("http://").unwrap();
+        admin.send(format!("GET /api/v1/users HTTP/1.1\r\nHost: {host}\r\nOrigin: {own}\r\n\r\n"));
+        admin.read().unwrap()
+    };
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
+    let preflight = [("Origin", "http://evil.example"), ("Access-Control-Request-Method", "POST")];
+    let answer = server.admin().request("OPTIONS", "/api/v1/push", &preflight, b"");
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None));
+}
+
+#[test]
+fn a_name_that_was_made_to_resolve_to_this_machine_is_refused() {
+    let open = TestServer::new();
+    for target in ["/api/v1/users", "/metrics"] {
+        assert_eq!(for_host(&open, target, "evil.example:7118").status, 421, "{target}");
+        assert_eq!(for_host(&open, target, "127.0.0.1:7118").status, 200, "{target}");
+    }
+}
