@@ -89,6 +89,11 @@ impl Guard {
         self.write_token.get().is_some()
     }
 
+    /// Checks a request for the files of the page, which need no token.
+    pub(super) fn check_visitor(&self, headers: &HeaderMap) -> Result<(), GuardRefusal> {
+        if self.has_token() { Ok(()) } else { self.check_place(headers, Scope::Everything) }
+    }
+
     pub(super) fn check(
         &self,
         peer: IpAddr,

@@ -1,4 +1,4 @@
-//! The admin listener: metrics, health, and an API for operators.
+//! The admin listener: metrics, health, and for operators an API and a page.
 //!
 //! It runs beside the workers, on a small thread of its own, so that it answers when they do not,
 //! or when the runtime of a program that embeds the server is busy or has no I/O. It reads counters,
@@ -13,6 +13,7 @@
 //! | `events` | `/api/v1/events`: the live view |
 //! | `node` | `/api/v1/node`: what the server is, and what a token may do |
 //! | `actions` | what operators change: connections, memberships, history; pushes |
+//! | `page` | the page of all this, at `/` |
 //! | `refusal` | what refused requests are told |
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
 //! | `sources`, `history` | `/api/v1/sources`; the history of a channel |
@@ -30,6 +31,7 @@ mod json;
 mod events;
 mod node;
 mod actions;
+mod page;
 mod refusal;
 pub(crate) mod openapi;
 mod sources;
@@ -64,7 +66,7 @@ use turted_core::limits::ACCEPT_BACKOFF_MAX;
 use crate::config::{AdminListen, AllowOrigins, Config, Limits};
 use crate::http::cors::Page;
 use crate::http::paced::Paced;
-use crate::http::{self, Answer, HEALTH, Patience, allow, answer, text};
+use crate::http::{self, Answer, HEALTH, Patience, allow, answer, embedded, text};
 use crate::hub::dispatch::log::health::LogState;
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
@@ -73,6 +75,7 @@ use guard::{Guard, Scope, Shown};
 use history::Payloads;
 pub(crate) use monitor::Monitor;
 use node::Node;
+use page::PageFiles;
 use places::{AdminPlace, Places};
 use refusal::ApiRefusal;
 
@@ -120,6 +123,8 @@ struct AdminState {
     openapi: Bytes,
     /// What is told of this server.
     node: Node,
+    /// The page.
+    page: PageFiles,
 }
 
 impl Admin {
@@ -154,8 +159,8 @@ impl Admin {
         };
         let guard = Guard::new(config, address, &monitor.shared.secrets);
         let openapi = openapi::document(config, public, Some(address)).into();
-        let node = Node::new(config, public);
-        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi, node };
+        let (node, page) = (Node::new(config, public), PageFiles::new());
+        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi, node, page };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
@@ -300,13 +305,19 @@ where
     let mut answer = match http::without_slash(&target) {
         HEALTH => known(text(StatusCode::OK, "ok\n")),
         "/ready" => known(ready(&state.monitor)),
-        path => {
-            let scope = if path == METRICS { Scope::Metrics } else { Scope::Everything };
-            match state.guard.check(peer, request.headers(), scope) {
-                Ok(shown) => let_in((state, ending), (peer, place, &shown), (path, request)).await,
+        path => match state.page.file(path) {
+            Some(file) => match state.guard.check_visitor(request.headers()) {
+                Ok(()) => return known(embedded::protect(file.answer(&request))),
                 Err(refusal) => known(refusal.into()),
+            },
+            None => {
+                let scope = if path == METRICS { Scope::Metrics } else { Scope::Everything };
+                match state.guard.check(peer, request.headers(), scope) {
+                    Ok(shown) => let_in((state, ending), (peer, place, &shown), (path, request)).await,
+                    Err(refusal) => known(refusal.into()),
+                }
             }
-        }
+        },
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -350,7 +361,7 @@ fn refuse<B>(state: &AdminState, request: &Request<B>) -> Option<Answer> {
     let path = http::without_slash(request.uri().path());
     // The same rule as for pushes. Without it a page of strangers could take the places of watchers, or load what it
     // cannot read.
-    if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() {
+    if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() && !page::is_visit(path, request) {
         return Some(ApiRefusal::ForeignPage.into());
     }
     let methods = actions::methods_of(path);

@@ -135,7 +135,7 @@ fn what_is_not_understood_is_refused() {
     ] {
         assert_eq!(problem(&server, target), 400, "{target}");
     }
-    for target in ["/", "/api/v1", "/api/v1/", "/api/v1/users/a/b", "/push/", "/socket.io/"] {
+    for target in ["//", "/api/v1", "/api/v1/", "/api/v1/users/a/b", "/push/", "/socket.io/"] {
         assert_eq!(problem(&server, target), 404, "{target}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {

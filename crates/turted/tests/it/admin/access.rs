@@ -6,6 +6,7 @@ use crate::support::{Response, TestServer};
 
 const READS: &str = "a token of 22 characters that reads";
 const WRITES: &str = "a token of 22 characters that writes";
+const FILES: [&str; 3] = ["/", "/admin.css", "/admin.js"];
 
 fn status(server: &TestServer, target: &str, headers: &[(&str, &str)]) -> u16 {
     server.admin().request("GET", target, headers, b"").status
@@ -29,6 +30,9 @@ fn either_token_reads_and_one_that_only_writes_protects_reading_too() {
         for token in reads.into_iter().chain(writes) {
             assert_eq!(status(&server, "/metrics", &[("Authorization", &format!("Bearer {token}"))]), 200);
         }
+        for file in FILES {
+            assert_eq!(status(&server, file, &[]), 200, "{file} needs no token");
+        }
     }
 }
 
@@ -38,7 +42,8 @@ fn beyond_this_machine_only_health_and_metrics_are_served_without_a_token() {
     for target in ["/health", "/ready", "/metrics"] {
         assert_eq!(status(&server, target, &[]), 200, "{target}");
     }
-    for target in ["/api/v1/users", "/api/v1/node", "/api/v1/counts", "/openapi.json", "/x"] {
+    for target in ["/api/v1/users", "/api/v1/node", "/api/v1/counts", "/openapi.json", "/", "/admin.js", "/x"]
+    {
         assert_eq!(status(&server, target, &[]), 403, "{target}");
     }
 }
@@ -50,12 +55,14 @@ fn what_a_proxy_passes_on_is_refused_where_no_token_is_set() {
     let open = TestServer::new();
     for header in headers {
         assert_eq!(status(&open, "/api/v1/users", &[(header, "192.0.2.1")]), 403, "{header}");
+        assert_eq!(status(&open, "/", &[(header, "192.0.2.1")]), 403, "{header}");
         assert_eq!(status(&open, "/metrics", &[(header, "192.0.2.1")]), 200, "{header}");
     }
     let safe = TestServer::with(|config| config.admin.token = Some(Secret::from(READS)));
     let right = ("Authorization", format!("Bearer {READS}"));
     for header in headers {
         assert_eq!(status(&safe, "/api/v1/users", &[(header, "192.0.2.1"), (right.0, &right.1)]), 200);
+        assert_eq!(status(&safe, "/", &[(header, "192.0.2.1")]), 200, "{header}");
     }
 }
 
@@ -63,7 +70,7 @@ fn what_a_proxy_passes_on_is_refused_where_no_token_is_set() {
 fn pages_of_other_origins_may_ask_nothing() {
     let server = TestServer::new();
     let own = format!("http://{}", server.admin_address());
-    for target in ["/api/v1/users", "/metrics", "/health", "/api/v1/events"] {
+    for target in ["/api/v1/users", "/metrics", "/health", "/admin.js", "/api/v1/events"] {
         for foreign in [
             &[("Origin", "http://evil.example")][..],
             &[("Origin", "null")],
@@ -93,9 +100,46 @@ fn pages_of_other_origins_may_ask_nothing() {
 }
 
 #[test]
+fn a_link_to_the_page_may_stand_anywhere_and_nobody_frames_it() {
+    let server = TestServer::new();
+    let from = |mode: &str, dest: &str| {
+        status(
+            &server,
+            "/",
+            &[("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)],
+        )
+    };
+    assert_eq!(from("navigate", "document"), 200);
+    assert_eq!(
+        (from("navigate", "iframe"), from("no-cors", "image"), from("cors", "empty")),
+        (403, 403, 403)
+    );
+    for file in FILES {
+        let answer = server.admin().get(file);
+        assert_eq!(answer.status, 200, "{file}");
+        let policy = answer.header("content-security-policy").unwrap();
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        ] {
+            assert!(policy.contains(part), "{part} in {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
+        let tag = answer.header("etag").unwrap();
+        assert_eq!(status(&server, file, &[("If-None-Match", tag)]), 304, "{file}");
+    }
+}
+
+#[test]
 fn a_name_that_was_made_to_resolve_to_this_machine_is_refused() {
     let open = TestServer::new();
-    for target in ["/api/v1/users", "/metrics"] {
+    for target in ["/", "/admin.js", "/api/v1/users", "/metrics"] {
         assert_eq!(for_host(&open, target, "evil.example:7118").status, 421, "{target}");
         assert_eq!(for_host(&open, target, "127.0.0.1:7118").status, 200, "{target}");
     }
