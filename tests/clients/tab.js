@@ -125,4 +125,4 @@ function openPlain(t, url) {
   return new Tab(turted, { transports: ['polling', 'websocket'], major: 2 });
 }
 
-module.exports = { CELLS, VERSIONS, open, openPlain };
+module.exports = { CELLS, EAGER, VERSIONS, open, openPlain };

@@ -33,7 +33,7 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
     }
     if let Some(admin) = admin {
         lines.push(format!("admin on http://{admin}"));
-        lines.push(endpoint("/metrics, /api/", "read-only", admin_credentials(config)));
+        lines.push(endpoint("/", "page, metrics, API", admin_credentials(config)));
     }
     lines.extend(warning(config, bound));
     lines.join("\n") + "\n"
@@ -128,7 +128,7 @@ mod tests {
                  /push/         REST push          OPEN: everyone may push\n\
                  demo on http://127.0.0.1:40000/demo\n\
                  admin on http://127.0.0.1:40001\n  \
-                 /metrics, /api/ read-only          OPEN: everyone may read\n\
+                 /              page, metrics, API OPEN: everyone may read\n\
                  WARNING: no credentials needed on this machine; to change that set auth.method and push.password_file\n",
                 env!("CARGO_PKG_VERSION")
             )

@@ -4,9 +4,11 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
 use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
 use turted_core::registry::ConnectionKey;
@@ -19,6 +21,11 @@ use crate::hub::worker::worker::Worker;
 
 /// Connections that are dealt with in one slice: an end costs a system call or two, some 10 us.
 const SLICE: usize = 32;
+/// How long all clients together are waited for that move to another carrier: a move takes a few round trips. One that is
+/// not waited for may come back.
+const MOVE_WAIT: Duration = Duration::from_secs(1);
+/// Time between two looks whether a client has moved.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Whose connections are meant.
 #[derive(Clone, Debug)]
@@ -36,6 +43,13 @@ pub(crate) enum Deed {
     Remove(Name),
 }
 
+impl Deed {
+    /// Whether clients are told not to come back.
+    fn is_good_bye(&self) -> bool {
+        matches!(self, Self::Disconnect(Close::OperatorEnded, _))
+    }
+}
+
 /// Does something to the connections of this worker that are meant, and answers how many of them it concerned. The
 /// operator may have stopped waiting; it is done all the same.
 pub(crate) fn perform(worker: &Rc<Worker>, (whom, deed): (Whom, Deed), answer: oneshot::Sender<usize>) {
@@ -46,11 +60,15 @@ pub(crate) fn perform(worker: &Rc<Worker>, (whom, deed): (Whom, Deed), answer: o
 }
 
 async fn do_to_all(worker: &Rc<Worker>, whom: &Whom, deed: &Deed) -> usize {
-    let mut concerned = 0;
+    let (mut concerned, moved_by) = (0, Instant::now() + MOVE_WAIT);
     for slice in keys(worker, whom).await.chunks(SLICE) {
         for key in slice {
             let connection = worker.registry.borrow().get(*key).cloned();
             let Some(connection) = connection else { continue };
+            while deed.is_good_bye() && connection.session.is_moving(&connection) && Instant::now() < moved_by
+            {
+                sleep(LOOK).await;
+            }
             concerned += usize::from(do_to(Client::of(worker, &connection), deed));
         }
         yield_now().await;

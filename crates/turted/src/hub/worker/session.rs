@@ -38,7 +38,7 @@ use turted_core::close::Closing;
 use turted_core::name::Name;
 use turted_core::wire::websocket::Message;
 
-use super::connection::Client;
+use super::connection::{Client, Connection};
 use super::timers::Due;
 use super::worker::Worker;
 use crate::hub::delivery::metrics::Transport;
@@ -72,6 +72,11 @@ pub(crate) trait Session: Any + Debug {
 
     /// An operator has taken the connection out of a channel.
     fn removed(&self, client: Client<'_>, channel: &Name);
+
+    /// Whether its client moves to another carrier at this moment, so that what it is told may be lost.
+    fn is_moving(&self, _: &Connection) -> bool {
+        false
+    }
 
     /// An operator is about to end the session: says so where the end of a connection alone does not keep a client from
     /// coming back.

@@ -35,9 +35,13 @@ struct Goodbye {
 
 /// Says good-bye to a client whose session is about to end.
 pub(super) fn say(client: Client<'_>) {
-    client.send_message(DISCONNECT);
-    let outlet = client.connection.outlet().borrow();
-    let Some(body) = outlet.requests::<Polling>().and_then(Polling::goodbye) else { return };
+    let outlet = client.connection.outlet();
+    let polled = outlet.borrow_mut().requests_mut::<Polling>().map(Polling::say_goodbye);
+    let body = match polled {
+        None => return client.send_message(DISCONNECT),
+        Some(None) => return,
+        Some(Some(body)) => body,
+    };
     let goodbyes = client.worker.part::<Goodbyes>();
     let mut waiting = goodbyes.0.borrow_mut();
     if waiting.len() >= CLIENTS_MAX {

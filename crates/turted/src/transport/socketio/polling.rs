@@ -177,10 +177,12 @@ impl Polling {
         self.request.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
-    /// The answer to a client that is not to come back, if it waits for its next request.
-    pub(super) fn goodbye(&self) -> Option<PollingBody> {
-        let packets = [DISCONNECT, CLOSE].into_iter();
-        (!self.waiting.is_empty()).then(|| self.format.encode_text(packets))
+    /// Says good-bye to the request that waits. If there is none, returns the answer to the next one. It stands alone:
+    /// socket.io-client 4 would take an end of the session behind it for a lost connection.
+    pub(super) fn say_goodbye(&mut self) -> Option<PollingBody> {
+        let waits = self.request.as_ref().is_some_and(|request| !request.is_closed());
+        self.answer_alone(DISCONNECT);
+        (!waits).then(|| self.format.encode_packet(DISCONNECT))
     }
 
     /// The session has ended: tells the request that waits, if any.

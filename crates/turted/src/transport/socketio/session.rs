@@ -13,7 +13,7 @@ use crate::http::websocket::run::farewell;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::outlet::Outlet;
-use crate::hub::worker::connection::Client;
+use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::session::{Session, Step};
 use crate::hub::worker::timers::Due;
 use crate::hub::worker::worker::Worker;
@@ -72,6 +72,10 @@ impl Session for EngineSession {
 
     fn removed(&self, client: Client<'_>, channel: &Name) {
         events::removed(client, channel);
+    }
+
+    fn is_moving(&self, connection: &Connection) -> bool {
+        self.upgrading.get().is_some() && connection.outlet().borrow().requests::<Polling>().is_some()
     }
 
     fn dismissed(&self, client: Client<'_>) {
