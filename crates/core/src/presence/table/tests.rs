@@ -113,15 +113,19 @@ struct Model {
     plain: Vec<Plain>,
     /// The connection of each number: lost ones stay in the list, with another one in their place.
     current: Vec<Option<usize>>,
+    /// One of each channel that hears at each period, and one that begins anew whenever it asks.
     listeners: Vec<Listener>,
+    asking: Vec<Listener>,
 }
 
 const CHANNELS: [&str; 3] = ["c1", "c2", "other"];
 
 impl Model {
     fn new() -> Self {
-        let listeners = CHANNELS.iter().map(|_| Listener::default()).collect();
-        Self { table: table(), now: Instant::now(), plain: Vec::new(), current: vec![None; 6], listeners }
+        let listeners = || CHANNELS.iter().map(|_| Listener::default()).collect();
+        let (listeners, asking) = (listeners(), listeners());
+        let (plain, current) = (Vec::new(), vec![None; 6]);
+        Self { table: table(), now: Instant::now(), plain, current, listeners, asking }
     }
 
     /// The connection of this number, which is opened if there is none.
@@ -177,12 +181,13 @@ impl Model {
             Step::Ask(channel) => {
                 let channel_name = name(CHANNELS[channel]);
                 self.table.refresh(&channel_name);
-                self.listeners[channel] = Listener::default();
-                self.listeners[channel].hear(&self.table, &channel_name);
+                self.asking[channel] = Listener::default();
+                self.asking[channel].hear(&self.table, &channel_name);
             }
             Step::Period => {
                 let told = period(&mut self.table);
-                for (channel, listener) in CHANNELS.iter().zip(&mut self.listeners) {
+                let listeners = self.listeners.iter_mut().chain(&mut self.asking);
+                for (channel, listener) in CHANNELS.iter().chain(&CHANNELS).zip(listeners) {
                     if told.contains(&name(channel)) {
                         listener.hear(&self.table, &name(channel));
                     }
@@ -219,7 +224,8 @@ impl Model {
     }
 
     fn check(&self) {
-        for (channel, listener) in CHANNELS[..2].iter().zip(&self.listeners) {
+        let all = CHANNELS.iter().zip(&self.listeners).chain(CHANNELS.iter().zip(&self.asking));
+        for (channel, listener) in all.filter(|(channel, _)| channel.starts_with('c')) {
             let (users, anonymous) = self.truth(&name(channel));
             if users.is_empty() && anonymous == 0 {
                 assert!(self.table.told(&name(channel)).is_none(), "an empty channel is forgotten");

@@ -76,8 +76,13 @@ pub(super) fn ask(client: Client<'_>, channel: &Name) -> Result<(), PresenceRefu
 
 /// A client was answered: it is told of the channels that it does not know.
 pub(crate) fn begin(client: Client<'_>) {
-    client.worker.audience.answered(client.connection.key);
+    let (audience, key) = (&client.worker.audience, client.connection.key);
+    audience.answered(key);
+    let was_behind = audience.has_behind();
     feed(client);
+    if !was_behind && audience.is_behind(key) {
+        audience.wake();
+    }
 }
 
 /// Tells a client of the channels that it does not know, as much as it is sent at a time.
@@ -108,7 +113,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
     }
     loop {
         // A client that is behind may have taken something meanwhile.
-        let longest = if worker.audience.is_behind() { LOOK } else { Duration::MAX };
+        let longest = if worker.audience.has_behind() { LOOK } else { Duration::MAX };
         if timeout(longest, worker.audience.something()).await.is_ok() {
             tell_due(&worker).await;
         }
@@ -178,7 +183,7 @@ async fn tell_channel(worker: &Rc<Worker>, channel: &Name, listeners: usize) -> 
             }
         }
         if sent == ROUND {
-            worker.audience.defer(channel);
+            worker.audience.give_turn(channel);
             return Outcome::Nothing;
         }
         steps += 1;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use turted_core::limits::PRESENCE_PERIOD;
 use turted_core::name::Name;
 use turted_core::registry::ConnectionKey;
+use turted_core::shrink::shrink_map;
 
 use crate::hub::delivery::frame::{Frame, WeakFrame};
 use crate::hub::delivery::wire::Wire;
@@ -37,6 +38,8 @@ struct Listeners {
     asked: HashMap<ConnectionKey, Instant>,
     /// Channels whose listeners are to be told something.
     due: VecDeque<Name>,
+    /// Those of which that is left for the next second.
+    deferred: HashSet<Name>,
     /// Connections that are told more when they have taken what waits for them.
     behind: HashSet<ConnectionKey>,
     /// Frames of all that is told of a channel, so that the next client shares them.
@@ -145,6 +148,7 @@ impl Audience {
         for name in listeners.connections.remove(&key).unwrap_or_default() {
             listeners.remove(key, &name);
         }
+        shrink_map(&mut listeners.connections);
     }
 
     /// The channels of which a client is told again and again.
@@ -194,8 +198,12 @@ impl Audience {
         if let Some(listener) = listeners.channels.get_mut(name).and_then(|channel| channel.get_mut(key)) {
             listener.at = At::Nothing;
             listeners.behind.insert(key);
-            self.news.notify_one();
         }
+    }
+
+    /// Lets what tells clients look after those that are behind.
+    pub(crate) fn wake(&self) {
+        self.news.notify_one();
     }
 
     /// The clients that were told less because they do not take it; they are not among them any more.
@@ -204,8 +212,14 @@ impl Audience {
         std::mem::take(&mut listeners.behind).into_iter().collect()
     }
 
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Whether there are such clients.
+    pub(crate) fn has_behind(&self) -> bool {
         !self.listeners.borrow().behind.is_empty()
+    }
+
+    /// Whether a client is one of them.
+    pub(crate) fn is_behind(&self, key: ConnectionKey) -> bool {
+        self.listeners.borrow().behind.contains(&key)
     }
 
     /// A second begins, and of these channels something is told.
@@ -214,6 +228,9 @@ impl Audience {
         let now = Instant::now();
         listeners.asked.retain(|_, asked| now.saturating_duration_since(*asked) < PRESENCE_PERIOD);
         (listeners.recent, listeners.recent_bytes) = (VecDeque::new(), 0);
+        for name in std::mem::take(&mut listeners.deferred) {
+            listeners.add_due(&name);
+        }
         match news {
             News::Of(names) => names.iter().for_each(|name| listeners.add_due(name)),
             News::Any => {
@@ -244,17 +261,22 @@ impl Audience {
         }
     }
 
-    /// A round through a channel has ended: one that may not have seen all is repeated.
+    /// A round through a channel has ended: one that may not have seen all is repeated in the next second.
     pub(crate) fn end_round(&self, name: &Name) {
         let listeners = &mut *self.listeners.borrow_mut();
         if listeners.channels.get(name).is_some_and(|channel| channel.has_moved) {
-            listeners.add_due(name);
+            listeners.deferred.insert(name.clone());
         }
+    }
+
+    /// The listeners of a channel are told the rest when others had their turn.
+    pub(crate) fn give_turn(&self, name: &Name) {
+        self.listeners.borrow_mut().add_due(name);
     }
 
     /// The listeners of a channel are told the rest in the next second.
     pub(crate) fn defer(&self, name: &Name) {
-        self.listeners.borrow_mut().add_due(name);
+        self.listeners.borrow_mut().deferred.insert(name.clone());
     }
 
     /// The next listener that was not told this version, among as many as `visits`, which it counts down.
@@ -318,13 +340,19 @@ impl Listeners {
     fn remove(&mut self, key: ConnectionKey, name: &Name) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         let Some(place) = channel.places.remove(&key) else { return };
+        shrink_map(&mut channel.places);
         channel.listeners.swap_remove(place);
+        if channel.listeners.len() < channel.listeners.capacity() / 8 {
+            channel.listeners.shrink_to(2 * channel.listeners.len());
+        }
         if let Some(moved) = channel.listeners.get(place) {
             channel.places.insert(moved.key, place);
             channel.has_moved = true;
         }
         if channel.listeners.is_empty() {
             self.channels.remove(name);
+            shrink_map(&mut self.channels);
+            self.deferred.remove(name);
         }
     }
 
