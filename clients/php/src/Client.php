@@ -21,6 +21,9 @@ final class Client implements Pusher
 {
     use Notifies;
 
+    /** As many times as long as what is answered to a push is what is answered about a user with the longest name. */
+    private const RESULTS_OF_A_USER = 16;
+
     private readonly Address $address;
     private readonly Credentials $credentials;
     private readonly Body $body;
@@ -68,6 +71,24 @@ final class Client implements Pusher
         return $this->push($key, function (string $key) use ($pushes): array {
             $response = $this->answer($this->body->ofBatch($pushes), $key, count($pushes));
             return Reading::batch($response, count($pushes), $key);
+        });
+    }
+
+    /**
+     * Which of these users are online, at most 1,000 of them.
+     *
+     * @param list<string|int> $users
+     * @return array<Presence>|null by user; null where a failure went to `onError`
+     * @throws Failure
+     */
+    public function presence(array $users): ?array
+    {
+        return $this->push(null, function (string $key) use ($users): array {
+            $body = $this->body->ofQuestion(array_values($users));
+            $address = $this->address->below('presence');
+            $results = self::RESULTS_OF_A_USER * count($users);
+            $request = new Request($address, $this->credentials, $body, $key, $results);
+            return Reading::presence($this->exchange->answerTo($request), $key);
         });
     }
 

@@ -96,6 +96,7 @@ final class ReadmeTest extends TestCase
         yield 'a key' => ["key: 'order-7-paid'", '/^$/D'];
         yield 'a failure' => ['Unreachable $unreachable', '/^400 name-empty at \/targets\/users\/0: .*\n$/D'];
         yield 'onError' => ["'onError' =>", '/^$/D'];
+        yield 'who is online' => ['->presence(', '/^adam is not\neve is not\n$/D'];
         yield 'a double' => ['final class Shop', '/^$/D'];
         yield 'tokens' => ['Token::hash', '/^$/D'];
     }

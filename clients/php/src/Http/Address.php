@@ -51,6 +51,12 @@ final class Address
         return new self($scheme, $parts['host'], $port, $path === '' || $path === '/' ? '/push/' : $path, new Secret($query));
     }
 
+    /** The same server, one step below the path. */
+    public function below(string $step): self
+    {
+        return new self($this->scheme, $this->host, $this->port, rtrim($this->path, '/') . "/$step", $this->query);
+    }
+
     public function isEncrypted(): bool
     {
         return $this->scheme === 'https';

@@ -41,6 +41,20 @@ final class Body
         return new Secret('[' . implode(',', $items) . ']');
     }
 
+    /**
+     * @param list<string|int> $users
+     * @throws Refused if one of them cannot be written as JSON
+     */
+    public function ofQuestion(array $users): Secret
+    {
+        $json = json_encode(['users' => $users], self::FLAGS);
+        if ($json === false) {
+            $detail = '/users: it cannot be written as JSON: ' . json_last_error_msg() . ' (not-json)';
+            throw new Refused(400, 'not-json', $detail, '/users');
+        }
+        return new Secret('{' . $this->credentials->member()->reveal() . substr($json, 1));
+    }
+
     /** The password is put in afterwards, so that it is in no trace of a payload that fails. */
     private function item(Push $push, ?int $index): Secret
     {

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Turted\Http;
 
 use Turted\Answer;
+use Turted\Presence;
 use Turted\Refused;
 use Turted\Unreachable;
 
@@ -35,6 +36,25 @@ final class Reading
             throw self::foreign($key);
         }
         return array_map(static fn (mixed $one): Answer => self::answer($one) ?? throw self::foreign($key), $results);
+    }
+
+    /**
+     * @return array<Presence> by user
+     * @throws Refused|Unreachable
+     */
+    public static function presence(Response $response, string $key): array
+    {
+        $users = self::accepted($response, $key)['users'] ?? null;
+        $known = [];
+        foreach (is_array($users) ? $users : throw self::foreign($key) as $one) {
+            if (!is_string($one['user'] ?? null)) {
+                throw self::foreign($key);
+            }
+            $number = static fn (string $name): ?int => is_int($one[$name] ?? null) ? $one[$name] : null;
+            $online = is_bool($one['online'] ?? null) ? $one['online'] : null;
+            $known[$one['user']] = new Presence($online, $number('connections'), $number('last_seen'));
+        }
+        return $known;
     }
 
     private static function accepted(Response $response, string $key): mixed
