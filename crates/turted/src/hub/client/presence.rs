@@ -18,7 +18,7 @@ use turted_core::registry::ConnectionKey;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::audience::{At, News, Wish};
-use crate::hub::worker::connection::{Client, Connection};
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::worker::Worker;
 
 /// Bytes that may wait for a client that is told more, and bytes that it is sent at a time.
@@ -89,7 +89,7 @@ pub(crate) fn begin(client: Client<'_>) {
 fn feed(client: Client<'_>) {
     let mut room = PORTION_BYTES;
     for channel in client.worker.audience.owed(client.connection.key) {
-        if room == 0 || is_behind(client.connection) {
+        if room == 0 || is_behind(client) {
             client.worker.audience.postpone(client.connection.key, &channel);
             continue;
         }
@@ -101,9 +101,10 @@ fn feed(client: Client<'_>) {
     }
 }
 
-/// Whether more waits for a client than is sent at a time.
-fn is_behind(connection: &Connection) -> bool {
-    connection.outlet().borrow().waiting().bytes >= PORTION_BYTES
+/// Whether more waits for a client than is sent at a time, or too much for all of them.
+fn is_behind(client: Client<'_>) -> bool {
+    let waits = client.connection.outlet().borrow().waiting().bytes;
+    waits >= PORTION_BYTES || client.worker.shared.backlogs.is_full()
 }
 
 /// Tells clients of this worker what has changed, as long as the server runs.
@@ -200,7 +201,7 @@ fn tell_one(worker: &Rc<Worker>, (key, at): (ConnectionKey, At), change: &mut Ch
     let connection = worker.registry.borrow().get(key).cloned();
     let Some(connection) = connection else { return Outcome::Nothing };
     let client = Client::of(worker, &connection);
-    if is_behind(&connection) {
+    if is_behind(client) {
         worker.audience.postpone(key, change.channel);
         return Outcome::Nothing;
     }
