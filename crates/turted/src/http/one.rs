@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_core::future::LocalBoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -21,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Takeover, close_if_unread};
 use super::call::{Call, Outcome};
@@ -37,6 +38,7 @@ use super::{proxies, rules};
 use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
+use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
 use crate::io::socket::{Channel, Socket};
 use crate::io::tls::HANDSHAKE;
@@ -53,54 +55,93 @@ where
 }
 
 /// Serves with hyper what is not for the short way.
-async fn go_on<C>(worker: Rc<Worker>, Handed { arrival, spent }: Handed<C>)
+fn go_on<C>(worker: Rc<Worker>, Handed { arrival, spent }: Handed<C>) -> impl Future<Output = ()>
 where
     C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
 {
-    let Arrival { mut channel, peer, permit, endpoints } = arrival;
+    let Arrival { channel, peer, permit, endpoints } = arrival;
     let limits = &worker.config.limits;
-    let responder = Rc::new(Responder {
+    let responder = Responder {
         endpoints,
         peer,
         guest: Guest::of(&worker, &permit),
         patience: Patience::after(spent, guests::head_wait(&worker, &permit), limits),
         idle_wait: patience::told(limits),
         left: RefCell::default(),
-        worker: Rc::clone(&worker),
-    });
-    let end = loop {
-        // On the heap: most of its life a connection has no use for hyper.
-        let next = match Box::pin(speak(&responder, &mut channel)).await {
-            Parting::Parked(parked) => wait(&responder, &mut channel, parked).await,
-            Parting::Resting => idle(&worker, &mut channel, responder.patience.rest()).await,
-            Parting::Ended(end) => Some(end),
-        };
-        if let Some(end) = next {
-            break end;
-        }
+        worker,
     };
+    serve_with(Rc::new(responder), channel, permit)
+}
+
+/// Each step is on the heap while it is taken: a connection spends most of its life in the small ones.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps room for its arguments twice")]
+fn serve_with<C>(
+    responder: Rc<Responder>,
+    mut channel: Rewound<C>,
+    permit: Permit,
+) -> impl Future<Output = ()>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
+{
+    async move {
+        let mut step = Step::Speak;
+        let end = loop {
+            step = match step {
+                Step::Speak => Box::pin(speak(&responder, &mut channel)).await,
+                Step::Wait(parked) => Box::pin(wait(&responder, &mut channel, parked)).await,
+                Step::WaitAtTheEnd(parked) => {
+                    Box::pin(wait_at_the_end(&responder, &mut channel, parked)).await
+                }
+                Step::Reply(reply) => Box::pin(write(&responder, &mut channel, *reply)).await,
+                Step::Idle(most) => Box::pin(idle(&responder.worker, &mut channel, most)).await,
+                Step::End(end) => break end,
+            };
+        };
+        finish(responder, (channel, permit), end).await;
+    }
+}
+
+/// What comes next on a connection.
+enum Step {
+    /// hyper reads requests and answers them.
+    Speak,
+    /// A request has left hyper and waits for its answer.
+    Wait(Parked),
+    /// It does so while the server stops.
+    WaitAtTheEnd(Parked),
+    /// That answer is written.
+    Reply(Box<(Answer, Asked)>),
+    /// Nothing is under way. For so long another request may come.
+    Idle(Duration),
+    End(End),
+}
+
+/// Ends HTTP on a connection.
+fn finish<C>(
+    responder: Rc<Responder>,
+    (channel, permit): (Rewound<C>, Permit),
+    end: End,
+) -> LocalBoxFuture<'static, ()>
+where
+    C: Into<Channel>,
+{
+    let worker = Rc::clone(&responder.worker);
     let place = responder.guest.as_ref().and_then(|guest| guest.take_place());
     drop(responder);
     let (channel, unread) = channel.into_parts();
     let socket = Socket::new(channel, place.unwrap_or(permit));
     let is_stalled = match end {
-        End::Takeover(takeover) => return takeover(socket, unread),
+        End::Takeover(takeover) => {
+            takeover(socket, unread);
+            return Box::pin(ready(()));
+        }
         End::Stalled => true,
         End::Over => {
             tell_of_tls(&worker, &unread);
             false
         }
     };
-    Box::pin(paced::end(&worker, socket, is_stalled)).await;
-}
-
-/// Why hyper has let go of a connection.
-enum Parting {
-    /// A request waits for its answer.
-    Parked(Parked),
-    /// It is idle.
-    Resting,
-    Ended(End),
+    Box::pin(async move { paced::end(&worker, socket, is_stalled).await })
 }
 
 /// How HTTP ends on a connection.
@@ -113,7 +154,7 @@ enum End {
 }
 
 /// Lets hyper serve requests until it lets go of the connection.
-async fn speak<C>(responder: &Rc<Responder>, channel: &mut Rewound<C>) -> Parting
+async fn speak<C>(responder: &Rc<Responder>, channel: &mut Rewound<C>) -> Step
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -123,8 +164,8 @@ where
     let mut connection = builder(limits, patience.clone())
         .serve_connection(TokioIo::new(paced), HyperService(Rc::clone(responder)));
     let served = poll_fn(|context| match connection.poll_without_shutdown(context) {
-        Poll::Pending if patience.is_resting() => Poll::Ready(Parting::Resting),
-        polled => polled.map(|_| Parting::Ended(End::Over)),
+        Poll::Pending if patience.is_resting() => Poll::Ready(Step::Idle(patience.rest())),
+        polled => polled.map(|_| Step::End(End::Over)),
     });
     let served = worker.shared.life.ending.run_until_cancelled(served).await;
     if served.is_none() {
@@ -137,52 +178,57 @@ where
     let is_stalled = io.into_inner().is_stalled();
     channel.rewind(&read_buf);
     match (responder.left.take(), served) {
-        (Some(parting), _) => parting,
-        (None, Some(Parting::Resting)) => Parting::Resting,
-        (None, _) if is_stalled => Parting::Ended(End::Stalled),
-        (None, _) => Parting::Ended(End::Over),
+        (Some(step), _) => step,
+        (None, Some(Step::Idle(most))) => Step::Idle(most),
+        (None, _) if is_stalled => Step::End(End::Stalled),
+        (None, _) => Step::End(End::Over),
     }
 }
 
-/// Waits for what becomes of a request that has left hyper, and answers it. Returns how the connection ends, if it
-/// does.
-async fn wait<C>(responder: &Responder, channel: &mut Rewound<C>, mut parked: Parked) -> Option<End>
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-{
-    let worker = &responder.worker;
-    let ending = &worker.shared.life.ending;
-    let outcome = match ending.run_until_cancelled(parked.outcome(worker, channel)).await {
-        Some(outcome) => outcome,
-        // The server stops: as in `speak`.
-        None => Box::pin(timeout(CLOSING_WAIT, parked.outcome(worker, channel))).await.ok().flatten(),
-    };
-    let mut asked = parked.asked;
-    drop(parked);
-    let Some(outcome) = outcome else { return Some(End::Over) };
-    asked.wants_more &= !ending.is_cancelled();
-    match responder.settle(outcome, asked) {
-        Err(takeover) => Some(End::Takeover(takeover)),
-        Ok(answer) => {
-            let stall = worker.config.limits.outbox_stall;
-            match Box::pin(parked::write(channel, answer, asked, stall)).await {
-                Written::Whole => idle(worker, channel, responder.patience.idle()).await,
-                Written::Stalled => Some(End::Stalled),
-                Written::Last | Written::Broken => Some(End::Over),
-            }
-        }
-    }
-}
-
-/// Waits for another request. Returns how the connection ends, if it does.
-async fn idle<C>(worker: &Worker, channel: &mut Rewound<C>, wait: Duration) -> Option<End>
+/// Waits for what becomes of a request that has left hyper.
+async fn wait<C>(responder: &Responder, channel: &mut Rewound<C>, mut parked: Parked) -> Step
 where
     C: AsyncRead + Unpin,
 {
+    let worker = &responder.worker;
+    let outcome = tokio::select! {
+        biased;
+        outcome = parked.outcome(worker, channel) => outcome,
+        () = worker.shared.life.ending.cancelled() => return Step::WaitAtTheEnd(parked),
+    };
+    responder.answered(outcome, parked.asked)
+}
+
+/// The same once the server stops: as in [`speak`].
+async fn wait_at_the_end<C>(responder: &Responder, channel: &mut Rewound<C>, mut parked: Parked) -> Step
+where
+    C: AsyncRead + Unpin,
+{
+    let outcome = timeout(CLOSING_WAIT, parked.outcome(&responder.worker, channel)).await;
+    responder.answered(outcome.ok().flatten(), Asked { wants_more: false, ..parked.asked })
+}
+
+/// Writes the answer to a request that has left hyper.
+async fn write<C>(responder: &Responder, channel: &mut Rewound<C>, reply: (Answer, Asked)) -> Step
+where
+    C: AsyncWrite + Unpin,
+{
+    let (answer, asked) = reply;
+    match parked::write(channel, answer, asked, responder.worker.config.limits.outbox_stall).await {
+        Written::Whole => Step::Idle(responder.patience.idle()),
+        Written::Stalled => Step::End(End::Stalled),
+        Written::Last | Written::Broken => Step::End(End::Over),
+    }
+}
+
+/// Waits for another request. Cancel safe.
+async fn idle<C: AsyncRead + Unpin>(worker: &Worker, channel: &mut Rewound<C>, most: Duration) -> Step {
     let unread = poll_fn(|context| channel.poll_unread(context, &mut worker.scratch.borrow_mut()));
-    match worker.shared.life.ending.run_until_cancelled(timeout(wait, unread)).await {
-        Some(Ok(Ok(()))) => None,
-        _ => Some(End::Over),
+    tokio::select! {
+        biased;
+        unread = unread => unread.map_or(Step::End(End::Over), |()| Step::Speak),
+        () = sleep(most) => Step::End(End::Over),
+        () = worker.shared.life.ending.cancelled() => Step::End(End::Over),
     }
 }
 
@@ -212,8 +258,8 @@ struct Responder {
     endpoints: Arc<Endpoints>,
     /// The other side of the connection.
     peer: IpAddr,
-    /// Why hyper lets go of the connection, said by the request that makes it.
-    left: RefCell<Option<Parting>>,
+    /// What comes next, said by the request that makes hyper let go of the connection.
+    left: RefCell<Option<Step>>,
     /// Set for a connection that has no place of a client.
     guest: Option<Rc<Guest>>,
     patience: Patience,
@@ -266,16 +312,25 @@ impl Responder {
             Poll::Ready(outcome) => outcome,
             // Earlier answers that hyper has not written would be lost.
             Poll::Pending if asked.is_whole && self.patience.is_flushed() => {
-                return Err(self.leave(Parting::Parked(Parked { answering, asked })));
+                return Err(self.leave(Step::Wait(Parked { answering, asked })));
             }
             Poll::Pending => answering.await,
         };
         let settled = self.settle(outcome, asked);
-        settled.map_err(|takeover| self.leave(Parting::Ended(End::Takeover(takeover))))
+        settled.map_err(|takeover| self.leave(Step::End(End::Takeover(takeover))))
     }
 
-    fn leave(&self, parting: Parting) -> LeftHyper {
-        self.left.replace(Some(parting));
+    /// What comes next when a request that has left hyper is done with; `None` if its client is gone.
+    fn answered(&self, outcome: Option<Outcome>, asked: Asked) -> Step {
+        match outcome.map(|outcome| self.settle(outcome, asked)) {
+            Some(Ok(answer)) => Step::Reply(Box::new((answer, asked))),
+            Some(Err(takeover)) => Step::End(End::Takeover(takeover)),
+            None => Step::End(End::Over),
+        }
+    }
+
+    fn leave(&self, next: Step) -> LeftHyper {
+        self.left.replace(Some(next));
         LeftHyper
     }
 }
@@ -302,5 +357,39 @@ impl HttpService<Request<Incoming>> for HyperService {
         };
         let responder = Rc::clone(responder);
         Box::pin(async move { responder.answer(call, asked).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    fn returned_of_three<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Backends keep connections for pushes, each with one of these tasks.
+    #[test]
+    fn the_task_of_a_connection_on_the_short_way_is_small() {
+        let bytes = returned(serve::<TcpStream>);
+        assert!(bytes <= 928, "{bytes} bytes");
+    }
+
+    /// Every poll that waits and every kept connection holds the first one, and one of the others.
+    #[test]
+    fn the_task_of_a_connection_that_waits_is_small() {
+        let task = returned_of_three(serve_with::<TcpStream>);
+        let waiting = returned_of_three(wait::<TcpStream>);
+        let idle = returned_of_three(idle::<TcpStream>);
+        assert!(task <= 144, "{task} bytes");
+        assert!(waiting <= 224, "{waiting} bytes");
+        assert!(idle <= 256, "{idle} bytes");
     }
 }

@@ -58,12 +58,16 @@ pub(super) struct Parked {
 impl Parked {
     /// Waits for what becomes of the request; `None` if its client ends the connection, or its side of it. A client
     /// that has sent more already is not watched, as in hyper. Cancel safe.
-    pub(super) async fn outcome<C>(&mut self, worker: &Worker, channel: &mut Rewound<C>) -> Option<Outcome>
+    pub(super) fn outcome<'a, C>(
+        &'a mut self,
+        worker: &'a Worker,
+        channel: &'a mut Rewound<C>,
+    ) -> impl Future<Output = Option<Outcome>> + 'a
     where
         C: AsyncRead + Unpin,
     {
         let mut is_watched = true;
-        poll_fn(|context| {
+        poll_fn(move |context| {
             if let Poll::Ready(outcome) = self.answering.as_mut().poll(context) {
                 return Poll::Ready(Some(outcome));
             }
@@ -77,7 +81,6 @@ impl Parked {
             }
             Poll::Pending
         })
-        .await
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turted_core::limits::UNPARSED_BYTES_MAX;
 
@@ -14,28 +14,26 @@ use turted_core::limits::UNPARSED_BYTES_MAX;
 #[derive(Debug)]
 pub(crate) struct Rewound<C> {
     channel: C,
-    unread: Bytes,
+    /// Bytes of their own, in as little room as can be: most connections have none.
+    unread: Box<[u8]>,
 }
 
 impl<C> Rewound<C> {
     /// A channel of which this was read already.
-    pub(super) fn new(channel: C, unread: Bytes) -> Self {
-        Self { channel, unread }
+    pub(super) fn new(channel: C, unread: Vec<u8>) -> Self {
+        Self { channel, unread: unread.into() }
     }
 
     /// Gives back bytes that a reader took and did not use: they come before all others.
     pub(super) fn rewind(&mut self, taken: &[u8]) {
-        // A copy: the bytes of a reader may be a part of a much larger buffer.
-        self.unread = if self.unread.is_empty() {
-            Bytes::copy_from_slice(taken)
-        } else {
-            [taken, &self.unread].concat().into()
-        };
+        if !taken.is_empty() {
+            self.unread = [taken, &self.unread].concat().into();
+        }
     }
 
     /// The channel, and what is unread of it.
     pub(super) fn into_parts(self) -> (C, Bytes) {
-        (self.channel, self.unread)
+        (self.channel, self.unread.into())
     }
 }
 
@@ -59,7 +57,7 @@ impl<C: AsyncRead + Unpin> Rewound<C> {
         if read.filled().is_empty() {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        self.unread = Bytes::copy_from_slice(read.filled());
+        self.unread = read.filled().into();
         Poll::Ready(Ok(()))
     }
 }
@@ -73,13 +71,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Rewound<C> {
         if self.unread.is_empty() {
             return Pin::new(&mut self.channel).poll_read(context, buffer);
         }
-        let count = self.unread.len().min(buffer.remaining());
-        buffer.put_slice(&self.unread[..count]);
-        self.unread.advance(count);
-        if self.unread.is_empty() {
-            // What is empty may still hold memory.
-            self.unread = Bytes::new();
-        }
+        let (taken, rest) = self.unread.split_at(self.unread.len().min(buffer.remaining()));
+        buffer.put_slice(taken);
+        self.unread = rest.into();
         Poll::Ready(Ok(()))
     }
 }
@@ -126,26 +120,24 @@ mod tests {
     async fn what_was_read_comes_first_and_in_its_order() {
         let (near, mut far) = duplex(1_000);
         far.write_all(b"GET").await.unwrap();
-        let mut channel = Rewound::new(near, Bytes::new());
+        let mut channel = Rewound::new(near, Vec::new());
         let mut scratch = [0; 64];
         poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
         channel.rewind(b"before ");
         far.write_all(b" /").await.unwrap();
-        let mut read = [0; 12];
-        channel.read_exact(&mut read[..4]).await.unwrap();
-        channel.rewind(&read[..2]);
-        channel.read_exact(&mut read[2..]).await.unwrap();
-        assert_eq!(&read[2..], b"before GET");
-        let mut rest = [0; 2];
+        let (mut first, mut rest) = ([0; 4], [0; 10]);
+        channel.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"befo");
+        channel.rewind(b"fo");
         channel.read_exact(&mut rest).await.unwrap();
-        assert_eq!(&rest, b" /");
+        assert_eq!(&rest, b"fore GET /");
     }
 
     #[tokio::test]
     async fn no_more_is_read_ahead_than_may_be_kept() {
         let (near, mut far) = duplex(1 << 20);
         far.write_all(&vec![b'x'; UNPARSED_BYTES_MAX * 2]).await.unwrap();
-        let (mut channel, mut scratch) = (Rewound::new(near, Bytes::new()), vec![0; 1 << 20]);
+        let (mut channel, mut scratch) = (Rewound::new(near, Vec::new()), vec![0; 1 << 20]);
         for _ in 0..3 {
             poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
             assert_eq!(channel.unread.len(), UNPARSED_BYTES_MAX);
@@ -157,7 +149,7 @@ mod tests {
         let (near, mut far) = duplex(1_000);
         far.write_all(b"x").await.unwrap();
         drop(far);
-        let (mut channel, mut scratch) = (Rewound::new(near, Bytes::new()), [0; 64]);
+        let (mut channel, mut scratch) = (Rewound::new(near, Vec::new()), [0; 64]);
         poll_fn(|context| channel.poll_unread(context, &mut scratch)).await.unwrap();
         assert_eq!(channel.read_u8().await.unwrap(), b'x');
         let ended = poll_fn(|context| channel.poll_unread(context, &mut scratch)).await;

@@ -45,7 +45,7 @@ where
 {
     let Arrival { channel, peer, permit, endpoints } = arrival;
     let hand_over = |channel, read: Vec<u8>, permit, endpoints, spent| {
-        let channel = Rewound::new(channel, read.into());
+        let channel = Rewound::new(channel, read);
         Some(Handed { arrival: Arrival { channel, peer, permit, endpoints }, spent })
     };
     // A connection that has only a spare place is told so in its answers.

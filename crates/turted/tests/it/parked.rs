@@ -11,9 +11,9 @@ use crate::support::{
 /// Long enough that the server has looked at what came, and has let go of it.
 const A_WHILE: Duration = Duration::from_millis(60);
 /// What a poll that waits may cost, with its session.
-const PARKED_BYTES: usize = 7_000;
+const PARKED_BYTES: usize = 2_600;
 /// What a connection between two requests may cost.
-const IDLE_BYTES: usize = 2_500;
+const IDLE_BYTES: usize = 1_400;
 
 fn wait_a_while() {
     pause(A_WHILE);
@@ -133,6 +133,21 @@ fn a_client_that_goes_away_while_its_poll_waits_is_noticed() {
     eventually("its session ends", || {
         server.http().post("/turted/000/going/xhr_send", &[], r#"["a"]"#).status == 404
     });
+}
+
+#[test]
+fn a_client_that_goes_away_between_two_requests_is_noticed() {
+    let server = TestServer::new();
+    let client = server.client(Kind::V4_POLLING);
+    let (mut polled, mut asked) = (server.http(), server.http());
+    polled.send_request("GET", &target(&client), &[], b"");
+    wait_a_while();
+    push(&server);
+    assert_eq!(polled.read().unwrap().status, 200);
+    assert_eq!(asked.get("/health").status, 200);
+    wait_a_while();
+    drop((client, polled, asked));
+    eventually("no connection is left", || server.metric("turted_sockets") == 0);
 }
 
 #[test]

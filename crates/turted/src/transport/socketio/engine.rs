@@ -30,13 +30,24 @@ use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
 use crate::io::socket::Socket;
 
-/// Brings an operation to the worker that owns the session, which may be this one.
-pub(super) async fn request(worker: &Rc<Worker>, id: SessionId, operation: Operation) {
-    if id.worker() == worker.index {
+/// Brings an operation to the worker that owns the session, which may be this one: then it is done when this returns.
+pub(super) fn request(
+    worker: &Rc<Worker>,
+    id: SessionId,
+    operation: Operation,
+) -> impl Future<Output = ()> + use<> {
+    let mail = if id.worker() == worker.index {
         receive(worker, id, operation);
+        None
     } else {
-        let mail = move |owner: &Rc<Worker>| receive(owner, id, operation);
-        worker.send_mail(id.worker(), Box::new(mail)).await;
+        let (worker, mail) = (Rc::clone(worker), move |owner: &Rc<Worker>| receive(owner, id, operation));
+        // On the heap: polls are many, and each would have room for it while it waits.
+        Some(Box::pin(async move { worker.send_mail(id.worker(), Box::new(mail)).await }))
+    };
+    async move {
+        if let Some(mail) = mail {
+            mail.await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP requests of Engine.IO: the query, the rules a request must keep, and its answer.
 
+use std::future::ready;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,40 +83,70 @@ impl Endpoint for SocketIo {
     }
 
     fn answer(self: Arc<Self>, call: Call) -> Answering {
-        Box::pin(async move { answer(call, &self).await })
+        if let Some(file) = assets::file_name(call.request.uri().path(), &self.path) {
+            let file = file.to_owned();
+            return Box::pin(async move { assets::answer(self.assets.as_ref(), &file).await.into() });
+        }
+        answer(call, self.service)
     }
 }
 
-async fn answer(call: Call, endpoint: &SocketIo) -> Outcome {
-    let service = endpoint.service;
+/// Answers a request. What waits is on the heap until then, so it keeps only what its answer needs.
+fn answer(call: Call, service: &'static Service) -> Answering {
     let Call { worker, request, peer, agent } = call;
-    if let Some(file) = assets::file_name(request.uri().path(), &endpoint.path) {
-        return assets::answer(endpoint.assets.as_ref(), file).await.into();
-    }
     let page = Page::of(&request, &worker.config.allow_origins);
     if request.method() == Method::OPTIONS {
-        return page.preflight(&request).into();
+        return Box::pin(ready(page.preflight(&request).into()));
     }
     let is_script = asks_for_script(&request);
-    let outcome = match page.is_allowed() {
-        true => serve(&worker, (peer, agent, service), request).await,
+    let work = match page.is_allowed() {
+        true => begin(&worker, (peer, agent, service), request),
         false => Err(EngineRefusal::Forbidden),
     };
-    match outcome {
-        Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
-        Ok(Outcome::Answer(mut answer)) => {
-            page.mark(&mut answer);
-            if is_script {
-                cors::let_embed(&mut answer);
+    let responder = Responder { worker, page, is_script };
+    match work {
+        Ok(Work::Done(outcome)) => Box::pin(ready(responder.mark(Ok(outcome)))),
+        Ok(Work::Poll(id, version)) => Box::pin(async move {
+            let polled = poll(&responder.worker, id, version).await;
+            responder.mark(polled.map(Outcome::Answer))
+        }),
+        Ok(Work::Post(id, version, request)) => Box::pin(async move {
+            let posted = post(&responder.worker, (peer, id), request).await;
+            responder.mark(posted.map(|answer| mark_polling(answer, id, version).into()))
+        }),
+        Ok(Work::Upgrade(id, accepted)) => Box::pin(async move {
+            let upgraded = upgrade(&responder.worker, id, accepted).await;
+            responder.mark(upgraded)
+        }),
+        Err(refusal) => Box::pin(ready(responder.mark(Err(refusal)))),
+    }
+}
+
+/// Adds to answers what all of them have.
+struct Responder {
+    worker: Rc<Worker>,
+    page: Page,
+    is_script: bool,
+}
+
+impl Responder {
+    fn mark(&self, outcome: Result<Outcome, EngineRefusal>) -> Outcome {
+        match outcome {
+            Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
+            Ok(Outcome::Answer(mut answer)) => {
+                self.page.mark(&mut answer);
+                if self.is_script {
+                    cors::let_embed(&mut answer);
+                }
+                answer.into()
             }
-            answer.into()
-        }
-        Err(refusal) => {
-            let row = refusal.row();
-            worker.metrics.refused(row.rule);
-            let mut answer = row.answer("application/json");
-            page.mark(&mut answer);
-            answer.into()
+            Err(refusal) => {
+                let row = refusal.row();
+                self.worker.metrics.refused(row.rule);
+                let mut answer = row.answer("application/json");
+                self.page.mark(&mut answer);
+                answer.into()
+            }
         }
     }
 }
@@ -125,41 +156,32 @@ fn asks_for_script<B>(request: &Request<B>) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|part| part.starts_with("j=")))
 }
 
-async fn serve(
+/// What is left to do for a request that keeps the rules.
+enum Work {
+    Done(Outcome),
+    Poll(SessionId, Option<Version>),
+    Post(SessionId, Option<Version>, Request<RequestBody>),
+    /// With the answer that turns the connection into a WebSocket.
+    Upgrade(SessionId, Vec<u8>),
+}
+
+fn begin(
     worker: &Rc<Worker>,
     (peer, agent, service): (IpAddr, Agent, &'static Service),
     request: Request<RequestBody>,
-) -> Result<Outcome, EngineRefusal> {
+) -> Result<Work, EngineRefusal> {
     let query = Query::parse(request.uri().query().unwrap_or("")).ok_or(EngineRefusal::BadRequest)?;
     let transport = TransportName::of(&query, &request)?;
+    let version = version(&query);
     let Some(sid) = query.get("sid") else {
-        let version = version(&query);
         let newcomer = (version, peer, agent, service);
-        return open(worker, newcomer, query, (transport, &request));
+        return open(worker, newcomer, query, (transport, &request)).map(Work::Done);
     };
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
-        (TransportName::WebSocket, _) => {
-            let accepted = accept(&request)?;
-            match begin_upgrade(worker, id).await {
-                Ok(attempt) => Ok(Outcome::Takeover(stream::upgrade(Rc::clone(worker), attempt, accepted))),
-                Err(refusal @ EngineRefusal::BadRequest) => {
-                    worker.metrics.refused(refusal.row().rule);
-                    Ok(Outcome::Takeover(stream::turn_away(Rc::clone(worker), accepted)))
-                }
-                Err(refusal) => Err(refusal),
-            }
-        }
-        (TransportName::Polling, &Method::GET) => {
-            let version = version(&query);
-            // A request is a part of hyper's buffer, which would stay in memory as long as the poll waits.
-            drop((request, query));
-            poll(worker, id, version).await.map(Outcome::Answer)
-        }
-        (TransportName::Polling, &Method::POST) => {
-            let answer = post(worker, (peer, id), request).await?;
-            Ok(mark_polling(answer, id, version(&query)).into())
-        }
+        (TransportName::WebSocket, _) => Ok(Work::Upgrade(id, accept(&request)?)),
+        (TransportName::Polling, &Method::GET) => Ok(Work::Poll(id, version)),
+        (TransportName::Polling, &Method::POST) => Ok(Work::Post(id, version, request)),
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
     }
 }
@@ -197,6 +219,19 @@ fn open<B>(
             Ok(Outcome::Takeover(stream::open(Rc::clone(worker), newcomer, query, accepted)))
         }
     }
+}
+
+/// Turns a connection into the WebSocket of a session, or into one that is turned away.
+async fn upgrade(worker: &Rc<Worker>, id: SessionId, accepted: Vec<u8>) -> Result<Outcome, EngineRefusal> {
+    let takeover = match begin_upgrade(worker, id).await {
+        Ok(attempt) => stream::upgrade(Rc::clone(worker), attempt, accepted),
+        Err(refusal @ EngineRefusal::BadRequest) => {
+            worker.metrics.refused(refusal.row().rule);
+            stream::turn_away(Rc::clone(worker), accepted)
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    Ok(Outcome::Takeover(takeover))
 }
 
 /// Claims a session for a WebSocket. The claim ends when the returned guard is dropped, or when this call
@@ -272,4 +307,21 @@ fn mark_polling(mut answer: Answer, id: SessionId, version: Option<Version>) -> 
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every poll that waits holds one of these.
+    #[test]
+    fn what_a_poll_keeps_while_it_waits_is_small() {
+        let size = returned(|worker: &'static Rc<Worker>, id, version| poll(worker, id, version));
+        assert!(size + size_of::<Responder>() <= 300, "{size} bytes and {}", size_of::<Responder>());
+    }
 }
