@@ -216,7 +216,7 @@ mod tests {
     /// Every open stream holds one of these.
     #[test]
     fn the_task_of_a_stream_is_small() {
-        assert!(returned(run) <= 640, "{} bytes", returned(run));
+        assert!(returned(run) <= 128, "{} bytes", returned(run));
     }
 
     fn head_for(version: Version, answer: Answer) -> String {

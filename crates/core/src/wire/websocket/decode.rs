@@ -26,7 +26,10 @@ pub struct DecoderLimits {
 /// ```
 #[derive(Debug)]
 pub struct Decoder {
-    limits: DecoderLimits,
+    // Half as large as the limits that are given: every connection has them. More than 4 GB in one message are
+    // never let in.
+    message_bytes: u32,
+    fragments: u32,
     // Boxed: idle connections are many, and fragmented messages are rare.
     collected: Option<Box<Collected>>,
 }
@@ -138,7 +141,9 @@ impl Decoder {
     /// A decoder at the start of a connection.
     #[must_use]
     pub fn new(limits: DecoderLimits) -> Self {
-        Self { limits, collected: None }
+        let narrow = |limit| u32::try_from(limit).unwrap_or(u32::MAX);
+        let DecoderLimits { message_bytes, fragments } = limits;
+        Self { message_bytes: narrow(message_bytes), fragments: narrow(fragments), collected: None }
     }
 
     /// Decodes one frame at the start of `input`, unmasking it in place.
@@ -175,8 +180,8 @@ impl Decoder {
         match (kind, &self.collected) {
             (FrameKind::Continuation, None) => Err(Violation::UnexpectedContinuation),
             (FrameKind::Text | FrameKind::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
-            (FrameKind::Continuation, Some(collected)) if collected.fragments >= self.limits.fragments => {
-                Err(Violation::TooManyFragments(self.limits.fragments))
+            (FrameKind::Continuation, Some(collected)) if collected.fragments >= self.fragments as usize => {
+                Err(Violation::TooManyFragments(self.fragments as usize))
             }
             _ => Ok(()),
         }
@@ -184,7 +189,7 @@ impl Decoder {
 
     /// The payload bytes of the frame, if they keep the message within its limit.
     fn check_size(&self, header: &Header) -> Result<usize, Violation> {
-        let limit = self.limits.message_bytes;
+        let limit = self.message_bytes as usize;
         let payload_bytes = usize::try_from(header.payload_bytes);
         let collected = self.collected.as_ref().map_or(0, |collected| collected.bytes.len());
         match payload_bytes {

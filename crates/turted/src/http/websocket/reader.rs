@@ -31,11 +31,25 @@ pub(crate) enum ReadProgress {
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
-    rest: Vec<u8>,
-    /// Whether `rest` may hold whole frames, behind a message that is waited for.
-    unfinished: bool,
+    /// Nearly all connections have none.
+    rest: Option<Box<Rest>>,
     /// Whether the last read may have left something in the socket.
     more: bool,
+}
+
+/// Bytes that were read and not decoded.
+#[derive(Debug)]
+struct Rest {
+    bytes: Vec<u8>,
+    /// Whether there may be whole frames in it, behind a message that is waited for.
+    is_unfinished: bool,
+}
+
+impl Rest {
+    /// `None` if there is nothing left.
+    fn of(bytes: Vec<u8>, is_unfinished: bool) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self { bytes, is_unfinished }))
+    }
 }
 
 impl Reader {
@@ -43,12 +57,7 @@ impl Reader {
     pub(crate) fn new(limits: &Limits, leftover: &Bytes) -> Self {
         let limits =
             DecoderLimits { message_bytes: limits.message_bytes, fragments: limits.message_fragments };
-        Self {
-            decoder: Decoder::new(limits),
-            rest: leftover.to_vec(),
-            unfinished: !leftover.is_empty(),
-            more: false,
-        }
+        Self { decoder: Decoder::new(limits), rest: Rest::of(leftover.to_vec(), true), more: false }
     }
 
     /// Waits until there may be something to read. A client that never stops sending must not hold
@@ -67,7 +76,7 @@ impl Reader {
         socket: &Socket,
         mut receive: impl FnMut(Message<'_>) -> Step,
     ) -> ReadProgress {
-        if self.unfinished {
+        if self.rest.as_ref().is_some_and(|rest| rest.is_unfinished) {
             let progress = self.decode_rest(&mut receive);
             if !matches!(progress, ReadProgress::Drained) {
                 return progress;
@@ -85,23 +94,21 @@ impl Reader {
             Err(_) => return ReadProgress::Ended,
         };
         self.more = read.len() == most || socket.may_have_unread();
-        if !self.rest.is_empty() {
-            self.rest.extend_from_slice(read);
+        if let Some(rest) = &mut self.rest {
+            rest.bytes.extend_from_slice(read);
             return self.decode_rest(&mut receive);
         }
         let (done, progress) = decode(&mut self.decoder, read, &mut receive);
-        self.rest.extend_from_slice(&read[done..]);
-        self.unfinished = may_hold_frames(&progress);
+        self.rest = Rest::of(read[done..].to_vec(), may_hold_frames(&progress));
         progress
     }
 
     fn decode_rest(&mut self, receive: &mut impl FnMut(Message<'_>) -> Step) -> ReadProgress {
-        let (done, progress) = decode(&mut self.decoder, &mut self.rest, receive);
-        self.rest.drain(..done);
-        if self.rest.is_empty() {
-            self.rest = Vec::new();
-        }
-        self.unfinished = may_hold_frames(&progress);
+        let Some(mut rest) = self.rest.take() else { return ReadProgress::Drained };
+        let (done, progress) = decode(&mut self.decoder, &mut rest.bytes, receive);
+        rest.bytes.drain(..done);
+        rest.is_unfinished = may_hold_frames(&progress);
+        self.rest = Some(rest).filter(|rest| !rest.bytes.is_empty());
         progress
     }
 }

@@ -104,7 +104,7 @@ mod tests {
     /// memory in every connection.
     #[test]
     fn the_task_of_a_connection_is_small() {
-        assert!(returned(run) <= 168, "{} bytes", returned(run));
+        assert!(returned(run) <= 144, "{} bytes", returned(run));
         assert!(size_of::<Connection>() <= 208, "{} bytes", size_of::<Connection>());
     }
 }
