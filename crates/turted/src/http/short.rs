@@ -8,7 +8,6 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -57,6 +56,7 @@ where
         endpoints: &endpoints,
         client: proxies::client(&worker.config, peer, &HeaderMap::new()),
         channel: Paced::new(channel, worker.config.limits.outbox_stall),
+        clock: worker.part(),
         begun: Vec::new(),
         is_kept: false,
         is_stopping: &Cell::new(false),
@@ -72,7 +72,8 @@ where
         End::Over => {
             let is_stalled = channel.is_stalled();
             let socket = Socket::new(channel.into_inner(), permit);
-            paced::end(worker, socket, is_stalled).await;
+            // On the heap: others do not need the room.
+            Box::pin(paced::end(worker, socket, is_stalled)).await;
             None
         }
     }
@@ -85,6 +86,7 @@ struct Way<'a, C> {
     /// The other side, as requests that name no other one have it.
     client: IpAddr,
     channel: Paced<C>,
+    clock: Rc<Clock>,
     /// The start of a request of which the rest has not come.
     begun: Vec<u8>,
     /// Whether it has had an answer.
@@ -103,9 +105,9 @@ enum End {
 
 /// What came of a read.
 enum Step {
-    /// A request is answered. What came behind it is the next one, or its start.
-    Answer(Answer, Vec<u8>),
-    /// The same, and the answer has to be waited for.
+    /// A request is answered.
+    Answer(Reply),
+    /// The answer to a request has to be waited for. What came behind it is the next one, or its start.
     Wait(Answering<Answer>, Vec<u8>),
     /// The rest of a request is missing.
     Rest,
@@ -126,13 +128,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
 
     async fn run(&mut self, began: Instant) -> End {
         let limits = &self.worker.config.limits;
-        let clock = self.worker.part::<Clock>();
         let mut patience = pin!(sleep_until(began + limits.request_head_wait));
         loop {
-            let step = poll_fn(|context| self.poll_step(context, patience.as_mut())).await;
-            let (answer, behind) = match step {
-                Step::Answer(answer, behind) => (answer, behind),
-                Step::Wait(answering, behind) => (answering.await, behind),
+            let reply = match poll_fn(|context| self.poll_step(context, patience.as_mut())).await {
+                Step::Answer(reply) => reply,
+                Step::Wait(answering, behind) => {
+                    let answer = answering.await;
+                    self.reply(answer, behind)
+                }
                 Step::Rest => {
                     patience.as_mut().reset(Instant::now() + SHORT_WAY_REST_WAIT);
                     continue;
@@ -140,13 +143,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
                 Step::End(end) => return end,
             };
             self.is_kept = true;
-            match self.write(answer, &clock).await {
-                Ok(Next::Request) if behind.is_empty() => {
-                    patience.as_mut().reset(Instant::now() + limits.idle_wait + IDLE_GRACE);
-                }
-                Ok(Next::Request) => return End::Other(behind),
-                Ok(Next::Nothing) | Err(_) => return End::Over,
+            if self.channel.write_all(&reply.bytes).await.is_err() || self.channel.flush().await.is_err() {
+                return End::Over;
             }
+            match reply.next {
+                Next::Nothing => return End::Over,
+                Next::Request(begun) if begun.is_empty() => {}
+                Next::Request(begun) => return End::Other(begun),
+            }
+            patience.as_mut().reset(Instant::now() + limits.idle_wait + IDLE_GRACE);
         }
     }
 
@@ -191,7 +196,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
                 if let Some(way) = self.endpoints.short_way(post.path) {
                     let behind = bytes[end..].to_vec();
                     return match way.answer(self.worker, self.client, &post) {
-                        ShortAnswer::Ready(answer) => Step::Answer(answer, behind),
+                        ShortAnswer::Ready(answer) => Step::Answer(self.reply(answer, behind)),
                         ShortAnswer::Waits(answering) => Step::Wait(answering, behind),
                     };
                 }
@@ -212,23 +217,29 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
         if self.begun.is_empty() { End::Over } else { End::Other(std::mem::take(&mut self.begun)) }
     }
 
-    async fn write(&mut self, answer: Answer, clock: &Clock) -> io::Result<Next> {
+    /// An answer as it goes out. `behind` is what came behind its request.
+    fn reply(&self, answer: Answer, behind: Vec<u8>) -> Reply {
         let mut answer = close_if_unread(answer);
         if self.is_stopping.get() {
             close_after(&mut answer);
         }
         // Nothing else is said there but `close`.
         let is_last = answer.headers().contains_key(CONNECTION);
-        let bytes = encode(answer, self.worker.config.limits.idle_wait.as_secs(), clock);
-        self.channel.write_all(&bytes).await?;
-        self.channel.flush().await?;
-        Ok(if is_last { Next::Nothing } else { Next::Request })
+        let bytes = encode(answer, self.worker.config.limits.idle_wait.as_secs(), &self.clock);
+        Reply { bytes, next: if is_last { Next::Nothing } else { Next::Request(behind) } }
     }
 }
 
-/// What may follow on an answer.
+/// An answer as it goes out.
+struct Reply {
+    bytes: Vec<u8>,
+    next: Next,
+}
+
+/// What comes behind an answer.
 enum Next {
-    Request,
+    /// A request, of which this has come already.
+    Request(Vec<u8>),
     Nothing,
 }
 
