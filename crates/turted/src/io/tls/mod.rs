@@ -9,6 +9,7 @@
 //! | `session` | one connection and its socket: reads and writes that never wait |
 //! | `stream` | the same for hyper; the handshake |
 //! | `trust` | TLS as a client: which servers we trust |
+//! | `tests` | a client of rustls, whose bytes come in pieces |
 
 mod record_layer;
 mod session;
