@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn serve(listener: &TcpListener, config: &Arc<ServerConfig>) -> io::Result<()> {
     let (mut clients, mut is_over, mut is_v1, mut record) = (Vec::new(), false, false, vec![0; 20 * 1024]);
     loop {
-        let (mut client, mut head) = (Client::accept(listener.accept()?.0, config)?, Vec::new());
+        let (mut client, mut head) = Client::accept(listener.accept()?.0, config)?;
         while !head.windows(4).any(|window| window == b"\r\n\r\n") {
             client.hear(&mut head)?;
         }
@@ -100,14 +100,15 @@ struct Client {
 }
 
 impl Client {
-    fn accept(tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Self> {
+    /// Shakes hands. A request may come with the end of the handshake.
+    fn accept(tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<(Self, Vec<u8>)> {
         tcp.set_nodelay(true)?;
         let tls = UnbufferedServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        let mut client = Self { tcp, tls, unprocessed: Vec::new() };
+        let (mut client, mut heard) = (Self { tcp, tls, unprocessed: Vec::new() }, Vec::new());
         while client.tls.is_handshaking() {
-            client.hear(&mut Vec::new())?;
+            client.hear(&mut heard)?;
         }
-        Ok(client)
+        Ok((client, heard))
     }
 
     /// Reads once and adds what was said to `heard`. What the library has to say is sent.
@@ -138,7 +139,6 @@ impl Client {
         }
     }
 
-    /// Encrypts into `record` and sends it.
     fn tell(&mut self, bytes: &[u8], record: &mut [u8]) -> io::Result<()> {
         let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut []);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
