@@ -93,6 +93,8 @@ struct LocalExecutor(Rc<Worker>);
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, task: F) {
+        // An async block has room for what it awaits twice, and this one awaits through two more.
+        let task = Box::pin(task);
         let worker = Rc::clone(&self.0);
         self.0.spawn(async move {
             if Switch::default().run(task, worker.config.limits.outbox_stall).await {

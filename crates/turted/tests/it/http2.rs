@@ -1,5 +1,6 @@
 //! HTTP/2 behind TLS: the same requests, event streams as responses, and what a peer may not do.
 
+mod memory;
 mod slow;
 mod unread;
 
