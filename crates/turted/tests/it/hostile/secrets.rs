@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Child, Http, Kind};
 
-const CANARIES: [&str; 11] = [
+const CANARIES: [&str; 12] = [
     "canary-push-password",
     "canary-wrong-password",
     "canary-wrong-bearer",
@@ -18,6 +18,7 @@ const CANARIES: [&str; 11] = [
     "canary-wrong-admin",
     "canary-payload",
     "canary-echo",
+    "canary-write-token-of-22-characters",
 ];
 
 fn command_line(process: u32) -> String {
@@ -48,12 +49,14 @@ fn push(http: &mut Http, [right, wrong, bearer]: [&str; 3]) -> String {
 
 #[test]
 fn no_secret_reaches_a_log_an_answer_a_metric_the_output_or_the_command_line() {
-    let [password, wrong, bearer, auth, ident, query, environment, admin, wrong_admin, _, echo] = CANARIES;
+    let [password, wrong, bearer, auth, ident, query, environment, admin, wrong_admin, _, echo, write] =
+        CANARIES;
     let child = Child::start(&[
         ("TURTED_LOGLEVEL", "trace"),
         ("TURTED_PUSH_PASSWORD", password),
         ("TURTED_AUTH_PASSWORD", auth),
         ("TURTED_ADMIN_TOKEN", admin),
+        ("TURTED_ADMIN_WRITE_TOKEN", write),
         ("TURTED_LIMITS_WRONG_IDENTS", "15"),
         ("DATABASE_URL", environment),
     ]);
@@ -75,18 +78,24 @@ fn no_secret_reaches_a_log_an_answer_a_metric_the_output_or_the_command_line() {
     }
     let late = format!(r#"{{"username":"u","password":"{auth}"}}"#);
     seen.push_str(&child.client(Kind::V4_WEBSOCKET).ask("IDENT", &late));
-    for token in [admin, wrong_admin] {
+    for token in [admin, wrong_admin, write] {
         let header = format!("Bearer {token}");
-        for path in ["/metrics", "/api/v1/counts", "/api/v1/users", "/api/v1/users/u", "/nothing"] {
+        for path in
+            ["/metrics", "/api/v1/counts", "/api/v1/node", "/api/v1/users/u", "/nothing", "/openapi.json"]
+        {
             let answer = child.admin().request("GET", path, &[("Authorization", &header)], b"");
             seen.push_str(answer.text());
         }
+        let disconnect =
+            child.admin().post("/api/v1/users/u/disconnect", &[("Authorization", &header)], "{}");
+        seen.push_str(disconnect.text());
     }
     let line = command_line(child.pid().as_raw_nonzero().get().unsigned_abs());
     assert!(line.contains("turted serve --listen"), "{line}");
     let output = child.stop();
     for logged in ["wrong push password", "wrong admin token", "too many wrong IDENTs", "listening on"]
         .into_iter()
+        .chain(["an operator has changed something"])
         .chain(["connection opened", "identified", "IDENT refused", "push refused", "connection closed"])
     {
         assert!(output.contains(logged), "{logged} in {output}");
