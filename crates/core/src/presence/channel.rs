@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use crate::limits::{PRESENCE_CHANGE_MAX, PRESENCE_USERS_AGAIN, PRESENCE_USERS_MAX};
+use crate::limits::{PRESENCE_CHANGE_MAX, PRESENCE_LARGE_PERIODS, PRESENCE_USERS_AGAIN, PRESENCE_USERS_MAX};
 use crate::name::Name;
 
 /// How many are in a channel.
@@ -53,6 +53,10 @@ pub(super) struct Channel {
     told: Arc<Told>,
     /// The period in which that was told; `None` if nothing was told yet.
     told_in: Option<u64>,
+    /// Whether its name waits for the next period.
+    is_noted: bool,
+    /// Whether it was told at once, to the one who asked, and is to be told to all others.
+    is_ahead: bool,
     /// Users that are in the channel and were not by what was told, or the other way round. Empty while the channel is large.
     changed: BTreeMap<Name, Presence>,
 }
@@ -74,6 +78,8 @@ impl Channel {
             anonymous: 0,
             told: Arc::new(told),
             told_in: None,
+            is_noted: false,
+            is_ahead: false,
             changed: BTreeMap::new(),
         }
     }
@@ -113,7 +119,7 @@ impl Channel {
     }
 
     /// Whether something has changed that is to be told.
-    pub(super) fn is_changed(&self) -> bool {
+    fn is_changed(&self) -> bool {
         self.told.numbers != self.numbers() || !self.changed.is_empty()
     }
 
@@ -122,18 +128,41 @@ impl Channel {
         &self.told
     }
 
-    /// The period in which that was told.
-    pub(super) fn told_in(&self) -> Option<u64> {
-        self.told_in
+    /// Whether something is to be told in this period or a later one. If so, its name has to wait for the next period, unless
+    /// it does already.
+    pub(super) fn has_to_wait(&mut self) -> bool {
+        (self.is_changed() || self.is_ahead) && !mem::replace(&mut self.is_noted, true)
     }
 
-    /// Notes that what was told last is told to more members in this period.
-    pub(super) fn tell_again(&mut self, period: u64) {
-        self.told_in = Some(period);
+    /// Its turn in a period has come: makes a version if there is something to tell, and returns whether members hear of one.
+    /// `last` is the last number that was given out.
+    pub(super) fn take_turn(&mut self, last: &mut u64, period: u64) -> bool {
+        self.is_noted = false;
+        if mem::take(&mut self.is_ahead) {
+            self.told_in = Some(period);
+            return true;
+        }
+        self.tell(last, period)
     }
 
-    /// Makes what is true now what is told, as this version.
-    pub(super) fn tell(&mut self, version: u64, period: u64) {
+    /// Tells the first who asks at once.
+    pub(super) fn refresh(&mut self, last: &mut u64, period: u64) {
+        self.is_ahead |= self.tell(last, period);
+    }
+
+    /// Makes what is true now what is told, if that is something else and may be told in this period. Returns whether it is.
+    fn tell(&mut self, last: &mut u64, period: u64) -> bool {
+        let periods = if self.told.is_large { PRESENCE_LARGE_PERIODS } else { 1 };
+        let may_tell = self.told_in.is_none_or(|told_in| period - told_in >= periods);
+        if !may_tell || !self.is_changed() {
+            return false;
+        }
+        *last += 1;
+        self.tell_as(*last, period);
+        true
+    }
+
+    fn tell_as(&mut self, version: u64, period: u64) {
         let (numbers, was_large) = (self.numbers(), self.told.is_large);
         let is_large = match was_large {
             true => numbers.count >= PRESENCE_USERS_AGAIN,

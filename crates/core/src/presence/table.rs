@@ -4,7 +4,8 @@
 //! channel of which a client asks before it was told in a period is told at once, so that a client that joins a quiet
 //! channel hears of itself; the other members hear that version when the next period begins.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +13,7 @@ use super::PresenceRules;
 use super::channel::{Channel, Told};
 use crate::connection_id::ConnectionId;
 use crate::limits::{
-    PRESENCE_CONNECTION_BYTES, PRESENCE_LARGE_PERIODS, PRESENCE_LOST_BYTES_MAX, PRESENCE_LOST_MAX,
-    PRESENCE_NAME_BYTES,
+    PRESENCE_CONNECTION_BYTES, PRESENCE_LOST_BYTES_MAX, PRESENCE_LOST_MAX, PRESENCE_NAME_BYTES,
 };
 use crate::membership::Memberships;
 use crate::name::Name;
@@ -47,12 +47,10 @@ pub struct Table {
     lost_bytes: usize,
     /// Those whose session may be resumed.
     sessions: HashMap<SessionKey, LostKey>,
-    /// Channels of which something is to be told.
-    changed: HashSet<Name>,
+    /// Channels of which something is to be told when the next period begins. One that has gone meanwhile may be among them.
+    noted: Vec<Name>,
     /// Those that wait for their turn in this period.
     due: Vec<Name>,
-    /// Channels that were told at once in this period.
-    ahead: HashSet<Name>,
     period: u64,
     /// The last number that was given out, to a version or to a lost connection.
     last: u64,
@@ -112,9 +110,8 @@ impl Table {
             lost: BTreeMap::new(),
             lost_bytes: 0,
             sessions: HashMap::new(),
-            changed: HashSet::new(),
+            noted: Vec::new(),
             due: Vec::new(),
-            ahead: HashSet::new(),
             period: 0,
             last: 0,
         }
@@ -204,9 +201,12 @@ impl Table {
     /// Begins the next period.
     pub fn begin_period(&mut self) {
         self.period += 1;
-        // What was told at once may not have changed since.
-        self.due.extend(self.ahead.difference(&self.changed).cloned());
-        self.due.extend(self.changed.drain());
+        if self.due.is_empty() {
+            // Without a look at each of them.
+            self.due = mem::take(&mut self.noted);
+        } else {
+            self.due.append(&mut self.noted);
+        }
     }
 
     /// Tells of a portion of the channels that have changed, and adds those to `told` whose members are to hear of it. Returns
@@ -214,43 +214,25 @@ impl Table {
     pub fn tell(&mut self, portion: usize, told: &mut Vec<Name>) -> bool {
         for _ in 0..portion {
             let Some(name) = self.due.pop() else { break };
-            let was_ahead = self.ahead.remove(&name);
-            let may_tell = self.may_tell(&name);
             let Some(channel) = self.channels.get_mut(&name) else { continue };
-            if was_ahead {
-                channel.tell_again(self.period);
-            } else if may_tell && channel.is_changed() {
-                self.last += 1;
-                channel.tell(self.last, self.period);
-            } else {
-                if channel.is_changed() {
-                    self.changed.insert(name);
-                }
-                continue;
+            let is_told = channel.take_turn(&mut self.last, self.period);
+            if channel.has_to_wait() {
+                self.noted.push(name.clone());
             }
-            if channel.is_changed() {
-                self.changed.insert(name.clone());
+            if is_told {
+                told.push(name);
             }
-            told.push(name);
-        }
-        if self.due.is_empty() {
-            self.due = Vec::new();
-            self.changed.shrink_to(2 * self.changed.len());
         }
         !self.due.is_empty()
     }
 
     /// Tells of a channel at once, if nothing was told of it in this period.
     pub fn refresh(&mut self, name: &Name) {
-        let may_tell = self.may_tell(name);
-        let Some(channel) = self.channels.get_mut(name).filter(|channel| may_tell && channel.is_changed())
-        else {
-            return;
-        };
-        self.last += 1;
-        channel.tell(self.last, self.period);
-        self.changed.remove(name);
-        self.ahead.insert(name.clone());
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        channel.refresh(&mut self.last, self.period);
+        if channel.has_to_wait() {
+            self.noted.push(name.clone());
+        }
     }
 
     /// What was told of a channel last; `None` if nobody is in it.
@@ -289,12 +271,6 @@ impl Table {
         self.connections.is_empty() && self.channels.is_empty() && self.lost.is_empty()
     }
 
-    fn may_tell(&self, channel: &Name) -> bool {
-        let Some(channel) = self.channels.get(channel) else { return false };
-        let periods = if channel.told().is_large { PRESENCE_LARGE_PERIODS } else { 1 };
-        channel.told_in().is_none_or(|told_in| self.period - told_in >= periods)
-    }
-
     fn count(&mut self, held: &Held) {
         for channel in &held.channels {
             self.change(channel, |channel| channel.enter(&held.users));
@@ -318,10 +294,8 @@ impl Table {
             // Nobody is left who could be told.
             self.channels.remove(name);
             shrink_map(&mut self.channels);
-            self.changed.remove(name);
-            self.ahead.remove(name);
-        } else if channel.is_changed() {
-            self.changed.insert(name.clone());
+        } else if channel.has_to_wait() {
+            self.noted.push(name.clone());
         }
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::channel::ChannelPattern;
-use crate::limits::{PRESENCE_CHANGE_MAX, PRESENCE_USERS_AGAIN, PRESENCE_USERS_MAX};
+use crate::limits::{PRESENCE_CHANGE_MAX, PRESENCE_LARGE_PERIODS, PRESENCE_USERS_AGAIN, PRESENCE_USERS_MAX};
 use crate::membership::Since;
 use crate::presence::{Change, Numbers};
 

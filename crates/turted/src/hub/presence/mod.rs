@@ -30,9 +30,12 @@ use turted_core::session_key::SessionKey;
 use self::budget::Budget;
 use self::last_seen::LastSeen;
 use crate::config;
+use crate::io::life::Life;
 
-/// Channels and lost connections that are dealt with under one hold of the lock, some 100 us.
+/// Channels that are dealt with under one hold of the lock, some 100 us.
 const PORTION: usize = 256;
+/// Lost connections that are given up under one hold of the lock: each may have been in 128 channels.
+const LOST_PORTION: usize = 16;
 
 /// Presence on a node.
 #[derive(Debug)]
@@ -115,13 +118,13 @@ impl Presence {
     }
 
     /// A connection has ended. If it had a session that may be resumed, `session` names it.
-    pub(crate) fn closed(&self, id: ConnectionId, session: Option<SessionKey>, close: Close) {
+    pub(crate) fn closed(&self, id: ConnectionId, session: Option<SessionKey>, close: Close, life: &Life) {
         if self.is_off() {
             return;
         }
         let grace = match close {
             Close::Expired => None,
-            Close::Drain => Some(self.deploy_grace()),
+            _ if life.is_draining() => Some(self.deploy_grace()),
             _ => Some(self.grace),
         };
         let until = grace.map(|grace| Instant::now() + grace);
@@ -138,7 +141,7 @@ impl Presence {
 
     /// Gives up a portion of the lost connections whose grace is over. Returns whether there may be more.
     pub(crate) fn expire(&self, now: Instant) -> bool {
-        self.table().expire(now, PORTION)
+        self.table().expire(now, LOST_PORTION)
     }
 
     /// Begins the next second.

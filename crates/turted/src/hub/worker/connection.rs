@@ -261,7 +261,7 @@ impl Connection {
         // Before another worker can resume the session.
         let (id, session) = (self.id(worker), self.recovery_id.get().map(SessionId::key));
         worker.shared.hooks.closed(id, session, close);
-        worker.shared.presence.closed(id, session, close);
+        worker.shared.presence.closed(id, session, close, &worker.shared.life);
         self.keep_session(worker, close);
         worker.audience.forget(self.key);
         self.note_last_seen(worker);
