@@ -31,7 +31,7 @@ const BURST: usize = 32;
 const PAYLOAD: &str = "#";
 const SUBSCRIBERS: usize = 200;
 /// What an ordinary push allocates at most: its items, names, targets and payload, its place in log and inbox, and its
-/// answer. With hyper's map of headers, its body and its futures it is more than twice as many.
+/// answer. Through hyper it is ten more.
 const PUSH_ALLOCATIONS_MAX: usize = 14;
 
 /// Held by the test that runs.

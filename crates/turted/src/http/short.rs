@@ -161,7 +161,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Way<'_, C> {
             return Poll::Ready(Step::End(End::Over));
         }
         let scratch = &mut *self.worker.scratch.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut scratch[..SHORT_WAY_BYTES_MAX - self.begun.len()]);
+        // What has begun and is no whole request is shorter than one may be.
+        let room = scratch.len().min(SHORT_WAY_BYTES_MAX - self.begun.len());
+        let mut buffer = ReadBuf::new(&mut scratch[..room]);
         match Pin::new(&mut self.channel).poll_read(context, &mut buffer) {
             Poll::Ready(Ok(())) => Poll::Ready(self.read(buffer.filled())),
             Poll::Ready(Err(_)) => Poll::Ready(Step::End(End::Over)),

@@ -5,7 +5,8 @@ mod either;
 
 use std::time::{Duration, Instant};
 
-use super::support::{Http, Kind, TestServer, frame, read_some};
+use super::metrics::expect;
+use super::support::{Http, Kind, TestServer, frame, pause, read_some};
 
 const PUSH: &str = r#"{"event":"e","targets":{"broadcast":true}}"#;
 const SOON: Duration = Duration::from_millis(300);
@@ -147,6 +148,33 @@ fn a_push_reaches_everybody_whatever_way_it_goes() {
         }
     }
     clients.into_iter().for_each(|client| client.leave());
+}
+
+#[test]
+fn a_backend_that_does_not_read_its_answers_is_cut() {
+    let server = TestServer::with(|config| config.limits.outbox_stall = SOON);
+    let items = vec![r#"{"event":"e","targets":{"users":["u"]}}"#; 350];
+    let body = format!("[{}]", items.join(","));
+    let push = request(&body).replacen("Content-Type", "Accept", 1);
+    assert!(push.len() < 16 * 1024, "it is ordinary");
+    let mut http = Http::connect_narrow(server.address());
+    let accepted = || server.metric("turted_dispatches_total{source=\"rest\"}");
+    let is_taken = |count: usize| {
+        let sent = Instant::now();
+        while accepted() < count && sent.elapsed() < SOON * 3 {
+            pause(Duration::from_millis(2));
+        }
+        accepted() >= count
+    };
+    let mut pushes = 1;
+    http.send(&push);
+    // Each one behind the answer to the last, until an answer does not go out.
+    while is_taken(pushes * items.len()) {
+        http.send(&push);
+        pushes += 1;
+    }
+    assert!(pushes > 1);
+    expect(&server, &[("turted_unread_answers_total", 1.0), ("turted_sockets", 0.0)]);
 }
 
 #[test]
