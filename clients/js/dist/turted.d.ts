@@ -75,6 +75,20 @@ export interface Meta<Name extends string = string> {
 export interface JoinOptions {
     /** How many of the last events of the channel come first, as far as the server keeps them. */
     history?: number;
+    /** Tells who is in the channel, by `onPresence`. */
+    presence?: boolean;
+}
+/** Who is in a channel. */
+export interface Presence {
+    channel: string;
+    /** All users; undefined if they are too many to be named. */
+    users?: string[] | undefined;
+    /** What has changed, unless the server has told all of it. */
+    joined?: string[];
+    left?: string[];
+    /** How many users there are, and how many connections that are no user. */
+    count: number;
+    anonymous: number;
 }
 export type Handler<Payload, Name extends string = string> = (this: Meta<Name>, payload: Payload, meta: Meta<Name>) => unknown;
 export type State = 'connecting' | 'connected' | 'waiting' | 'offline' | 'closed';
@@ -92,6 +106,7 @@ export interface Gap {
 }
 export type StateHandler = (state: State, why: Why) => unknown;
 export type GapHandler = (gap: Gap) => unknown;
+export type PresenceHandler = (presence: Presence) => unknown;
 /** Receives every error that no promise took: a `TurtedError`, or what a handler threw. */
 export type ErrorHandler = (error: TurtedError | Error) => unknown;
 /** Takes a handler away again. */
@@ -121,6 +136,8 @@ export declare class TURTED<Events extends object = Record<string, any>> {
     onState(handler: StateHandler): Off;
     /** Tells that events may have been missed, once everything is joined again: fetch anew what the page shows. */
     onGap(handler: GapHandler): Off;
+    /** Tells who is in the channels that were joined with `presence`: all of it, and again when it changes. */
+    onPresence(handler: PresenceHandler): Off;
     /** Tells of errors that no promise took. Without a handler they go to the console. */
     onError(handler: ErrorHandler): Off;
     /** Says who the client is. Resolves with the name of the user. */

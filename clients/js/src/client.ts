@@ -69,6 +69,11 @@ export class TURTED<Events extends object = Record<string, any>> {
     return listen(this.#core, Own.Gap, handler);
   }
 
+  /** Tells who is in the channels that were joined with `presence`: all of it, and again when it changes. */
+  onPresence(handler: T.PresenceHandler): T.Off {
+    return listen(this.#core, Own.Presence, handler);
+  }
+
   /** Tells of errors that no promise took. Without a handler they go to the console. */
   onError(handler: T.ErrorHandler): T.Off {
     return listen(this.#core, Own.Error, handler);

@@ -13,6 +13,7 @@ export const enum Own {
   State,
   Gap,
   Error,
+  Presence,
 }
 
 interface Entry {

@@ -4,11 +4,11 @@
 
 import { defer, type Deferred } from './answer';
 import type { Core } from './core';
-import { tell } from './emitter';
+import { emit, Own, tell } from './emitter';
 import { TurtedError } from './errors';
 import { asError, type Refusal } from './refusal';
 import { advance, fits, request } from './session';
-import type { JoinOptions } from './types';
+import type { JoinOptions, Presence } from './types';
 
 // What docs/protocol-v1.md allows in one request.
 const CHANNELS_MAX = 128;
@@ -37,6 +37,12 @@ interface Entry {
   /** How many of its last events the page wants; how many of them are still to come. */
   _history?: number | undefined;
   _due?: number;
+  /** Whether the page wants to hear who is there; and who is, unless they are too many. */
+  _presence?: boolean | undefined;
+  _users?: Set<string> | undefined;
+  /** A channel that is joined has to be joined once more, to hear that; and whether this one was. */
+  _isAskedAnew?: boolean;
+  _wasJoined?: boolean;
   /** The position of the last one that came, and the one to go on from. */
   _at?: string | undefined;
   _since?: string | undefined;
@@ -55,6 +61,11 @@ export function join(core: Core, channel: string, options?: JoinOptions): Promis
   entry._history ??= options?.history;
   entry._joining.push(deferred);
   if (entry._standing === Standing.Refused) entry._standing = Standing.None;
+  if (options?.presence && !entry._presence) {
+    entry._presence = true;
+    // The server has to be asked once more, also if it is being asked.
+    entry._isAskedAnew = entry._standing >= Standing.Joined;
+  }
   return deferred._promise;
 }
 
@@ -81,7 +92,7 @@ export function advanceJoins(core: Core): boolean {
     if (standing >= Standing.Joining) due++;
     else if (entry._holds) {
       settle(entry._leaving);
-      if (standing === Standing.Joined) settle(entry._joining);
+      if (standing === Standing.Joined && !entry._isAskedAnew) settle(entry._joining);
       // Only one who joins gets history.
       else if (standing === Standing.Unsure && entry._history) {
         due++;
@@ -108,6 +119,7 @@ function portion(core: Core, missing: string[]): string[] {
     // What is no string is refused for itself, not together with others.
     typeof missing[0] === typeof channels[0] &&
     channels.length < CHANNELS_MAX &&
+    entryOf(core, channels[0]!)._presence === entryOf(core, missing[0]!)._presence &&
     !entryOf(core, channels[0]!)._history &&
     !entryOf(core, missing[0]!)._history &&
     fits(core, JSON.stringify([channels, missing[0]]), REQUEST_BYTES)
@@ -119,14 +131,20 @@ function portion(core: Core, missing: string[]): string[] {
 
 function sendJoin(core: Core, channels: string[]): void {
   const entries = channels.map((channel) => entryOf(core, channel));
-  for (const entry of entries) entry._standing = Standing.Joining;
-  const { _history, _since } = entries[0]!;
+  for (const entry of entries) {
+    entry._wasJoined = entry._standing === Standing.Joined;
+    entry._standing = Standing.Joining;
+    entry._isAskedAnew = false;
+  }
+  const { _history, _since, _presence } = entries[0]!;
   const names = channels.length > 1 ? { channels } : { channel: channels[0], since: _since, history: _since ? undefined : _history };
-  request(core, { do: 'join', ...names }, (reply) => {
+  request(core, { do: 'join', ...names, presence: _presence }, (reply) => {
     const refused: { channel: string; error: Refusal }[] = reply?.refused ?? [];
     entries.forEach((entry, index) => {
       const refusal = refused.find(({ channel }) => channel === channels[index])?.error ?? reply?.error;
-      entry._standing = refusal ? Standing.Refused : reply ? Standing.Joined : Standing.Unsure;
+      // A channel without presence stays as it was.
+      if (refusal && entry._wasJoined) entry._presence = false;
+      entry._standing = reply && !refusal ? Standing.Joined : refusal && !entry._wasJoined ? Standing.Refused : Standing.Unsure;
       if (refusal) refuse(core, entry, asError(refusal));
       if (reply) entry._due = reply.replayed;
     });
@@ -202,6 +220,17 @@ export function note(core: Core, position: string | undefined, historyOf?: strin
   core._positions.add(position);
   if (core._positions.size > POSITIONS_MAX) core._positions.delete(core._positions.values().next().value!);
   return isKnown && !!historyOf;
+}
+
+/** Adds up who is in a channel. */
+export function notePresence(core: Core, told: Presence): void {
+  const entry = core._channels.get(told.channel);
+  if (!entry) return;
+  const { users, joined, left = [] } = told;
+  entry._users = users ? new Set(users) : joined && entry._users;
+  for (const user of joined ?? []) entry._users?.add(user);
+  for (const user of left) entry._users?.delete(user);
+  emit(core, Own.Presence, { ...told, users: entry._users && [...entry._users] });
 }
 
 /** Another user, or another proof, may join what was refused before. */

@@ -7,7 +7,9 @@ import type { Core } from './core';
 import { emit, Own, tell } from './emitter';
 import { TurtedError } from './errors';
 import { advanceIdentity, expireIdentity, pauseIdentity, stopIdentity, watchExpiry } from './identity';
-import { advanceJoins, endJoin, forgetJoins, note, resumeHistory, retryJoins, Standing, stopJoins } from './joins';
+import {
+  advanceJoins, endJoin, forgetJoins, note, notePresence, resumeHistory, retryJoins, Standing, stopJoins,
+} from './joins';
 import { isVisible } from './page';
 import { asError, type Refusal } from './refusal';
 import { change } from './state';
@@ -172,13 +174,14 @@ function missed(core: Core, gap: Gap): void {
 
 export function takeMessage(core: Core, message: any): void {
   stopTimer(core._patience);
-  const { reply, event, payload, via, cursor, position, replayed, error } = message;
+  const { reply, event, payload, via, cursor, position, replayed, presence, error } = message;
   if (reply) {
     const answered = core._answered.get(reply);
     core._answered.delete(reply);
     answered?.(message);
   } else if (error) refused(core, error, message.left);
   else if (message.left) removed(core, message.left);
+  else if (presence) notePresence(core, presence);
   // Events before the reply to `resume` belong to the session of the welcome, and come again.
   else if (event && core._phase === Phase.Up) {
     if (!replayed) heard(core, cursor);

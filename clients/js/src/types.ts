@@ -59,6 +59,21 @@ export interface Meta<Name extends string = string> {
 export interface JoinOptions {
   /** How many of the last events of the channel come first, as far as the server keeps them. */
   history?: number;
+  /** Tells who is in the channel, by `onPresence`. */
+  presence?: boolean;
+}
+
+/** Who is in a channel. */
+export interface Presence {
+  channel: string;
+  /** All users; undefined if they are too many to be named. */
+  users?: string[] | undefined;
+  /** What has changed, unless the server has told all of it. */
+  joined?: string[];
+  left?: string[];
+  /** How many users there are, and how many connections that are no user. */
+  count: number;
+  anonymous: number;
 }
 
 export type Handler<Payload, Name extends string = string> = (
@@ -85,6 +100,7 @@ export interface Gap {
 
 export type StateHandler = (state: State, why: Why) => unknown;
 export type GapHandler = (gap: Gap) => unknown;
+export type PresenceHandler = (presence: Presence) => unknown;
 /** Receives every error that no promise took: a `TurtedError`, or what a handler threw. */
 export type ErrorHandler = (error: TurtedError | Error) => unknown;
 

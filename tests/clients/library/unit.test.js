@@ -284,6 +284,34 @@ describe('history', () => {
   });
 });
 
+describe('presence', () => {
+  test('is added up, named or not, and belongs to one channel each', async (t) => {
+    const { turted, sockets } = await client(t);
+    const told = [];
+    turted.onPresence(({ channel, users, count }) => told.push([channel, users, count]));
+    ['a', 'b'].forEach((channel) => turted.join(channel, { presence: true }));
+    turted.join('c');
+    sockets[0].welcomes({ connection: 'A' });
+    await settle();
+    const asked = sockets[0].sent.map(({ id, ...request }) => request);
+    assert.deepEqual(asked, [{ do: 'join', channels: ['a', 'b'], presence: true }, { do: 'join', channel: 'c' }]);
+    const says = (presence) => sockets[0].says({ presence: { anonymous: 0, ...presence } });
+    says({ channel: 'a', users: ['x', 'y'], count: 2 });
+    says({ channel: 'b', users: ['z'], count: 1 });
+    says({ channel: 'a', joined: ['w'], left: ['x'], count: 2 });
+    says({ channel: 'a', count: 1_001 });
+    says({ channel: 'a', users: ['x'], count: 1 });
+    says({ channel: 'never joined', users: ['x'], count: 1 });
+    assert.deepEqual(told, [
+      ['a', ['x', 'y'], 2],
+      ['b', ['z'], 1],
+      ['a', ['y', 'w'], 2],
+      ['a', undefined, 1_001],
+      ['a', ['x'], 1],
+    ]);
+  });
+});
+
 describe('a session', () => {
   test('takes the reply to resume into account before an event that comes with it', async (t) => {
     const { turted, sockets } = await client(t);

@@ -5,7 +5,7 @@ use crate::graph::{Graph, Impl};
 /// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
 /// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
 /// declares the folders.
-pub(crate) const LAYERS: [&str; 22] = [
+pub(crate) const LAYERS: [&str; 23] = [
     "main.rs",
     "cli/",
     "server/",
@@ -24,6 +24,7 @@ pub(crate) const LAYERS: [&str; 22] = [
     "hub/worker/",
     "hub/delivery/",
     "hub/hooks/",
+    "hub/presence/",
     "hub/dispatch/",
     "config/",
     "auth/",
