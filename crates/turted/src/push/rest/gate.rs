@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use turted_core::push::{Parsed, PushLimits};
 
-use super::answer;
-use super::answer::Problem;
+use super::answer::{Problem, again};
 use super::idempotency::Idempotency;
 use super::owners::{IdempotencyLimits, OwnedKey, Share};
 use super::verifier::{Question, Verdict, Verifier};
@@ -87,7 +86,7 @@ impl PushGate {
         let mut own: Vec<_> = own.collect();
         own.sort_unstable_by_key(|(_, found)| found.age);
         for (key, found) in own {
-            self.idempotency.restore(&key, found.body, answer::again(found), now);
+            self.idempotency.restore(&key, found.body, again(found), now);
         }
     }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `gate`, `verifier` | what all pushes have to pass: which pages may push, their credentials and guesses at them; the backend that is asked |
 //! | `idempotency`, `owners` | answers to pushes with an `Idempotency-Key`, to be given again; whose a key is, and how much room each push key has |
+//! | `request` | what the head of a request says of its push: its coding, its `Idempotency-Key` |
 //! | `taken` | a push whose credentials and syntax are known: its dispatches, its key, what its answer waits for |
 //! | `short` | an ordinary push, without what HTTP keeps of a request |
 //! | `presence` | which users are online, for a backend that asks |
@@ -20,17 +21,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_ENCODING, HeaderMap, HeaderValue,
-};
+use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue};
 use hyper::{Method, StatusCode};
-use turted_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use turted_core::push;
 
 mod gate;
 mod verifier;
 mod idempotency;
 mod owners;
+mod request;
 mod taken;
 mod short;
 mod presence;
@@ -42,6 +41,7 @@ mod tests;
 
 use self::answer::{AnswerFormat, Problem};
 pub(crate) use self::gate::PushGate;
+use self::request::{check_encoding, idempotency_key};
 use self::taken::{Offer, take};
 use crate::auth::attempts::bearer;
 use crate::config::Config;
@@ -50,8 +50,6 @@ use crate::http::endpoint::{Answering, Endpoint, ShortWay};
 use crate::http::{Answer, Call, read_body, without_slash};
 use crate::hub::dispatch::journal;
 use crate::hub::worker::worker::Worker;
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The endpoint of pushes, or of questions about users.
 #[derive(Debug)]
@@ -162,37 +160,5 @@ fn refuse(worker: &Worker, (peer, format): (IpAddr, AnswerFormat), problem: &Pro
 fn mark(worker: &Worker, page: &Page, answer: &mut Answer) {
     if !worker.config.push.allow_origins.is_none() || page.has_origin() {
         page.mark(answer);
-    }
-}
-
-/// Refuses a body that is encoded. It is not decoded here, because a few bytes could become very many.
-fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    let lines = headers.get_all(CONTENT_ENCODING).iter().map(|line| line.to_str().unwrap_or("?"));
-    let mut codings = lines.flat_map(|line| line.split(',')).map(str::trim);
-    if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity")) {
-        return Ok(());
-    }
-    let detail = "the body has a Content-Encoding: send it as it is";
-    Err(Problem::new("body-encoded", detail))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    // With two keys it would not be clear which one counts.
-    let only = if values.next().is_some() { None } else { value.to_str().ok() };
-    checked_key(only.unwrap_or("")).map(Some)
-}
-
-fn checked_key(key: &str) -> Result<String, Problem> {
-    let is_short = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
-    match is_short && key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(key.to_owned()),
-        false => Err(Problem::new(
-            "idempotency-key-invalid",
-            format!(
-                "an Idempotency-Key is given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters without a space"
-            ),
-        )),
     }
 }

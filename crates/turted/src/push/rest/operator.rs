@@ -11,8 +11,9 @@ use turted_core::push;
 
 use super::answer::{AnswerFormat, Problem};
 use super::gate::PushGate;
+use super::refuse;
+use super::request::{check_encoding, idempotency_key};
 use super::taken::{Offer, take};
-use super::{check_encoding, idempotency_key, refuse};
 use crate::http::Answer;
 use crate::hub::worker::worker::Worker;
 

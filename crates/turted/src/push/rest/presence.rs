@@ -13,8 +13,8 @@ use turted_core::name::Name;
 use turted_core::push::{self, Scope};
 
 use super::answer::Problem;
-use super::check_encoding;
 use super::gate::PushGate;
+use super::request::check_encoding;
 use crate::auth::attempts::bearer;
 use crate::auth::unix_now;
 use crate::http::{Answer, Call, answer as with_type, read_body};

@@ -12,8 +12,9 @@ use turted_core::push;
 use turted_core::wire::post::Post;
 
 use super::answer::{AnswerFormat, Problem};
+use super::request::checked_key;
 use super::taken::{Offer, Settled, Taken, take};
-use super::{Rest, checked_key, gate, mark, refuse};
+use super::{Rest, gate, mark, refuse};
 use crate::auth::attempts::bearer_of;
 use crate::http::cors::{self, Page};
 use crate::http::endpoint::{ShortAnswer, ShortWay};

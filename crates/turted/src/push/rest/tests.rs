@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rules::RULES;
 
 /// The sources that name rules.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     include_str!("../../../../core/src/push.rs"),
     include_str!("../../../../core/src/push/asked.rs"),
     include_str!("../../../../core/src/push/form.rs"),
@@ -14,6 +14,7 @@ const SOURCES: [&str; 11] = [
     include_str!("answer.rs"),
     include_str!("gate.rs"),
     include_str!("mod.rs"),
+    include_str!("request.rs"),
     include_str!("short.rs"),
     include_str!("taken.rs"),
     include_str!("verifier.rs"),
