@@ -71,13 +71,21 @@ pub(super) struct StreamOpening {
     pub(super) prelude: String,
 }
 
-/// Brings a request to the worker that owns the session, which may be this one.
-pub(super) async fn deliver(worker: &Rc<Worker>, request: SessionRequest) {
+/// Brings a request to the worker that owns the session, which may be this one: then it is done when this returns.
+pub(super) fn deliver(worker: &Rc<Worker>, request: SessionRequest) -> impl Future<Output = ()> + use<> {
     let owner = owner(worker, &request.place);
-    if owner == worker.index {
+    let mail = if owner == worker.index {
         receive(worker, request);
+        None
     } else {
-        worker.send_mail(owner, Box::new(move |owner: &Rc<Worker>| receive(owner, request))).await;
+        let (worker, mail) = (Rc::clone(worker), move |owner: &Rc<Worker>| receive(owner, request));
+        // On the heap: each request that waits would have room for it.
+        Some(Box::pin(async move { worker.send_mail(owner, Box::new(mail)).await }))
+    };
+    async move {
+        if let Some(mail) = mail {
+            mail.await;
+        }
     }
 }
 

@@ -21,12 +21,11 @@ pub(super) async fn take(
     transport: Transport,
 ) -> Result<Taken, SockJsRefusal> {
     let (taker, taken) = oneshot::channel();
-    let aborted = SessionRequest { place: place.clone(), operation: Operation::TakeAborted };
-    let mut guard = AbortGuard { worker: Rc::clone(worker), aborted: Some(aborted) };
+    let mut guard = AbortGuard { worker, place: Some(place) };
     let operation = Operation::Take(transport, taker);
     owner::deliver(worker, SessionRequest { place: place.clone(), operation }).await;
     let frame = taken.await;
-    guard.aborted = None;
+    guard.place = None;
     // A worker that does not answer has ended.
     frame.unwrap_or(Err(SockJsRefusal::Stopping))
 }
@@ -83,19 +82,19 @@ async fn is_drained(worker: &Worker, body: &BodyOutlet) -> bool {
 }
 
 /// Tells the owner of a session that a request was given up before it was answered.
-struct AbortGuard {
-    worker: Rc<Worker>,
-    aborted: Option<SessionRequest>,
+struct AbortGuard<'a> {
+    worker: &'a Rc<Worker>,
+    place: Option<&'a SessionPlace>,
 }
 
-impl Drop for AbortGuard {
+impl Drop for AbortGuard<'_> {
     fn drop(&mut self) {
-        let Some(request) = self.aborted.take() else { return };
-        let worker = Rc::clone(&self.worker);
-        if owner::owner(&worker, &request.place) == worker.index {
-            return owner::receive(&worker, request);
+        let Some(place) = self.place.take() else { return };
+        let request = SessionRequest { place: place.clone(), operation: Operation::TakeAborted };
+        if owner::owner(self.worker, place) == self.worker.index {
+            return owner::receive(self.worker, request);
         }
         // `drop` cannot wait for room in a mail box, a task can.
-        self.worker.spawn(async move { owner::deliver(&worker, request).await });
+        self.worker.spawn(owner::deliver(self.worker, request));
     }
 }

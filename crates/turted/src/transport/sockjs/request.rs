@@ -1,14 +1,16 @@
 //! HTTP requests: their routes, the rules they must keep, and their answers.
 
+use std::future::ready;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hyper::body::Body as _;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::oneshot;
 use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
-use turted_core::wire::sockjs::{BodyKind, GREETING, Info, Route, Sender, Transport, decode_body};
+use turted_core::wire::sockjs::{BodyKind, Callback, GREETING, Info, Route, Sender, Transport, decode_body};
 
 use super::headers::{Asker, cached, not_cached, preflight};
 use super::mount::Mount;
@@ -24,7 +26,9 @@ use crate::http::endpoint::{Answering, Endpoint};
 use crate::http::query::Query;
 use crate::http::streaming;
 use crate::http::streaming::{Unending, Way};
-use crate::http::{Answer, Body, Call, Outcome, answer as with_type, bare, close_after, read_body, text};
+use crate::http::{
+    Answer, Body, Call, Outcome, RequestBody, answer as with_type, bare, close_after, read_body, text,
+};
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::Worker;
 use crate::transport::assets::{self, Assets};
@@ -42,53 +46,84 @@ impl Endpoint for Mount {
     }
 
     fn answer(self: Arc<Self>, call: Call) -> Answering {
-        Box::pin(answer(call, self))
+        answer(call, self)
     }
 }
 
-/// Answers a request below the path of `mount`.
-async fn answer(call: Call, mount: Arc<Mount>) -> Outcome {
-    let worker = Rc::clone(&call.worker);
-    let asker = Asker::of(&call.request, &worker.config.allow_origins);
-    match serve(call, mount, &asker).await {
-        Ok(outcome) => outcome,
-        Err(refusal) => {
-            worker.metrics.refused(refusal.row().rule);
-            let mut answer = refusal.answer();
-            asker.share(&mut answer);
-            answer.into()
-        }
+/// Answers a request below the path of `mount`. What waits is on the heap until then, so it keeps only what its answer
+/// needs.
+fn answer(call: Call, mount: Arc<Mount>) -> Answering {
+    let below = mount.below(call.request.uri().path());
+    if let Some(file) = below.and_then(|below| assets::file_name(below, "/")) {
+        let file = file.to_owned();
+        return Box::pin(async move { assets::answer(mount.assets.as_ref(), &file).await.into() });
+    }
+    let asker = Asker::of(&call.request, &call.worker.config.allow_origins);
+    let responder = Responder { worker: Rc::clone(&call.worker), mount, asker };
+    match begin(&responder, call) {
+        Ok(Work::Done(outcome)) => Box::pin(ready(outcome)),
+        Ok(Work::Receive(receiving, body)) => Box::pin(async move {
+            let received = receive(&responder, receiving, body).await;
+            responder.settle(received)
+        }),
+        Ok(Work::Send(place, sender, request)) => Box::pin(async move {
+            let sent = send(&responder, place, sender, request).await;
+            responder.settle(sent.map(Outcome::Answer))
+        }),
+        Err(refusal) => Box::pin(ready(responder.settle(Err(refusal)))),
     }
 }
 
-async fn serve(call: Call, mount: Arc<Mount>, asker: &Asker) -> Result<Outcome, SockJsRefusal> {
+/// What is left to do for a request that keeps the rules.
+enum Work {
+    Done(Outcome),
+    Receive(Receiving, RequestBody),
+    Send(SessionPlace, Sender, Request<RequestBody>),
+}
+
+/// How a client receives, and from which session.
+struct Receiving {
+    place: SessionPlace,
+    transport: Transport,
+    callback: Callback,
+    version: Version,
+}
+
+fn begin(responder: &Responder, call: Call) -> Result<Work, SockJsRefusal> {
+    let mount = &responder.mount;
     let path = call.request.uri().path().to_owned();
-    let below = mount.below(&path).ok_or(SockJsRefusal::NotFound)?;
-    if let Some(file) = assets::file_name(below, "/") {
-        return Ok(assets::answer(mount.assets.as_ref(), file).await.into());
-    }
-    let route = Route::parse(below).ok_or(SockJsRefusal::NotFound)?;
-    check(&call.request, route, &mount)?;
+    let route = mount.below(&path).and_then(Route::parse).ok_or(SockJsRefusal::NotFound)?;
+    check(&call.request, route, mount)?;
     let is_page = matches!(route, Route::Greeting | Route::Iframe);
-    if !is_page && !asker.page.is_allowed() {
+    if !is_page && !responder.asker.page.is_allowed() {
         return Err(SockJsRefusal::Origin);
     }
-    let responder = Responder { mount: &mount, asker };
+    let done = |answer: Answer| Ok(Work::Done(answer.into()));
     match route {
         _ if call.request.method() == Method::OPTIONS => {
             let answer = preflight(methods(route));
-            Ok(if route == Route::Info { responder.shared(answer) } else { responder.of_session(answer) }
-                .into())
+            done(if route == Route::Info { responder.shared(answer) } else { responder.of_session(answer) })
         }
-        Route::Greeting => Ok(text(StatusCode::OK, GREETING).into()),
-        Route::Iframe => Ok(iframe(&call.request, &mount).into()),
-        Route::Info => Ok(responder.shared(info(&mount)).into()),
-        Route::RawWebSocket => websocket::open(call, Arc::clone(&mount), Frames::None),
+        Route::Greeting => done(text(StatusCode::OK, GREETING)),
+        Route::Iframe => done(iframe(&call.request, mount)),
+        Route::Info => done(responder.shared(info(mount))),
+        Route::RawWebSocket => websocket::open(call, Arc::clone(mount), Frames::None).map(Work::Done),
         Route::Receive { transport: Transport::WebSocket, .. } => {
-            websocket::open(call, Arc::clone(&mount), Frames::SockJs)
+            websocket::open(call, Arc::clone(mount), Frames::SockJs).map(Work::Done)
         }
-        Route::Receive { session, transport } => receive(&responder, call, session, transport).await,
-        Route::Send { session, sender } => send(&responder, call, session, sender).await.map(Outcome::Answer),
+        Route::Receive { session, transport } => {
+            let Call { peer, agent, request, .. } = call;
+            let (place, version) = (responder.place(session, (peer, agent)), request.version());
+            let query = Query::parse(request.uri().query().unwrap_or(""));
+            // A query that is no text has no valid name either: `%` is none.
+            let callback = query.as_ref().map_or(Some("%"), |query| query.get("c"));
+            let callback = transport.callback(callback)?;
+            Ok(Work::Receive(Receiving { place, transport, callback, version }, request.into_body()))
+        }
+        Route::Send { session, sender } => {
+            let Call { peer, agent, request, .. } = call;
+            Ok(Work::Send(responder.place(session, (peer, agent)), sender, request))
+        }
     }
 }
 
@@ -116,12 +151,20 @@ fn check<B>(request: &Request<B>, route: Route<'_>, mount: &Mount) -> Result<(),
 }
 
 /// Makes the answers to a request.
-struct Responder<'a> {
-    mount: &'a Arc<Mount>,
-    asker: &'a Asker,
+struct Responder {
+    worker: Rc<Worker>,
+    mount: Arc<Mount>,
+    asker: Asker,
 }
 
-impl Responder<'_> {
+impl Responder {
+    fn settle(&self, outcome: Result<Outcome, SockJsRefusal>) -> Outcome {
+        outcome.unwrap_or_else(|refusal| {
+            self.worker.metrics.refused(refusal.row().rule);
+            self.shared(refusal.answer()).into()
+        })
+    }
+
     /// An answer that pages of other origins may read.
     fn shared(&self, mut answer: Answer) -> Answer {
         self.asker.share(&mut answer);
@@ -150,7 +193,7 @@ impl Responder<'_> {
 
     fn place(&self, session: &str, (peer, agent): (IpAddr, Agent)) -> SessionPlace {
         let key = format!("{}/{session}", self.mount.options.path);
-        SessionPlace { mount: Arc::clone(self.mount), key, peer, agent }
+        SessionPlace { mount: Arc::clone(&self.mount), key, peer, agent }
     }
 }
 
@@ -182,25 +225,28 @@ fn iframe<B>(request: &Request<B>, mount: &Mount) -> Answer {
 
 /// A client receives: one frame, or all until the response has grown too long.
 async fn receive(
-    responder: &Responder<'_>,
-    call: Call,
-    session: &str,
-    transport: Transport,
+    responder: &Responder,
+    receiving: Receiving,
+    body: RequestBody,
 ) -> Result<Outcome, SockJsRefusal> {
-    let Call { worker, peer, agent, request } = call;
-    let query = Query::parse(request.uri().query().unwrap_or(""));
-    // A query that is no text has no valid name either: `%` is none.
-    let callback = query.as_ref().map_or(Some("%"), |query| query.get("c"));
-    let callback = transport.callback(callback)?;
-    let version = request.version();
-    // The body means nothing. It is read because the end of the connection shows only behind it.
-    read_body(&worker, peer, request.into_body(), STREAM_INPUT_BYTES_MAX).await?;
-    let place = responder.place(session, (peer, agent));
-    if transport.is_polling() {
-        let taken = relay::take(&worker, &place, transport).await?;
-        let answer = taken.into_answer((transport, &callback), &worker.shared.backlogs);
-        return Ok(responder.of_transport(transport, answer).into());
+    let worker = &responder.worker;
+    if !body.is_end_stream() {
+        // The body means nothing. It is read because the end of the connection shows only behind it.
+        Box::pin(read_body(worker, receiving.place.peer, body, STREAM_INPUT_BYTES_MAX)).await?;
     }
+    if !receiving.transport.is_polling() {
+        return stream(responder, receiving);
+    }
+    let Receiving { place, transport, callback, .. } = &receiving;
+    let taken = relay::take(worker, place, *transport).await?;
+    let answer = taken.into_answer((*transport, callback), &worker.shared.backlogs);
+    Ok(responder.of_transport(*transport, answer).into())
+}
+
+/// A client receives by a response that streams.
+fn stream(responder: &Responder, receiving: Receiving) -> Result<Outcome, SockJsRefusal> {
+    let Receiving { place, transport, callback, version } = receiving;
+    let worker = Rc::clone(&responder.worker);
     let permit = streaming::permit(&worker, version).map_err(|_| SockJsRefusal::Overload)?;
     let mut head = responder.of_transport(transport, String::new());
     if version < Version::HTTP_2 {
@@ -208,12 +254,12 @@ async fn receive(
         close_after(&mut head);
     }
     let prelude = transport.prelude(&callback);
-    let begin = Box::new(move |way| worker.clone().spawn(begin(worker, place, way, (transport, prelude))));
+    let begin = Box::new(move |way| worker.clone().spawn(go_on(worker, place, way, (transport, prelude))));
     Ok(Outcome::Stream(Unending { head, permit, begin }))
 }
 
 /// Brings a response that streams to the owner of the session: with its socket, or frame by frame.
-async fn begin(worker: Rc<Worker>, place: SessionPlace, way: Way, (transport, prelude): (Transport, String)) {
+async fn go_on(worker: Rc<Worker>, place: SessionPlace, way: Way, (transport, prelude): (Transport, String)) {
     match way {
         Way::Socket(socket, head) => {
             // A socket that cannot be taken off this runtime is dropped, which closes it.
@@ -228,24 +274,21 @@ async fn begin(worker: Rc<Worker>, place: SessionPlace, way: Way, (transport, pr
 
 /// A client says something.
 async fn send(
-    responder: &Responder<'_>,
-    call: Call,
-    session: &str,
+    responder: &Responder,
+    place: SessionPlace,
     sender: Sender,
+    request: Request<RequestBody>,
 ) -> Result<Answer, SockJsRefusal> {
-    let Call { worker, peer, agent, request } = call;
+    let worker = &responder.worker;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = BodyKind::of(kind);
     let limit = worker.config.limits.message_bytes.saturating_mul(SOCKJS_ESCAPE_BYTES_MAX);
-    let body = read_body(&worker, peer, request.into_body(), limit).await?;
-    let messages = decode_body(&body, kind, message_limits(&worker))?;
+    let body = read_body(worker, place.peer, request.into_body(), limit).await?;
+    let messages = decode_body(&body, kind, message_limits(worker))?;
     let messages = messages.into_iter().map(Into::into).collect();
     let (answer, received) = oneshot::channel();
-    let request = SessionRequest {
-        place: responder.place(session, (peer, agent)),
-        operation: Operation::Send(messages, answer),
-    };
-    owner::deliver(&worker, request).await;
+    let operation = Operation::Send(messages, answer);
+    owner::deliver(worker, SessionRequest { place, operation }).await;
     received.await.unwrap_or(Err(SockJsRefusal::Stopping))?;
     let answer = match sender {
         // Firefox takes a 204 without a type for broken XML, Konqueror does strange things with any.
@@ -253,4 +296,23 @@ async fn send(
         Sender::Jsonp => text(StatusCode::OK, "ok"),
     };
     Ok(responder.of_session(not_cached(answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, without calling it.
+    fn returned<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every request that waits for a frame holds one of these.
+    #[test]
+    fn what_a_request_keeps_while_it_waits_is_small() {
+        let size =
+            returned(|responder: &'static Responder, receiving, body| receive(responder, receiving, body));
+        let responder = size_of::<Responder>();
+        assert!(size + responder <= 560, "{size} bytes and {responder}");
+    }
 }
