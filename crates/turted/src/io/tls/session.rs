@@ -232,6 +232,10 @@ fn send(layer: &mut RecordLayer, tcp: &TcpStream, ciphertext: &[u8]) -> io::Resu
 /// What stands in the buffers behind the first `skip` bytes, as much as `space` has room for. What lies in one
 /// buffer is not copied.
 fn gather<'a>(buffers: &'a [IoSlice<'_>], mut skip: usize, space: &'a mut [u8]) -> &'a [u8] {
+    // A delivery of one event.
+    if let [only] = buffers {
+        return &only[skip..only.len().min(skip + space.len())];
+    }
     let mut rest = buffers.iter().filter_map(|buffer| {
         let skipped = skip.min(buffer.len());
         skip -= skipped;
