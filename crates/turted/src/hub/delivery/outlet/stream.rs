@@ -65,8 +65,8 @@ impl Form {
     }
 }
 
-/// A socket and what it did not take yet. Below TLS up to
-/// [`UNSENT_BYTES_MAX`](crate::io::tls::UNSENT_BYTES_MAX) more may wait as ciphertext.
+/// A socket and what it did not take yet. Below TLS up to 32 KiB more may wait as ciphertext
+/// (`UNSENT_BYTES_MAX` of `io/tls/session`).
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) socket: Rc<Socket>,
