@@ -41,10 +41,7 @@ def rows(results):
             yield Row(f"{NAMES[transport]}: {what}, {server}", figure, "us", most=most_here)
     yield from rows_of_polling(results)
     yield from rows_of_joins(results)
-    large = lambda transport, server: (named("large", transport), server, SPEED)
-    for server, least in [("floor", 0.9), ("ws", None), ("Nchan", None)]:
-        figure = results.ratio(large("websocket", "turted"), large("websocket", server))
-        yield Row(f"WebSocket: bytes/s, 16 KiB to 1,000 connections, turted / {server}", figure, "x", least=least)
+    yield from rows_of_large(results)
     yield from rows_of_tls(results)
     figure = lambda place: results.figure(named("http2", "sse"), "turted", place)
     yield Row("SSE over HTTP/2: memory of a connection with one stream, turted", figure(STREAM_CONNECTION), "bytes", most=10_000)
@@ -86,6 +83,17 @@ def rows_of_joins(results):
     for transport, server, most in [*own("websocket", 50), floor, ("websocket", "ws", None), *own("socketio", 50), ("socketio", "socket.io", None)]:
         cost = results.difference(*((named(job, transport), server, CONNECT) for job in (TEN, NONE)))
         yield Row(f"{NAMES[transport]}: CPU of ten JOINs at connect, {server}", cost, "us", most=most)
+
+
+def rows_of_large(results):
+    """Where the generator is the limit, bytes per second tell nothing: those of a second of CPU do."""
+    large = lambda server, place: (named("large", "websocket"), server, place)
+    name = "16 KiB to 1,000 connections"
+    for server, least in [("floor", 0.9), ("ws", None), ("Nchan", None)]:
+        speed = results.ratio(large("turted", SPEED), large(server, SPEED))
+        yield Row(f"WebSocket: bytes/s, {name}, turted / {server}", speed, "x", least=least)
+        bytes_of_cpu = results.ratio(large(server, DELIVERY), large("turted", DELIVERY))
+        yield Row(f"WebSocket: bytes per second of CPU, {name}, turted / {server}", bytes_of_cpu, "x", least=least)
 
 
 def rows_of_tls(results):
