@@ -4,7 +4,8 @@
 //! of headers, a body that comes in pieces, timers for it. So before hyper gets a connection, its requests are looked
 //! at here, as long as each is one that an endpoint has a [short way](ShortWay) for. With the first other one the
 //! connection goes to hyper for good, and hyper reads again what was read: it alone decides about anything unusual.
-//! A connection on the short way owns no buffer.
+//! A connection on the short way owns no buffer. While an answer has to be waited for, nobody looks whether its client is still there:
+//! that is as long as the workers count, or the disk takes, 5 s at most.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -90,6 +90,24 @@ fn what_a_client_sends_while_its_poll_waits_is_answered_behind_it_and_in_order()
 }
 
 #[test]
+fn a_poll_whose_body_comes_late_keeps_its_connection() {
+    let server = TestServer::new();
+    let client = server.client(Kind::V4_POLLING);
+    for (length, body) in [("Transfer-Encoding: chunked", "0\r\n\r\n"), ("Content-Length: 2", "ab")] {
+        let mut http = server.http();
+        http.send(&format!("GET {} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n", target(&client)));
+        wait_a_while();
+        http.send(&format!("{body}GET /health HTTP/1.1\r\nHost: a\r\n\r\n"));
+        wait_a_while();
+        push(&server);
+        for what in ["the poll", "the request behind it"] {
+            let answer = http.read().unwrap_or_else(|| panic!("{length}: no answer to {what}"));
+            assert_eq!(answer.header("connection"), Some("keep-alive"), "{length}: {what}");
+        }
+    }
+}
+
+#[test]
 fn requests_that_come_together_are_answered_in_order_although_some_wait() {
     let server = TestServer::new();
     let clients = [server.client(Kind::V4_POLLING), server.client(Kind::V3_POLLING)];

@@ -251,12 +251,15 @@ fn hand_over(plaintext: &[u8], unread: &mut Vec<u8>, sink: &mut Sink<'_>) {
     unread.extend_from_slice(&plaintext[taken..]);
 }
 
-/// Drops bytes at the front, and the memory with the last one.
+/// Drops bytes at the front, and the memory with them.
 fn forget(bytes: &mut Vec<u8>, front: usize) {
     if front == bytes.len() {
         *bytes = Vec::new();
     } else {
         bytes.drain(..front);
+        if bytes.capacity() > 4 * bytes.len() {
+            bytes.shrink_to_fit();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hyper::body::Body as _;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
@@ -106,8 +107,10 @@ fn answer(call: Call, service: &'static Service) -> Answering {
     let responder = Responder { worker, page, is_script };
     match work {
         Ok(Work::Done(outcome)) => Box::pin(ready(responder.mark(Ok(outcome)))),
-        Ok(Work::Poll(id, version)) => Box::pin(async move {
+        Ok(Work::Poll(id, version, unread)) => Box::pin(async move {
             let polled = poll(&responder.worker, id, version).await;
+            // Without it hyper would take the connection for one on which nothing can follow.
+            drop(unread);
             responder.mark(polled.map(Outcome::Answer))
         }),
         Ok(Work::Post(id, version, request)) => Box::pin(async move {
@@ -159,7 +162,8 @@ fn asks_for_script<B>(request: &Request<B>) -> bool {
 /// What is left to do for a request that keeps the rules.
 enum Work {
     Done(Outcome),
-    Poll(SessionId, Option<Version>),
+    /// With its body, if that is still to come. It means nothing.
+    Poll(SessionId, Option<Version>, Option<Box<RequestBody>>),
     Post(SessionId, Option<Version>, Request<RequestBody>),
     /// With the answer that turns the connection into a WebSocket.
     Upgrade(SessionId, Vec<u8>),
@@ -180,7 +184,10 @@ fn begin(
     let id = SessionId::parse(sid).ok_or(EngineRefusal::UnknownSession)?;
     match (transport, request.method()) {
         (TransportName::WebSocket, _) => Ok(Work::Upgrade(id, accept(&request)?)),
-        (TransportName::Polling, &Method::GET) => Ok(Work::Poll(id, version)),
+        (TransportName::Polling, &Method::GET) => {
+            let unread = Some(request.into_body()).filter(|body| !body.is_end_stream());
+            Ok(Work::Poll(id, version, unread.map(Box::new)))
+        }
         (TransportName::Polling, &Method::POST) => Ok(Work::Post(id, version, request)),
         (TransportName::Polling, _) => Err(EngineRefusal::BadRequest),
     }
