@@ -180,3 +180,32 @@ fn a_join_of_several_channels_tells_of_each_and_refuses_those_without_presence()
     told.sort_unstable_by_key(ToString::to_string);
     assert_eq!(told, ["c1", "c2"]);
 }
+
+#[test]
+fn who_is_taken_out_of_a_channel_by_an_operator_leaves_at_once_and_hears_no_more() {
+    let server = TestServer::with(|config| {
+        allow(config);
+        config.presence.grace = HOUR;
+        config.admin.write_token = Some("a token of 22 characters that writes".into());
+    });
+    let mut observer = Watcher::v1(&server, "observer");
+    let mut member = v1::Client::new(&server);
+    member.ask(&json!({"id": 1, "do": "ident", "data": {"username": "adam"}}));
+    member.ask(&json!({"id": 1, "do": "join", "channel": CHANNEL, "presence": true}));
+    observer.until(&["adam", "observer"], 0);
+    let bearer = [("Authorization", "Bearer a token of 22 characters that writes")];
+    let removed = server.admin().post("/api/v1/channels/c/remove", &bearer, r#"{"user":"adam"}"#);
+    assert_eq!((removed.status, removed.json()), (200, json!({"connections": 1})));
+    observer.until(&["observer"], 0);
+    let mut other = Watcher::v1(&server, "eve");
+    observer.until(&["eve", "observer"], 0);
+    other.leave(CHANNEL);
+    observer.until(&["observer"], 0);
+    server.dispatcher().notify_user("adam", "last", &0).unwrap();
+    let mut told = member.receive();
+    while told["left"].is_null() {
+        assert!(told["presence"].is_object(), "{told}");
+        told = member.receive();
+    }
+    assert_eq!(member.receive()["event"], "last");
+}
