@@ -1,7 +1,7 @@
 """The rows and their targets, what servers took, and their place on the page."""
 
 from .. import page
-from ..comparing import CONNECT, DELIVERY, MEMORY, P50, P99, PUSH, SPEED, TRANSPORTS, Row
+from ..comparing import CONNECT, DELIVERY, MEMORY, NOTABLE, P50, P99, PUSH, SPEED, TRANSPORTS, Row
 from ..run import wrongs
 from ..tables import about, grid, median, shown
 
@@ -154,15 +154,20 @@ def raw(results):
 
 
 def behind(results):
-    """The targets that are missed, and where another server has the better median."""
+    """The targets that are missed, and where another server has the better median, by more than 1 %."""
     lines = [f"- {row.what}: {median(row.figure, row.unit)}, target {row.target()}" for row in rows(results) if row.is_met() is False]
     for what, unit, found in figures(results):
         turted = found["turted"]
-        is_better = lambda one: one and (one.median > turted.median if unit == "/s" else one.median < turted.median)
-        better = [f"{server} {median(found[server], unit)}" for server in SERVERS[2:] if turted and is_better(found[server])]
+        better = [f"{server} {median(found[server], unit)}" for server in SERVERS[2:] if is_better(found[server], turted, unit)]
         if better:
             lines.append(f"- {what}: turted {median(turted, unit)}, {', '.join(better)}")
     return "\n".join(lines) or "Nowhere."
+
+
+def is_better(one, turted, unit):
+    if not one or not turted:
+        return False
+    return one.median > turted.median * NOTABLE if unit == "/s" else one.median * NOTABLE < turted.median
 
 
 def publish(results, command):
