@@ -167,13 +167,11 @@ impl TlsSession {
     pub(crate) fn write(&self, tcp: &TcpStream, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let layer = &mut *self.layer.borrow_mut();
         flush(layer, tcp)?;
+        let most = buffers.iter().map(|buffer| buffer.len()).sum::<usize>().min(WRITE_BYTES_MAX);
         SCRATCH.with_borrow_mut(|Scratch { input, output }| {
             let mut taken = 0;
-            while taken < WRITE_BYTES_MAX {
+            while taken < most {
                 let plaintext = gather(buffers, taken, &mut input[..UNSENT_BYTES_MAX]);
-                if plaintext.is_empty() {
-                    break;
-                }
                 let records = layer.encrypt(plaintext, output)?;
                 taken += plaintext.len();
                 if !send(layer, tcp, &output[..records])? {
