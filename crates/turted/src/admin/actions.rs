@@ -13,6 +13,7 @@ use hyper::{Method, Request};
 use serde::{Deserialize, Serialize};
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
+use turted_core::limits::NAME_BYTES_MAX;
 use turted_core::name::Name;
 use turted_core::record::session::SessionState;
 
@@ -83,11 +84,11 @@ struct Disconnect {
 }
 
 /// Who leaves a channel.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Remove {
-    user: Option<String>,
-    connection: Option<String>,
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Remove {
+    User(String),
+    Connection(String),
 }
 
 #[derive(Serialize)]
@@ -169,7 +170,8 @@ impl Operator<'_> {
     }
 
     async fn disconnect(self, whom: Whom, body: &[u8]) -> Result<Answer, ApiRefusal> {
-        let Disconnect { reason, come_back } = parse(body)?;
+        let is_empty = body.trim_ascii().is_empty();
+        let Disconnect { reason, come_back } = if is_empty { Disconnect::default() } else { parse(body)? };
         if reason.as_ref().is_some_and(|reason| !is_reason(reason)) {
             return Err(ApiRefusal::BadAction);
         }
@@ -201,11 +203,11 @@ impl Operator<'_> {
 
     async fn remove(self, channel: Name, body: &[u8]) -> Result<Answer, ApiRefusal> {
         let whom = match parse(body)? {
-            Remove { user: Some(user), connection: None } => {
-                Whom::User(Name::new(&user).map_err(|_| ApiRefusal::BadName)?)
+            Remove::User(user) => Whom::User(Name::new(&user).map_err(|_| ApiRefusal::BadName)?),
+            Remove::Connection(id) if (1..=NAME_BYTES_MAX).contains(&id.len()) => {
+                Whom::Connection(ConnectionWanted::of(id))
             }
-            Remove { user: None, connection: Some(id) } => Whom::Connection(ConnectionWanted::of(id)),
-            _ => return Err(ApiRefusal::BadAction),
+            Remove::Connection(_) => return Err(ApiRefusal::BadAction),
         };
         let acted = self.monitor.act(&whom, &Deed::Remove(channel.clone())).await;
         let count = acted.as_ref().ok().copied();
@@ -271,14 +273,10 @@ impl Operator<'_> {
     }
 }
 
-/// Reads the body of an action. An empty one has no members.
-fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, ApiRefusal> {
-    match body.trim_ascii().first() {
-        None => Ok(T::default()),
-        Some(b'{') => serde_json::from_slice(body).map_err(|_| ApiRefusal::BadAction),
-        // A list would be taken for the members in their order.
-        Some(_) => Err(ApiRefusal::BadAction),
-    }
+/// Reads the body of an action: an object. A list would be taken for its members in their order.
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiRefusal> {
+    let is_object = body.trim_ascii().first() == Some(&b'{');
+    is_object.then(|| serde_json::from_slice(body).ok()).flatten().ok_or(ApiRefusal::BadAction)
 }
 
 /// Whether a text can be told to a client as the reason of its end.

@@ -27,23 +27,18 @@ pub(crate) struct OperatorPush {
 }
 
 impl OperatorPush {
-    /// Answers it, on a worker.
+    /// Answers it in JSON, on a worker.
     pub(crate) async fn answer(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Answer {
-        let (peer, format) = (self.peer, AnswerFormat::of(&self.headers));
-        let pushed = self.push(worker, gate, format).await;
-        pushed.unwrap_or_else(|problem| refuse(worker, (peer, format), &problem))
+        let peer = self.peer;
+        let pushed = self.push(worker, gate).await;
+        pushed.unwrap_or_else(|problem| refuse(worker, (peer, AnswerFormat::Json), &problem))
     }
 
-    async fn push(
-        self,
-        worker: &Rc<Worker>,
-        gate: &Arc<PushGate>,
-        format: AnswerFormat,
-    ) -> Result<Answer, Problem> {
+    async fn push(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Result<Answer, Problem> {
         let Self { peer, headers, body, began } = self;
         check_encoding(&headers)?;
         let parsed = push::parse(&body, gate.limits())?;
-        let key = idempotency_key(&headers);
+        let (format, key) = (AnswerFormat::Json, idempotency_key(&headers));
         let offer = Offer { peer, format, body: &body, parsed, password: None, key, began };
         take(worker, gate, offer)?.answer(worker, gate).await.map(Answer::from)
     }

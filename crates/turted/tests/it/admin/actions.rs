@@ -111,7 +111,18 @@ fn what_an_action_does_not_understand_is_refused_and_nothing_is_done() {
         assert_eq!(ask(server.admin(), disconnect, WRITES, body).status, 400, "{body}");
     }
     let remove = ("POST", "/api/v1/channels/chat/remove");
-    for body in ["", "{}", r#"{"user":"adam","connection":"0-0-0"}"#, r#"{"user":""}"#, r#"{"user":7}"#] {
+    let long = json!({"connection": "0".repeat(256)}).to_string();
+    for body in [
+        &long,
+        "",
+        "{}",
+        r#"{"user":"adam","connection":"0-0-0"}"#,
+        r#"{"user":""}"#,
+        r#"{"user":null}"#,
+        r#"{"user":"a","user":"b"}"#,
+        r#"["adam"]"#,
+        r#"{"user":7}"#,
+    ] {
         assert_eq!(ask(server.admin(), remove, WRITES, body).status, 400, "{body}");
     }
     let flood = "x".repeat(5_000);
@@ -323,6 +334,8 @@ fn an_operator_pushes_by_the_rules_of_a_push() {
     };
     let first = keyed();
     assert_eq!(keyed(), first, "it is dispatched once");
+    let plain = server.admin().post(push.1, &[("Authorization", &bearer)], body.to_string());
+    assert_eq!(plain.header("content-type"), Some("application/json"), "whatever its client reads best");
     let mut encoded = server.admin();
     let headers = [("Authorization", &*bearer), ("Content-Encoding", "gzip")];
     assert_eq!(encoded.post(push.1, &headers, body.to_string()).status, 415);
