@@ -44,13 +44,19 @@ use crate::io::socket::{Channel, Socket};
 use crate::io::tls::HANDSHAKE;
 
 /// Serves one connection until it ends or is taken over.
-pub(crate) async fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>)
+pub(crate) fn serve<C>(worker: Rc<Worker>, arrival: Arrival<C>) -> impl Future<Output = ()>
 where
     C: AsyncRead + AsyncWrite + Unpin + Into<Channel> + 'static,
 {
-    if let Some(handed) = short::serve(&worker, arrival).await {
-        // A task of its own, so that one on the short way is small.
-        worker.spawn(go_on(Rc::clone(&worker), handed));
+    // On the heap until it is over: most connections leave it with their first request.
+    let short_way = Box::pin({
+        let worker = Rc::clone(&worker);
+        async move { short::serve(&worker, arrival).await }
+    });
+    async move {
+        if let Some(handed) = short_way.await {
+            go_on(worker, handed).await;
+        }
     }
 }
 
