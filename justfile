@@ -77,6 +77,12 @@ openapi EXAMPLES="1000":
     cargo build --locked --package turted
     OPENAPI_EXAMPLES={{EXAMPLES}} OPENAPI_SEED=$(date +%s) node --test tests/clients/openapi.test.js
 
+# Opens the page of operators while so many clients are connected and 1,000 events a second are pushed: half a minute. No task of
+# the page may take more than 50 ms, so the machine has to be quiet.
+admin-page CONNECTIONS="10000":
+    cargo build --locked --package turted
+    TURTED_TEST_CONNECTIONS={{CONNECTIONS}} TURTED_TEST_TASK_MS=50 node --test --test-name-pattern=fluent tests/clients/admin.test.js
+
 # Runs the samples for nginx, HAProxy and Caddy with real clients.
 proxies *ARGS:
     tests/proxies/run {{ARGS}}

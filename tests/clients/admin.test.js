@@ -14,7 +14,8 @@ const { request } = require('./http');
 const { start } = require('./server');
 const { next, until } = require('./waiting');
 
-const LIMITS = { timeout: 120_000 };
+// A thousand connections take a few seconds, ten thousand a minute.
+const LIMITS = { timeout: 120_000 + 60 * Number(process.env.TURTED_TEST_CONNECTIONS ?? 0) };
 const READS = 'a-token-of-22-characters-that-reads';
 const WRITES = 'a-token-of-22-characters-that-writes';
 /** With TURTED_TEST_PICTURE=1 the test draws the picture of the documentation anew. */
