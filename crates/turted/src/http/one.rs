@@ -170,10 +170,15 @@ where
     let mut connection = builder(limits, patience.clone())
         .serve_connection(TokioIo::new(paced), HyperService(Rc::clone(responder)));
     let served = poll_fn(|context| match connection.poll_without_shutdown(context) {
-        Poll::Pending if patience.is_resting() => Poll::Ready(Step::Idle(patience.rest())),
+        Poll::Pending if patience.is_resting() => Poll::Ready(Step::Idle(patience.idle())),
         polled => polled.map(|_| Step::End(End::Over)),
     });
-    let served = worker.shared.life.ending.run_until_cancelled(served).await;
+    let served = tokio::select! {
+        // First: what was read of a request already is not lost when the server stops meanwhile.
+        biased;
+        served = served => Some(served),
+        () = worker.shared.life.ending.cancelled() => None,
+    };
     if served.is_none() {
         // The server stops: the request that is under way is still answered, then no other.
         Pin::new(&mut connection).graceful_shutdown();
@@ -355,6 +360,8 @@ impl HttpService<Request<Incoming>> for HyperService {
             return Box::pin(ready(Ok(refusal)));
         }
         let asked = Asked::of(&request);
+        let endpoint = responder.endpoints.find(request.uri().path());
+        responder.patience.asked_by_backend(endpoint.is_some_and(|endpoint| endpoint.is_for_operators()));
         let call = Call {
             worker: Rc::clone(&responder.worker),
             peer: proxies::client(&responder.worker.config, responder.peer, request.headers()),
