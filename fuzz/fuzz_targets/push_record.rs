@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use turted_core::record::frame::{self, Frames, HEAD_BYTES};
-use turted_core::record::history::HistoryHead;
+use turted_core::record::history::{HistoryHead, WrittenChannel};
 use turted_core::record::push::{Delivered, PushRecord, ReadRecord, Record};
 
 fuzz_target!(|data: &[u8]| {
@@ -27,9 +27,14 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn read(body: &[u8]) {
+    let mut written = Vec::new();
     if let Ok(head) = HistoryHead::decode(body) {
-        let mut written = Vec::new();
         head.encode(&mut written);
+        assert_eq!(written, body);
+        written.clear();
+    }
+    if let Ok(channel) = WrittenChannel::decode(body) {
+        channel.encode(&mut written);
         assert_eq!(written, body);
     }
     let Ok(record) = ReadRecord::decode(body) else { return };

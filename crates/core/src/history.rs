@@ -12,7 +12,7 @@ use crate::channel::{ByPattern, ChannelPattern};
 use crate::cursor::Cursor;
 use crate::name::Name;
 
-pub use channel::{Kept, Range};
+pub use channel::{Edge, Kept, Range};
 pub use store::{History, HistoryLimits};
 
 /// How much history a channel has.
@@ -53,6 +53,16 @@ impl HistoryRules {
     #[must_use]
     pub fn of(&self, channel: &Name) -> Option<Depth> {
         self.0.get(channel).filter(|depth| depth.events > 0)
+    }
+
+    /// A number that is another one where the rules are others, but for one case in four thousand million.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        let rule = |(pattern, Depth { events, age }): (ChannelPattern, Depth)| {
+            let pattern = pattern.to_string();
+            format!("{}:{pattern}:{events}:{}\n", pattern.len(), age.as_nanos())
+        };
+        crc32fast::hash(self.0.iter().map(rule).collect::<String>().as_bytes())
     }
 
     /// Whether no channel has history.

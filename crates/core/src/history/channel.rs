@@ -42,12 +42,12 @@ pub struct Range {
 }
 
 /// What is not kept any more of a channel.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Edge {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edge {
     /// The number of the last event that is gone, whatever the reason.
-    pub(super) number: u64,
+    pub number: u64,
     /// When the last event was accepted that gave way to others although its channel had room for it, or was deleted.
-    pub(super) pushed_out: Option<Instant>,
+    pub pushed_out: Option<Instant>,
 }
 
 impl Edge {

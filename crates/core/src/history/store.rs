@@ -77,44 +77,51 @@ impl<T> History<T> {
         }
     }
 
-    /// The same, where the last event that gave way to those of other channels was accepted at a moment.
-    #[must_use]
-    pub fn after_pushing_out(mut self, last: Option<Instant>) -> Self {
-        self.edge.pushed_out = last;
-        self
+    /// Takes this for what is not kept of channels of which nothing is.
+    pub fn set_edge(&mut self, edge: Edge) {
+        self.edge = edge;
     }
 
-    /// Keeps an event of `channel` from before those that this history knows of. All events of the channel from the first one on
-    /// must follow, in their order.
-    pub fn put_back(
+    /// Keeps what an earlier history kept of `channel`, the oldest first, if the channel has history still.
+    pub fn restore(
         &mut self,
-        channel: &Name,
+        (channel, edge): (&Name, Edge),
         now: Instant,
-        kept: impl FnOnce() -> Kept<T>,
-        gone: impl FnMut(T),
+        kept: impl Iterator<Item = Kept<T>>,
+        mut gone: impl FnMut(T),
     ) {
-        if !self.names.contains_key(channel)
-            && let Some(depth) = self.rules.of(channel)
-        {
-            let (kept, place) = (kept(), self.find_or_add(channel, depth));
+        let Some(depth) = self.rules.of(channel) else { return };
+        let mut kept = kept.peekable();
+        if kept.peek().is_some() {
+            let place = self.find_or_add(channel, depth);
             if let Some(channel) = &mut self.places[place as usize] {
-                channel.edge.number = kept.number.saturating_sub(1);
+                channel.edge = edge;
             }
-            return self.add(channel, now, || kept, gone);
         }
-        self.add(channel, now, kept, gone);
+        kept.for_each(|kept| self.add(channel, now, || kept, &mut gone));
     }
 
-    /// All events, channel by channel.
-    pub fn kept(&self) -> impl Iterator<Item = &Kept<T>> {
-        self.places.iter().flatten().flat_map(Channel::kept)
+    /// The channels of which something is kept, each with what is not kept any more, and with its events, the oldest first.
+    pub fn each(&self) -> impl Iterator<Item = (&Name, Edge, impl Iterator<Item = &Kept<T>>)> {
+        self.places.iter().flatten().map(|channel| (&channel.name, channel.edge, channel.kept()))
     }
 
-    /// Since when all events are kept that the rules keep, but for those that gave way to others, and when the last one of these was accepted.
+    /// What is not kept of channels of which nothing is.
     #[must_use]
-    pub fn extent(&self) -> (Instant, Option<Instant>) {
-        let of_channels = self.places.iter().flatten().filter_map(|channel| channel.edge.pushed_out);
-        (self.began, of_channels.max().max(self.edge.pushed_out))
+    pub fn edge(&self) -> Edge {
+        self.edge
+    }
+
+    /// Since when it has all that its rules keep, but for what gave way.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// See [`HistoryRules::checksum`].
+    #[must_use]
+    pub fn rules_checksum(&self) -> u32 {
+        self.rules.checksum()
     }
 
     /// Keeps an event of `channel`, if the channel has history. `gone` is told what is not kept any more for it.

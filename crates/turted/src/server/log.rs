@@ -5,13 +5,16 @@ use std::time::Instant;
 
 use tracing::warn;
 use turted_core::epochs::{Epoch, Epochs};
+use turted_core::history::Edge;
 
 use super::error::ServerError;
 use super::sessions::{FoundSessions, Home, Verifier};
 use crate::config::{Config, DiskLog, LogStore};
 use crate::hub::dispatch::history::FormerHistory;
 use crate::hub::dispatch::log::clock::LogClock;
-use crate::hub::dispatch::log::disk::{self, Begun, Found, FoundDispatch, FoundKey, StoreLimits, Verdict};
+use crate::hub::dispatch::log::disk::{
+    self, Begun, Found, FoundDispatch, FoundEdge, FoundKey, StoreLimits, Verdict,
+};
 use crate::hub::dispatch::log::{Log, LogLimits};
 use crate::hub::dispatch::writer::{WriterParts, WriterSettings};
 use crate::hub::worker::shared::Shared;
@@ -87,10 +90,13 @@ fn open_on_disk(
         log.restore(epochs.cursor(found.sequence), found.dispatch, ago(found.age));
     }
     let former = |found: FoundDispatch| (epochs.cursor(found.sequence), found.dispatch, ago(found.age));
+    let edge = |(number, pushed_out): FoundEdge| Edge { number, pushed_out: pushed_out.map(ago) };
     let history = history.map(|found| FormerHistory {
         dispatches: found.dispatches.into_iter().map(former).collect(),
+        channels: found.channels.into_iter().map(|(name, own, numbers)| (name, edge(own), numbers)).collect(),
+        edge: edge(found.edge),
         began: ago(found.began),
-        pushed_out: found.pushed_out.map(ago),
+        rules: found.rules,
     });
     let settings = WriterSettings {
         directory: Some((directory, limits)),

@@ -5,11 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted::config::{ChannelPattern, Config, Depth, DiskLog, HistoryRules, LogStart, LogStore, LogSync};
+use turted::config::{
+    ChannelPattern, Config, Depth, DiskLog, HistoryRules, LogStart, LogStore, LogSync, Secret,
+};
 
 use crate::support::{EventSource, Kind, Metrics, TestServer, eventually};
 use crate::v1::Client;
 
+/// The token of operators.
+const TOKEN: &str = "0123456789abcdefghijkl";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn keep(config: &mut Config, events: usize) {
@@ -314,6 +318,7 @@ fn on_disk(directory: &Path) -> TestServer {
     TestServer::with(|config| {
         keep(config, 5);
         config.recovery.log_dispatches = 2;
+        config.admin.write_token = Some(Secret::from(TOKEN));
         config.log = LogStore::Disk(DiskLog {
             directory: directory.to_owned(),
             sync: LogSync::Never,
@@ -376,4 +381,37 @@ fn history_goes_on_after_a_clean_end_and_begins_with_the_log_after_any_other() {
         assert_eq!(events.last().map(|(payload, _)| payload.clone()), last);
         server.stop();
     }
+}
+
+#[test]
+fn what_was_deleted_stays_deleted_after_a_clean_end_and_is_missed_as_before() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("log");
+    let server = on_disk(&directory);
+    for number in 1..=5 {
+        let body = format!(r#"{{"event":"e","targets":{{"channels":["c","c2"]}},"payload":{number}}}"#);
+        assert_eq!(server.push(body).status, 200);
+    }
+    say(&server, "c3", 1..=1);
+    settled(&server);
+    let positions: Vec<_> = history_of(&server, "c").0.into_iter().map(|(_, position)| position).collect();
+    let bearer = format!("Bearer {TOKEN}");
+    let delete = |server: &TestServer, path: &str| {
+        let answer = server.admin().request("DELETE", path, &[("Authorization", &bearer)], b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    delete(&server, &format!("/api/v1/channels/c/history/{}", positions[3].as_str().unwrap()));
+    delete(&server, "/api/v1/channels/c3/history");
+    let of_all = |server: &TestServer| ["c", "c2", "c3"].map(|channel| history_of(server, channel));
+    let since = |server: &TestServer| {
+        let mut client = Client::new(server);
+        client.ask(&json!({"id": "h", "do": "join", "channel": "c", "since": positions[2]}))
+    };
+    let before = (of_all(&server), since(&server));
+    assert_eq!((before.0[0].0.len(), before.0[1].0.len(), before.0[2].0.len()), (4, 5, 0));
+    assert_eq!(before.1["complete"], false);
+    server.stop();
+    let server = on_disk(&directory);
+    assert_eq!((of_all(&server), since(&server)), before);
+    server.stop();
 }

@@ -167,30 +167,54 @@ fn the_store_keeps_what_a_plain_list_keeps() {
 }
 
 #[test]
-fn what_is_put_back_stands_before_what_is_added_and_nothing_is_known_before_it() {
-    let (now, rules_of) = (Instant::now(), [("a*", 3), ("b", 3)]);
-    let mut history =
-        History::new(rules(&rules_of), HistoryLimits { events: 100, bytes: usize::MAX }, (20, now))
-            .after_pushing_out(Some(now));
-    let put = |history: &mut History<u64>, channel: &str, number: u64| {
-        history.put_back(&name(channel), now, || Kept { number, at: now, bytes: 1, event: number }, drop);
-    };
-    put(&mut history, "a", 5);
-    put(&mut history, "a", 9);
-    put(&mut history, "none", 9);
-    add(&mut history, "a", 21, 1, now);
-    add(&mut history, "b", 21, 1, now);
-    assert_eq!((all(&history, "a", now), all(&history, "b", now)), (vec![5, 9, 21], vec![21]));
-    let known = |channel: &str, number| history.has_all_after(&name(channel), number, now);
-    assert!(known("a", 4) && !known("a", 3), "5 is the first of which anything is known");
-    assert!(known("b", 20) && !known("b", 19), "nothing was put back of it");
-    assert_eq!(history.extent(), (now, Some(now)));
-    assert!(!history.has_all_of_rule(&name("a"), now + AGE), "one gave way that may be of this channel");
-    let mut kept: Vec<_> = history.kept().map(|kept| kept.number).collect();
-    kept.sort_unstable();
-    assert_eq!(kept, [5, 9, 21, 21]);
-    put(&mut history, "a", 22);
-    assert_eq!(all(&history, "a", now), [9, 21, 22], "the rule holds");
+fn what_is_restored_is_what_was_kept_and_says_as_before_what_is_missing() {
+    let now = Instant::now();
+    let given = [("a*", 3), ("b*", 3), ("none", 0)];
+    let mut before = history(&given, 100, usize::MAX, now);
+    for number in 1..=5 {
+        add(&mut before, "a", number, 1, now);
+    }
+    add(&mut before, "b", 6, 1, now);
+    add(&mut before, "b2", 7, 1, now);
+    before.delete(&name("b2"), 0..=u64::MAX, drop);
+    before.delete(&name("a"), 4..=4, drop);
+    let mut after = history(&given, 100, usize::MAX, now);
+    after.set_edge(before.edge());
+    for (channel, edge, kept) in before.each() {
+        after.restore((channel, edge), now, kept.copied(), drop);
+    }
+    assert_eq!((all(&after, "a", now), all(&after, "b", now)), (vec![3, 5], vec![6]));
+    for channel in ["a", "b", "b2", "b3"] {
+        for number in 0..8 {
+            let known = |history: &History<u64>| history.has_all_after(&name(channel), number, now);
+            assert_eq!(known(&after), known(&before), "{channel} {number}");
+        }
+    }
+    assert_eq!(
+        (after.events(), after.bytes(), after.edge()),
+        (before.events(), before.bytes(), before.edge())
+    );
+    let one = Kept { number: 1, at: now, bytes: 1, event: 1 };
+    after.restore((&name("none"), Edge::default()), now, std::iter::once(one), drop);
+    after.restore((&name("b3"), Edge::default()), now, std::iter::empty(), drop);
+    assert_eq!(after.channels(), 2, "one has no history, of the other nothing is kept");
+    add(&mut after, "a", 8, 1, now);
+    add(&mut after, "a", 9, 1, now);
+    assert_eq!(all(&after, "a", now), [5, 8, 9], "the rule holds");
+}
+
+#[test]
+fn rules_that_differ_have_another_checksum() {
+    let sums = [
+        rules(&[("a", 2)]),
+        rules(&[("a", 3)]),
+        rules(&[("a*", 2)]),
+        rules(&[("a", 2), ("b", 2)]),
+        rules(&[]),
+    ]
+    .map(|rules| rules.checksum());
+    assert_eq!(std::collections::BTreeSet::from(sums).len(), 5);
+    assert_eq!(rules(&[("b", 2), ("a", 2)]).checksum(), rules(&[("a", 2), ("b", 2)]).checksum());
 }
 
 #[test]

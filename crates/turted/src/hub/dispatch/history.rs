@@ -1,14 +1,14 @@
 //! The last events of channels, for those who join later. They are filled where dispatches are numbered, under the
 //! dispatcher's lock, and share their dispatches with the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
-use turted_core::history::{self, HistoryLimits, Kept, Range};
+use turted_core::history::{self, Edge, HistoryLimits, Kept, Range};
 use turted_core::limits::HISTORY_EVENTS_IN_ALL_MAX;
 use turted_core::name::Name;
 
@@ -22,15 +22,19 @@ pub(super) const EVENTS_PER_LOCK: usize = 256;
 /// A dispatch, and the number of the reason to receive it that is the channel.
 pub(crate) type Told = (Arc<Accepted>, u32);
 
-/// The history that a former life has left.
+/// The history that a former life has left, up to the last number of the log.
 #[derive(Debug)]
 pub(crate) struct FormerHistory {
     /// In the order of their numbers, with the moments at which they were accepted.
     pub(crate) dispatches: Vec<(Cursor, Dispatch, Instant)>,
+    /// Each with the numbers of its events.
+    pub(crate) channels: Vec<(Name, Edge, Vec<u64>)>,
+    /// What is not kept of channels of which nothing is.
+    pub(crate) edge: Edge,
     /// Since when it has all that its rules keep.
     pub(crate) began: Instant,
-    /// When the last dispatch was accepted that gave way to those of other channels.
-    pub(crate) pushed_out: Option<Instant>,
+    /// The checksum of the rules by which it was kept.
+    pub(crate) rules: u32,
 }
 
 /// The history of all channels.
@@ -48,23 +52,44 @@ impl History {
             return None;
         }
         let limits = HistoryLimits { events: HISTORY_EVENTS_IN_ALL_MAX, bytes: config.limits.history_bytes };
-        let kept = log.kept();
-        let of_log = kept.first().map_or(now, |first| first.accepted_at());
-        let began = former.as_ref().map_or(of_log, |former| former.began.min(of_log));
-        let pushed_out = former.as_ref().and_then(|former| former.pushed_out);
-        let empty = history::History::new(config.history.clone(), limits, (log.first() - 1, began));
-        let mut own = Self(empty.after_pushing_out(pushed_out));
-        let former = former.map(|former| former.dispatches).unwrap_or_default();
-        for (cursor, dispatch, at) in
-            former.into_iter().take_while(|(cursor, ..)| cursor.sequence < log.first())
-        {
-            let accepted = Arc::new(Accepted::new(cursor, dispatch, at));
-            own.each_channel(&accepted, |own, channel, kept| {
-                own.put_back(channel, now, kept, |(gone, _)| log.let_go(&gone));
+        let of_log = log.kept();
+        let began = of_log.first().map_or(now, |first| first.accepted_at());
+        let began = former.as_ref().map_or(began, |former| began.min(former.began));
+        let edge = (log.first() - 1, began);
+        let mut own = Self(history::History::new(config.history.clone(), limits, edge));
+        let restored = former.map(|former| own.restore(former, log, now)).unwrap_or_default();
+        if restored.is_all {
+            return Some(own);
+        }
+        // Of channels that had no history the log knows what it keeps.
+        for accepted in &of_log {
+            own.each_channel(accepted, |own, channel, kept| {
+                if !restored.channels.contains(channel) {
+                    own.add(channel, now, kept, |(gone, _)| log.let_go(&gone));
+                }
             });
         }
-        kept.iter().for_each(|accepted| own.add(accepted, log, now));
         Some(own)
+    }
+
+    /// Goes on with what a former life left.
+    fn restore(&mut self, former: FormerHistory, log: &Log, now: Instant) -> Restored {
+        let FormerHistory { dispatches, channels, edge, rules, .. } = former;
+        let is_all = rules == self.0.rules_checksum();
+        if is_all {
+            self.0.set_edge(edge);
+        }
+        let accepted = |(cursor, dispatch, at): (Cursor, Dispatch, Instant)| {
+            let of_log = log.get(cursor.sequence).cloned();
+            (cursor.sequence, of_log.unwrap_or_else(|| Arc::new(Accepted::new(cursor, dispatch, at))))
+        };
+        let dispatches: BTreeMap<_, _> = dispatches.into_iter().map(accepted).collect();
+        for (channel, edge, numbers) in &channels {
+            let told = numbers.iter().filter_map(|number| told_of(dispatches.get(number)?, channel));
+            let kept = told.map(|(accepted, place)| kept(&accepted, place));
+            self.0.restore((channel, *edge), now, kept, |(gone, _)| log.let_go(&gone));
+        }
+        Restored { channels: channels.into_iter().map(|(channel, ..)| channel).collect(), is_all }
     }
 
     /// Keeps a dispatch that the log has numbered.
@@ -79,29 +104,28 @@ impl History {
         accepted: &Arc<Accepted>,
         mut keep: impl FnMut(&mut history::History<Told>, &Name, &dyn Fn() -> Kept<Told>),
     ) {
-        let (users, channels) = (accepted.dispatch.targets.users.len(), &accepted.dispatch.targets.channels);
-        let places = u32::try_from(users).unwrap_or(u32::MAX)..;
-        for (place, channel) in places.zip(channels) {
-            let kept = || {
-                accepted.hold();
-                let event = (Arc::clone(accepted), place);
-                Kept {
-                    number: accepted.sequence(),
-                    at: accepted.accepted_at(),
-                    bytes: accepted.bytes(),
-                    event,
-                }
-            };
-            keep(&mut self.0, channel, &kept);
+        for (place, channel) in places_of(accepted) {
+            keep(&mut self.0, channel, &|| kept(accepted, place));
         }
     }
 
     /// What the next life may go on with.
     pub(super) fn left(&self) -> LeftHistory {
-        let kept = self.0.kept().map(|kept| (kept.number, Arc::clone(&kept.event.0)));
-        let (began, pushed_out) = self.0.extent();
-        let dispatches = kept.collect::<BTreeMap<_, _>>().into_values().collect();
-        LeftHistory { dispatches, began, pushed_out }
+        let (mut dispatches, mut channels) = (BTreeMap::new(), Vec::new());
+        for (name, edge, kept) in self.0.each() {
+            let number = |kept: &Kept<Told>| {
+                dispatches.entry(kept.number).or_insert_with(|| Arc::clone(&kept.event.0));
+                kept.number
+            };
+            channels.push((name.clone(), edge, kept.map(number).collect()));
+        }
+        LeftHistory {
+            dispatches: dispatches.into_values().collect(),
+            channels,
+            edge: self.0.edge(),
+            began: self.0.began(),
+            rules: self.0.rules_checksum(),
+        }
     }
 
     /// Forgets a portion of what is too old. Returns whether there may be more.
@@ -121,6 +145,37 @@ impl History {
     /// What is known of it beside its events.
     pub(crate) fn store(&self) -> &history::History<Told> {
         &self.0
+    }
+}
+
+/// What was restored of a former history.
+#[derive(Default)]
+struct Restored {
+    /// Of these channels something is kept.
+    channels: HashSet<Name>,
+    /// Of all others nothing is, because the rules are those by which it was kept.
+    is_all: bool,
+}
+
+/// The channels of a dispatch, each with the number of the reason to receive it that it is.
+fn places_of(accepted: &Accepted) -> impl Iterator<Item = (u32, &Name)> {
+    let (users, channels) = (accepted.dispatch.targets.users.len(), &accepted.dispatch.targets.channels);
+    (u32::try_from(users).unwrap_or(u32::MAX)..).zip(channels)
+}
+
+/// A dispatch as an event of a channel; `None` if the channel is none of its targets.
+fn told_of(accepted: &Arc<Accepted>, channel: &Name) -> Option<Told> {
+    let (place, _) = places_of(accepted).find(|(_, own)| *own == channel)?;
+    Some((Arc::clone(accepted), place))
+}
+
+fn kept(accepted: &Arc<Accepted>, place: u32) -> Kept<Told> {
+    accepted.hold();
+    Kept {
+        number: accepted.sequence(),
+        at: accepted.accepted_at(),
+        bytes: accepted.bytes(),
+        event: (Arc::clone(accepted), place),
     }
 }
 

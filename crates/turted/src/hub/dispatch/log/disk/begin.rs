@@ -89,7 +89,7 @@ impl Opening {
         let lives = self.lives.as_ref().filter(|_| self.verdict == Verdict::Continued)?;
         let State::Clean { last } = lives.state else { return None };
         let ended = Epoch { epoch: lives.current().epoch, after: last };
-        let read = history::read(&self.directory, (ended, lives.uptime), self.limits.history_bytes);
+        let read = history::read(&self.directory, (ended, lives.uptime));
         read.unwrap_or_else(|error| {
             warnings.push(format!(
                 "the history of channels that the last server left cannot be read, so that it begins with the log: {error}"

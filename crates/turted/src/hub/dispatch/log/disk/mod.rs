@@ -46,7 +46,6 @@ pub(crate) mod double;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -56,6 +55,7 @@ use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::epochs::Epochs;
 use turted_core::limits::LOG_SEGMENT_BYTES;
+use turted_core::name::Name;
 use turted_core::record::frame::TooLong;
 use turted_core::record::push::{AnswerForm, ReadKey, Record};
 
@@ -128,8 +128,6 @@ pub(crate) struct StoreLimits {
     pub(crate) keys: Duration,
     /// Bytes after which a file is finished.
     pub(crate) segment_bytes: u64,
-    /// Bytes of the history of channels; 0 if none has any.
-    pub(crate) history_bytes: usize,
 }
 
 impl StoreLimits {
@@ -139,7 +137,6 @@ impl StoreLimits {
             log: LogLimits::of(config),
             keys: config.limits.idempotency_age,
             segment_bytes: LOG_SEGMENT_BYTES,
-            history_bytes: if config.history.is_empty() { 0 } else { config.limits.history_bytes },
         }
     }
 }
@@ -180,12 +177,19 @@ pub(crate) struct FoundDispatch {
 #[derive(Debug)]
 pub(crate) struct FoundHistory {
     /// In the order of the numbers. The log has the last of them too.
-    pub(crate) dispatches: VecDeque<FoundDispatch>,
+    pub(crate) dispatches: Vec<FoundDispatch>,
+    /// Each with what is not kept of it, and with the numbers of its events.
+    pub(crate) channels: Vec<(Name, FoundEdge, Vec<u64>)>,
+    /// What is not kept of channels of which nothing is.
+    pub(crate) edge: FoundEdge,
     /// Uptime since it has all that its rules keep.
     pub(crate) began: Duration,
-    /// Uptime since the last dispatch was accepted that gave way to those of other channels.
-    pub(crate) pushed_out: Option<Duration>,
+    /// The checksum of the rules by which it was kept.
+    pub(crate) rules: u32,
 }
+
+/// The number of the last event that is gone, and the uptime since the last one was accepted that gave way.
+pub(crate) type FoundEdge = (u64, Option<Duration>);
 
 /// A key whose push was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

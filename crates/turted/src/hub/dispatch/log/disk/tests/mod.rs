@@ -62,7 +62,6 @@ impl Place {
             log: LogLimits { dispatches: 1_000, bytes: 1 << 20, age },
             keys: Duration::from_secs(300),
             segment_bytes: 2_000,
-            history_bytes: 1 << 20,
         };
         Self { directory, log, limits, starts: 0 }
     }
