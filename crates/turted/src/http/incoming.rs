@@ -4,10 +4,10 @@
 //! client loses the answer. If the body is dropped afterwards, the stream ends with `NO_ERROR`, which asks the
 //! client only to send no more (RFC 9113 8.1).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -18,6 +18,18 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 pub(crate) struct RequestBody {
     body: Option<Incoming>,
     unread: Option<Unread>,
+    /// Told when all of it has been read.
+    end: Option<BodyEnd>,
+}
+
+/// Whether all of a body has been read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BodyEnd(Rc<Cell<bool>>);
+
+impl BodyEnd {
+    pub(crate) fn is_reached(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// Keeps what was left unread of a body. It holds at most what the window of the stream lets in.
@@ -25,14 +37,15 @@ pub(crate) struct RequestBody {
 pub(crate) struct Unread(Rc<RefCell<Option<Incoming>>>);
 
 impl RequestBody {
-    /// A body that is dropped as soon as nobody reads it.
-    pub(crate) fn dropped_unread(body: Incoming) -> Self {
-        Self { body: Some(body), unread: None }
+    /// A body that is dropped as soon as nobody reads it. `end` is told when it is read to its end.
+    pub(crate) fn dropped_unread(body: Incoming, end: &BodyEnd) -> Self {
+        end.0.set(body.is_end_stream());
+        Self { body: Some(body), unread: None, end: Some(end.clone()) }
     }
 
     /// A body that goes to `unread` when nobody reads it any more.
     pub(crate) fn kept_unread(body: Incoming, unread: &Unread) -> Self {
-        Self { body: Some(body), unread: Some(unread.clone()) }
+        Self { body: Some(body), unread: Some(unread.clone()), end: None }
     }
 }
 
@@ -70,10 +83,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        if frame.is_none() || body.is_end_stream() {
+            self.end.iter().for_each(|end| end.0.set(true));
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -28,7 +28,7 @@ use super::answer::{Answer, Takeover, close_if_unread};
 use super::call::{Call, Outcome};
 use super::endpoint::{Arrival, Endpoints};
 use super::guests::{self, Guest};
-use super::incoming::RequestBody;
+use super::incoming::{BodyEnd, RequestBody};
 use super::paced::{self, Paced};
 use super::parked::{self, Asked, Parked, Written};
 use super::patience::{self, Patience};
@@ -316,16 +316,18 @@ impl Responder {
     }
 
     /// Answers a request in hyper, unless it has to wait and can do so outside.
-    async fn answer(&self, call: Call, asked: Asked) -> Result<Answer, LeftHyper> {
+    async fn answer(&self, call: Call, (asked, body): (Asked, BodyEnd)) -> Result<Answer, LeftHyper> {
         let mut answering = self.endpoints.answer(call);
-        let at_once = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
-        let outcome = match at_once {
-            Poll::Ready(outcome) => outcome,
-            // Earlier answers that hyper has not written would be lost.
-            Poll::Pending if asked.is_whole && self.patience.is_flushed() => {
-                return Err(self.leave(Step::Wait(Parked { answering, asked })));
+        let outcome = poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            // What is left of a body, and earlier answers that hyper has not written, would be lost.
+            Poll::Pending if !asked.is_head && body.is_reached() && self.patience.is_flushed() => {
+                Poll::Ready(None)
             }
-            Poll::Pending => answering.await,
+            Poll::Pending => Poll::Pending,
+        });
+        let Some(outcome) = outcome.await else {
+            return Err(self.leave(Step::Wait(Parked { answering, asked })));
         };
         let settled = self.settle(outcome, asked);
         settled.map_err(|takeover| self.leave(Step::End(End::Takeover(takeover))))
@@ -359,17 +361,17 @@ impl HttpService<Request<Incoming>> for HyperService {
         if let Some(refusal) = responder.refuse(&request) {
             return Box::pin(ready(Ok(refusal)));
         }
-        let asked = Asked::of(&request);
+        let (asked, end) = (Asked::of(&request), BodyEnd::default());
         let endpoint = responder.endpoints.find(request.uri().path());
         responder.patience.asked_by_backend(endpoint.is_some_and(|endpoint| endpoint.is_for_operators()));
         let call = Call {
             worker: Rc::clone(&responder.worker),
             peer: proxies::client(&responder.worker.config, responder.peer, request.headers()),
             agent: Agent::of(request.headers()),
-            request: request.map(RequestBody::dropped_unread),
+            request: request.map(|body| RequestBody::dropped_unread(body, &end)),
         };
         let responder = Rc::clone(responder);
-        Box::pin(async move { responder.answer(call, asked).await })
+        Box::pin(async move { responder.answer(call, (asked, end)).await })
     }
 }
 

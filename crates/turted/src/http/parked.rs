@@ -33,18 +33,17 @@ pub(super) struct Asked {
     pub(super) wants_more: bool,
     /// Whether it asks for a WebSocket in another version than ours.
     pub(super) other_version: bool,
-    /// Whether nothing of it is left to be read, so that it can leave hyper.
-    pub(super) is_whole: bool,
+    /// Whether it is one for a head alone, whose answer is left to hyper: it has the length of a body that it does not have.
+    pub(super) is_head: bool,
 }
 
 impl Asked {
-    pub(super) fn of<B: hyper::body::Body>(request: &Request<B>) -> Self {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
         Self {
             version: request.version(),
             wants_more: wants_more(request),
             other_version: asks_for_other_version(request),
-            // The answer to HEAD has the length of a body that it does not have: that is left to hyper.
-            is_whole: request.body().is_end_stream() && request.method() != Method::HEAD,
+            is_head: request.method() == Method::HEAD,
         }
     }
 }
@@ -182,7 +181,7 @@ mod tests {
     use crate::http::{Body, answer, bare};
 
     fn asked(version: Version, wants_more: bool) -> Asked {
-        Asked { version, wants_more, other_version: false, is_whole: true }
+        Asked { version, wants_more, other_version: false, is_head: false }
     }
 
     fn encoded(answer: Answer, asked: Asked) -> (String, bool) {
