@@ -77,6 +77,19 @@ describe('presence', LIMITS, () => {
     await page.turted.join('another');
   });
 
+  test('is refused alone where another component joins without it at the same time', async (t) => {
+    const server = await start(t, { channels: CHANNELS });
+    const page = open(t, server.url, { ident: { username: 'adam' }, transports: ['websocket'] });
+    for (const [channel, pause] of [['other', 0], ['another', 1]]) {
+      const plain = page.turted.join(channel);
+      if (pause) await Promise.resolve();
+      await assert.rejects(page.turted.join(channel, { presence: true }), { code: 'presence-refused' });
+      await plain;
+      await server.push({ event: 'E', targets: { channels: [channel] }, payload: channel });
+      await page.heard(channel);
+    }
+  });
+
   for (const version of ['2', '3', '4']) {
     for (const transport of ['websocket', 'polling']) {
       test(`is told to socket.io-client ${version} over ${transport}`, async (t) => {

@@ -28,12 +28,17 @@ export const enum Standing {
   Leaving,
 }
 
+interface Waiting extends Deferred<void> {
+  /** Whether it wants to hear who is there. */
+  _wishes?: boolean | undefined;
+}
+
 interface Entry {
   /** How many calls of `join` were not followed by a `leave`. */
   _holds: number;
   _standing: Standing;
-  _joining: Deferred<void>[];
-  _leaving: Deferred<void>[];
+  _joining: Waiting[];
+  _leaving: Waiting[];
   /** How many of its last events the page wants; how many of them are still to come. */
   _history?: number | undefined;
   _due?: number;
@@ -56,7 +61,8 @@ export interface JoinsPart {
 
 export function join(core: Core, channel: string, options?: JoinOptions): Promise<void> {
   const entry = entryOf(core, channel);
-  const deferred = defer<void>(core);
+  const deferred: Waiting = defer<void>(core);
+  deferred._wishes = options?.presence;
   entry._holds++;
   entry._history ??= options?.history;
   entry._joining.push(deferred);
@@ -92,7 +98,9 @@ export function advanceJoins(core: Core): boolean {
     if (standing >= Standing.Joining) due++;
     else if (entry._holds) {
       settle(entry._leaving);
-      if (standing === Standing.Joined && !entry._isAskedAnew) settle(entry._joining);
+      // What wants to hear who is there waits for that answer.
+      if (standing === Standing.Joined) settle(take(entry._joining, entry._isAskedAnew ? false : undefined));
+      if (standing === Standing.Joined && !entry._isAskedAnew) continue;
       // Only one who joins gets history.
       else if (standing === Standing.Unsure && entry._history) {
         due++;
@@ -142,21 +150,32 @@ function sendJoin(core: Core, channels: string[]): void {
     const refused: { channel: string; error: Refusal }[] = reply?.refused ?? [];
     entries.forEach((entry, index) => {
       const refusal = refused.find(({ channel }) => channel === channels[index])?.error ?? reply?.error;
-      // A channel without presence stays as it was.
-      if (refusal && entry._wasJoined) entry._presence = false;
-      entry._standing = reply && !refusal ? Standing.Joined : refusal && !entry._wasJoined ? Standing.Refused : Standing.Unsure;
-      if (refusal) refuse(core, entry, asError(refusal));
+      // A channel without presence stays as it was, and is joined without it where that is wanted.
+      const isWish = refusal?.code === 'presence-refused' || undefined;
+      if (isWish || (refusal && entry._wasJoined)) entry._presence = undefined;
+      if (refusal) refuse(core, entry, asError(refusal), isWish);
+      if (!refusal || entry._wasJoined) entry._standing = reply && !refusal ? Standing.Joined : Standing.Unsure;
+      else entry._standing = isWish && entry._holds ? Standing.None : Standing.Refused;
       if (reply) entry._due = reply.replayed;
     });
     advance(core);
   });
 }
 
-function refuse(core: Core, entry: Entry, error: TurtedError): void {
-  if (!entry._joining.length) tell(core, error);
+/** Rejects the joins that wait; with `wishes` those that want to hear who is there. */
+function refuse(core: Core, entry: Entry, error: TurtedError, wishes?: boolean): void {
+  const refused = take(entry._joining, wishes);
+  if (!refused.length) tell(core, error);
   // What was refused was not joined, so it is not counted.
-  entry._holds = Math.max(0, entry._holds - entry._joining.length);
-  for (const { _reject } of entry._joining.splice(0)) _reject(error);
+  entry._holds = Math.max(0, entry._holds - refused.length);
+  for (const { _reject } of refused) _reject(error);
+}
+
+/** Takes out what waits: all of it, or what wants to hear who is there, or what does not. */
+function take(waiting: Waiting[], wishes?: boolean): Waiting[] {
+  const taken: Waiting[] = [];
+  for (const one of waiting.splice(0)) (wishes === undefined || wishes === !!one._wishes ? taken : waiting).push(one);
+  return taken;
 }
 
 /** The server has ended a join, which the page has to ask for anew. */

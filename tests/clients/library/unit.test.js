@@ -310,6 +310,37 @@ describe('presence', () => {
       ['a', ['x'], 1],
     ]);
   });
+
+  const refused = { ok: false, error: { code: 'presence-refused', reason: 'the channel has no presence' } };
+  for (const [when, pause] of [['at once', () => {}], ['while the other one has no answer', settle]]) {
+    test(`is refused alone where a join without it stands: ${when}`, async (t) => {
+      const { turted, sockets } = await client(t);
+      sockets[0].welcomes({ connection: 'A' });
+      await settle();
+      const before = sockets[0].sent.length;
+      const outcomes = [];
+      const note = (name, joined) => joined.then(() => outcomes.push(name), ({ code }) => outcomes.push(`${name}: ${code}`));
+      note('plain', turted.join('c'));
+      await pause();
+      note('wish', turted.join('c', { presence: true }));
+      for (let answered = before; ; await settle()) {
+        await settle();
+        if (answered === sockets[0].sent.length) break;
+        answered = sockets[0].sent.length;
+        sockets[0].answers(sockets[0].sent.at(-1).presence ? refused : { channel: 'c' });
+      }
+      assert.deepEqual(outcomes.toSorted(), ['plain', 'wish: presence-refused']);
+      const asked = sockets[0].sent.slice(before).map(({ id, ...request }) => request);
+      const [plain, wish] = [{ do: 'join', channel: 'c' }, { do: 'join', channel: 'c', presence: true }];
+      assert.equal(asked.at(-1).presence, undefined);
+      assert.deepEqual(asked.slice(0, 2).toSorted((a, b) => !!a.presence - !!b.presence), [plain, wish]);
+      const left = turted.leave('c');
+      await settle();
+      assert.equal(sockets[0].sent.at(-1).do, 'leave', 'the plain join is held once');
+      sockets[0].answers({ channel: 'c' });
+      await left;
+    });
+  }
 });
 
 describe('a session', () => {
