@@ -36,6 +36,8 @@ struct Listeners {
     connections: HashMap<ConnectionKey, Vec<Name>>,
     /// When a connection has asked last, within a second.
     asked: HashMap<ConnectionKey, Instant>,
+    /// Channels that a connection has left within this second, and was told of.
+    left: HashMap<ConnectionKey, Vec<Name>>,
     /// Channels whose listeners are to be told something.
     due: VecDeque<Name>,
     /// Those of which that is left for the next second.
@@ -84,6 +86,8 @@ pub(crate) enum At {
     Unanswered,
     /// It has to be told all.
     Nothing,
+    /// It has to be told all in the next second: it was told of the channel in this one, and has left it since.
+    Later,
     Version(u64),
 }
 
@@ -96,15 +100,16 @@ pub(crate) enum News {
 }
 
 impl Audience {
-    /// A client wants to be told, once it has its answer.
+    /// A client wants to be told, once it has its answer. One that is told again and again, and wants that once more, is told
+    /// nothing more: it may say so more often than once a second.
     pub(crate) fn add(&self, key: ConnectionKey, name: &Name, wish: Wish) {
         let listeners = &mut *self.listeners.borrow_mut();
         let channel = listeners.channels.entry(name.clone()).or_default();
         if let Some(place) = channel.places.get(&key) {
             let listener = &mut channel.listeners[*place];
-            listener.at = At::Unanswered;
-            if wish == Wish::Always {
-                listener.wish = wish;
+            match wish {
+                Wish::Once => listener.at = At::Unanswered,
+                Wish::Always => listener.wish = wish,
             }
             return;
         }
@@ -115,12 +120,17 @@ impl Audience {
 
     /// A client has its answer.
     pub(crate) fn answered(&self, key: ConnectionKey) {
-        let listeners = &mut *self.listeners.borrow_mut();
-        for name in listeners.connections.get(&key).into_iter().flatten() {
-            let listener = listeners.channels.get_mut(name).and_then(|channel| channel.get_mut(key));
-            if let Some(listener) = listener.filter(|listener| listener.at == At::Unanswered) {
-                listener.at = At::Nothing;
-            }
+        let Listeners { channels, connections, left, deferred, .. } = &mut *self.listeners.borrow_mut();
+        let left = left.get(&key);
+        for name in connections.get(&key).into_iter().flatten() {
+            let listener = channels.get_mut(name).and_then(|channel| channel.get_mut(key));
+            let Some(listener) = listener.filter(|listener| listener.at == At::Unanswered) else { continue };
+            listener.at = if left.is_some_and(|left| left.contains(name)) {
+                deferred.insert(name.clone());
+                At::Later
+            } else {
+                At::Nothing
+            };
         }
     }
 
@@ -132,18 +142,18 @@ impl Audience {
     /// A client has left a channel.
     pub(crate) fn leave(&self, key: ConnectionKey, name: &Name) {
         let listeners = &mut *self.listeners.borrow_mut();
-        let Some(names) = listeners.connections.get_mut(&key) else { return };
-        names.retain(|own| own != name);
-        if names.is_empty() {
-            listeners.connections.remove(&key);
+        let listener = listeners.channels.get(name).and_then(|channel| channel.get(key));
+        if listener.is_some_and(|listener| matches!(listener.at, At::Version(_))) {
+            listeners.left.entry(key).or_default().push(name.clone());
         }
-        listeners.remove(key, name);
+        listeners.stop(key, name);
     }
 
     /// A connection has ended, or its session is another one.
     pub(crate) fn forget(&self, key: ConnectionKey) {
         let listeners = &mut *self.listeners.borrow_mut();
         listeners.asked.remove(&key);
+        listeners.left.remove(&key);
         listeners.behind.remove(&key);
         for name in listeners.connections.remove(&key).unwrap_or_default() {
             listeners.remove(key, &name);
@@ -180,15 +190,12 @@ impl Audience {
 
     /// A client is told this version now. One that wanted to be told once wants nothing any more.
     pub(crate) fn told(&self, key: ConnectionKey, name: &Name, version: u64) {
-        let is_done = {
-            let listeners = &mut *self.listeners.borrow_mut();
-            let listener = listeners.channels.get_mut(name).and_then(|channel| channel.get_mut(key));
-            let Some(listener) = listener else { return };
-            listener.at = At::Version(version);
-            listener.wish == Wish::Once
-        };
-        if is_done {
-            self.leave(key, name);
+        let listeners = &mut *self.listeners.borrow_mut();
+        let listener = listeners.channels.get_mut(name).and_then(|channel| channel.get_mut(key));
+        let Some(listener) = listener else { return };
+        listener.at = At::Version(version);
+        if listener.wish == Wish::Once {
+            listeners.stop(key, name);
         }
     }
 
@@ -227,6 +234,7 @@ impl Audience {
         let listeners = &mut *self.listeners.borrow_mut();
         let now = Instant::now();
         listeners.asked.retain(|_, asked| now.saturating_duration_since(*asked) < PRESENCE_PERIOD);
+        listeners.left = HashMap::new();
         (listeners.recent, listeners.recent_bytes) = (VecDeque::new(), 0);
         for name in std::mem::take(&mut listeners.deferred) {
             listeners.add_due(&name);
@@ -337,6 +345,16 @@ impl Audience {
 }
 
 impl Listeners {
+    /// A client is told of a channel no longer.
+    fn stop(&mut self, key: ConnectionKey, name: &Name) {
+        let Some(names) = self.connections.get_mut(&key) else { return };
+        names.retain(|own| own != name);
+        if names.is_empty() {
+            self.connections.remove(&key);
+        }
+        self.remove(key, name);
+    }
+
     fn remove(&mut self, key: ConnectionKey, name: &Name) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         let Some(place) = channel.places.remove(&key) else { return };

@@ -80,6 +80,40 @@ fn a_client_that_asks_and_is_told_anyway_hears_nothing_twice() {
 }
 
 #[test]
+fn a_join_that_is_repeated_is_told_nothing_more_and_one_behind_a_leave_a_second_later() {
+    let server = server(HOUR);
+    let names: Vec<_> = (0..128).map(|number| format!("c{number}")).collect();
+    let mut client = v1::Client::new(&server);
+    let all = json!({"id": 1, "do": "join", "channels": names, "presence": true});
+    client.ask(&all);
+    for _ in &names {
+        assert_eq!(client.receive()["presence"]["users"], json!([]));
+    }
+    for _ in 0..10 {
+        // The reply comes next: nothing was told behind the one before.
+        assert_eq!(client.ask(&all)["channels"].as_array().map(Vec::len), Some(names.len()));
+        let again = json!({"id": 2, "do": "join", "channel": "c1", "presence": true});
+        assert_eq!(client.ask(&again), json!({"reply": 2, "ok": true, "channel": "c1"}));
+    }
+    let told_before = server.metric("turted_presence_deliveries_total");
+    let (started, mut told) = (Instant::now(), 0);
+    while started.elapsed() < Duration::from_millis(2_500) {
+        for asked in [
+            json!({"id": 3, "do": "leave", "channel": "c1"}),
+            json!({"id": 4, "do": "join", "channel": "c1", "presence": true}),
+        ] {
+            client.send(&asked);
+            while client.receive()["reply"] != asked["id"] {
+                told += 1;
+            }
+        }
+        pause(Duration::from_millis(25));
+    }
+    assert!((1..=5).contains(&told), "{told} in 2.5 s");
+    assert!(server.metric("turted_presence_deliveries_total") - told_before <= 6);
+}
+
+#[test]
 fn members_that_are_no_booleans_are_refused() {
     let server = server(HOUR);
     let mut client = v1::Client::new(&server);
