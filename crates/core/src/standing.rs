@@ -132,6 +132,12 @@ impl Standing {
         self.proofs.iter().filter_map(|proof| proof.expires).min()
     }
 
+    /// Whether this user's proof has expired at `now`.
+    #[must_use]
+    pub fn has_expired_for(&self, user: &Name, now: UnixTime) -> bool {
+        self.proofs.iter().any(|proof| proof.user == *user && proof.has_expired(now))
+    }
+
     /// Forgets the proofs that have expired at `now`, and returns their users.
     pub fn expire(&mut self, now: UnixTime) -> Vec<Name> {
         let mut proofs = mem::take(&mut self.proofs).into_vec();

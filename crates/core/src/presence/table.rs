@@ -188,6 +188,15 @@ impl Table {
         }
     }
 
+    /// Sessions have ended whose clients were away: what was kept for them counts no longer.
+    pub fn end(&mut self, sessions: &[SessionKey]) {
+        for session in sessions {
+            if let Some(key) = self.sessions.get(session) {
+                self.release(*key);
+            }
+        }
+    }
+
     /// Gives up a portion of the lost connections whose time is over. Returns whether there may be more.
     pub fn expire(&mut self, now: Instant, portion: usize) -> bool {
         for _ in 0..portion {

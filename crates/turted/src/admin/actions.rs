@@ -195,7 +195,8 @@ impl Operator<'_> {
         let is_of_user = |state: &SessionState| state.memberships.users.iter().any(|(name, _)| name == user);
         let (mut place, mut sessions) = (None, 0);
         while let Some(ended) = self.monitor.shared.recovery.end_behind(&mut place, PORTION, is_of_user) {
-            sessions += ended;
+            sessions += ended.len();
+            self.monitor.shared.presence.ended(&ended);
             tokio::task::yield_now().await;
         }
         sessions

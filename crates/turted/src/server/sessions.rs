@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::ServerError;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, unix_now};
 use crate::config::{ClientAuth, Config, LogSync};
 use crate::hub::worker::sessions::{Found, GROWTH_BYTES_MIN, Place, Verification};
 use crate::hub::worker::shared::Shared;
@@ -114,8 +114,12 @@ impl FoundSessions {
                 "sessions of before may come back"
             ),
         }
+        let now = unix_now();
         for (key, state) in &found.sessions {
-            shared.presence.found(*key, &state.memberships);
+            let mut memberships = state.memberships.clone();
+            // It is taken from the session when its client comes back, which hears of that.
+            memberships.users.retain(|(user, _)| !state.standing.has_expired_for(user, now));
+            shared.presence.found(*key, &memberships);
         }
         shared.recovery.begin(found, shared.sessions.clone());
         Ok(())

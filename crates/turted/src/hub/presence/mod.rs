@@ -123,12 +123,19 @@ impl Presence {
             return;
         }
         let grace = match close {
-            Close::Expired => None,
+            Close::Expired | Close::OperatorEnded => None,
             _ if life.is_draining() => Some(self.deploy_grace()),
             _ => Some(self.grace),
         };
         let until = grace.map(|grace| Instant::now() + grace);
         self.table().close(id, session.filter(|_| close.is_recoverable()), until);
+    }
+
+    /// Sessions were ended whose clients were away.
+    pub(crate) fn ended(&self, sessions: &[SessionKey]) {
+        if !self.is_off() && !sessions.is_empty() {
+            self.table().end(sessions);
+        }
     }
 
     /// A start has found a session whose client may come back.

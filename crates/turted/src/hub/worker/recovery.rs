@@ -201,14 +201,14 @@ impl Recovery {
         true
     }
 
-    /// Ends those of a portion of the lost sessions behind `place` that are `meant`, and moves `place` on. Returns how many
+    /// Ends those of a portion of the lost sessions behind `place` that are `meant`, and moves `place` on. Returns which
     /// ended; `None` if there are no more behind it.
     pub(crate) fn end_behind(
         &self,
         place: &mut Option<NotePlace>,
         portion: usize,
         meant: impl Fn(&LostSession) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<Vec<SessionKey>> {
         let (mut sessions, now) = (self.sessions(), Instant::now());
         let NotePlace { store, behind } = place.unwrap_or_default();
         let kept = match store {
@@ -229,7 +229,7 @@ impl Recovery {
             sessions.take(*key, now);
             sessions.end(*key);
         }
-        Some(ended.len())
+        Some(ended)
     }
 
     /// Notes what is kept behind `place`, a portion of it, and moves `place` on. Returns whether there is more.

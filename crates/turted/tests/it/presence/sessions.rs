@@ -1,16 +1,19 @@
 //! Sessions that outlive a connection, and a server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use turted::authenticator::{IdentRequest, UnixTime, Verified};
+use turted::config::{DiskLog, LogStart, LogStore, LogSync};
+use turted::server::Server;
 
 use super::watcher::CHANNEL;
 use super::{HOUR, Watcher, server};
 use crate::support::resuming::Resuming;
-use crate::support::{Child, Client, Kind, WebSocket};
+use crate::support::{Child, Client, Kind, TestServer, WebSocket, config, eventually};
 use crate::v1;
 
 /// A client of turted.v1 that is this user and wants to hear who is in the channel.
@@ -158,6 +161,77 @@ fn a_client_is_told_again_by_the_next_server_and_a_deploy_is_not_told() {
         server.kill();
         let _ = std::fs::remove_dir_all(program.directory.join("log"));
     }
+}
+
+/// A server with the log in this directory, where the user `adam` is verified until a time, and others for ever.
+fn verifying(directory: &Path, adam: UnixTime) -> TestServer {
+    let mut config = config();
+    super::allow(&mut config);
+    config.log = LogStore::Disk(DiskLog {
+        directory: directory.to_owned(),
+        sync: LogSync::Never,
+        required: false,
+        start: LogStart::Continue,
+    });
+    let server = Server::builder(config).authenticator(move |request: IdentRequest| async move {
+        let name = request.user.map(|user| user.name).expect("a user");
+        let expires = (name.as_str() == "adam").then_some(adam);
+        Ok(Verified { expires, ..Verified::user(name) })
+    });
+    TestServer::run(server.bind().unwrap())
+}
+
+#[test]
+fn who_has_expired_when_a_start_finds_the_session_is_not_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let expires = now() + Duration::from_secs(3);
+    let server = verifying(directory.path(), UnixTime(expires));
+    let clients = ["adam", "eve"].map(|user| member(v1::Client::new(&server), user));
+    let mut observer = Watcher::v1(&server, "observer");
+    observer.until(&["adam", "eve", "observer"], 0);
+    assert!(now() < expires, "all of them are stopped before");
+    drop(server);
+    drop(clients);
+    eventually("it has expired", || now() > expires);
+    let server = verifying(directory.path(), UnixTime(expires));
+    let told = member(v1::Client::new(&server), "abel").receive();
+    let mut listed = users(&told).as_array().unwrap().clone();
+    // It may be missing in its first message.
+    listed.retain(|user| user != "abel");
+    assert_eq!(listed, ["eve", "observer"], "{told}");
+}
+
+#[test]
+fn who_is_ended_by_an_operator_leaves_at_once_connected_or_away() {
+    const BEARER: [(&str, &str); 1] = [("Authorization", "Bearer a token of 22 characters that writes")];
+    let server = TestServer::with(|config| {
+        super::allow(config);
+        config.presence.grace = HOUR;
+        config.admin.write_token = Some("a token of 22 characters that writes".into());
+    });
+    let mut observer = Watcher::v1(&server, "observer");
+    let end = |come_back: bool| {
+        let body = json!({"come_back": come_back}).to_string();
+        let ended = server.admin().post("/api/v1/users/adam/disconnect", &BEARER, body);
+        assert_eq!(ended.status, 200, "{}", ended.text());
+        ended.json()
+    };
+    let mut connected = member(v1::Client::new(&server), "adam");
+    observer.until(&["adam", "observer"], 0);
+    assert_eq!(end(false), json!({"connections": 1, "sessions": 0}));
+    observer.until(&["observer"], 0);
+    assert_eq!(connected.socket.close_code(), Some(4000));
+    let away = member(v1::Client::new(&server), "adam");
+    observer.until(&["adam", "observer"], 0);
+    assert_eq!(end(true), json!({"connections": 1, "sessions": 0}));
+    let mut mark = Watcher::v1(&server, "mark");
+    observer.until(&["adam", "mark", "observer"], 0);
+    mark.leave(CHANNEL);
+    observer.until(&["adam", "observer"], 0);
+    assert_eq!(end(false), json!({"connections": 0, "sessions": 1}));
+    observer.until(&["observer"], 0);
+    drop(away);
 }
 
 #[test]
