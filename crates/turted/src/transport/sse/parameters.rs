@@ -79,6 +79,15 @@ pub(super) fn history(query: &Query) -> Result<usize, SseRefusal> {
     events.filter(|events| *events <= HISTORY_EVENTS_MAX).ok_or(SseRefusal::History)
 }
 
+/// Whether a client wants to hear who is in its channels.
+pub(super) fn presence(query: &Query) -> Result<bool, SseRefusal> {
+    match query.get("presence") {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(SseRefusal::PresenceValue),
+    }
+}
+
 /// The position that a client shows; of several, the latest one that is known. Clients that cannot set the header
 /// add a parameter at each reconnect, and leave the older ones where they are. Nothing can be resumed from a
 /// position that cannot be read or is unknown.

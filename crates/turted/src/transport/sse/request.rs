@@ -52,6 +52,8 @@ pub(super) enum SseRefusal {
     Name(NameRefusal),
     /// `history` is no number of events.
     History,
+    /// `presence` is neither 1 nor 0.
+    PresenceValue,
     Presence(PresenceRefusal),
     /// More channels than a connection may join.
     TooManyChannels(usize),
@@ -85,6 +87,7 @@ impl SseRefusal {
             Self::History => {
                 bad("sse-history", format!("history is a whole number from 0 to {HISTORY_EVENTS_MAX}"))
             }
+            Self::PresenceValue => bad("sse-presence", "presence is 1 or 0".into()),
             Self::TooManyChannels(most) => bad(
                 "sse-channels",
                 format!("a connection may join at most {most} channels (limits.channels_per_connection)"),
@@ -275,7 +278,7 @@ async fn check(
     };
     // Pages of TURTED for reactphp know of no history and no presence.
     let history = if style == Style::Turted { parameters::history(&query)? } else { 0 };
-    let presence = style == Style::Turted && query.get("presence") == Some("1");
+    let presence = style == Style::Turted && parameters::presence(&query)?;
     if presence {
         channels.iter().try_for_each(|channel| worker.shared.presence.check(channel))?;
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::watcher::CHANNEL;
 use super::{HOUR, Watcher, Way, server};
-use crate::support::{Kind, pause};
+use crate::support::{EventSource, Kind, pause};
 use crate::v1;
 
 #[test]
@@ -29,6 +29,19 @@ fn a_channel_without_presence_is_refused_with_the_key_and_not_joined() {
     let refused = server.http().get("/sse?channel=c&channel=other&presence=1");
     assert_eq!((refused.status, refused.text()), (403, reason));
     assert!(server.refusals("presence") >= 6, "{}", server.refusals("presence"));
+}
+
+#[test]
+fn a_stream_is_refused_whose_presence_is_neither_1_nor_0() {
+    let server = server(HOUR);
+    for value in ["true", "2", "", "01", "1%20"] {
+        let refused = server.http().get(&format!("/sse?channel=c&presence={value}"));
+        assert_eq!((refused.status, refused.text()), (400, "presence is 1 or 0"), "{value}");
+    }
+    assert_eq!(server.refusals("sse-presence"), 5);
+    for value in ["presence=0", "presence=1"] {
+        drop(EventSource::connect(server.address(), &format!("/sse?channel=c&{value}"), &[]).unwrap());
+    }
 }
 
 #[test]
