@@ -19,23 +19,33 @@ use crate::hub::dispatch::log::disk::FoundKey;
 use crate::io::seldom::warn_seldom;
 use crate::io::tasks::Tasks;
 
+/// What is told to a page that may not push: of its origin, and of the host that it names.
+pub(super) const MAY_NOT_PUSH: [&str; 2] = [
+    "pages of this origin may not push (push.allow_origins)",
+    "without a password only requests for localhost or a loopback address may push: set \
+     push.password_file or TURTED_PUSH_PASSWORD, or have your proxy send Host: 127.0.0.1",
+];
+/// The same to one that may not ask who is online.
+pub(super) const MAY_NOT_ASK: [&str; 2] = [
+    "pages of this origin may not ask (push.allow_origins)",
+    "without a password only requests for localhost or a loopback address may ask: set \
+     push.password_file or TURTED_PUSH_PASSWORD, or have your proxy send Host: 127.0.0.1",
+];
+
 /// Refuses the pages that may not push. A page whose name was made to resolve to this machine (DNS rebinding) counts as
 /// one of the own host, so without a password the host that the request names is checked as well.
 pub(super) fn check_page(
     config: &Config,
-    page: &Page,
+    (page, [of_origin, of_host]): (&Page, [&'static str; 2]),
     is_for_loopback: impl FnOnce() -> bool,
 ) -> Result<(), Problem> {
     if !page.is_allowed() {
-        let detail = "pages of this origin may not push (push.allow_origins)";
-        return Err(Problem::new("origin-not-allowed", detail));
+        return Err(Problem::new("origin-not-allowed", of_origin));
     }
     let is_open = config.push.is_open() && config.listen.ip().to_canonical().is_loopback();
     if is_open && !is_for_loopback() {
-        let detail = "without a password only requests for localhost or a loopback address may push: set \
-                      push.password_file or TURTED_PUSH_PASSWORD, or have your proxy send Host: 127.0.0.1";
         // Not 421: a client may repeat that on another connection (RFC 9110 15.5.20).
-        return Err(Problem::new("host-not-loopback", detail));
+        return Err(Problem::new("host-not-loopback", of_host));
     }
     Ok(())
 }

@@ -111,7 +111,12 @@ async fn answer(call: Call, gate: &Arc<PushGate>, subject: Subject) -> Answer {
         }
     };
     // Before all else: a page must neither push nor guess, and browsers send a form or a beacon of any page.
-    if let Err(problem) = gate::check_page(&worker.config, &page, || cors::is_for_loopback(&call.request)) {
+    let texts = match subject {
+        Subject::Push => gate::MAY_NOT_PUSH,
+        Subject::Presence => gate::MAY_NOT_ASK,
+    };
+    let is_for_loopback = || cors::is_for_loopback(&call.request);
+    if let Err(problem) = gate::check_page(&worker.config, (&page, texts), is_for_loopback) {
         return refuse(problem);
     }
     let mut answer = match *call.request.method() {

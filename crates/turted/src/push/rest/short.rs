@@ -25,7 +25,9 @@ impl ShortWay for Rest {
     fn answer(&self, worker: &Rc<Worker>, client: IpAddr, post: &Post<'_>) -> ShortAnswer {
         let format = AnswerFormat::of_accept(post.accept);
         let page = Page::none(&worker.config.push.allow_origins);
-        if let Err(problem) = gate::check_page(&worker.config, &page, || cors::is_loopback(post.host)) {
+        if let Err(problem) =
+            gate::check_page(&worker.config, (&page, gate::MAY_NOT_PUSH), || cors::is_loopback(post.host))
+        {
             return ShortAnswer::Ready(refuse(worker, (client, format), &problem));
         }
         let settled = self.take(worker, client, format, post).map(|taken| taken.settle(worker));

@@ -84,5 +84,6 @@ fn a_question_has_the_credentials_of_a_push_and_is_refused_as_one() {
     assert_eq!(server.http().get("/push/presence").status, 405);
     let page = [("Origin", "https://elsewhere.example"), ("Authorization", "Bearer tiger")];
     let answer = server.http().post("/push/presence", &page, question.to_string());
-    assert_eq!(answer.status, 403);
+    let reason = "pages of this origin may not ask (push.allow_origins)";
+    assert_eq!((answer.status, answer.text()), (403, reason));
 }
