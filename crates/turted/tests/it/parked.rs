@@ -95,9 +95,9 @@ fn a_poll_whose_body_comes_late_keeps_its_connection() {
     let client = server.client(Kind::V4_POLLING);
     for (length, body) in [("Transfer-Encoding: chunked", "0\r\n\r\n"), ("Content-Length: 2", "ab")] {
         let mut http = server.http();
-        http.send(&format!("GET {} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n", target(&client)));
+        http.send(format!("GET {} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n", target(&client)));
         wait_a_while();
-        http.send(&format!("{body}GET /health HTTP/1.1\r\nHost: a\r\n\r\n"));
+        http.send(format!("{body}GET /health HTTP/1.1\r\nHost: a\r\n\r\n"));
         wait_a_while();
         push(&server);
         for what in ["the poll", "the request behind it"] {
