@@ -1,6 +1,7 @@
 //! What operators change: connections end, or leave a channel; events are pushed; the history of channels is deleted.
 //!
-//! Each action takes `admin_write_token`. It is told to those who watch, and the log has a line with the address.
+//! Each action takes `admin_write_token`. It is told to those who watch, and the log has a line with the address. Once its
+//! body is there it is done to its end, whether its client waits for that or not.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::http::{Answer, read_counted};
 use crate::hub::client::operator::{Deed, Whom};
 use crate::hub::worker::queries::ConnectionWanted;
 use crate::live::{Kind, Record};
-use crate::push::rest::operator::OperatorPush;
+use crate::push::rest::operator::{OperatorPush, Pushed};
 
 /// Bytes of the body of an action besides a push: two of the longest names, escaped.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -131,20 +132,20 @@ where
         Method::POST => read_counted((bodies, &state.limits), peer, body, most).await?,
         _ => Bytes::new(),
     };
-    let by = Operator { monitor: &state.monitor, address: peer };
-    match action {
-        Action::Push => by.push(head.headers, body, began).await,
-        Action::DisconnectUser(name) => by.disconnect(Whom::User(name), &body).await,
-        Action::DisconnectConnection(wanted) => by.disconnect(Whom::Connection(wanted), &body).await,
-        Action::Remove(channel) => by.remove(channel, &body).await,
-        Action::DeleteHistory(channel, at) => by.delete_history(&channel, at),
-    }
+    let place = Arc::clone(&state.actions).acquire_owned().await.map_err(|_| ApiRefusal::Unanswered)?;
+    let by = Operator { monitor: state.monitor.clone(), address: peer };
+    // What belongs to the request alone ends when its client hangs up.
+    let acting = state.tasks.spawn(async move {
+        let answer = by.act(action, (head.headers, body), began).await;
+        drop(place);
+        answer
+    });
+    acting.await.unwrap_or(Err(ApiRefusal::Unanswered))
 }
 
 /// Who does it.
-#[derive(Clone, Copy)]
-struct Operator<'a> {
-    monitor: &'a Monitor,
+struct Operator {
+    monitor: Monitor,
     address: IpAddr,
 }
 
@@ -154,22 +155,44 @@ struct Told<'a> {
     whom: Option<&'a Whom>,
     channel: Option<&'a Name>,
     reason: Option<&'a str>,
+    /// Of the event, or of the first one of a batch.
     position: Option<Cursor>,
     /// How many connections it concerned, or events.
     count: Option<usize>,
 }
 
-impl Operator<'_> {
-    async fn push(self, headers: HeaderMap, body: Bytes, began: Instant) -> Result<Answer, ApiRefusal> {
-        let push = OperatorPush { peer: self.address, headers, body, began };
-        let answer = self.monitor.push(push).await?;
-        if answer.status().is_success() {
-            self.tell("push", &Told::default());
+impl Operator {
+    async fn act(
+        &self,
+        action: Action,
+        (headers, body): (HeaderMap, Bytes),
+        began: Instant,
+    ) -> Result<Answer, ApiRefusal> {
+        match action {
+            Action::Push => self.push(headers, body, began).await,
+            Action::DisconnectUser(name) => self.disconnect(Whom::User(name), &body).await,
+            Action::DisconnectConnection(wanted) => self.disconnect(Whom::Connection(wanted), &body).await,
+            Action::Remove(channel) => self.remove(channel, &body).await,
+            Action::DeleteHistory(channel, at) => self.delete_history(&channel, at),
         }
+    }
+
+    async fn push(&self, headers: HeaderMap, body: Bytes, began: Instant) -> Result<Answer, ApiRefusal> {
+        let push = OperatorPush { peer: self.address, headers, body, began };
+        let pushed = self.monitor.push(push).await;
+        // What was not answered in time may be accepted still.
+        let told =
+            pushed.as_ref().map_or(Some(None), |pushed| pushed.may_be_accepted.then_some(pushed.positions));
+        if let Some(positions) = told {
+            let (position, count) = positions.unzip();
+            let count = count.filter(|count| *count > 1);
+            self.tell("push", &Told { position, count, ..Told::default() });
+        }
+        let Pushed { answer, .. } = pushed?;
         Ok(answer)
     }
 
-    async fn disconnect(self, whom: Whom, body: &[u8]) -> Result<Answer, ApiRefusal> {
+    async fn disconnect(&self, whom: Whom, body: &[u8]) -> Result<Answer, ApiRefusal> {
         let is_empty = body.trim_ascii().is_empty();
         let Disconnect { reason, come_back } = if is_empty { Disconnect::default() } else { parse(body)? };
         if reason.as_ref().is_some_and(|reason| !is_reason(reason)) {
@@ -191,7 +214,7 @@ impl Operator<'_> {
     }
 
     /// Ends the sessions of a user whose clients are away, or they would come back as if nothing had happened.
-    async fn end_sessions(self, user: &Name) -> usize {
+    async fn end_sessions(&self, user: &Name) -> usize {
         let is_of_user = |state: &SessionState| state.memberships.users.iter().any(|(name, _)| name == user);
         let (mut place, mut sessions) = (None, 0);
         while let Some(ended) = self.monitor.shared.recovery.end_behind(&mut place, PORTION, is_of_user) {
@@ -202,7 +225,7 @@ impl Operator<'_> {
         sessions
     }
 
-    async fn remove(self, channel: Name, body: &[u8]) -> Result<Answer, ApiRefusal> {
+    async fn remove(&self, channel: Name, body: &[u8]) -> Result<Answer, ApiRefusal> {
         let whom = match parse(body)? {
             Remove::User(user) => Whom::User(Name::new(&user).map_err(|_| ApiRefusal::BadName)?),
             Remove::Connection(id) if (1..=NAME_BYTES_MAX).contains(&id.len()) => {
@@ -217,7 +240,7 @@ impl Operator<'_> {
         Ok(json(&Removed { connections: acted? }))
     }
 
-    fn delete_history(self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {
+    fn delete_history(&self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {
         let dispatcher = &self.monitor.dispatcher;
         let numbers = match at {
             None => 0..=u64::MAX,
@@ -236,7 +259,7 @@ impl Operator<'_> {
     }
 
     /// Tells the log and those who watch.
-    fn tell(self, action: &'static str, Told { whom, channel, reason, position, count }: &Told<'_>) {
+    fn tell(&self, action: &'static str, Told { whom, channel, reason, position, count }: &Told<'_>) {
         let user = match whom {
             Some(Whom::User(name)) => Some(name),
             _ => None,

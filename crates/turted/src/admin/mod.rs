@@ -58,6 +58,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -85,6 +86,8 @@ const METRICS: &str = "/metrics";
 /// that are kept back from clients. A further one takes the place of the one that made no progress for
 /// longest.
 const CONNECTIONS_MAX: usize = 32;
+/// Actions at once. One whose client has hung up goes on for seconds at most.
+const ACTIONS_MAX: usize = CONNECTIONS_MAX;
 /// Connections that wait in the kernel's queue: as many as are served at once.
 const BACKLOG: i32 = 32;
 /// Time between two looks whether a taken address is free: another server drains for seconds.
@@ -125,13 +128,16 @@ struct AdminState {
     node: Node,
     /// The page.
     page: PageFiles,
+    /// Room for actions.
+    actions: Arc<Semaphore>,
+    /// What the end waits for: connections, and actions, which may outlive theirs.
+    tasks: TaskTracker,
 }
 
 impl Admin {
     /// Listens at the configured address, if there is one, and serves from then on. Clients and backends are served at
-    /// `public`. If that address is
-    /// taken it is tried until it is free: the previous server may still drain there. If the default
-    /// address cannot be listened on, there is a warning and no admin listener.
+    /// `public`. An address that is taken is tried until it is free: the previous server may still drain there. If the
+    /// default address cannot be listened on, there is a warning and no admin listener.
     ///
     /// # Errors
     /// The configured address cannot be listened on, and not because it is taken.
@@ -160,7 +166,9 @@ impl Admin {
         let guard = Guard::new(config, address, &monitor.shared.secrets);
         let openapi = openapi::document(config, public, Some(address)).into();
         let (node, page) = (Node::new(config, public), PageFiles::new());
-        let state = AdminState { monitor, guard, limits: config.limits.clone(), openapi, node, page };
+        let (limits, actions) = (config.limits.clone(), Arc::new(Semaphore::new(ACTIONS_MAX)));
+        let tasks = TaskTracker::new();
+        let state = AdminState { monitor, guard, limits, openapi, node, page, actions, tasks };
         Self::start(listener, (address, options), Arc::new(state)).map(Some).map_err(AdminFailure::Start)
     }
 
@@ -170,7 +178,7 @@ impl Admin {
         state: Arc<AdminState>,
     ) -> io::Result<Self> {
         let (ending, ended) = (CancellationToken::new(), CancellationToken::new());
-        let serving = Serving { address, options, state, tasks: TaskTracker::new(), ending: ending.clone() };
+        let serving = Serving { address, options, state, ending: ending.clone() };
         let end = ended.clone().drop_guard();
         // The thread comes first and waits for its runtime. A program may start a server inside a runtime,
         // where no other runtime may be dropped, so a failed start must not leave one over.
@@ -207,14 +215,13 @@ struct Serving {
     address: SocketAddr,
     options: SocketOptions,
     state: Arc<AdminState>,
-    tasks: TaskTracker,
     ending: CancellationToken,
 }
 
 impl Serving {
     async fn run(self, listener: Option<std::net::TcpListener>) {
         let (state, ending) = (Arc::clone(&self.state), self.ending.clone());
-        self.tasks.spawn(tasks::every(TIDY_INTERVAL, ending, move |now| state.guard.tidy(now)));
+        self.state.tasks.spawn(tasks::every(TIDY_INTERVAL, ending, move |now| state.guard.tidy(now)));
         let listener = match listener {
             Some(listener) => Some(listener),
             None => self.ending.run_until_cancelled(self.open()).await,
@@ -224,9 +231,9 @@ impl Serving {
             Some(Err(error)) => tracing::error!(%error, "the admin listener cannot be served"),
             None => {}
         }
-        self.tasks.close();
+        self.state.tasks.close();
         // A client that is still reading then does without the rest.
-        let _ = timeout(CLOSING_WAIT, self.tasks.wait()).await;
+        let _ = timeout(CLOSING_WAIT, self.state.tasks.wait()).await;
     }
 
     /// Opens the listener as soon as its address is free.
@@ -248,7 +255,7 @@ impl Serving {
                 None => return,
                 Some(Ok((stream, peer))) => {
                     let (serving, place) = (self.clone(), places.take());
-                    self.tasks.spawn(async move {
+                    self.state.tasks.spawn(async move {
                         serving.serve(stream, peer.ip().to_canonical(), place).await;
                     });
                 }

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use turted_core::name::Name;
 
-use crate::http::Answer;
 use crate::hub::client::operator::{self, Deed, Whom};
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::Accepted;
@@ -23,7 +22,7 @@ use crate::hub::worker::trace::TracedConnections;
 use crate::hub::worker::worker::{Mail, Peers, Worker};
 use crate::push::intake::Status;
 use crate::push::rest::PushGate;
-use crate::push::rest::operator::OperatorPush;
+use crate::push::rest::operator::{OperatorPush, Pushed};
 
 /// How long a worker may take to answer. A slice takes half a millisecond, a walk over a million
 /// names a few hundred. A worker that takes longer does not serve its clients either.
@@ -164,7 +163,7 @@ impl Monitor {
     }
 
     /// Has a push of an operator answered by the first worker that takes it.
-    pub(super) async fn push(&self, push: OperatorPush) -> Result<Answer, Unanswered> {
+    pub(super) async fn push(&self, push: OperatorPush) -> Result<Pushed, Unanswered> {
         let ((sender, answer), gate) = (oneshot::channel(), Arc::clone(&self.push));
         let mut mail: Mail = Box::new(move |worker: &Rc<Worker>| {
             let own = Rc::clone(worker);

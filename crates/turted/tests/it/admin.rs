@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod told;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::to_vec;
 use turted_core::cursor::Cursor;
 use turted_core::limits::PUSH_AUTH_BYTES_MAX;
@@ -23,6 +23,9 @@ use crate::hub::dispatch::log::disk::FoundKey;
 
 /// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
 const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
+
+/// The rule of a push whose disk did not answer in time: it may still be dispatched.
+pub(super) const LOG_SLOW: &str = "log-slow";
 
 /// What the caller reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,26 @@ pub(super) fn accepted(shape: Shape, results: &[Accepted]) -> StoredAnswer {
     };
     let body = body.expect("numbers and texts can be written as JSON").into();
     StoredAnswer { content_type: Some("application/json"), body }
+}
+
+/// The position of the first event of an accepted push that was answered in JSON, and how many events it has.
+pub(super) fn positions(answer: &StoredAnswer) -> Option<(Cursor, usize)> {
+    #[derive(Deserialize)]
+    struct Entry<'a> {
+        id: &'a str,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Entries<'a> {
+        #[serde(borrow)]
+        One(Entry<'a>),
+        Batch(Vec<Entry<'a>>),
+    }
+    let (first, count) = match serde_json::from_slice(&answer.body).ok()? {
+        Entries::One(only) => (only.id, 1),
+        Entries::Batch(entries) => (entries.first()?.id, entries.len()),
+    };
+    Some((first.parse().ok()?, count))
 }
 
 /// The answer to a push that was accepted before this start.

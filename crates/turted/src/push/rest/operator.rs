@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::HeaderMap;
+use turted_core::cursor::Cursor;
 use turted_core::push;
 
-use super::answer::{AnswerFormat, Problem};
+use super::answer::{AnswerFormat, LOG_SLOW, Problem, positions};
 use super::gate::PushGate;
+use super::idempotency::StoredAnswer;
 use super::refuse;
 use super::request::{check_encoding, idempotency_key};
 use super::taken::{Offer, take};
@@ -26,20 +28,37 @@ pub(crate) struct OperatorPush {
     pub(crate) began: Instant,
 }
 
+/// What became of a push of an operator.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    pub(crate) answer: Answer,
+    pub(crate) may_be_accepted: bool,
+    /// The position of its first event, and how many it has, if it is accepted.
+    pub(crate) positions: Option<(Cursor, usize)>,
+}
+
 impl OperatorPush {
     /// Answers it in JSON, on a worker.
-    pub(crate) async fn answer(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Answer {
+    pub(crate) async fn answer(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Pushed {
         let peer = self.peer;
-        let pushed = self.push(worker, gate).await;
-        pushed.unwrap_or_else(|problem| refuse(worker, (peer, AnswerFormat::Json), &problem))
+        match self.push(worker, gate).await {
+            Ok(stored) => {
+                let positions = positions(&stored);
+                Pushed { answer: stored.into(), may_be_accepted: true, positions }
+            }
+            Err(problem) => {
+                let answer = refuse(worker, (peer, AnswerFormat::Json), &problem);
+                Pushed { answer, may_be_accepted: problem.rule() == LOG_SLOW, positions: None }
+            }
+        }
     }
 
-    async fn push(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Result<Answer, Problem> {
+    async fn push(self, worker: &Rc<Worker>, gate: &Arc<PushGate>) -> Result<StoredAnswer, Problem> {
         let Self { peer, headers, body, began } = self;
         check_encoding(&headers)?;
         let parsed = push::parse(&body, gate.limits())?;
         let (format, key) = (AnswerFormat::Json, idempotency_key(&headers));
         let offer = Offer { peer, format, body: &body, parsed, password: None, key, began };
-        take(worker, gate, offer)?.answer(worker, gate).await.map(Answer::from)
+        take(worker, gate, offer)?.answer(worker, gate).await
     }
 }

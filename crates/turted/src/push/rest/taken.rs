@@ -216,7 +216,7 @@ async fn in_time<T>(worker: &Worker, answer: impl Future<Output = T>) -> Result<
     }
     worker.seconds.wait(BUSY_MAX, answer).await.ok_or_else(|| {
         let detail = "the disk of the log does not answer: the push may still be dispatched";
-        Problem::new("log-slow", detail).retry_after(5)
+        Problem::new(answer::LOG_SLOW, detail).retry_after(5)
     })
 }
 

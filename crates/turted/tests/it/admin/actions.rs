@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use turted::config::{ChannelPattern, Depth, HistoryRules, Secret};
 
 use crate::live::{TOKEN as WRITES, Watcher};
-use crate::support::{Child, EventSource, Http, Kind, Response, TestServer, WebSocket, eventually};
+use crate::support::{EventSource, Http, Kind, Response, TestServer, WebSocket, eventually};
 use crate::v1;
 
-const READS: &str = "a token of 22 characters that reads";
+pub(super) const READS: &str = "a token of 22 characters that reads";
 
-fn server() -> TestServer {
+pub(super) fn server() -> TestServer {
     with(|_| {})
 }
 
-fn with(change: impl FnOnce(&mut turted::config::Config)) -> TestServer {
+pub(super) fn with(change: impl FnOnce(&mut turted::config::Config)) -> TestServer {
     TestServer::with(|config| {
         config.admin.token = Some(Secret::from(READS));
         config.admin.write_token = Some(Secret::from(WRITES));
@@ -23,7 +23,7 @@ fn with(change: impl FnOnce(&mut turted::config::Config)) -> TestServer {
     })
 }
 
-fn ask(mut admin: Http, (method, target): (&str, &str), token: &str, body: &str) -> Response {
+pub(super) fn ask(mut admin: Http, (method, target): (&str, &str), token: &str, body: &str) -> Response {
     let bearer = format!("Bearer {token}");
     admin.request(
         method,
@@ -34,13 +34,13 @@ fn ask(mut admin: Http, (method, target): (&str, &str), token: &str, body: &str)
 }
 
 /// Does something, which must be answered with this.
-fn act(server: &TestServer, asked: (&str, &str), body: &Value) -> Value {
+pub(super) fn act(server: &TestServer, asked: (&str, &str), body: &Value) -> Value {
     let answer = ask(server.admin(), asked, WRITES, &body.to_string());
     assert_eq!(answer.status, 200, "{asked:?}: {}", answer.text());
     answer.json()
 }
 
-fn ident(client: &mut v1::Client, user: &str) {
+pub(super) fn ident(client: &mut v1::Client, user: &str) {
     let reply = client.ask(&json!({"id": 1, "do": "ident", "data": {"username": user}}));
     assert_eq!(reply["ok"], true, "{reply}");
 }
@@ -51,13 +51,13 @@ fn members(server: &TestServer, channel: &str) -> Value {
 }
 
 /// What the server counts in one series.
-fn metric(server: &TestServer, series: &str) -> usize {
+pub(super) fn metric(server: &TestServer, series: &str) -> usize {
     let metrics = ask(server.admin(), ("GET", "/metrics"), READS, "");
     let mut lines = metrics.text().lines().filter_map(|line| line.rsplit_once(' '));
     lines.find(|(own, _)| *own == series).map_or(0, |(_, value)| value.parse().unwrap())
 }
 
-fn resume(server: &TestServer, welcome: &Value) -> Value {
+pub(super) fn resume(server: &TestServer, welcome: &Value) -> Value {
     let mut next = v1::Client::new(server);
     next.ask(&json!({"id": 2, "do": "resume", "session": welcome["session"], "cursor": welcome["cursor"]}))
 }
@@ -366,28 +366,4 @@ fn history_that_is_deleted_is_not_told_to_those_who_join_later() {
     let all = ("DELETE", "/api/v1/channels/chat/history");
     assert_eq!(act(&server, all, &Value::Null), json!({"events": 2}));
     assert!(kept().is_empty());
-}
-
-#[test]
-fn the_log_has_a_line_for_each_action_with_its_address() {
-    let child = Child::start(&[("TURTED_ADMIN_TOKEN", READS), ("TURTED_ADMIN_WRITE_TOKEN", WRITES)]);
-    let admin = || Http::connect(child.admin_address());
-    let disconnect = ("POST", "/api/v1/users/adam/disconnect");
-    assert_eq!(ask(admin(), disconnect, WRITES, r#"{"reason":"new terms"}"#).status, 200);
-    assert_eq!(ask(admin(), disconnect, READS, "{}").status, 403);
-    assert_eq!(
-        ask(admin(), ("POST", "/api/v1/channels/chat/remove"), WRITES, r#"{"user":"adam"}"#).status,
-        200
-    );
-    let log = child.stop();
-    let lines: Vec<_> =
-        log.lines().filter(|line| line.contains("an operator has changed something")).collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines.iter().all(|line| line.contains("WARN") && line.contains("address=127.0.0.1")), "{log}");
-    for (line, text) in
-        [(0, r#"action="disconnect""#), (0, r#"reason="new terms""#), (1, r#"channel="chat""#)]
-    {
-        assert!(lines[line].contains(text), "{text} in {log}");
-    }
-    assert!(!log.contains(WRITES) && !log.contains(READS));
 }
