@@ -2,6 +2,7 @@
 // The page of operators in Chromium: what it shows, what it changes, and what strangers cannot make of it.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
@@ -136,6 +137,27 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.row('push', 'LAST');
     assert.deepEqual((await admin.rows()).map(([type]) => type), ['push', 'watching']);
     assert.match(await admin.page.textContent('#actions'), /This token only reads/);
+    admin.assertSilent();
+  });
+
+  test('reaches users and channels that are named as browsers name folders', LIMITS, async (t) => {
+    const server = await guarded(t, { channels: [{ name: '*', join: 'open', history: 5 }] });
+    const admin = await AdminPage.open(t, browser, server.admin);
+    await admin.useToken(WRITES);
+    await admin.state('watching');
+    admin.said.length = 0;
+    const socket = await connect(t, server, '..', ['.']);
+    await server.emit('MESSAGE:NEW', { channels: ['.'] }, { text: 'hello' });
+    await admin.list('channels', 1);
+    await admin.show('.');
+    await admin.says('entry', 'hello');
+    assert.match(await admin.act('Delete history'), /events 1/);
+    await admin.list('users', 1);
+    await admin.show('..');
+    await admin.says('entry', 'yes');
+    const closed = once(socket, 'close');
+    assert.match(await admin.act('Disconnect'), /connections 1/);
+    assert.equal((await closed)[0], 4100);
     admin.assertSilent();
   });
 

@@ -23,6 +23,7 @@ use super::api::{read_connection, read_name, read_position};
 use super::guard::Shown;
 use super::json::json;
 use super::monitor::Monitor;
+use super::query::target;
 use super::refusal::ApiRefusal;
 use crate::http::{Answer, read_counted};
 use crate::hub::client::operator::{Deed, Whom};
@@ -53,15 +54,17 @@ pub(super) fn methods_of(path: &str) -> &'static str {
     let path = path.strip_prefix("/api/v1/").unwrap_or_default();
     match path.split('/').collect::<Vec<_>>()[..] {
         ["push"] | ["users" | "connections", _, "disconnect"] | ["channels", _, "remove"] => "POST",
-        ["channels", _, "history"] => "GET, HEAD, DELETE",
-        ["channels", _, "history", _] => "DELETE",
+        // One that is named so, or with the name in a parameter.
+        ["users", "disconnect"] | ["channels", "remove"] => "GET, HEAD, POST",
+        ["channels", _, "history"] | ["channels", "history"] => "GET, HEAD, DELETE",
+        ["channels", _, "history", _] | ["channels", "history", _] => "DELETE",
         _ => "GET, HEAD",
     }
 }
 
 /// Reads which action a request is. Its method is one [of its path](methods_of).
 fn read(path: &str, query: Option<&str>) -> Result<Action, ApiRefusal> {
-    let path = path.strip_prefix("/api/v1/").ok_or(ApiRefusal::NoSuchPath)?;
+    let (path, query) = target(path, query)?;
     let action = match path.split('/').collect::<Vec<_>>()[..] {
         ["push"] => Action::Push,
         ["users", name, "disconnect"] => Action::DisconnectUser(read_name(name)?),
@@ -326,12 +329,15 @@ mod tests {
                 Some(Action::DeleteHistory(chat, "ff-36".parse().ok())),
             ),
             ("channels/chat", "GET, HEAD", None),
+            ("channels/remove", "GET, HEAD, POST", None),
             ("users/a/b/disconnect", "GET, HEAD", None),
             ("push/push", "GET, HEAD", None),
         ] {
             let path = format!("/api/v1/{path}");
             assert_eq!((methods_of(&path), read(&path, None).ok()), (method, action), "{path}");
         }
+        let named = read("/api/v1/users/disconnect", Some("name=..")).ok();
+        assert_eq!(named, Some(Action::DisconnectUser(Name::new("..").unwrap())));
         assert_eq!(read("/api/v1/push", Some("a=1")).unwrap_err(), ApiRefusal::BadQuery);
         assert_eq!(methods_of("/metrics"), "GET, HEAD");
     }

@@ -11,7 +11,7 @@ use turted_core::name::Name;
 use super::history::{self, HistoryPage, Payloads};
 use super::json::json;
 use super::monitor::Monitor;
-use super::query::{decode, parameters};
+use super::query::{decode, parameters, target};
 use super::refusal::ApiRefusal;
 use super::{sources, trace};
 use crate::http::Answer;
@@ -52,7 +52,8 @@ pub(super) async fn answer(
 }
 
 fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
-    let path = path.strip_prefix("/api/v1/").ok_or(ApiRefusal::NoSuchPath)?;
+    let (path, query) = target(path, query)?;
+    let (path, query) = (&*path, query.as_deref());
     let (collection, item) = match path.split_once('/') {
         Some((collection, item)) => (collection, Some(item)),
         None => (path, None),

@@ -3,9 +3,33 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::refusal::ApiRefusal;
+
+/// Where the API is.
+const BASE: &str = "/api/v1/";
+
+/// What is below [`BASE`] in the path of a request to the API, and its query. The name of a user or channel may stand in
+/// the parameter `name` instead of the path: browsers and proxies take the names `.` and `..` out of paths, percent-encoded
+/// too.
+pub(super) fn target<'a>(
+    path: &'a str,
+    query: Option<&'a str>,
+) -> Result<(Cow<'a, str>, Option<Cow<'a, str>>), ApiRefusal> {
+    let path = path.strip_prefix(BASE).ok_or(ApiRefusal::NoSuchPath)?;
+    let (collection, rest) = path.split_once('/').unwrap_or((path, ""));
+    let is_name = |part: &&str| part.starts_with("name=");
+    let has_name = query.unwrap_or("").split('&').any(|part| is_name(&part));
+    if !has_name || !matches!(collection, "users" | "channels") {
+        return Ok((path.into(), query.map(Cow::from)));
+    }
+    let name = parameters(query)?.remove("name").unwrap_or_default();
+    let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    let slash = if rest.is_empty() { "" } else { "/" };
+    let others: Vec<_> = query.unwrap_or("").split('&').filter(|part| !is_name(part)).collect();
+    Ok((format!("{collection}/{name}{slash}{rest}").into(), Some(others.join("&").into())))
+}
 
 /// The parameters by name, decoded.
 pub(super) fn parameters(query: Option<&str>) -> Result<BTreeMap<&str, String>, ApiRefusal> {
@@ -27,4 +51,32 @@ pub(super) fn decode(text: &str) -> Option<String> {
         return None;
     }
     percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_path_cannot_have_stands_in_a_parameter() {
+        for (path, query, expected) in [
+            ("users", Some("name=.."), ("users/%2E%2E", Some(""))),
+            ("users/disconnect", Some("name=."), ("users/%2E/disconnect", Some(""))),
+            (
+                "channels/history",
+                Some("limit=2&name=a%2Fb+c"),
+                ("channels/a%2Fb%20c/history", Some("limit=2")),
+            ),
+            ("channels/history/1-1", Some("name=.."), ("channels/%2E%2E/history/1-1", Some(""))),
+            ("channels/chat/history", Some("limit=2"), ("channels/chat/history", Some("limit=2"))),
+            ("connections", Some("name=a"), ("connections", Some("name=a"))),
+            ("users", None, ("users", None)),
+        ] {
+            let path = format!("{BASE}{path}");
+            let read = target(&path, query).unwrap();
+            assert_eq!((&*read.0, read.1.as_deref()), expected, "{path}?{query:?}");
+        }
+        assert_eq!(target("/api/v1/users", Some("name=a&name=b")), Err(ApiRefusal::BadQuery));
+        assert_eq!(target("/metrics", None), Err(ApiRefusal::NoSuchPath));
+    }
 }

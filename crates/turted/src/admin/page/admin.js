@@ -47,6 +47,10 @@ function tell(element, text, kind = '') {
 const number = (value) => Math.round(value).toLocaleString('en');
 const segment = encodeURIComponent;
 
+/** The path of a user, channel or connection, or of what is below it. Browsers take the names `.` and `..` out of paths. */
+const pathOf = (kind, name, below = '') =>
+  /^\.\.?$/.test(name) && kind !== 'connections' ? `api/v1/${kind}${below}?name=${name}` : `api/v1/${kind}/${segment(name)}${below}`;
+
 function bytes(value) {
   const units = ['B', 'KiB', 'MiB', 'GiB'];
   let unit = 0;
@@ -330,7 +334,7 @@ function terms(pairs) {
 const ENTRIES = {
   users: {
     title: (name) => `User ${name}`,
-    path: (name) => `api/v1/users/${segment(name)}`,
+    path: (name) => pathOf('users', name),
     show: ({ online, connections, connection_ids, presence }) => [
       terms([
         ['online', online ? 'yes' : 'no'],
@@ -343,7 +347,7 @@ const ENTRIES = {
   },
   channels: {
     title: (name) => `Channel ${name}`,
-    path: (name) => `api/v1/channels/${segment(name)}`,
+    path: (name) => pathOf('channels', name),
     show({ name, connections, connection_ids, presence }) {
       const history = make('div');
       showHistory(name, history);
@@ -359,7 +363,7 @@ const ENTRIES = {
   },
   connections: {
     title: (name) => `Connection ${name}`,
-    path: (name) => `api/v1/connections/${segment(name)}`,
+    path: (name) => pathOf('connections', name),
     show: (one) => [
       terms([
         ['id', one.id],
@@ -407,6 +411,8 @@ async function showEntry(kind, name, { keepFocus = false } = {}) {
   try {
     const found = await read(path(name));
     if (asked !== entry.asked) return;
+    // A proxy may have made another path of it.
+    if ((found.name ?? name) !== name || (kind === 'connections' && found.id === undefined)) throw new Refusal(404, 'Not found.');
     entry.found = found;
     at('entry').replaceChildren(...show(found));
   } catch (error) {
@@ -418,7 +424,8 @@ async function showEntry(kind, name, { keepFocus = false } = {}) {
 
 async function showHistory(channel, parent) {
   try {
-    const { events, more } = await read(`api/v1/channels/${segment(channel)}/history?limit=${HISTORY}`);
+    const path = pathOf('channels', channel, '/history');
+    const { events, more } = await read(`${path}${path.includes('?') ? '&' : '?'}limit=${HISTORY}`);
     if (events.length === 0) {
       parent.replaceChildren(make('p', 'No history. A channel keeps its last events by history in [[channels]].', { className: 'hint' }));
       return;
@@ -426,7 +433,7 @@ async function showHistory(channel, parent) {
     const rows = events.map(({ position, event, age_seconds, bytes: size, payload }) => {
       const about = put(make('p', '', { className: 'act' }), make('b', event), make('span', `${duration(age_seconds)} ago, ${bytes(size)}`), link('trace', position, 'Trace'));
       if (node?.actions === 'allowed') {
-        about.append(actionButton('Delete', `Delete ${event} ${position}`, () => change('DELETE', `api/v1/channels/${segment(channel)}/history/${segment(position)}`)));
+        about.append(actionButton('Delete', `Delete ${event} ${position}`, () => change('DELETE', pathOf('channels', channel, `/history/${segment(position)}`))));
       }
       return put(make('div'), about, ...(payload === undefined ? [] : [pre(payload)]));
     });
@@ -717,11 +724,11 @@ function connectionActions(kind, name) {
     back,
     put(make('p', '', { className: 'act' }), actionButton('Disconnect', `Disconnect ${of}`, () => {
       const told = reason.lastChild.value;
-      return change('POST', `api/v1/${kind}/${segment(name)}/disconnect`, { come_back: back.firstElementChild.checked, ...(told && { reason: told }) });
+      return change('POST', pathOf(kind, name, '/disconnect'), { come_back: back.firstElementChild.checked, ...(told && { reason: told }) });
     })),
     channel,
     put(make('p', '', { className: 'act' }), actionButton('Remove from channel', `Remove from channel: ${of}`, () =>
-      change('POST', `api/v1/channels/${segment(channel.lastChild.value)}/remove`, kind === 'users' ? { user: name } : { connection: name }))),
+      change('POST', pathOf('channels', channel.lastChild.value, '/remove'), kind === 'users' ? { user: name } : { connection: name }))),
   ];
 }
 
@@ -730,9 +737,9 @@ function channelActions(name) {
   return [
     user,
     put(make('p', '', { className: 'act' }), actionButton('Remove from channel', `Remove from channel ${name}`, () =>
-      change('POST', `api/v1/channels/${segment(name)}/remove`, { user: user.lastChild.value }))),
+      change('POST', pathOf('channels', name, '/remove'), { user: user.lastChild.value }))),
     put(make('p', '', { className: 'act' }), actionButton('Delete history', `Delete history of channel ${name}`, () =>
-      change('DELETE', `api/v1/channels/${segment(name)}/history`))),
+      change('DELETE', pathOf('channels', name, '/history')))),
   ];
 }
 

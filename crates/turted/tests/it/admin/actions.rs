@@ -220,6 +220,33 @@ fn packet_41_is_sent_only_to_clients_that_are_not_to_come_back() {
 }
 
 #[test]
+fn users_and_channels_that_are_named_as_dot_segments_are_reached_by_a_parameter() {
+    let server = server();
+    for name in [".", ".."] {
+        let mut client = v1::Client::new(&server);
+        ident(&mut client, name);
+        client.join(name);
+        let read = |target: &str| ask(server.admin(), ("GET", target), READS, "").json();
+        let (user, channel) =
+            (read(&format!("/api/v1/users?name={name}")), read(&format!("/api/v1/channels?name={name}")));
+        assert_eq!(
+            (&user["name"], &user["connections"], &channel["connections"]),
+            (&json!(name), &json!(1), &json!(1))
+        );
+        let remove = format!("/api/v1/channels/remove?name={name}");
+        assert_eq!(act(&server, ("POST", &remove), &json!({"user": name}))["connections"], 1);
+        assert_eq!(client.receive(), json!({"left": [name]}));
+        let disconnect = format!("/api/v1/users/disconnect?name={name}");
+        assert_eq!(act(&server, ("POST", &disconnect), &json!({}))["connections"], 1);
+        assert_eq!(read(&format!("/api/v1/channels/history?name={name}"))["events"], json!([]));
+        let history = format!("/api/v1/channels/history?name={name}");
+        assert_eq!(act(&server, ("DELETE", &history), &Value::Null)["events"], 0);
+    }
+    let unnamed = ask(server.admin(), ("POST", "/api/v1/users/disconnect"), WRITES, "{}");
+    assert_eq!(unnamed.status, 404);
+}
+
+#[test]
 fn a_request_that_waits_is_answered_with_the_good_bye() {
     let server = server();
     for kind in [Kind::V3_POLLING, Kind::V4_POLLING] {
