@@ -27,6 +27,7 @@ use super::query::target;
 use super::refusal::ApiRefusal;
 use crate::http::{Answer, read_counted};
 use crate::hub::client::operator::{Deed, Whom};
+use crate::hub::dispatch::log::health::LogState;
 use crate::hub::worker::queries::ConnectionWanted;
 use crate::live::{Kind, Record};
 use crate::push::rest::operator::{OperatorPush, Pushed};
@@ -110,6 +111,8 @@ struct Removed {
 #[derive(Serialize)]
 struct Deleted {
     events: usize,
+    /// Whether the log on disk has them still: a start takes them for history again.
+    on_disk: bool,
 }
 
 /// Does what a request that passed the guard asks for.
@@ -258,7 +261,8 @@ impl Operator {
         }
         let told = Told { channel: Some(channel), position: at, count: Some(events), ..Told::default() };
         self.tell("delete-history", &told);
-        Ok(json(&Deleted { events }))
+        let on_disk = !matches!(dispatcher.log_health().state(), LogState::Memory);
+        Ok(json(&Deleted { events, on_disk }))
     }
 
     /// Tells the log and those who watch.

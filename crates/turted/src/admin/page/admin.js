@@ -690,7 +690,9 @@ function actionButton(text, label, act) {
 async function change(method, path, body) {
   try {
     const done = await read(path, { method, body: body && JSON.stringify(body) });
-    tell(at('action-answer'), `Done: ${Object.entries(done).map(([what, count]) => `${what} ${number(count)}`).join(', ')}`, 'right');
+    const counts = Object.entries(done).filter(([, count]) => typeof count === 'number').map(([what, count]) => `${what} ${number(count)}`);
+    const notes = [done.on_disk && 'The log on disk has them still: a restart brings back what it has.'].filter(Boolean);
+    tell(at('action-answer'), [`Done: ${counts.join(', ')}`, ...notes].join('. '), 'right');
     await showEntry(entry.kind, entry.name, { keepFocus: true });
   } catch (error) {
     tell(at('action-answer'), reasonOf(error), 'wrong');
