@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::limits::NAME_BYTES_MAX;
+use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::record::session::SessionState;
 
@@ -106,6 +107,8 @@ struct Disconnected {
 #[derive(Serialize)]
 struct Removed {
     connections: usize,
+    /// Sessions whose clients are away, and which have the channel still.
+    away: usize,
 }
 
 #[derive(Serialize)]
@@ -243,7 +246,25 @@ impl Operator {
         let count = acted.as_ref().ok().copied();
         let told = Told { whom: Some(&whom), channel: Some(&channel), count, ..Told::default() };
         self.tell("remove", &told);
-        Ok(json(&Removed { connections: acted? }))
+        let away = match &whom {
+            Whom::User(user) => self.count_away(user, &channel).await,
+            Whom::Connection(_) => 0,
+        };
+        Ok(json(&Removed { connections: acted?, away }))
+    }
+
+    /// Counts the sessions of a user whose clients are away, and which come back to a channel.
+    async fn count_away(&self, user: &Name, channel: &Name) -> usize {
+        let (mut place, mut away) = (None, 0);
+        let has = |held: &[(Name, Since)], name: &Name| held.iter().any(|(own, _)| own == name);
+        let mut look = |lost: &SessionState, _| {
+            let memberships = &lost.memberships;
+            away += usize::from(has(&memberships.users, user) && has(&memberships.channels, channel));
+        };
+        while self.monitor.shared.recovery.look_behind(&mut place, PORTION, &mut look) {
+            tokio::task::yield_now().await;
+        }
+        away
     }
 
     fn delete_history(&self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {

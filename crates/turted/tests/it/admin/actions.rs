@@ -281,7 +281,7 @@ fn a_client_that_is_taken_out_of_a_channel_hears_so_in_its_own_words() {
     eve.join("chat");
     eventually("all are members", || members(&server, "chat") == 4);
     let remove = ("POST", "/api/v1/channels/chat/remove");
-    assert_eq!(act(&server, remove, &json!({"user": "adam"})), json!({"connections": 3}));
+    assert_eq!(act(&server, remove, &json!({"user": "adam"})), json!({"connections": 3, "away": 0}));
     assert_eq!(adam.receive(), json!({"left": ["chat"]}));
     assert_eq!(io.receive().as_deref(), Some(r#"42["LEFT",{"channels":["chat"]}]"#));
     let told = stream.event();
@@ -293,11 +293,11 @@ fn a_client_that_is_taken_out_of_a_channel_hears_so_in_its_own_words() {
     watcher.expect("action", &[("action", json!("remove")), ("channel", json!("chat")), ("count", json!(3))]);
     let id =
         ask(server.admin(), ("GET", "/api/v1/channels/chat"), READS, "").json()["connection_ids"][0].take();
-    assert_eq!(act(&server, remove, &json!({"connection": id})), json!({"connections": 1}));
+    assert_eq!(act(&server, remove, &json!({"connection": id})), json!({"connections": 1, "away": 0}));
     assert_eq!(eve.receive(), json!({"left": ["chat"]}));
     assert_eq!(
         act(&server, remove, &json!({"connection": id})),
-        json!({"connections": 0}),
+        json!({"connections": 0, "away": 0}),
         "it is no member"
     );
     server.dispatcher().notify_channel("chat", "E", &1).unwrap().wait().unwrap();

@@ -1,6 +1,8 @@
 //! What is told of the actions of operators.
 
-use serde_json::json;
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use super::actions::{READS, act, ask, ident, metric, resume, server};
 use crate::live::{TOKEN as WRITES, Watcher};
@@ -78,4 +80,61 @@ fn the_log_has_a_line_for_each_action_with_its_address() {
         assert!(lines[line].contains(text), "{text} in {log}");
     }
     assert!(!log.contains(WRITES) && !log.contains(READS));
+}
+
+#[test]
+fn who_takes_a_user_out_of_a_channel_is_told_how_many_are_away() {
+    let server = server();
+    let (mut adam, mut eve) = (v1::Client::new(&server), v1::Client::new(&server));
+    ident(&mut adam, "adam");
+    adam.join("chat");
+    ident(&mut eve, "eve");
+    eve.join("chat");
+    let welcome = adam.welcome.clone();
+    drop((adam, eve));
+    eventually("both are away", || metric(&server, "turted_lost_sessions") == 2);
+    let remove = |channel: &str| {
+        let path = format!("/api/v1/channels/{channel}/remove");
+        act(&server, ("POST", &path), &json!({"user": "adam"}))
+    };
+    assert_eq!(remove("chat"), json!({"connections": 0, "away": 1}));
+    assert_eq!(remove("news"), json!({"connections": 0, "away": 0}));
+    let mut back = v1::Client::new(&server);
+    let resumes =
+        json!({"id": 1, "do": "resume", "session": welcome["session"], "cursor": welcome["cursor"]});
+    assert_eq!(back.ask(&resumes)["ok"], true);
+    assert_eq!(remove("chat"), json!({"connections": 1, "away": 0}));
+}
+
+#[test]
+fn who_deletes_history_is_told_that_the_log_on_disk_brings_it_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("turted.toml");
+    std::fs::write(&config, "[[channels]]\nname = \"chat\"\njoin = \"open\"\nhistory = 5\n").unwrap();
+    let log = directory.path().join("log");
+    let start = || {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" --config {}", config.display())]);
+        let variables = [
+            ("TURTED_LOG_DIRECTORY", log.to_str().unwrap()),
+            ("TURTED_ADMIN_TOKEN", READS),
+            ("TURTED_ADMIN_WRITE_TOKEN", WRITES),
+        ];
+        Child::start_by(shell, &variables)
+    };
+    let history = "/api/v1/channels/chat/history";
+    let kept = |server: &Child| match ask(server.admin(), ("GET", history), READS, "").json()["events"].take()
+    {
+        Value::Array(events) => events.len(),
+        other => panic!("{other}"),
+    };
+    let server = start();
+    let push = r#"{"event":"E","targets":{"channels":["chat"]}}"#;
+    assert_eq!(ask(server.admin(), ("POST", "/api/v1/push"), WRITES, push).status, 200);
+    let deleted = ask(server.admin(), ("DELETE", history), WRITES, "").json();
+    assert_eq!((deleted, kept(&server)), (json!({"events": 1, "on_disk": true}), 0));
+    server.stop();
+    let server = start();
+    assert_eq!(kept(&server), 1, "as the answer said");
+    server.stop();
 }
