@@ -141,7 +141,7 @@ describe('the page of operators', { concurrency: false }, () => {
   });
 
   test('reaches users and channels that are named as browsers name folders', LIMITS, async (t) => {
-    const server = await guarded(t, { channels: [{ name: '*', join: 'open', history: 5 }] });
+    const server = await guarded(t, { channels: [{ name: '.', join: 'open', history: 5 }] });
     const admin = await AdminPage.open(t, browser, server.admin);
     await admin.useToken(WRITES);
     await admin.state('watching');
@@ -165,8 +165,6 @@ describe('the page of operators', { concurrency: false }, () => {
     const server = await guarded(t);
     const admin = await AdminPage.open(t, browser, server.admin);
     await admin.says('node', 'a token is needed');
-    await admin.useToken('wrong');
-    await admin.page.locator('#token-dialog').waitFor();
     await admin.useToken(WRITES);
     await admin.state('watching');
     await admin.page.reload();
@@ -180,6 +178,20 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.page.click('#forget-token');
     await admin.says('node', 'a token is needed');
     assert.equal(await admin.page.evaluate(() => sessionStorage.length), 0);
+  });
+
+  test('says that a token is wrong, and each wrong one is one guess', LIMITS, async (t) => {
+    const server = await guarded(t, { limits: { wrong_passwords: 3 } });
+    const admin = await AdminPage.open(t, browser, server.admin);
+    await admin.says('node', 'a token is needed');
+    for (let guess = 1; guess <= 3; guess += 1) {
+      await admin.useToken('wrong');
+      await admin.says('token-state', 'This token is not right.');
+    }
+    await admin.useToken('wrong');
+    await admin.says('token-state', 'too many wrong tokens from this address');
+    await admin.useToken(WRITES);
+    await admin.state('watching');
   });
 
   test('pushes, disconnects and takes out of channels with the token that writes', LIMITS, async (t) => {
@@ -198,7 +210,7 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.list('users', 1);
     await admin.show('adam');
     await admin.page.getByLabel('Channel', { exact: true }).fill('chat');
-    assert.equal(await admin.act('Remove from channel'), 'Done: connections 1');
+    assert.equal(await admin.act('Remove from channel'), 'Done: connections 1, away 0');
     await until(() => heard.some(({ left }) => left?.[0] === 'chat'), 'that it has left');
     await admin.page.getByLabel('Reason, told to the client').fill('new terms');
     await admin.page.getByLabel('It may come back').uncheck();
@@ -211,6 +223,9 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.list('channels', 1);
     await admin.show('chat');
     await admin.says('entry', 'MESSAGE:NEW');
+    await admin.page.locator('#actions button', { hasText: 'Delete history' }).dblclick();
+    await admin.page.locator('#actions button[aria-disabled=false]', { hasText: 'Sure?' }).waitFor();
+    assert.match(await admin.page.textContent('#entry'), /MESSAGE:NEW/, 'a double click only asks');
     assert.equal(await admin.act('Delete history'), 'Done: events 1');
     await admin.says('entry', 'No history');
   });

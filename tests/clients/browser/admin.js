@@ -69,11 +69,12 @@ class AdminPage {
     return this.page.locator('#rows .row', { hasText: text }).filter({ hasText: type }).first();
   }
 
-  /** Does what a button of the actions does: the first click asks, the second does it. */
+  /** Does what a button of the actions does: the first click asks, the second does it, once it cannot be that of a
+   * double click. */
   async act(label) {
     const button = () => this.page.locator('#actions button, #entry button.danger', { hasText: label }).first();
     await button().click();
-    await this.page.locator('button', { hasText: 'Sure?' }).click();
+    await this.page.locator('button[aria-disabled=false]', { hasText: 'Sure?' }).click();
     await until(this.page, () => document.getElementById('action-answer').textContent !== '');
     return this.page.textContent('#action-answer');
   }

@@ -13,6 +13,12 @@ const SAMPLES_MAX = 150;
 /** Time after which a stream that broke is asked for again; one that was refused waits longer. */
 const RETRY_MS = 2_000;
 const REFUSED_RETRY_MS = 10_000;
+/** Time after which a server is asked again that takes no more tokens from here. */
+const BLOCKED_RETRY_MS = 60_000;
+/** Time in which a second click is that of a double click. */
+const DOUBLE_CLICK_MS = 500;
+/** Bytes of a reason. */
+const REASON_BYTES = 120;
 /** Entries of a list that are asked for at once. */
 const PAGE = 100;
 /** Events of a history that are shown. */
@@ -72,6 +78,8 @@ let token = sessionStorage.getItem(TOKEN_KEY) ?? '';
 /** What the server says of itself and of the token: `null` until it was asked. */
 let node = null;
 let hasBegun = false;
+/** Until when nothing is asked: too many wrong tokens came from here. */
+let blockedUntil = 0;
 
 class Refusal extends Error {
   constructor(status, detail) {
@@ -93,6 +101,7 @@ async function ask(path, { method = 'GET', body, signal } = {}) {
     // A proxy on the way answers in its own words.
   }
   if (answer.status === 401) askForToken();
+  if (answer.status === 429) blockedUntil = performance.now() + BLOCKED_RETRY_MS;
   throw new Refusal(answer.status, detail || `status ${answer.status}`);
 }
 
@@ -101,20 +110,35 @@ const read = async (path, options) => (await ask(path, options)).json();
 const reasonOf = (error) => (error instanceof Refusal ? error.message : `No answer: ${error.message}`);
 
 function askForToken() {
+  // A wrong one is a guess each time that it is shown.
+  keepToken('');
   stopLive('a token is needed');
   tell(at('node'), 'a token is needed');
   if (!at('token-dialog').open) at('token-dialog').showModal();
 }
 
-async function useToken(text) {
+function keepToken(text) {
   token = text;
   if (text === '') sessionStorage.removeItem(TOKEN_KEY);
   else sessionStorage.setItem(TOKEN_KEY, text);
+}
+
+/** Asks with a token once, and goes on with it only if it is right: each wrong one is a guess. */
+async function useToken(text) {
+  keepToken(text);
   at('token-form').reset();
-  at('token-dialog').close();
+  tell(at('token-state'), '');
+  try {
+    if (text !== '') await ask('api/v1/node');
+  } catch (error) {
+    if (error.status === 401) return tell(at('token-state'), 'This token is not right.', 'wrong');
+    keepToken('');
+    return tell(at('token-state'), reasonOf(error), 'wrong');
+  }
+  blockedUntil = 0;
   samples.length = 0;
   hasBegun = false;
-  await look();
+  at('token-dialog').close();
 }
 
 function showFault(text) {
@@ -247,9 +271,10 @@ function drawLines(svg, points, most) {
 
 /** Looks at the server as long as somebody looks at the page. */
 async function look() {
-  if (document.hidden || at('token-dialog').open) return;
+  if (document.hidden || at('token-dialog').open || performance.now() < blockedUntil) return;
   try {
-    [node] = await Promise.all([read('api/v1/node'), sample()]);
+    node = await read('api/v1/node');
+    await sample();
     showNode();
     showFault('');
     begin();
@@ -492,7 +517,7 @@ async function watch() {
     if (error.status === 401) return;
     // What is wrong with a filter stays wrong.
     if (error.status === 0 || error.status === 400) return;
-    if (error.status) wait = REFUSED_RETRY_MS;
+    if (error.status) wait = error.status === 429 ? BLOCKED_RETRY_MS : REFUSED_RETRY_MS;
   }
   if (live.abort === abort) live.retry = setTimeout(watch, wait);
 }
@@ -665,14 +690,17 @@ async function push() {
 
 // Actions.
 
-/** A button that does something that cannot be taken back: the second click within five seconds does it. */
+/** A button that does something that cannot be taken back: a second click within five seconds does it, but no double click. */
 function actionButton(text, label, act) {
   const button = make('button', text, { type: 'button', className: 'danger', ariaLabel: visible(label) });
   let sure = 0;
   button.addEventListener('click', () => {
+    if (button.ariaDisabled === 'true') return;
     clearTimeout(sure);
     if (button.dataset.sure === undefined) {
       button.dataset.sure = '';
+      button.ariaDisabled = 'true';
+      setTimeout(() => { button.ariaDisabled = 'false'; }, DOUBLE_CLICK_MS);
       [button.textContent, button.ariaLabel] = ['Sure?', visible(`Sure? ${label}`)];
       sure = setTimeout(reset, 5_000);
     } else {
@@ -688,10 +716,14 @@ function actionButton(text, label, act) {
 }
 
 async function change(method, path, body) {
+  tell(at('action-answer'), '');
   try {
     const done = await read(path, { method, body: body && JSON.stringify(body) });
     const counts = Object.entries(done).filter(([, count]) => typeof count === 'number').map(([what, count]) => `${what} ${number(count)}`);
-    const notes = [done.on_disk && 'The log on disk has them still: a restart brings back what it has.'].filter(Boolean);
+    const notes = [
+      done.away > 0 && 'Who is away has the channel still when it comes back',
+      done.on_disk && 'The log on disk has them still: a restart brings back what it has',
+    ].filter(Boolean);
     tell(at('action-answer'), [`Done: ${counts.join(', ')}`, ...notes].join('. '), 'right');
     await showEntry(entry.kind, entry.name, { keepFocus: true });
   } catch (error) {
@@ -718,7 +750,7 @@ function showActions() {
 }
 
 function connectionActions(kind, name) {
-  const [reason, channel] = [field('Reason, told to the client', { maxLength: 120 }), field('Channel')];
+  const [reason, channel] = [field('Reason, told to the client', { maxLength: REASON_BYTES }), field('Channel')];
   const back = put(make('label', '', { className: 'check' }), make('input', '', { type: 'checkbox', checked: true }), ' It may come back');
   const of = kind === 'users' ? `user ${name}` : `connection ${name}`;
   return [
@@ -726,6 +758,7 @@ function connectionActions(kind, name) {
     back,
     put(make('p', '', { className: 'act' }), actionButton('Disconnect', `Disconnect ${of}`, () => {
       const told = reason.lastChild.value;
+      if (new TextEncoder().encode(told).length > REASON_BYTES) return tell(at('action-answer'), `The reason has more than ${REASON_BYTES} bytes.`, 'wrong');
       return change('POST', pathOf(kind, name, '/disconnect'), { come_back: back.firstElementChild.checked, ...(told && { reason: told }) });
     })),
     channel,
@@ -760,7 +793,11 @@ const onClick = (id, action) => at(id).addEventListener('click', action);
 onSubmit('token-form', () => useToken(at('token-form').elements.token.value.trim()));
 onClick('forget-token', () => useToken(''));
 onClick('change-token', () => at('token-dialog').showModal());
-at('token-dialog').addEventListener('close', () => watch());
+at('token-dialog').addEventListener('close', () => {
+  tell(at('token-state'), '');
+  look();
+  if (hasBegun) watch();
+});
 at('kinds').addEventListener('change', ({ target }) => chooseKind(target.value));
 onSubmit('search', search);
 onClick('list-more', showList);
