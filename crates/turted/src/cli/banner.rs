@@ -33,7 +33,7 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
     }
     if let Some(admin) = admin {
         lines.push(format!("admin on http://{admin}"));
-        lines.push(endpoint("/", "page, metrics, API", admin_credentials(config)));
+        lines.push(endpoint("/", "page, metrics, API", admin_credentials(config, admin)));
     }
     lines.extend(warning(config, bound));
     lines.join("\n") + "\n"
@@ -82,9 +82,10 @@ fn push_credentials(config: &Config) -> &'static str {
     }
 }
 
-fn admin_credentials(config: &Config) -> &'static str {
+fn admin_credentials(config: &Config, admin: SocketAddr) -> &'static str {
     match (&config.admin.token, &config.admin.write_token) {
-        (None, None) => "OPEN: everyone may read",
+        (None, None) if admin.ip().to_canonical().is_loopback() => "OPEN: everyone may read",
+        (None, None) => "OPEN: everyone may read metrics; the rest needs a token, and none is set",
         _ => "needs the token",
     }
 }
@@ -133,6 +134,16 @@ mod tests {
                 env!("CARGO_PKG_VERSION")
             )
         );
+    }
+
+    #[test]
+    fn of_an_admin_listener_that_others_reach_only_metrics_are_open() {
+        let open = |admin: &str| {
+            let (public, admin) = ("127.0.0.1:7117".parse().unwrap(), admin.parse().ok());
+            banner(&Config::default(), public, admin).contains("everyone may read metrics; the rest needs a token")
+        };
+        assert!(open("0.0.0.0:7118") && open("[::]:7118"));
+        assert!(!open("127.0.0.1:7118") && !open("[::1]:7118"));
     }
 
     #[test]

@@ -223,7 +223,7 @@ fn check_exposure(collected: &mut Collected) {
     }
 }
 
-/// The admin listener tells which users are online: other machines must show a token.
+/// The admin listener tells metrics: other machines must show a token, or the configuration accepts that they read them.
 fn check_admin_exposure(collected: &mut Collected) {
     let config = &collected.settings.config;
     let Some(address) = config.admin.listen.address() else { return };
@@ -233,7 +233,7 @@ fn check_admin_exposure(collected: &mut Collected) {
         return;
     }
     let what = format!(
-        "`admin_listen` = \"{address}\" lets other machines see who is online; set `admin_token_file`, \
+        "`admin_listen` = \"{address}\" lets other machines read metrics without a token; set `admin_token_file`, \
          or accept it with --insecure"
     );
     blame(collected, &["admin_listen", "insecure", "admin_token", "admin_token_file"], what);

@@ -155,7 +155,7 @@ fn other_machines_see_the_admin_listener_only_with_a_token() {
     check(
         "admin_listen = \"0.0.0.0:7118\"",
         &[],
-        "turted.toml:1:16: `admin_listen` = \"0.0.0.0:7118\" lets other machines see who is online; set `admin_token_file`, or accept it with --insecure",
+        "turted.toml:1:16: `admin_listen` = \"0.0.0.0:7118\" lets other machines read metrics without a token; set `admin_token_file`, or accept it with --insecure",
     );
     check("admin_token = \"\"", &[], "turted.toml:1:15: `admin_token`: the secret is empty");
     let place = Place::new("admin_listen = \"0.0.0.0:7118\"");
