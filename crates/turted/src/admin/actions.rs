@@ -78,7 +78,7 @@ fn read(path: &str, query: Option<&str>) -> Result<Action, ApiRefusal> {
         }
         _ => return Err(ApiRefusal::NoSuchPath),
     };
-    if query.is_some_and(|query| !query.is_empty()) { Err(ApiRefusal::BadQuery) } else { Ok(action) }
+    if query.is_some_and(|query| !query.is_empty()) { Err(ApiRefusal::ActionQuery) } else { Ok(action) }
 }
 
 /// How connections end.
@@ -272,13 +272,13 @@ impl Operator {
         let numbers = match at {
             None => 0..=u64::MAX,
             Some(at) => {
-                let number = dispatcher.number(at).ok_or(ApiRefusal::NoSuchPosition)?;
+                let number = dispatcher.number(at).ok_or(ApiRefusal::NoSuchEvent)?;
                 number..=number
             }
         };
         let events = dispatcher.delete_history(channel, numbers);
         if at.is_some() && events == 0 {
-            return Err(ApiRefusal::NoSuchPosition);
+            return Err(ApiRefusal::NoSuchEvent);
         }
         let told = Told { channel: Some(channel), position: at, count: Some(events), ..Told::default() };
         self.tell("delete-history", &told);
@@ -363,7 +363,7 @@ mod tests {
         }
         let named = read("/api/v1/users/disconnect", Some("name=..")).ok();
         assert_eq!(named, Some(Action::DisconnectUser(Name::new("..").unwrap())));
-        assert_eq!(read("/api/v1/push", Some("a=1")).unwrap_err(), ApiRefusal::BadQuery);
+        assert_eq!(read("/api/v1/push", Some("a=1")).unwrap_err(), ApiRefusal::ActionQuery);
         assert_eq!(methods_of("/metrics"), "GET, HEAD");
     }
 

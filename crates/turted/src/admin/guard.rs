@@ -154,11 +154,23 @@ impl Guard {
     }
 }
 
+/// The headers by which proxies say that they pass a request on.
+const PASSED_ON: [&str; 10] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+];
+
 /// Whether a proxy says that it passes the request on. Not all of them do.
 fn is_passed_on(headers: &HeaderMap) -> bool {
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
-        .iter()
-        .any(|name| headers.contains_key(*name))
+    PASSED_ON.iter().any(|name| headers.contains_key(*name))
 }
 
 /// Refuses requests that name another host than this machine. Without a token, any page in a browser on

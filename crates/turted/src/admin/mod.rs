@@ -18,6 +18,7 @@
 //! | `openapi` | `/openapi.json`: the document of pushes and of this API |
 //! | `sources`, `history` | `/api/v1/sources`; the history of a channel |
 //! | `trace` | `/api/v1/trace/..`: what became of a dispatch |
+//! | `ready` | `/ready`: whether the server takes clients |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
 //! | `hooks` | the metrics of hooks |
 //! | `exposition` | the text format of Prometheus |
@@ -37,6 +38,7 @@ pub(crate) mod openapi;
 mod sources;
 mod trace;
 mod history;
+mod ready;
 mod metrics;
 mod hooks;
 mod exposition;
@@ -52,7 +54,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -68,7 +70,6 @@ use crate::config::{AdminListen, AllowOrigins, Config, Limits};
 use crate::http::cors::Page;
 use crate::http::paced::Paced;
 use crate::http::{self, Answer, HEALTH, Patience, allow, answer, embedded, text};
-use crate::hub::dispatch::log::health::LogState;
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
 use events::{AdminBody, Watch};
@@ -274,7 +275,8 @@ impl Serving {
             let (state, place, ending) = (Arc::clone(&state), Arc::clone(&own), ending.clone());
             async move {
                 place.asked();
-                let answer = route((&state, &ending), (peer, &place), request).await;
+                let mut answer = route((&state, &ending), (peer, &place), request).await;
+                answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 if let AdminBody::Known(_) = answer.body() {
                     place.answered();
                 }
@@ -311,7 +313,7 @@ where
     let target = request.uri().path().to_owned();
     let mut answer = match http::without_slash(&target) {
         HEALTH => known(text(StatusCode::OK, "ok\n")),
-        "/ready" => known(ready(&state.monitor)),
+        "/ready" => known(ready::answer(&state.monitor)),
         path => match state.page.file(path) {
             Some(file) => match state.guard.check_visitor(request.headers()) {
                 Ok(()) => return known(embedded::protect(file.answer(&request))),
@@ -378,21 +380,6 @@ fn refuse<B>(state: &AdminState, request: &Request<B>) -> Option<Answer> {
         return Some(answer);
     }
     http::check_target(&state.limits, request.uri())
-}
-
-fn ready(monitor: &Monitor) -> Answer {
-    if monitor.shared.life.is_leaving() {
-        text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        let log = match monitor.dispatcher.log_health().state() {
-            LogState::Memory | LogState::OnDisk => None,
-            ill => Some(format!(", but the log: {ill}")),
-        };
-        let sessions = monitor.shared.sessions.failure();
-        let sessions = sessions.map(|reason| format!(", but sessions are in memory: {reason}"));
-        let but: String = log.into_iter().chain(sessions).collect();
-        text(StatusCode::OK, format!("ready{but}\n"))
-    }
 }
 
 async fn metrics(monitor: &Monitor) -> Answer {

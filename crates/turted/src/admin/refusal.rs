@@ -40,10 +40,12 @@ pub(super) enum ApiRefusal {
     NoSuchPath,
     NoSuchConnection,
     NoSuchPosition,
+    NoSuchEvent,
     BadPosition,
     BadPath,
     BadName,
     BadQuery,
+    ActionQuery,
     BadFilter,
     ForeignPage,
     PayloadNeedsToken,
@@ -59,14 +61,16 @@ pub(super) enum ApiRefusal {
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::NoSuchPath,
         Self::NoSuchConnection,
         Self::NoSuchPosition,
+        Self::NoSuchEvent,
         Self::BadPosition,
         Self::BadPath,
         Self::BadName,
         Self::BadQuery,
+        Self::ActionQuery,
         Self::BadFilter,
         Self::ForeignPage,
         Self::PayloadNeedsToken,
@@ -89,6 +93,9 @@ impl ApiRefusal {
                 StatusCode::NOT_FOUND,
                 "the log does not keep this position, or never gave it out: what became of it is unknown",
             ),
+            Self::NoSuchEvent => {
+                row(StatusCode::NOT_FOUND, "the history of this channel has no event at this position")
+            }
             Self::BadPosition => {
                 row(StatusCode::BAD_REQUEST, "a position is an epoch, a hyphen and a number: 5d1f2c3a-1042")
             }
@@ -98,7 +105,11 @@ impl ApiRefusal {
             }
             Self::BadQuery => row(
                 StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, each once",
+                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, what is below users and channels name=NAME, each once",
+            ),
+            Self::ActionQuery => row(
+                StatusCode::BAD_REQUEST,
+                "an action takes no parameter but name=NAME, in place of the name in its path",
             ),
             Self::BadFilter => row(
                 StatusCode::BAD_REQUEST,

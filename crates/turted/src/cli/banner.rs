@@ -140,7 +140,8 @@ mod tests {
     fn of_an_admin_listener_that_others_reach_only_metrics_are_open() {
         let open = |admin: &str| {
             let (public, admin) = ("127.0.0.1:7117".parse().unwrap(), admin.parse().ok());
-            banner(&Config::default(), public, admin).contains("everyone may read metrics; the rest needs a token")
+            banner(&Config::default(), public, admin)
+                .contains("everyone may read metrics; the rest needs a token")
         };
         assert!(open("0.0.0.0:7118") && open("[::]:7118"));
         assert!(!open("127.0.0.1:7118") && !open("[::1]:7118"));

@@ -49,9 +49,30 @@ fn beyond_this_machine_only_health_and_metrics_are_served_without_a_token() {
 }
 
 #[test]
+fn no_answer_is_taken_for_another_type_than_it_has() {
+    let server = TestServer::new();
+    for target in
+        ["/", "/health", "/ready", "/metrics", "/openapi.json", "/api/v1/counts", "/x", "/api/v1/users/%"]
+    {
+        let answer = server.admin().get(target);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+    }
+}
+
+#[test]
 fn what_a_proxy_passes_on_is_refused_where_no_token_is_set() {
-    let headers =
-        ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"];
+    let headers = [
+        "Forwarded",
+        "Via",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Server",
+        "X-Real-IP",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+    ];
     let open = TestServer::new();
     for header in headers {
         assert_eq!(status(&open, "/api/v1/users", &[(header, "192.0.2.1")]), 403, "{header}");

@@ -226,24 +226,18 @@ fn users_and_channels_that_are_named_as_dot_segments_are_reached_by_a_parameter(
         let mut client = v1::Client::new(&server);
         ident(&mut client, name);
         client.join(name);
+        let [user, channel, remove, history, disconnect] =
+            ["users", "channels", "channels/remove", "channels/history", "users/disconnect"]
+                .map(|path| format!("/api/v1/{path}?name={name}"));
         let read = |target: &str| ask(server.admin(), ("GET", target), READS, "").json();
-        let (user, channel) =
-            (read(&format!("/api/v1/users?name={name}")), read(&format!("/api/v1/channels?name={name}")));
-        assert_eq!(
-            (&user["name"], &user["connections"], &channel["connections"]),
-            (&json!(name), &json!(1), &json!(1))
-        );
-        let remove = format!("/api/v1/channels/remove?name={name}");
+        assert_eq!((read(&user)["name"].as_str(), read(&user)["online"].as_bool()), (Some(name), Some(true)));
+        assert_eq!(read(&channel)["connections"], 1);
+        assert_eq!(read(&history)["events"], json!([]));
+        assert_eq!(act(&server, ("DELETE", &history), &Value::Null)["events"], 0);
         assert_eq!(act(&server, ("POST", &remove), &json!({"user": name}))["connections"], 1);
         assert_eq!(client.receive(), json!({"left": [name]}));
-        let disconnect = format!("/api/v1/users/disconnect?name={name}");
         assert_eq!(act(&server, ("POST", &disconnect), &json!({}))["connections"], 1);
-        assert_eq!(read(&format!("/api/v1/channels/history?name={name}"))["events"], json!([]));
-        let history = format!("/api/v1/channels/history?name={name}");
-        assert_eq!(act(&server, ("DELETE", &history), &Value::Null)["events"], 0);
     }
-    let unnamed = ask(server.admin(), ("POST", "/api/v1/users/disconnect"), WRITES, "{}");
-    assert_eq!(unnamed.status, 404);
 }
 
 #[test]
@@ -385,7 +379,13 @@ fn history_that_is_deleted_is_not_told_to_those_who_join_later() {
     let second = kept()[1].1.as_str().unwrap().to_owned();
     let one = format!("/api/v1/channels/chat/history/{second}");
     assert_eq!(act(&server, ("DELETE", &one), &Value::Null), json!({"events": 1, "on_disk": false}));
-    assert_eq!(ask(server.admin(), ("DELETE", &one), WRITES, "").status, 404);
+    let gone = ask(server.admin(), ("DELETE", &one), WRITES, "");
+    assert_eq!(gone.status, 404);
+    assert!(
+        gone.text().contains("the history of this channel has no event at this position"),
+        "{}",
+        gone.text()
+    );
     assert_eq!(kept().iter().map(|(payload, _)| payload.clone()).collect::<Vec<_>>(), [3, 1]);
     let mut eve = v1::Client::new(&server);
     let reply = eve.ask(&json!({"id": 1, "do": "join", "channel": "chat", "history": 9}));

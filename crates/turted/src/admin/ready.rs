@@ -1,0 +1,22 @@
+//! `/ready`: whether the server takes clients, and what it does without.
+
+use hyper::StatusCode;
+
+use super::Monitor;
+use crate::http::{Answer, text};
+use crate::hub::dispatch::log::health::LogState;
+
+pub(super) fn answer(monitor: &Monitor) -> Answer {
+    if monitor.shared.life.is_leaving() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        let log = match monitor.dispatcher.log_health().state() {
+            LogState::Memory | LogState::OnDisk => None,
+            ill => Some(format!(", but the log: {ill}")),
+        };
+        let sessions = monitor.shared.sessions.failure();
+        let sessions = sessions.map(|reason| format!(", but sessions are in memory: {reason}"));
+        let but: String = log.into_iter().chain(sessions).collect();
+        text(StatusCode::OK, format!("ready{but}\n"))
+    }
+}
