@@ -114,7 +114,7 @@ struct Removed {
 #[derive(Serialize)]
 struct Deleted {
     events: usize,
-    /// Whether the log on disk has them still: a start takes them for history again.
+    /// Whether the log on disk has them still: a start after a kill takes them for history again.
     on_disk: bool,
 }
 
