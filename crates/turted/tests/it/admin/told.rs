@@ -107,7 +107,7 @@ fn who_takes_a_user_out_of_a_channel_is_told_how_many_are_away() {
 }
 
 #[test]
-fn who_deletes_history_is_told_that_the_log_on_disk_brings_it_back() {
+fn who_deletes_history_is_told_that_the_log_on_disk_brings_it_back_after_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("turted.toml");
     std::fs::write(&config, "[[channels]]\nname = \"chat\"\njoin = \"open\"\nhistory = 5\n").unwrap();
@@ -134,6 +134,9 @@ fn who_deletes_history_is_told_that_the_log_on_disk_brings_it_back() {
     let deleted = ask(server.admin(), ("DELETE", history), WRITES, "").json();
     assert_eq!((deleted, kept(&server)), (json!({"events": 1, "on_disk": true}), 0));
     server.stop();
+    let server = start();
+    assert_eq!(kept(&server), 0, "a stop keeps in mind what was deleted");
+    server.kill();
     let server = start();
     assert_eq!(kept(&server), 1, "as the answer said");
     server.stop();
