@@ -405,6 +405,8 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.state('watching');
     await tabTo('Disconnect');
     await page.keyboard.press('Enter');
+    // A second press at once would be that of a double click.
+    await page.locator('button[aria-disabled=false]', { hasText: 'Sure?' }).waitFor();
     await page.keyboard.press('Enter');
     await admin.says('action-answer', 'Done: connections 1');
   });
