@@ -74,7 +74,7 @@ impl HistoryHead {
             epoch: fields.u32()?,
             last: fields.u64()?,
             rules: fields.u32()?,
-            began: Duration::from_nanos(fields.u64()?),
+            began: moment(fields.u64()?).ok_or(Malformed)?,
             edge: WrittenEdge::decode(&mut fields)?,
             dispatches: fields.u32()?,
             channels: fields.u32()?,
@@ -91,8 +91,7 @@ impl WrittenEdge {
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
         let (number, pushed_out) = (fields.u64()?, fields.u64()?);
-        let pushed_out = (pushed_out != u64::MAX).then(|| Duration::from_nanos(pushed_out));
-        Ok(Self { number, pushed_out })
+        Ok(Self { number, pushed_out: moment(pushed_out) })
     }
 }
 
@@ -118,6 +117,11 @@ impl WrittenChannel {
     }
 }
 
+/// `None` for never.
+fn moment(nanos: u64) -> Option<Duration> {
+    (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
+}
+
 /// 584 years are the most; `u64::MAX` stands for never.
 fn nanos(uptime: Duration) -> u64 {
     u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1)
@@ -133,6 +137,18 @@ mod tests {
         let uptime = |nanos: u64| Duration::from_nanos(nanos.min(u64::MAX - 1));
         (any::<u64>(), any::<Option<u64>>())
             .prop_map(move |(number, nanos)| WrittenEdge { number, pushed_out: nanos.map(uptime) })
+    }
+
+    #[test]
+    fn a_history_began_at_some_time() {
+        let edge = WrittenEdge { number: 1, pushed_out: None };
+        let began = Duration::from_nanos(u64::MAX - 1);
+        let head = HistoryHead { epoch: 1, last: 2, rules: 3, began, edge, dispatches: 4, channels: 5 };
+        let mut body = Vec::new();
+        head.encode(&mut body);
+        assert_eq!(HistoryHead::decode(&body), Ok(head));
+        body[17..25].fill(0xff);
+        assert_eq!(HistoryHead::decode(&body), Err(Malformed));
     }
 
     proptest! {
