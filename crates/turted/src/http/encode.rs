@@ -4,12 +4,11 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hyper::Version;
 use hyper::header::{CONNECTION, DATE};
 
 use super::answer::Answer;
-
-/// Room for the head and the body of the answers that are most common.
-const USUAL_BYTES: usize = 256;
+use super::head;
 
 /// The time as answers say it, which is the same for all of a second.
 #[derive(Debug, Default)]
@@ -37,19 +36,7 @@ impl Clock {
 /// connection may be idle afterwards, as its client is told; 0 is not told. An answer that closes its connection says
 /// so itself.
 pub(crate) fn encode(mut answer: Answer, idle_seconds: u64, clock: &Clock) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    let status = answer.status();
-    bytes.extend_from_slice(b"HTTP/1.1 ");
-    bytes.extend_from_slice(status.as_str().as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-    bytes.extend_from_slice(b"\r\n");
-    for (name, value) in answer.headers() {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
+    let mut bytes = head::begin(Version::HTTP_11, answer.status(), answer.headers());
     // Writing to memory does not fail.
     if idle_seconds > 0 && !answer.headers().contains_key(CONNECTION) {
         let _ = write!(bytes, "connection: keep-alive\r\nkeep-alive: timeout={idle_seconds}\r\n");
