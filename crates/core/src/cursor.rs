@@ -17,7 +17,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Which log: a number that is new with every log. A cursor of another epoch is no position in this log.
-    pub epoch: u32,
+    pub epoch: u64,
     /// The number of a dispatch in that log.
     pub sequence: u64,
 }
@@ -42,7 +42,7 @@ impl FromStr for Cursor {
         if !is_number(epoch, is_hexadecimal) || !is_number(sequence, |byte| byte.is_ascii_digit()) {
             return Err(NoCursor);
         }
-        let epoch = u32::from_str_radix(epoch, 16).map_err(|_| NoCursor)?;
+        let epoch = u64::from_str_radix(epoch, 16).map_err(|_| NoCursor)?;
         let sequence = sequence.parse().map_err(|_| NoCursor)?;
         Ok(Self { epoch, sequence })
     }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_cursor_has_one_form() {
-        for text in ["0-0", "ff-36", "a-10", "ffffffff-18446744073709551615"] {
+        for text in ["0-0", "ff-36", "a-10", "ffffffffffffffff-18446744073709551615"] {
             assert_eq!(text.parse::<Cursor>().map(|cursor| cursor.to_string()), Ok(text.to_owned()));
         }
         for text in [
@@ -80,7 +80,7 @@ mod tests {
             " 1-1",
             "1-1\n",
             "1-1-1",
-            "100000000-1",
+            "10000000000000000-1",
             "1-18446744073709551616",
             "constructor",
             "١-1",

@@ -12,7 +12,7 @@ const EPOCHS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
     /// What its positions are told by.
-    pub epoch: u32,
+    pub epoch: u64,
     /// The number of the last dispatch before it began.
     pub after: u64,
 }
@@ -51,7 +51,7 @@ impl Epochs {
     /// `fresh`, a random number, if it is none of these epochs; else one near it that is none.
     #[must_use]
     pub fn unused(&self, fresh: u32) -> u32 {
-        let is_known = |epoch: u32| self.0.iter().any(|row| row.epoch == epoch);
+        let is_known = |epoch: u32| self.0.iter().any(|row| row.epoch == u64::from(epoch));
         (0..=u32::MAX).map(|step| fresh.wrapping_add(step)).find(|epoch| !is_known(*epoch)).unwrap_or(fresh)
     }
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn epoch(epoch: u32, after: u64) -> Epoch {
-        Epoch { epoch, after }
+        Epoch { epoch: epoch.into(), after }
     }
 
     #[test]

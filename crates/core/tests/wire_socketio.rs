@@ -108,7 +108,7 @@ proptest! {
         event in name(),
         payload in json(),
         user in name(),
-        offset in any::<Option<(u32, u64)>>(),
+        offset in any::<Option<(u64, u64)>>(),
     ) {
         let raw_payload = RawValue::from_string(payload.clone()).unwrap();
         let dispatch = Dispatch { event, payload: raw_payload, targets: Targets::default() };

@@ -114,7 +114,7 @@ fn name() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_event_arrives_once_with_its_name_and_payload(
-        events in vec((name(), payload(), any::<u32>(), any::<u64>()), 0..6),
+        events in vec((name(), payload(), any::<u64>(), any::<u64>()), 0..6),
     ) {
         let (mut stream, mut expected) = (heartbeat(), Vec::new());
         for (event, payload, epoch, sequence) in &events {

@@ -119,7 +119,7 @@ proptest! {
     fn any_dispatch_is_json_with_its_parts(
         (event, user) in ("[^\\p{Cc}]{1,40}", "[^\\p{Cc}]{1,40}"),
         text: String,
-        epoch: u32,
+        epoch: u64,
         sequence: u64,
     ) {
         let [name, user] = [&event, &user].map(|text| Name::new(text).unwrap());

@@ -4,6 +4,12 @@ use std::str;
 
 use crate::name::Name;
 
+/// Appends an epoch of a log on disk. It has 32 bits: the start that begins it draws it.
+pub fn put_epoch(body: &mut Vec<u8>, epoch: u64) {
+    let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
+    body.extend_from_slice(&epoch.to_le_bytes());
+}
+
 /// Appends a length or a number of items.
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::field::{Fields, Malformed, put_count, put_name};
+use super::field::{Fields, Malformed, put_count, put_epoch, put_name};
 use crate::name::Name;
 
 /// The version of this format. A file of another version is not read.
@@ -13,7 +13,7 @@ pub const FORMAT: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryHead {
     /// The epoch of the life that ended.
-    pub epoch: u32,
+    pub epoch: u64,
     /// The number of the last dispatch before the end. Whoever goes on elsewhere does not believe the file.
     pub last: u64,
     /// By which rules it was kept: [`checksum`](crate::history::HistoryRules::checksum).
@@ -52,7 +52,7 @@ impl HistoryHead {
     /// Appends it to the body of a record.
     pub fn encode(&self, body: &mut Vec<u8>) {
         body.push(FORMAT);
-        body.extend_from_slice(&self.epoch.to_le_bytes());
+        put_epoch(body, self.epoch);
         body.extend_from_slice(&self.last.to_le_bytes());
         body.extend_from_slice(&self.rules.to_le_bytes());
         body.extend_from_slice(&nanos(self.began).to_le_bytes());
@@ -71,7 +71,7 @@ impl HistoryHead {
             return Err(Malformed);
         }
         let head = Self {
-            epoch: fields.u32()?,
+            epoch: fields.u32()?.into(),
             last: fields.u64()?,
             rules: fields.u32()?,
             began: moment(fields.u64()?).ok_or(Malformed)?,
@@ -160,7 +160,7 @@ mod tests {
             (dispatches, channels) in any::<(u32, u32)>(),
         ) {
             let began = Duration::from_nanos(began);
-            let head = HistoryHead { epoch, last, rules, began, edge, dispatches, channels };
+            let head = HistoryHead { epoch: epoch.into(), last, rules, began, edge, dispatches, channels };
             let mut body = Vec::new();
             head.encode(&mut body);
             prop_assert_eq!(HistoryHead::decode(&body), Ok(head));

@@ -11,7 +11,7 @@ use crate::cursor::Cursor;
 use crate::dispatch::{Dispatch, Targets};
 use crate::name::Name;
 
-use super::field::{Fields, Malformed, put_bytes, put_count, put_name};
+use super::field::{Fields, Malformed, put_bytes, put_count, put_epoch, put_name};
 
 /// Numbers end here: a million dispatches a second reach it after 146,000 years. A record with a larger one is
 /// damaged, so that numbers of a new epoch always have room above.
@@ -50,7 +50,7 @@ pub enum Record<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
     /// The life that writes it.
-    pub epoch: u32,
+    pub epoch: u64,
     /// Its place among the files of that life.
     pub place: u64,
     /// The number of the first dispatch that may follow.
@@ -132,14 +132,14 @@ impl Record<'_> {
         match self {
             Self::Begin(Begin { epoch, place, first }) => {
                 body.push(kind::BEGIN);
-                body.extend_from_slice(&epoch.to_le_bytes());
+                put_epoch(body, *epoch);
                 put_numbers(body, &[*place, *first]);
             }
             Self::Push(push) => push.encode(body),
             Self::Key(KeyRecord { key, first, count, uptime, delivered }) => {
                 body.push(kind::KEY);
                 key.encode(body);
-                body.extend_from_slice(&first.epoch.to_le_bytes());
+                put_epoch(body, first.epoch);
                 put_numbers(body, &[first.sequence, millis(*uptime)]);
                 body.extend_from_slice(&count.to_le_bytes());
                 body.push(u8::from(delivered.is_some()));
@@ -254,7 +254,7 @@ impl<'a> ReadRecord<'a> {
         let mut fields = Fields::of(body);
         let record = match fields.u8()? {
             kind::BEGIN => {
-                let epoch = fields.u32()?;
+                let epoch = fields.u32()?.into();
                 Self::Begin(Begin { epoch, place: number(&mut fields)?, first: number(&mut fields)? })
             }
             kind::PUSH => return ReadPush::decode(fields).map(Self::Push),
@@ -311,7 +311,7 @@ impl<'a> ReadKey<'a> {
 
     fn decode(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         let key = PushKey::decode(fields)?;
-        let epoch = fields.u32()?;
+        let epoch = fields.u32()?.into();
         let first = Cursor { epoch, sequence: number(fields)? };
         let (uptime, count, is_known) = (uptime(fields)?, fields.u32()?, fields.flag()?);
         let counts = list(fields)?;

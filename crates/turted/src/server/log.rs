@@ -50,7 +50,7 @@ pub(super) fn open(
     let epoch = getrandom::u32().map_err(|_| ServerError::Random)?;
     match &config.log {
         LogStore::Memory => {
-            let first = Epoch { epoch, after: 0 };
+            let first = Epoch { epoch: epoch.into(), after: 0 };
             let log = Log::new(LogLimits::of(config), first, &shared.backlogs);
             Ok(OpenedLog { log, epochs: Epochs::new(first), history: None, on_disk: None })
         }

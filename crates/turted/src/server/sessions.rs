@@ -41,7 +41,7 @@ pub(super) struct FoundSessions {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home<'a> {
     pub(super) directory: &'a Path,
-    pub(super) epoch: u32,
+    pub(super) epoch: u64,
     pub(super) sync: LogSync,
 }
 

@@ -66,7 +66,7 @@ proptest! {
         delivered in prop::option::of(prop::collection::vec(any::<u64>(), 3)),
     ) {
         let key = PushKey { owner: &owner, key: &key, body, answer };
-        let (first, uptime) = (Cursor { epoch, sequence }, Duration::from_millis(uptime));
+        let (first, uptime) = (Cursor { epoch: epoch.into(), sequence }, Duration::from_millis(uptime));
         let record = KeyRecord { key, first, count: 3, uptime, delivered: delivered.as_deref() };
         let body = encoded(&Record::Key(record));
         let Ok(ReadRecord::Key(read)) = ReadRecord::decode(&body) else { panic!("no key") };

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_dispatch_goes_out_in_the_memory_that_it_was_encoded_in() {
         let channel = Name::new("news").unwrap();
-        let position = Some(Cursor { epoch: u32::MAX, sequence: u64::MAX });
+        let position = Some(Cursor { epoch: u64::MAX, sequence: u64::MAX });
         for payload_bytes in [1, 200, 70_000] {
             let payload = to_raw_value(&"x".repeat(payload_bytes)).unwrap();
             let event = Name::new("MESSAGE").unwrap();

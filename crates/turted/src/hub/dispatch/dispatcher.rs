@@ -61,7 +61,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher over a log that begins anew.
     #[cfg(test)]
-    pub(crate) fn new(epoch: u32, limits: LogLimits, inboxes: Vec<Inbox>, backlogs: &Arc<Backlogs>) -> Self {
+    pub(crate) fn new(epoch: u64, limits: LogLimits, inboxes: Vec<Inbox>, backlogs: &Arc<Backlogs>) -> Self {
         Self::over(
             Log::new(limits, Epoch { epoch, after: 0 }, backlogs),
             Epochs::new(Epoch { epoch, after: 0 }),

@@ -69,9 +69,9 @@ impl Inner {
     pub(super) fn begin_epoch(&self) {
         let mut order = self.order();
         let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
-        // Without random numbers it is one behind the current one.
-        let fresh = getrandom::u32().unwrap_or(epochs.current().epoch);
-        let begun = Epoch { epoch: epochs.unused(fresh), after: order.log.last() };
+        // Without random numbers it is the first one that is not used.
+        let fresh = getrandom::u32().unwrap_or_default();
+        let begun = Epoch { epoch: epochs.unused(fresh).into(), after: order.log.last() };
         epochs.begin(begun);
         order.log.begin(begun);
     }

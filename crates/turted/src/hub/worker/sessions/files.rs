@@ -28,7 +28,7 @@ pub(crate) struct Place<'a> {
     /// The directory, which this server has to itself.
     pub(crate) directory: &'a Path,
     /// The epoch of this start, which names its files.
-    pub(crate) epoch: u32,
+    pub(crate) epoch: u64,
     /// When what was written is synced. Under `interval` a change that takes something away is synced before its client
     /// is answered, others after that time at most.
     pub(crate) sync: LogSync,
@@ -43,7 +43,7 @@ pub(crate) const GROWTH_BYTES_MIN: u64 = 4 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileName {
     pub(super) number: u64,
-    pub(super) epoch: u32,
+    pub(super) epoch: u64,
 }
 
 impl FileName {

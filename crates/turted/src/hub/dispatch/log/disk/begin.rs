@@ -58,7 +58,7 @@ impl Opening {
     /// The epochs whose positions are known from now on.
     fn next_epochs(&self, fresh: u32, sessions: u64) -> Epochs {
         let known = self.lives.as_ref().map(|lives| &lives.epochs);
-        let epoch = known.map_or(fresh, |known| known.unused(fresh));
+        let epoch = known.map_or(fresh, |known| known.unused(fresh)).into();
         match (self.verdict, known) {
             (Verdict::Continued, Some(known)) => {
                 let mut epochs = known.clone();
@@ -129,7 +129,7 @@ impl Opening {
     fn go_on(&mut self, found: &mut Found) -> io::Result<DiskStore> {
         let mut segments = std::mem::take(&mut self.reading.segments);
         self.make_whole(&mut segments)?;
-        let former: BTreeSet<u32> = segments.iter().map(|segment| segment.file.epoch).collect();
+        let former: BTreeSet<u64> = segments.iter().map(|segment| segment.file.epoch).collect();
         if former.len() >= CHAIN_MAX {
             return self.write_anew(found);
         }
@@ -185,7 +185,7 @@ impl Opening {
         self.announce(abandon_unless(written, store)?)
     }
 
-    fn create(&self, found: &Found, chain: Vec<u32>, first: u64) -> io::Result<DiskStore> {
+    fn create(&self, found: &Found, chain: Vec<u64>, first: u64) -> io::Result<DiskStore> {
         let lives = Lives {
             epochs: found.epochs.clone(),
             chain,
@@ -269,7 +269,7 @@ fn abandon_unless(written: io::Result<()>, mut store: DiskStore) -> io::Result<D
 }
 
 /// Removes the push files of lives that the log does not have. What stays is tried again by the next start.
-fn remove_others(directory: &Directory, chain: &[u32]) {
+fn remove_others(directory: &Directory, chain: &[u64]) {
     let Ok(listing) = directory.list() else { return };
     for file in listing.pushes.into_iter().filter(|file| !chain.contains(&file.epoch)) {
         let _stays = directory.remove(file);

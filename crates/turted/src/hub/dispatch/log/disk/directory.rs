@@ -48,7 +48,7 @@ pub(crate) struct Directory {
 /// One push file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PushFile {
-    pub(super) epoch: u32,
+    pub(super) epoch: u64,
     pub(super) place: u64,
 }
 

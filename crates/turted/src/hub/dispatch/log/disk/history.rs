@@ -42,7 +42,7 @@ pub(crate) struct LeftHistory {
 /// The disk fails. No file is left.
 pub(crate) fn write(
     directory: &Directory,
-    ended: (u32, u64),
+    ended: (u64, u64),
     (left, clock): (&LeftHistory, LogClock),
 ) -> io::Result<()> {
     try_write(directory, ended, (left, clock)).inspect_err(|_| remove(directory))
@@ -50,7 +50,7 @@ pub(crate) fn write(
 
 fn try_write(
     directory: &Directory,
-    (epoch, last): (u32, u64),
+    (epoch, last): (u64, u64),
     (left, clock): (&LeftHistory, LogClock),
 ) -> io::Result<()> {
     let (now, uptime) = (Instant::now(), clock.uptime());

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use turted_core::epochs::{Epoch, Epochs};
-use turted_core::record::field::{Fields, Malformed, put_bytes, put_count};
+use turted_core::record::field::{Fields, Malformed, put_bytes, put_count, put_epoch};
 use turted_core::record::frame::{self, Frames};
 use turted_core::record::push::NUMBER_MAX;
 
@@ -26,7 +26,7 @@ pub(super) struct Lives {
     /// The epochs whose positions are known. The last one is that of the life that wrote this.
     pub(super) epochs: Epochs,
     /// The lives whose push files are the log, in their order.
-    pub(super) chain: Vec<u32>,
+    pub(super) chain: Vec<u64>,
     /// The boot of the machine; `None` if it could not be read.
     pub(super) boot: Option<String>,
     /// Whether what was acknowledged had been synced.
@@ -105,11 +105,11 @@ impl Lives {
         put_bytes(body, self.boot.as_deref().unwrap_or_default().as_bytes());
         put_count(body, self.epochs.rows().len());
         for Epoch { epoch, after } in self.epochs.rows() {
-            body.extend_from_slice(&epoch.to_le_bytes());
+            put_epoch(body, *epoch);
             body.extend_from_slice(&after.to_le_bytes());
         }
         put_count(body, self.chain.len());
-        self.chain.iter().for_each(|epoch| body.extend_from_slice(&epoch.to_le_bytes()));
+        self.chain.iter().for_each(|epoch| put_epoch(body, *epoch));
     }
 
     pub(super) fn decode(file: &[u8]) -> Result<Self, LivesFault> {
@@ -134,11 +134,12 @@ impl Lives {
         let uptime = Duration::from_millis(number(&mut fields)?);
         let boot = Some(fields.text()?.to_owned()).filter(|boot| !boot.is_empty());
         let count = fields.count(EPOCH_BYTES)?;
-        let epoch = |fields: &mut Fields<'_>| Ok(Epoch { epoch: fields.u32()?, after: number(fields)? });
+        let epoch =
+            |fields: &mut Fields<'_>| Ok(Epoch { epoch: fields.u32()?.into(), after: number(fields)? });
         let rows = (0..count).map(|_| epoch(&mut fields)).collect::<Result<_, _>>()?;
         let epochs = Epochs::of(rows).ok_or(Malformed)?;
         let count = fields.count(size_of::<u32>())?;
-        let chain = (0..count).map(|_| fields.u32()).collect::<Result<_, _>>()?;
+        let chain = (0..count).map(|_| fields.u32().map(u64::from)).collect::<Result<_, _>>()?;
         fields.end()?;
         Ok(Self { epochs, chain, boot, sync, state, uptime })
     }

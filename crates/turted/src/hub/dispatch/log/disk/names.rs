@@ -10,15 +10,15 @@ pub(crate) const PUSHES: &str = "push";
 pub(crate) const SESSIONS: &str = "session";
 
 /// The name of a file.
-pub(crate) fn format_name(kind: &str, epoch: u32, number: u64) -> String {
+pub(crate) fn format_name(kind: &str, epoch: u64, number: u64) -> String {
     format!("{kind}-{epoch:08x}-{number}.log")
 }
 
 /// The epoch and the number of a file of this kind. Only as they are written, so that no two names mean the same.
-pub(crate) fn parse_name(kind: &str, name: &str) -> Option<(u32, u64)> {
+pub(crate) fn parse_name(kind: &str, name: &str) -> Option<(u64, u64)> {
     let name_of_kind = name.strip_prefix(kind)?.strip_prefix('-')?;
     let (epoch, number) = name_of_kind.strip_suffix(".log")?.split_once('-')?;
-    let (epoch, number) = (u32::from_str_radix(epoch, 16).ok()?, number.parse().ok()?);
+    let (epoch, number) = (u64::from_str_radix(epoch, 16).ok()?, number.parse().ok()?);
     (format_name(kind, epoch, number) == name).then_some((epoch, number))
 }
 

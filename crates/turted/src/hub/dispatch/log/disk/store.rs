@@ -90,7 +90,7 @@ impl DiskStore {
     }
 
     /// The lives whose files are the log.
-    pub(super) fn chain(&self) -> &[u32] {
+    pub(super) fn chain(&self) -> &[u64] {
         &self.lives.chain
     }
 

@@ -100,7 +100,10 @@ fn inner_full_at_the_start() {
         let begun = place.open(BOOT).unwrap().begin(start, 0);
         assert_eq!(begun.store.unwrap_err().kind(), ErrorKind::StorageFull);
         assert_eq!((begun.found.verdict, begun.found.last), (Verdict::Continued, 20));
-        assert_eq!((begun.found.dispatches.len(), begun.found.epochs.current().epoch), (20, start));
+        assert_eq!(
+            (begun.found.dispatches.len(), begun.found.epochs.current().epoch),
+            (20, u64::from(start))
+        );
         if start == 3 {
             begun.directory.mark_left_behind().unwrap();
         }

@@ -157,7 +157,7 @@ impl Life {
     }
 
     /// Whether the position with this number of this epoch is one of the log.
-    fn knows(&self, epoch: u32, sequence: u64) -> bool {
+    fn knows(&self, epoch: u64, sequence: u64) -> bool {
         self.found.epochs.number(Cursor { epoch, sequence }).is_some()
     }
 }

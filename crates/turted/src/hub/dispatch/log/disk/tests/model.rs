@@ -132,7 +132,7 @@ impl Model {
             End::Kill => {}
             End::PowerLoss(thousandths) => {
                 self.boot += 1;
-                let last = last_file(&self.place, epoch);
+                let last = last_file(&self.place, epoch.into());
                 let (bytes, synced) = (fs::metadata(&last).unwrap().len(), self.synced[&last]);
                 let left = synced + (bytes - synced) * thousandths / 1_000;
                 OpenOptions::new().write(true).open(last).unwrap().set_len(left).unwrap();
@@ -168,10 +168,10 @@ impl Model {
             );
         }
         for (number, (epoch, _)) in &self.handed_out {
-            let is_known = life.knows(*epoch, *number);
+            let is_known = life.knows(u64::from(*epoch), *number);
             assert_eq!(
                 is_known,
-                expected == Verdict::Continued && life.knows_epoch(*epoch),
+                expected == Verdict::Continued && life.knows_epoch(u64::from(*epoch)),
                 "{epoch}-{number}"
             );
         }
@@ -204,7 +204,7 @@ impl Model {
 }
 
 /// The push file that a life wrote last.
-fn last_file(place: &Place, epoch: u32) -> PathBuf {
+fn last_file(place: &Place, epoch: u64) -> PathBuf {
     let start = format!("push-{epoch:08x}-");
     let place_of = |file: &PathBuf| {
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -214,7 +214,7 @@ fn last_file(place: &Place, epoch: u32) -> PathBuf {
 }
 
 impl Life {
-    fn knows_epoch(&self, epoch: u32) -> bool {
+    fn knows_epoch(&self, epoch: u64) -> bool {
         self.found.epochs.rows().iter().any(|row| row.epoch == epoch)
     }
 }
