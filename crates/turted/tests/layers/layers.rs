@@ -5,7 +5,7 @@ use crate::graph::{Graph, Impl};
 /// The places, from top to bottom. A folder ends with a slash. A file belongs to the longest place that its
 /// path begins with, and imports from that place and those below it. `lib.rs` has no place, because it only
 /// declares the folders.
-pub(crate) const LAYERS: [&str; 23] = [
+pub(crate) const LAYERS: [&str; 25] = [
     "main.rs",
     "cli/",
     "server/",
@@ -25,7 +25,9 @@ pub(crate) const LAYERS: [&str; 23] = [
     "hub/delivery/",
     "hub/hooks/",
     "hub/presence/",
+    "hub/cluster/",
     "hub/dispatch/",
+    "engine/",
     "config/",
     "auth/",
     "live/",
