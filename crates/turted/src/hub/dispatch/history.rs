@@ -55,7 +55,7 @@ impl History {
         let of_log = log.kept();
         let began = of_log.first().map_or(now, |first| first.accepted_at());
         let began = former.as_ref().map_or(began, |former| began.min(former.began));
-        let edge = (log.first() - 1, began);
+        let edge = (log.gone(), began);
         let mut own = Self(history::History::new(config.history.clone(), limits, edge));
         let restored = former.map(|former| own.restore(former, log, now)).unwrap_or_default();
         if restored.is_all {

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
+use turted_core::name::Name;
 
 use crate::io::backlogs::{Backlogs, Counted};
 
@@ -24,6 +26,7 @@ pub struct Accepted {
     pub dispatch: Dispatch,
     accepted_at: Instant,
     bytes: usize,
+    is_filler: bool,
     /// In how many channels it stands whose history is kept. Changed under the dispatcher's lock alone.
     held: AtomicU32,
     /// Set when log and history have given the dispatch up while a client still needs it.
@@ -33,10 +36,23 @@ pub struct Accepted {
 impl Accepted {
     pub(in crate::hub::dispatch) fn new(cursor: Cursor, dispatch: Dispatch, accepted_at: Instant) -> Self {
         let bytes = bytes_of(&dispatch);
-        Self { cursor, dispatch, accepted_at, bytes, held: AtomicU32::new(0), counted: OnceLock::new() }
+        let (held, counted) = (AtomicU32::new(0), OnceLock::new());
+        Self { cursor, dispatch, accepted_at, bytes, is_filler: false, held, counted }
     }
 
-    /// The number of its position. Numbers grow without gaps within an epoch.
+    /// What stands for an entry of the log that is no dispatch: it has no targets.
+    pub(super) fn filler(cursor: Cursor, accepted_at: Instant) -> Self {
+        let event = Name::new("-").expect("it is a name");
+        let dispatch = Dispatch { event, payload: RawValue::NULL.to_owned(), targets: Targets::default() };
+        Self { is_filler: true, ..Self::new(cursor, dispatch, accepted_at) }
+    }
+
+    /// Whether it only takes a number, and is no dispatch: it reaches nobody, and is told nowhere.
+    pub(crate) fn is_filler(&self) -> bool {
+        self.is_filler
+    }
+
+    /// The number of its position. Numbers only grow.
     pub(crate) fn sequence(&self) -> u64 {
         self.cursor.sequence
     }
