@@ -6,6 +6,8 @@ use turted_core::name::Name;
 
 use super::*;
 
+mod model;
+
 fn dispatch() -> Dispatch {
     let payload = serde_json::value::to_raw_value(&1).unwrap();
     Dispatch { event: Name::new("e").unwrap(), payload, targets: Targets::broadcast() }
