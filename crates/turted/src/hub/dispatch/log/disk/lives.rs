@@ -105,7 +105,7 @@ impl Lives {
         put_bytes(body, self.boot.as_deref().unwrap_or_default().as_bytes());
         put_count(body, self.epochs.rows().len());
         for Epoch { epoch, after } in self.epochs.rows() {
-            put_epoch(body, *epoch);
+            put_epoch(body, epoch);
             body.extend_from_slice(&after.to_le_bytes());
         }
         put_count(body, self.chain.len());

@@ -94,7 +94,7 @@ fn an_epoch_that_is_known_is_not_given_again() {
     let mut place = Place::interval();
     place.start(BOOT).push(1);
     let begun = place.open(BOOT).unwrap().begin(1, 0);
-    assert_eq!(begun.found.epochs.rows().iter().map(|row| row.epoch).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(begun.found.epochs.rows().map(|row| row.epoch).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

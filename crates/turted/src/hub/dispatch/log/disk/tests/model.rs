@@ -215,7 +215,7 @@ fn last_file(place: &Place, epoch: u64) -> PathBuf {
 
 impl Life {
     fn knows_epoch(&self, epoch: u64) -> bool {
-        self.found.epochs.rows().iter().any(|row| row.epoch == epoch)
+        self.found.epochs.rows().any(|row| row.epoch == epoch)
     }
 }
 
