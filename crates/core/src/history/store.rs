@@ -53,6 +53,8 @@ pub struct History<T> {
     edge: Edge,
     /// When the first event may have been accepted that is kept.
     began: Instant,
+    /// Up to this number events may be lost.
+    lost: u64,
     /// The place at which the next look for old events begins.
     tidied: usize,
 }
@@ -73,6 +75,7 @@ impl<T> History<T> {
             pushed_out: 0,
             edge: Edge { number: after, pushed_out: None },
             began,
+            lost: 0,
             tidied: 0,
         }
     }
@@ -103,7 +106,8 @@ impl<T> History<T> {
 
     /// The channels of which something is kept, each with what is not kept any more, and with its events, the oldest first.
     pub fn each(&self) -> impl Iterator<Item = (&Name, Edge, impl Iterator<Item = &Kept<T>>)> {
-        self.places.iter().flatten().map(|channel| (&channel.name, channel.edge, channel.kept()))
+        let edge = |channel: &Channel<T>| Edge { number: channel.edge.number.max(self.lost), ..channel.edge };
+        self.places.iter().flatten().map(move |channel| (&channel.name, edge(channel), channel.kept()))
     }
 
     /// What is not kept of channels of which nothing is.
@@ -122,6 +126,13 @@ impl<T> History<T> {
     #[must_use]
     pub fn rules_checksum(&self) -> u32 {
         self.rules.checksum()
+    }
+
+    /// Notes at the moment `now` that events up to a number may be lost. Those that are kept stay, but nobody is told that
+    /// they are all.
+    pub fn mark_lost(&mut self, number: u64, now: Instant) {
+        (self.lost, self.began) = (self.lost.max(number), now);
+        self.edge.number = self.edge.number.max(number);
     }
 
     /// Keeps an event of `channel`, if the channel has history. `gone` is told what is not kept any more for it.
@@ -241,7 +252,8 @@ impl<T> History<T> {
     }
 
     fn edge_of(&self, channel: &Name, now: Instant) -> Edge {
-        self.get(channel).map_or(self.edge, |channel| channel.edge_at(now))
+        let edge = self.get(channel).map_or(self.edge, |channel| channel.edge_at(now));
+        Edge { number: edge.number.max(self.lost), ..edge }
     }
 
     fn find_or_add(&mut self, name: &Name, depth: Depth) -> u32 {

@@ -126,6 +126,25 @@ fn a_channel_of_which_something_may_be_missing_says_so() {
     assert!(!history.has_all_after(&a, 8, now + AGE + Duration::from_secs(1)), "9 is too old");
 }
 
+#[test]
+fn after_a_loss_events_stay_and_are_not_all() {
+    let began = Instant::now();
+    let mut history = history(&[("*", 10)], 100, usize::MAX, began);
+    let (a, b) = (name("a"), name("b"));
+    let now = began + 2 * AGE;
+    (1..=3).for_each(|number| drop(add(&mut history, "a", number, 1, now)));
+    assert!(history.has_all_after(&a, 0, now) && history.has_all_of_rule(&b, now));
+    history.mark_lost(4, now);
+    assert_eq!(all(&history, "a", now), [1, 2, 3]);
+    assert!([&a, &b].iter().all(|channel| !history.has_all_after(channel, 3, now)));
+    assert!([&a, &b].iter().all(|channel| !history.has_all_of_rule(channel, now)));
+    assert_eq!(history.each().next().unwrap().1.number, 4);
+    let late = now + AGE + Duration::from_secs(1);
+    (1_000..=1_001).for_each(|number| drop(add(&mut history, "a", number, 1, late)));
+    assert!(!history.has_all_after(&a, 3, late) && history.has_all_after(&a, 999, late));
+    assert!(history.has_all_of_rule(&a, late), "what is lost is too old by now");
+}
+
 /// The same by looking at everything.
 #[test]
 fn the_store_keeps_what_a_plain_list_keeps() {

@@ -128,6 +128,12 @@ impl History {
         }
     }
 
+    /// Notes that something that the log has numbered until now may be lost.
+    pub(super) fn mark_lost(&mut self, log: &Log, now: Instant) {
+        // Also for a client that has seen the last one: what followed on it may be lost before another epoch.
+        self.0.mark_lost(log.next().sequence, now);
+    }
+
     /// Forgets a portion of what is too old. Returns whether there may be more.
     pub(super) fn tidy(&mut self, log: &Log, now: Instant) -> bool {
         self.0.tidy(now, |(gone, _)| log.let_go(&gone))

@@ -106,15 +106,15 @@ impl Inbox {
     /// connections it reached, if that is asked for.
     pub(super) fn put<'a>(
         &self,
-        dispatches: impl ExactSizeIterator<Item = (&'a Arc<Accepted>, Option<&'a mpsc::Sender<usize>>)>,
+        dispatches: impl Iterator<Item = (&'a Arc<Accepted>, Option<&'a mpsc::Sender<usize>>)>,
     ) {
-        let is_one = dispatches.len() == 1;
         let mut deliveries = dispatches.map(|(accepted, reached)| self.delivery(accepted, reached));
-        let together = match is_one {
-            true => deliveries.next().map(Together::One),
-            false => Some(Together::Many(deliveries.collect())),
+        let Some(first) = deliveries.next() else { return };
+        let together = match deliveries.next() {
+            None => Together::One(first),
+            Some(second) => Together::Many([first, second].into_iter().chain(deliveries).collect()),
         };
-        if together.is_some_and(|together| self.sender.try_send(together).is_err()) {
+        if self.sender.try_send(together).is_err() {
             // Only a worker that ended in a panic closes its inbox; the server then stops.
             tracing::error!("a worker is gone");
         }

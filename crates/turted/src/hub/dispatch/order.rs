@@ -193,7 +193,8 @@ impl Order {
         positions
     }
 
-    /// Puts what is numbered into all inboxes.
+    /// Puts what is numbered into all inboxes. What is no dispatch goes to workers alone: with its number they know how far
+    /// they are.
     fn put(&self, entries: &[Entry]) {
         if entries.is_empty() {
             return;
@@ -202,10 +203,21 @@ impl Order {
             inbox.put(entries.iter().map(|entry| (&entry.accepted, entry.reached.as_ref())));
         }
         if let Some(handlers) = &self.handlers {
-            handlers.put(entries.iter().map(|entry| (&entry.accepted, entry.handled.as_ref())));
+            let heard = dispatches_of(entries);
+            handlers.put(heard.map(|entry| (&entry.accepted, entry.handled.as_ref())));
         }
         if let Some(Hearing(hear)) = &self.hearing {
-            entries.iter().for_each(|entry| hear(&entry.accepted));
+            dispatches_of(entries).for_each(|entry| hear(&entry.accepted));
+        }
+    }
+
+    /// Forgets what the log keeps, because something of it may be lost. History keeps its events, but not all of them may
+    /// be there.
+    #[allow(dead_code, reason = "used from the next commits on")]
+    pub(super) fn forget_all(&mut self, now: Instant) {
+        self.log.forget_all();
+        if let Some(history) = &mut self.history {
+            history.mark_lost(&self.log, now);
         }
     }
 
@@ -224,3 +236,11 @@ impl Order {
         self.inboxes.iter().chain(&self.handlers)
     }
 }
+
+/// The entries that are dispatches.
+fn dispatches_of(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(|entry| !entry.accepted.is_filler())
+}
+
+#[cfg(test)]
+mod tests;
