@@ -11,7 +11,7 @@ pub(super) fn answer(monitor: &Monitor) -> Answer {
         text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         let log = match monitor.dispatcher.log_health().state() {
-            LogState::Memory | LogState::OnDisk => None,
+            LogState::Memory | LogState::OnDisk | LogState::InEngine => None,
             ill => Some(format!(", but the log: {ill}")),
         };
         let sessions = monitor.shared.sessions.failure();

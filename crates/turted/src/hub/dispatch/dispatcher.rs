@@ -15,6 +15,7 @@ use std::{io, mem};
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
+use tokio::sync::Notify;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
 #[cfg(test)]
@@ -25,6 +26,7 @@ use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::Name;
 
 use crate::config::Config;
+use crate::hub::dispatch::feed::Feed;
 use crate::hub::dispatch::handlers::HandlerId;
 use crate::hub::dispatch::history::{EVENTS_PER_LOCK, FormerHistory, History, Told};
 use crate::hub::dispatch::inbox::{Inbox, inbox};
@@ -35,7 +37,7 @@ use crate::hub::dispatch::log::LogLimits;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::log::{Accepted, Log};
 use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
-use crate::hub::dispatch::queue::{BUSY_MAX, Counts, PushedKey, Waiting};
+use crate::hub::dispatch::queue::{BUSY_MAX, Counts, PushedKey, Queue, Waiting};
 pub use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Receipt};
 pub(crate) use crate::hub::dispatch::receipt::{Reach, Settled, Submitted};
 pub(crate) use crate::hub::dispatch::source::Source;
@@ -77,7 +79,7 @@ impl Dispatcher {
         let inner = Arc::new(Inner {
             order,
             epochs: RwLock::new(epochs),
-            began_after,
+            began_after: began_after.into(),
             backlogs,
             live,
             handlers: Arc::default(),
@@ -86,6 +88,7 @@ impl Dispatcher {
             health: Arc::default(),
             keeps_keys: AtomicBool::new(false),
             queued: Condvar::new(),
+            queued_for_engine: Notify::new(),
         });
         Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX, link: None }
     }
@@ -116,7 +119,7 @@ impl Dispatcher {
 
     /// Wakes the log writer.
     pub(crate) fn wake_writer(&self) {
-        self.inner.queued.notify_all();
+        self.inner.wake_writer();
     }
 
     /// How many dispatches of this source were accepted.
@@ -244,7 +247,7 @@ impl Dispatcher {
 
     /// The number of the last dispatch before this dispatcher took its first one.
     pub(crate) fn began_after(&self) -> u64 {
-        self.inner.began_after
+        self.inner.began_after.load(Ordering::Relaxed)
     }
 
     /// The number of the last dispatch that was accepted.
@@ -304,7 +307,7 @@ impl Dispatcher {
         } else if !mem::replace(&mut order.stopped, true) {
             // The log writer closes the inboxes, when it has written what waits.
             Inner::watch_stop(&self.inner);
-            self.inner.queued.notify_all();
+            self.inner.wake_writer();
         }
     }
 
@@ -327,6 +330,15 @@ impl Dispatcher {
         *lock(&self.inner.writer_end) = Some(end);
         self.inner.keeps_keys.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Lets a cluster number the dispatches from now on. Nothing is taken until it says so.
+    pub(crate) fn feed(&self) -> Feed {
+        let mut order = self.order();
+        (order.queue, order.is_restoring) = (Some(Queue::new(true)), true);
+        drop(order);
+        self.inner.keeps_keys.store(true, Ordering::Relaxed);
+        Feed::new(Arc::clone(&self.inner))
     }
 
     /// Leaves the directory of the log behind: something else in it cannot be believed by a later start. Waits until it is
@@ -417,7 +429,8 @@ impl Dispatcher {
                 return Err(DispatchRefusal::LogUnavailable);
             }
             let waits = self.source.index().is_none() && order.is_half_full();
-            if waits || !order.has_room(size) {
+            let is_behind = order.queue.as_ref().is_some_and(|queue| queue.is_behind);
+            if waits || is_behind || !order.has_room(size) {
                 return Err(DispatchRefusal::Overload);
             }
             let (push, reached, handled) = self.push((&order, pusher), mem::take(dispatches), reach);

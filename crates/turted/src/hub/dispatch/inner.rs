@@ -1,10 +1,11 @@
 //! What all clones of a dispatcher share, with the log writer.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use turted_core::epochs::{Epoch, Epochs};
 
 use crate::hub::dispatch::handlers::{Handlers, HandlersEnd};
@@ -24,9 +25,11 @@ pub(super) struct Inner {
     pub(super) order: Mutex<Order>,
     /// Tells the log writer that something waits for it.
     pub(super) queued: Condvar,
+    /// The same where the log stands in the engine of a cluster: its writer is a task.
+    pub(super) queued_for_engine: Notify,
     pub(super) epochs: RwLock<Epochs>,
     /// The number of the last dispatch before this dispatcher was made.
-    pub(super) began_after: u64,
+    pub(super) began_after: AtomicU64,
     pub(super) backlogs: Arc<Backlogs>,
     pub(super) live: Live,
     pub(super) handlers: Arc<Handlers>,
@@ -42,8 +45,18 @@ impl Inner {
         lock(&self.order)
     }
 
+    /// Wakes the log writer.
+    pub(super) fn wake_writer(&self) {
+        self.queued.notify_all();
+        self.queued_for_engine.notify_one();
+    }
+
     pub(super) fn epochs(&self) -> RwLockReadGuard<'_, Epochs> {
         self.epochs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn epochs_mut(&self) -> RwLockWriteGuard<'_, Epochs> {
+        self.epochs.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the inboxes after a stop if the disk does not answer: workers and clients do not wait for it. What the disk
@@ -68,7 +81,7 @@ impl Inner {
     /// Begins an epoch: what comes from here on may be missing on disk. Positions of earlier ones stay good.
     pub(super) fn begin_epoch(&self) {
         let mut order = self.order();
-        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut epochs = self.epochs_mut();
         // Without random numbers it is the first one that is not used.
         let fresh = getrandom::u32().unwrap_or_default();
         let begun = Epoch { epoch: epochs.unused(fresh).into(), after: order.log.last() };

@@ -7,6 +7,7 @@
 //! | `receipt` | what a caller of the dispatcher gets for a push, or why it gets nothing |
 //! | `order` | the log and all inboxes, which are filled together |
 //! | `writer`, `queue` | the thread that writes pushes to disk, and what waits for it |
+//! | `feed` | by which a cluster numbers the dispatches, in place of the writer |
 //! | `inbox` | dispatches on their way to a worker |
 //! | `handlers` | functions of an embedding program that listen to events |
 //! | `log` | every accepted dispatch, kept for a while for clients that come back |
@@ -20,6 +21,7 @@ mod receipt;
 mod order;
 pub(crate) mod writer;
 pub(crate) mod queue;
+pub(crate) mod feed;
 pub(crate) mod inbox;
 pub(crate) mod handlers;
 pub mod log;

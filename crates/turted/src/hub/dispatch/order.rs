@@ -32,6 +32,8 @@ pub(super) struct Order {
     /// Where those who watch hear of each dispatch.
     pub(super) live: Live,
     pub(super) stopped: bool,
+    /// Whether what is handed over is kept alone, because the workers do not run yet.
+    pub(super) is_restoring: bool,
     /// What waits for the log writer; `None` if the log is in memory.
     pub(super) queue: Option<Queue>,
     /// How many dispatches were accepted, by source.
@@ -64,12 +66,14 @@ pub(super) struct Push {
 }
 
 /// A dispatch that is numbered, on its way into the inboxes.
-struct Entry {
-    accepted: Arc<Accepted>,
+pub(super) struct Entry {
+    pub(super) accepted: Arc<Accepted>,
     /// Where workers report how many connections it reached, if its push asked for that.
-    reached: Option<mpsc::Sender<usize>>,
+    pub(super) reached: Option<mpsc::Sender<usize>>,
     /// Where it is reported that all handlers have returned, if it is the last of a push that asked for that.
-    handled: Option<mpsc::Sender<usize>>,
+    pub(super) handled: Option<mpsc::Sender<usize>>,
+    /// Whether this node accepted it: handlers and hooks hear of no others.
+    pub(super) is_own: bool,
 }
 
 /// How much a push is.
@@ -111,6 +115,7 @@ impl Order {
             hearing: None,
             live,
             stopped: false,
+            is_restoring: false,
             queue: None,
             accepted,
         }
@@ -185,7 +190,7 @@ impl Order {
             if let Some(origin) = &push.origin {
                 live.pushed(accepted.cursor, &accepted.dispatch, origin, inboxes.len());
             }
-            Entry { accepted, reached: reached.next(), handled: None }
+            Entry { accepted, reached: reached.next(), handled: None, is_own: true }
         }));
         if let Some(last) = entries.last_mut().filter(|_| !positions.is_empty()) {
             last.handled = push.handled;
@@ -195,7 +200,7 @@ impl Order {
 
     /// Puts what is numbered into all inboxes. What is no dispatch goes to workers alone: with its number they know how far
     /// they are.
-    fn put(&self, entries: &[Entry]) {
+    pub(super) fn put(&self, entries: &[Entry]) {
         if entries.is_empty() {
             return;
         }
@@ -203,17 +208,16 @@ impl Order {
             inbox.put(entries.iter().map(|entry| (&entry.accepted, entry.reached.as_ref())));
         }
         if let Some(handlers) = &self.handlers {
-            let heard = dispatches_of(entries);
+            let heard = heard_of(entries);
             handlers.put(heard.map(|entry| (&entry.accepted, entry.handled.as_ref())));
         }
         if let Some(Hearing(hear)) = &self.hearing {
-            dispatches_of(entries).for_each(|entry| hear(&entry.accepted));
+            heard_of(entries).for_each(|entry| hear(&entry.accepted));
         }
     }
 
     /// Forgets what the log keeps, because something of it may be lost. History keeps its events, but not all of them may
     /// be there.
-    #[allow(dead_code, reason = "used from the next commits on")]
     pub(super) fn forget_all(&mut self, now: Instant) {
         self.log.forget_all();
         if let Some(history) = &mut self.history {
@@ -232,14 +236,14 @@ impl Order {
         self.stopped && self.inboxes.is_empty()
     }
 
-    fn all_inboxes(&self) -> impl Iterator<Item = &Inbox> {
+    pub(super) fn all_inboxes(&self) -> impl Iterator<Item = &Inbox> {
         self.inboxes.iter().chain(&self.handlers)
     }
 }
 
-/// The entries that are dispatches.
-fn dispatches_of(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
-    entries.iter().filter(|entry| !entry.accepted.is_filler())
+/// The entries that handlers and hooks hear of: dispatches that this node has accepted.
+fn heard_of(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(|entry| entry.is_own && !entry.accepted.is_filler())
 }
 
 #[cfg(test)]

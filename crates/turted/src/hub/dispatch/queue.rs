@@ -35,6 +35,8 @@ pub(super) struct Queue {
     is_untold: bool,
     /// Whether nothing is accepted, because the disk takes nothing.
     pub(super) is_refusing: bool,
+    /// Whether nothing is accepted, because a cluster is behind with reading what this node has accepted.
+    pub(super) is_behind: bool,
 }
 
 /// A push that waits to be written.

@@ -36,9 +36,18 @@ pub enum DispatchRefusal {
     #[error("too much is waiting for clients that read slowly (limits.backlog_bytes)")]
     BacklogsFull,
     /// The disk takes nothing (`log.required`), or it could not be marked that the server goes on without it. The push is
-    /// not dispatched; try again later.
-    #[error("the log on disk takes nothing at the moment")]
+    /// not dispatched; try again later. Where the log stands in Redis, Redis does not answer or takes nothing: the push may
+    /// be dispatched all the same, if it came to Redis; repeat it with its key.
+    #[error("the log takes nothing at the moment")]
     LogUnavailable,
+    /// A push with this key was accepted before, perhaps by another node.
+    #[error("a push with this key was accepted before")]
+    Repeated {
+        /// The position of its first dispatch.
+        first: Cursor,
+        /// Whether it had the same body.
+        is_same: bool,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,

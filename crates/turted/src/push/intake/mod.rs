@@ -168,6 +168,8 @@ impl Intake {
                 self.status.dispatched(taking.count);
                 Ok(Outcome::Accepted)
             }
+            // Another node has dispatched it.
+            Err(DispatchRefusal::Repeated { .. }) => Ok(Outcome::Duplicate),
             Err(refusal) => {
                 taking.keys.iter().for_each(|key| self.keys.remove(*key));
                 Err(refusal)

@@ -21,11 +21,14 @@ use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, 
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions};
 use crate::hub::dispatch::log::disk::FoundKey;
 
-/// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and eight of the epoch.
-const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 8;
+/// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and sixteen of the epoch.
+const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 16;
 
 /// The rule of a push whose disk did not answer in time: it may still be dispatched.
 pub(super) const LOG_SLOW: &str = "log-slow";
+
+/// A key belongs to one body.
+pub(super) const OTHER_BODY: &str = "this Idempotency-Key was used for another body";
 
 /// What the caller reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +317,7 @@ impl From<DispatchRefusal> for Problem {
         match refusal {
             DispatchRefusal::ExpansionTooLarge { .. } => Self::new("expansion-too-large", detail),
             DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
+            DispatchRefusal::Repeated { .. } => Self::new("idempotency-key-reused", OTHER_BODY),
             DispatchRefusal::LogUnavailable => Self::later("log-unavailable", Unavailable::Moment, detail),
             DispatchRefusal::BacklogsFull => Self::later("backlogs-full", Unavailable::Moment, detail),
             _ => Self::later("stopping", Unavailable::Stopping, detail),

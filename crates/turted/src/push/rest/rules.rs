@@ -180,7 +180,7 @@ pub(crate) const RULES: [Rule; 46] = [
     rule(
         "log-unavailable",
         StatusCode::SERVICE_UNAVAILABLE,
-        "the log on disk takes nothing at the moment, and `log.required` is set, or the disk has not answered for 5 s",
+        "the log takes nothing at the moment, and `log.required` is set, or the disk has not answered for 5 s",
     ),
     rule(
         "log-slow",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::push::{Parsed, Scope, Shape};
 use turted_core::record::push::AnswerForm;
@@ -149,6 +150,8 @@ pub(super) struct Dispatched {
     submitted: Submitted,
     pushes: Option<Pushes>,
     asked: Asked,
+    /// How many dispatches it has.
+    count: usize,
     /// Whether the log keeps its key.
     is_keyed: bool,
 }
@@ -163,9 +166,9 @@ fn dispatch(
     let pushes = Pushes::of(pusher, &dispatches);
     let is_counted = asked.format == AnswerFormat::Json || pushes.is_some();
     let reach = if is_counted { Reach::Counted } else { Reach::Uncounted };
-    let is_keyed = key.is_some();
+    let (is_keyed, count) = (key.is_some(), dispatches.len());
     let submitted = worker.dispatcher.submit_from(pusher, &mut dispatches, reach, key)?;
-    Ok(Dispatched { submitted, pushes, asked, is_keyed })
+    Ok(Dispatched { submitted, pushes, asked, count, is_keyed })
 }
 
 impl Dispatched {
@@ -194,6 +197,15 @@ impl Dispatched {
             worker.spawn(async move { drop(count(positions, reached, pushes).await) });
         }
         answer::ok()
+    }
+
+    /// The answer to a push that another node has accepted before. How many connections it reached is not known here.
+    fn again(&self, first: Cursor) -> StoredAnswer {
+        if self.asked.format == AnswerFormat::Plain {
+            return answer::ok();
+        }
+        let accepted = Positions::new(first, self.count).iter().map(|id| Accepted { delivered: None, id });
+        answer::accepted(self.asked.shape, &accepted.collect::<Vec<_>>())
     }
 
     async fn answer(self, worker: &Rc<Worker>, positions: Positions) -> StoredAnswer {
@@ -252,6 +264,12 @@ async fn answer_once(
                 gate.idempotency().answer(&key, answer.clone());
                 let _ = answering.send(answer);
             }
+            Err(DispatchRefusal::Repeated { first, is_same: true }) => {
+                let _ = accepting.send(Ok(()));
+                let answer = dispatched.again(first);
+                gate.idempotency().answer(&key, answer.clone());
+                let _ = answering.send(answer);
+            }
             Err(refusal) => {
                 gate.idempotency().release(&key);
                 let _ = accepting.send(Err(refusal));
@@ -268,8 +286,7 @@ fn under_way() -> Problem {
 }
 
 fn other_body() -> Problem {
-    let detail = "this Idempotency-Key was used for another body";
-    Problem::new("idempotency-key-reused", detail)
+    Problem::new("idempotency-key-reused", answer::OTHER_BODY)
 }
 
 fn keys_full() -> Problem {

@@ -20,6 +20,8 @@ pub(crate) enum LogState {
     Memory,
     /// On disk.
     OnDisk,
+    /// In the engine of a cluster.
+    InEngine,
     /// In memory, because the disk failed.
     Left(String),
     /// Nowhere: pushes are refused.
@@ -28,7 +30,7 @@ pub(crate) enum LogState {
 
 impl LogState {
     /// All of them, by the name that metrics have.
-    pub(crate) const NAMES: [&str; 4] = ["memory", "disk", "left_behind", "refusing"];
+    pub(crate) const NAMES: [&str; 5] = ["memory", "disk", "left_behind", "refusing", "redis"];
 
     pub(crate) fn index(&self) -> usize {
         match self {
@@ -36,6 +38,7 @@ impl LogState {
             Self::OnDisk => 1,
             Self::Left(_) => 2,
             Self::Refusing(_) => 3,
+            Self::InEngine => 4,
         }
     }
 }
@@ -45,6 +48,7 @@ impl fmt::Display for LogState {
         match self {
             Self::Memory => formatter.write_str("in memory"),
             Self::OnDisk => formatter.write_str("on disk"),
+            Self::InEngine => formatter.write_str("in Redis"),
             Self::Left(reason) => write!(formatter, "in memory, because the disk failed: {reason}"),
             Self::Refusing(reason) => write!(formatter, "pushes are refused: {reason}"),
         }
@@ -105,6 +109,14 @@ impl LogHealth {
         self.pushes.fetch_add(pushes as u64, Ordering::Relaxed);
     }
 
+    /// The log is in the engine of a cluster, which takes what is pushed.
+    pub(crate) fn is_in_engine(&self) {
+        let before = std::mem::replace(&mut *self.lock(), LogState::InEngine);
+        if before != LogState::InEngine && self.told_refusing.is_over().is_some() {
+            warn!("the log takes pushes again");
+        }
+    }
+
     /// The log is on disk.
     pub(crate) fn is_on_disk(&self) {
         let before = std::mem::replace(&mut *self.lock(), LogState::OnDisk);
@@ -149,7 +161,7 @@ impl LogHealth {
         let now = Instant::now();
         match self.state() {
             LogState::Refusing(reason) if self.told_refusing.tell(now).is_some() => {
-                error!(reason, "the log on disk takes nothing: pushes are refused");
+                error!(reason, "the log takes nothing: pushes are refused");
             }
             LogState::Left(reason) if self.told_left.tell(now).is_some() => {
                 error!(

@@ -17,7 +17,7 @@ impl Order {
     /// Hands over an entry that is no dispatch.
     pub(in crate::hub::dispatch) fn skip_at(&mut self, cursor: Cursor) {
         let accepted = self.log.skip_at(cursor, Instant::now());
-        self.put(&[Entry { accepted, reached: None, handled: None }]);
+        self.put(&[Entry { accepted, reached: None, handled: None, is_own: true }]);
     }
 }
 
@@ -52,7 +52,7 @@ fn what_is_no_dispatch_goes_to_workers_alone() {
             0 => order.log.skip_at(cursor, now),
             _ => order.log.append_at(cursor, dispatch(), now),
         };
-        Entry { accepted, reached: None, handled: None }
+        Entry { accepted, reached: None, handled: None, is_own: true }
     };
     let together: Vec<_> = [1, 2, 4, 1_001, 1_002].map(&mut entry).into();
     let alone = entry(1_004);

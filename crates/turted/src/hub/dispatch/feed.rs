@@ -1,0 +1,258 @@
+//! How a cluster numbers the dispatches of a node: it takes the pushes that wait, appends them to the log of all nodes, and
+//! hands over what it reads there.
+//!
+//! A push is settled when it stands in the log. It is delivered when it is read back, in the order of the log, which all
+//! nodes read. What its caller waits for besides (the counts of workers, handlers) comes along as [`Own`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use turted_core::cursor::Cursor;
+use turted_core::dispatch::Dispatch;
+use turted_core::epochs::{Epoch, Epochs};
+
+use crate::hub::dispatch::inner::Inner;
+use crate::hub::dispatch::log::health::LogHealth;
+use crate::hub::dispatch::order::{Entry, Order, Push, Size};
+use crate::hub::dispatch::queue::{PushedKey, Waiting};
+use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Unsettled};
+use crate::live::Origin;
+
+/// The side of the dispatcher that a cluster has.
+#[derive(Debug)]
+pub(crate) struct Feed(Arc<Inner>);
+
+/// A push that was taken to be appended. It counts as waiting until the batch is [done](Feed::done).
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) dispatches: Vec<Dispatch>,
+    /// What each dispatch brings along, in their order.
+    pub(crate) own: Vec<Own>,
+    pub(crate) key: Option<PushedKey>,
+    pub(crate) unsettled: Unsettled,
+}
+
+/// What a dispatch of this node brings along, to be handed over with it.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// The place of its source among those that are counted.
+    source: Option<usize>,
+    /// What those who watch are told of where it comes from.
+    origin: Option<Arc<Origin>>,
+    /// Where it is reported how many connections it reached, if its push asked for that.
+    pub(crate) reached: Option<mpsc::Sender<usize>>,
+    /// Where it is reported that all handlers have returned, if it is the last of a push that asked for that.
+    handled: Option<mpsc::Sender<usize>>,
+}
+
+/// An entry of the log that was read.
+#[derive(Debug)]
+pub(crate) struct ReadEntry {
+    pub(crate) cursor: Cursor,
+    pub(crate) accepted_at: Instant,
+    /// `None` for an entry that is no dispatch: it takes a number, and reaches nobody.
+    pub(crate) dispatch: Option<Dispatch>,
+    pub(crate) by: By,
+}
+
+/// Which node accepted a dispatch.
+#[derive(Debug)]
+pub(crate) enum By {
+    /// This one.
+    Own(Own),
+    /// Another one, which may want to know how many connections it reaches here.
+    Other(Option<mpsc::Sender<usize>>),
+}
+
+impl ReadEntry {
+    /// What it needs of an inbox.
+    fn size(&self) -> Size {
+        self.dispatch.as_ref().map_or(Size { dispatches: 1, bytes: 0 }, |dispatch| {
+            Size::of(std::slice::from_ref(dispatch))
+        })
+    }
+}
+
+impl Feed {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    /// Waits for pushes, and takes all that wait, up to a bound. `None` after a stop, when nothing waits.
+    pub(crate) async fn take(&self) -> Option<Vec<Taken>> {
+        loop {
+            {
+                let mut order = self.0.order();
+                if !order.lets_writer_sleep() {
+                    let batch = order.queue_mut().take();
+                    if !batch.pushes.is_empty() {
+                        return Some(batch.pushes.into_iter().map(taken).collect());
+                    }
+                    order.queue_mut().done();
+                    if order.stopped {
+                        return None;
+                    }
+                }
+            }
+            self.0.queued_for_engine.notified().await;
+        }
+    }
+
+    /// Takes what waits at this moment.
+    pub(crate) fn take_now(&self) -> Vec<Taken> {
+        self.0.order().queue_mut().take().pushes.into_iter().map(taken).collect()
+    }
+
+    /// Whether nothing is accepted any more, because the server stops.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.order().stopped
+    }
+
+    /// What was taken is settled: it counts no longer as waiting.
+    pub(crate) fn done(&self) {
+        self.0.order().queue_mut().done();
+    }
+
+    /// Tells callers what became of their pushes.
+    pub(crate) fn settle(pushes: impl IntoIterator<Item = (Unsettled, Result<Positions, DispatchRefusal>)>) {
+        Unsettled::settle_all(pushes);
+    }
+
+    /// Whether pushes are refused, because the log takes nothing.
+    pub(crate) fn refuse(&self, is_refusing: bool) {
+        self.0.order().queue_mut().is_refusing = is_refusing;
+    }
+
+    /// Whether pushes are refused because this node is behind with reading its own.
+    pub(crate) fn hold_back(&self, is_behind: bool) {
+        self.0.order().queue_mut().is_behind = is_behind;
+    }
+
+    /// How many of these entries every inbox has room for, from the first one on.
+    pub(crate) fn room_for(&self, entries: &[ReadEntry]) -> usize {
+        let order = self.0.order();
+        let mut size = Size::default();
+        let fits = |entry: &&ReadEntry| {
+            size += entry.size();
+            order.has_room_now(size)
+        };
+        entries.iter().take_while(fits).count()
+    }
+
+    /// Keeps entries that were read, and hands them over, once the workers run. There must be [room](Self::room_for).
+    pub(crate) fn hand_over(&self, entries: impl IntoIterator<Item = ReadEntry>) {
+        self.0.order().hand_over_read(entries, Instant::now());
+    }
+
+    /// From now on what is read is handed over: the workers begin behind what was read until now.
+    pub(crate) fn begin(&self) {
+        let mut order = self.0.order();
+        order.is_restoring = false;
+        self.0.began_after.store(order.log.last(), Ordering::Relaxed);
+    }
+
+    /// Begins with the first epoch that is read. What came before its first entry is not known.
+    pub(crate) fn begin_first(&self, begun: Epoch) {
+        let mut order = self.0.order();
+        *self.0.epochs_mut() = Epochs::new(begun);
+        order.log.forget_all();
+    }
+
+    /// Begins an epoch of the log: the former one ended with this number.
+    pub(crate) fn begin_epoch(&self, begun: Epoch, former_end: u64) {
+        let order = self.0.order();
+        self.0.epochs_mut().begin_behind(begun, former_end);
+        drop(order);
+    }
+
+    /// Gives up all positions of before the current epoch, and what is kept of them: something of it may be lost.
+    pub(crate) fn lose(&self) {
+        let mut order = self.0.order();
+        let mut epochs = self.0.epochs_mut();
+        let current = epochs.current();
+        epochs.forget_before(current.epoch);
+        order.forget_all(Instant::now());
+    }
+
+    /// The first number that is kept, and the last one.
+    pub(crate) fn kept(&self) -> (Cursor, u64) {
+        let order = self.0.order();
+        let (first, last) = (order.log.first(), order.log.last());
+        drop(order);
+        (self.0.epochs().cursor(first), last)
+    }
+
+    /// How many workers count what a dispatch reaches.
+    pub(crate) fn counting(&self) -> (Reached, mpsc::Sender<usize>) {
+        let workers = self.0.order().inboxes.len();
+        Reached::by(workers)
+    }
+
+    /// Whether the log is where it is configured to be.
+    pub(crate) fn health(&self) -> &LogHealth {
+        &self.0.health
+    }
+
+    /// Hands nothing over from now on: the workers end when their inboxes are empty.
+    pub(crate) fn close(&self) {
+        self.0.order().close();
+        self.0.wake_writer();
+    }
+}
+
+fn taken(Waiting { push, key, unsettled, .. }: Waiting) -> Taken {
+    let Push { dispatches, source, origin, reached, handled } = push;
+    let mut reached = reached.into_iter();
+    let mut own: Vec<_> = dispatches
+        .iter()
+        .map(|_| Own { source, origin: origin.clone(), reached: reached.next(), handled: None })
+        .collect();
+    if let Some(last) = own.last_mut() {
+        last.handled = handled;
+    }
+    Taken { dispatches, own, key, unsettled }
+}
+
+impl Order {
+    /// Whether every inbox has room, whatever waits to be numbered.
+    fn has_room_now(&self, size: Size) -> bool {
+        self.all_inboxes().all(|inbox| inbox.has_room(size, Size::default()))
+    }
+
+    /// Keeps what was read from the log of a cluster, and hands it over.
+    fn hand_over_read(&mut self, read: impl IntoIterator<Item = ReadEntry>, now: Instant) {
+        let mut entries = Vec::new();
+        for ReadEntry { cursor, accepted_at, dispatch, by } in read {
+            let Some(dispatch) = dispatch else {
+                let accepted = self.log.skip_at(cursor, accepted_at);
+                entries.push(Entry { accepted, reached: None, handled: None, is_own: false });
+                continue;
+            };
+            let accepted = self.log.append_at(cursor, dispatch, accepted_at);
+            if let Some(history) = &mut self.history {
+                history.add(&accepted, &self.log, now);
+            }
+            let (own, reached, is_own) = match by {
+                By::Own(mut own) => {
+                    let reached = own.reached.take();
+                    (own, reached, true)
+                }
+                By::Other(reached) => (Own::default(), reached, false),
+            };
+            if let Some(source) = own.source {
+                self.accepted[source] += 1;
+            }
+            if self.live.is_watched() {
+                let elsewhere = || Arc::new(Origin { source: "cluster".into(), address: None, key: None });
+                let origin = own.origin.unwrap_or_else(elsewhere);
+                self.live.pushed(accepted.cursor, &accepted.dispatch, &origin, self.inboxes.len());
+            }
+            entries.push(Entry { accepted, reached, handled: own.handled, is_own });
+        }
+        if !self.is_restoring {
+            self.put(&entries);
+        }
+    }
+}
