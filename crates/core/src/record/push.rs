@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use crate::cursor::Cursor;
-use crate::dispatch::{Dispatch, Targets};
-use crate::name::Name;
+use crate::dispatch::Dispatch;
 
-use super::field::{Fields, Malformed, put_bytes, put_count, put_epoch, put_name};
+use super::dispatch::{DISPATCH_BYTES_MIN, put_dispatch, read_dispatch};
+use super::field::{Fields, Malformed, put_bytes, put_count, put_epoch};
 
 /// Numbers end here: a million dispatches a second reach it after 146,000 years. A record with a larger one is
 /// damaged, so that numbers of a new epoch always have room above.
@@ -26,9 +24,7 @@ mod kind {
     pub(super) const NEXT: u8 = 4;
 }
 
-/// Least bytes of a name, of a dispatch, and of a count, by which counts are checked.
-const NAME_BYTES_MIN: usize = 2;
-const DISPATCH_BYTES_MIN: usize = 16;
+/// Bytes of a count, by which numbers of counts are checked.
 const NUMBER_BYTES: usize = 8;
 
 /// A record as it is written.
@@ -98,6 +94,10 @@ pub enum AnswerForm {
 
 impl AnswerForm {
     const ALL: [Self; 3] = [Self::Plain, Self::Single, Self::Batch];
+
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
+        Self::ALL.get(usize::from(fields.u8()?)).copied().ok_or(Malformed)
+    }
 }
 
 /// A key that outlives its push.
@@ -141,9 +141,7 @@ impl Record<'_> {
                 key.encode(body);
                 put_epoch(body, first.epoch);
                 put_numbers(body, &[first.sequence, millis(*uptime)]);
-                body.extend_from_slice(&count.to_le_bytes());
-                body.push(u8::from(delivered.is_some()));
-                put_list(body, delivered.unwrap_or_default());
+                put_reached(body, *count, *delivered);
             }
             Self::Delivered(Delivered { first, uptime, counts }) => {
                 body.push(kind::DELIVERED);
@@ -167,15 +165,7 @@ impl PushRecord<'_> {
             key.encode(body);
         }
         put_count(body, self.dispatches.len());
-        for Dispatch { event, payload, targets } in self.dispatches {
-            put_name(body, event);
-            for names in [&targets.users, &targets.channels] {
-                put_count(body, names.len());
-                names.iter().for_each(|name| put_name(body, name));
-            }
-            body.push(u8::from(targets.broadcast));
-            put_bytes(body, payload.get().as_bytes());
-        }
+        self.dispatches.iter().for_each(|dispatch| put_dispatch(body, dispatch));
     }
 }
 
@@ -287,7 +277,7 @@ impl<'a> ReadPush<'a> {
     /// One of them is none that a backend may push.
     pub fn dispatches(&self) -> Result<Vec<Dispatch>, Malformed> {
         let mut fields = self.fields;
-        let dispatches = (0..self.count).map(|_| dispatch(&mut fields)).collect::<Result<_, _>>()?;
+        let dispatches = (0..self.count).map(|_| read_dispatch(&mut fields)).collect::<Result<_, _>>()?;
         fields.end()?;
         Ok(dispatches)
     }
@@ -296,8 +286,7 @@ impl<'a> ReadPush<'a> {
 impl<'a> PushKey<'a> {
     fn decode(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         let (owner, key, body) = (fields.text()?, fields.bytes()?, fields.array()?);
-        let answer = *AnswerForm::ALL.get(usize::from(fields.u8()?)).ok_or(Malformed)?;
-        Ok(Self { owner, key, body, answer })
+        Ok(Self { owner, key, body, answer: AnswerForm::read(fields)? })
     }
 }
 
@@ -313,27 +302,25 @@ impl<'a> ReadKey<'a> {
         let key = PushKey::decode(fields)?;
         let epoch = fields.u32()?.into();
         let first = Cursor { epoch, sequence: number(fields)? };
-        let (uptime, count, is_known) = (uptime(fields)?, fields.u32()?, fields.flag()?);
-        let counts = list(fields)?;
-        let fits = if is_known { counts.len() == count as usize } else { counts.is_empty() };
-        if !fits {
-            return Err(Malformed);
-        }
-        Ok(Self { key, first, count, uptime, delivered: is_known.then_some(counts) })
+        let uptime = uptime(fields)?;
+        let (count, delivered) = reached(fields)?;
+        Ok(Self { key, first, count, uptime, delivered })
     }
 }
 
-fn dispatch(fields: &mut Fields<'_>) -> Result<Dispatch, Malformed> {
-    let event = fields.name()?;
-    let (users, channels) = (names(fields)?, names(fields)?);
-    let broadcast = fields.flag()?;
-    let payload = RawValue::from_string(fields.text()?.to_owned()).map_err(|_| Malformed)?;
-    Ok(Dispatch { event, payload, targets: Targets { users, channels, broadcast } })
+/// Appends how many dispatches a push had, and how many connections each of them reached, if that is known.
+pub(crate) fn put_reached(body: &mut Vec<u8>, count: u32, delivered: Option<&[u64]>) {
+    body.extend_from_slice(&count.to_le_bytes());
+    body.push(u8::from(delivered.is_some()));
+    put_list(body, delivered.unwrap_or_default());
 }
 
-fn names(fields: &mut Fields<'_>) -> Result<Vec<Name>, Malformed> {
-    let count = fields.count(NAME_BYTES_MIN)?;
-    (0..count).map(|_| fields.name()).collect()
+/// Reads the same. If the counts are known there is one for each dispatch.
+pub(crate) fn reached(fields: &mut Fields<'_>) -> Result<(u32, Option<Vec<u64>>), Malformed> {
+    let (count, is_known) = (fields.u32()?, fields.flag()?);
+    let counts = list(fields)?;
+    let fits = if is_known { counts.len() == count as usize } else { counts.is_empty() };
+    if fits { Ok((count, is_known.then_some(counts))) } else { Err(Malformed) }
 }
 
 fn list(fields: &mut Fields<'_>) -> Result<Vec<u64>, Malformed> {
@@ -350,7 +337,8 @@ fn put_numbers(body: &mut Vec<u8>, numbers: &[u64]) {
     numbers.iter().for_each(|number| body.extend_from_slice(&number.to_le_bytes()));
 }
 
-fn number(fields: &mut Fields<'_>) -> Result<u64, Malformed> {
+/// A number of a dispatch.
+pub(crate) fn number(fields: &mut Fields<'_>) -> Result<u64, Malformed> {
     fields.u64().and_then(|number| if number <= NUMBER_MAX { Ok(number) } else { Err(Malformed) })
 }
 
@@ -363,4 +351,4 @@ fn millis(uptime: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,8 +1,11 @@
 //! Records are read as they were written, and whatever else stands there is refused.
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 
 use super::*;
+use crate::dispatch::Targets;
+use crate::name::Name;
 use crate::record::frame::Frames;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -14,7 +17,7 @@ fn payload() -> impl Strategy<Value = Box<RawValue>> {
     texts.prop_map(|text| RawValue::from_string(text.to_owned()).unwrap())
 }
 
-fn a_dispatch() -> impl Strategy<Value = Dispatch> {
+pub(crate) fn a_dispatch() -> impl Strategy<Value = Dispatch> {
     let list = || prop::collection::vec(name(), 0..4);
     (name(), payload(), list(), list(), any::<bool>()).prop_map(
         |(event, payload, users, channels, broadcast)| Dispatch {
@@ -35,7 +38,7 @@ fn encoded(record: &Record<'_>) -> Vec<u8> {
     body
 }
 
-fn assert_same(one: &[Dispatch], other: &[Dispatch]) {
+pub(crate) fn assert_same(one: &[Dispatch], other: &[Dispatch]) {
     assert_eq!(one.len(), other.len());
     for (one, other) in one.iter().zip(other) {
         assert_eq!((&one.event, &one.targets), (&other.event, &other.targets));
