@@ -17,6 +17,17 @@ pub struct Dispatch {
     pub targets: Targets,
 }
 
+/// Two dispatches are the same if their payloads are, byte for byte.
+impl PartialEq for Dispatch {
+    fn eq(&self, other: &Self) -> bool {
+        self.event == other.event
+            && self.targets == other.targets
+            && self.payload.get() == other.payload.get()
+    }
+}
+
+impl Eq for Dispatch {}
+
 impl Dispatch {
     /// Bytes of the event and its payload, once for each target: connections of different targets do not
     /// share frames, because a frame says why it is received.

@@ -17,6 +17,7 @@
 //! | `connection_id`, `session_key` | the name of a connection for operators; that under which a session is kept |
 //! | `wire` | the wires: decoders for what clients send, encoders for what they receive |
 //! | `record` | what stands in the files of the log, coded and checked |
+//! | `cluster` | what several machines write into their log, keep beside it and tell each other |
 //! | `secret`, `time` | what is never shown and compared in constant time; moments of wall-clock time |
 //! | `close`, `name` | why connections end; names of users, channels and events |
 //! | `limits`, `rate` | every limit with its unit and reason; a token bucket |
@@ -43,6 +44,7 @@ pub mod connection_id;
 pub mod session_key;
 pub mod wire;
 pub mod record;
+pub mod cluster;
 pub mod secret;
 pub mod time;
 pub mod close;

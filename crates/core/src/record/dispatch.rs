@@ -21,16 +21,20 @@ pub(crate) fn put_dispatch(body: &mut Vec<u8>, Dispatch { event, payload, target
     put_bytes(body, payload.get().as_bytes());
 }
 
-/// Reads a dispatch. How many targets it may have is left to the caller.
-pub(crate) fn read_dispatch(fields: &mut Fields<'_>) -> Result<Dispatch, Malformed> {
+/// Reads a dispatch with at most so many users and channels together.
+pub(crate) fn read_dispatch(fields: &mut Fields<'_>, targets_max: usize) -> Result<Dispatch, Malformed> {
     let event = fields.name()?;
-    let (users, channels) = (names(fields)?, names(fields)?);
+    let users = names(fields, targets_max)?;
+    let channels = names(fields, targets_max - users.len())?;
     let broadcast = fields.flag()?;
     let payload = RawValue::from_string(fields.text()?.to_owned()).map_err(|_| Malformed)?;
     Ok(Dispatch { event, payload, targets: Targets { users, channels, broadcast } })
 }
 
-fn names(fields: &mut Fields<'_>) -> Result<Vec<Name>, Malformed> {
+fn names(fields: &mut Fields<'_>, most: usize) -> Result<Vec<Name>, Malformed> {
     let count = fields.count(NAME_BYTES_MIN)?;
+    if count > most {
+        return Err(Malformed);
+    }
     (0..count).map(|_| fields.name()).collect()
 }

@@ -83,6 +83,14 @@ impl<'a> Fields<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    /// A number of two bytes.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
     /// A number of four bytes.
     ///
     /// # Errors

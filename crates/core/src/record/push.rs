@@ -277,7 +277,8 @@ impl<'a> ReadPush<'a> {
     /// One of them is none that a backend may push.
     pub fn dispatches(&self) -> Result<Vec<Dispatch>, Malformed> {
         let mut fields = self.fields;
-        let dispatches = (0..self.count).map(|_| read_dispatch(&mut fields)).collect::<Result<_, _>>()?;
+        let dispatches =
+            (0..self.count).map(|_| read_dispatch(&mut fields, usize::MAX)).collect::<Result<_, _>>()?;
         fields.end()?;
         Ok(dispatches)
     }

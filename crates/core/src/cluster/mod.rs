@@ -1,0 +1,15 @@
+//! What the nodes of a cluster write into their log, keep beside it and tell each other.
+//!
+//! All of it lies on a machine to which others can write. So reading is total: whatever the bytes are, a reader yields
+//! what stands there, says that it is nothing of a cluster, or says which later version wrote it. It allocates no more
+//! than a small multiple of what it was given.
+//!
+//! | file | what |
+//! |---|---|
+//! | `head` | what stands in front of all of these; who wrote it |
+//! | `entry` | what stands in the log: dispatches, and what nodes write about themselves |
+//! | `node` | what a node says of itself in each heartbeat; how far it has read |
+
+pub mod head;
+pub mod entry;
+pub mod node;
