@@ -9,7 +9,9 @@
 //! | `head` | what stands in front of all of these; who wrote it |
 //! | `entry` | what stands in the log: dispatches, and what nodes write about themselves |
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
+//! | `message` | what nodes tell each other beside the log |
 
 pub mod head;
 pub mod entry;
 pub mod node;
+pub mod message;
