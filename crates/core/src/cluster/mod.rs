@@ -10,8 +10,11 @@
 //! | `entry` | what stands in the log: dispatches, and what nodes write about themselves |
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
 //! | `message` | what nodes tell each other beside the log |
+//! | `session`, `key` | what is kept of a session, and beside the key of a push |
 
 pub mod head;
 pub mod entry;
 pub mod node;
 pub mod message;
+pub mod session;
+pub mod key;
