@@ -11,6 +11,7 @@
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
 //! | `message` | what nodes tell each other beside the log |
 //! | `session`, `key` | what is kept of a session, and beside the key of a push |
+//! | `table` | which nodes there are, and whether one of them knows of a loss |
 
 pub mod head;
 pub mod entry;
@@ -18,3 +19,4 @@ pub mod node;
 pub mod message;
 pub mod session;
 pub mod key;
+pub mod table;

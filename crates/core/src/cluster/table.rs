@@ -1,0 +1,196 @@
+//! Which nodes there are, and whether one of them knows of a loss.
+//!
+//! Every node has a table of its own, which it makes of what it reads in the log. Nodes are told apart by their process:
+//! a node that was started again has its number, but not its memory. Time is passed in: the time since some moment, on
+//! the clock of the node that reads, which never goes back. Of an entry it is the time at which it was written, as far as
+//! that can be told, so that a node that reads an old log does not take those that are gone for alive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::head::Author;
+use super::node::{NodeRecord, Progress};
+use crate::cursor::Cursor;
+
+mod inquiry;
+
+use inquiry::Inquiry;
+pub use inquiry::Judgement;
+
+/// A node that was not heard for so long is silent: three heartbeats are missing. Its lease has run out as well.
+pub const SILENCE: Duration = Duration::from_secs(15);
+/// For so long a node that is gone is remembered, as one that may know of a loss.
+pub const MEMORY: Duration = Duration::from_secs(600);
+/// Processes that are remembered: more than a log bears, with those that were started again.
+pub const PROCESSES_MAX: usize = 1_024;
+
+/// The nodes, by process.
+///
+/// ```
+/// use std::time::Duration;
+/// use turted_core::cluster::head::Author;
+/// use turted_core::cluster::node::{NodeRecord, Progress};
+/// use turted_core::cluster::table::Table;
+/// use turted_core::name::Name;
+/// let record = NodeRecord {
+///     version: Name::new("1.0.0").unwrap(),
+///     reads: 1,
+///     advertise: None,
+///     progress: Progress::default(),
+///     draining: false,
+///     connections: 0,
+///     rules: vec![],
+/// };
+/// let (mut table, second) = (Table::default(), Duration::from_secs(1));
+/// table.heard(Author { node: 3, process: 17 }, record, second);
+/// assert_eq!(table.alive(second * 16).count(), 1);
+/// assert_eq!(table.silent(second * 17).collect::<Vec<_>>(), [17]);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    nodes: BTreeMap<u64, Known>,
+    inquiry: Option<Inquiry>,
+}
+
+/// What is known of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The number of its node.
+    pub number: u16,
+    /// When it was heard for the last time.
+    pub heard: Duration,
+    /// What it is doing.
+    pub state: NodeState,
+    /// How far it had come then.
+    pub progress: Progress,
+    /// What it said of itself; `None` if only its last word is known.
+    pub record: Option<NodeRecord>,
+}
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It takes part.
+    Alive,
+    /// It takes no clients any more. It still passes on, lets go and bears witness.
+    Draining,
+    /// It has said its last word.
+    Left,
+}
+
+impl Known {
+    /// Whether it takes part, draining or not, and was heard lately.
+    #[must_use]
+    pub fn is_alive(&self, now: Duration) -> bool {
+        self.state != NodeState::Left && self.heard + SILENCE >= now
+    }
+}
+
+impl Table {
+    /// A node said that it is there.
+    pub fn heard(&mut self, author: Author, record: NodeRecord, now: Duration) {
+        let state = if record.draining { NodeState::Draining } else { NodeState::Alive };
+        let progress = record.progress;
+        self.note(author, Known { number: author.node, heard: now, state, progress, record: Some(record) });
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.heard(author.process, progress);
+        }
+    }
+
+    /// A node said its last word.
+    pub fn left(&mut self, author: Author, progress: Progress, now: Duration) {
+        let record = self.nodes.remove(&author.process).and_then(|known| known.record);
+        self.note(
+            author,
+            Known { number: author.node, heard: now, state: NodeState::Left, progress, record },
+        );
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.left(author.process, progress);
+        }
+    }
+
+    /// An epoch has begun; `former` is the last entry that the engine has of the epochs before. Whether something of
+    /// them is lost, the witnesses know: the nodes that had taken part until their end. If none is known, something may
+    /// be lost.
+    pub fn begun(&mut self, epoch: u64, former: Option<Cursor>, now: Duration) {
+        let end = self.nodes.values().map(|known| known.heard).max().unwrap_or_default();
+        let is_lost = self.nodes.values().any(|known| known.progress.is_beyond(epoch, former))
+            || (self.nodes.is_empty() && former.is_some());
+        let mut inquiry = Inquiry::new(epoch, former);
+        if is_lost {
+            inquiry.lose();
+        }
+        for (process, _) in self.nodes.iter().filter(|(_, known)| known.is_alive(end)) {
+            inquiry.ask(*process, now);
+        }
+        if let Some(former) = self.inquiry.take() {
+            inquiry.take_over(former);
+        }
+        self.inquiry = Some(inquiry);
+    }
+
+    /// What became of the last question whether something is lost; `None` while there is none, and while a witness may
+    /// still say. It is told once.
+    pub fn judge(&mut self, now: Duration) -> Option<Judgement> {
+        let judgement = self.inquiry.as_ref()?.judge(now)?;
+        self.inquiry = None;
+        Some(judgement)
+    }
+
+    /// The loss of what was before `epoch` is told: it is no question any more.
+    pub fn told(&mut self, epoch: u64) {
+        if self.inquiry.as_ref().is_some_and(|inquiry| inquiry.epoch() <= epoch) {
+            self.inquiry = None;
+        }
+    }
+
+    /// The processes that have not said yet whether they know of a loss.
+    pub fn witnesses_missing(&self) -> impl Iterator<Item = u64> {
+        self.inquiry.iter().flat_map(Inquiry::missing)
+    }
+
+    /// All processes that are known, those that are gone as well.
+    pub fn all(&self) -> impl Iterator<Item = (u64, &Known)> {
+        self.nodes.iter().map(|(process, known)| (*process, known))
+    }
+
+    /// The nodes that take part, draining or not.
+    pub fn alive(&self, now: Duration) -> impl Iterator<Item = (u64, &Known)> {
+        self.all().filter(move |(_, known)| known.is_alive(now))
+    }
+
+    /// The processes that have not left and were not heard lately.
+    pub fn silent(&self, now: Duration) -> impl Iterator<Item = u64> {
+        let is_silent = move |known: &Known| known.state != NodeState::Left && !known.is_alive(now);
+        self.all().filter(move |(_, known)| is_silent(known)).map(|(process, _)| process)
+    }
+
+    /// The process that has this number: of several, the one that was heard last.
+    #[must_use]
+    pub fn by_number(&self, number: u16, now: Duration) -> Option<(u64, &Known)> {
+        self.alive(now).filter(|(_, known)| known.number == number).max_by_key(|(_, known)| known.heard)
+    }
+
+    /// The latest version of entries that all nodes read; `None` without nodes.
+    #[must_use]
+    pub fn oldest_reads(&self, now: Duration) -> Option<u8> {
+        self.alive(now).filter_map(|(_, known)| known.record.as_ref()).map(|record| record.reads).min()
+    }
+
+    /// Forgets the processes that are gone since long.
+    pub fn tidy(&mut self, now: Duration) {
+        self.nodes.retain(|_, known| known.is_alive(now) || known.heard + MEMORY >= now);
+    }
+
+    /// Notes a process. If there are too many, the one gives way that was not heard for the longest time.
+    fn note(&mut self, author: Author, known: Known) {
+        self.nodes.insert(author.process, known);
+        if self.nodes.len() > PROCESSES_MAX {
+            let oldest = self.nodes.iter().min_by_key(|(_, known)| known.heard).map(|(process, _)| *process);
+            oldest.map(|process| self.nodes.remove(&process));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

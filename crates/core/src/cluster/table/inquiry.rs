@@ -1,0 +1,92 @@
+//! The question whether something of the epochs before the last one is lost, and who has not answered it yet.
+//!
+//! Every node reads how the epochs before ended. It has answered once it says that it has read so far, because a node that
+//! finds itself beyond that end tells the loss first. A witness that dies, or is silent for too long, might have been
+//! beyond it: then the loss is told, because clients must not miss anything without a word.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::node::Progress;
+use super::SILENCE;
+use crate::cursor::Cursor;
+
+/// What became of a question whether something is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing of the epochs before this one is lost.
+    Whole(u64),
+    /// Something of the epochs before this one is lost, or may be.
+    Lost(u64),
+}
+
+/// Epochs that one question may be about: more of them do not begin before witnesses are silent.
+const EPOCHS_MAX: usize = 64;
+
+#[derive(Clone, Debug)]
+pub(super) struct Inquiry {
+    /// Epochs that began, each with the end of those before. The last one is in question, and all before it.
+    begun: Vec<(u64, Option<Cursor>)>,
+    /// The processes that have not answered, and until when they are waited for.
+    missing: BTreeMap<u64, Duration>,
+    is_lost: bool,
+}
+
+impl Inquiry {
+    pub(super) fn new(epoch: u64, former: Option<Cursor>) -> Self {
+        Self { begun: vec![(epoch, former)], missing: BTreeMap::new(), is_lost: false }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.begun[self.begun.len() - 1].0
+    }
+
+    pub(super) fn missing(&self) -> impl Iterator<Item = u64> {
+        self.missing.keys().copied()
+    }
+
+    /// Something is lost, whatever witnesses say.
+    pub(super) fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Waits for a witness.
+    pub(super) fn ask(&mut self, process: u64, now: Duration) {
+        self.missing.insert(process, now + SILENCE);
+    }
+
+    /// Takes over a question about earlier epochs that is not answered yet. A witness that has not answered it is not
+    /// waited for any longer because another epoch has begun.
+    pub(super) fn take_over(&mut self, former: Self) {
+        self.is_lost |= former.is_lost || former.begun.len() == EPOCHS_MAX;
+        self.begun.splice(..0, former.begun.into_iter().take(EPOCHS_MAX - 1));
+        self.missing.extend(former.missing);
+    }
+
+    /// A witness said how far it has come.
+    pub(super) fn heard(&mut self, process: u64, progress: Progress) {
+        self.compare(progress);
+        if progress.has_read(self.epoch()) {
+            self.missing.remove(&process);
+        }
+    }
+
+    /// A witness said how far it had come, and says no more.
+    pub(super) fn left(&mut self, process: u64, progress: Progress) {
+        self.compare(progress);
+        self.missing.remove(&process);
+    }
+
+    /// What is known now; `None` while a witness may still say.
+    pub(super) fn judge(&self, now: Duration) -> Option<Judgement> {
+        if self.is_lost || self.missing.values().any(|until| *until < now) {
+            Some(Judgement::Lost(self.epoch()))
+        } else {
+            self.missing.is_empty().then_some(Judgement::Whole(self.epoch()))
+        }
+    }
+
+    fn compare(&mut self, progress: Progress) {
+        self.is_lost |= self.begun.iter().any(|(epoch, end)| progress.is_beyond(*epoch, *end));
+    }
+}

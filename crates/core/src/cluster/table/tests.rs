@@ -1,0 +1,256 @@
+//! The rules of the table.
+
+use super::*;
+use crate::name::Name;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn at(epoch: u64, sequence: u64) -> Option<Cursor> {
+    Some(Cursor { epoch, sequence })
+}
+
+/// The author with this process; its node has the same number.
+fn author(process: u16) -> Author {
+    Author { node: process, process: process.into() }
+}
+
+fn record(read: Option<Cursor>) -> NodeRecord {
+    NodeRecord {
+        version: Name::new("1.0.0").unwrap(),
+        reads: 1,
+        advertise: None,
+        progress: Progress { read, acknowledged: None },
+        draining: false,
+        connections: 0,
+        rules: vec![],
+    }
+}
+
+fn hear(table: &mut Table, process: u16, read: Option<Cursor>, now: u64) {
+    table.heard(author(process), record(read), seconds(now));
+}
+
+fn missing(table: &Table) -> Vec<u64> {
+    table.witnesses_missing().collect()
+}
+
+/// Nodes 1 and 2 have read up to 7-20, and are heard at second 10.
+fn two() -> Table {
+    let mut table = Table::default();
+    hear(&mut table, 1, at(7, 20), 10);
+    hear(&mut table, 2, at(7, 20), 10);
+    table
+}
+
+#[test]
+fn a_node_that_was_not_heard_for_15_seconds_is_silent_until_it_is_heard_again() {
+    let mut table = two();
+    hear(&mut table, 2, None, 20);
+    assert_eq!((table.silent(seconds(25)).count(), table.alive(seconds(25)).count()), (0, 2));
+    assert_eq!(table.silent(seconds(26)).collect::<Vec<_>>(), [1]);
+    hear(&mut table, 1, None, 26);
+    assert_eq!(table.silent(seconds(26)).count(), 0);
+}
+
+#[test]
+fn a_node_that_has_left_is_neither_alive_nor_silent() {
+    let mut table = two();
+    table.left(author(1), Progress::default(), seconds(11));
+    let states: Vec<_> = table.all().map(|(_, known)| known.state).collect();
+    assert_eq!(states, [NodeState::Left, NodeState::Alive]);
+    assert_eq!(table.alive(seconds(12)).map(|(process, _)| process).collect::<Vec<_>>(), [2]);
+    assert_eq!(table.silent(seconds(99)).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_draining_node_still_takes_part() {
+    let mut table = two();
+    table.heard(author(1), NodeRecord { draining: true, ..record(None) }, seconds(12));
+    let (process, known) = table.by_number(1, seconds(12)).unwrap();
+    assert_eq!((process, known.state), (1, NodeState::Draining));
+}
+
+#[test]
+fn of_two_processes_with_a_number_the_one_counts_that_was_heard_last() {
+    let mut table = two();
+    table.heard(Author { node: 1, process: 99 }, record(None), seconds(12));
+    let process = |table: &Table, now| table.by_number(1, seconds(now)).map(|(process, _)| process);
+    assert_eq!(process(&table, 13), Some(99));
+    hear(&mut table, 1, None, 14);
+    assert_eq!(process(&table, 14), Some(1));
+    assert_eq!(process(&table, 40), None);
+}
+
+#[test]
+fn nodes_write_what_the_oldest_live_one_reads() {
+    let mut table = Table::default();
+    assert_eq!(table.oldest_reads(seconds(0)), None);
+    let reads = |reads: u8| NodeRecord { reads, ..record(None) };
+    table.heard(author(1), reads(1), seconds(1));
+    table.heard(author(2), reads(2), seconds(10));
+    assert_eq!(table.oldest_reads(seconds(10)), Some(1));
+    assert_eq!(table.oldest_reads(seconds(17)), Some(2), "the other one is silent");
+}
+
+#[test]
+fn nodes_that_are_gone_are_forgotten_after_a_while() {
+    let mut table = two();
+    table.tidy(seconds(10) + MEMORY);
+    assert_eq!(table.all().count(), 2);
+    table.tidy(seconds(11) + MEMORY);
+    assert_eq!(table.all().count(), 0);
+}
+
+#[test]
+fn whoever_writes_many_processes_displaces_the_oldest() {
+    let mut table = Table::default();
+    for process in 0..=u16::try_from(PROCESSES_MAX).unwrap() {
+        hear(&mut table, process, None, process.into());
+    }
+    assert_eq!(
+        (table.all().count(), table.all().next().map(|(process, _)| process)),
+        (PROCESSES_MAX, Some(1))
+    );
+}
+
+#[test]
+fn nothing_is_lost_once_every_node_has_read_how_the_epoch_ended() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    assert_eq!((missing(&table), table.judge(seconds(12))), (vec![1, 2], None));
+    hear(&mut table, 1, at(9, 1_001), 13);
+    hear(&mut table, 2, at(7, 20), 14);
+    assert_eq!((missing(&table), table.judge(seconds(14))), (vec![2], None), "node 2 may read on in epoch 7");
+    hear(&mut table, 2, at(9, 1_002), 15);
+    assert_eq!(table.judge(seconds(15)), Some(Judgement::Whole(9)));
+    assert_eq!(table.judge(seconds(99)), None, "it is told once");
+}
+
+#[test]
+fn something_is_lost_if_a_node_was_further_than_the_end() {
+    let mut table = two();
+    table.begun(9, at(7, 19), seconds(12));
+    assert_eq!(table.judge(seconds(12)), Some(Judgement::Lost(9)), "it had said so before");
+
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 1, at(7, 21), 13);
+    assert_eq!(table.judge(seconds(13)), Some(Judgement::Lost(9)), "it says so now");
+
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    let progress = Progress { read: at(7, 20), acknowledged: at(7, 25) };
+    table.heard(author(1), NodeRecord { progress, ..record(None) }, seconds(13));
+    assert_eq!(table.judge(seconds(13)), Some(Judgement::Lost(9)), "it was told that 25 is in the log");
+
+    let mut table = two();
+    table.begun(9, None, seconds(12));
+    assert_eq!(table.judge(seconds(12)), Some(Judgement::Lost(9)), "the log was gone");
+}
+
+#[test]
+fn something_may_be_lost_if_a_witness_is_silent() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 1, at(9, 1_001), 13);
+    assert_eq!(table.judge(seconds(27)), None);
+    assert_eq!(table.judge(seconds(28)), Some(Judgement::Lost(9)));
+}
+
+#[test]
+fn something_may_be_lost_if_no_node_is_known_from_before() {
+    let mut table = Table::default();
+    table.begun(9, at(7, 20), seconds(1));
+    assert_eq!(table.judge(seconds(1)), Some(Judgement::Lost(9)));
+    table.begun(10, None, seconds(1));
+    assert_eq!(table.judge(seconds(1)), Some(Judgement::Whole(10)), "there was no log");
+}
+
+#[test]
+fn a_node_that_has_left_is_asked_for_nothing_because_its_last_word_said_it() {
+    let mut table = two();
+    for process in [1, 2] {
+        table.left(author(process), Progress { read: at(7, 20), acknowledged: at(7, 22) }, seconds(11));
+    }
+    let mut behind = table.clone();
+    behind.begun(9, at(7, 22), seconds(12));
+    assert_eq!(behind.judge(seconds(12)), Some(Judgement::Whole(9)));
+    table.begun(9, at(7, 21), seconds(12));
+    assert_eq!(table.judge(seconds(12)), Some(Judgement::Lost(9)));
+}
+
+#[test]
+fn a_witness_may_leave_instead_of_answering() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 1, at(9, 1_001), 13);
+    table.left(author(2), Progress { read: at(7, 20), acknowledged: None }, seconds(13));
+    assert_eq!(table.judge(seconds(13)), Some(Judgement::Whole(9)));
+}
+
+#[test]
+fn a_node_that_was_gone_before_the_epoch_ended_is_no_witness() {
+    let mut table = two();
+    hear(&mut table, 2, at(7, 30), 30);
+    table.begun(9, at(7, 31), seconds(31));
+    assert_eq!(missing(&table), [2], "what node 1 knows, node 2 has read");
+}
+
+#[test]
+fn the_last_nodes_of_an_epoch_are_witnesses_however_long_it_is_over() {
+    let mut table = two();
+    table.begun(9, at(7, 21), seconds(1_000));
+    assert_eq!(missing(&table), [1, 2], "all of them were gone while the engine was");
+    assert_eq!(table.judge(seconds(1_015)), None);
+    assert_eq!(table.judge(seconds(1_016)), Some(Judgement::Lost(9)));
+}
+
+#[test]
+fn epochs_that_begin_one_after_the_other_are_one_question() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 1, at(9, 1_001), 13);
+    table.begun(10, at(9, 1_001), seconds(20));
+    assert_eq!(missing(&table), [1, 2]);
+    hear(&mut table, 1, at(10, 2_001), 21);
+    assert_eq!(table.judge(seconds(27)), None);
+    assert_eq!(table.judge(seconds(28)), Some(Judgement::Lost(10)), "node 2 is silent since epoch 9 began");
+}
+
+#[test]
+fn each_of_several_epochs_has_its_own_end() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    table.begun(10, at(9, 1_001), seconds(13));
+    hear(&mut table, 1, at(7, 21), 14);
+    assert_eq!(table.judge(seconds(14)), Some(Judgement::Lost(10)), "epoch 7 had ended at 20");
+}
+
+#[test]
+fn a_question_about_very_many_epochs_is_a_loss() {
+    let mut table = two();
+    (9..73).for_each(|epoch| table.begun(epoch, at(epoch - 1, 20), seconds(12)));
+    assert_eq!(table.judge(seconds(12)), None);
+    table.begun(73, at(72, 20), seconds(12));
+    assert_eq!(table.judge(seconds(12)), Some(Judgement::Lost(73)));
+}
+
+#[test]
+fn a_node_that_is_new_in_the_epoch_is_no_witness() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 3, None, 13);
+    assert_eq!(missing(&table), [1, 2]);
+}
+
+#[test]
+fn a_loss_that_another_node_has_told_is_no_question_any_more() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    table.told(7);
+    assert_eq!(missing(&table), [1, 2], "that was an earlier one");
+    table.told(9);
+    assert_eq!(table.judge(seconds(99)), None);
+}
