@@ -27,8 +27,9 @@ pub(crate) trait Engine: 'static {
     /// Connects to values.
     async fn values(&self) -> Result<Self::Values, Failure>;
 
-    /// Connects to hear what is told to all nodes. It hears what is told after this has returned.
-    async fn ears(&self) -> Result<Self::Ears, Failure>;
+    /// Connects to hear what is told to all nodes, and to the one with this number. It hears what is told after this has
+    /// returned.
+    async fn ears(&self, node: u16) -> Result<Self::Ears, Failure>;
 }
 
 /// Appends to the log.

@@ -8,6 +8,7 @@
 //! | `delivery` | from an inbox to one write per connection |
 //! | `hooks` | what hooks hear: who is online, and which events are dispatched |
 //! | `presence` | who is in the channels with presence; when users were last connected |
+//! | `cluster` | several machines as one: reads the log of all nodes, and appends to it |
 //! | `dispatch` | dispatches: accepted, numbered, logged, handed over to every worker |
 
 pub(crate) mod run;
@@ -16,4 +17,5 @@ pub(crate) mod worker;
 pub(crate) mod delivery;
 pub(crate) mod hooks;
 pub(crate) mod presence;
+pub(crate) mod cluster;
 pub(crate) mod dispatch;

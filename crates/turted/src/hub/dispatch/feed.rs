@@ -69,9 +69,9 @@ pub(crate) enum By {
 impl ReadEntry {
     /// What it needs of an inbox.
     fn size(&self) -> Size {
-        self.dispatch.as_ref().map_or(Size { dispatches: 1, bytes: 0 }, |dispatch| {
-            Size::of(std::slice::from_ref(dispatch))
-        })
+        self.dispatch
+            .as_ref()
+            .map_or(Size { dispatches: 1, bytes: 0 }, |dispatch| Size::of(std::slice::from_ref(dispatch)))
     }
 }
 

@@ -17,7 +17,7 @@
 pub mod dispatcher;
 mod inner;
 mod source;
-mod receipt;
+pub(crate) mod receipt;
 mod order;
 pub(crate) mod writer;
 pub(crate) mod queue;

@@ -1,0 +1,49 @@
+//! What other nodes tell this one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use turted_core::cluster::head::Read;
+use turted_core::cluster::message::{self, Message, Told};
+
+use super::counts;
+use super::node::Node;
+use crate::engine::{Ears, Engine};
+
+/// Time between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Hears, for ever.
+pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
+    loop {
+        if let Ok(mut ears) = node.engine.ears(node.settings.number.get()).await {
+            // What was told meanwhile is not heard: whoever asked waits for a while only.
+            let hearing = async {
+                while let Ok(heard) = ears.hear().await {
+                    if let Some(bytes) = heard {
+                        hear(&node, &bytes);
+                    }
+                }
+            };
+            tokio::select! {
+                () = hearing => {}
+                () = node.ears_stuck.notified() => {}
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn hear<E: Engine>(node: &Rc<Node<E>>, bytes: &[u8]) {
+    let Read::Ours(Message { from, told }) = message::decode(bytes) else {
+        return node.status.foreign();
+    };
+    if from.process == node.settings.process {
+        return;
+    }
+    match told {
+        Told::Counts(counted) => counts::counted(node, from.process, counted),
+        told => node.status.hear(from, told),
+    }
+}

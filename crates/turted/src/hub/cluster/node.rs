@@ -1,0 +1,212 @@
+//! What the tasks of the cluster thread share: how far this node has read, which nodes there are, and which of its own entries
+//! it has not read back.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use turted_core::cluster::entry::{Body, Entry};
+use turted_core::cluster::head::VERSION;
+use turted_core::cluster::node::{NodeRecord, Progress};
+use turted_core::cluster::table::Table;
+use turted_core::cursor::Cursor;
+
+use super::counts::Counts;
+use super::reign::position;
+use super::settings::Settings;
+use super::status::Status;
+use super::values::Job;
+use crate::engine::Engine;
+use crate::hub::dispatch::feed::{Feed, Own};
+
+/// The moment at which a node starts: entries of before have one, too.
+const BEGINNING: Duration = Duration::from_secs(1 << 32);
+
+/// A node of a cluster, on the cluster thread.
+pub(super) struct Node<E> {
+    pub(super) engine: E,
+    pub(super) settings: Settings,
+    pub(super) feed: Feed,
+    pub(super) status: Arc<Status>,
+    pub(super) clock: Clock,
+    pub(super) started: Instant,
+    pub(super) view: RefCell<View>,
+    /// Entries that this node appends and has not read back, by their tags.
+    pub(super) own: RefCell<HashMap<u64, Underway>>,
+    /// What other nodes are asked to count, and what is counted for them.
+    pub(super) counts: RefCell<Counts>,
+    /// Tells that something was counted.
+    pub(super) counted: Notify,
+    /// Tells that something was read.
+    pub(super) progress: Rc<Notify>,
+    /// What the writer appends before its next heartbeat.
+    pub(super) announced: RefCell<Vec<Body>>,
+    /// Asks the writer to append a heartbeat at once.
+    pub(super) heartbeat: Notify,
+    /// Asks the reader, the writer or the ears to connect anew.
+    pub(super) reader_stuck: Notify,
+    pub(super) writer_stuck: Notify,
+    pub(super) ears_stuck: Notify,
+    /// What is wanted of the engine besides.
+    pub(super) jobs: mpsc::Sender<Job>,
+}
+
+/// An entry that this node appends.
+#[derive(Debug)]
+pub(super) struct Underway {
+    /// What it brings along, until it is read.
+    pub(super) own: Option<Own>,
+    pub(super) since: Instant,
+    /// Where it was read.
+    pub(super) read_at: Option<Cursor>,
+    /// Whether its push is settled, and nobody asks for it any more.
+    pub(super) is_settled: bool,
+}
+
+/// How far this node has read, and what it knows from that.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The position behind which it reads on.
+    pub(super) after: Option<Cursor>,
+    /// The last entry that counts, and its tag.
+    pub(super) last_read: Option<(Cursor, u64)>,
+    /// The highest position that one of its own entries was given.
+    pub(super) acknowledged: Option<Cursor>,
+    /// The epoch that it reads.
+    pub(super) epoch: u64,
+    pub(super) table: Table,
+    /// The last epoch of which it was told that something before it is lost.
+    pub(super) lost: Option<u64>,
+    /// A position was given twice: another epoch has to begin.
+    pub(super) must_begin: bool,
+    /// When it has read a heartbeat of its own.
+    pub(super) heard_own: Instant,
+}
+
+impl View {
+    pub(super) fn new() -> Self {
+        Self {
+            after: None,
+            last_read: None,
+            acknowledged: None,
+            epoch: 0,
+            table: Table::default(),
+            lost: None,
+            must_begin: false,
+            heard_own: Instant::now(),
+        }
+    }
+
+    /// The highest position that this node knows of.
+    pub(super) fn highest(&self) -> Option<Cursor> {
+        let read = self.last_read.map(|(cursor, _)| cursor);
+        [read, self.acknowledged].into_iter().flatten().max_by_key(|cursor| position(*cursor))
+    }
+
+    /// How far this node has come.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { read: self.last_read.map(|(cursor, _)| cursor), acknowledged: self.acknowledged }
+    }
+
+    /// Whether everything up to a position was read.
+    pub(super) fn has_read(&self, at: Cursor) -> bool {
+        self.after.is_some_and(|after| position(after) >= position(at))
+    }
+
+    pub(super) fn acknowledge(&mut self, at: Cursor) {
+        if self.acknowledged.is_none_or(|known| position(known) < position(at)) {
+            self.acknowledged = Some(at);
+        }
+    }
+}
+
+/// The clock of the engine, as far as this node knows it.
+#[derive(Debug)]
+pub(super) struct Clock(Cell<(Duration, Instant)>);
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self(Cell::new((Duration::ZERO, Instant::now())))
+    }
+
+    pub(super) fn set(&self, now: Duration) {
+        self.0.set((now, Instant::now()));
+    }
+
+    /// Time since 1970.
+    pub(super) fn now(&self) -> Duration {
+        let (then, at) = self.0.get();
+        then + at.elapsed()
+    }
+}
+
+impl<E: Engine> Node<E> {
+    /// An entry of this node, and its tag.
+    pub(super) fn encode(&self, body: Body) -> (Bytes, u64) {
+        let (author, tag) = (self.settings.author(), self.settings.random());
+        (Entry { author, tag, time: self.clock.now(), body }.encode().into(), tag)
+    }
+
+    /// Where an entry of this node was read.
+    pub(super) fn read_back(&self, tag: u64) -> Option<Cursor> {
+        self.own.borrow().get(&tag)?.read_at
+    }
+
+    /// An entry of this node is read: what it brings along. `None` if it is of no push that waits.
+    pub(super) fn take_own(&self, tag: u64, at: Cursor) -> Option<Own> {
+        let mut own = self.own.borrow_mut();
+        let underway = own.get_mut(&tag)?;
+        underway.read_at = Some(at);
+        let brought = underway.own.take();
+        if underway.is_settled {
+            own.remove(&tag);
+        }
+        brought
+    }
+
+    /// Tells all nodes that something of before an epoch is lost, or may be.
+    pub(super) fn tells_loss(&self, epoch: u64) {
+        self.announced.borrow_mut().push(Body::Lost { epoch });
+        self.heartbeat.notify_one();
+    }
+
+    /// A moment by which the table counts. It never goes back, whatever the engine's clock does.
+    pub(super) fn moment(&self) -> Duration {
+        BEGINNING + self.started.elapsed()
+    }
+
+    /// The moment at which an entry was written.
+    pub(super) fn moment_of(&self, time: Duration) -> Duration {
+        self.moment().saturating_sub(self.clock.now().saturating_sub(time))
+    }
+
+    /// Shows which nodes there are.
+    pub(super) fn tell_nodes(&self) {
+        self.status.tell_nodes(&self.view.borrow().table, self.moment());
+    }
+
+    /// When an entry was appended, by the clock of this machine.
+    pub(super) fn accepted_at(&self, time: Duration) -> std::time::Instant {
+        let (now, age) = (std::time::Instant::now(), self.clock.now().saturating_sub(time));
+        now.checked_sub(age).unwrap_or(now)
+    }
+
+    /// What this node says of itself.
+    pub(super) fn record(&self) -> NodeRecord {
+        let view = self.view.borrow();
+        NodeRecord {
+            version: self.settings.version.clone(),
+            reads: VERSION,
+            advertise: self.settings.advertise,
+            progress: view.progress(),
+            draining: self.status.is_draining(),
+            connections: self.status.connections(),
+            rules: self.settings.rules.clone(),
+        }
+    }
+}

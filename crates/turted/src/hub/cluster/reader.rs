@@ -1,0 +1,266 @@
+//! The reader of a cluster: reads everything that any node appends, in the order of the log, and hands it over.
+//!
+//! It reads on when every inbox has room for what it has read: a node that is behind is behind, it never leaves anything out.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout};
+use turted_core::cluster::entry::{self, Body, Entry};
+use turted_core::cluster::head::Read;
+use turted_core::cursor::Cursor;
+use turted_core::epochs::Epoch;
+use turted_core::record::push::NUMBER_MAX;
+
+use super::counts;
+use super::node::Node;
+use super::reign::position;
+use crate::engine::{Engine, Failure, Reader};
+use crate::hub::dispatch::feed::{By, Own, ReadEntry};
+
+/// Entries that are read at once.
+const PORTION: usize = 512;
+/// How long a read may take: it waits for a second itself.
+const READ_MAX: Duration = Duration::from_secs(5);
+/// Time between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Time between two looks whether the inboxes have room.
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
+
+/// Follows the log, for ever.
+pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
+    loop {
+        let failure = match timeout(READ_MAX, node.engine.reader()).await {
+            Ok(Ok((reader, state))) => {
+                node.clock.set(state.now);
+                tokio::select! {
+                    failure = follow(&node, reader) => failure.to_string(),
+                    () = node.reader_stuck.notified() => "nothing of this node is read back".to_owned(),
+                }
+            }
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        node.status.is_not_following(&failure);
+        sleep(PAUSE).await;
+    }
+}
+
+async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure {
+    loop {
+        let after = node.view.borrow().after;
+        node.status.waits(true);
+        let read = match timeout(READ_MAX, reader.read(after, PORTION)).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(failure)) => return failure,
+            Err(_) => return Failure::Lost("it does not answer".to_owned()),
+        };
+        node.status.waits(false);
+        let is_full = read.len() >= PORTION;
+        take(node, read).await;
+        if !is_full {
+            node.status.is_following();
+        }
+    }
+}
+
+/// Takes entries that were read.
+pub(super) async fn take<E: Engine>(node: &Rc<Node<E>>, read: Vec<(Cursor, Option<Bytes>)>) {
+    let mut waiting = Vec::with_capacity(read.len());
+    for (at, bytes) in read {
+        let decoded = match &bytes {
+            Some(bytes) => entry::decode(bytes, node.settings.limits),
+            // It is too large to be one of ours.
+            None => Read::Foreign,
+        };
+        match decoded {
+            Read::Ours(entry) if !goes_back(node, at) => {
+                if !continues(node, at, &entry.body) {
+                    hand_over(node, &mut waiting).await;
+                    begin_behind_hole(node, at);
+                }
+                take_entry(node, at, entry, &mut waiting).await;
+            }
+            Read::Ours(_) | Read::Foreign => {
+                node.status.foreign();
+                if is_next(node, at) {
+                    waiting.push(filler(node, at, node.clock.now()));
+                    note(node, at, 0);
+                }
+                node.view.borrow_mut().after = Some(at);
+            }
+            Read::Later(version) => {
+                hand_over(node, &mut waiting).await;
+                // It reads on when the program is a later one.
+                node.status.stop_at(at, version);
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+    hand_over(node, &mut waiting).await;
+}
+
+/// Whether an entry has a number that this node has read already: none of ours, numbers only grow.
+fn goes_back<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
+    let last = node.view.borrow().last_read;
+    at.sequence > NUMBER_MAX || last.is_some_and(|(last, _)| at.sequence <= last.sequence)
+}
+
+/// Whether an entry has the number behind the last one that was read, in the same epoch.
+fn is_next<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
+    let view = node.view.borrow();
+    view.last_read.is_some_and(|(last, _)| last.epoch == at.epoch && last.sequence + 1 == at.sequence)
+}
+
+/// Whether nothing is missing before an entry.
+fn continues<E: Engine>(node: &Node<E>, at: Cursor, body: &Body) -> bool {
+    let view = node.view.borrow();
+    let Some((last, _)) = view.last_read else { return false };
+    if last.epoch == at.epoch {
+        return last.sequence + 1 == at.sequence;
+    }
+    // Whoever began it says where the former one ended.
+    matches!(body, Body::Begin { former, .. } if view.after == *former || former.is_none() || is_loss(view.after, *former))
+}
+
+/// Whether a node has read further than the former epoch went, by what its successor says.
+fn is_loss(after: Option<Cursor>, former: Option<Cursor>) -> bool {
+    match (after, former) {
+        (Some(after), Some(former)) => position(after) > position(former),
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Entries are gone that this node has not read: for its clients, what was before is lost.
+fn begin_behind_hole<E: Engine>(node: &Rc<Node<E>>, at: Cursor) {
+    let last = node.view.borrow().last_read;
+    let begun = Epoch { epoch: at.epoch, after: at.sequence.saturating_sub(1) };
+    node.view.borrow_mut().epoch = at.epoch;
+    let Some((last, _)) = last else { return node.feed.begin_first(begun) };
+    if last.epoch != at.epoch {
+        node.feed.begin_epoch(begun, last.sequence);
+    }
+    node.feed.lose();
+    node.status.lost_here();
+}
+
+async fn take_entry<E: Engine>(
+    node: &Rc<Node<E>>,
+    at: Cursor,
+    Entry { author, tag, time, body }: Entry,
+    waiting: &mut Vec<ReadEntry>,
+) {
+    let is_own = author.process == node.settings.process;
+    let own = if is_own { node.take_own(tag, at) } else { None };
+    match body {
+        Body::Dispatch { counted, dispatch } => {
+            let by = match own {
+                Some(own) => {
+                    counts::expect(node, tag, &own);
+                    By::Own(own)
+                }
+                None if is_own => By::Own(Own::default()),
+                None => By::Other(counted.then(|| counts::count(node, (author.node, tag)))),
+            };
+            let accepted_at = node.accepted_at(time);
+            waiting.push(ReadEntry { cursor: at, accepted_at, dispatch: Some(dispatch), by });
+        }
+        Body::Begin { former, lost } => {
+            hand_over(node, waiting).await;
+            begin(node, at, former, (lost, time));
+            waiting.push(filler(node, at, time));
+        }
+        Body::Heartbeat(record) => {
+            {
+                let mut view = node.view.borrow_mut();
+                if is_own {
+                    view.heard_own = Instant::now();
+                }
+                view.table.heard(author, record, node.moment_of(time));
+            }
+            node.counts.borrow_mut().silent.remove(&author.process);
+            node.tell_nodes();
+            waiting.push(filler(node, at, time));
+        }
+        Body::Lost { epoch } => {
+            hand_over(node, waiting).await;
+            lost(node, epoch);
+            waiting.push(filler(node, at, time));
+        }
+        Body::Leave(progress) => {
+            node.view.borrow_mut().table.left(author, progress, node.moment_of(time));
+            node.tell_nodes();
+            waiting.push(filler(node, at, time));
+        }
+    }
+    node.status.lags(node.clock.now().saturating_sub(time));
+    note(node, at, tag);
+}
+
+/// This entry was read.
+fn note<E: Engine>(node: &Node<E>, at: Cursor, tag: u64) {
+    let mut view = node.view.borrow_mut();
+    (view.after, view.last_read) = (Some(at), Some((at, tag)));
+}
+
+fn filler<E: Engine>(node: &Node<E>, at: Cursor, time: Duration) -> ReadEntry {
+    ReadEntry { cursor: at, accepted_at: node.accepted_at(time), dispatch: None, by: By::Other(None) }
+}
+
+/// An epoch begins.
+fn begin<E: Engine>(
+    node: &Rc<Node<E>>,
+    at: Cursor,
+    former: Option<Cursor>,
+    (is_lost, time): (bool, Duration),
+) {
+    let progress = node.view.borrow().progress();
+    if node.view.borrow().epoch != at.epoch {
+        let read = progress.read.map_or(0, |read| read.sequence);
+        let end = former.filter(|former| former.epoch == node.view.borrow().epoch);
+        let end = end.map_or(read, |former| former.sequence.min(read));
+        node.feed.begin_epoch(Epoch { epoch: at.epoch, after: at.sequence.saturating_sub(1) }, end);
+        node.status.began();
+    }
+    {
+        let mut view = node.view.borrow_mut();
+        view.epoch = at.epoch;
+        view.table.begun(at.epoch, former, node.moment_of(time));
+    }
+    if is_lost {
+        lost(node, at.epoch);
+    } else if progress.is_beyond(at.epoch, former) {
+        node.tells_loss(at.epoch);
+    }
+    // The others wait for what this node says of it.
+    node.heartbeat.notify_one();
+}
+
+/// What was before an epoch is lost, or may be.
+pub(super) fn lost<E: Engine>(node: &Rc<Node<E>>, epoch: u64) {
+    {
+        let mut view = node.view.borrow_mut();
+        if view.epoch != epoch || view.lost == Some(epoch) {
+            return;
+        }
+        view.lost = Some(epoch);
+        view.table.told(epoch);
+    }
+    node.feed.lose();
+    node.status.lost();
+}
+
+/// Hands over what waits, when there is room for it.
+async fn hand_over<E: Engine>(node: &Rc<Node<E>>, waiting: &mut Vec<ReadEntry>) {
+    while !waiting.is_empty() {
+        let fitting = node.feed.room_for(waiting);
+        if fitting > 0 {
+            node.feed.hand_over(waiting.drain(..fitting));
+            node.progress.notify_waiters();
+        } else {
+            sleep(ROOM_PAUSE).await;
+        }
+    }
+}

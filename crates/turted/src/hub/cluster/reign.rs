@@ -1,0 +1,117 @@
+//! Which epoch a node may append under, and when it has to begin another one.
+//!
+//! An epoch belongs to one reign of one process of the engine: a process that was started again, or promoted, may have lost
+//! what others have read already, and would give their positions again. So a node looks whom it has reached on every
+//! connection, with every heartbeat, and when its appends are refused; if it is somebody else, it begins another epoch before
+//! it appends. Its `begin` names where the former one ended: who has read further knows of a loss.
+
+use std::time::Duration;
+
+use turted_core::cluster::entry::{self, Body};
+use turted_core::cluster::head::Read;
+use turted_core::cursor::Cursor;
+use turted_core::record::push::NUMBER_MAX;
+
+use super::node::Node;
+use crate::engine::{Engine, Failure, Reign, State, Writer};
+
+/// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
+const EPOCH_DISTANCE: u64 = 1 << 20;
+
+/// Finds the epoch to append under, and begins it if need be.
+pub(super) async fn establish<E: Engine>(
+    node: &Node<E>,
+    writer: &mut E::Writer,
+    mut state: State,
+) -> Result<u64, Failure> {
+    loop {
+        node.clock.set(state.now);
+        if let Some(epoch) = lasting(node, writer, &state).await? {
+            return Ok(epoch);
+        }
+        if let Some(epoch) = begin(node, writer, &state).await? {
+            return Ok(epoch);
+        }
+        // Another node has begun one meanwhile.
+        state = writer.state().await?;
+    }
+}
+
+/// The epoch that was begun last, if the log still has all that this node knows of it.
+async fn lasting<E: Engine>(
+    node: &Node<E>,
+    writer: &mut E::Writer,
+    state: &State,
+) -> Result<Option<u64>, Failure> {
+    let (Some(reign), Some(last)) = (&state.reign, state.last) else { return Ok(None) };
+    if reign.process != state.process || reign.epoch != last.epoch || node.view.borrow().must_begin {
+        return Ok(None);
+    }
+    let (highest, at) = {
+        let view = node.view.borrow();
+        (view.highest(), view.last_read)
+    };
+    if highest.is_some_and(|highest| position(highest) > position(last)) {
+        return Ok(None);
+    }
+    if let Some((at, tag)) = at
+        && let Some(bytes) = writer.entry(at).await?
+        && let Read::Ours(entry) = entry::decode(&bytes, node.settings.limits)
+        && entry.tag != tag
+    {
+        // The same position was given twice.
+        return Ok(None);
+    }
+    Ok(Some(reign.epoch))
+}
+
+/// Begins an epoch. `None` if another node was faster.
+async fn begin<E: Engine>(
+    node: &Node<E>,
+    writer: &mut E::Writer,
+    state: &State,
+) -> Result<Option<u64>, Failure> {
+    let highest = node.view.borrow().highest();
+    let epoch = next_epoch(state, highest);
+    let known =
+        [state.last, highest, state.reign.as_ref().map(|reign| Cursor { epoch: 0, sequence: reign.first })];
+    let number =
+        known.into_iter().flatten().map(|cursor| cursor.sequence).filter(|number| *number < NUMBER_MAX).max();
+    let first = number.map_or(1, |number| number + EPOCH_DISTANCE);
+    let is_known_lost = match (state.last, highest) {
+        (None, known) => known.is_some() || state.reign.is_some(),
+        (Some(last), Some(highest)) => position(highest) > position(last) || node.view.borrow().must_begin,
+        (Some(_), None) => false,
+    };
+    let (entry, _) = node.encode(Body::Begin { former: state.last, lost: is_known_lost });
+    let begun = Reign { epoch, first, process: state.process.clone() };
+    let has_won = writer.begin(state.reign.as_ref(), &begun, &entry).await?;
+    if has_won {
+        node.view.borrow_mut().must_begin = false;
+        tracing::warn!(
+            epoch = format!("{epoch:x}"),
+            former = state.last.map(|last| last.to_string()),
+            "a new epoch of the log begins"
+        );
+    }
+    Ok(has_won.then_some(epoch))
+}
+
+/// An epoch above all that are known: the engine's time, and random bits, so that two engines begin different ones.
+fn next_epoch(state: &State, highest: Option<Cursor>) -> u64 {
+    let random = getrandom::u32().unwrap_or_default() as u16;
+    let by_time = millis(state.now) << 16 | u64::from(random);
+    let reigning = state.reign.as_ref().map(|reign| reign.epoch);
+    let known = [state.last.map(|last| last.epoch), highest.map(|highest| highest.epoch), reigning];
+    let above = known.into_iter().flatten().max().map_or(1, |known| known.saturating_add(1));
+    by_time.max(above)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX) & ((1 << 47) - 1)
+}
+
+/// The order of positions in the log.
+pub(super) fn position(cursor: Cursor) -> (u64, u64) {
+    (cursor.epoch, cursor.sequence)
+}

@@ -1,0 +1,40 @@
+//! What a node of a cluster is told at its start.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+
+use turted_core::cluster::head::Author;
+use turted_core::name::Name;
+use turted_core::push::PushLimits;
+
+/// What a node says of itself, and how it appends.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Its number, which it has a lease on.
+    pub(crate) number: Cell<u16>,
+    /// A random number that names this process.
+    pub(crate) process: u64,
+    /// The version of the program.
+    pub(crate) version: Name,
+    /// Where other nodes reach it.
+    pub(crate) advertise: Option<SocketAddr>,
+    /// The rules that all nodes should have alike, by their keys, as digests.
+    pub(crate) rules: Vec<(Name, u64)>,
+    /// How many replicas must have a push before it is acknowledged.
+    pub(crate) replicas: u32,
+    /// What a dispatch may have that another node has appended.
+    pub(crate) limits: PushLimits,
+}
+
+impl Settings {
+    /// Who writes the entries of this node.
+    pub(super) fn author(&self) -> Author {
+        Author { node: self.number.get(), process: self.process }
+    }
+
+    /// A random number, by which an entry of this node is known again.
+    pub(super) fn random(&self) -> u64 {
+        // Without random numbers a push whose connection breaks is refused, though it may be delivered.
+        getrandom::u64().unwrap_or_default()
+    }
+}

@@ -1,0 +1,276 @@
+//! What is known of a cluster outside its thread: whether this node follows the log, who else there is, and what is counted.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+use turted_core::cluster::head::Author;
+use turted_core::cluster::message::Told;
+use turted_core::cluster::table::{NodeState, Table};
+use turted_core::cursor::Cursor;
+use turted_core::name::Name;
+
+use crate::io::seldom::Seldom;
+
+/// Time between two lines about an engine that does not answer.
+const TELL_PAUSE: Duration = Duration::from_secs(60);
+
+type Hears = Box<dyn Fn(Author, Told) + Send + Sync>;
+
+/// What is known outside the thread.
+pub(crate) struct Status {
+    is_following: AtomicBool,
+    is_waiting: AtomicBool,
+    is_up: AtomicBool,
+    is_draining: AtomicBool,
+    connections: AtomicU32,
+    told: Seldom,
+    state: Mutex<State>,
+    number: AtomicU16,
+    /// Hears what other nodes tell this one.
+    hears: OnceLock<Hears>,
+    /// Ends the recoverable connections of this node: what they have seen may be less than they think.
+    end_all: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// The server has told all its clients; the node may leave.
+    pub(crate) left: CancellationToken,
+    pub(crate) counters: Counters,
+}
+
+/// What is counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// How often a connection to the engine was lost or could not be made.
+    pub(crate) failures: AtomicU64,
+    /// Epochs that began.
+    pub(crate) epochs: AtomicU64,
+    /// How often all positions became gaps.
+    pub(crate) losses: AtomicU64,
+    /// Entries that are none of ours.
+    pub(crate) foreign: AtomicU64,
+    /// Milliseconds between an entry and its reading, for the last one.
+    pub(crate) lag: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: Vec<NodeSeen>,
+    /// Why the log is not followed.
+    failure: Option<String>,
+}
+
+/// A node as this one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeSeen {
+    pub(crate) number: u16,
+    pub(crate) process: u64,
+    pub(crate) version: Name,
+    pub(crate) advertise: Option<SocketAddr>,
+    pub(crate) connections: u32,
+    pub(crate) read: Option<Cursor>,
+    pub(crate) is_draining: bool,
+    /// When it was heard last.
+    pub(crate) heard: Instant,
+    pub(crate) rules: Vec<(Name, u64)>,
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Status").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Status {
+    pub(super) fn new() -> Self {
+        Self {
+            is_following: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
+            is_up: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            connections: AtomicU32::new(0),
+            told: Seldom::every(TELL_PAUSE),
+            state: Mutex::default(),
+            number: AtomicU16::new(0),
+            hears: OnceLock::new(),
+            end_all: OnceLock::new(),
+            left: CancellationToken::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Whether this node reads what all nodes append.
+    pub(crate) fn follows(&self) -> bool {
+        self.is_following.load(Ordering::Relaxed)
+    }
+
+    /// Why it does not.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    /// The nodes that are heard, this one included.
+    pub(crate) fn nodes(&self) -> Vec<NodeSeen> {
+        self.lock().nodes.clone()
+    }
+
+    /// This node takes no new clients.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// How many connections this node has.
+    pub(crate) fn has_connections(&self, connections: usize) {
+        self.connections.store(u32::try_from(connections).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// The number of this node.
+    pub(crate) fn number(&self) -> u16 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_number(&self, number: u16) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Another node has the number of this one: its sessions are looked for there.
+    pub(super) fn number_is_taken(&self) {
+        warn!("another node has the number of this one, which takes a new one: its clients come back");
+        self.end_all();
+    }
+
+    /// Says who hears what other nodes tell this one.
+    pub(crate) fn hear_by(&self, hears: impl Fn(Author, Told) + Send + Sync + 'static) {
+        let is_first = self.hears.set(Box::new(hears)).is_ok();
+        debug_assert!(is_first, "a node has one server");
+    }
+
+    pub(super) fn hear(&self, from: Author, told: Told) {
+        if let Some(hears) = self.hears.get() {
+            hears(from, told);
+        }
+    }
+
+    /// Says how the recoverable connections of this node are ended.
+    pub(crate) fn end_all_by(&self, end_all: impl Fn() + Send + Sync + 'static) {
+        let is_first = self.end_all.set(Box::new(end_all)).is_ok();
+        debug_assert!(is_first, "a node has one server");
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether the reader waits for the engine, and not for room.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waits(&self, is_waiting: bool) {
+        self.is_waiting.store(is_waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_following(&self) {
+        if !self.is_following.swap(true, Ordering::Relaxed) {
+            let failure = self.lock().failure.take();
+            if failure.is_some() {
+                warn!("the log of the cluster is followed again");
+            }
+        }
+    }
+
+    pub(super) fn is_not_following(&self, failure: &str) {
+        self.is_following.store(false, Ordering::Relaxed);
+        self.failed(failure);
+    }
+
+    pub(super) fn is_connected(&self) {
+        self.is_up.store(true, Ordering::Relaxed);
+        self.told.is_over();
+    }
+
+    /// Whether the writer has connected, now or before.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
+    /// A connection to the engine failed.
+    pub(super) fn failed(&self, failure: &str) {
+        self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        self.lock().failure = Some(failure.to_owned());
+        if self.told.tell(Instant::now()).is_some() {
+            error!(reason = failure, "Redis does not answer: pushes are refused, clients stay");
+        }
+    }
+
+    pub(super) fn began(&self) {
+        self.counters.epochs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was before is lost for all nodes, or may be.
+    pub(super) fn lost(&self) {
+        warn!("the log of the cluster may have lost events: every client is told");
+        self.end_all();
+    }
+
+    /// The log was trimmed past this node.
+    pub(super) fn lost_here(&self) {
+        warn!("the log of the cluster was trimmed past this node: its clients are told");
+        self.end_all();
+    }
+
+    fn end_all(&self) {
+        self.counters.losses.fetch_add(1, Ordering::Relaxed);
+        if let Some(end_all) = self.end_all.get() {
+            end_all();
+        }
+    }
+
+    pub(super) fn foreign(&self) {
+        self.counters.foreign.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An entry of a later version is there: this program cannot go on behind it.
+    pub(super) fn stop_at(&self, at: Cursor, version: u8) {
+        self.is_following.store(false, Ordering::Relaxed);
+        let failure =
+            format!("entry {at} of the log is of version {version}, which this program does not know");
+        error!(entry = %at, version, "the log of the cluster has an entry of a later version: this node reads no further");
+        self.lock().failure = Some(failure);
+        self.end_all();
+    }
+
+    pub(super) fn lags(&self, lag: Duration) {
+        self.counters.lag.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Shows which nodes there are.
+    pub(super) fn tell_nodes(&self, table: &Table, now: Duration) {
+        let at = Instant::now();
+        let nodes = table.alive(now).filter_map(|(process, known)| {
+            let record = known.record.as_ref()?;
+            Some(NodeSeen {
+                number: known.number,
+                process,
+                version: record.version.clone(),
+                advertise: record.advertise,
+                connections: record.connections,
+                read: known.progress.read,
+                is_draining: known.state == NodeState::Draining,
+                heard: at.checked_sub(now.saturating_sub(known.heard)).unwrap_or(at),
+                rules: record.rules.clone(),
+            })
+        });
+        self.lock().nodes = nodes.collect();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,211 @@
+//! The cluster thread: from its start, when it reads all that is kept, to its end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::runtime;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::node::{Clock, Node, View};
+use super::settings::Settings;
+use super::status::Status;
+use super::values::{JOBS_MAX, Job};
+use super::{Cluster, ears, reader, values, watch, writer};
+use crate::engine::{Change, Changed, Engine, Failure, Values};
+use crate::hub::dispatch::feed::Feed;
+
+/// How long a node keeps its number without renewing it.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// Time between two renewals.
+const RENEWAL: Duration = Duration::from_secs(5);
+/// Numbers that are tried at a start.
+const NUMBERS: usize = 64;
+/// Time between two attempts to reach the engine at the start.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end may take.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotStarted {
+    /// The engine can never be used like this.
+    #[error("{0}")]
+    Unusable(String),
+    /// There is no thread.
+    #[error("cannot start the thread of the cluster: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// The thread. It ends when its node has left.
+pub(crate) struct ClusterThread {
+    cluster: Cluster,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for ClusterThread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ClusterThread").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+impl ClusterThread {
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Lets the node leave, and waits for it. The dispatcher has stopped before.
+    pub(crate) fn leave(mut self) {
+        self.cluster.status.left.cancel();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the cluster panicked");
+        }
+    }
+}
+
+/// Starts the thread, and waits until it has read all that the log keeps: however long the engine is away.
+pub(crate) fn start<E: Engine>(
+    engine: impl FnOnce() -> E + Send + 'static,
+    settings: Settings,
+    feed: Feed,
+) -> Result<ClusterThread, NotStarted> {
+    let (begun, has_begun) = sync_channel(1);
+    let (sender, jobs) = mpsc::channel(JOBS_MAX);
+    let own = sender.clone();
+    let status = Arc::new(Status::new());
+    let process = settings.process;
+    let shown = Arc::clone(&status);
+    let run = move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => LocalSet::new()
+                .block_on(&runtime, live(engine(), settings, (feed, shown, (own, jobs)), &begun)),
+            Err(error) => drop(begun.send(Err(NotStarted::Thread(error)))),
+        }
+    };
+    let thread = Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
+    let gone = || NotStarted::Unusable("the thread of the cluster has ended".to_owned());
+    has_begun.recv().map_err(|_| gone())??;
+    let cluster = Cluster { process, status, jobs: sender };
+    Ok(ClusterThread { cluster, thread: Some(thread) })
+}
+
+async fn live<E: Engine>(
+    engine: E,
+    settings: Settings,
+    (feed, status, (sender, jobs)): (Feed, Arc<Status>, (mpsc::Sender<Job>, mpsc::Receiver<Job>)),
+    begun: &SyncSender<Result<(), NotStarted>>,
+) {
+    let number = match take_number(&engine, &status).await {
+        Ok(number) => number,
+        Err(unusable) => return drop(begun.send(Err(NotStarted::Unusable(unusable)))),
+    };
+    settings.number.set(number);
+    status.has_number(number);
+    let node = Rc::new(Node {
+        engine,
+        settings,
+        feed,
+        status,
+        clock: Clock::new(),
+        started: Instant::now(),
+        view: RefCell::new(View::new()),
+        own: RefCell::new(HashMap::new()),
+        counts: RefCell::default(),
+        progress: Rc::new(Notify::new()),
+        heartbeat: Notify::new(),
+        counted: Notify::new(),
+        reader_stuck: Notify::new(),
+        writer_stuck: Notify::new(),
+        ears_stuck: Notify::new(),
+        announced: RefCell::default(),
+        jobs: sender,
+    });
+    let writer = spawn_local(writer::run(Rc::clone(&node)));
+    let others = [
+        spawn_local(reader::run(Rc::clone(&node))),
+        spawn_local(watch::run(Rc::clone(&node))),
+        spawn_local(values::run(Rc::clone(&node), jobs)),
+        spawn_local(ears::run(Rc::clone(&node))),
+        spawn_local(super::counts::run(Rc::clone(&node))),
+        spawn_local(renew_number(Rc::clone(&node))),
+    ];
+    while !(node.status.follows() && node.status.is_up()) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(begun.send(Ok(())));
+    // It ends when the dispatcher has stopped and the server has told its clients.
+    if writer.await.is_err() {
+        tracing::error!("the writer of the cluster ended in a panic");
+    }
+    others.iter().for_each(|task| task.abort());
+    drop(timeout(END_MAX, release_number(&node)).await);
+}
+
+/// Takes a number that no other node has. Waits for the engine.
+async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, String> {
+    loop {
+        match try_number(engine).await {
+            Ok(number) => return Ok(number),
+            Err(Failure::Unusable(reason)) => return Err(reason),
+            Err(failure) => status.failed(&failure.to_string()),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn try_number<E: Engine>(engine: &E) -> Result<u16, Failure> {
+    let mut values = engine.values().await?;
+    for _ in 0..NUMBERS {
+        let number = getrandom::u32().unwrap_or_default() as u16;
+        let name = lease_of(number);
+        let hold = Change::Hold { name: &name, value: &[], age: LEASE };
+        match values.all(&[hold]).await?.first() {
+            Some(Changed::Done) => return Ok(number),
+            Some(Changed::Refused(reason)) => return Err(Failure::Lost(reason.clone())),
+            _ => {}
+        }
+    }
+    Err(Failure::Lost("no free number of a node was found".to_owned()))
+}
+
+fn lease_of(number: u16) -> String {
+    format!("node:{number}")
+}
+
+/// Keeps the number, for ever.
+async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
+    loop {
+        sleep(RENEWAL).await;
+        let name = lease_of(node.settings.number.get());
+        let Ok(mut values) = node.engine.values().await else { continue };
+        let hold = Change::Hold { name: &name, value: &[], age: LEASE };
+        let is_taken = match values.all(&[hold]).await {
+            Ok(changed) => matches!(changed.first(), Some(Changed::Owned(..))),
+            Err(_) => false,
+        };
+        if is_taken && let Ok(number) = try_number(&node.engine).await {
+            node.settings.number.set(number);
+            node.status.has_number(number);
+            node.status.number_is_taken();
+            node.ears_stuck.notify_one();
+        }
+    }
+}
+
+async fn release_number<E: Engine>(node: &Node<E>) {
+    let name = lease_of(node.settings.number.get());
+    if let Ok(mut values) = node.engine.values().await {
+        // It expires by itself otherwise.
+        drop(values.all(&[Change::Delete { name: &name }]).await);
+    }
+}

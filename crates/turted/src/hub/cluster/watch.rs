@@ -1,0 +1,52 @@
+//! What a node looks at now and then: whether it reads back what it appends, and whether all nodes have said how far they had
+//! read before a new epoch.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use turted_core::cluster::table::Judgement;
+
+use super::node::Node;
+use crate::engine::Engine;
+
+/// Time between two looks.
+const ROUND: Duration = Duration::from_millis(200);
+/// A node whose own entries are older than this before it reads them takes no more.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
+/// A reader that waits and has read no heartbeat of its own node for so long has a connection that is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// What was not read back in this time never will be.
+const OWN_MAX: Duration = Duration::from_secs(60);
+
+/// Looks, for ever.
+pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
+    let mut rounds = interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        look(&node, Instant::now());
+    }
+}
+
+fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
+    let mut own = node.own.borrow_mut();
+    let unread = own.values().filter(|underway| underway.read_at.is_none());
+    let oldest = unread.map(|underway| now - underway.since).max().unwrap_or_default();
+    own.retain(|_, underway| !underway.is_settled || now - underway.since < OWN_MAX);
+    drop(own);
+    node.feed.hold_back(oldest > BEHIND_MAX);
+    let heard_own = node.view.borrow().heard_own;
+    if node.status.is_waiting() && now - heard_own > SILENCE_MAX {
+        node.view.borrow_mut().heard_own = now;
+        node.reader_stuck.notify_one();
+        node.writer_stuck.notify_one();
+    }
+    let judgement = node.view.borrow_mut().table.judge(node.moment());
+    if let Some(Judgement::Lost(epoch)) = judgement {
+        node.tells_loss(epoch);
+    }
+    node.view.borrow_mut().table.tidy(node.moment());
+    node.tell_nodes();
+}

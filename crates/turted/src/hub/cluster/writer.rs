@@ -1,0 +1,420 @@
+//! The writer of a cluster: appends the pushes of this node to the log of all nodes, and the heartbeats by which they know
+//! that it lives.
+//!
+//! A push whose connection breaks before it is answered may be appended or not. The connection is ended in the engine first,
+//! so that nothing of it can come later; then what the log has up to then is read, and the push is in it or not. What is not
+//! is appended anew, for 2 s in all.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use turted_core::cluster::entry::Body;
+use turted_core::cluster::head::Read;
+use turted_core::cluster::key::{self, KnownPush};
+use turted_core::cursor::Cursor;
+
+use super::node::{Node, Underway};
+use super::reign::establish;
+use crate::engine::{Append, Appended, Engine, Failure, Writer};
+use crate::hub::dispatch::dispatcher::DispatchRefusal;
+use crate::hub::dispatch::feed::{Feed, Taken};
+use crate::hub::dispatch::queue::PushedKey;
+use crate::hub::dispatch::receipt::{Positions, Unsettled};
+
+/// Time between two heartbeats of a node.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a push may take, from when it is taken.
+const PUSH_MAX: Duration = Duration::from_secs(2);
+/// How long a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Time between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the key of a push is kept.
+const KEY_AGE: Duration = Duration::from_secs(300);
+
+/// A push on its way into the log.
+struct Push {
+    entries: Vec<Bytes>,
+    tags: Vec<u64>,
+    key: Option<(String, Vec<u8>, [u8; 32])>,
+    unsettled: Unsettled,
+    since: Instant,
+    /// Whether it was sent, and nothing is known of it.
+    is_uncertain: bool,
+}
+
+/// A connection that appends, and the epoch under which it may.
+struct Connected<W> {
+    writer: W,
+    epoch: u64,
+}
+
+/// Appends what the dispatcher takes, until it has stopped and nothing waits.
+pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
+    let mut state = State::<E> { node: Rc::clone(&node), connected: None, pushes: Vec::new(), down: None };
+    let mut ticks = interval(HEARTBEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if state.connected.is_none() && !state.connect().await {
+            if state.node.feed.is_stopped() {
+                break;
+            }
+            continue;
+        }
+        let is_heartbeat = if state.pushes.is_empty() {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => true,
+                () = node.heartbeat.notified() => true,
+                () = node.writer_stuck.notified() => {
+                    state.connected = None;
+                    continue;
+                }
+                taken = node.feed.take() => match taken {
+                    Some(taken) => {
+                        state.take(taken);
+                        false
+                    }
+                    None => break,
+                },
+            }
+        } else {
+            false
+        };
+        if is_heartbeat {
+            state.check().await;
+        }
+        state.append(is_heartbeat).await;
+    }
+    state.leave().await;
+}
+
+struct State<E: Engine> {
+    node: Rc<Node<E>>,
+    connected: Option<Connected<E::Writer>>,
+    pushes: Vec<Push>,
+    /// Since when there is no connection.
+    down: Option<Instant>,
+}
+
+impl<E: Engine> State<E> {
+    /// Makes pushes of what was taken.
+    fn take(&mut self, taken: Vec<Taken>) {
+        let now = Instant::now();
+        for Taken { dispatches, own, key, unsettled } in taken {
+            let (mut entries, mut tags) = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
+            let answer =
+                key.as_ref().map(|key| (key.answer, u32::try_from(dispatches.len()).unwrap_or(u32::MAX)));
+            for (dispatch, own) in dispatches.into_iter().zip(own) {
+                let body = Body::Dispatch { counted: own.reached.is_some(), dispatch };
+                let (entry, tag) = self.node.encode(body);
+                let underway = Underway { own: Some(own), since: now, read_at: None, is_settled: false };
+                self.node.own.borrow_mut().insert(tag, underway);
+                entries.push(entry);
+                tags.push(tag);
+            }
+            let key = key.zip(answer).map(|(key, (answer, count))| {
+                let value = KnownPush { body: key.body, answer, count, delivered: None };
+                (name_of(&key), value.encode(), key.body)
+            });
+            self.pushes.push(Push { entries, tags, key, unsettled, since: now, is_uncertain: false });
+        }
+        self.node.feed.done();
+    }
+
+    /// Connects, and finds out what became of the pushes that were sent on the connection before. Returns whether there is a
+    /// connection.
+    async fn connect(&mut self) -> bool {
+        let node = Rc::clone(&self.node);
+        let since = *self.down.get_or_insert_with(Instant::now);
+        let connecting = timeout(CONNECT_MAX, async {
+            let (mut writer, state) = node.engine.writer().await?;
+            let last = state.last;
+            let epoch = establish(&node, &mut writer, state).await?;
+            Ok::<_, Failure>((writer, epoch, last))
+        });
+        tokio::pin!(connecting);
+        let connected = loop {
+            // Pushes do not wait for a connection longer than for their answer.
+            tokio::select! {
+                connected = &mut connecting => break connected,
+                () = sleep(PAUSE) => self.expire(since),
+            }
+        };
+        let failure = match in_time(connected) {
+            Ok((writer, epoch, last)) => {
+                self.connected = Some(Connected { writer, epoch });
+                self.resolve(last).await;
+                self.down = None;
+                self.node.feed.refuse(false);
+                self.node.status.is_connected();
+                self.node.feed.health().is_in_engine();
+                return true;
+            }
+            Err(failure) => failure,
+        };
+        self.node.status.failed(&failure);
+        self.expire(since);
+        if since.elapsed() >= PUSH_MAX {
+            self.node.feed.health().is_refusing(&failure);
+        }
+        sleep(PAUSE).await;
+        false
+    }
+
+    /// Refuses what has waited too long for a connection.
+    fn expire(&mut self, since: Instant) {
+        if since.elapsed() >= PUSH_MAX {
+            self.node.feed.refuse(true);
+            let waiting = self.node.feed.take_now();
+            self.node.feed.done();
+            Feed::settle(
+                waiting.into_iter().map(|taken| (taken.unsettled, Err(DispatchRefusal::LogUnavailable))),
+            );
+        }
+        self.expire_taken();
+    }
+
+    /// Refuses pushes that were taken too long ago.
+    fn expire_taken(&mut self) {
+        let (old, young) = std::mem::take(&mut self.pushes)
+            .into_iter()
+            .partition(|push: &Push| push.since.elapsed() >= PUSH_MAX);
+        self.pushes = young;
+        self.give_up(old);
+    }
+
+    /// These pushes are refused. What is uncertain may be read back all the same.
+    fn give_up(&mut self, pushes: Vec<Push>) {
+        for push in &pushes {
+            match push.is_uncertain {
+                true => self.is_settled(&push.tags),
+                false => self.forget(&push.tags),
+            }
+        }
+        Feed::settle(pushes.into_iter().map(|push| (push.unsettled, Err(DispatchRefusal::LogUnavailable))));
+    }
+
+    /// Nobody waits for these entries any more; they may still be read back.
+    fn is_settled(&self, tags: &[u64]) {
+        let mut own = self.node.own.borrow_mut();
+        for tag in tags {
+            match own.get_mut(tag) {
+                Some(underway) if underway.read_at.is_some() => drop(own.remove(tag)),
+                Some(underway) => underway.is_settled = true,
+                None => {}
+            }
+        }
+    }
+
+    fn forget(&self, tags: &[u64]) {
+        let mut own = self.node.own.borrow_mut();
+        tags.iter().for_each(|tag| drop(own.remove(tag)));
+    }
+
+    /// Reads on up to what the log had when the connection was made: a push that was sent before is in it or not.
+    async fn resolve(&mut self, last: Option<Cursor>) {
+        if !self.pushes.iter().any(|push| push.is_uncertain) {
+            return;
+        }
+        let deadline =
+            self.pushes.iter().map(|push| push.since).min().unwrap_or_else(Instant::now) + PUSH_MAX;
+        let node = Rc::clone(&self.node);
+        let has_read = || last.is_none_or(|last| node.view.borrow().has_read(last));
+        let reading = async {
+            while !has_read() {
+                node.progress.notified().await;
+            }
+        };
+        if timeout_at(deadline, reading).await.is_err() {
+            let all = std::mem::take(&mut self.pushes);
+            return self.give_up(all);
+        }
+        let mut accepted = Vec::new();
+        for mut push in std::mem::take(&mut self.pushes) {
+            let first = push.tags.first().and_then(|tag| node.read_back(*tag)).filter(|_| push.is_uncertain);
+            match first {
+                Some(at) => {
+                    self.forget(&push.tags);
+                    accepted.push((push.unsettled, Ok(Positions::new(at, push.tags.len()))));
+                }
+                None => {
+                    push.is_uncertain = false;
+                    self.pushes.push(push);
+                }
+            }
+        }
+        Feed::settle(accepted);
+    }
+
+    /// Looks whether the engine is still the one whose epoch this is.
+    async fn check(&mut self) {
+        let Some(connected) = &mut self.connected else { return };
+        let node = Rc::clone(&self.node);
+        let checking = timeout(CONNECT_MAX, async {
+            let state = connected.writer.state().await?;
+            connected.epoch = establish(&node, &mut connected.writer, state).await?;
+            let (first, _) = node.feed.kept();
+            connected.writer.trim(first).await
+        });
+        if let Err(reason) = in_time(checking.await) {
+            self.lose_connection(&reason);
+        }
+    }
+
+    fn lose_connection(&mut self, reason: &str) {
+        self.node.status.failed(reason);
+        self.connected = None;
+    }
+
+    /// Appends the pushes that wait, and a heartbeat.
+    async fn append(&mut self, with_heartbeat: bool) {
+        let Some(connected) = &mut self.connected else { return };
+        let mut told = self.node.announced.take();
+        told.extend(with_heartbeat.then(|| Body::Heartbeat(self.node.record())));
+        let entries: Vec<_> = told.iter().map(|body| self.node.encode(body.clone()).0).collect();
+        self.pushes.iter_mut().for_each(|push| push.is_uncertain = true);
+        let mut appends: Vec<_> = self.pushes.iter().map(as_append).collect();
+        appends.extend(entries.chunks(1).map(|entries| Append { entries, key: None, holds: None }));
+        if appends.is_empty() {
+            return;
+        }
+        let appending = connected.writer.append(connected.epoch, &appends, self.node.settings.replicas);
+        let appended = timeout(CONNECT_MAX, appending).await;
+        drop(appends);
+        match in_time(appended) {
+            Ok(results) => self.settle(results, told).await,
+            Err(reason) => {
+                self.announce_again(told);
+                self.lose_connection(&reason);
+            }
+        }
+    }
+
+    /// What this node tells all others is told later, but for a heartbeat.
+    fn announce_again(&self, told: Vec<Body>) {
+        let told = told.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_)));
+        self.node.announced.borrow_mut().extend(told);
+    }
+
+    async fn settle(&mut self, results: Vec<Appended>, told: Vec<Body>) {
+        let (mut settled, mut is_stale) = (Vec::new(), false);
+        let mut results = results.into_iter();
+        for (mut push, result) in std::mem::take(&mut self.pushes).into_iter().zip(results.by_ref()) {
+            match result {
+                Appended::At(at) => {
+                    self.acknowledge(at, &push);
+                    settled.push((push.unsettled, Ok(Positions::new(at, push.tags.len()))));
+                }
+                Appended::Unreplicated(at) => {
+                    self.acknowledge(at, &push);
+                    settled.push((push.unsettled, Err(DispatchRefusal::LogUnavailable)));
+                }
+                Appended::Known(first, value) => {
+                    self.forget(&push.tags);
+                    let known = key::decode(&value);
+                    let is_same = push.key.as_ref().is_some_and(
+                        |(_, _, body)| matches!(&known, Read::Ours(known) if known.body == *body),
+                    );
+                    settled.push((push.unsettled, Err(DispatchRefusal::Repeated { first, is_same })));
+                }
+                Appended::Stale | Appended::Gone => {
+                    is_stale = true;
+                    push.is_uncertain = false;
+                    self.pushes.push(push);
+                }
+                Appended::NotHeld | Appended::Refused(_) => {
+                    if let Appended::Refused(reason) = &result {
+                        self.node.feed.health().is_refusing(reason);
+                    }
+                    self.forget(&push.tags);
+                    settled.push((push.unsettled, Err(DispatchRefusal::LogUnavailable)));
+                }
+            }
+        }
+        let mut untold = Vec::new();
+        for (body, result) in told.into_iter().zip(results) {
+            match result {
+                Appended::At(at) | Appended::Unreplicated(at) => {
+                    self.node.view.borrow_mut().acknowledge(at);
+                    self.node.feed.health().is_in_engine();
+                    continue;
+                }
+                Appended::Refused(reason) => self.node.feed.health().is_refusing(&reason),
+                Appended::Stale | Appended::Gone => is_stale = true,
+                Appended::Known(..) | Appended::NotHeld => {}
+            }
+            untold.push(body);
+        }
+        self.announce_again(untold);
+        Feed::settle(settled);
+        self.expire_taken();
+        if is_stale || self.node.view.borrow().must_begin {
+            self.check().await;
+        }
+    }
+
+    /// A push stands in the log. If that position was read before, and was another entry, it is given for the second time.
+    fn acknowledge(&self, at: Cursor, push: &Push) {
+        let mut view = self.node.view.borrow_mut();
+        let is_read = push.tags.first().is_some_and(|tag| self.node.read_back(*tag).is_some());
+        if !is_read && view.has_read(at) {
+            view.must_begin = true;
+        }
+        view.acknowledge(at);
+        drop(view);
+        self.is_settled(&push.tags);
+    }
+
+    /// Says good-bye, with how far this node has read, and reads what it has appended.
+    async fn leave(mut self) {
+        let acknowledged = self.node.view.borrow().acknowledged;
+        let node = Rc::clone(&self.node);
+        let reading = async {
+            while acknowledged.is_some_and(|at| !node.view.borrow().has_read(at)) {
+                node.progress.notified().await;
+            }
+        };
+        if timeout(PUSH_MAX, reading).await.is_err() {
+            tracing::warn!("the log does not answer: what was pushed last is delivered by other nodes alone");
+        }
+        self.node.feed.close();
+        self.node.status.left.cancelled().await;
+        let progress = self.node.view.borrow().progress();
+        let (entry, _) = self.node.encode(Body::Leave(progress));
+        let entries = [entry];
+        if let Some(Connected { writer, epoch }) = &mut self.connected {
+            let leave = [Append { entries: &entries, key: None, holds: None }];
+            // It is told by its silence otherwise.
+            drop(timeout(PUSH_MAX, writer.append(*epoch, &leave, 0)).await);
+        }
+    }
+}
+
+/// What came of a question that has a time limit.
+fn in_time<T>(answer: Result<Result<T, Failure>, Elapsed>) -> Result<T, String> {
+    match answer {
+        Ok(answer) => answer.map_err(|failure| failure.to_string()),
+        Err(_) => Err("it does not answer".to_owned()),
+    }
+}
+
+fn as_append(push: &Push) -> Append<'_> {
+    let key = push.key.as_ref().map(|(name, value, _)| (name.as_str(), value.as_slice(), KEY_AGE));
+    Append { entries: &push.entries, key, holds: None }
+}
+
+/// The name of a key in the engine: its text may be anything.
+fn name_of(key: &PushedKey) -> String {
+    use sha2::{Digest, Sha256};
+    let digest =
+        Sha256::new().chain_update(key.owner.as_bytes()).chain_update([0]).chain_update(&key.key).finalize();
+    digest[..16].iter().fold("key:".to_owned(), |mut name, byte| {
+        use std::fmt::Write;
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}
