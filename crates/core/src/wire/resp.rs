@@ -33,6 +33,10 @@ pub enum Reply {
     Nil,
     /// Several values.
     Array(Vec<Self>),
+    /// A string or an array that is above the bound of a single one. It was read, and nothing of it was kept.
+    TooLarge,
+    /// A string for which the reply had no room left. It was read, and nothing of it was kept.
+    NoRoom,
 }
 
 impl Reply {
@@ -102,9 +106,23 @@ fn push_header(out: &mut Vec<u8>, kind: u8, number: usize) {
 /// Values of a reply whose room the decoder keeps for the next one: a hundred entries of a stream have several each.
 const VALUES_KEPT: usize = 1024;
 
+/// How much of a reply is kept. The rest is read and dropped, and the connection goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of a string. A longer one is [`Reply::TooLarge`].
+    pub string_bytes: usize,
+    /// Values of an array. A longer one is [`Reply::TooLarge`].
+    pub array_values: usize,
+    /// Bytes of a reply after which no further string is kept. It is [`Reply::NoRoom`]. So a reply takes this and one
+    /// string.
+    pub reply_bytes: usize,
+}
+
 /// Takes replies out of what was read.
 #[derive(Debug)]
 pub struct Decoder {
+    bounds: Option<Bounds>,
+    dropped: Dropped,
     /// Where the value begins that is not complete yet.
     scanned: usize,
     /// Values that are still to come: one, then those of each array that is not complete, the outermost first.
@@ -115,6 +133,15 @@ pub struct Decoder {
     promised: usize,
 }
 
+/// What is read and not kept.
+#[derive(Debug, Default)]
+struct Dropped {
+    /// Bytes of a string that are still to come.
+    string_bytes: usize,
+    /// Values of an array that are still to come.
+    values: usize,
+}
+
 /// A value, its bytes by their place in the buffer.
 #[derive(Debug)]
 enum Value {
@@ -123,15 +150,30 @@ enum Value {
     Integer(i64),
     Nil,
     Array(usize),
+    TooLarge,
+    NoRoom,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { scanned: 0, awaited: vec![1], values: Vec::new(), promised: 1 }
+        Self {
+            bounds: None,
+            dropped: Dropped::default(),
+            scanned: 0,
+            awaited: vec![1],
+            values: Vec::new(),
+            promised: 1,
+        }
     }
 }
 
 impl Decoder {
+    /// A decoder that keeps so much of a reply.
+    #[must_use]
+    pub fn bounded(bounds: Bounds) -> Self {
+        Self { bounds: Some(bounds), ..Self::default() }
+    }
+
     /// Takes the next reply out of `buffer`; `None` if it is not complete.
     ///
     /// # Errors
@@ -144,7 +186,13 @@ impl Decoder {
                 depth -= 1;
                 continue;
             }
-            let Some((value, end)) = read(buffer, self.scanned)? else { return Ok(None) };
+            if !self.dropped.drop(buffer, self.scanned)? {
+                return Ok(None);
+            }
+            let bounds = self.bounds.as_ref();
+            let Some((value, end)) = read(buffer, self.scanned, bounds, &mut self.dropped)? else {
+                return Ok(None);
+            };
             self.scanned = end;
             *awaited -= 1;
             if let Value::Array(length) = value {
@@ -161,6 +209,9 @@ impl Decoder {
             }
             self.values.push(value);
         }
+        if !self.dropped.drop(buffer, self.scanned)? {
+            return Ok(None);
+        }
         let bytes = buffer.split_to(self.scanned).freeze();
         let reply = build(&mut self.values.drain(..), &bytes);
         self.values.shrink_to(VALUES_KEPT);
@@ -170,9 +221,70 @@ impl Decoder {
     }
 }
 
+impl Dropped {
+    /// Drops what has come of it, which begins at `start`. Returns whether that is all.
+    fn drop(&mut self, buffer: &mut BytesMut, start: usize) -> Result<bool, Violation> {
+        let mut end = start;
+        let is_all = self.scan(buffer, &mut end);
+        if end > start {
+            buffer.copy_within(end.., start);
+            buffer.truncate(buffer.len() - (end - start));
+        }
+        is_all
+    }
+
+    /// Goes on from `end` to where it ends, or to where what has come ends.
+    fn scan(&mut self, buffer: &[u8], end: &mut usize) -> Result<bool, Violation> {
+        loop {
+            let come = self.string_bytes.min(buffer.len() - *end);
+            self.string_bytes -= come;
+            *end += come;
+            match (self.string_bytes, self.values) {
+                (0, 0) => return Ok(true),
+                (0, _) => {}
+                _ => return Ok(false),
+            }
+            let Some(head) = Head::read(buffer, *end)? else { return Ok(false) };
+            self.values -= 1;
+            *end = head.end;
+            match head.kind {
+                Kind::Bulk(length) => self.string_bytes = length + 2,
+                // Those of an array in it are dropped as its own are, so depth takes no memory.
+                Kind::Array(length) => self.values = self.values.saturating_add(length),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Bounds {
+    /// What becomes of a value that is above them.
+    fn above(&self, head: &Head) -> Option<Value> {
+        match head.kind {
+            Kind::Bulk(length) if length > self.string_bytes => Some(Value::TooLarge),
+            Kind::Bulk(_) if head.line.start > self.reply_bytes => Some(Value::NoRoom),
+            Kind::Array(length) if length > self.array_values => Some(Value::TooLarge),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the value that begins at `start`. Returns where the next one begins.
-fn read(buffer: &mut BytesMut, start: usize) -> Result<Option<(Value, usize)>, Violation> {
+fn read(
+    buffer: &mut BytesMut,
+    start: usize,
+    bounds: Option<&Bounds>,
+    dropped: &mut Dropped,
+) -> Result<Option<(Value, usize)>, Violation> {
     let Some(head) = Head::read(buffer, start)? else { return Ok(None) };
+    if let Some(value) = bounds.and_then(|bounds| bounds.above(&head)) {
+        match head.kind {
+            Kind::Bulk(length) => dropped.string_bytes = length + 2,
+            Kind::Array(length) => dropped.values = length,
+            _ => {}
+        }
+        return Ok(Some((value, head.end)));
+    }
     if head.value_end() > REPLY_BYTES_MAX {
         return Err(Violation::ReplyTooLarge);
     }
@@ -204,6 +316,8 @@ fn build(values: &mut impl Iterator<Item = Value>, bytes: &Bytes) -> Reply {
         Value::Error(text) => Reply::Error(bytes.slice(text)),
         Value::Integer(number) => Reply::Integer(number),
         Value::Nil => Reply::Nil,
+        Value::TooLarge => Reply::TooLarge,
+        Value::NoRoom => Reply::NoRoom,
         Value::Array(length) => Reply::Array((0..length).map(|_| build(values, bytes)).collect()),
     }
 }
@@ -369,7 +483,69 @@ mod tests {
         assert_eq!(decode(&input, 3).unwrap().len(), 1);
     }
 
+    const BOUNDS: Bounds = Bounds { string_bytes: 4, array_values: 3, reply_bytes: 64 };
+
+    /// Decodes what comes in pieces of so many bytes, and says how much was kept at most.
+    fn bounded(input: &[u8], piece: usize) -> (Result<Vec<Reply>, Violation>, usize) {
+        let (mut decoder, mut buffer) = (Decoder::bounded(BOUNDS), BytesMut::new());
+        let (mut replies, mut most) = (Vec::new(), 0);
+        for piece in input.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            loop {
+                match decoder.decode(&mut buffer) {
+                    Ok(Some(reply)) => replies.push(reply),
+                    Ok(None) => break,
+                    Err(violation) => return (Err(violation), most),
+                }
+            }
+            most = most.max(buffer.len());
+        }
+        (Ok(replies), most)
+    }
+
+    #[test]
+    fn what_is_above_a_bound_is_read_and_dropped() {
+        let input =
+            b"*3\r\n$5\r\nabcde\r\n*4\r\n:1\r\n$2\r\nab\r\n*2\r\n$1\r\nx\r\n+y\r\n$-1\r\n$4\r\nabcd\r\n\
+                      $6\r\nabcdef\r\n+OK\r\n*4\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n";
+        let expected = [
+            Reply::Array(vec![Reply::TooLarge, Reply::TooLarge, text("abcd")]),
+            Reply::TooLarge,
+            text("OK"),
+            Reply::TooLarge,
+            Reply::Integer(5),
+        ];
+        for piece in 1..=input.len() {
+            assert_eq!(bounded(input, piece).0.unwrap(), expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_full_keeps_no_further_string() {
+        let strings = b"$4\r\nabcd\r\n".repeat(3);
+        let input = [&b"*3\r\n"[..], &[&b"*3\r\n"[..], &strings].concat().repeat(3)].concat();
+        let (replies, _) = bounded(&input, 7);
+        let Ok([Reply::Array(arrays)]) = replies.as_deref() else { panic!("{replies:?}") };
+        assert_eq!(arrays[0], Reply::Array(vec![text("abcd"), text("abcd"), text("abcd")]));
+        assert_eq!(arrays[2], Reply::Array(vec![Reply::NoRoom, Reply::NoRoom, Reply::NoRoom]));
+    }
+
+    #[test]
+    fn what_is_dropped_takes_no_memory() {
+        let string = [&b"$100000\r\n"[..], &[b'x'; 100_000], b"\r\n"].concat();
+        let array = [&b"*1000\r\n"[..], &b"$3\r\nabc\r\n".repeat(1000)].concat();
+        let (replies, most) = bounded(&[&b"*2\r\n"[..], &string, &array].concat(), 100);
+        assert_eq!(replies.unwrap(), [Reply::Array(vec![Reply::TooLarge, Reply::TooLarge])]);
+        assert!(most < 50, "{most} bytes were kept");
+    }
+
     proptest! {
+        #[test]
+        fn pieces_make_no_difference_to_bounds(input in "[+*:$0-9a\r\n-]{0,40}", piece in 1_usize..5) {
+            let (whole, _) = bounded(input.as_bytes(), input.len().max(1));
+            prop_assert_eq!(bounded(input.as_bytes(), piece).0, whole);
+        }
+
         #[test]
         fn a_command_is_read_as_the_array_that_it_is(parts in prop::collection::vec(any::<Vec<u8>>(), 0..6)) {
             let mut out = Vec::new();
