@@ -53,6 +53,8 @@ mod sum;
 mod tests;
 
 pub use crate::auth::ClientAuth;
+pub use crate::io::broker::{Broker, BrokerTls};
+pub use crate::io::redis::RedisServer;
 pub use crate::io::tls::Tls;
 use collect::Collected;
 pub use credentials::read_secret;
@@ -65,8 +67,8 @@ pub use model::{
 };
 pub use push_sources::model::{PushSource, SourceKind, StartAt, TailSource};
 pub use push_sources::servers::{
-    Broker, BrokerTls, ExchangeKind, HeaderValue, Headers, MessageFormat, RabbitmqBinding, RabbitmqSource,
-    RedisPubSubSource, RedisServer, RedisStreamSource,
+    ExchangeKind, HeaderValue, Headers, MessageFormat, RabbitmqBinding, RabbitmqSource, RedisPubSubSource,
+    RedisStreamSource,
 };
 pub use sources::{ConfigFile, Flag, Sources};
 pub use sum::MemoryPart;

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `listener`, `tcp`, `socket`, `tls` | listening sockets; one system call on a connection; a client's socket, with or without TLS; TLS, certificates, and TLS as a client |
+//! | `broker`, `broker_stream`, `redis` | where a broker is; a connection to it; Redis as sources and clusters speak to it |
+//! | `failure` | why a connection is of no use |
 //! | `backend`, `questions` | a client of HTTP for questions to a backend, with or without TLS; how many at once, and for how long |
 //! | `life`, `tasks` | how far the life of the server has come; tasks of one thread, which end with it |
 //! | `link`, `seconds` | how a worker and a thread that writes to disk wake each other; one timer for many waits |
@@ -17,6 +19,11 @@ pub(crate) mod listener;
 pub(crate) mod tcp;
 pub mod tls;
 pub(crate) mod socket;
+pub(crate) mod failure;
+pub(crate) mod broker;
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+pub(crate) mod broker_stream;
+pub(crate) mod redis;
 pub(crate) mod backend;
 pub(crate) mod questions;
 pub(crate) mod life;

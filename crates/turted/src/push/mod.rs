@@ -6,7 +6,6 @@
 //! | `intake` | a message of a source on its way to acceptance |
 //! | `source` | what a source is, and the threads of all sources |
 //! | `tail` | a source: lines that are appended to files |
-//! | `broker` | a connection to a broker, whatever is spoken on it |
 //! | `rabbitmq` | a source: messages of RabbitMQ |
 //! | `redis` | sources in Redis and Valkey: streams, and Pub/Sub |
 
@@ -23,8 +22,6 @@ pub(crate) mod intake;
 pub(crate) mod source;
 #[cfg(feature = "tail")]
 mod tail;
-#[cfg(any(feature = "rabbitmq", feature = "redis"))]
-mod broker;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "rabbitmq")]

@@ -4,10 +4,10 @@ use percent_encoding::percent_decode_str;
 
 use super::keys::SourceSettings;
 use super::kind::blame;
-use super::servers::{Broker, BrokerTls};
 use crate::config::collect::Collected;
 use crate::config::credentials::{read_secret, warn_if_readable};
 use crate::config::error::Origin;
+use crate::io::broker::{Broker, BrokerTls};
 use crate::io::tls::{self, Tls};
 use turted_core::secret::Secret;
 

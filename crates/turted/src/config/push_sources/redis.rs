@@ -8,8 +8,9 @@ use super::broker::{self, Schemes};
 use super::keys::SourceSettings;
 use super::kind::{Kind, blame};
 use super::model::SourceKind;
-use super::servers::{MessageFormat, REDIS, REDIS_TLS, RedisPubSubSource, RedisServer, RedisStreamSource};
+use super::servers::{MessageFormat, REDIS, REDIS_TLS, RedisPubSubSource, RedisStreamSource};
 use crate::config::collect::Collected;
+use crate::io::redis::RedisServer;
 use turted_core::push::map::PayloadForm;
 
 const SCHEMES: Schemes = Schemes {

@@ -1,13 +1,11 @@
-//! Brokers, and what is fetched from them, as the rest of the program reads it.
+//! What is fetched from brokers, as the rest of the program reads it.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::model::StartAt;
-use crate::io::tls::Tls;
+use crate::io::broker::Broker;
+use crate::io::redis::RedisServer;
 use turted_core::push::template::Place;
-use turted_core::secret::Secret;
 
 /// What the URL of a server of Redis begins with, in the clear and with TLS.
 pub(super) const REDIS: &str = "redis";
@@ -16,55 +14,9 @@ pub(super) const REDIS_TLS: &str = "rediss";
 pub(super) const AMQP: &str = "amqp";
 pub(super) const AMQP_TLS: &str = "amqps";
 
-/// A broker, and who we are there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// A name or an address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// The user, if one is named.
-    pub user: Option<String>,
-    /// The password, if there is one.
-    pub password: Option<Secret>,
-    /// Whether TLS is spoken, and whom it trusts.
-    pub tls: Option<BrokerTls>,
-}
-
-/// TLS with a broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BrokerTls {
-    /// The PEM file of the authorities that are trusted. Default: those of the system.
-    pub ca: Option<PathBuf>,
-    /// The certificate that is shown to the broker, if it asks for one.
-    pub identity: Option<Tls>,
-}
-
-impl fmt::Display for Broker {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(formatter, "[{}]:{}", self.host, self.port),
-            false => write!(formatter, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// A server of Redis or Valkey.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisServer {
-    /// Where it is, and who we are there.
-    pub broker: Broker,
-    /// The database. Default: 0.
-    pub database: u32,
-    /// How long it may say nothing before it is asked whether it is there. Default: 10 s.
-    pub heartbeat: Duration,
-}
-
-impl RedisServer {
-    fn address(&self) -> String {
-        let scheme = if self.broker.tls.is_some() { REDIS_TLS } else { REDIS };
-        format!("{scheme}://{}/{}", self.broker, self.database)
-    }
+fn redis_address(server: &RedisServer) -> String {
+    let scheme = if server.broker.tls.is_some() { REDIS_TLS } else { REDIS };
+    format!("{scheme}://{}/{}", server.broker, server.database)
 }
 
 /// Entries of a stream.
@@ -91,7 +43,7 @@ impl RedisStreamSource {
     pub(super) const PLACES: &[Place] = &[Place::Channel, Place::Header];
 
     pub(super) fn address(&self) -> String {
-        format!("{} {}", self.server.address(), self.stream)
+        format!("{} {}", redis_address(&self.server), self.stream)
     }
 }
 
@@ -114,7 +66,7 @@ impl RedisPubSubSource {
 
     pub(super) fn address(&self) -> String {
         let names: Vec<_> = self.channels.iter().chain(&self.patterns).map(String::as_str).collect();
-        format!("{} {}", self.server.address(), names.join(" "))
+        format!("{} {}", redis_address(&self.server), names.join(" "))
     }
 }
 

@@ -14,7 +14,7 @@ use turted_core::wire::amqp::{
 
 use super::incoming::Incoming;
 use crate::config::RabbitmqSource;
-use crate::push::broker::{self, BrokerStream};
+use crate::io::broker_stream::{self, BrokerStream};
 use crate::push::source::Failure;
 
 /// Bytes of the shortest frame that a broker may ask for (section 1.4.2.6 of the reference).
@@ -66,7 +66,7 @@ impl From<Failure> for Fault {
 impl Connection {
     /// Connects, logs in, opens the virtual host and a channel.
     pub(super) async fn open(settings: &RabbitmqSource, name: &str) -> Result<Self, Failure> {
-        let socket = broker::connect(&settings.broker).await?;
+        let socket = broker_stream::connect(&settings.broker).await?;
         let now = Instant::now();
         let mut connection = Self {
             socket,

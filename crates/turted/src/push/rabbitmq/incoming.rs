@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 use turted_core::wire::amqp::{FRAME_BYTES_MAX, Frame, Violation};
 
-use crate::push::broker::BrokerStream;
+use crate::io::broker_stream::BrokerStream;
 
 /// Room for the longest frame, and for as much again, so that bytes are moved seldom.
 const BUFFER_BYTES: usize = 2 * FRAME_BYTES_MAX;

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use turted_core::wire::resp::Reply;
 
-use super::connection::{ANSWER_WAIT, Connection, accepted, refused, strange};
 use super::entry::{Entries, Entry};
 use super::groups::{Extent, Group, Look};
 use super::stream::StreamSettings;
 use crate::config::{RedisStreamSource, StartAt};
+use crate::io::redis::{ANSWER_WAIT, Connection, accepted, refused, strange};
 use crate::push::intake::{Labels, Message, Outcome, Refusal, Status};
 use crate::push::source::{Failure, Feed};
 

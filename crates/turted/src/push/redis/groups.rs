@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use turted_core::wire::resp::Reply;
 
-use super::connection::refused;
+use crate::io::redis::refused;
 use crate::push::source::Failure;
 
 /// The id of an entry: milliseconds, and a number within them.

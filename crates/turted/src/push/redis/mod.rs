@@ -8,7 +8,6 @@
 //! | `groups` | what Redis knows of a consumer group |
 //! | `pubsub` | `type = "redis-pubsub"` |
 //! | `queue` | what a subscriber was sent and did not take yet |
-//! | `connection` | commands out, replies in |
 
 mod stream;
 mod feed;
@@ -16,7 +15,6 @@ mod entry;
 mod groups;
 mod pubsub;
 mod queue;
-mod connection;
 
 pub(super) use pubsub::RedisPubSub;
 pub(super) use stream::RedisStream;

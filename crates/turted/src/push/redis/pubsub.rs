@@ -7,10 +7,10 @@ use bytes::Bytes;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use turted_core::wire::resp::Reply;
 
-use super::connection::{Connection, refused, silent, strange};
 use super::queue::{Published, Queue, Taker, queue};
 use super::stream::client_name;
 use crate::config::{PushSource, RedisPubSubSource, SourceKind};
+use crate::io::redis::{Connection, refused, silent, strange};
 use crate::push::intake::{Labels, Message, Outcome, Refusal, Status};
 use crate::push::source::{Connector, Failure, Feed};
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use turted_core::wire::resp::Reply;
 
-use super::connection::{Connection, accepted, refused, strange};
 use super::feed::StreamFeed;
 use super::groups::{Extent, Look, Missing};
 use crate::config::{PushSource, RedisStreamSource, SourceKind, StartAt};
+use crate::io::redis::{Connection, accepted, refused, strange};
 use crate::push::intake::Status;
 use crate::push::source::{Connector, Failure};
 

@@ -44,7 +44,6 @@ mod threads;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::threads::Opened;
 use super::intake::{Intake, Message, Outcome, Status};
 use crate::config::PushSource;
+pub(crate) use crate::io::failure::Failure;
 
 /// How long one answer of a source may take: a connection, its acknowledgements. Four times what a name look-up with
 /// one lost packet takes.
@@ -62,25 +62,6 @@ const ANSWER_WAIT: Duration = Duration::from_secs(20);
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// How long the acknowledgements may take after that.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// Why a source is not connected, for operators. Without secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure(pub(crate) String);
-
-impl Failure {
-    pub(crate) fn new(what: impl fmt::Display) -> Self {
-        Self(what.to_string())
-    }
-
-    fn not_built(source: &PushSource) -> Self {
-        Self(format!("this program was built without the feature {:?}", source.kind.name()))
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// A source of one type, with its settings.
 pub(crate) trait Connector: Sized + Send + 'static {
@@ -164,7 +145,11 @@ impl SourceType {
     pub(crate) async fn check(types: &[Self], source: &PushSource) -> Result<(), Failure> {
         match types.iter().find_map(|row| (row.check)(source)) {
             Some(checking) => run::in_time(checking).await,
-            None => Err(Failure::not_built(source)),
+            None => Err(not_built(source)),
         }
     }
+}
+
+fn not_built(source: &PushSource) -> Failure {
+    Failure(format!("this program was built without the feature {:?}", source.kind.name()))
 }

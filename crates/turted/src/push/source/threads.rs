@@ -50,7 +50,7 @@ impl Opened {
         let statuses: Arc<[_]> = config.sources.iter().map(Status::new).collect();
         let open = |(source, status): (&PushSource, &Arc<Status>)| {
             let opened = types.iter().find_map(|row| (row.open)(source, status));
-            let opened = opened.unwrap_or_else(|| Err(Failure::not_built(source)));
+            let opened = opened.unwrap_or_else(|| Err(super::not_built(source)));
             let start = opened.map_err(|failure| (source.name.clone(), failure))?;
             Ok((start, Reading::new(source, config, passwords)))
         };

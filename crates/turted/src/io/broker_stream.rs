@@ -4,9 +4,9 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::source::Failure;
-use crate::config::Broker;
-use crate::io::tls;
+use super::broker::Broker;
+use super::failure::Failure;
+use super::tls;
 
 /// What a broker is spoken to on.
 pub(crate) trait BrokerStream: AsyncRead + AsyncWrite + Unpin + Send {}

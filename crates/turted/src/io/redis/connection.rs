@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use turted_core::secret::Secret;
 use turted_core::wire::resp::{Decoder, Reply, push_command};
 
-use crate::config::RedisServer;
-use crate::push::broker::{self, BrokerStream};
-use crate::push::source::Failure;
+use super::RedisServer;
+use crate::io::broker_stream::{self, BrokerStream};
+use crate::io::failure::Failure;
 
 /// Bytes that reads get new room for: several messages share it.
 const READ_BYTES: usize = 16 * 1024;
@@ -19,10 +19,10 @@ const READ_BYTES: usize = 16 * 1024;
 /// room that it was read into.
 const READ_BYTES_MIN: usize = 2 * 1024;
 /// How long the answer to a command may take. A server that loads its data answers with an error.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// One connection, authenticated, with its database chosen.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Box<dyn BrokerStream>,
     decoder: Decoder,
     buffer: BytesMut,
@@ -33,8 +33,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects as `name`, which `CLIENT LIST` shows.
-    pub(super) async fn open(server: &RedisServer, name: &str) -> Result<Self, Failure> {
-        let stream = broker::connect(&server.broker).await?;
+    pub(crate) async fn open(server: &RedisServer, name: &str) -> Result<Self, Failure> {
+        let stream = broker_stream::connect(&server.broker).await?;
         let (decoder, buffer) = (Decoder::default(), BytesMut::new());
         let mut connection = Self { stream, decoder, buffer, out: Vec::new(), sent: 0 };
         connection.greet(server, name).await?;
@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Adds a command to what is sent next.
-    pub(super) fn add<P: AsRef<[u8]>>(
+    pub(crate) fn add<P: AsRef<[u8]>>(
         &mut self,
         command: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
     ) {
@@ -86,7 +86,7 @@ impl Connection {
     ///
     /// # Cancel safety
     /// The next call goes on with the rest.
-    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn send(&mut self) -> Result<(), Failure> {
         let sending = async {
             while self.sent < self.out.len() {
                 self.sent += match self.stream.write(&self.out[self.sent..]).await? {
@@ -108,7 +108,7 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Nothing that was read is lost.
-    pub(super) async fn read(&mut self, silence: Duration) -> Result<Option<Reply>, Failure> {
+    pub(crate) async fn read(&mut self, silence: Duration) -> Result<Option<Reply>, Failure> {
         loop {
             if let Some(reply) = self.decoder.decode(&mut self.buffer).map_err(Failure::new)? {
                 return Ok(Some(reply));
@@ -126,12 +126,12 @@ impl Connection {
     }
 
     /// The reply to a command that is answered at once.
-    pub(super) async fn reply(&mut self) -> Result<Reply, Failure> {
+    pub(crate) async fn reply(&mut self) -> Result<Reply, Failure> {
         self.reply_within(ANSWER_WAIT).await
     }
 
     /// The reply to a command that waits.
-    pub(super) async fn reply_within(&mut self, wait: Duration) -> Result<Reply, Failure> {
+    pub(crate) async fn reply_within(&mut self, wait: Duration) -> Result<Reply, Failure> {
         self.read(wait).await?.ok_or_else(|| silent(wait))
     }
 
@@ -139,7 +139,7 @@ impl Connection {
     ///
     /// # Errors
     /// It failed.
-    pub(super) async fn ask<P: AsRef<[u8]>>(
+    pub(crate) async fn ask<P: AsRef<[u8]>>(
         &mut self,
         command: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
     ) -> Result<Reply, Failure> {
@@ -152,7 +152,7 @@ impl Connection {
     ///
     /// # Errors
     /// Something of it failed.
-    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
         self.add(["PING"]);
         self.send().await?;
         while accepted(self.reply().await?)? != Reply::Text("PONG".into()) {}
@@ -161,7 +161,7 @@ impl Connection {
 }
 
 /// A reply that is no error.
-pub(super) fn accepted(reply: Reply) -> Result<Reply, Failure> {
+pub(crate) fn accepted(reply: Reply) -> Result<Reply, Failure> {
     match reply {
         Reply::Error(error) => Err(refused(&error)),
         reply => Ok(reply),
@@ -169,18 +169,18 @@ pub(super) fn accepted(reply: Reply) -> Result<Reply, Failure> {
 }
 
 /// What Redis says is text for people. It may name a key, but no password.
-pub(super) fn refused(error: &[u8]) -> Failure {
+pub(crate) fn refused(error: &[u8]) -> Failure {
     let text: String = String::from_utf8_lossy(error).chars().filter(|c| !c.is_control()).take(200).collect();
     Failure(format!("the server says: {text}"))
 }
 
 /// A reply that makes no sense.
-pub(super) fn strange(command: &str) -> Failure {
+pub(crate) fn strange(command: &str) -> Failure {
     Failure(format!("the server answers {command} with something else"))
 }
 
 /// Nothing came for so long.
-pub(super) fn silent(wait: Duration) -> Failure {
+pub(crate) fn silent(wait: Duration) -> Failure {
     Failure(format!("the server does not answer within {} s", wait.as_secs_f32()))
 }
 
