@@ -39,8 +39,8 @@ pub(super) fn run(mut sources: Sources, start: LogStart) -> ExitCode {
     };
     match &mut loaded.config.log {
         LogStore::Disk(disk) => disk.start = start,
-        LogStore::Memory if start == LogStart::Continue => {}
-        LogStore::Memory => {
+        LogStore::Memory | LogStore::Redis if start == LogStart::Continue => {}
+        LogStore::Memory | LogStore::Redis => {
             complain("--new-epoch needs `log.store` = \"disk\"");
             return ExitCode::from(EXIT_USAGE);
         }

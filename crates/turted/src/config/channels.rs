@@ -7,13 +7,13 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::choices::{names, show_choice};
 use super::collect::Collected;
 use super::error::{Origin, Problem};
 use super::file_source::{FileSource, input};
 use super::settings::{ChannelSetting, ClientMethod};
 use super::text::quote;
 use super::units::{parse_duration, show_duration};
-use super::value::{names, show_choice};
 use turted_core::channel::{ChannelPattern, ChannelRules, Join};
 use turted_core::history::{Depth, HistoryRules};
 use turted_core::limits::{HISTORY_AGE, HISTORY_EVENTS_MAX};

@@ -83,6 +83,17 @@ impl Collected {
         self.problems.push(problem);
     }
 
+    /// Notes a problem at the first of `keys` that a source has set. If the value of one of them is wrong nothing
+    /// is noted: the problem may follow from that.
+    pub(super) fn blame(&mut self, keys: &[&str], what: String) {
+        if self.is_broken(keys) {
+            return;
+        }
+        let origins = keys.iter().map(|key| self.origin(key));
+        let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
+        self.problem(Problem { origin, what });
+    }
+
     /// Ends the collection if something was wrong; the problems of a file come in the order of the file.
     pub(super) fn refuse_problems(&mut self) -> Result<(), ConfigError> {
         if self.problems.is_empty() {

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::collect::Collected;
 use super::error::{Origin, Problem};
+use super::files::SecretSetting;
 use super::jwt;
 use super::push_keys::keys::PushKeySettings;
-use super::settings::{ClientMethod, PushMethod, SecretSetting};
+use super::settings::{ClientMethod, PushMethod};
 use super::text::without_newline;
 use crate::auth::read_key_file;
 use crate::auth::{ClientAuth, HttpUrl};
@@ -210,7 +211,7 @@ fn show_method(collected: &Collected, method: &str) -> String {
 }
 
 /// The secret that `key` or `key_file` holds. If both are set the stronger source wins.
-fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Option<Secret> {
+pub(super) fn secret(collected: &mut Collected, key: &str, setting: &SecretSetting) -> Option<Secret> {
     let file_key = format!("{key}_file");
     let (origin, file_origin) = (collected.origin(key), collected.origin(&file_key));
     let secret = match (&setting.text, &setting.file) {

@@ -51,6 +51,7 @@ impl Default for Config {
             limits: Limits::default(),
             recovery: Recovery::default(),
             log: LogStore::default(),
+            cluster: None,
         }
     }
 }

@@ -13,6 +13,8 @@ pub enum LogStore {
     Memory,
     /// On disk as well.
     Disk(DiskLog),
+    /// In Redis, for all nodes of the cluster: `Config::cluster` says where. Each node has a copy in memory.
+    Redis,
 }
 
 /// A log on disk.
@@ -77,6 +79,7 @@ impl Default for LogSettings {
 pub(super) enum StoreChoice {
     Memory,
     Disk,
+    Redis,
 }
 
 /// `log.sync`

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::choices::show_choice;
+use super::cluster;
 use super::collect::Collected;
 use super::error::Problem;
 use super::log::{DiskLog, LogSettings, LogStart, LogStore, LogSync, StoreChoice, SyncChoice};
@@ -23,8 +25,9 @@ pub(super) fn resolve(collected: &mut Collected) {
         let origin = collected.origin("log.directory");
         collected.infer("log.store", origin);
     }
+    cluster::infer_store(collected);
     let log = collected.settings.log.clone();
-    if log.store == StoreChoice::Memory {
+    if log.store != StoreChoice::Disk {
         return refuse_idle_keys(collected, &log);
     }
     let Some(directory) = log.directory.clone().or_else(|| below_state_directory(collected)) else {
@@ -44,11 +47,12 @@ pub(super) fn resolve(collected: &mut Collected) {
 }
 
 fn refuse_idle_keys(collected: &mut Collected, log: &LogSettings) {
-    if collected.is_broken(&["log.store", "log.directory"]) {
+    if collected.is_broken(&["log.store", "log.directory", "cluster"]) {
         return;
     }
+    let store = show_choice(log.store);
     for (key, _) in IDLE_KEYS.iter().filter(|(_, is_set)| is_set(log)) {
-        let what = format!("`{key}` has no effect with `log.store` = \"memory\"");
+        let what = format!("`{key}` has no effect with `log.store` = {store}");
         collected.problem(Problem::at(collected.origin(key), what));
     }
 }

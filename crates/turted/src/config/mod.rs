@@ -8,12 +8,12 @@
 //! |---|---|
 //! | `model`, `transports`, `log` | the validated configuration; the sections of its transports; where the log stands |
 //! | `defaults`, `parts` | the configuration where the operator sets nothing; parts of it for the layers below |
-//! | `settings`, `value`, `input` | every key once; kinds of values; a value as it was written |
+//! | `settings`, `value`, `choices`, `input`, `files` | every key once; kinds of values; names of closed sets; a value as it was written; secrets and certificates |
 //! | `text`, `units`, `addresses` | texts; units; addresses and origins |
 //! | `sources`, `file`, `env`, `collect` | where a configuration comes from; its file; its variables; what the sources said so far |
 //! | `file_source` | where things stand in the file, and its values |
 //! | `credentials`, `jwt` | secrets and authenticators; keys for `auth.method = "jwt"` |
-//! | `channels`, `push_keys`, `push_sources`, `hooks`, `log_keys` | `[[channels]]`; `[[push.keys]]`; `[[sources]]`; `[[hooks]]`; `[log]` |
+//! | `channels`, `push_keys`, `push_sources`, `hooks`, `log_keys`, `cluster` | `[[channels]]`; `[[push.keys]]`; `[[sources]]`; `[[hooks]]`; `[log]`; `[cluster]` |
 //! | `resolve` | what must hold together |
 //! | `secrets` | the secrets that are read again while the server runs |
 //! | `error`, `suggest` | what is wrong, and where; which name was meant |
@@ -27,8 +27,10 @@ mod defaults;
 mod parts;
 mod settings;
 mod value;
+mod choices;
 mod text;
 mod input;
+mod files;
 mod units;
 mod addresses;
 mod sources;
@@ -43,6 +45,7 @@ mod push_keys;
 mod push_sources;
 mod hooks;
 mod log_keys;
+mod cluster;
 mod resolve;
 pub mod secrets;
 mod error;
@@ -56,6 +59,7 @@ pub use crate::auth::ClientAuth;
 pub use crate::io::broker::{Broker, BrokerTls};
 pub use crate::io::redis::RedisServer;
 pub use crate::io::tls::Tls;
+pub use cluster::model::{ClusterConfig, ClusterTls, Sentinels};
 use collect::Collected;
 pub use credentials::read_secret;
 pub use error::{ConfigError, Origin, Problem};

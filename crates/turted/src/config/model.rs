@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cluster::model::ClusterConfig;
 use super::hooks::model::Hook;
 use super::log::LogStore;
 use super::push_sources::model::PushSource;
@@ -82,6 +83,8 @@ pub struct Config {
     pub recovery: Recovery,
     /// Where the log stands. Default: in memory.
     pub log: LogStore,
+    /// The cluster, if the log is in Redis. Default: none.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// `admin_listen`, `admin_token` and `admin_write_token`

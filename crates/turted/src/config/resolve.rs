@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use super::addresses::collide;
 use super::channels;
+use super::cluster;
 use super::collect::Collected;
 use super::credentials;
-use super::error::{Origin, Problem};
+use super::files::TlsSettings;
 use super::hooks;
 use super::log_keys;
 use super::model::{AdminListen, AllowOrigins, Config};
 use super::push_keys;
 use super::push_sources;
-use super::settings::{ClientMethod, PushMethod, TlsSettings};
+use super::settings::{ClientMethod, PushMethod};
 use crate::auth::ClientAuth;
 use crate::io::tls::{Certificates, Tls, TlsError};
 
@@ -24,6 +25,7 @@ pub(super) fn resolve(collected: &mut Collected) {
     push_sources::resolve(collected);
     hooks::resolve(collected);
     log_keys::resolve(collected);
+    cluster::resolve(collected);
     normalize_paths(&mut collected.settings.config);
     check_paths(collected);
     check_assets(collected);
@@ -69,7 +71,7 @@ fn check_paths(collected: &mut Collected) {
         for (other_key, other) in &paths[index + 1..] {
             if path.starts_with(other) || other.starts_with(path) {
                 let what = format!("`{key}` = {path:?} and `{other_key}` = {other:?} overlap");
-                blame(collected, &[key, other_key], what);
+                collected.blame(&[key, other_key], what);
             }
         }
     }
@@ -80,7 +82,7 @@ fn check_assets(collected: &mut Collected) {
         && !directory.is_dir()
     {
         let what = format!("`assets_dir`: {} is not a directory", directory.display());
-        blame(collected, &["assets_dir"], what);
+        collected.blame(&["assets_dir"], what);
     }
 }
 
@@ -91,17 +93,17 @@ fn check_tls(collected: &mut Collected) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) => return,
         (Some(_), None) => {
-            return blame(collected, &["tls_cert", "tls_key"], "`tls_cert` needs `tls_key`".into());
+            return collected.blame(&["tls_cert", "tls_key"], "`tls_cert` needs `tls_key`".into());
         }
         (None, Some(_)) => {
-            return blame(collected, &["tls_key", "tls_cert"], "`tls_key` needs `tls_cert`".into());
+            return collected.blame(&["tls_key", "tls_cert"], "`tls_key` needs `tls_cert`".into());
         }
     };
     credentials::warn_if_readable(collected, &key);
     let tls = Tls { cert, key };
     if let Err(error) = Certificates::load(&tls) {
         let name = if matches!(error, TlsError::Key { .. }) { "tls_key" } else { "tls_cert" };
-        blame(collected, &[name], format!("`{name}`: {error}"));
+        collected.blame(&[name], format!("`{name}`: {error}"));
     }
     collected.settings.config.tls = Some(tls);
 }
@@ -110,7 +112,7 @@ fn check_proxies(collected: &mut Collected) {
     let config = &collected.settings.config;
     if config.proxy_protocol && config.trusted_proxies.networks().is_empty() {
         let what = "`proxy_protocol` needs `trusted_proxies`: only these may send a PROXY header";
-        blame(collected, &["proxy_protocol", "trusted_proxies"], what.into());
+        collected.blame(&["proxy_protocol", "trusted_proxies"], what.into());
     }
 }
 
@@ -191,7 +193,7 @@ fn check_relations(collected: &mut Collected) {
         let (below, above) = (small.1(config), large.1(config));
         if below > above {
             let what = format!("`{}` = {below} is above `{}` = {above}: {reason}", small.0, large.0);
-            blame(collected, &[small.0, large.0], what);
+            collected.blame(&[small.0, large.0], what);
         }
     }
 }
@@ -219,7 +221,7 @@ fn check_exposure(collected: &mut Collected) {
             open.join(" and "),
             remedies.join(", and "),
         );
-        blame(collected, &["listen", "insecure"], what);
+        collected.blame(&["listen", "insecure"], what);
     }
 }
 
@@ -236,7 +238,7 @@ fn check_admin_exposure(collected: &mut Collected) {
         "`admin_listen` = \"{address}\" lets other machines read metrics without a token; set `admin_token_file`, \
          or accept it with --insecure"
     );
-    blame(collected, &["admin_listen", "insecure", "admin_token", "admin_token_file"], what);
+    collected.blame(&["admin_listen", "insecure", "admin_token", "admin_token_file"], what);
 }
 
 fn check_admin_place(collected: &mut Collected) {
@@ -245,7 +247,7 @@ fn check_admin_place(collected: &mut Collected) {
     if collide(listen, admin) {
         let what =
             format!("`admin_listen` = \"{admin}\" is where `listen` = \"{listen}\" is; choose another port");
-        blame(collected, &["admin_listen", "listen"], what);
+        collected.blame(&["admin_listen", "listen"], what);
     }
 }
 
@@ -255,15 +257,4 @@ fn warn_of_opaque_origins(collected: &mut Collected) {
         let warning = "`allow_origins` lists \"null\": every page can send that from a sandboxed frame, so all pages may connect";
         collected.warnings.push(warning.to_owned());
     }
-}
-
-/// Notes a problem at the first of `keys` that a source has set. If the value of one of them is wrong nothing
-/// is noted: the problem may follow from that.
-fn blame(collected: &mut Collected, keys: &[&str], what: String) {
-    if collected.is_broken(keys) {
-        return;
-    }
-    let origins = keys.iter().map(|key| collected.origin(key));
-    let origin = origins.into_iter().find(|origin| *origin != Origin::Default);
-    collected.problem(Problem { origin, what });
 }

@@ -3,10 +3,10 @@
 //! File, environment, flags, `turted check` and the test of `docs/configuration.md` all walk this
 //! table. A new key is a field of the model, its default there, a line here and one in the docs.
 
-use std::path::PathBuf;
-
 use super::addresses::Opaque;
+use super::cluster::keys::ClusterSettings;
 use super::error::Origin;
+use super::files::{SecretSetting, TlsSettings};
 use super::log::LogSettings;
 use super::model::Config;
 use super::value::Field;
@@ -15,7 +15,6 @@ use turted_core::auth::Hash;
 use turted_core::channel::{ChannelPattern, Join};
 use turted_core::history::Depth;
 use turted_core::limits::WORKERS_MAX;
-use turted_core::secret::Secret;
 
 /// One rule of `[[channels]]` as it was written.
 #[derive(Clone, Debug)]
@@ -38,15 +37,9 @@ pub(super) struct Settings {
     pub(super) auth: AuthSettings,
     pub(super) push: PushSettings,
     pub(super) log: LogSettings,
+    pub(super) cluster: ClusterSettings,
     /// `[[channels]]`, which only a file can hold.
     pub(super) channels: Vec<ChannelSetting>,
-}
-
-/// `tls_cert` and `tls_key` as they were written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TlsSettings {
-    pub(super) cert: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
 }
 
 /// The keys of `[auth]` as they were written.
@@ -68,13 +61,6 @@ pub(super) struct AuthSettings {
 pub(super) struct PushSettings {
     pub(super) method: PushMethod,
     pub(super) password: SecretSetting,
-}
-
-/// A secret that may be written down here or in a file of its own.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SecretSetting {
-    pub(super) text: Option<Secret>,
-    pub(super) file: Option<PathBuf>,
 }
 
 /// `auth.method`
@@ -115,6 +101,7 @@ impl Default for Settings {
             },
             push: PushSettings { method: PushMethod::None, password: SecretSetting::default() },
             log: LogSettings::default(),
+            cluster: ClusterSettings::default(),
             channels: Vec::new(),
         }
     }
@@ -153,6 +140,9 @@ const BACKLOG_BYTES_MIN: usize = 1024 * 1024;
 
 /// hyper refuses to read heads into less than this (`hyper::server::conn::http1::Builder`).
 const REQUEST_HEAD_BYTES_MIN: usize = 8 * 1024;
+
+/// Replicas of Redis that a push may wait for: more than anybody has.
+const REPLICAS_MAX: usize = 16;
 
 /// All keys, in the order in which `turted check` and the docs list them.
 pub(super) static SETTINGS: &[Setting] = &[
@@ -292,4 +282,16 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting::new("log.sync", Field::LogSync(|s| &mut s.log.sync)),
     Setting::new("log.sync_interval", Field::Duration(|s| &mut s.log.sync_interval)),
     Setting::new("log.required", Field::Flag(|s| &mut s.log.required)),
+    Setting::new("cluster.url", Field::Secret(|s| &mut s.cluster.url.text)),
+    Setting::new("cluster.url_file", Field::Path(|s| &mut s.cluster.url.file)),
+    Setting::new("cluster.sentinels", Field::Texts(|s| &mut s.cluster.sentinels)),
+    Setting::new("cluster.master", Field::OptionalText(|s| &mut s.cluster.master)),
+    Setting::new("cluster.ca", Field::Path(|s| &mut s.cluster.ca)),
+    Setting::new("cluster.prefix", Field::Text(|s| &mut s.cluster.prefix)),
+    Setting::new("cluster.listen", Field::Address(|s| &mut s.cluster.listen)),
+    Setting::new("cluster.advertise", Field::OptionalAddress(|s| &mut s.cluster.advertise)),
+    Setting::new("cluster.secret_file", Field::Path(|s| &mut s.cluster.secret_file)),
+    Setting::new("cluster.replicas", Field::CountUpTo(0, REPLICAS_MAX, |s| &mut s.cluster.replicas)),
+    Setting::new("cluster.tls_cert", Field::Path(|s| &mut s.cluster.tls.cert)),
+    Setting::new("cluster.tls_key", Field::Path(|s| &mut s.cluster.tls.key)),
 ];

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::addresses::{
     Opaque, fault_of_origins, parse_address, parse_admin_listen, parse_origins, show_origins,
 };
-use super::input::{Choice, Input};
+use super::choices::{names, show_choice};
+use super::input::Input;
 use super::log::{StoreChoice, SyncChoice};
 use super::model::{AdminListen, AllowOrigins, IdentMode, LogFormat, LogLevel, TrustedProxies};
 use super::push_sources::model::StartAt;
@@ -18,7 +19,6 @@ use super::text::{parse_base_path, parse_url_path, quote, show_list, without_new
 use super::units::{parse_delay, parse_duration, show_duration};
 use crate::auth::{Algorithm, HttpUrl};
 use turted_core::auth::Hash;
-use turted_core::channel::Join;
 use turted_core::push::map::PayloadForm;
 use turted_core::secret::Secret;
 
@@ -28,6 +28,7 @@ type Of<S, T> = fn(&mut S) -> &mut T;
 /// The kind of a key's value and the field of `S` that it fills. A leading number is the least value.
 pub(super) enum Field<S = Settings> {
     Address(Of<S, SocketAddr>),
+    OptionalAddress(Of<S, Option<SocketAddr>>),
     AdminListen(Of<S, AdminListen>),
     Bytes(usize, Of<S, usize>),
     Count(usize, Of<S, usize>),
@@ -95,6 +96,7 @@ impl<S> Field<S> {
     pub(super) fn set(&self, settings: &mut S, input: &Input<'_>, base: &Path) -> Result<(), Mismatch> {
         let read = match self {
             Self::Address(of) => put(of(settings), input.text().and_then(parse_address)),
+            Self::OptionalAddress(of) => put(of(settings), input.text().and_then(parse_address).map(Some)),
             Self::AdminListen(of) => put(of(settings), input.text().and_then(parse_admin_listen)),
             Self::Bytes(least, of) => put(of(settings), input.bytes().filter(|bytes| bytes >= least)),
             Self::Count(least, of) => put(of(settings), input.count().filter(|count| count >= least)),
@@ -155,6 +157,7 @@ impl<S> Field<S> {
     pub(super) fn show(&self, settings: &mut S) -> Option<String> {
         Some(match self {
             Self::Address(of) => quote(&of(settings).to_string()),
+            Self::OptionalAddress(of) => quote(&of(settings).as_ref()?.to_string()),
             Self::AdminListen(of) => {
                 quote(&of(settings).address().map_or_else(String::new, |address| address.to_string()))
             }
@@ -197,7 +200,9 @@ impl<S> Field<S> {
 
     fn expected(&self) -> String {
         match self {
-            Self::Address(_) => r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into(),
+            Self::Address(_) | Self::OptionalAddress(_) => {
+                r#"an address and a port, such as "127.0.0.1:7117" or "[::1]:7117""#.into()
+            }
             Self::AdminListen(_) => {
                 r#"an address and a port, such as "127.0.0.1:7118", or "" for none"#.into()
             }
@@ -265,104 +270,6 @@ impl<S> Field<S> {
             Input::Other(name) => format!("a value of type {name}"),
         })
     }
-}
-
-impl Choice for LogLevel {
-    const NAMES: &'static [(&'static str, Self)] = &[
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-}
-
-impl Choice for LogFormat {
-    const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-}
-
-impl Choice for StoreChoice {
-    const NAMES: &'static [(&'static str, Self)] = &[("memory", Self::Memory), ("disk", Self::Disk)];
-}
-
-impl Choice for SyncChoice {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("always", Self::Always), ("interval", Self::Interval), ("never", Self::Never)];
-}
-
-impl Choice for ClientMethod {
-    const NAMES: &'static [(&'static str, Self)] = &[
-        ("accept", Self::Accept),
-        ("password", Self::Password),
-        ("token", Self::Token),
-        ("jwt", Self::Jwt),
-        ("http", Self::Http),
-    ];
-}
-
-impl Choice for PushMethod {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("none", Self::None), ("password", Self::Password), ("http", Self::Http)];
-}
-
-impl Choice for Hash {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("md5", Self::Md5), ("sha1", Self::Sha1), ("sha256", Self::Sha256), ("sha512", Self::Sha512)];
-}
-
-impl Choice for Algorithm {
-    const NAMES: &'static [(&'static str, Self)] = &[
-        ("HS256", Self::HS256),
-        ("HS384", Self::HS384),
-        ("HS512", Self::HS512),
-        ("RS256", Self::RS256),
-        ("RS384", Self::RS384),
-        ("RS512", Self::RS512),
-        ("PS256", Self::PS256),
-        ("PS384", Self::PS384),
-        ("PS512", Self::PS512),
-        ("ES256", Self::ES256),
-        ("ES384", Self::ES384),
-        ("EdDSA", Self::EdDSA),
-    ];
-}
-
-impl Choice for Join {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("open", Self::Open), ("identified", Self::Identified), ("claim", Self::Claim)];
-}
-
-impl Choice for IdentMode {
-    const NAMES: &'static [(&'static str, Self)] = &[("replace", Self::Replace), ("add", Self::Add)];
-}
-
-impl Choice for PayloadForm {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("json", Self::Json), ("text", Self::Text), ("captures", Self::Captures)];
-}
-
-impl Choice for MessageFormat {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("push", Self::Push), ("socketio-emitter", Self::SocketioEmitter)];
-}
-
-impl Choice for ExchangeKind {
-    const NAMES: &'static [(&'static str, Self)] = Self::NAMES;
-}
-
-impl Choice for StartAt {
-    const NAMES: &'static [(&'static str, Self)] = &[("end", Self::End), ("start", Self::Start)];
-}
-
-pub(super) fn names<T: Choice>() -> String {
-    let names: Vec<String> = T::NAMES.iter().map(|(name, _)| quote(name)).collect();
-    let (last, rest) = names.split_last().expect("a closed set has members");
-    format!("{} or {last}", rest.join(", "))
-}
-
-pub(super) fn show_choice<T: Choice>(choice: T) -> String {
-    let named = T::NAMES.iter().find(|(_, other)| *other == choice);
-    quote(named.expect("every member has a name").0)
 }
 
 fn headers(table: &[(&str, Input<'_>)]) -> Option<Headers> {

@@ -49,7 +49,8 @@ pub(super) fn open(
 ) -> Result<OpenedLog, ServerError> {
     let epoch = getrandom::u32().map_err(|_| ServerError::Random)?;
     match &config.log {
-        LogStore::Memory => {
+        // In a cluster it is this node's copy of the log of all.
+        LogStore::Memory | LogStore::Redis => {
             let first = Epoch { epoch: epoch.into(), after: 0 };
             let log = Log::new(LogLimits::of(config), first, &shared.backlogs);
             Ok(OpenedLog { log, epochs: Epochs::new(first), history: None, on_disk: None })

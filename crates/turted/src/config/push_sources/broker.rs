@@ -109,6 +109,14 @@ fn tls(
     Some(BrokerTls { ca: ca.clone(), identity })
 }
 
+/// The broker that a URL names, with nothing said of trust yet, and the path behind it. What is wrong is told without any part
+/// of the URL.
+pub(super) fn parse(text: &str, schemes: &Schemes) -> Result<(Broker, Option<String>), &'static str> {
+    let Url { host, port, user, password, path, is_tls } = Url::parse(text, schemes)?;
+    let tls = is_tls.then(BrokerTls::default);
+    Ok((Broker { host, port, user, password, tls }, path))
+}
+
 /// A URL, taken apart.
 struct Url {
     is_tls: bool,
@@ -162,7 +170,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
 }
 
 /// Host and port.
-fn address_of(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
+pub(in crate::config) fn address_of(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or("an address in brackets has no end")?,
         None => text.find(':').map_or((text, ""), |colon| text.split_at(colon)),

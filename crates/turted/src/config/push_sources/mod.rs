@@ -20,8 +20,8 @@ pub(super) mod keys;
 mod kind;
 mod map;
 mod tail;
-mod broker;
-mod redis;
+pub(super) mod broker;
+pub(super) mod redis;
 mod rabbitmq;
 
 use std::fmt::Write as _;

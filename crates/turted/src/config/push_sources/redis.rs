@@ -13,17 +13,16 @@ use crate::config::collect::Collected;
 use crate::io::redis::RedisServer;
 use turted_core::push::map::PayloadForm;
 
-const SCHEMES: Schemes = Schemes {
-    plain: (REDIS, 6379),
-    tls: (REDIS_TLS, 6379),
-    example: "redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS",
-};
+const SCHEMES: Schemes = Schemes { plain: (REDIS, 6379), tls: (REDIS_TLS, 6379), example: EXAMPLE };
+/// The URL of a server as people write it.
+pub(in crate::config) const EXAMPLE: &str = "redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS";
 /// Channels and patterns of one source together.
 const NAMES_MAX: usize = 1_000;
 /// A reply takes as long as light to the other side of the earth and back, and a little more.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 /// Databases of a server: Redis has 16 unless it is told otherwise.
 const DATABASE_MAX: u32 = 65_535;
+const DATABASE_EXPECTED: &str = "behind the host comes the number of a database, 0 to 65535";
 
 pub(super) const STREAM: Kind = Kind {
     name: "redis-stream",
@@ -47,12 +46,23 @@ fn consumer(collected: &Collected) -> String {
     format!("{}:{}", host.nodename().to_string_lossy(), collected.settings.config.listen.port())
 }
 
+/// The server that a URL names. What is wrong is told without any part of the URL.
+pub(in crate::config) fn server_of(url: &str, heartbeat: Duration) -> Result<RedisServer, &'static str> {
+    let (broker, path) = broker::parse(url, &SCHEMES)?;
+    let database = database(path).ok_or(DATABASE_EXPECTED)?;
+    Ok(RedisServer { broker, database, heartbeat })
+}
+
+/// The database that the path of a URL names.
+fn database(path: Option<String>) -> Option<u32> {
+    let path = path.filter(|path| !path.is_empty());
+    path.map_or(Some(0), |path| path.parse().ok().filter(|number| *number <= DATABASE_MAX))
+}
+
 fn server(collected: &mut Collected, settings: &SourceSettings) -> Option<RedisServer> {
     let (broker, path) = broker::resolve(collected, settings, &SCHEMES)?;
-    let path = path.filter(|path| !path.is_empty());
-    let database = path.map_or(Some(0), |path| path.parse().ok().filter(|number| *number <= DATABASE_MAX));
-    let Some(database) = database else {
-        let what = "`sources.url`: behind the host comes the number of a database, 0 to 65535";
+    let Some(database) = database(path) else {
+        let what = format!("`sources.url`: {DATABASE_EXPECTED}");
         blame(collected, settings, if settings.url.is_some() { "url" } else { "url_file" }, what);
         return None;
     };

@@ -20,7 +20,8 @@ fn a_setting_is_listed_once_and_sections_are_not_split() {
             "presence",
             "limits",
             "recovery",
-            "log"
+            "log",
+            "cluster"
         ]
     );
     for key in &keys {

@@ -9,7 +9,7 @@ fn load(toml: &str, variables: &[(&str, &str)]) -> LogStore {
 fn disk(toml: &str, variables: &[(&str, &str)]) -> DiskLog {
     match load(toml, variables) {
         LogStore::Disk(disk) => disk,
-        LogStore::Memory => panic!("in memory: {toml}"),
+        LogStore::Memory | LogStore::Redis => panic!("not on disk: {toml}"),
     }
 }
 
@@ -78,7 +78,7 @@ fn keys_of_the_disk_without_a_disk_are_told() {
     check(
         "[log]\nstore = \"dsk\"\nrequired = true",
         &[],
-        "turted.toml:2:9: `log.store`: expected \"memory\" or \"disk\", found \"dsk\"",
+        "turted.toml:2:9: `log.store`: expected \"memory\", \"disk\" or \"redis\", found \"dsk\"",
     );
     check(
         "[log]\ndirectory = \"\"\nsync = \"always\"",

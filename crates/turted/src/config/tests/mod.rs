@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sources` | which source wins, and which is read |
 //! | `credentials`, `authenticators` | authenticators and their secrets; JSON Web Tokens and the backend |
-//! | `channels`, `tls`, `log` | rules for channels; certificate and key, and proxies; where the log stands |
+//! | `channels`, `tls`, `log`, `cluster` | rules for channels; certificate and key, and proxies; where the log stands; the cluster |
 //! | `push_keys` | passwords for pushes, and the backend that is asked instead |
 //! | `push_sources`, `redis_sources`, `hooks` | sources of every type; those in Redis; hooks |
 //! | `messages`, `snapshots`, `together` | what is told of one problem; every message of a kind; several problems at once |
@@ -20,6 +20,7 @@ mod redis_sources;
 mod hooks;
 mod tls;
 mod log;
+mod cluster;
 mod messages;
 mod snapshots;
 mod together;
