@@ -5,6 +5,17 @@
 //! to one task, which does one thing after the other on it. A call that is dropped before it is done may leave its connection
 //! unusable: whoever stops waiting for a call gives the connection up.
 
+//!
+//! | file | what |
+//! |---|---|
+//! | `redis` | the engine on Redis and Valkey |
+//! | `suite` | what every engine has to pass |
+
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+#[cfg(test)]
+mod suite;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,8 +38,8 @@ pub(crate) trait Engine: 'static {
     /// Connects to values.
     async fn values(&self) -> Result<Self::Values, Failure>;
 
-    /// Connects to hear what is told to all nodes, and to the one with this number. It hears what is told after this has
-    /// returned.
+    /// Connects to hear what is told to all nodes, and to this one. It hears what is told after this has returned. A node
+    /// whose number changes connects anew.
     async fn ears(&self, node: u16) -> Result<Self::Ears, Failure>;
 }
 
@@ -61,7 +72,9 @@ pub(crate) trait Writer {
 /// Follows the log.
 pub(crate) trait Reader {
     /// The next entries behind `after`, in their order, about so many; from the beginning without a position. If there is none
-    /// it waits for one, about a second, then returns an empty list.
+    /// it waits for one, about a second, then returns an empty list. An entry has no bytes if somebody else wrote it and it
+    /// is not of our form, or above 8 MiB. What is kept of an entry for long is copied: entries that came together share
+    /// their memory.
     async fn read(
         &mut self,
         after: Option<Cursor>,

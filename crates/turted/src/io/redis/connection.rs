@@ -21,6 +21,28 @@ const READ_BYTES_MIN: usize = 2 * 1024;
 /// How long the answer to a command may take. A server that loads its data answers with an error.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
+/// Why a server did not let us in.
+#[derive(Debug)]
+pub(crate) enum NoEntry {
+    /// It is not there, or not ready.
+    Lost(Failure),
+    /// It refuses who we are, or the database.
+    Refused(Failure),
+}
+
+impl From<Failure> for NoEntry {
+    fn from(failure: Failure) -> Self {
+        Self::Lost(failure)
+    }
+}
+
+impl From<NoEntry> for Failure {
+    fn from(no_entry: NoEntry) -> Self {
+        let (NoEntry::Lost(failure) | NoEntry::Refused(failure)) = no_entry;
+        failure
+    }
+}
+
 /// One connection, authenticated, with its database chosen.
 pub(crate) struct Connection {
     stream: Box<dyn BrokerStream>,
@@ -32,16 +54,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects as `name`, which `CLIENT LIST` shows.
+    /// Connects as `name`, which `CLIENT LIST` shows. All of every reply is kept.
     pub(crate) async fn open(server: &RedisServer, name: &str) -> Result<Self, Failure> {
+        let mut connection = Self::enter(server, name, Decoder::default()).await?;
+        // Some servers let anybody connect and say with the first command that they do not know us.
+        connection.ask(["PING"]).await?;
+        Ok(connection)
+    }
+
+    /// Connects as `name`, without a command that tells whether the server knows us.
+    pub(crate) async fn enter(server: &RedisServer, name: &str, decoder: Decoder) -> Result<Self, NoEntry> {
         let stream = broker_stream::connect(&server.broker).await?;
-        let (decoder, buffer) = (Decoder::default(), BytesMut::new());
-        let mut connection = Self { stream, decoder, buffer, out: Vec::new(), sent: 0 };
+        let mut connection = Self { stream, decoder, buffer: BytesMut::new(), out: Vec::new(), sent: 0 };
         connection.greet(server, name).await?;
         Ok(connection)
     }
 
-    async fn greet(&mut self, server: &RedisServer, name: &str) -> Result<(), Failure> {
+    async fn greet(&mut self, server: &RedisServer, name: &str) -> Result<(), NoEntry> {
         let broker = &server.broker;
         let password = broker.password.as_ref().map(Secret::reveal);
         match (&broker.user, password) {
@@ -53,25 +82,30 @@ impl Connection {
             (None, None) => {}
         }
         if server.database > 0 {
-            self.ask(["SELECT", &server.database.to_string()]).await?;
+            let reply = self.answer(&["SELECT", &server.database.to_string()]).await?;
+            accepted(reply.clone()).map_err(|failure| no_entry(&reply, failure))?;
         }
         // Only for people who look: a user who may not set a name goes without.
-        self.add(["CLIENT", "SETNAME", name]);
-        self.send().await?;
-        self.reply().await?;
-        // Some servers let anybody connect and say with the first command that they do not know us.
-        self.ask(["PING"]).await.map(drop)
+        self.answer(&["CLIENT", "SETNAME", name]).await?;
+        Ok(())
     }
 
     /// What is said against it is not shown but for its first word: a server that does not know the command repeats it.
-    async fn authenticate(&mut self, command: &[&str]) -> Result<(), Failure> {
-        self.add(command);
-        self.send().await?;
-        let Reply::Error(error) = self.reply().await? else { return Ok(()) };
+    async fn authenticate(&mut self, command: &[&str]) -> Result<(), NoEntry> {
+        let reply = self.answer(command).await?;
+        let Reply::Error(error) = &reply else { return Ok(()) };
         let word = error.split(|byte| *byte == b' ').next().unwrap_or_default();
         let code =
             std::str::from_utf8(word).ok().filter(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()));
-        Err(Failure(format!("the server refuses user and password: {}", code.unwrap_or("no reason"))))
+        let failure =
+            Failure(format!("the server refuses user and password: {}", code.unwrap_or("no reason")));
+        Err(no_entry(&reply, failure))
+    }
+
+    async fn answer(&mut self, command: &[&str]) -> Result<Reply, Failure> {
+        self.add(command);
+        self.send().await?;
+        self.reply().await
     }
 
     /// Adds a command to what is sent next.
@@ -158,6 +192,20 @@ impl Connection {
         while accepted(self.reply().await?)? != Reply::Text("PONG".into()) {}
         Ok(())
     }
+}
+
+fn no_entry(reply: &Reply, failure: Failure) -> NoEntry {
+    match reply {
+        Reply::Error(error) if is_passing(error) => NoEntry::Lost(failure),
+        _ => NoEntry::Refused(failure),
+    }
+}
+
+/// Whether an error says that the server will be there soon.
+fn is_passing(error: &[u8]) -> bool {
+    const PASSING: [&[u8]; 6] =
+        [b"LOADING", b"MASTERDOWN", b"CLUSTERDOWN", b"TRYAGAIN", b"BUSY", b"ERR max number of clients"];
+    PASSING.iter().any(|word| error.starts_with(word))
 }
 
 /// A reply that is no error.

@@ -10,5 +10,5 @@ mod server;
 mod connection;
 
 #[cfg(feature = "redis")]
-pub(crate) use connection::{ANSWER_WAIT, Connection, accepted, refused, silent, strange};
+pub(crate) use connection::{ANSWER_WAIT, Connection, NoEntry, accepted, refused, silent, strange};
 pub use server::RedisServer;

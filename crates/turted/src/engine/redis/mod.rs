@@ -1,0 +1,159 @@
+//! The engine on Redis (from 7.0) and Valkey (from 7.2): one server, one that Sentinel knows, or one slot of a Cluster.
+//!
+//! The log is a stream. Redis gives its ids, `<epoch>-<number>`, and they are our positions. All keys of a cluster have one
+//! hash tag, so they lie in one slot.
+//!
+//! | file | what |
+//! |---|---|
+//! | `server` | which server has the log, and a connection to it |
+//! | `client` | commands with a time limit, and what their errors mean |
+//! | `keys` | the names of keys and channels |
+//! | `state` | what the log is like, and what the server is |
+//! | `scripts/` | what Redis does in one step |
+//! | `writer`, `reader` | appends to the log, follows it |
+//! | `values`, `ears` | small values and messages |
+//! | `check` | tries everything once, for `turted check --connect` |
+//! | `tests` | the suite of engines and what only Redis has, on a real server |
+
+mod server;
+mod client;
+mod keys;
+mod state;
+mod scripts;
+mod writer;
+mod reader;
+mod values;
+mod ears;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::client::Client;
+use self::ears::RedisEars;
+use self::keys::Keys;
+use self::reader::RedisReader;
+use self::scripts::Scripts;
+use self::server::Finder;
+use self::state::Look;
+use self::values::RedisValues;
+use self::writer::RedisWriter;
+use super::{Engine, Failure, State};
+use crate::io::redis::RedisServer;
+
+#[allow(unused_imports, reason = "used from the next commits on")]
+pub(crate) use self::check::{Checked, check};
+
+/// What a user of Redis needs to be the user of a cluster with the prefix `turted`.
+#[cfg(test)]
+pub(crate) const ACL: &str = "~{turted}:* resetchannels &{turted}:* -@all +select +ping +client|setname +client|id \
+    +client|kill +info +time +multi +exec +xadd +xread +xrange +xtrim +xinfo|stream +hmget +hset +get +set +del +pexpire \
+    +eval +evalsha +publish +subscribe +wait";
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct RedisEngineSettings {
+    pub(crate) servers: RedisServers,
+    /// What all keys and channels begin with, in braces.
+    pub(crate) prefix: String,
+    /// This process: what it owns has this number.
+    pub(crate) process: u64,
+}
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub(crate) enum RedisServers {
+    One(RedisServer),
+    Sentinel {
+        sentinels: Vec<RedisServer>,
+        /// The name of the master.
+        master: String,
+        /// Who we are there. Host and port are those that the Sentinels say.
+        server: RedisServer,
+    },
+}
+
+/// The engine on Redis.
+#[derive(Debug)]
+pub(crate) struct RedisEngine {
+    finder: Finder,
+    shared: Arc<Shared>,
+    /// The connection that this node appended with last. It is locked for no longer than a copy takes.
+    former: Mutex<Option<Former>>,
+}
+
+/// What all connections of a node know.
+#[derive(Debug)]
+struct Shared {
+    keys: Keys,
+    scripts: Scripts,
+    /// The owner of what this process owns, as it stands in Redis.
+    owner: [u8; 8],
+}
+
+/// A connection, by its number on a process of Redis.
+#[derive(Clone, Debug)]
+struct Former {
+    run: String,
+    id: i64,
+}
+
+impl RedisEngine {
+    pub(crate) fn new(settings: &RedisEngineSettings) -> Self {
+        Self::with(settings, Keys::of(&settings.prefix))
+    }
+
+    fn with(settings: &RedisEngineSettings, keys: Keys) -> Self {
+        let shared = Shared { keys, scripts: Scripts::new(), owner: settings.process.to_be_bytes() };
+        Self {
+            finder: Finder::new(settings.servers.clone()),
+            shared: Arc::new(shared),
+            former: Mutex::default(),
+        }
+    }
+
+    async fn connect(&self, role: &str) -> Result<(Client, Look), Failure> {
+        self.finder.connect(role, &self.shared.keys).await
+    }
+}
+
+impl Engine for RedisEngine {
+    type Writer = RedisWriter;
+    type Reader = RedisReader;
+    type Values = RedisValues;
+    type Ears = RedisEars;
+
+    async fn writer(&self) -> Result<(RedisWriter, State), Failure> {
+        let (mut client, look) = self.connect("writer").await?;
+        let former = self.former.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Numbers of connections begin anew with each process: there it would be that of another node.
+        if let Some(former) = former.filter(|former| former.run == look.run) {
+            client.accepted(&["CLIENT", "KILL", "ID", &former.id.to_string()]).await?;
+        }
+        let id = client.number(&["CLIENT", "ID"]).await?;
+        *self.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(Former { run: look.run, id });
+        let denied = client.denied(&self.shared).await?;
+        if let Some(command) = denied.first() {
+            return Err(Failure::Unusable(format!("the user of Redis may not {command:?} (its ACL)")));
+        }
+        // What the former connection did before it was ended counts.
+        let state = Look::at(&mut client, &self.shared.keys).await?.state;
+        Ok((RedisWriter::new(client, Arc::clone(&self.shared)), state))
+    }
+
+    async fn reader(&self) -> Result<(RedisReader, State), Failure> {
+        let (client, look) = self.connect("reader").await?;
+        Ok((RedisReader::new(client, Arc::clone(&self.shared)), look.state))
+    }
+
+    async fn values(&self) -> Result<RedisValues, Failure> {
+        let (client, _) = self.connect("values").await?;
+        Ok(RedisValues::new(client, Arc::clone(&self.shared)))
+    }
+
+    async fn ears(&self, node: u16) -> Result<RedisEars, Failure> {
+        let (client, _) = self.connect("ears").await?;
+        RedisEars::new(client, &self.shared.keys, node).await
+    }
+}

@@ -1,0 +1,162 @@
+//! Which server has the log, and a connection to it.
+
+use std::sync::{Mutex, PoisonError};
+
+use turted_core::wire::resp::Reply;
+
+use super::super::Failure;
+use super::RedisServers;
+use super::client::{Client, unknown};
+use super::keys::Keys;
+use super::state::Look;
+use crate::io::redis::RedisServer;
+
+/// How often a Cluster may send us elsewhere in a row. Once is usual.
+const MOVES_MAX: usize = 3;
+
+/// Finds the server.
+#[derive(Debug)]
+pub(super) struct Finder {
+    servers: RedisServers,
+    /// Where a Cluster has sent us. It is locked for no longer than a copy takes.
+    moved: Mutex<Option<Address>>,
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Finder {
+    pub(super) fn new(servers: RedisServers) -> Self {
+        Self { servers, moved: Mutex::default() }
+    }
+
+    /// Connects to the server that has the log now. Sentinels are asked each time.
+    pub(super) async fn connect(&self, role: &str, keys: &Keys) -> Result<(Client, Look), Failure> {
+        match &self.servers {
+            RedisServers::One(server) => self.follow(server, role, keys).await,
+            RedisServers::Sentinel { sentinels, master, server } => {
+                let address = ask_sentinels(sentinels, master).await?;
+                enter(&at(server, &address), role, keys).await.map_err(Refusal::failure)
+            }
+        }
+    }
+
+    /// Goes where a Cluster sends us. What it said last is forgotten once it is of no use.
+    async fn follow(&self, server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Failure> {
+        let mut target = self.moved().take();
+        for _ in 0..=MOVES_MAX {
+            let asked = target.as_ref().map_or_else(|| server.clone(), |address| at(server, address));
+            match enter(&asked, role, keys).await {
+                Ok(entered) => {
+                    *self.moved() = target;
+                    return Ok(entered);
+                }
+                Err(Refusal::Elsewhere(address)) => target = Some(address.or(&asked)),
+                // The Cluster has changed: the server that we were told of knows more.
+                Err(Refusal::Failure(_)) if target.is_some() => target = None,
+                Err(Refusal::Failure(failure)) => return Err(failure),
+            }
+        }
+        Err(Failure::Moved("the servers of the Cluster send us from one to another".to_owned()))
+    }
+
+    fn moved(&self) -> std::sync::MutexGuard<'_, Option<Address>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a server is not the one.
+enum Refusal {
+    /// This one has the slot.
+    Elsewhere(Address),
+    Failure(Failure),
+}
+
+impl Refusal {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Elsewhere(Address { host, port }) => {
+                Failure::Moved(format!("the log is at {host}:{port}, in a Cluster"))
+            }
+            Self::Failure(failure) => failure,
+        }
+    }
+}
+
+async fn enter(server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Refusal> {
+    let mut client = Client::enter(server, role).await.map_err(Refusal::Failure)?;
+    match Look::at(&mut client, keys).await {
+        Ok(look) => {
+            look.check_version().map_err(Refusal::Failure)?;
+            Ok((client, look))
+        }
+        Err(Failure::Moved(said)) => match Address::told(&said) {
+            Some(address) => Err(Refusal::Elsewhere(address)),
+            None => Err(Refusal::Failure(Failure::Moved(said))),
+        },
+        Err(failure) => Err(Refusal::Failure(failure)),
+    }
+}
+
+fn at(server: &RedisServer, address: &Address) -> RedisServer {
+    let mut server = server.clone();
+    server.broker.host.clone_from(&address.host);
+    server.broker.port = address.port;
+    server
+}
+
+impl Address {
+    /// Reads `.. MOVED <slot> <host>:<port>`.
+    fn told(said: &str) -> Option<Self> {
+        let (_, moved) = said.split_once("MOVED ")?;
+        let (host, port) = moved.split_whitespace().nth(1)?.rsplit_once(':')?;
+        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+    }
+
+    /// A server that does not know its own name says none: it means the host that was asked.
+    fn or(mut self, asked: &RedisServer) -> Self {
+        if matches!(&*self.host, "" | "?") {
+            self.host.clone_from(&asked.broker.host);
+        }
+        self
+    }
+}
+
+/// Where the master is. One Sentinel may be cut off and know only a former master, so the address that most of them say
+/// counts.
+async fn ask_sentinels(sentinels: &[RedisServer], master: &str) -> Result<Address, Failure> {
+    let mut votes: Vec<(Address, usize)> = Vec::new();
+    let mut failures = Vec::new();
+    for sentinel in sentinels {
+        match ask_sentinel(sentinel, master).await {
+            Ok(address) => match votes.iter_mut().find(|(voted, _)| *voted == address) {
+                Some((_, count)) => *count += 1,
+                None => votes.push((address, 1)),
+            },
+            Err(failure) => failures.push(format!("{}: {failure}", sentinel.broker)),
+        }
+    }
+    // Of two that have as many, that of the Sentinel that is named first.
+    let most = votes.into_iter().rev().max_by_key(|(_, count)| *count);
+    most.map(|(address, _)| address).ok_or_else(|| {
+        Failure::Lost(format!("no Sentinel tells where {master:?} is: {}", failures.join("; ")))
+    })
+}
+
+async fn ask_sentinel(sentinel: &RedisServer, master: &str) -> Result<Address, Failure> {
+    let mut client = Client::enter(sentinel, "sentinel").await?;
+    let reply = client.accepted(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]).await?;
+    let parts = match reply {
+        Reply::Nil => return Err(Failure::Lost(format!("it knows no master {master:?}"))),
+        reply => reply.into_values().unwrap_or_default(),
+    };
+    let mut parts =
+        parts.into_iter().map(|part| part.into_text().and_then(|text| String::from_utf8(text.to_vec()).ok()));
+    let mut part = || parts.next().flatten().ok_or_else(|| unknown("SENTINEL"));
+    let (host, port) = (part()?, part()?);
+    Ok(Address { host, port: port.parse().map_err(|_| unknown("SENTINEL"))? })
+}
