@@ -194,3 +194,18 @@ fn there_are_at_most_eight_watchers() {
     live.tell(|| joined(&[], &chat));
     assert!(watching.iter().all(|own| types(own) == ["joined"]));
 }
+
+#[test]
+fn what_a_worker_resolves_between_pushes_is_not_told() {
+    let live = Live::default();
+    let watching = watch(&live, &[]);
+    for sequence in [1, 1 << 20] {
+        push(&live, sequence, ("E", Targets::broadcast()), "1", 2);
+    }
+    // Of these numbers no push is known: they are those of entries that are no dispatches, or of former epochs.
+    for sequence in [1, 2, 3, 1 << 19, 1 << 20, 1, (1 << 20) + 1, 1 << 20] {
+        live.resolved(sequence, 1, |_| false);
+    }
+    let told: Vec<_> = taken(&watching).iter().map(|record| record["position"].clone()).collect();
+    assert_eq!(told, [json!("1-1"), json!("1-1048576")]);
+}

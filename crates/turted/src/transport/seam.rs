@@ -31,7 +31,7 @@ use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::{Carrier, Transport};
 use crate::hub::delivery::outlet::{Flushed, Ledger, Outlet, RequestOutlet, RequestState, Sending, Sent};
 use crate::hub::delivery::wire::Wire;
-use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher};
+use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher, Receipt};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::disk::double::Double;
 use crate::hub::dispatch::log::{Log, LogLimits};
@@ -58,6 +58,18 @@ const PUSHES_AHEAD: usize = 8;
 const SLOW_WRITE: (usize, Duration) = (100, Duration::from_millis(50));
 const LATE_MAX: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(10);
+
+/// Epochs have numbers below this, so that a client that was away may know the first one.
+const EPOCHS_END: u64 = 60;
+
+/// What the log is like.
+#[derive(Clone, Copy, Debug)]
+enum KeptLog<'a> {
+    InMemory,
+    OnDisk(&'a Double),
+    /// Entries that are no dispatches stand between the pushes, and epochs begin behind holes.
+    WithFillers,
+}
 
 /// A moment in the order of all pushes: behind the first, at most behind the second.
 type Moment = (u64, u64);
@@ -265,19 +277,26 @@ fn work(index: u8, scene: &Arc<Scene>, make: impl FnOnce() -> (Rc<Worker>, Queue
     })
 }
 
-/// Pushes to random channels and now and then to everyone, until there are so many operations. Returns the channel of
-/// each push.
-fn push(scene: &Scene, operations: usize) -> Vec<Option<usize>> {
-    let (mut random, mut pushed) = (77, Vec::new());
+/// Pushes to random channels and now and then to everyone, until there are so many operations. Returns the number and the
+/// channel of each push.
+fn push(scene: &Scene, log: KeptLog<'_>, operations: usize) -> Vec<(u64, Option<usize>)> {
+    let (mut random, mut pushed, mut epoch) = (77, Vec::new(), 7);
     loop {
         let played = scene.operations.load(Ordering::Relaxed);
         if pushed.len() + played >= operations {
+            assert!(epoch > 20 || !matches!(log, KeptLog::WithFillers), "{epoch}");
             return pushed;
         }
         if pushed.len() > PUSHES_AHEAD * (played + CLIENTS) {
             assert!(!scene.is_over.load(Ordering::Relaxed), "a client was not played to its end");
             thread::yield_now();
             continue;
+        }
+        if matches!(log, KeptLog::WithFillers) {
+            let begun = (epoch < EPOCHS_END && below(&mut random, 10) == 0).then_some(epoch + 1);
+            if below(&mut random, 2) == 0 && scene.dispatcher.skip(begun) {
+                epoch = begun.unwrap_or(epoch);
+            }
         }
         let mut receipts = Vec::with_capacity(BURST);
         for _ in 0..BURST {
@@ -286,29 +305,29 @@ fn push(scene: &Scene, operations: usize) -> Vec<Option<usize>> {
             let payload = serde_json::value::to_raw_value(&1).unwrap();
             let dispatch = Dispatch { event: channel(0), payload, targets };
             match scene.dispatcher.dispatch(dispatch) {
-                Ok(receipt) => receipts.push(receipt),
+                Ok(receipt) => receipts.push((receipt, number)),
                 Err(DispatchRefusal::Overload) => break,
                 Err(refused) => panic!("{refused}"),
             }
-            pushed.push(number);
         }
-        receipts.into_iter().for_each(|receipt| assert!(receipt.wait().is_ok()));
+        let numbered = |(receipt, number): (Receipt, _)| (receipt.wait().unwrap().first().sequence, number);
+        pushed.extend(receipts.into_iter().map(numbered));
     }
 }
 
 /// What a member has to hear, and what it may.
-fn check(member: &Member, pushed: &[Option<usize>]) {
+fn check(member: &Member, pushed: &[(u64, Option<usize>)]) {
     assert!(member.heard.is_sorted_by(|a, b| a < b), "once, and in order: {:?}", member.heard);
     let mut heard = member.heard.iter().copied().peekable();
-    for (sequence, number) in (1..).zip(pushed) {
+    for (sequence, number) in pushed {
         let moment = match number {
             None => Some(&member.began),
             Some(number) => member.joined.get(number),
         };
-        let is_heard = heard.next_if_eq(&sequence).is_some();
+        let is_heard = heard.next_if_eq(sequence).is_some();
         match moment {
-            Some((_, behind)) if sequence > *behind => assert!(is_heard, "{sequence} is lost"),
-            Some((after, _)) if sequence > *after => {}
+            Some((_, behind)) if sequence > behind => assert!(is_heard, "{sequence} is lost"),
+            Some((after, _)) if sequence > after => {}
             _ => assert!(!is_heard, "{sequence} came before {moment:?}"),
         }
     }
@@ -316,7 +335,7 @@ fn check(member: &Member, pushed: &[Option<usize>]) {
 }
 
 /// Connects all members once more, until each has heard all.
-async fn gather(worker: Rc<Worker>, scene: Arc<Scene>, pushed: Arc<Vec<Option<usize>>>) {
+async fn gather(worker: Rc<Worker>, scene: Arc<Scene>, pushed: Arc<Vec<(u64, Option<usize>)>>) {
     let mut resumed = 0;
     let members = std::mem::take(&mut *scene.members());
     assert_eq!(members.len(), CLIENTS);
@@ -333,7 +352,7 @@ async fn gather(worker: Rc<Worker>, scene: Arc<Scene>, pushed: Arc<Vec<Option<us
     assert!(resumed > 2 * CLIENTS, "{resumed}");
 }
 
-fn play_on(disk: Option<&Double>) {
+fn play_on(kept_log: KeptLog<'_>) {
     let is_slow = std::env::var_os("TURTED_TEST_SLOW").is_some();
     let operations = if is_slow { 1_000_000 } else { 10_000 };
     let mut config = Config { workers: usize::from(WORKERS), ..Config::default() };
@@ -348,7 +367,7 @@ fn play_on(disk: Option<&Double>) {
     let (peers, first): (Peers, _) = (peers.into(), Epoch { epoch: 7, after: 0 });
     let log = Log::new(LogLimits::of(&config), first, &shared.backlogs);
     let dispatcher = Dispatcher::over(log, Epochs::new(first), inboxes, Live::default());
-    if let Some(disk) = disk {
+    if let KeptLog::OnDisk(disk) = kept_log {
         dispatcher.start_writer(WriterParts::over(disk, LogSync::Never, true)).unwrap();
     }
     let members = (0..CLIENTS).map(|_| Member::default()).collect();
@@ -378,7 +397,7 @@ fn play_on(disk: Option<&Double>) {
         }
         let quiet = scope
             .spawn(|| Builder::new_current_thread().enable_all().build().unwrap().block_on(latest(&scene)));
-        let pushed = Arc::new(push(&scene, operations));
+        let pushed = Arc::new(push(&scene, kept_log, operations));
         scene.has_pushed.store(true, Ordering::Relaxed);
         while scene.members().len() < CLIENTS {
             assert!(!scene.is_over.load(Ordering::Relaxed), "a client was not played to its end");
@@ -407,11 +426,16 @@ fn play_on(disk: Option<&Double>) {
 #[test]
 fn what_was_missed_and_what_is_new_follow_on_each_other_while_the_disk_is_slow() {
     let disk = Double::slow_at_times(SLOW_WRITE.0, SLOW_WRITE.1);
-    play_on(Some(&disk));
+    play_on(KeptLog::OnDisk(&disk));
     assert!(disk.seen().writes >= SLOW_WRITE.0, "{:?}", disk.seen());
 }
 
 #[test]
 fn what_was_missed_and_what_is_new_follow_on_each_other_in_memory() {
-    play_on(None);
+    play_on(KeptLog::InMemory);
+}
+
+#[test]
+fn what_was_missed_and_what_is_new_follow_on_each_other_over_epochs_and_entries_that_are_no_dispatches() {
+    play_on(KeptLog::WithFillers);
 }

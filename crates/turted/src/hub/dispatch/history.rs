@@ -238,6 +238,33 @@ mod tests {
     }
 
     #[test]
+    fn events_stand_in_history_over_holes_and_what_is_no_dispatch_does_not() {
+        let mut log = log(2);
+        let mut history = History::over(&log, &config(3), (None, Instant::now())).unwrap();
+        let now = Instant::now();
+        append(&mut log, &mut history, &["c"]);
+        for sequence in [2, 1_000, 1_001] {
+            let filler = log.skip_at(Cursor { epoch: 8, sequence }, now);
+            history.add(&filler, &log, now);
+        }
+        append(&mut log, &mut history, &["c"]);
+        assert_eq!(numbers(&history, "c"), [(1_002, 1), (1, 1)]);
+        let channel = Name::new("c").unwrap();
+        let has_all_after = |history: &History, number| history.store().has_all_after(&channel, number, now);
+        assert!(has_all_after(&history, 0), "history has what the log has given up");
+        history.mark_lost(&log, now);
+        append(&mut log, &mut history, &["c"]);
+        assert!(!has_all_after(&history, 1_002) && has_all_after(&history, 1_003));
+        assert_eq!(numbers(&history, "c"), [(1_003, 1), (1_002, 1), (1, 1)]);
+        let begun = History::over(&log, &config(10), (None, now)).unwrap();
+        assert_eq!(numbers(&begun, "c"), [(1_003, 1), (1_002, 1)]);
+        assert!(
+            has_all_after(&begun, 1_001) && !has_all_after(&begun, 1_000),
+            "the log does not know of 1001"
+        );
+    }
+
+    #[test]
     fn history_begins_with_what_the_log_holds() {
         let mut log = log(2);
         let mut first = History::over(&log, &config(10), (None, Instant::now())).unwrap();

@@ -107,6 +107,21 @@ impl Bench {
 }
 
 #[test]
+fn what_is_no_dispatch_reaches_nobody() {
+    let mut bench = Bench::new(2);
+    for begun in [None, Some(8)] {
+        assert!(bench.dispatcher.skip(begun));
+        let delivery = bench.inbox.try_recv().unwrap();
+        assert!(delivery.accepted.is_filler());
+        assert_eq!(bench.fanout.accept(&delivery, &mut bench.registry), 0);
+        assert!(bench.fanout.is_idle());
+    }
+    let next = bench.broadcast();
+    assert_eq!(next, 2 + (1 << 20) + 1, "pushes go on behind it");
+    assert_eq!(bench.write_all(), [(0, vec![next]), (1, vec![next])]);
+}
+
+#[test]
 fn small_dispatches_go_before_a_large_one_and_in_their_own_order() {
     let mut bench = Bench::new(MANY);
     let large = bench.broadcast();

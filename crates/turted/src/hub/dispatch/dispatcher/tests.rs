@@ -5,6 +5,24 @@ use std::time::Duration;
 use super::*;
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 
+impl Dispatcher {
+    /// Takes an entry that is no dispatch, the first one of another epoch or the next one, and hands it over. Returns
+    /// whether there was room.
+    pub(crate) fn skip(&self, begun: Option<u64>) -> bool {
+        let mut order = self.order();
+        if !order.has_room(Size { dispatches: 1, bytes: 1_000 }) {
+            return false;
+        }
+        let mut at = order.log.next();
+        if let Some(epoch) = begun {
+            self.inner.epochs.write().unwrap().begin(Epoch { epoch, after: order.log.last() });
+            at = Cursor { epoch, sequence: at.sequence + (1 << 20) };
+        }
+        order.skip_at(at);
+        true
+    }
+}
+
 #[test]
 fn a_push_with_more_bytes_than_one_inbox_takes_leaves_no_trace_in_any() {
     let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
