@@ -40,7 +40,6 @@ impl Log {
         // Not name by name.
         (self.index, self.indexed) = (Index::new(), 0);
         while self.forget_oldest() {}
-        self.indexed = self.last();
         (self.gone, self.has_lost) = (self.last(), true);
         (self.kept, self.holes) = (VecDeque::new(), Holes::default());
     }
