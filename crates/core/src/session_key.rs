@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Names a session whose client may come back: the first 16 bytes of the SHA-256 of its id.
 ///
 /// The id is a secret by which a client gets the session; who reads this name, on a disk say, cannot show the id. An
-/// id has 80 random bits, so that trying ids is hopeless already, and of 2^32 sessions two have the same 16 bytes with
+/// id has 64 random bits or more, so that trying ids is hopeless already, and of 2^32 sessions two have the same 16 bytes with
 /// a probability of 2^-65. The other half of the hash would add nothing but memory for each session.
 ///
 /// ```

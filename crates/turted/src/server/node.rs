@@ -26,6 +26,7 @@ use crate::hub::presence::Presence;
 use crate::hub::run::{Queues, run};
 use crate::hub::worker::places::{CountedAddresses, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
+use crate::hub::worker::session_id::NodeNumber;
 use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::waiting::Longest;
@@ -95,6 +96,7 @@ pub(crate) fn share(
 ) -> Shared {
     let (room, live) = (Room::of(&config.limits, descriptors::limit()), Live::default());
     Shared {
+        node: NodeNumber::new(None),
         permits: Permits::new(room.connections),
         spare: Permits::new(room.spare),
         metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::default())).collect(),

@@ -104,7 +104,7 @@ impl Connection {
                 transport: session.transport(),
                 session,
                 has_id,
-                id: if has_id { SessionId::new(worker.index, key.slot()) } else { SessionId::NONE },
+                id: if has_id { worker.new_session_id(key.slot()) } else { SessionId::NONE },
                 standing: RefCell::default(),
                 expiry_due: Cell::new(None),
                 recovery_id: Cell::new(None),

@@ -9,6 +9,7 @@ use crate::hub::hooks::Hooks;
 use crate::hub::presence::Presence;
 use crate::hub::worker::places::Places;
 use crate::hub::worker::recovery::Recovery;
+use crate::hub::worker::session_id::NodeNumber;
 use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::waiting::Longest;
 use crate::io::backlogs::Backlogs;
@@ -21,6 +22,8 @@ use crate::live::Live;
 /// What all workers of a node share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// The number of this node in its cluster, which ids of sessions name.
+    pub(crate) node: NodeNumber,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recovery: Recovery,
     /// Sessions on disk.

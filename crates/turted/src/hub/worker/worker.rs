@@ -20,6 +20,7 @@ use turted_core::registry::{ConnectionKey, MembershipLimits, Registry};
 use super::audience::Audience;
 use super::connection::Connection;
 use super::replies::Replies;
+use super::session_id::SessionId;
 use super::sessions::Sessions;
 use super::shared::Shared;
 use super::timers::Timers;
@@ -162,6 +163,11 @@ impl Worker {
     /// The time since this worker started, for rates.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// A new id for the session at this place of the registry.
+    pub(crate) fn new_session_id(&self, slot: u32) -> SessionId {
+        SessionId::new(self.index, slot, self.shared.node.get())
     }
 
     /// How many messages one connection may send.
