@@ -13,7 +13,6 @@ mod transport;
 mod http;
 mod webhook;
 mod hub;
-#[allow(dead_code, reason = "used from the next commits on")]
 mod engine;
 pub mod config;
 mod auth;

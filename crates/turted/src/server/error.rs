@@ -47,6 +47,9 @@ pub enum ServerError {
     /// The directory of the log cannot be used.
     #[error("{0}")]
     Log(String),
+    /// The cluster cannot be joined.
+    #[error("the cluster cannot be joined: {0}")]
+    Cluster(String),
     /// The sessions of before cannot be read, or those of this start cannot be recorded.
     #[error("the directory of the log (log.directory): {0}")]
     Sessions(#[source] io::Error),

@@ -20,6 +20,7 @@
 //! | `descriptors` | how many connections the file descriptors allow |
 //! | `leftovers` | what is left of a server that has ended: nothing |
 //! | `log` | the log of a server that starts: in memory, or as it stands on disk |
+//! | `cluster` | its place in a cluster |
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 
@@ -32,6 +33,8 @@ pub(crate) mod descriptors;
 mod leftovers;
 mod error;
 mod log;
+#[cfg(feature = "redis")]
+mod cluster;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -55,6 +58,7 @@ use crate::auth::{Authenticator, Rotation};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::http::endpoint::Endpoints;
+use crate::hub::cluster::ClusterThread;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::hooks::Hooks;
@@ -81,6 +85,8 @@ pub struct Server {
     admin: Option<Admin>,
     drain_delay: Duration,
     log_found: Option<String>,
+    /// The thread of this node, if it is one of a cluster.
+    cluster: Option<ClusterThread>,
     /// Those that do not run yet.
     sources: Option<Opened>,
     workers: Vec<JoinHandle<()>>,
@@ -123,7 +129,10 @@ impl Server {
         }
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
-        let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
+        // In a cluster clients wait for nothing: no socket listens before this node has read the log.
+        let early =
+            config.cluster.is_none().then(|| node::open_all(&config, listener.as_deref())).transpose()?;
+        let found = early.as_ref().map_or(config.listen, |listeners| listeners.address);
         let secrets = Secrets::new(&config);
         let mut opened = Opened::open(&config, &secrets.push, SOURCES)
             .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
@@ -134,10 +143,10 @@ impl Server {
         let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone())));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
-        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
-        let (peers, mails): (Vec<_>, Vec<_>) = listeners.iter().map(|_| mpsc::channel(MAIL_MAX)).unzip();
+        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
+        let (peers, mails): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::channel(MAIL_MAX)).unzip();
         let (OpenedLog { log, epochs, history, on_disk }, peers) =
-            (log::open(&config, (&shared, verifier), address)?, peers.into());
+            (log::open(&config, (&shared, verifier), found)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, inbox_senders, shared.live.clone())
             .with_history(&config, history)
@@ -149,6 +158,9 @@ impl Server {
         tell_hooks(&dispatcher, &shared.hooks);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
+        let cluster = join(&config, (&dispatcher, &shared))?;
+        let Listeners { sockets: listeners, address, queue } =
+            early.map_or_else(|| node::open_all(&config, listener.as_deref()), Ok)?;
         let known = (&push, opened.statuses());
         let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), known);
         let admin = Admin::bind(&config, address, monitor.clone())?;
@@ -168,6 +180,7 @@ impl Server {
             admin,
             drain_delay,
             log_found,
+            cluster,
             sources,
             workers,
             ended,
@@ -248,6 +261,9 @@ impl Server {
             _ = self.ended.recv() => true,
         };
         self.shared.life.leaving.cancel();
+        if let Some(cluster) = &self.cluster {
+            cluster.cluster().status().drain();
+        }
         let lost = lost || self.go_on().await;
         if let Some(sources) = sources {
             sources.stop().await;
@@ -281,6 +297,9 @@ impl Server {
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         // Last of all: connections that end say what becomes of their sessions.
         let is_recorded = self.shared.sessions.end();
+        if let Some(cluster) = self.cluster.take() {
+            cluster.leave();
+        }
         if lost || panicked {
             return Err(ServerError::WorkerLost);
         }
@@ -366,9 +385,31 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.dispatcher.stop();
         self.dispatcher.forget_writer();
+        if let Some(cluster) = &self.cluster {
+            cluster.cluster().status().left.cancel();
+        }
         self.shared.life.cut();
         self.shared.sessions.end();
     }
+}
+
+/// Joins the cluster, if there is one.
+fn join(
+    config: &Config,
+    (dispatcher, shared): (&Dispatcher, &Arc<Shared>),
+) -> Result<Option<ClusterThread>, ServerError> {
+    #[cfg(feature = "redis")]
+    let joined = cluster::join(config, dispatcher)?;
+    #[cfg(not(feature = "redis"))]
+    let joined = None::<ClusterThread>;
+    if let Some(joined) = &joined {
+        dispatcher.begin_feed();
+        let counted = Arc::clone(shared);
+        joined.cluster().status().count_connections_by(move || counted.sockets());
+        let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
+        debug_assert!(is_first, "a server is one node");
+    }
+    Ok(joined)
 }
 
 /// Lets hooks hear of dispatches, if one wants to.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use socket2::SockRef;
@@ -104,6 +104,7 @@ pub(crate) fn share(
         gate: Arc::new(Gate::new(config.gate(), authenticator, live.clone())),
         recovery: Recovery::new(RecoveryLimits::of(config)),
         sessions: Sessions::default(),
+        cluster: OnceLock::new(),
         hooks: Hooks::new(&config.hooks),
         presence: Presence::new(&config.presence),
         live,

@@ -19,19 +19,19 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
     loop {
         if let Ok(mut ears) = node.engine.ears(node.settings.number.get()).await {
             // What was told meanwhile is not heard: whoever asked waits for a while only.
-            let hearing = async {
-                while let Ok(heard) = ears.hear().await {
-                    if let Some(bytes) = heard {
-                        hear(&node, &bytes);
-                    }
-                }
-            };
             tokio::select! {
-                () = hearing => {}
+                () = listen(&node, &mut ears) => {}
                 () = node.ears_stuck.notified() => {}
             }
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// Hears until the connection is lost.
+async fn listen<E: Engine>(node: &Rc<Node<E>>, ears: &mut E::Ears) {
+    while let Ok(heard) = ears.hear().await {
+        heard.iter().for_each(|bytes| hear(node, bytes));
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `counts` | how many connections a dispatch reaches on all nodes |
 //! | `values` | values of the engine, and messages to other nodes |
 //! | `ears` | what other nodes tell this one |
+//! | `handle` | what the rest of the program has of it |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
 
@@ -27,59 +28,7 @@ mod ears;
 pub(crate) mod settings;
 pub(crate) mod status;
 mod thread;
+mod handle;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
-
-use self::status::Status;
-use self::values::{Job, Unavailable, Wanted};
-use crate::engine::Changed;
-
-pub(crate) use self::thread::{ClusterThread, NotStarted, start};
-
-/// This node's place in a cluster. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Cluster {
-    process: u64,
-    status: Arc<Status>,
-    jobs: mpsc::Sender<Job>,
-}
-
-impl Cluster {
-    /// The number of this node, which is in the ids of its sessions.
-    pub(crate) fn number(&self) -> u16 {
-        self.status.number()
-    }
-
-    /// The random number of this process.
-    pub(crate) fn process(&self) -> u64 {
-        self.process
-    }
-
-    /// What is known of this node and of the others.
-    pub(crate) fn status(&self) -> &Arc<Status> {
-        &self.status
-    }
-
-    /// Asks the engine for something, and waits for it as long as `most` if it is not there.
-    pub(crate) async fn ask(&self, wanted: Wanted, most: Duration) -> Result<Changed, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { wanted, answer, until: Instant::now() + most };
-        self.jobs.send(job).await.map_err(|_| Unavailable)?;
-        answered.await.unwrap_or(Err(Unavailable))
-    }
-
-    /// The same from a thread that must not wait. The answer comes later; `None` if too much waits already.
-    pub(crate) fn begin(
-        &self,
-        wanted: Wanted,
-        most: Duration,
-    ) -> Option<oneshot::Receiver<Result<Changed, Unavailable>>> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { wanted, answer, until: Instant::now() + most };
-        self.jobs.try_send(job).ok().map(|()| answered)
-    }
-}
+pub(crate) use self::handle::Cluster;
+pub(crate) use self::thread::{ClusterThread, start};

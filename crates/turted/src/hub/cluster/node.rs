@@ -17,7 +17,6 @@ use turted_core::cluster::table::Table;
 use turted_core::cursor::Cursor;
 
 use super::counts::Counts;
-use super::reign::position;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::Job;
@@ -209,4 +208,9 @@ impl<E: Engine> Node<E> {
             rules: self.settings.rules.clone(),
         }
     }
+}
+
+/// The order of positions in the log.
+pub(super) fn position(cursor: Cursor) -> (u64, u64) {
+    (cursor.epoch, cursor.sequence)
 }

@@ -14,8 +14,7 @@ use turted_core::epochs::Epoch;
 use turted_core::record::push::NUMBER_MAX;
 
 use super::counts;
-use super::node::Node;
-use super::reign::position;
+use super::node::{Node, position};
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
@@ -167,10 +166,14 @@ async fn take_entry<E: Engine>(
             let accepted_at = node.accepted_at(time);
             waiting.push(ReadEntry { cursor: at, accepted_at, dispatch: Some(dispatch), by });
         }
-        Body::Begin { former, lost } => {
+        Body::Begin { former, lost: is_lost } => {
             hand_over(node, waiting).await;
-            begin(node, at, former, (lost, time));
+            begin(node, (at, time), former);
             waiting.push(filler(node, at, time));
+            if is_lost {
+                hand_over(node, waiting).await;
+                lost(node, at.epoch);
+            }
         }
         Body::Heartbeat(record) => {
             {
@@ -185,9 +188,9 @@ async fn take_entry<E: Engine>(
             waiting.push(filler(node, at, time));
         }
         Body::Lost { epoch } => {
+            waiting.push(filler(node, at, time));
             hand_over(node, waiting).await;
             lost(node, epoch);
-            waiting.push(filler(node, at, time));
         }
         Body::Leave(progress) => {
             node.view.borrow_mut().table.left(author, progress, node.moment_of(time));
@@ -210,12 +213,7 @@ fn filler<E: Engine>(node: &Node<E>, at: Cursor, time: Duration) -> ReadEntry {
 }
 
 /// An epoch begins.
-fn begin<E: Engine>(
-    node: &Rc<Node<E>>,
-    at: Cursor,
-    former: Option<Cursor>,
-    (is_lost, time): (bool, Duration),
-) {
+fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: Option<Cursor>) {
     let progress = node.view.borrow().progress();
     if node.view.borrow().epoch != at.epoch {
         let read = progress.read.map_or(0, |read| read.sequence);
@@ -229,9 +227,7 @@ fn begin<E: Engine>(
         view.epoch = at.epoch;
         view.table.begun(at.epoch, former, node.moment_of(time));
     }
-    if is_lost {
-        lost(node, at.epoch);
-    } else if progress.is_beyond(at.epoch, former) {
+    if progress.is_beyond(at.epoch, former) {
         node.tells_loss(at.epoch);
     }
     // The others wait for what this node says of it.

@@ -12,7 +12,7 @@ use turted_core::cluster::head::Read;
 use turted_core::cursor::Cursor;
 use turted_core::record::push::NUMBER_MAX;
 
-use super::node::Node;
+use super::node::{Node, position};
 use crate::engine::{Engine, Failure, Reign, State, Writer};
 
 /// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
@@ -44,7 +44,12 @@ async fn lasting<E: Engine>(
     state: &State,
 ) -> Result<Option<u64>, Failure> {
     let (Some(reign), Some(last)) = (&state.reign, state.last) else { return Ok(None) };
-    if reign.process != state.process || reign.epoch != last.epoch || node.view.borrow().must_begin {
+    let is_used_up = last.sequence > NUMBER_MAX;
+    if reign.process != state.process
+        || is_used_up
+        || reign.epoch != last.epoch
+        || node.view.borrow().must_begin
+    {
         return Ok(None);
     }
     let (highest, at) = {
@@ -109,9 +114,4 @@ fn next_epoch(state: &State, highest: Option<Cursor>) -> u64 {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX) & ((1 << 47) - 1)
-}
-
-/// The order of positions in the log.
-pub(super) fn position(cursor: Cursor) -> (u64, u64) {
-    (cursor.epoch, cursor.sequence)
 }

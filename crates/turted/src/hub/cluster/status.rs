@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::io::seldom::Seldom;
 /// Time between two lines about an engine that does not answer.
 const TELL_PAUSE: Duration = Duration::from_secs(60);
 
+type Count = Box<dyn Fn() -> usize + Send + Sync>;
 type Hears = Box<dyn Fn(Author, Told) + Send + Sync>;
 
 /// What is known outside the thread.
@@ -27,7 +28,7 @@ pub(crate) struct Status {
     is_waiting: AtomicBool,
     is_up: AtomicBool,
     is_draining: AtomicBool,
-    connections: AtomicU32,
+    connections: OnceLock<Count>,
     told: Seldom,
     state: Mutex<State>,
     number: AtomicU16,
@@ -90,7 +91,7 @@ impl Status {
             is_waiting: AtomicBool::new(false),
             is_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
-            connections: AtomicU32::new(0),
+            connections: OnceLock::new(),
             told: Seldom::every(TELL_PAUSE),
             state: Mutex::default(),
             number: AtomicU16::new(0),
@@ -121,9 +122,10 @@ impl Status {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// How many connections this node has.
-    pub(crate) fn has_connections(&self, connections: usize) {
-        self.connections.store(u32::try_from(connections).unwrap_or(u32::MAX), Ordering::Relaxed);
+    /// Says who counts the connections of this node.
+    pub(crate) fn count_connections_by(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
+        let is_first = self.connections.set(Box::new(count)).is_ok();
+        debug_assert!(is_first, "a node has one server");
     }
 
     /// The number of this node.
@@ -164,7 +166,7 @@ impl Status {
     }
 
     pub(super) fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.get().map_or(0, |count| u32::try_from(count()).unwrap_or(u32::MAX))
     }
 
     /// Whether the reader waits for the engine, and not for room.

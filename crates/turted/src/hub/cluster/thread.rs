@@ -14,11 +14,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::handle::Cluster;
 use super::node::{Clock, Node, View};
 use super::settings::Settings;
 use super::status::Status;
 use super::values::{JOBS_MAX, Job};
-use super::{Cluster, ears, reader, values, watch, writer};
+use super::{ears, reader, values, watch, writer};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 use crate::hub::dispatch::feed::Feed;
 

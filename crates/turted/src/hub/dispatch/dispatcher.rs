@@ -341,6 +341,11 @@ impl Dispatcher {
         Feed::new(Arc::clone(&self.inner))
     }
 
+    /// The workers begin behind what was read of the log of a cluster until now.
+    pub(crate) fn begin_feed(&self) {
+        Feed::new(Arc::clone(&self.inner)).begin();
+    }
+
     /// Leaves the directory of the log behind: something else in it cannot be believed by a later start. Waits until it is
     /// marked, or until the disk is taken for one that hangs. Not for threads of workers.
     pub(crate) fn leave_log(&self) {

@@ -83,26 +83,39 @@ impl Feed {
     /// Waits for pushes, and takes all that wait, up to a bound. `None` after a stop, when nothing waits.
     pub(crate) async fn take(&self) -> Option<Vec<Taken>> {
         loop {
-            {
-                let mut order = self.0.order();
-                if !order.lets_writer_sleep() {
-                    let batch = order.queue_mut().take();
-                    if !batch.pushes.is_empty() {
-                        return Some(batch.pushes.into_iter().map(taken).collect());
-                    }
-                    order.queue_mut().done();
-                    if order.stopped {
-                        return None;
-                    }
-                }
+            let taken = self.take_now();
+            if !taken.is_empty() {
+                return Some(taken);
+            }
+            if self.is_done() {
+                return None;
             }
             self.0.queued_for_engine.notified().await;
         }
     }
 
+    /// Whether nothing waits after a stop. If there was none, whoever pushes wakes the writer from now on.
+    fn is_done(&self) -> bool {
+        let mut order = self.0.order();
+        let sleeps = order.queue_mut().sleep();
+        if !sleeps {
+            // Something has come meanwhile.
+            self.0.queued_for_engine.notify_one();
+        }
+        sleeps && order.stopped
+    }
+
     /// Takes what waits at this moment.
     pub(crate) fn take_now(&self) -> Vec<Taken> {
-        self.0.order().queue_mut().take().pushes.into_iter().map(taken).collect()
+        let batch = {
+            let mut order = self.0.order();
+            let batch = order.queue_mut().take();
+            if batch.pushes.is_empty() {
+                order.queue_mut().done();
+            }
+            batch
+        };
+        batch.pushes.into_iter().map(taken).collect()
     }
 
     /// Whether nothing is accepted any more, because the server stops.

@@ -1,9 +1,10 @@
 //! What all workers of a node share, each part behind its own small lock or none at all.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::auth::Gate;
 use crate::config::secrets::Secrets;
+use crate::hub::cluster::Cluster;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::hooks::Hooks;
 use crate::hub::presence::Presence;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) recovery: Recovery,
     /// Sessions on disk.
     pub(crate) sessions: Sessions,
+    /// This node among the others, once it has joined a cluster.
+    pub(crate) cluster: OnceLock<Cluster>,
     /// Where backends hear who is online.
     pub(crate) hooks: Hooks,
     /// Who is in the channels with presence.

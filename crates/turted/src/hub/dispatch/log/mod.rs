@@ -28,7 +28,6 @@ use crate::io::backlogs::Backlogs;
 mod accepted;
 mod holes;
 mod index;
-#[allow(dead_code, reason = "used from the next commits on")]
 mod read;
 pub(crate) mod disk;
 pub(crate) mod clock;
