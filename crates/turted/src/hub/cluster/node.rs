@@ -61,6 +61,8 @@ pub(super) struct Underway {
     /// What it brings along, until it is read.
     pub(super) own: Option<Own>,
     pub(super) since: Instant,
+    /// In which epoch it stands in the log, and since when that is known.
+    pub(super) stands: Option<(u64, Instant)>,
     /// Where it was read.
     pub(super) read_at: Option<Cursor>,
     /// Whether its push is settled, and nobody asks for it any more.

@@ -222,6 +222,10 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
         node.feed.begin_epoch(Epoch { epoch: at.epoch, after: at.sequence.saturating_sub(1) }, end);
         node.status.began();
     }
+    // What stood in the epochs before and was not read is not there any more.
+    node.own.borrow_mut().retain(|_, underway| {
+        underway.read_at.is_some() || underway.stands.is_none_or(|(epoch, _)| epoch >= at.epoch)
+    });
     {
         let mut view = node.view.borrow_mut();
         view.epoch = at.epoch;

@@ -18,21 +18,38 @@ use crate::engine::{Engine, Failure, Reign, State, Writer};
 /// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
 const EPOCH_DISTANCE: u64 = 1 << 20;
 
+/// What this node knew of the log before it looked: what it reads meanwhile may be behind what it saw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    highest: Option<Cursor>,
+    /// The last entry that it has read, and its tag.
+    last_read: Option<(Cursor, u64)>,
+}
+
+impl Known {
+    /// What is known now. To be called before the state of the log is asked for.
+    pub(super) fn of<E: Engine>(node: &Node<E>) -> Self {
+        let view = node.view.borrow();
+        Self { highest: view.highest(), last_read: view.last_read }
+    }
+}
+
 /// Finds the epoch to append under, and begins it if need be.
 pub(super) async fn establish<E: Engine>(
     node: &Node<E>,
     writer: &mut E::Writer,
-    mut state: State,
+    (mut known, mut state): (Known, State),
 ) -> Result<u64, Failure> {
     loop {
         node.clock.set(state.now);
-        if let Some(epoch) = lasting(node, writer, &state).await? {
+        if let Some(epoch) = lasting(node, writer, (known, &state)).await? {
             return Ok(epoch);
         }
-        if let Some(epoch) = begin(node, writer, &state).await? {
+        if let Some(epoch) = begin(node, writer, (known, &state)).await? {
             return Ok(epoch);
         }
         // Another node has begun one meanwhile.
+        known = Known::of(node);
         state = writer.state().await?;
     }
 }
@@ -41,7 +58,7 @@ pub(super) async fn establish<E: Engine>(
 async fn lasting<E: Engine>(
     node: &Node<E>,
     writer: &mut E::Writer,
-    state: &State,
+    (known, state): (Known, &State),
 ) -> Result<Option<u64>, Failure> {
     let (Some(reign), Some(last)) = (&state.reign, state.last) else { return Ok(None) };
     let is_used_up = last.sequence > NUMBER_MAX;
@@ -52,14 +69,10 @@ async fn lasting<E: Engine>(
     {
         return Ok(None);
     }
-    let (highest, at) = {
-        let view = node.view.borrow();
-        (view.highest(), view.last_read)
-    };
-    if highest.is_some_and(|highest| position(highest) > position(last)) {
+    if known.highest.is_some_and(|highest| position(highest) > position(last)) {
         return Ok(None);
     }
-    if let Some((at, tag)) = at
+    if let Some((at, tag)) = known.last_read
         && let Some(bytes) = writer.entry(at).await?
         && let Read::Ours(entry) = entry::decode(&bytes, node.settings.limits)
         && entry.tag != tag
@@ -74,14 +87,17 @@ async fn lasting<E: Engine>(
 async fn begin<E: Engine>(
     node: &Node<E>,
     writer: &mut E::Writer,
-    state: &State,
+    (Known { highest, .. }, state): (Known, &State),
 ) -> Result<Option<u64>, Failure> {
-    let highest = node.view.borrow().highest();
     let epoch = next_epoch(state, highest);
-    let known =
+    let numbers =
         [state.last, highest, state.reign.as_ref().map(|reign| Cursor { epoch: 0, sequence: reign.first })];
-    let number =
-        known.into_iter().flatten().map(|cursor| cursor.sequence).filter(|number| *number < NUMBER_MAX).max();
+    let number = numbers
+        .into_iter()
+        .flatten()
+        .map(|cursor| cursor.sequence)
+        .filter(|number| *number < NUMBER_MAX)
+        .max();
     let first = number.map_or(1, |number| number + EPOCH_DISTANCE);
     let is_known_lost = match (state.last, highest) {
         (None, known) => known.is_some() || state.reign.is_some(),

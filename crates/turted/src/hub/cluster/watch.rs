@@ -33,7 +33,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
 fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
     let mut own = node.own.borrow_mut();
     let unread = own.values().filter(|underway| underway.read_at.is_none());
-    let oldest = unread.map(|underway| now - underway.since).max().unwrap_or_default();
+    let oldest = unread.filter_map(|underway| Some(now - underway.stands?.1)).max().unwrap_or_default();
     own.retain(|_, underway| !underway.is_settled || now - underway.since < OWN_MAX);
     drop(own);
     node.feed.hold_back(oldest > BEHIND_MAX);

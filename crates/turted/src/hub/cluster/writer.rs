@@ -17,7 +17,7 @@ use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
 use super::node::{Node, Underway};
-use super::reign::establish;
+use super::reign::{Known, establish};
 use crate::engine::{Append, Appended, Engine, Failure, Writer};
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
 use crate::hub::dispatch::feed::{Feed, Taken};
@@ -111,7 +111,8 @@ impl<E: Engine> State<E> {
             for (dispatch, own) in dispatches.into_iter().zip(own) {
                 let body = Body::Dispatch { counted: own.reached.is_some(), dispatch };
                 let (entry, tag) = self.node.encode(body);
-                let underway = Underway { own: Some(own), since: now, read_at: None, is_settled: false };
+                let underway =
+                    Underway { own: Some(own), since: now, stands: None, read_at: None, is_settled: false };
                 self.node.own.borrow_mut().insert(tag, underway);
                 entries.push(entry);
                 tags.push(tag);
@@ -131,9 +132,10 @@ impl<E: Engine> State<E> {
         let node = Rc::clone(&self.node);
         let since = *self.down.get_or_insert_with(Instant::now);
         let connecting = timeout(CONNECT_MAX, async {
+            let known = Known::of(&node);
             let (mut writer, state) = node.engine.writer().await?;
             let last = state.last;
-            let epoch = establish(&node, &mut writer, state).await?;
+            let epoch = establish(&node, &mut writer, (known, state)).await?;
             Ok::<_, Failure>((writer, epoch, last))
         });
         tokio::pin!(connecting);
@@ -198,6 +200,16 @@ impl<E: Engine> State<E> {
         Feed::settle(pushes.into_iter().map(|push| (push.unsettled, Err(DispatchRefusal::LogUnavailable))));
     }
 
+    /// These entries stand in the log: they will be read.
+    fn stands(&self, epoch: u64, tags: &[u64]) {
+        let (mut own, now) = (self.node.own.borrow_mut(), Instant::now());
+        for tag in tags {
+            if let Some(underway) = own.get_mut(tag) {
+                underway.stands = Some((epoch, now));
+            }
+        }
+    }
+
     /// Nobody waits for these entries any more; they may still be read back.
     fn is_settled(&self, tags: &[u64]) {
         let mut own = self.node.own.borrow_mut();
@@ -255,8 +267,9 @@ impl<E: Engine> State<E> {
         let Some(connected) = &mut self.connected else { return };
         let node = Rc::clone(&self.node);
         let checking = timeout(CONNECT_MAX, async {
+            let known = Known::of(&node);
             let state = connected.writer.state().await?;
-            connected.epoch = establish(&node, &mut connected.writer, state).await?;
+            connected.epoch = establish(&node, &mut connected.writer, (known, state)).await?;
             let (first, _) = node.feed.kept();
             connected.writer.trim(first).await
         });
@@ -366,6 +379,7 @@ impl<E: Engine> State<E> {
         }
         view.acknowledge(at);
         drop(view);
+        self.stands(at.epoch, &push.tags);
         self.is_settled(&push.tags);
     }
 
