@@ -48,7 +48,7 @@ pub(crate) use self::check::{Checked, check};
 /// What a user of Redis needs to be the user of a cluster with the prefix `turted`.
 #[cfg(test)]
 pub(crate) const ACL: &str = "~{turted}:* resetchannels &{turted}:* -@all +select +ping +client|setname +client|id \
-    +client|kill +info +time +multi +exec +xadd +xread +xrange +xtrim +xinfo|stream +hmget +hset +get +set +del +pexpire \
+    +client|kill +info +time +xadd +xread +xrange +xtrim +xinfo|stream +hmget +hset +get +set +del +pexpire \
     +eval +evalsha +publish +subscribe +wait";
 
 /// Settings of the engine.

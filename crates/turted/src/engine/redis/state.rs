@@ -15,7 +15,7 @@ use super::keys::Keys;
 const REDIS_MIN: [u32; 2] = [7, 0];
 const VALKEY_MIN: [u32; 2] = [7, 2];
 /// The commands of a look.
-const LOOK: usize = 6;
+const LOOK: usize = 4;
 
 /// What a look at a server has found.
 #[derive(Debug)]
@@ -28,20 +28,16 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Looks at everything in one step.
+    /// Looks at everything, at the reign before the log: an epoch that begins meanwhile makes the reign look older than
+    /// the log, never the log older than the reign, which would be a loss. A transaction would be refused when Redis is
+    /// out of memory.
     pub(super) async fn at(client: &mut Client, keys: &Keys) -> Result<Self, Failure> {
-        client.add(["MULTI"]);
         client.add(["INFO", "server", "replication"]);
         client.add(["TIME"]);
-        client.add(["XINFO", "STREAM", &keys.log]);
         client.add(["HMGET", &keys.reign, "epoch", "first", "process"]);
-        client.add(["EXEC"]);
-        let mut replies = client.replies(LOOK, Duration::ZERO).await?;
-        let all = replies.pop().ok_or_else(|| unknown("EXEC"))?;
-        // What was refused when it was queued says why; EXEC says only that something was.
-        replies.into_iter().try_for_each(|reply| accepted(reply).map(drop))?;
-        let parts: Result<[Reply; 4], _> = accepted(all)?.into_values().unwrap_or_default().try_into();
-        let [info, time, stream, reign] = parts.map_err(|_| unknown("EXEC"))?;
+        client.add(["XINFO", "STREAM", &keys.log]);
+        let replies: Result<[Reply; LOOK], _> = client.replies(LOOK, Duration::ZERO).await?.try_into();
+        let [info, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
         Self::of(&Info::read(info)?, clock(time)?, last(stream)?, read_reign(accepted(reign)?)?)
     }
 

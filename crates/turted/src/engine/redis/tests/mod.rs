@@ -2,12 +2,42 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `server` | redis-server as a child process |
+//! | `server`, `proxy` | redis-server as a child process; a way to it that holds back what is sent |
+//! | `faults` | connections, servers, rights and memory that fail |
+//! | `hostile` | what others write where only nodes should |
+//! | `places` | Sentinels and Clusters |
+//! | `trial` | `turted check --connect` |
 
 mod server;
+mod proxy;
+mod faults;
+mod hostile;
+mod places;
+mod trial;
 
 use self::server::Redis;
-use crate::engine::suite;
+use super::RedisEngine;
+use super::writer::RedisWriter;
+use crate::engine::{Append, Appended, Engine, Reign, Writer, suite};
+use bytes::Bytes;
+
+/// The epoch that tests begin, at the number 1.
+const EPOCH: u64 = 1_700_000_000_000 << 16;
+
+async fn begun(engine: &RedisEngine) -> RedisWriter {
+    let (mut writer, state) = engine.writer().await.unwrap();
+    let reign = Reign { epoch: EPOCH, first: 1, process: state.process };
+    assert_eq!(writer.begin(None, &reign, b"begin").await, Ok(true));
+    writer
+}
+
+fn plain(entries: &[Bytes]) -> Append<'_> {
+    Append { entries, key: None, holds: None }
+}
+
+async fn append(writer: &mut RedisWriter, push: Append<'_>) -> Appended {
+    writer.append(EPOCH, &[push], 0).await.unwrap().remove(0)
+}
 
 #[tokio::test]
 async fn the_suite_passes() {

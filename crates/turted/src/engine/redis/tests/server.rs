@@ -157,10 +157,15 @@ impl Redis {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Ends it without a word, and starts it again.
-    pub(super) async fn restart(&mut self) {
+    /// Ends it without a word.
+    pub(super) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Ends it without a word, and starts it again.
+    pub(super) async fn restart(&mut self) {
+        self.kill();
         self.process = spawn(self.port, self.directory.path(), &self.options);
         self.wait().await;
     }
@@ -197,7 +202,7 @@ fn spawn(port: u16, directory: &Path, options: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(directory)
-        .args(["--save", "", "--loglevel", "warning"])
+        .args(["--save", "", "--loglevel", "warning", "--repl-diskless-sync-delay", "0"])
         .args(options)
         .stdout(Stdio::null())
         .spawn()
