@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
+use turted_core::wire::resp::Reply;
 
 use super::super::{Append, Appended, Change, Changed, Ears, Engine, Failure, Reader, Reign, Values, Writer};
 use super::client::{Client, unknown};
@@ -71,6 +72,9 @@ async fn inspect(
                 .to_owned()
         }
     });
+    if let Some(save) = setting(&mut client, "save").await? {
+        checked.facts.push(format!("save {save:?}"));
+    }
     for (key, what) in
         [("aof_last_write_status", "its append-only file"), ("rdb_last_bgsave_status", "its snapshot")]
     {
@@ -83,6 +87,13 @@ async fn inspect(
         checked.problems.push(format!("the user of Redis may not {command:?} (its ACL)"));
     }
     Ok(())
+}
+
+/// A setting of the server; `None` if the user may not see it, which a node does without.
+async fn setting(client: &mut Client, name: &str) -> Result<Option<String>, Failure> {
+    let values = client.ask(&["CONFIG", "GET", name]).await?.into_values().unwrap_or_default();
+    let value = values.into_iter().nth(1).and_then(Reply::into_text);
+    Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
 }
 
 fn limit(bytes: &str) -> &str {

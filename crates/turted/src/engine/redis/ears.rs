@@ -15,8 +15,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// A connection that hears.
 pub(crate) struct RedisEars {
     client: Client,
-    /// What came before all channels were heard.
-    early: Vec<Bytes>,
     /// Whether the server was asked whether it is there, and has not answered yet.
     is_asked: bool,
 }
@@ -31,24 +29,15 @@ enum Heard {
 }
 
 impl RedisEars {
-    pub(super) async fn new(client: Client, keys: &Keys, node: u16) -> Result<Self, Failure> {
-        let mut ears = Self { client, early: Vec::new(), is_asked: false };
-        let channels = ["SUBSCRIBE", &keys.nodes, &keys.node(node)];
-        ears.client.add(channels);
-        let mut replies = ears.client.replies(1, Duration::ZERO).await?;
-        let mut missing = channels.len() - 1;
-        loop {
-            match replies.pop().map(heard).transpose()? {
-                Some(Heard::Subscribed) => missing -= 1,
-                Some(Heard::Message(message)) => ears.early.push(message),
-                Some(Heard::TooLarge | Heard::Alive) | None => {}
+    pub(super) async fn new(mut client: Client, keys: &Keys, node: u16) -> Result<Self, Failure> {
+        client.add(["SUBSCRIBE", &keys.nodes, &keys.node(node)]);
+        // One for each channel. Redis does a command as a whole, so no message comes between.
+        for reply in client.replies(2, Duration::ZERO).await? {
+            if !matches!(heard(reply)?, Heard::Subscribed) {
+                return Err(unknown("SUBSCRIBE"));
             }
-            if missing == 0 {
-                ears.early.reverse();
-                return Ok(ears);
-            }
-            replies = ears.client.replies(1, Duration::ZERO).await?;
         }
+        Ok(Self { client, is_asked: false })
     }
 }
 
@@ -56,9 +45,6 @@ impl Ears for RedisEars {
     /// # Cancel safety
     /// No message is lost.
     async fn hear(&mut self) -> Result<Option<Bytes>, Failure> {
-        if let Some(message) = self.early.pop() {
-            return Ok(Some(message));
-        }
         loop {
             let silence = if self.is_asked { ANSWER_WAIT } else { SILENCE };
             let Some(reply) = self.client.next(silence).await? else {

@@ -48,6 +48,7 @@ impl Finder {
     /// Goes where a Cluster sends us. What it said last is forgotten once it is of no use.
     async fn follow(&self, server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Failure> {
         let mut target = self.moved().take();
+        let mut failed = None;
         for _ in 0..=MOVES_MAX {
             let asked = target.as_ref().map_or_else(|| server.clone(), |address| at(server, address));
             match enter(&asked, role, keys).await {
@@ -57,11 +58,15 @@ impl Finder {
                 }
                 Err(Refusal::Elsewhere(address)) => target = Some(address.or(&asked)),
                 // The Cluster has changed: the server that we were told of knows more.
-                Err(Refusal::Failure(_)) if target.is_some() => target = None,
+                Err(Refusal::Failure(failure)) if target.is_some() => {
+                    (target, failed) = (None, Some(failure));
+                }
                 Err(Refusal::Failure(failure)) => return Err(failure),
             }
         }
-        Err(Failure::Moved("the servers of the Cluster send us from one to another".to_owned()))
+        let in_circles =
+            || Failure::Moved("the servers of the Cluster send us from one to another".to_owned());
+        Err(failed.unwrap_or_else(in_circles))
     }
 
     fn moved(&self) -> std::sync::MutexGuard<'_, Option<Address>> {
@@ -90,10 +95,7 @@ impl Refusal {
 async fn enter(server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Refusal> {
     let mut client = Client::enter(server, role).await.map_err(Refusal::Failure)?;
     match Look::at(&mut client, keys).await {
-        Ok(look) => {
-            look.check_version().map_err(Refusal::Failure)?;
-            Ok((client, look))
-        }
+        Ok(look) => Ok((client, look)),
         Err(Failure::Moved(said)) => match Address::told(&said) {
             Some(address) => Err(Refusal::Elsewhere(address)),
             None => Err(Refusal::Failure(Failure::Moved(said))),

@@ -15,7 +15,7 @@ use super::keys::Keys;
 const REDIS_MIN: [u32; 2] = [7, 0];
 const VALKEY_MIN: [u32; 2] = [7, 2];
 /// The commands of a look.
-const LOOK: usize = 4;
+const LOOK: usize = 5;
 
 /// What a look at a server has found.
 #[derive(Debug)]
@@ -32,39 +32,25 @@ impl Look {
     /// the log, never the log older than the reign, which would be a loss. A transaction would be refused when Redis is
     /// out of memory.
     pub(super) async fn at(client: &mut Client, keys: &Keys) -> Result<Self, Failure> {
-        client.add(["INFO", "server", "replication"]);
+        client.add(["INFO", "server"]);
+        client.add(["INFO", "replication"]);
         client.add(["TIME"]);
         client.add(["HMGET", &keys.reign, "epoch", "first", "process"]);
         client.add(["XINFO", "STREAM", &keys.log]);
         let replies: Result<[Reply; LOOK], _> = client.replies(LOOK, Duration::ZERO).await?.try_into();
-        let [info, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
-        Self::of(&Info::read(info)?, clock(time)?, last(stream)?, read_reign(accepted(reign)?)?)
-    }
-
-    fn of(info: &Info, now: Duration, last: Option<Cursor>, reign: Option<Reign>) -> Result<Self, Failure> {
+        let [server, replication, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
+        let mut info = Info::read(server)?;
+        // First of all, for an old server does not know what else is asked.
+        let product = info.product()?;
+        info.extend(replication)?;
+        // In a Cluster a replica says here where the master is.
+        let (reign, last) = (read_reign(accepted(reign)?)?, last(stream)?);
         if info.get("role") != "master" {
             return Err(Failure::Moved("the server is a replica".to_owned()));
         }
         let run = info.get("run_id").to_owned();
         let process = format!("{run}:{}", info.get("master_replid"));
-        let product = match info.get("valkey_version") {
-            "" => ("Redis", info.get("redis_version").to_owned()),
-            version => ("Valkey", version.to_owned()),
-        };
-        Ok(Self { state: State { process, now, last, reign }, run, product })
-    }
-
-    /// Whether the server is new enough.
-    pub(super) fn check_version(&self) -> Result<(), Failure> {
-        let (name, version) = &self.product;
-        let oldest = if *name == "Valkey" { VALKEY_MIN } else { REDIS_MIN };
-        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-        if [parts.next().unwrap_or(0), parts.next().unwrap_or(0)] >= oldest {
-            return Ok(());
-        }
-        let told =
-            format!("{name} {version} is too old: `[cluster]` takes Redis from 7.0 and Valkey from 7.2");
-        Err(Failure::Unusable(told))
+        Ok(Self { state: State { process, now: clock(time)?, last, reign }, run, product })
     }
 }
 
@@ -77,6 +63,27 @@ impl Info {
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         Ok(Self(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()))
+    }
+
+    fn extend(&mut self, reply: Reply) -> Result<(), Failure> {
+        self.0.extend(Self::read(reply)?.0);
+        Ok(())
+    }
+
+    /// Name and version of the server, if it is new enough.
+    fn product(&self) -> Result<(&'static str, String), Failure> {
+        let (name, version, oldest) = match self.get("valkey_version") {
+            // Valkey says the version of the Redis that it descends from beside its own.
+            "" => ("Redis", self.get("redis_version"), REDIS_MIN),
+            version => ("Valkey", version, VALKEY_MIN),
+        };
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        if [parts.next().unwrap_or(0), parts.next().unwrap_or(0)] >= oldest {
+            return Ok((name, version.to_owned()));
+        }
+        let told =
+            format!("{name} {version} is too old: `[cluster]` takes Redis from 7.0 and Valkey from 7.2");
+        Err(Failure::Unusable(told))
     }
 
     /// A value; empty if there is none.
@@ -136,4 +143,36 @@ pub(super) fn position(id: &[u8]) -> Option<Cursor> {
 
 fn digits(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_to_be_new_enough() {
+        for (said, expected) in [
+            ("redis_version:7.0.15\r\n", Some("Redis 7.0.15")),
+            ("redis_version:8.2.1\r\n", Some("Redis 8.2.1")),
+            ("redis_version:10.0\r\n", Some("Redis 10.0")),
+            ("redis_version:6.2.14\r\n", None),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.3\r\n", Some("Valkey 8.1.3")),
+            ("redis_version:7.2.4\r\nvalkey_version:7.1.0\r\n", None),
+            ("# Server\r\n", None),
+        ] {
+            let info = Info::read(Reply::Text(Bytes::from_static(said.as_bytes()))).unwrap();
+            let product = info.product().ok().map(|(name, version)| format!("{name} {version}"));
+            assert_eq!(product.as_deref(), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_position_is_written_as_redis_does() {
+        let last = Cursor { epoch: u64::MAX, sequence: 7 };
+        assert_eq!(id(last), "18446744073709551615-7");
+        assert_eq!(position(id(last).as_bytes()), Some(last));
+        for nonsense in ["", "7", "7-", "a-7", "18446744073709551616-0", "7-7-7"] {
+            assert_eq!(position(nonsense.as_bytes()), None, "{nonsense:?}");
+        }
+    }
 }

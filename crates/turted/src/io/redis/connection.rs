@@ -86,8 +86,11 @@ impl Connection {
             accepted(reply.clone()).map_err(|failure| no_entry(&reply, failure))?;
         }
         // Only for people who look: a user who may not set a name goes without.
-        self.answer(&["CLIENT", "SETNAME", name]).await?;
-        Ok(())
+        match self.answer(&["CLIENT", "SETNAME", name]).await? {
+            // To whom a server in protected mode answers so, it closes the connection.
+            Reply::Error(error) if error.starts_with(b"DENIED") => Err(NoEntry::Refused(refused(&error))),
+            _ => Ok(()),
+        }
     }
 
     /// What is said against it is not shown but for its first word: a server that does not know the command repeats it.

@@ -152,7 +152,7 @@ async fn a_server_without_room_or_replicas_refuses_at_once() {
         let appended = writer.append(EPOCH, &[plain(A), plain(&two), keyed("key:1")], 0).await.unwrap();
         let refused = |appended: &Appended| matches!(appended, Appended::Refused(why) if why.len() > 10);
         assert!(appended.iter().all(refused), "{setting}: {appended:?}");
-        let changed = values.all(&[put.clone()]).await.unwrap();
+        let changed = values.all(std::slice::from_ref(&put)).await.unwrap();
         assert!(matches!(&changed[..], [Changed::Refused(_)]), "{setting}: {changed:?}");
         assert!(engine.values().await.is_ok() && engine.writer().await.is_ok(), "it can be looked at");
         redis.ask(&["CONFIG", "SET", setting, good]).await;
