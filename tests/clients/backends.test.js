@@ -319,6 +319,34 @@ for name, header, secrets, late, due in given["cases"]:
     await server.stop();
     assert.deepEqual(records(), ['started', 'synced', 'user-online adam', 'dispatch order:new', 'stopped']);
   });
+
+  test('knows who is online over several servers', LIMITS, async () => {
+    const [, code] = blocks('A backend that listens');
+    const judge = `
+import json, sys
+for node, records, due in json.load(sys.stdin):
+    hear({"node": node, "records": records})
+    assert sorted(online()) == due, (node, records, online())
+`;
+    const [adam, eve] = ['adam', 'eve'].map((user) => ({ type: 'user-online', user }));
+    const offline = { type: 'user-offline', user: 'adam' };
+    const [started, gap, synced, stopped] = ['started', 'gap', 'synced', 'stopped'].map((type) => ({ type }));
+    const steps = [
+      ['a:1', [started, adam, synced], ['adam']],
+      ['b:1', [started, adam, eve, synced], ['adam', 'eve']],
+      ['a:1', [offline], ['adam', 'eve']],
+      ['b:1', [offline], ['eve']],
+      ['b:1', [gap], ['eve']],
+      ['b:1', [adam, synced], ['adam']],
+      ['a:1', [eve, { type: 'node-gone', node: 'b:1' }], ['eve']],
+      ['b:1', [started, adam, synced], ['adam', 'eve']],
+      ['b:1', [started], ['adam', 'eve']],
+      ['b:1', [synced], ['eve']],
+      ['a:1', [stopped], []],
+    ];
+    fs.writeFileSync(path.join(directory, 'online.py'), code + judge);
+    execFileSync('python3', ['online.py'], { cwd: directory, input: JSON.stringify(steps) });
+  });
 });
 
 /** What serves with the check of the page: prints each record, and answers 401 to what is not signed. */
