@@ -71,8 +71,8 @@ fn cluster(collected: &mut Collected, settings: &ClusterSettings) -> Option<Clus
     if server.broker.tls.is_some() {
         let trust =
             BrokerTls { ca: settings.ca.clone(), identity: tls.as_ref().map(|tls| tls.identity.clone()) };
-        for sentinel in sentinels.iter_mut().flat_map(|sentinels| &mut sentinels.addresses) {
-            sentinel.tls = Some(trust.clone());
+        for sentinel in sentinels.iter_mut().flat_map(|sentinels| &mut sentinels.servers) {
+            sentinel.broker.tls = Some(trust.clone());
         }
         server.broker.tls = Some(trust);
     }

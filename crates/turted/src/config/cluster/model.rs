@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::config::{Broker, RedisServer};
+use crate::config::RedisServer;
 use crate::io::tls::Tls;
 use turted_core::secret::Secret;
 
@@ -33,7 +33,7 @@ pub struct ClusterConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
     /// They are asked in this order. None has a user or a password.
-    pub addresses: Vec<Broker>,
+    pub servers: Vec<RedisServer>,
     /// The name under which they know the master.
     pub master: String,
 }

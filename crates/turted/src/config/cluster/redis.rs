@@ -39,11 +39,7 @@ fn server(collected: &mut Collected, settings: &ClusterSettings) -> Option<Redis
     let (text, file) = ("cluster.url", "cluster.url_file");
     if !collected.is_given(text) && !collected.is_given(file) {
         let is_known = !settings.sentinels.is_empty() && !collected.is_broken(&[text, file]);
-        return is_known.then(|| {
-            let host = settings.master.clone().unwrap_or_default();
-            let broker = Broker { host, port: REDIS_PORT, user: None, password: None, tls: None };
-            RedisServer { broker, database: 0, heartbeat: HEARTBEAT }
-        });
+        return is_known.then(|| nameless((settings.master.clone().unwrap_or_default(), REDIS_PORT)));
     }
     let url = secret(collected, text, &settings.url)?;
     if let Origin::File { path, .. } = collected.origin(text)
@@ -60,6 +56,12 @@ fn server(collected: &mut Collected, settings: &ClusterSettings) -> Option<Redis
             None
         }
     }
+}
+
+/// A server that takes us without a user and a password.
+fn nameless((host, port): (String, u16)) -> RedisServer {
+    let broker = Broker { host, port, user: None, password: None, tls: None };
+    RedisServer { broker, database: 0, heartbeat: HEARTBEAT }
 }
 
 /// Whether `url` counts, and not `url_file`.
@@ -86,12 +88,12 @@ fn sentinels(collected: &mut Collected, settings: &ClusterSettings) -> Option<Op
             return None;
         }
     };
-    let address = |text: &String| match address_of(text, SENTINEL_PORT) {
-        Ok((host, port)) => Ok(Broker { host, port, user: None, password: None, tls: None }),
+    let sentinel = |text: &String| match address_of(text, SENTINEL_PORT) {
+        Ok(address) => Ok(nameless(address)),
         Err(fault) => Err(format!("`{list}`: expected HOST or HOST:PORT, found {text:?}: {fault}")),
     };
-    match settings.sentinels.iter().map(address).collect() {
-        Ok(addresses) => Some(Some(Sentinels { addresses, master })),
+    match settings.sentinels.iter().map(sentinel).collect() {
+        Ok(servers) => Some(Some(Sentinels { servers, master })),
         Err(what) => {
             collected.blame(&[list], what);
             None

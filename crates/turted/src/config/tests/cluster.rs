@@ -65,10 +65,10 @@ fn a_url_may_stand_in_a_file() {
 fn sentinels_are_asked_for_the_master_by_its_name() {
     let set = cluster("sentinels = [\"h1\", \"[::1]:7\"]\nmaster = \"main\"");
     let sentinels = set.sentinels.unwrap();
-    let addresses: Vec<String> = sentinels.addresses.iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = sentinels.servers.iter().map(|server| server.broker.to_string()).collect();
     assert_eq!((addresses, &*sentinels.master), (vec!["h1:26379".to_owned(), "[::1]:7".to_owned()], "main"));
     let set = cluster("url = \"rediss://:p@main/2\"\nsentinels = [\"h1\"]\nmaster = \"main\"");
-    let sentinel = &set.sentinels.unwrap().addresses[0];
+    let sentinel = &set.sentinels.unwrap().servers[0].broker;
     assert_eq!(sentinel.password, None, "the password is that of the server");
     assert!(sentinel.tls.is_some() && set.server.broker.tls.is_some());
     assert_eq!(set.server.database, 2);

@@ -37,6 +37,50 @@ fn the_sample_changes_nothing_as_it_is_and_holds_with_every_line_of_it() {
     assert_eq!(config.hooks.len(), 1);
 }
 
+#[test]
+fn a_node_of_a_cluster_lets_other_machines_in_with_secrets_alone() {
+    let sample = include_str!("../../../../../packaging/cluster.toml").replace("/etc/turted/", "");
+    for toml in [sample.clone(), sample.replace("\n#", "\n").replace("\n ", "\n# ")] {
+        let place = Place::new(&toml);
+        for name in ["admin.token", "cluster.secret", "token.prefix", "push.password"] {
+            place.write(name, "a secret that is long enough");
+        }
+        place.write("redis.url", "redis://turted:PASSWORD@10.0.0.3:6379/0");
+        let config = place.load(&[], &[]).unwrap().config;
+        let cluster = config.cluster.unwrap();
+        assert_eq!((config.log, cluster.secrets.len(), config.insecure), (LogStore::Redis, 1, false));
+        assert_eq!(cluster.sentinels.is_some(), toml != sample);
+    }
+}
+
+#[test]
+fn pods_of_a_cluster_tell_their_address_and_are_ready_once() {
+    let page = include_str!("../../../../../docs/cluster.md");
+    let sample = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    for name in variables(sample) {
+        assert!(SETTINGS.iter().any(|setting| setting.variable() == name), "{name}");
+    }
+    let value = |name: &str| {
+        let (_, rest) = sample.split_once(&format!("name: {name}, value: ")).unwrap();
+        rest.split(" }").next().unwrap().trim_matches('"').replace("$(POD_IP)", "10.1.2.3")
+    };
+    let place = Place::new("");
+    place.write("secret", "a secret that is long enough");
+    let secret = place.0.path().join("secret").display().to_string();
+    let (listen, advertise) = (value("TURTED_CLUSTER_LISTEN"), value("TURTED_CLUSTER_ADVERTISE"));
+    let set = [
+        ("TURTED_CLUSTER_URL", "redis://redis"),
+        ("TURTED_CLUSTER_SECRET_FILE", &*secret),
+        ("TURTED_CLUSTER_LISTEN", &*listen),
+        ("TURTED_CLUSTER_ADVERTISE", &*advertise),
+    ];
+    let cluster = place.load(&set, &[]).unwrap().config.cluster.unwrap();
+    assert_eq!(cluster.advertise.map(|address| address.to_string()).as_deref(), Some("10.1.2.3:7119"));
+    let probe = |name: &str| sample.split_once(name).unwrap().1.lines().nth(1).unwrap().trim();
+    assert_eq!(probe("startupProbe:"), "httpGet: { path: /ready, port: admin }");
+    assert_eq!(probe("readinessProbe:"), "httpGet: { path: /health, port: admin }");
+}
+
 /// The variables of turted that a file names.
 fn variables(text: &str) -> Vec<&str> {
     let is_part = |character: char| character.is_ascii_uppercase() || character == '_';
