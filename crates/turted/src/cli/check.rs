@@ -1,4 +1,5 @@
-//! `turted check`: the effective configuration, or what is wrong with it; and whether its sources can be reached.
+//! `turted check`: the effective configuration, or what is wrong with it; and whether its sources can be reached, and its
+//! cluster be joined.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -8,7 +9,9 @@ use clap::Args;
 use super::args::{ServeArgs, Variables};
 use super::output::{EXIT_USAGE, complain, print, warn_of};
 use super::sample::{self, SampleArgs};
-use crate::config::{self, Config};
+use crate::config::{self, ClusterConfig, Config};
+#[cfg(feature = "redis")]
+use crate::engine::redis::{Checked, RedisEngineSettings, check};
 use crate::push::SOURCES;
 use crate::push::source::SourceType;
 use crate::server::descriptors::{self, Room};
@@ -19,7 +22,7 @@ use crate::server::descriptors::{self, Room};
 pub(super) struct CheckArgs {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Try whether each source can be reached, and print that alone
+    /// Try whether each source can be reached, and whether Redis has what a cluster needs, and print that alone
     #[arg(long, conflicts_with = "sample")]
     connect: bool,
     #[command(flatten)]
@@ -30,11 +33,11 @@ const EXAMPLES: &str = "\
 Examples:
   turted check --config /etc/turted/turted.toml
   turted check | grep '# from'               only what is no default
-  turted check --connect                     whether each source can be reached
+  turted check --connect                     whether sources and the cluster can be reached
   turted check --sample app /var/log/app.log
   turted check --sample orders - --set key=order.new < messages
 
-Exit codes: 0 valid, 1 a source not reached or a message refused, 2 wrong usage or configuration.";
+Exit codes: 0 valid, 1 a source or the cluster not reached, or a message refused, 2 wrong usage or configuration.";
 
 pub(super) fn run(args: CheckArgs, variables: Variables) -> ExitCode {
     let loaded = match config::load(&args.serve.sources(variables)) {
@@ -59,7 +62,7 @@ pub(super) fn run(args: CheckArgs, variables: Variables) -> ExitCode {
     print(format!("{}{memory}\n# Room for {room}\n", loaded.effective()).as_bytes())
 }
 
-/// Tries each source, one after the other.
+/// Tries the cluster and each source, one after the other.
 fn connect(config: &Config) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -69,6 +72,9 @@ fn connect(config: &Config) -> ExitCode {
         }
     };
     let (mut text, mut is_reached) = (String::new(), true);
+    if let Some(cluster) = &config.cluster {
+        is_reached &= runtime.block_on(try_cluster(&mut text, cluster));
+    }
     for source in &config.sources {
         let tried = runtime.block_on(SourceType::check(SOURCES, source));
         is_reached &= tried.is_ok();
@@ -79,4 +85,33 @@ fn connect(config: &Config) -> ExitCode {
     runtime.shutdown_background();
     let printed = print(text.as_bytes());
     if is_reached { printed } else { ExitCode::FAILURE }
+}
+
+/// Tries all that a node does in Redis, and writes down what was found. Returns whether a node can start.
+#[cfg(feature = "redis")]
+async fn try_cluster(text: &mut String, cluster: &ClusterConfig) -> bool {
+    // The number is part of the keys of the trial, so that two trials do not meet.
+    let settings = RedisEngineSettings::of(cluster, getrandom::u64().unwrap_or_default());
+    let place = match &cluster.sentinels {
+        None => format!("Redis at {}", cluster.server.broker),
+        Some(sentinels) => format!("Redis that sentinels know as {}", sentinels.master),
+    };
+    let Checked { facts, warnings, problems } = check(&settings).await;
+    let outcomes = if problems.is_empty() { vec!["can be used".to_owned()] } else { problems.clone() };
+    for outcome in outcomes {
+        let _infallible = writeln!(text, "cluster {}, {place}: {outcome}", cluster.prefix);
+    }
+    for fact in facts {
+        let _infallible = writeln!(text, "  {fact}");
+    }
+    for warning in warnings {
+        let _infallible = writeln!(text, "  warning: {warning}");
+    }
+    problems.is_empty()
+}
+
+/// Without the feature no configuration has a cluster.
+#[cfg(not(feature = "redis"))]
+async fn try_cluster(_text: &mut String, _cluster: &ClusterConfig) -> bool {
+    true
 }

@@ -9,6 +9,7 @@
 mod admin;
 mod bench;
 mod clients;
+mod cluster;
 mod commands;
 mod conformance;
 mod descriptors;

@@ -32,7 +32,7 @@ pub struct ClusterConfig {
 /// Servers that know which server of Redis is the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
-    /// They are asked in this order. None has a user or a password.
+    /// All are asked. None has a user or a password.
     pub servers: Vec<RedisServer>,
     /// The name under which they know the master.
     pub master: String,

@@ -5,6 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `settings` | from the configuration to the engine |
 //! | `server` | which server has the log, and a connection to it |
 //! | `client` | commands with a time limit, and what their errors mean |
 //! | `keys` | the names of keys and channels |
@@ -15,6 +16,7 @@
 //! | `check` | tries everything once, for `turted check --connect` |
 //! | `tests` | the suite of engines and what only Redis has, on a real server |
 
+mod settings;
 mod server;
 mod client;
 mod keys;

@@ -1,0 +1,76 @@
+//! `turted check --connect` of a node of a cluster, with a real redis-server.
+
+use std::process::Command;
+
+use crate::support::redis::RedisServer;
+
+/// Exit code and output of `check --connect` with these variables.
+fn check(variables: &[(&str, &str)]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(["check", "--connect"])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+/// What the page has operators say to Redis, as words.
+fn documented_rights() -> Vec<&'static str> {
+    let docs = include_str!("../../../../docs/cluster.md");
+    docs.lines().find(|line| line.starts_with("ACL SETUSER turted ")).expect("a line").split(' ').collect()
+}
+
+#[test]
+fn a_redis_that_can_be_used_is_told_with_what_it_promises() {
+    let redis = RedisServer::with(&["--maxmemory-policy", "allkeys-lru"]);
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &redis.url())]);
+    assert_eq!(code, 0, "{text}");
+    let head = format!("cluster turted, Redis at 127.0.0.1:{}: can be used\n  Redis ", redis.port());
+    assert!(text.starts_with(&head), "{text}");
+    for line in ["\n  appendonly ", "\n  0 replicas\n", "\n  warning: maxmemory-policy is allkeys-lru: "] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn the_documented_rights_are_enough_and_needed() {
+    let redis = RedisServer::start();
+    let rights = documented_rights();
+    redis.client().ask(&rights);
+    // A database other than 0 has to be selected.
+    let url = format!("{}/1", redis.url().replace("://", "://turted:PASSWORD@"));
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &url)]);
+    assert!(code == 0 && text.contains(": can be used\n"), "{text}");
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &url), ("TURTED_CLUSTER_PREFIX", "other")]);
+    assert!(code == 1 && text.contains("NOPERM"), "{text}");
+    let mut spare = Vec::new();
+    for right in rights.iter().filter(|right| right.starts_with('+')) {
+        redis.client().ask(&["ACL", "SETUSER", "turted", &right.replace('+', "-")]);
+        if check(&[("TURTED_CLUSTER_URL", &url)]).0 == 0 {
+            spare.push(*right);
+        }
+        redis.client().ask(&["ACL", "SETUSER", "turted", right]);
+    }
+    assert_eq!(spare, ["+client|setname"], "it only lets operators see in Redis which connection is whose");
+}
+
+#[test]
+fn what_keeps_a_node_from_its_redis_is_told() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    redis.client().ask(&["ACL", "SETUSER", "turted", "on", ">right-pass", "~*", "&*", "+@all"]);
+    let wrong = url.replace("://", "://turted:canary-secret@");
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &wrong)]);
+    assert!(code == 1 && text.contains("WRONGPASS") && !text.contains("canary"), "{text}");
+    redis.client().ask(&["SET", "{turted}:log", "no stream"]);
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &url)]);
+    assert!(code == 1 && text.contains("WRONGTYPE"), "{text}");
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", "redis://127.0.0.1:1")]);
+    assert!(code == 1 && text.contains("cannot connect to 127.0.0.1:1"), "{text}");
+    let (code, text) =
+        check(&[("TURTED_CLUSTER_SENTINELS", "127.0.0.1:1"), ("TURTED_CLUSTER_MASTER", "main")]);
+    assert!(code == 1 && text.contains("no Sentinel tells where \"main\" is"), "{text}");
+}
