@@ -7,13 +7,11 @@ use turted_core::name::Name;
 use turted_core::push::PushLimits;
 
 use super::error::ServerError;
-use crate::config::{ClusterConfig, Config, Sentinels};
-use crate::engine::redis::{RedisEngine, RedisEngineSettings, RedisServers};
+use crate::config::Config;
+use crate::engine::redis::{RedisEngine, RedisEngineSettings};
 use crate::hub::cluster::settings::Settings;
 use crate::hub::cluster::{self, ClusterThread};
 use crate::hub::dispatch::dispatcher::Dispatcher;
-use crate::io::broker::Broker;
-use crate::io::redis::RedisServer;
 
 /// Targets that a dispatch of another node may have.
 const TARGETS_MOST: usize = 100_000;
@@ -26,7 +24,7 @@ const TARGETS_MOST: usize = 100_000;
 pub(super) fn join(config: &Config, dispatcher: &Dispatcher) -> Result<Option<ClusterThread>, ServerError> {
     let Some(cluster) = &config.cluster else { return Ok(None) };
     let process = getrandom::u64().map_err(|_| ServerError::Random)?;
-    let engine = RedisEngineSettings { servers: servers(cluster), prefix: cluster.prefix.clone(), process };
+    let engine = RedisEngineSettings::of(cluster, process);
     let version =
         Name::new(env!("CARGO_PKG_VERSION")).map_err(|error| ServerError::Cluster(error.to_string()))?;
     let settings = Settings {
@@ -45,19 +43,6 @@ pub(super) fn join(config: &Config, dispatcher: &Dispatcher) -> Result<Option<Cl
     };
     let started = cluster::start(move || RedisEngine::new(&engine), settings, dispatcher.feed());
     started.map(Some).map_err(|error| ServerError::Cluster(error.to_string()))
-}
-
-fn servers(cluster: &ClusterConfig) -> RedisServers {
-    let server = cluster.server.clone();
-    match &cluster.sentinels {
-        None => RedisServers::One(server),
-        Some(Sentinels { addresses, master }) => {
-            let sentinel =
-                |broker: &Broker| RedisServer { broker: broker.clone(), database: 0, ..server.clone() };
-            let sentinels = addresses.iter().map(sentinel).collect();
-            RedisServers::Sentinel { sentinels, master: master.clone(), server: server.clone() }
-        }
-    }
 }
 
 /// The rules that all nodes should have alike, by the sections of the configuration, as digests.
