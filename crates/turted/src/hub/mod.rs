@@ -8,6 +8,7 @@
 //! | `delivery` | from an inbox to one write per connection |
 //! | `hooks` | what hooks hear: who is online, and which events are dispatched |
 //! | `presence` | who is in the channels with presence; when users were last connected |
+//! | `cluster` | the other nodes of a cluster, and what this one shares with them |
 //! | `dispatch` | dispatches: accepted, numbered, logged, handed over to every worker |
 
 pub(crate) mod run;
@@ -16,4 +17,6 @@ pub(crate) mod worker;
 pub(crate) mod delivery;
 pub(crate) mod hooks;
 pub(crate) mod presence;
+#[allow(dead_code, reason = "used from the next commits on")]
+pub(crate) mod cluster;
 pub(crate) mod dispatch;

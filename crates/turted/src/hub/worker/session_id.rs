@@ -1,32 +1,35 @@
-//! Session ids: the worker that owns the session, its place there, and a secret.
+//! Session ids: the worker that owns the session, its place there, the node of both, and a secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
 use turted_core::session_key::SessionKey;
 
-/// A secret that names one session: 80 random bits behind the worker and the place in its
-/// registry. As text it has 20 characters, as the ids of engine.io have.
+/// A secret that names one session: 64 random bits behind the worker, the place in its registry and the number of the
+/// node; 80 random bits where the node is alone and needs no number. As text it has 20 characters, as the ids of engine.io have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId {
     worker: u8,
     /// In bytes, so that an id takes 15 of them and no alignment.
     slot: [u8; 4],
-    nonce: [u8; 10],
+    /// The number of the node, also in bytes.
+    node: [u8; 2],
+    nonce: [u8; 8],
 }
 
 impl SessionId {
     /// Stands where a session has no id.
-    pub(crate) const NONE: Self = Self { worker: 0, slot: [0; 4], nonce: [0; 10] };
+    pub(crate) const NONE: Self = Self { worker: 0, slot: [0; 4], node: [0; 2], nonce: [0; 8] };
 
-    /// A new id.
+    /// A new id, of a session at the node with this number. Where there is none, those bits are random too.
     ///
     /// # Panics
     /// If the operating system has no random numbers; a server must not run then.
-    pub(crate) fn new(worker: u8, slot: u32) -> Self {
-        let mut nonce = [0; 10];
-        getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
-        Self { worker, slot: slot.to_be_bytes(), nonce }
+    pub(crate) fn new(worker: u8, slot: u32, node: Option<u16>) -> Self {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).expect("the operating system gives random numbers");
+        let [high, low, nonce @ ..] = random;
+        Self { worker, slot: slot.to_be_bytes(), node: node.map_or([high, low], u16::to_be_bytes), nonce }
     }
 
     /// The worker that owns the session.
@@ -39,11 +42,16 @@ impl SessionId {
         u32::from_be_bytes(self.slot)
     }
 
+    /// The node that owns the session, in a cluster.
+    pub(crate) fn node(self) -> u16 {
+        u16::from_be_bytes(self.node)
+    }
+
     /// Reads an id; a text that is none names an unknown session.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 15] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        let [worker, a, b, c, d, nonce @ ..] = bytes;
-        Some(Self { worker, slot: [a, b, c, d], nonce })
+        let [worker, a, b, c, d, high, low, nonce @ ..] = bytes;
+        Some(Self { worker, slot: [a, b, c, d], node: [high, low], nonce })
     }
 
     /// A name for the session that may be shown: it does not give the id away.
@@ -61,7 +69,8 @@ impl SessionId {
         let mut bytes = [0; 15];
         bytes[0] = self.worker;
         bytes[1..5].copy_from_slice(&self.slot);
-        bytes[5..].copy_from_slice(&self.nonce);
+        bytes[5..7].copy_from_slice(&self.node);
+        bytes[7..].copy_from_slice(&self.nonce);
         bytes
     }
 }
@@ -78,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_id_survives_its_text_and_other_texts_are_no_ids() {
-        let id = SessionId::new(3, 70_000);
+        let id = SessionId::new(3, 70_000, None);
         let text = id.to_string();
         assert_eq!((text.len(), SessionId::parse(&text)), (20, Some(id)));
         for text in ["", "x", "constructor", &text[1..], &format!("{text}A"), "!!!!!!!!!!!!!!!!!!!!"] {
@@ -87,8 +96,15 @@ mod tests {
     }
 
     #[test]
+    fn an_id_names_its_node() {
+        let id = SessionId::new(3, 70_000, Some(0x1234));
+        assert_eq!((id.worker(), id.slot(), id.node()), (3, 70_000, 0x1234));
+        assert_eq!(SessionId::parse(&id.to_string()).map(SessionId::node), Some(0x1234));
+    }
+
+    #[test]
     fn the_public_name_differs_from_the_id_and_stays() {
-        let id = SessionId::new(0, 0);
+        let id = SessionId::new(0, 0, None);
         assert_ne!(id.public(), id.to_string());
         assert_eq!(id.public(), id.public());
     }
