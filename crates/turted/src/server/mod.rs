@@ -47,7 +47,7 @@ pub use self::error::ServerError;
 use self::log::{OnDisk, OpenedLog};
 #[cfg(test)]
 pub(crate) use self::node::share;
-use self::node::{End, Listeners, Node, Post};
+use self::node::{Door, End, Listeners, Node, Nodes, Post};
 use self::routes::Site;
 use self::sessions::Verifier;
 use crate::admin::{Admin, Monitor};
@@ -74,6 +74,8 @@ use crate::webhook::HookThreads;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    /// Where other nodes of a cluster call it.
+    nodes_address: Option<SocketAddr>,
     dispatcher: Dispatcher,
     certificates: Option<Certificates>,
     shared: Arc<Shared>,
@@ -101,11 +103,11 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None }
+        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None, door: None }
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator, endpoints, listener } = builder;
+        let ServerBuilder { mut config, authenticator, endpoints, listener, door } = builder;
         if let Some(listener) = &listener {
             // Rules that depend on which machines reach the server are decided by the address of the socket.
             config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
@@ -124,6 +126,8 @@ impl Server {
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
+        let Nodes { peers: cluster, listeners: mut for_nodes, address: nodes_address } =
+            Nodes::open(&config, door)?;
         let secrets = Secrets::new(&config);
         let mut opened = Opened::open(&config, &secrets.push, SOURCES)
             .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
@@ -131,7 +135,12 @@ impl Server {
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
         let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
         let verifier = Verifier::of(authenticator.as_ref(), &config);
-        let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone())));
+        let shared = Arc::new(node::share(
+            &config,
+            secrets,
+            (authenticator, certificates.clone()),
+            cluster,
+        ));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
@@ -161,6 +170,7 @@ impl Server {
         // Complete before its first worker runs: if a worker cannot start, dropping it stops the running ones.
         let mut server = Self {
             address,
+            nodes_address,
             dispatcher,
             certificates,
             shared,
@@ -173,7 +183,8 @@ impl Server {
             ended,
         };
         for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
-            let post = Post { listener, queue, queues: Queues { inbox, mail } };
+            let nodes = for_nodes.next();
+            let post = Post { listener, nodes, queue, queues: Queues { inbox, mail } };
             server.workers.push(node.start(index, post, End(end.clone()))?);
         }
         Ok(server)
@@ -195,6 +206,12 @@ impl Server {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
+    }
+
+    /// The address at which other nodes of a cluster call it, if it is one.
+    #[must_use]
+    pub fn nodes_address(&self) -> Option<SocketAddr> {
+        self.nodes_address
     }
 
     /// Its monitor, which tells whether the workers live.
@@ -324,6 +341,8 @@ pub struct ServerBuilder {
     /// What is served.
     endpoints: fn(&Site<'_>) -> Endpoints,
     listener: Option<Arc<TcpListener>>,
+    /// Where it is called as a node of a cluster.
+    door: Option<Door>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -346,6 +365,12 @@ impl ServerBuilder {
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(Arc::new(listener));
         self
+    }
+
+    /// Makes it a node of a cluster, which other nodes call at an address of its own.
+    #[cfg(test)]
+    pub(crate) fn door(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
     }
 
     /// Serves something else instead of turted.

@@ -96,6 +96,7 @@ impl Connection {
     pub(crate) fn open(worker: &Worker, opening: Opening) -> Rc<Self> {
         let Opening { peer, session, has_id, wire, outlet } = opening;
         worker.timers.forget_closed(|key| worker.registry.borrow().get(key).is_some());
+        let node = worker.shared.nodes.as_ref().and_then(|nodes| nodes.own());
         let mut opened = None;
         worker.registry.borrow_mut().insert_with(|key| {
             let connection = Rc::new(Self {
@@ -104,7 +105,7 @@ impl Connection {
                 transport: session.transport(),
                 session,
                 has_id,
-                id: if has_id { SessionId::new(worker.index, key.slot()) } else { SessionId::NONE },
+                id: if has_id { SessionId::new(worker.index, key.slot(), node) } else { SessionId::NONE },
                 standing: RefCell::default(),
                 expiry_due: Cell::new(None),
                 recovery_id: Cell::new(None),

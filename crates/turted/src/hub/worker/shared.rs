@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::Gate;
 use crate::config::secrets::Secrets;
+use crate::hub::cluster::peers::Peers;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::hooks::Hooks;
 use crate::hub::presence::Presence;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Bodies>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
+    /// The other nodes; `None` if this one is alone.
+    pub(crate) nodes: Option<Arc<Peers>>,
     /// What each worker counts, by index.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
     pub(crate) life: Life,
