@@ -74,9 +74,26 @@ impl Preamble {
     /// It begins like something else, or is of another version.
     pub fn decode(bytes: &[u8; PREAMBLE_BYTES]) -> Result<Self, PreambleFault> {
         let [
-            s0, s1, s2, s3, s4, s5, s6, version,
-            t0, t1, t2, t3, t4, t5, t6, t7,
-            f0, f1, o0, o1,
+            s0,
+            s1,
+            s2,
+            s3,
+            s4,
+            s5,
+            s6,
+            version,
+            t0,
+            t1,
+            t2,
+            t3,
+            t4,
+            t5,
+            t6,
+            t7,
+            f0,
+            f1,
+            o0,
+            o1,
             client @ ..,
         ] = bytes;
         if [*s0, *s1, *s2, *s3, *s4, *s5, *s6] != *START {

@@ -135,12 +135,7 @@ impl Server {
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
         let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
         let verifier = Verifier::of(authenticator.as_ref(), &config);
-        let shared = Arc::new(node::share(
-            &config,
-            secrets,
-            (authenticator, certificates.clone()),
-            cluster,
-        ));
+        let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone()), cluster));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();

@@ -2,8 +2,8 @@
 //! came on (RFC 9110 7.6.1).
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Request, Uri, Version};
 
@@ -74,7 +74,11 @@ fn join_cookies(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn passed_on(fields: &[(&'static str, &'static str)], uri: &'static str, is_upgrade: bool) -> Vec<String> {
+    fn passed_on(
+        fields: &[(&'static str, &'static str)],
+        uri: &'static str,
+        is_upgrade: bool,
+    ) -> Vec<String> {
         let mut of = HeaderMap::new();
         for (name, value) in fields {
             of.append(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -98,7 +102,10 @@ mod tests {
             ("content-type", "text/plain"),
             ("x-own", "1"),
         ];
-        assert_eq!(passed_on(&fields, "/a?b", false), ["host: a.example", "content-type: text/plain", "x-own: 1"]);
+        assert_eq!(
+            passed_on(&fields, "/a?b", false),
+            ["host: a.example", "content-type: text/plain", "x-own: 1"]
+        );
     }
 
     #[test]

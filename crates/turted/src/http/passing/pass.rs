@@ -106,7 +106,8 @@ async fn pass(
 
 async fn reach(call: &Call, peers: &Peers, node: u16) -> Result<Owner, PassFailure> {
     let address = peers.address_of(node).ok_or(PassFailure::Unknown)?;
-    let connected = timeout(link::REACH_WAIT_MAX, link::connect(&call.worker, peers, (node, address), call.peer));
+    let connected =
+        timeout(link::REACH_WAIT_MAX, link::connect(&call.worker, peers, (node, address), call.peer));
     let link = connected.await.map_err(|_| PassFailure::Late)??;
     Ok(Owner::new(link, peers.withdrawn(node, address)).await?)
 }

@@ -70,10 +70,7 @@ impl Owner {
     ///
     /// # Cancel safety
     /// The connection ends, so the owner learns that the client is gone.
-    pub(super) async fn ask(
-        self,
-        request: Request<RequestBody>,
-    ) -> Result<Option<Passed>, hyper::Error> {
+    pub(super) async fn ask(self, request: Request<RequestBody>) -> Result<Option<Passed>, hyper::Error> {
         let Self { mut sender, mut wire } = self;
         let mut answer = pin!(sender.send_request(request));
         let answer = poll_fn(|context| {

@@ -14,7 +14,7 @@ use hyper::{StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
 
 use super::passed::{Flow, Left};
-use crate::http::Answer;
+use crate::http::answer::{Answer, close_after};
 use crate::http::head;
 use crate::http::paced::Paced;
 use crate::http::parked::{Asked, Written, mark_connection};
@@ -85,6 +85,9 @@ where
     }
     let asked = Asked { wants_more: asked.wants_more && form != Form::ToTheEnd, ..asked };
     let is_last = mark_connection(&mut answer, asked);
+    if form == Form::ToTheEnd {
+        close_after(&mut answer);
+    }
     let (parts, _) = answer.into_parts();
     let mut bytes = BytesMut::from(&*head::encode(asked.version, parts.status, parts.headers));
     loop {
@@ -146,7 +149,8 @@ fn gather<'a, C: AsyncRead + Unpin>(
                 Poll::Pending if !bytes.is_empty() => break,
                 Poll::Pending => {
                     // A client that has sent more already is not watched, as in hyper.
-                    let unread = is_watched.then(|| channel.poll_unread(context, &mut worker.scratch.borrow_mut()));
+                    let unread =
+                        is_watched.then(|| channel.poll_unread(context, &mut worker.scratch.borrow_mut()));
                     let Some(Poll::Ready(unread)) = unread else { return Poll::Pending };
                     is_watched = false;
                     if unread.is_err() {
@@ -177,7 +181,9 @@ async fn upgrade<C>(channel: &mut Rewound<C>, (answer, flow): (Answer, Flow), st
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(Left { mut link, read, withdrawn, permit: _permit }) = flow.leave_http() else { return Written::Broken };
+    let Some(Left { mut link, read, withdrawn, permit: _permit }) = flow.leave_http() else {
+        return Written::Broken;
+    };
     let (parts, _) = answer.into_parts();
     let first = [head::encode(Version::HTTP_11, parts.status, parts.headers), read.to_vec()].concat();
     let mut paced = Paced::new(channel, stall);
@@ -224,9 +230,12 @@ mod tests {
 
     #[test]
     fn an_empty_piece_does_not_end_a_body_in_chunks() {
-        for (form, expected) in
-            [(Form::Chunked, "3\r\nabc\r\n"), (Form::Plain, "abc"), (Form::ToTheEnd, "abc"), (Form::Nothing, "")]
-        {
+        for (form, expected) in [
+            (Form::Chunked, "3\r\nabc\r\n"),
+            (Form::Plain, "abc"),
+            (Form::ToTheEnd, "abc"),
+            (Form::Nothing, ""),
+        ] {
             let mut bytes = BytesMut::new();
             for piece in [&b""[..], b"abc"] {
                 put(Some(&Bytes::from_static(piece)), form, &mut bytes);

@@ -268,10 +268,12 @@ mod tests {
         peers.set_nodes(HashMap::from([(2, first), (3, second)]));
         assert_eq!(peers.address_of(2), Some(first));
         let mut withdrawn = std::pin::pin!(peers.withdrawn(2, first));
-        let mut is_withdrawn = async || tokio::select! {
-            biased;
-            () = &mut withdrawn => true,
-            () = tokio::task::yield_now() => false,
+        let mut is_withdrawn = async || {
+            tokio::select! {
+                biased;
+                () = &mut withdrawn => true,
+                () = tokio::task::yield_now() => false,
+            }
         };
         peers.set_nodes(HashMap::from([(2, first)]));
         assert!(!is_withdrawn().await, "another one is gone");

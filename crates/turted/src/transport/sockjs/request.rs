@@ -9,8 +9,8 @@ use hyper::body::Body as _;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::oneshot;
-use turted_core::session_key::SessionKey;
 use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
+use turted_core::session_key::SessionKey;
 use turted_core::wire::sockjs::{BodyKind, Callback, GREETING, Info, Route, Sender, Transport, decode_body};
 
 use super::headers::{Asker, cached, not_cached, preflight};
