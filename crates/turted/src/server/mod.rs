@@ -126,8 +126,7 @@ impl Server {
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
-        let Nodes { peers: cluster, listeners: mut for_nodes, address: nodes_address } =
-            Nodes::open(&config, door)?;
+        let mut nodes = Nodes::open(&config, door)?;
         let secrets = Secrets::new(&config);
         let mut opened = Opened::open(&config, &secrets.push, SOURCES)
             .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
@@ -135,7 +134,12 @@ impl Server {
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
         let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
         let verifier = Verifier::of(authenticator.as_ref(), &config);
-        let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone()), cluster));
+        let shared = Arc::new(node::share(
+            &config,
+            secrets,
+            (authenticator, certificates.clone()),
+            nodes.peers.take(),
+        ));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = listeners.iter().map(|_| inbox(waiting)).unzip();
@@ -165,7 +169,7 @@ impl Server {
         // Complete before its first worker runs: if a worker cannot start, dropping it stops the running ones.
         let mut server = Self {
             address,
-            nodes_address,
+            nodes_address: nodes.address,
             dispatcher,
             certificates,
             shared,
@@ -178,8 +182,8 @@ impl Server {
             ended,
         };
         for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
-            let nodes = for_nodes.next();
-            let post = Post { listener, nodes, queue, queues: Queues { inbox, mail } };
+            let post =
+                Post { listener, nodes: nodes.listeners.next(), queue, queues: Queues { inbox, mail } };
             server.workers.push(node.start(index, post, End(end.clone()))?);
         }
         Ok(server)

@@ -25,10 +25,13 @@ pub(super) struct Owner {
     wire: Wire,
 }
 
+/// HTTP/1 on the way to another node.
+type Http = Connection<TokioIo<Box<dyn Link>>, RequestBody>;
+
 /// Moves the bytes of one request and its answer.
 struct Wire {
     /// `None` once the connection leaves HTTP or has ended, and what it leaves is taken.
-    connection: Option<Box<Connection<TokioIo<Box<dyn Link>>, RequestBody>>>,
+    connection: Option<Box<Http>>,
     is_over: bool,
     /// Is done when the node is not there any more.
     withdrawn: LocalBoxFuture<'static, ()>,

@@ -12,6 +12,7 @@ type Values = Arc<Mutex<HashMap<String, (u64, Bytes)>>>;
 /// Answers the questions of a process as an engine does.
 fn serve(values: &Values, process: u64, mut questions: mpsc::Receiver<Question>) {
     let values = Arc::clone(values);
+    #[expect(clippy::disallowed_methods, reason = "the runtime ends with the test")]
     tokio::spawn(async move {
         while let Some(question) = questions.recv().await {
             let done = apply(&mut values.lock().unwrap(), process, &question.change());

@@ -52,6 +52,7 @@ async fn connect(cluster: &Cluster, node: usize, identity: &Tls) -> Sender {
     let stream = connector.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the runtime ends with the test")]
     tokio::spawn(connection);
     sender
 }
