@@ -107,22 +107,8 @@ impl Server {
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator, endpoints, listener, door } = builder;
-        if let Some(listener) = &listener {
-            // Rules that depend on which machines reach the server are decided by the address of the socket.
-            config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
-        }
-        if !(1..=WORKERS_MAX).contains(&config.workers) {
-            return Err(ServerError::Workers(config.workers));
-        }
-        let ident_needs = match &authenticator {
-            Some(_) => IdentNeeds::Data,
-            None => IdentNeeds::of(&config.auth.method),
-        };
-        if ident_needs != IdentNeeds::Nothing {
-            // Not everything is open, whatever `auth.method` says.
-            config.demo.get_or_insert(false);
-        }
+        let (builder, ident_needs) = builder.checked()?;
+        let ServerBuilder { config, authenticator, endpoints, listener, door } = builder;
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         let Listeners { sockets: listeners, address, queue } = node::open_all(&config, listener.as_deref())?;
@@ -370,6 +356,26 @@ impl ServerBuilder {
     #[cfg(test)]
     pub(crate) fn door(self, door: Door) -> Self {
         Self { door: Some(door), ..self }
+    }
+
+    /// What is decided before anything is opened: which rules count, and what an IDENT needs.
+    fn checked(mut self) -> Result<(Self, IdentNeeds), ServerError> {
+        if let Some(listener) = &self.listener {
+            // Rules that depend on which machines reach the server are decided by the address of the socket.
+            self.config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
+        }
+        if !(1..=WORKERS_MAX).contains(&self.config.workers) {
+            return Err(ServerError::Workers(self.config.workers));
+        }
+        let ident_needs = match &self.authenticator {
+            Some(_) => IdentNeeds::Data,
+            None => IdentNeeds::of(&self.config.auth.method),
+        };
+        if ident_needs != IdentNeeds::Nothing {
+            // Not everything is open, whatever `auth.method` says.
+            self.config.demo.get_or_insert(false);
+        }
+        Ok((self, ident_needs))
     }
 
     /// Serves something else instead of turted.
