@@ -45,7 +45,9 @@ fn origin_form(uri: &Uri) -> Uri {
 
 fn headers(of: &HeaderMap, uri: &Uri, is_upgrade: bool) -> HeaderMap {
     let mut headers = of.clone();
-    DROPPED.iter().for_each(|name| while headers.remove(name).is_some() {});
+    for name in DROPPED {
+        headers.remove(name);
+    }
     if is_upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
@@ -84,7 +86,10 @@ mod tests {
             of.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let headers = headers(&of, &Uri::from_static(uri), is_upgrade);
-        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+        let fields = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort();
+        fields
     }
 
     #[test]
@@ -104,14 +109,14 @@ mod tests {
         ];
         assert_eq!(
             passed_on(&fields, "/a?b", false),
-            ["host: a.example", "content-type: text/plain", "x-own: 1"]
+            ["content-type: text/plain", "host: a.example", "x-own: 1"]
         );
     }
 
     #[test]
     fn an_upgrade_stays_one() {
         let fields = [("host", "a"), ("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
-        assert_eq!(passed_on(&fields, "/", true), ["host: a", "upgrade: websocket", "connection: upgrade"]);
+        assert_eq!(passed_on(&fields, "/", true), ["connection: upgrade", "host: a", "upgrade: websocket"]);
     }
 
     #[test]
