@@ -104,8 +104,8 @@ async function nginx(t, server, scheme = 'http', changes = []) {
   return port;
 }
 
-/** HAProxy in both ways: the port of the first, and the port of the second, which leads to `tlsPort`. */
-async function haproxy(t, port, tlsPort) {
+/** HAProxy in both ways: the port of the first, and the port of the second, which leads to `tlsPort`; `changes` as above. */
+async function haproxy(t, port, tlsPort, changes = []) {
   const directory = directoryFor(t);
   certify(directory);
   const [front, through] = [await freePort(), await freePort()];
@@ -116,20 +116,22 @@ async function haproxy(t, port, tlsPort) {
     ['server turted 127.0.0.1:7117', `server turted 127.0.0.1:${port}`],
     ['server turted 127.0.0.1:7443', `server turted 127.0.0.1:${tlsPort}`],
     ['127.0.0.0/8', INSIDE],
+    ...changes,
   ]).replace('maxconn 100000', 'maxconn 1000');
   fs.writeFileSync(path.join(directory, 'haproxy.cfg'), config);
   await run(t, 'haproxy', ['-db', '-f', path.join(directory, 'haproxy.cfg')], front);
   return { front, through };
 }
 
-/** Caddy before `server`, with a certificate of the test. Caddy would otherwise request one. */
-async function caddy(t, server) {
+/** Caddy before `server`, changed as above, with a certificate of the test. Caddy would otherwise request one. */
+async function caddy(t, server, changes = []) {
   const [directory, port] = [directoryFor(t), await freePort()];
   const { cert, key } = certify(directory);
   const config = adapt('Caddyfile', [
     ['turted.example.com {', `https://127.0.0.1:${port}, https://turted.example.com:${port} {\n\tbind 127.0.0.1\n\ttls ${cert} ${key}`],
     ['127.0.0.1:7117', `127.0.0.1:${server.port}`],
     ['private_ranges', INSIDE],
+    ...changes,
   ]);
   const file = path.join(directory, 'Caddyfile');
   // Without this Caddy waits for streams to end when it is stopped.

@@ -9,6 +9,7 @@
 //! | `sse` | event streams |
 //! | `sockjs` | the frames, bodies, paths and pages of SockJS |
 //! | `websocket`, `chunked`, `proxy` | WebSocket frames; bodies of HTTP in chunks; the PROXY protocol |
+//! | `forwarded` | which client a request is of that another node passes on |
 //! | `post` | an ordinary `POST` of HTTP/1.1 that has come completely |
 //! | `resp` | the protocol of Redis |
 //! | `amqp` | AMQP 0-9-1, the side of a consumer |
@@ -23,6 +24,7 @@ pub mod sockjs;
 pub mod websocket;
 pub mod chunked;
 pub mod proxy;
+pub mod forwarded;
 pub mod post;
 pub mod resp;
 pub mod amqp;

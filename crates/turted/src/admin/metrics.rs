@@ -292,6 +292,10 @@ impl<W: AsRef<WorkerMetrics>> Counters<'_, W> {
         }
         let help = "Answers whose client did not read them (limits.outbox_stall).";
         self.single("turted_unread_answers_total", help, |worker| worker.unread_answers.get());
+        let help = "Requests for sessions of other nodes that were passed on.";
+        self.single("turted_forwarded_requests_total", help, |worker| worker.passed_on.get());
+        let help = "Requests for sessions of other nodes that could not be reached.";
+        self.single("turted_forwarding_failures_total", help, |worker| worker.not_passed_on.get());
         self.single("turted_accept_errors_total", "Connections that could not be accepted.", |worker| {
             worker.accept_errors.get()
         });

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use turted_core::limits::{ACCEPT_BACKOFF_MAX, ACCEPT_BACKOFF_MIN};
 
 use super::endpoint::Endpoints;
@@ -36,22 +37,8 @@ pub(crate) async fn accept(
     listener: TcpListener,
     queue: Queue,
 ) {
-    let draining = worker.shared.life.draining.clone();
-    let mut backoff = ACCEPT_BACKOFF_MIN;
-    while let Some(accepted) = draining.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                backoff = ACCEPT_BACKOFF_MIN;
-                admit(&worker, &endpoints, stream, peer);
-            }
-            Err(error) => {
-                worker.metrics.accept_errors.add(1);
-                tracing::warn!(%error, ?backoff, "cannot accept connections");
-                draining.run_until_cancelled(sleep(backoff)).await;
-                backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
-            }
-        }
-    }
+    let draining = &worker.shared.life.draining;
+    accept_until(&worker, &listener, draining, |stream, peer| admit(&worker, &endpoints, stream, peer)).await;
     if queue == Queue::Kept {
         return;
     }
@@ -60,6 +47,30 @@ pub(crate) async fn accept(
         let next = poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await;
         let Poll::Ready(Ok((stream, peer))) = next else { return };
         admit(&worker, &endpoints, stream, peer);
+    }
+}
+
+/// Accepts connections until `end`.
+pub(super) async fn accept_until(
+    worker: &Worker,
+    listener: &TcpListener,
+    end: &CancellationToken,
+    mut admit: impl FnMut(TcpStream, SocketAddr),
+) {
+    let mut backoff = ACCEPT_BACKOFF_MIN;
+    while let Some(accepted) = end.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                backoff = ACCEPT_BACKOFF_MIN;
+                admit(stream, peer);
+            }
+            Err(error) => {
+                worker.metrics.accept_errors.add(1);
+                tracing::warn!(%error, ?backoff, "cannot accept connections");
+                end.run_until_cancelled(sleep(backoff)).await;
+                backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
+            }
+        }
     }
 }
 

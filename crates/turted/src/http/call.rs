@@ -7,6 +7,7 @@ use hyper::{Request, StatusCode, Uri};
 
 use super::answer::{Answer, Takeover, text};
 use super::incoming::RequestBody;
+use super::passing::passed::Passed;
 use super::streaming::Unending;
 use crate::config::Limits;
 use crate::hub::worker::journal::Agent;
@@ -33,6 +34,8 @@ pub(crate) enum Outcome {
     Stream(Unending),
     /// Its connection becomes something else.
     Takeover(Takeover),
+    /// Another node answers it.
+    Passed(Box<Passed>),
 }
 
 impl From<Answer> for Outcome {

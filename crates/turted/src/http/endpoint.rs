@@ -7,11 +7,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_core::future::LocalBoxFuture;
+use hyper::Request;
 use hyper::header::HeaderMap;
+use turted_core::session_key::SessionKey;
 use turted_core::wire::post::Post;
 
 use super::answer::{Answer, nothing_here};
 use super::call::{Call, Outcome, check_target};
+use super::incoming::RequestBody;
+use super::passing::pass;
+use crate::hub::cluster::claims::Opening;
+use crate::hub::cluster::peers::Peers;
 use crate::hub::worker::worker::Worker;
 use crate::io::permits::Permit;
 
@@ -25,6 +31,11 @@ pub(crate) trait Endpoint: Debug + Send + Sync {
 
     /// Answers a request.
     fn answer(self: Arc<Self>, call: Call) -> Answering;
+
+    /// Where the session of a request is, in a cluster, if the request is for one.
+    fn home(&self, _request: &Request<RequestBody>) -> Option<Home> {
+        None
+    }
 
     /// Whether its requests are answered even when all connections are taken: clients must not keep an operator
     /// out of a full server.
@@ -43,6 +54,15 @@ pub(crate) trait Endpoint: Debug + Send + Sync {
     }
 }
 
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// At the node that made its id.
+    Node(u16),
+    /// At the node that has claimed its name.
+    Claimed(SessionKey, Opening),
+}
+
 /// Answers what is an ordinary `POST` and came completely.
 pub(crate) trait ShortWay {
     /// Answers as [`Endpoint::answer`] would. `client` is the other side, which names no client behind it.
@@ -57,23 +77,40 @@ pub(crate) enum ShortAnswer {
 
 /// The endpoints of a server. The first one that serves a path answers.
 #[derive(Debug)]
-pub(crate) struct Endpoints(Vec<Arc<dyn Endpoint>>);
+pub(crate) struct Endpoints {
+    endpoints: Vec<Arc<dyn Endpoint>>,
+    asked_by: AskedBy,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedBy {
+    /// Clients: what is for a session of another node is passed on.
+    Clients,
+    /// Other nodes, who have passed it on already: a request makes one hop, so it cannot go in a circle.
+    Nodes,
+}
 
 impl Endpoints {
     pub(crate) fn new(endpoints: Vec<Arc<dyn Endpoint>>) -> Self {
-        Self(endpoints)
+        Self { endpoints, asked_by: AskedBy::Clients }
+    }
+
+    /// The same, as other nodes are answered.
+    pub(crate) fn for_nodes(&self) -> Self {
+        Self { endpoints: self.endpoints.clone(), asked_by: AskedBy::Nodes }
     }
 
     /// The same, and another endpoint that is asked last.
     #[cfg(test)]
     pub(crate) fn with(mut self, endpoint: Arc<dyn Endpoint>) -> Self {
-        self.0.push(endpoint);
+        self.endpoints.push(endpoint);
         self
     }
 
     /// The endpoint that answers requests to this path.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<dyn Endpoint>> {
-        self.0.iter().find(|endpoint| endpoint.serves(path))
+        self.endpoints.iter().find(|endpoint| endpoint.serves(path))
     }
 
     /// How requests to this path are answered on the short way, if they can be.
@@ -83,7 +120,7 @@ impl Endpoints {
 
     /// Whether any requests can be answered on the short way.
     pub(crate) fn have_short_way(&self) -> bool {
-        self.0.iter().any(|endpoint| endpoint.short_way().is_some())
+        self.endpoints.iter().any(|endpoint| endpoint.short_way().is_some())
     }
 
     /// Answers a request.
@@ -91,10 +128,24 @@ impl Endpoints {
         if let Some(refusal) = check_target(&call.worker.config.limits, call.request.uri()) {
             return Box::pin(ready(refusal.into()));
         }
-        match self.find(call.request.uri().path()) {
-            Some(endpoint) => Arc::clone(endpoint).answer(call),
-            None => Box::pin(ready(nothing_here().into())),
+        let Some(endpoint) = self.find(call.request.uri().path()).map(Arc::clone) else {
+            return Box::pin(ready(nothing_here().into()));
+        };
+        match self.elsewhere(&*endpoint, &call) {
+            None => endpoint.answer(call),
+            Some(elsewhere) => Box::pin(pass::answer(endpoint, call, elsewhere)),
         }
+    }
+
+    /// Where the session of a request is, if that may be another node.
+    fn elsewhere(&self, endpoint: &dyn Endpoint, call: &Call) -> Option<(Arc<Peers>, Home)> {
+        let peers = call.worker.shared.nodes.as_ref()?;
+        if self.asked_by == AskedBy::Nodes || !pass::may_be_of_session(call.request.method()) {
+            return None;
+        }
+        let home = endpoint.home(&call.request)?;
+        let is_here = matches!(home, Home::Node(node) if peers.own() == Some(node));
+        (!is_here).then(|| (Arc::clone(peers), home))
     }
 }
 

@@ -43,6 +43,11 @@ impl RequestBody {
         Self { body: Some(body), unread: None, end: Some(end.clone()) }
     }
 
+    /// The body of a request that has none.
+    pub(super) fn none() -> Self {
+        Self { body: None, unread: None, end: None }
+    }
+
     /// A body that goes to `unread` when nobody reads it any more.
     pub(crate) fn kept_unread(body: Incoming, unread: &Unread) -> Self {
         Self { body: Some(body), unread: Some(unread.clone()), end: None }

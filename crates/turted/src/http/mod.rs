@@ -11,6 +11,7 @@
 //! | `paced`, `patience`, `fragment` | what limits a connection of HTTP: the time for answers, the wait for requests, no `#` in a target |
 //! | `rules`, `proxies` | what every request of HTTP/1 must keep; the client behind a proxy |
 //! | `call`, `endpoint` | a request and what becomes of it; what answers it, found by path |
+//! | `passing` | requests for sessions of other nodes |
 //! | `query`, `negotiation`, `cors` | the query of a request, its `Accept`, and which pages may make it |
 //! | `incoming`, `bodies` | the body of a request; reads bodies, each into one buffer |
 //! | `answer`, `body`, `head` | answers, and takeovers of sockets; their bodies, and their heads where hyper does not write them |
@@ -35,6 +36,7 @@ mod rules;
 pub(crate) mod proxies;
 pub(crate) mod call;
 pub(crate) mod endpoint;
+pub(crate) mod passing;
 pub(crate) mod query;
 pub(crate) mod negotiation;
 pub(crate) mod cors;

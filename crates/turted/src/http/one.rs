@@ -15,22 +15,26 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_core::future::LocalBoxFuture;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use hyper::http::response;
 use hyper::server::conn::http1;
 use hyper::service::Service as HttpService;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Takeover, close_if_unread};
+use super::body::Body;
 use super::call::{Call, Outcome};
 use super::endpoint::{Arrival, Endpoints};
 use super::guests::{self, Guest};
 use super::incoming::{BodyEnd, RequestBody};
 use super::paced::{self, Paced};
 use super::parked::{self, Asked, Parked, Written};
+use super::passing::passed::Passed;
+use super::passing::relay;
 use super::patience::{self, Patience};
 use super::rewound::Rewound;
 use super::short::{self, Handed};
@@ -99,6 +103,7 @@ where
                     Box::pin(wait_at_the_end(&responder, &mut channel, parked)).await
                 }
                 Step::Reply(reply) => Box::pin(write(&responder, &mut channel, *reply)).await,
+                Step::Relay(relayed) => Box::pin(pass_back(&responder, &mut channel, *relayed)).await,
                 Step::Idle(most) => Box::pin(idle(&responder.worker, &mut channel, most)).await,
                 Step::End(end) => break end,
             };
@@ -117,6 +122,8 @@ enum Step {
     WaitAtTheEnd(Parked),
     /// That answer is written.
     Reply(Box<(Answer, Asked)>),
+    /// The answer of another node is written as it comes.
+    Relay(Box<(Passed, Asked)>),
     /// Nothing is under way. For so long another request may come.
     Idle(Duration),
     End(End),
@@ -225,11 +232,21 @@ where
     C: AsyncWrite + Unpin,
 {
     let (answer, asked) = reply;
-    match parked::write(channel, answer, asked, responder.worker.config.limits.outbox_stall).await {
-        Written::Whole => Step::Idle(responder.patience.idle()),
-        Written::Stalled => Step::End(End::Stalled),
-        Written::Last | Written::Broken => Step::End(End::Over),
-    }
+    let written = parked::write(channel, answer, asked, responder.worker.config.limits.outbox_stall).await;
+    responder.written(written)
+}
+
+/// Writes the answer of another node.
+async fn pass_back<C>(
+    responder: &Responder,
+    channel: &mut Rewound<C>,
+    (passed, asked): (Passed, Asked),
+) -> Step
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let (answer, asked) = responder.own(passed.head, asked);
+    responder.written(relay::run(&responder.worker, channel, (answer, passed.flow), asked).await)
 }
 
 /// Waits for another request. Cancel safe.
@@ -293,13 +310,35 @@ impl Responder {
         self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, request))
     }
 
-    /// The answer to a request, or what goes on with its socket.
-    fn settle(&self, outcome: Outcome, asked: Asked) -> Result<Answer, Takeover> {
-        match outcome {
-            Outcome::Answer(answer) => Ok(self.last_touch(answer, asked)),
-            Outcome::Stream(unending) => Err(unending.take_over(asked.version)),
-            Outcome::Takeover(takeover) => Err(takeover),
+    /// The answer to a request, or what comes next on its connection.
+    fn settle(&self, outcome: Outcome, asked: Asked) -> Result<Answer, Step> {
+        let takeover = match outcome {
+            Outcome::Answer(answer) => return Ok(self.last_touch(answer, asked)),
+            Outcome::Passed(passed) => return Err(Step::Relay(Box::new((*passed, asked)))),
+            Outcome::Stream(unending) => unending.take_over(asked.version),
+            Outcome::Takeover(takeover) => takeover,
+        };
+        Err(Step::End(End::Takeover(takeover)))
+    }
+
+    /// What comes next behind an answer that was written here.
+    fn written(&self, written: Written) -> Step {
+        match written {
+            Written::Whole => Step::Idle(self.patience.idle()),
+            Written::Stalled => Step::End(End::Stalled),
+            Written::Last | Written::Broken => Step::End(End::Over),
         }
+    }
+
+    /// The head of an answer of another node as one of this node, and whether another request may follow.
+    fn own(&self, head: response::Parts, asked: Asked) -> (Answer, Asked) {
+        let mut answer = Answer::from_parts(head, Body::default());
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return (answer, asked);
+        }
+        let is_last = relay::strip(answer.headers_mut());
+        let asked = Asked { wants_more: asked.wants_more && !is_last, ..asked };
+        (self.last_touch(answer, asked), asked)
     }
 
     /// Adds to an answer over HTTP/1 what it says about its connection.
@@ -329,15 +368,14 @@ impl Responder {
         let Some(outcome) = outcome.await else {
             return Err(self.leave(Step::Wait(Parked { answering, asked })));
         };
-        let settled = self.settle(outcome, asked);
-        settled.map_err(|takeover| self.leave(Step::End(End::Takeover(takeover))))
+        self.settle(outcome, asked).map_err(|next| self.leave(next))
     }
 
     /// What comes next when a request that has left hyper is done with; `None` if its client is gone.
     fn answered(&self, outcome: Option<Outcome>, asked: Asked) -> Step {
         match outcome.map(|outcome| self.settle(outcome, asked)) {
             Some(Ok(answer)) => Step::Reply(Box::new((answer, asked))),
-            Some(Err(takeover)) => Step::End(End::Takeover(takeover)),
+            Some(Err(next)) => next,
             None => Step::End(End::Over),
         }
     }

@@ -120,8 +120,8 @@ where
     }
 }
 
-/// The bytes of an answer, and whether it is the last one on its connection.
-fn encode(mut answer: Answer, asked: Asked) -> (Parts, bool) {
+/// Says in an answer whether another request may follow on its connection. Returns whether it is the last one.
+pub(super) fn mark_connection(answer: &mut Answer, asked: Asked) -> bool {
     let is_last = !asked.wants_more || has_token(answer.headers(), "close");
     match asked.version {
         // RFC 9112 9.3: it would take an answer without this for the last one.
@@ -130,9 +130,15 @@ fn encode(mut answer: Answer, asked: Asked) -> (Parts, bool) {
             answer.headers_mut().entry(CONNECTION).or_insert(value);
         }
         Version::HTTP_10 => {}
-        _ if is_last => close_after(&mut answer),
+        _ if is_last => close_after(answer),
         _ => {}
     }
+    is_last
+}
+
+/// The bytes of an answer, and whether it is the last one on its connection.
+fn encode(mut answer: Answer, asked: Asked) -> (Parts, bool) {
+    let is_last = mark_connection(&mut answer, asked);
     let (mut head, mut body) = answer.into_parts();
     let mut parts = Parts::default();
     // RFC 9110 8.6

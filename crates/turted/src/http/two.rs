@@ -5,6 +5,7 @@
 //! opens another one over HTTP/1.1 for a WebSocket.
 
 mod whole;
+mod passed_on;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use hyper::header::CONNECTION;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -35,6 +36,8 @@ use crate::http::endpoint::Endpoints;
 use crate::http::guests::{self, Guest};
 use crate::http::incoming::{Unread, discard};
 use crate::http::paced::Paced;
+use crate::http::passing::passed::Passed;
+use crate::http::passing::relay;
 use crate::http::proxies;
 use crate::http::{self, Answer, Arrival, Call, Outcome, RequestBody};
 use crate::hub::delivery::outlet::StreamBody;
@@ -42,9 +45,10 @@ use crate::hub::delivery::outlet::switch::Switch;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
 use crate::io::tls::TlsStream;
+use passed_on::PassedOn;
 use whole::Whole;
 
-type AnyBody = Either<Whole<UnderWay>, Guarded>;
+type AnyBody = Either<Whole<UnderWay>, Either<Guarded, PassedOn<UnderWay>>>;
 
 /// Serves one connection until it ends, or has had nothing to do for too long.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival<TlsStream>) {
@@ -222,8 +226,10 @@ impl Service<Request<Incoming>> for Responder {
                 Outcome::Answer(answer) => answer,
                 Outcome::Stream(unending) => {
                     let (response, token) = (unending.respond(&worker), under_way.token.0.begin());
-                    return Ok(response.map(|body| Either::Right(Guarded { body, _token: token })));
+                    let guarded = |body| Either::Right(Either::Left(Guarded { body, _token: token }));
+                    return Ok(response.map(guarded));
                 }
+                Outcome::Passed(passed) => return Ok(passed_on(*passed, under_way)),
                 Outcome::Takeover(_) => http::text(
                     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                     "this is not served over HTTP/2: ask with HTTP/1.1",
@@ -240,6 +246,14 @@ fn whole(mut answer: Answer, under_way: UnderWay) -> Response<AnyBody> {
     answer.headers_mut().remove(CONNECTION);
     let switch = Switch::current();
     answer.map(|body| Either::Left(Whole::new(body, switch, under_way)))
+}
+
+/// The response of an answer of another node.
+fn passed_on(Passed { mut head, flow }: Passed, under_way: UnderWay) -> Response<AnyBody> {
+    relay::strip(&mut head.headers);
+    head.version = Version::HTTP_2;
+    let body = PassedOn::new(flow, Switch::current(), under_way);
+    Response::from_parts(head, Either::Right(Either::Right(body)))
 }
 
 /// The body of a stream, which counts as under way until it is dropped.

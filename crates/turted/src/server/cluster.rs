@@ -1,28 +1,65 @@
 //! This server's place in a cluster: its settings for the cluster thread.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::Name;
 use turted_core::push::PushLimits;
+use turted_core::secret::Secret;
 
 use super::error::ServerError;
-use crate::config::Config;
+use super::node::Door;
+use crate::config::{ClusterTls, Config};
 use crate::engine::redis::{RedisEngine, RedisEngineSettings};
+use crate::hub::cluster::claims::{Claims, Question};
+use crate::hub::cluster::peers::{PeerTls, Peers};
 use crate::hub::cluster::settings::Settings;
-use crate::hub::cluster::{self, ClusterThread};
+use crate::hub::cluster::{ClusterThread, start};
 use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::worker::shared::Shared;
+use crate::io::tls::{self, Certificates};
 
 /// Targets that a dispatch of another node may have.
 const TARGETS_MOST: usize = 100_000;
 
+/// Where other nodes call this one, if it is one of a cluster, and the questions of those who pass requests on.
+///
+/// # Errors
+/// The certificate of the cluster cannot be used.
+pub(super) fn door(
+    config: &Config,
+    given: Option<Door>,
+) -> Result<(Option<Door>, Option<mpsc::Receiver<Question>>), ServerError> {
+    let (Some(cluster), None) = (&config.cluster, &given) else { return Ok((given, None)) };
+    let tls = cluster.tls.as_ref().map(peer_tls).transpose()?;
+    let (claims, questions) = Claims::new();
+    // Without a secret no other machine reaches the nodes: it keeps apart those of two clusters.
+    let by_prefix = [Secret::from(format!("turted cluster {}", cluster.prefix))];
+    let secrets = if cluster.secrets.is_empty() { &by_prefix } else { &*cluster.secrets };
+    let peers = Peers::new(secrets, tls, claims);
+    Ok((Some(Door { peers, listen: cluster.listen }), Some(questions)))
+}
+
+fn peer_tls(tls: &ClusterTls) -> Result<PeerTls, ServerError> {
+    let connector =
+        tls::connector(tls.ca.as_deref()).map_err(|error| ServerError::Cluster(error.to_string()))?;
+    Ok(PeerTls { connector, certificates: Certificates::load(&tls.identity)? })
+}
+
 /// Joins the cluster of the configuration, if there is one: waits until this node has read all that the log keeps, however
-/// long Redis is away.
+/// long Redis is away. `address` is where other nodes call it.
 ///
 /// # Errors
 /// Redis cannot be used as it is, or there is no thread.
-pub(super) fn join(config: &Config, dispatcher: &Dispatcher) -> Result<Option<ClusterThread>, ServerError> {
-    let Some(cluster) = &config.cluster else { return Ok(None) };
+pub(super) fn join(
+    (config, address): (&Config, Option<SocketAddr>),
+    dispatcher: &Dispatcher,
+    (shared, questions): (&Arc<Shared>, Option<mpsc::Receiver<Question>>),
+) -> Result<Option<ClusterThread>, ServerError> {
+    let Some((cluster, questions)) = config.cluster.as_ref().zip(questions) else { return Ok(None) };
     let process = getrandom::u64().map_err(|_| ServerError::Random)?;
     let engine = RedisEngineSettings::of(cluster, process);
     let version =
@@ -31,7 +68,7 @@ pub(super) fn join(config: &Config, dispatcher: &Dispatcher) -> Result<Option<Cl
         number: Default::default(),
         process,
         version,
-        advertise: cluster.advertise,
+        advertise: cluster.advertise.or(address),
         rules: rules(config),
         replicas: cluster.replicas,
         // Another node may allow more; an entry is bounded by its bytes.
@@ -40,9 +77,16 @@ pub(super) fn join(config: &Config, dispatcher: &Dispatcher) -> Result<Option<Cl
             dispatches: 1,
             expansion_bytes: EXPANSION_BYTES_MAX.max(config.limits.expansion_bytes),
         },
+        peers: shared.nodes.clone(),
     };
-    let started = cluster::start(move || RedisEngine::new(&engine), settings, dispatcher.feed());
-    started.map(Some).map_err(|error| ServerError::Cluster(error.to_string()))
+    let started = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions));
+    let joined = started.map_err(|error| ServerError::Cluster(error.to_string()))?;
+    dispatcher.begin_feed();
+    let counted = Arc::clone(shared);
+    joined.cluster().status().count_connections_by(move || counted.sockets());
+    let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
+    debug_assert!(is_first, "a server is one node");
+    Ok(Some(joined))
 }
 
 /// The rules that all nodes should have alike, by the sections of the configuration, as digests.

@@ -50,7 +50,7 @@ pub use self::error::ServerError;
 use self::log::{OnDisk, OpenedLog};
 #[cfg(test)]
 pub(crate) use self::node::share;
-use self::node::{End, Listeners, Node, Post};
+use self::node::{Door, End, Listeners, Node, Nodes, Post};
 use self::routes::Site;
 use self::sessions::Verifier;
 use crate::admin::{Admin, Monitor};
@@ -78,6 +78,8 @@ use crate::webhook::HookThreads;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    /// Where other nodes of a cluster call it.
+    nodes_address: Option<SocketAddr>,
     dispatcher: Dispatcher,
     certificates: Option<Certificates>,
     shared: Arc<Shared>,
@@ -107,32 +109,21 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None }
+        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None, door: None }
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
-        let ServerBuilder { mut config, authenticator, endpoints, listener } = builder;
-        if let Some(listener) = &listener {
-            // Rules that depend on which machines reach the server are decided by the address of the socket.
-            config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
-        }
-        if !(1..=WORKERS_MAX).contains(&config.workers) {
-            return Err(ServerError::Workers(config.workers));
-        }
-        let ident_needs = match &authenticator {
-            Some(_) => IdentNeeds::Data,
-            None => IdentNeeds::of(&config.auth.method),
-        };
-        if ident_needs != IdentNeeds::Nothing {
-            // Not everything is open, whatever `auth.method` says.
-            config.demo.get_or_insert(false);
-        }
+        let (builder, ident_needs) = builder.checked()?;
+        let ServerBuilder { config, authenticator, endpoints, listener, door } = builder;
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         // In a cluster clients wait for nothing: no socket listens before this node has read the log.
         let early =
             config.cluster.is_none().then(|| node::open_all(&config, listener.as_deref())).transpose()?;
         let found = early.as_ref().map_or(config.listen, |listeners| listeners.address);
+        #[cfg(feature = "redis")]
+        let (door, questions) = cluster::door(&config, door)?;
+        let mut nodes = Nodes::open(&config, door.as_ref())?;
         let secrets = Secrets::new(&config);
         let mut opened = Opened::open(&config, &secrets.push, SOURCES)
             .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
@@ -140,7 +131,12 @@ impl Server {
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
         let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
         let verifier = Verifier::of(authenticator.as_ref(), &config);
-        let shared = Arc::new(node::share(&config, secrets, (authenticator, certificates.clone())));
+        let shared = Arc::new(node::share(
+            &config,
+            secrets,
+            (authenticator, certificates.clone()),
+            nodes.peers.take(),
+        ));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
@@ -158,7 +154,10 @@ impl Server {
         tell_hooks(&dispatcher, &shared.hooks);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
-        let cluster = join(&config, (&dispatcher, &shared))?;
+        #[cfg(feature = "redis")]
+        let cluster = cluster::join((&config, nodes.address), &dispatcher, (&shared, questions))?;
+        #[cfg(not(feature = "redis"))]
+        let cluster = None::<ClusterThread>;
         let Listeners { sockets: listeners, address, queue } =
             early.map_or_else(|| node::open_all(&config, listener.as_deref()), Ok)?;
         let known = (&push, opened.statuses());
@@ -173,6 +172,7 @@ impl Server {
         // Complete before its first worker runs: if a worker cannot start, dropping it stops the running ones.
         let mut server = Self {
             address,
+            nodes_address: nodes.address,
             dispatcher,
             certificates,
             shared,
@@ -186,7 +186,8 @@ impl Server {
             ended,
         };
         for (((listener, inbox), mail), index) in posts.zip(0..=u8::MAX) {
-            let post = Post { listener, queue, queues: Queues { inbox, mail } };
+            let post =
+                Post { listener, nodes: nodes.listeners.next(), queue, queues: Queues { inbox, mail } };
             server.workers.push(node.start(index, post, End(end.clone()))?);
         }
         Ok(server)
@@ -208,6 +209,12 @@ impl Server {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
+    }
+
+    /// The address at which other nodes of a cluster call it, if it is one.
+    #[must_use]
+    pub fn nodes_address(&self) -> Option<SocketAddr> {
+        self.nodes_address
     }
 
     /// Its monitor, which tells whether the workers live.
@@ -343,6 +350,8 @@ pub struct ServerBuilder {
     /// What is served.
     endpoints: fn(&Site<'_>) -> Endpoints,
     listener: Option<Arc<TcpListener>>,
+    /// Where it is called as a node of a cluster.
+    door: Option<Door>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -365,6 +374,32 @@ impl ServerBuilder {
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(Arc::new(listener));
         self
+    }
+
+    /// Makes it a node of a cluster, which other nodes call at an address of its own.
+    #[cfg(test)]
+    pub(crate) fn door(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
+    }
+
+    /// What is decided before anything is opened: which rules count, and what an IDENT needs.
+    fn checked(mut self) -> Result<(Self, IdentNeeds), ServerError> {
+        if let Some(listener) = &self.listener {
+            // Rules that depend on which machines reach the server are decided by the address of the socket.
+            self.config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
+        }
+        if !(1..=WORKERS_MAX).contains(&self.config.workers) {
+            return Err(ServerError::Workers(self.config.workers));
+        }
+        let ident_needs = match &self.authenticator {
+            Some(_) => IdentNeeds::Data,
+            None => IdentNeeds::of(&self.config.auth.method),
+        };
+        if ident_needs != IdentNeeds::Nothing {
+            // Not everything is open, whatever `auth.method` says.
+            self.config.demo.get_or_insert(false);
+        }
+        Ok((self, ident_needs))
     }
 
     /// Serves something else instead of turted.
@@ -391,25 +426,6 @@ impl Drop for Server {
         self.shared.life.cut();
         self.shared.sessions.end();
     }
-}
-
-/// Joins the cluster, if there is one.
-fn join(
-    config: &Config,
-    (dispatcher, shared): (&Dispatcher, &Arc<Shared>),
-) -> Result<Option<ClusterThread>, ServerError> {
-    #[cfg(feature = "redis")]
-    let joined = cluster::join(config, dispatcher)?;
-    #[cfg(not(feature = "redis"))]
-    let joined = None::<ClusterThread>;
-    if let Some(joined) = &joined {
-        dispatcher.begin_feed();
-        let counted = Arc::clone(shared);
-        joined.cluster().status().count_connections_by(move || counted.sockets());
-        let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
-        debug_assert!(is_first, "a server is one node");
-    }
-    Ok(joined)
 }
 
 /// Lets hooks hear of dispatches, if one wants to.

@@ -19,6 +19,8 @@ use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::http::accept::{Queue, accept};
 use crate::http::endpoint::Endpoints;
+use crate::http::passing::nodes;
+use crate::hub::cluster::peers::Peers as ClusterPeers;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::hooks::Hooks;
@@ -26,7 +28,6 @@ use crate::hub::presence::Presence;
 use crate::hub::run::{Queues, run};
 use crate::hub::worker::places::{CountedAddresses, PlaceLimits, Places};
 use crate::hub::worker::recovery::{Recovery, RecoveryLimits};
-use crate::hub::worker::session_id::NodeNumber;
 use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::waiting::Longest;
@@ -57,7 +58,42 @@ pub(super) fn open_all(config: &Config, given: Option<&StdListener>) -> Result<L
     if let Some(given) = given {
         return serve_given(given, config).map_err(ServerError::HandedOver);
     }
-    let wanted = listener::possible(config.listen);
+    open_each(config, config.listen)
+}
+
+/// Where a node of a cluster is called by the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) peers: Arc<ClusterPeers>,
+    pub(crate) listen: SocketAddr,
+}
+
+/// What a server has of the cluster that it is a node of, if it is one.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) peers: Option<Arc<ClusterPeers>>,
+    /// Where other nodes call it, one for each worker.
+    pub(super) listeners: std::vec::IntoIter<StdListener>,
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Nodes {
+    /// Opens the listeners of a door.
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub(super) fn open(config: &Config, door: Option<&Door>) -> Result<Self, ServerError> {
+        let Some(Door { peers, listen }) = door.cloned() else {
+            return Ok(Self { peers: None, listeners: Vec::new().into_iter(), address: None });
+        };
+        let Listeners { sockets, address, .. } = open_each(config, listen)?;
+        Ok(Self { peers: Some(peers), listeners: sockets.into_iter(), address: Some(address) })
+    }
+}
+
+/// Opens a listener for each worker, all on one address.
+fn open_each(config: &Config, listen: SocketAddr) -> Result<Listeners, ServerError> {
+    let wanted = listener::possible(listen);
     let options = config.limits.socket_options();
     let refused = |address| move |source| ServerError::Listen { address, source };
     listener::check(wanted).map_err(refused(wanted))?;
@@ -93,10 +129,10 @@ pub(crate) fn share(
     config: &Config,
     secrets: Secrets,
     (authenticator, certificates): (Option<Arc<dyn Authenticator>>, Option<Certificates>),
+    nodes: Option<Arc<ClusterPeers>>,
 ) -> Shared {
     let (room, live) = (Room::of(&config.limits, descriptors::limit()), Live::default());
     Shared {
-        node: NodeNumber::new(None),
         permits: Permits::new(room.connections),
         spare: Permits::new(room.spare),
         metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::default())).collect(),
@@ -121,6 +157,7 @@ pub(crate) fn share(
             },
         }),
         certificates,
+        nodes,
     }
 }
 
@@ -137,6 +174,8 @@ pub(super) struct Node {
 /// What one worker is given.
 pub(super) struct Post {
     pub(super) listener: StdListener,
+    /// Where other nodes call it.
+    pub(super) nodes: Option<StdListener>,
     pub(super) queue: Queue,
     pub(super) queues: Queues,
 }
@@ -157,6 +196,7 @@ impl Node {
                 let worker = Worker::new(index, config, dispatcher, (shared, peers));
                 if index == 0 {
                     worker.spawn(tidy::run(Rc::clone(&worker), push));
+                    renew_claims(&worker);
                 }
                 if let Err(error) = serve(&worker, endpoints, post).await {
                     tracing::error!(%error, index, "a worker ended");
@@ -171,9 +211,20 @@ impl Node {
     }
 }
 
+/// Renews what this node claims of the cluster, until the server ends.
+fn renew_claims(worker: &Worker) {
+    if let Some(peers) = worker.shared.nodes.clone() {
+        worker.tasks.spawn_until_end(async move { peers.claims().renew(|| peers.own()).await });
+    }
+}
+
 /// Accepts connections and runs a worker until the server stops.
 async fn serve(worker: &Rc<Worker>, endpoints: Arc<Endpoints>, post: Post) -> io::Result<()> {
     let listener = TcpListener::from_std(post.listener)?;
+    if let (Some(listener), Some(peers)) = (post.nodes, &worker.shared.nodes) {
+        let (peers, endpoints) = (Arc::clone(peers), Arc::new(endpoints.for_nodes()));
+        worker.spawn(nodes::accept(Rc::clone(worker), endpoints, peers, TcpListener::from_std(listener)?));
+    }
     worker.spawn(accept(Rc::clone(worker), endpoints, listener, post.queue));
     run(worker, post.queues).await;
     Ok(())

@@ -360,7 +360,7 @@ fn play_on(kept_log: KeptLog<'_>) {
     config.recovery.log_dispatches = 2_000_000;
     config.recovery.log_bytes = 1 << 30;
     config.recovery.max_age = Duration::from_secs(3_600);
-    let shared = Arc::new(share(&config, Secrets::new(&config), (None, None)));
+    let shared = Arc::new(share(&config, Secrets::new(&config), (None, None), None));
     let (inboxes, deliveries): (Vec<_>, Vec<_>) =
         (0..WORKERS).map(|_| inbox(InboxLimits { dispatches: 1_000, bytes: 1 << 24 })).unzip();
     let (peers, mail): (Vec<_>, Vec<_>) = (0..WORKERS).map(|_| mpsc::channel(MAIL_MAX)).unzip();

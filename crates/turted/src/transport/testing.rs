@@ -39,7 +39,7 @@ pub(super) fn on_worker(change: impl FnOnce(&mut Config), test: impl AsyncFnOnce
 }
 
 fn worker(config: Config) -> (Rc<Worker>, Queues) {
-    let shared = Arc::new(share(&config, Secrets::new(&config), (None, None)));
+    let shared = Arc::new(share(&config, Secrets::new(&config), (None, None), None));
     let limits = InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
     let (inbox_sender, inbox) = inbox(limits);
     let (mail_sender, mail) = mpsc::channel(MAIL_MAX);

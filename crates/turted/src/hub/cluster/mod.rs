@@ -13,6 +13,8 @@
 //! | `counts` | how many connections a dispatch reaches on all nodes |
 //! | `values` | values of the engine, and messages to other nodes |
 //! | `ears` | what other nodes tell this one |
+//! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
+//! | `claims` | which node has a session whose id its client chose |
 //! | `handle` | what the rest of the program has of it |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
@@ -29,6 +31,8 @@ pub(crate) mod settings;
 pub(crate) mod status;
 mod thread;
 mod handle;
+pub(crate) mod peers;
+pub(crate) mod claims;
 
 pub(crate) use self::handle::Cluster;
 pub(crate) use self::thread::{ClusterThread, start};

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use turted_core::cluster::entry::{Body, Entry};
 use turted_core::cluster::head::VERSION;
 use turted_core::cluster::node::{NodeRecord, Progress};
-use turted_core::cluster::table::Table;
+use turted_core::cluster::table::{Known, Table};
 use turted_core::cursor::Cursor;
 
 use super::counts::Counts;
@@ -188,7 +188,23 @@ impl<E: Engine> Node<E> {
 
     /// Shows which nodes there are.
     pub(super) fn tell_nodes(&self) {
-        self.status.tell_nodes(&self.view.borrow().table, self.moment());
+        let view = self.view.borrow();
+        self.status.tell_nodes(&view.table, self.moment());
+        if let Some(peers) = &self.settings.peers {
+            let others =
+                view.table.alive(self.moment()).filter(|(process, _)| *process != self.settings.process);
+            let address = |known: &Known| Some((known.number, known.record.as_ref()?.advertise?));
+            peers.set_nodes(others.filter_map(|(_, known)| address(known)).collect());
+        }
+    }
+
+    /// This node has a number.
+    pub(super) fn has_number(&self) {
+        let number = self.settings.number.get();
+        self.status.has_number(number);
+        if let Some(peers) = &self.settings.peers {
+            peers.set_own(Some(number));
+        }
     }
 
     /// When an entry was appended, by the clock of this machine.

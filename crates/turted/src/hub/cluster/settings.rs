@@ -2,10 +2,13 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use turted_core::cluster::head::Author;
 use turted_core::name::Name;
 use turted_core::push::PushLimits;
+
+use super::peers::Peers;
 
 /// What a node says of itself, and how it appends.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// What a dispatch may have that another node has appended.
     pub(crate) limits: PushLimits,
+    /// Those who pass requests on to other nodes, and are told where these are.
+    pub(crate) peers: Option<Arc<Peers>>,
 }
 
 impl Settings {

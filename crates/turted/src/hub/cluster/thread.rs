@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::claims::Question;
 use super::handle::Cluster;
 use super::node::{Clock, Node, View};
 use super::settings::Settings;
@@ -77,7 +78,7 @@ impl ClusterThread {
 pub(crate) fn start<E: Engine>(
     engine: impl FnOnce() -> E + Send + 'static,
     settings: Settings,
-    feed: Feed,
+    (feed, questions): (Feed, mpsc::Receiver<Question>),
 ) -> Result<ClusterThread, NotStarted> {
     let (begun, has_begun) = sync_channel(1);
     let (sender, jobs) = mpsc::channel(JOBS_MAX);
@@ -89,7 +90,7 @@ pub(crate) fn start<E: Engine>(
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => LocalSet::new()
-                .block_on(&runtime, live(engine(), settings, (feed, shown, (own, jobs)), &begun)),
+                .block_on(&runtime, live(engine(), settings, (feed, shown, (own, jobs, questions)), &begun)),
             Err(error) => drop(begun.send(Err(NotStarted::Thread(error)))),
         }
     };
@@ -103,7 +104,11 @@ pub(crate) fn start<E: Engine>(
 async fn live<E: Engine>(
     engine: E,
     settings: Settings,
-    (feed, status, (sender, jobs)): (Feed, Arc<Status>, (mpsc::Sender<Job>, mpsc::Receiver<Job>)),
+    (feed, status, (sender, jobs, questions)): (
+        Feed,
+        Arc<Status>,
+        (mpsc::Sender<Job>, mpsc::Receiver<Job>, mpsc::Receiver<Question>),
+    ),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
     let number = match take_number(&engine, &status).await {
@@ -111,7 +116,6 @@ async fn live<E: Engine>(
         Err(unusable) => return drop(begun.send(Err(NotStarted::Unusable(unusable)))),
     };
     settings.number.set(number);
-    status.has_number(number);
     let node = Rc::new(Node {
         engine,
         settings,
@@ -131,12 +135,14 @@ async fn live<E: Engine>(
         announced: RefCell::default(),
         jobs: sender,
     });
+    node.has_number();
     let writer = spawn_local(writer::run(Rc::clone(&node)));
     let others = [
         spawn_local(reader::run(Rc::clone(&node))),
         spawn_local(watch::run(Rc::clone(&node))),
         spawn_local(values::run(Rc::clone(&node), jobs)),
         spawn_local(ears::run(Rc::clone(&node))),
+        spawn_local(values::answer(Rc::clone(&node), questions)),
         spawn_local(super::counts::run(Rc::clone(&node))),
         spawn_local(renew_number(Rc::clone(&node))),
     ];
@@ -196,7 +202,7 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
         };
         if is_taken && let Ok(number) = try_number(&node.engine).await {
             node.settings.number.set(number);
-            node.status.has_number(number);
+            node.has_number();
             node.status.number_is_taken();
             node.ears_stuck.notify_one();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::claims::Question;
 use super::node::Node;
 use crate::engine::{Change, Changed, Engine, Values};
 
@@ -46,6 +47,22 @@ pub(crate) struct Job {
 }
 
 impl Wanted {
+    fn of(change: &Change<'_>) -> Self {
+        match change {
+            Change::Put { name, value, age } => {
+                Self::Put { name: (*name).to_owned(), value: value.to_vec(), age: *age }
+            }
+            Change::Take { name, age } => Self::Take { name: (*name).to_owned(), age: *age },
+            Change::Get { name } => Self::Get { name: (*name).to_owned() },
+            Change::Delete { name } => Self::Delete { name: (*name).to_owned() },
+            Change::Hold { name, value, age } => {
+                Self::Hold { name: (*name).to_owned(), value: value.to_vec(), age: *age }
+            }
+            Change::Renew { name, age } => Self::Renew { name: (*name).to_owned(), age: *age },
+            Change::Tell { to, message } => Self::Tell { to: *to, message: message.to_vec() },
+        }
+    }
+
     fn as_change(&self) -> Change<'_> {
         match self {
             Self::Put { name, value, age } => Change::Put { name, value, age: *age },
@@ -56,6 +73,24 @@ impl Wanted {
             Self::Renew { name, age } => Change::Renew { name, age: *age },
             Self::Tell { to, message } => Change::Tell { to: *to, message },
         }
+    }
+}
+
+/// Asks what those want to know who pass requests on, until they are gone.
+pub(super) async fn answer<E: Engine>(node: Rc<Node<E>>, mut questions: mpsc::Receiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        let (answer, answered) = oneshot::channel();
+        let wanted = Wanted::of(&question.change());
+        let job = Job { wanted, answer, until: Instant::now() + ANSWER_MAX };
+        if node.jobs.send(job).await.is_err() {
+            return;
+        }
+        // Whoever drops a question leaves it unanswered.
+        tokio::task::spawn_local(async move {
+            if let Ok(Ok(changed)) = answered.await {
+                question.settle(&changed);
+            }
+        });
     }
 }
 

@@ -205,6 +205,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) outbox_bytes: Counter,
     pub(crate) accept_errors: Counter,
     pub(crate) unread_answers: Counter,
+    /// Requests that another node answered.
+    pub(crate) passed_on: Counter,
+    /// Requests that no other node answered although their sessions are not of this one.
+    pub(crate) not_passed_on: Counter,
     pub(crate) push_latency: Latency,
     /// By rule. Rules are named in the code, so there are few. Locked by the worker for a refusal
     /// and by a scrape.

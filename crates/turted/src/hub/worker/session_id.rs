@@ -1,7 +1,5 @@
 //! Session ids: the worker that owns the session, its place there, its node, and a secret.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
@@ -46,7 +44,6 @@ impl SessionId {
     }
 
     /// The number of the node that owns the session, if this one belongs to a cluster.
-    #[cfg(test)]
     pub(crate) fn node(self) -> u16 {
         u16::from_be_bytes(self.node)
     }
@@ -85,24 +82,6 @@ impl std::fmt::Display for SessionId {
     }
 }
 
-/// The number of this node in its cluster. A node may get another one while it runs.
-#[derive(Debug)]
-pub(crate) struct NodeNumber(AtomicU32);
-
-impl NodeNumber {
-    /// Above all numbers: there is none.
-    const NONE: u32 = u32::MAX;
-
-    pub(crate) fn new(number: Option<u16>) -> Self {
-        Self(AtomicU32::new(number.map_or(Self::NONE, u32::from)))
-    }
-
-    /// The number; `None` if the node belongs to no cluster.
-    pub(crate) fn get(&self) -> Option<u16> {
-        u16::try_from(self.0.load(Ordering::Relaxed)).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,13 +108,6 @@ mod tests {
         let varies = |byte: usize| ids.iter().any(|id| id.bytes()[byte] != ids[0].bytes()[byte]);
         assert!((0..5).all(|byte| !varies(byte)));
         assert!((5..15).all(varies));
-    }
-
-    #[test]
-    fn a_node_has_a_number_or_none() {
-        for number in [None, Some(0), Some(u16::MAX)] {
-            assert_eq!(NodeNumber::new(number).get(), number);
-        }
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 use crate::auth::Gate;
 use crate::config::secrets::Secrets;
 use crate::hub::cluster::Cluster;
+use crate::hub::cluster::peers::Peers;
 use crate::hub::delivery::metrics::WorkerMetrics;
 use crate::hub::hooks::Hooks;
 use crate::hub::presence::Presence;
 use crate::hub::worker::places::Places;
 use crate::hub::worker::recovery::Recovery;
-use crate::hub::worker::session_id::NodeNumber;
 use crate::hub::worker::sessions::Sessions;
 use crate::hub::worker::waiting::Longest;
 use crate::io::backlogs::Backlogs;
@@ -23,8 +23,6 @@ use crate::live::Live;
 /// What all workers of a node share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The number of this node in its cluster, which ids of sessions name.
-    pub(crate) node: NodeNumber,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recovery: Recovery,
     /// Sessions on disk.
@@ -52,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Bodies>,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
+    /// The other nodes; `None` if this one is alone.
+    pub(crate) nodes: Option<Arc<Peers>>,
     /// What each worker counts, by index.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
     pub(crate) life: Life,

@@ -167,7 +167,7 @@ impl Worker {
 
     /// A new id for the session at this place of the registry.
     pub(crate) fn new_session_id(&self, slot: u32) -> SessionId {
-        SessionId::new(self.index, slot, self.shared.node.get())
+        SessionId::new(self.index, slot, self.shared.nodes.as_ref().and_then(|nodes| nodes.own()))
     }
 
     /// How many messages one connection may send.

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `echo` | the transport |
 //! | `bell` | the push connector |
+//! | `nodes` | several servers that pass requests on to each other |
 
 mod echo;
 mod bell;
+mod nodes;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

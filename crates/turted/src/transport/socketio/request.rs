@@ -21,7 +21,7 @@ use super::turted::TURTED;
 use super::{engine, stream};
 use crate::config::Config;
 use crate::http::cors::{self, Page};
-use crate::http::endpoint::{Answering, Endpoint};
+use crate::http::endpoint::{Answering, Endpoint, Home};
 use crate::http::query::Query;
 use crate::http::websocket::handshake::{VERSION, accept_request, wants_upgrade};
 use crate::http::{Answer, Body, Call, Outcome, RequestBody, answer as with_type, read_body, without_slash};
@@ -83,6 +83,11 @@ impl Endpoint for SocketIo {
         path.starts_with(&self.path) || path == without_slash(&self.path)
     }
 
+    fn home(&self, request: &Request<RequestBody>) -> Option<Home> {
+        let query = Query::parse(request.uri().query()?)?;
+        Some(Home::Node(SessionId::parse(query.get("sid")?)?.node()))
+    }
+
     fn answer(self: Arc<Self>, call: Call) -> Answering {
         if let Some(file) = assets::file_name(call.request.uri().path(), &self.path) {
             let file = file.to_owned();
@@ -135,7 +140,7 @@ struct Responder {
 impl Responder {
     fn mark(&self, outcome: Result<Outcome, EngineRefusal>) -> Outcome {
         match outcome {
-            Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_))) => outcome,
+            Ok(outcome @ (Outcome::Takeover(_) | Outcome::Stream(_) | Outcome::Passed(_))) => outcome,
             Ok(Outcome::Answer(mut answer)) => {
                 self.page.mark(&mut answer);
                 if self.is_script {

@@ -14,6 +14,7 @@ use turted_core::limits::POLLING_ANSWER_BYTES_MAX;
 use turted_core::registry::ConnectionKey;
 
 use super::taken::Taken;
+use crate::hub::cluster::peers::OpenClaim;
 use crate::hub::delivery::outlet::Waitlist;
 use crate::hub::worker::places::Place;
 use crate::io::tasks::Tasks;
@@ -27,15 +28,23 @@ pub(super) enum Entry {
 
 /// The sessions of one worker. Each entry holds a place, which bounds how many there are.
 #[derive(Debug, Default)]
-pub(super) struct KeyedSessions(RefCell<HashMap<Box<str>, Entry>>);
+pub(super) struct KeyedSessions(RefCell<HashMap<Box<str>, Kept>>);
+
+/// An entry, and what is claimed for it in a cluster as long as it is there.
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    claim: Option<OpenClaim>,
+}
 
 impl KeyedSessions {
     pub(super) fn get(&self, key: &str) -> Option<Entry> {
-        self.0.borrow().get(key).cloned()
+        self.0.borrow().get(key).map(|kept| kept.entry.clone())
     }
 
-    pub(super) fn opened(&self, key: &str, connection: ConnectionKey) {
-        self.0.borrow_mut().insert(key.into(), Entry::Open(connection));
+    /// A session is open. In a cluster its node has claimed its name: `claim` lasts as long as the session is known.
+    pub(super) fn opened(&self, key: &str, connection: ConnectionKey, claim: Option<OpenClaim>) {
+        self.0.borrow_mut().insert(key.into(), Kept { entry: Entry::Open(connection), claim });
     }
 
     /// Forgets a session.
@@ -57,7 +66,11 @@ impl KeyedSessions {
     /// Keeps what is left of a session for `delay`.
     pub(super) fn ended(self: &Rc<Self>, tasks: &Tasks, key: &str, (ended, delay): (Ended, Duration)) {
         let ended = Rc::new(ended);
-        self.0.borrow_mut().insert(key.into(), Entry::Ended(Rc::clone(&ended)));
+        let entry = Entry::Ended(Rc::clone(&ended));
+        let mut entries = self.0.borrow_mut();
+        let claim = entries.remove(key).and_then(|kept| kept.claim);
+        entries.insert(key.into(), Kept { entry, claim });
+        drop(entries);
         let (sessions, key) = (Rc::clone(self), Box::<str>::from(key));
         let own = tasks.clone();
         tasks.spawn(async move {

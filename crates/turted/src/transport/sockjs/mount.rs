@@ -57,6 +57,11 @@ impl Mount {
         path.strip_prefix(&*self.options.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The name of a session with an id: the same id names another session under another path.
+    pub(super) fn key(&self, session: &str) -> String {
+        format!("{}/{session}", self.options.path)
+    }
+
     /// Which of so many workers owns the session with this key.
     pub(super) fn owner(&self, key: &str, workers: usize) -> u8 {
         let owner = self.hasher.hash_one(key) % (workers as u64).max(1);

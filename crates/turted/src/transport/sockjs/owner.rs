@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use turted_core::close::Close;
+use turted_core::session_key::SessionKey;
 use turted_core::wire::sockjs::{OPEN, Transport, encode_close};
 
 use super::keyed::{Ended, Entry, KeyedSessions};
@@ -173,7 +174,8 @@ fn open(
         Outlet::Requests(Box::new(Receiving::new(transport, &worker.ledger))),
     );
     let connection = state::open(worker, (peer, &agent), session, way);
-    worker.part::<KeyedSessions>().opened(&key, connection.key);
+    let claim = worker.shared.nodes.as_ref().map(|nodes| nodes.hold(SessionKey::of(key.as_bytes())));
+    worker.part::<KeyedSessions>().opened(&key, connection.key, claim);
     worker.timers.add(Instant::now() + first_look, connection.key, Due::Silence);
     Ok(connection)
 }

@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TY
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::oneshot;
 use turted_core::limits::{SOCKJS_ESCAPE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
+use turted_core::session_key::SessionKey;
 use turted_core::wire::sockjs::{BodyKind, Callback, GREETING, Info, Route, Sender, Transport, decode_body};
 
 use super::headers::{Asker, cached, not_cached, preflight};
@@ -22,13 +23,14 @@ use super::websocket::Frames;
 use super::{relay, websocket};
 use crate::config::Config;
 use crate::http::cors;
-use crate::http::endpoint::{Answering, Endpoint};
+use crate::http::endpoint::{Answering, Endpoint, Home};
 use crate::http::query::Query;
 use crate::http::streaming;
 use crate::http::streaming::{Unending, Way};
 use crate::http::{
     Answer, Body, Call, Outcome, RequestBody, answer as with_type, bare, close_after, read_body, text,
 };
+use crate::hub::cluster::claims::Opening;
 use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::Worker;
 use crate::transport::assets::{self, Assets};
@@ -43,6 +45,18 @@ impl Mount {
 impl Endpoint for Mount {
     fn serves(&self, path: &str) -> bool {
         self.below(path).is_some()
+    }
+
+    fn home(&self, request: &Request<RequestBody>) -> Option<Home> {
+        let route = self.below(request.uri().path()).and_then(Route::parse)?;
+        check(request, route, self).ok()?;
+        let (session, opening) = match route {
+            Route::Receive { transport: Transport::WebSocket, .. } => return None,
+            Route::Receive { session, .. } => (session, Opening::Opens),
+            Route::Send { session, .. } => (session, Opening::OpensNothing),
+            Route::Greeting | Route::Info | Route::Iframe | Route::RawWebSocket => return None,
+        };
+        Some(Home::Claimed(SessionKey::of(self.key(session).as_bytes()), opening))
     }
 
     fn answer(self: Arc<Self>, call: Call) -> Answering {
@@ -192,7 +206,7 @@ impl Responder {
     }
 
     fn place(&self, session: &str, (peer, agent): (IpAddr, Agent)) -> SessionPlace {
-        let key = format!("{}/{session}", self.mount.options.path);
+        let key = self.mount.key(session);
         SessionPlace { mount: Arc::clone(&self.mount), key, peer, agent }
     }
 }
