@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::handle::Cluster;
 use super::node::{Clock, Node, View};
+use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::{JOBS_MAX, Job};
@@ -82,9 +83,9 @@ pub(crate) fn start<E: Engine>(
     let (begun, has_begun) = sync_channel(1);
     let (sender, jobs) = mpsc::channel(JOBS_MAX);
     let own = sender.clone();
-    let status = Arc::new(Status::new());
+    let (status, sessions) = (Arc::new(Status::new()), Arc::new(SessionWrites::new()));
     let process = settings.process;
-    let shown = Arc::clone(&status);
+    let shown = (Arc::clone(&status), Arc::clone(&sessions));
     let run = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
@@ -96,14 +97,17 @@ pub(crate) fn start<E: Engine>(
     let thread = Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
     let gone = || NotStarted::Unusable("the thread of the cluster has ended".to_owned());
     has_begun.recv().map_err(|_| gone())??;
-    let cluster = Cluster { process, status, jobs: sender };
+    let cluster = Cluster { process, status, jobs: sender, sessions };
     Ok(ClusterThread { cluster, thread: Some(thread) })
 }
+
+/// What the thread shares with the rest of the program.
+type Shown = (Arc<Status>, Arc<SessionWrites>);
 
 async fn live<E: Engine>(
     engine: E,
     settings: Settings,
-    (feed, status, (sender, jobs)): (Feed, Arc<Status>, (mpsc::Sender<Job>, mpsc::Receiver<Job>)),
+    (feed, (status, sessions), (sender, jobs)): (Feed, Shown, (mpsc::Sender<Job>, mpsc::Receiver<Job>)),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
     let number = match take_number(&engine, &status).await {
@@ -130,6 +134,7 @@ async fn live<E: Engine>(
         ears_stuck: Notify::new(),
         announced: RefCell::default(),
         jobs: sender,
+        sessions,
     });
     let writer = spawn_local(writer::run(Rc::clone(&node)));
     let others = [
@@ -148,6 +153,8 @@ async fn live<E: Engine>(
     if writer.await.is_err() {
         tracing::error!("the writer of the cluster ended in a panic");
     }
+    // What clients were when they were told to come back elsewhere.
+    drop(timeout(END_MAX, node.sessions.all_written()).await);
     others.iter().for_each(|task| task.abort());
     drop(timeout(END_MAX, release_number(&node)).await);
 }
