@@ -58,6 +58,7 @@ use crate::auth::{Authenticator, Rotation};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::http::endpoint::Endpoints;
+use crate::hub::client::claim;
 use crate::hub::cluster::ClusterThread;
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
@@ -65,7 +66,7 @@ use crate::hub::hooks::Hooks;
 use crate::hub::run::Queues;
 use crate::hub::worker::rewrite;
 use crate::hub::worker::shared::Shared;
-use crate::hub::worker::worker::MAIL_MAX;
+use crate::hub::worker::worker::{MAIL_MAX, Peers};
 use crate::io::tls::Certificates;
 use crate::push::SOURCES;
 use crate::push::rest::PushGate;
@@ -158,7 +159,7 @@ impl Server {
         tell_hooks(&dispatcher, &shared.hooks);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
-        let cluster = join(&config, (&dispatcher, &shared))?;
+        let cluster = join(&config, &dispatcher, (&shared, &peers))?;
         let Listeners { sockets: listeners, address, queue } =
             early.map_or_else(|| node::open_all(&config, listener.as_deref()), Ok)?;
         let known = (&push, opened.statuses());
@@ -396,7 +397,8 @@ impl Drop for Server {
 /// Joins the cluster, if there is one.
 fn join(
     config: &Config,
-    (dispatcher, shared): (&Dispatcher, &Arc<Shared>),
+    dispatcher: &Dispatcher,
+    (shared, peers): (&Arc<Shared>, &Peers),
 ) -> Result<Option<ClusterThread>, ServerError> {
     #[cfg(feature = "redis")]
     let joined = cluster::join(config, dispatcher)?;
@@ -408,6 +410,15 @@ fn join(
         joined.cluster().status().count_connections_by(move || counted.sockets());
         let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
         debug_assert!(is_first, "a server is one node");
+        if config.recovery.enabled {
+            claim::begin(shared, peers, (joined.cluster(), config.recovery.max_age));
+        }
+        let (told, boxes) = (Arc::downgrade(shared), Arc::clone(peers));
+        joined.cluster().status().hear_by(move |from, told_by| {
+            if let Some(shared) = told.upgrade() {
+                claim::hear(&shared, &boxes, from, &told_by);
+            }
+        });
     }
     Ok(joined)
 }

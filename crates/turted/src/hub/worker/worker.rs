@@ -27,6 +27,7 @@ use super::timers::Timers;
 use super::turns::Turns;
 use super::waiting::WaitingConnections;
 use crate::config::Config;
+use crate::hub::cluster::Cluster;
 use crate::hub::delivery::fanout::Fanout;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::WorkerMetrics;
@@ -117,7 +118,8 @@ impl Worker {
         let (metrics, tasks) = (shared.metrics_of(index), Tasks::new(shared.life.ending.clone()));
         let dispatcher = linked_dispatcher(dispatcher, &tasks);
         let sessions = linked_sessions(&shared.sessions, &tasks);
-        let seconds = seconds(&dispatcher, &tasks);
+        let may_wait = dispatcher.keeps_keys() || shared.cluster.get().is_some();
+        let seconds = seconds(may_wait, &tasks);
         let context = WireContext { has_cursor: config.recovery.enabled, metrics: Arc::clone(&metrics) };
         let ledger = Ledger {
             bytes_max: config.limits.outbox_bytes,
@@ -167,7 +169,8 @@ impl Worker {
 
     /// A new id for the session at this place of the registry.
     pub(crate) fn new_session_id(&self, slot: u32) -> SessionId {
-        SessionId::new(self.index, slot, self.shared.node.get())
+        let node = self.shared.cluster.get().map(Cluster::number);
+        SessionId::new(self.index, slot, node.or_else(|| self.shared.node.get()))
     }
 
     /// How many messages one connection may send.
@@ -227,10 +230,10 @@ impl Worker {
     }
 }
 
-/// Seconds that pass where something may wait for a disk. Elsewhere no worker is woken for them.
-fn seconds(dispatcher: &Dispatcher, tasks: &Tasks) -> Rc<Seconds> {
+/// Seconds that pass where something may wait for a disk or an engine. Elsewhere no worker is woken for them.
+fn seconds(may_wait: bool, tasks: &Tasks) -> Rc<Seconds> {
     let seconds = Rc::<Seconds>::default();
-    if dispatcher.keeps_keys() {
+    if may_wait {
         let counted = Rc::clone(&seconds);
         tasks.spawn_until_end(async move { counted.run().await });
     }
