@@ -13,7 +13,7 @@ use super::worker::connection::Client;
 use super::worker::sessions::Effect;
 use super::worker::timers::Due;
 use super::worker::worker::{CLOSING_WAIT, Mail, Worker};
-use super::worker::{drain, relief, write};
+use super::worker::{drain, loss, relief, write};
 
 /// Timers handled before other tasks get their turn.
 const TURN: usize = 256;
@@ -32,6 +32,9 @@ pub(crate) async fn run(worker: &Rc<Worker>, queues: Queues) {
     worker.spawn(watch_timers(Rc::clone(worker)));
     worker.spawn(relief::run(Rc::clone(worker)));
     worker.tasks.spawn_until_end(presence::run(Rc::clone(worker)));
+    if worker.shared.cluster.get().is_some() {
+        worker.tasks.spawn_until_end(loss::renew(Rc::clone(worker)));
+    }
     if worker.index == 0 {
         worker.tasks.spawn_until_end(presence::tick(Rc::clone(worker)));
     }

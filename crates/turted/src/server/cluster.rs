@@ -14,12 +14,14 @@ use super::error::ServerError;
 use super::node::Door;
 use crate::config::{ClusterTls, Config};
 use crate::engine::redis::{RedisEngine, RedisEngineSettings};
+use crate::hub::client::claim;
 use crate::hub::cluster::claims::{Claims, Question};
 use crate::hub::cluster::peers::{PeerTls, Peers};
 use crate::hub::cluster::settings::Settings;
 use crate::hub::cluster::{ClusterThread, start};
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::worker::shared::Shared;
+use crate::hub::worker::worker::Peers as Boxes;
 use crate::io::tls::{self, Certificates};
 
 /// Targets that a dispatch of another node may have.
@@ -57,7 +59,7 @@ fn peer_tls(tls: &ClusterTls) -> Result<PeerTls, ServerError> {
 pub(super) fn join(
     (config, address): (&Config, Option<SocketAddr>),
     dispatcher: &Dispatcher,
-    (shared, questions): (&Arc<Shared>, Option<mpsc::Receiver<Question>>),
+    (shared, boxes, questions): (&Arc<Shared>, &Boxes, Option<mpsc::Receiver<Question>>),
 ) -> Result<Option<ClusterThread>, ServerError> {
     let Some((cluster, questions)) = config.cluster.as_ref().zip(questions) else { return Ok(None) };
     let process = getrandom::u64().map_err(|_| ServerError::Random)?;
@@ -86,6 +88,15 @@ pub(super) fn join(
     joined.cluster().status().count_connections_by(move || counted.sockets());
     let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
     debug_assert!(is_first, "a server is one node");
+    if config.recovery.enabled {
+        claim::begin(shared, boxes, (joined.cluster(), config.recovery.max_age));
+    }
+    let (told, boxes) = (Arc::downgrade(shared), Arc::clone(boxes));
+    joined.cluster().status().hear_by(move |from, told_by| {
+        if let Some(shared) = told.upgrade() {
+            claim::hear(&shared, &boxes, from, &told_by);
+        }
+    });
     Ok(Some(joined))
 }
 

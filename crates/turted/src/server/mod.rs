@@ -155,7 +155,7 @@ impl Server {
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
         #[cfg(feature = "redis")]
-        let cluster = cluster::join((&config, nodes.address), &dispatcher, (&shared, questions))?;
+        let cluster = cluster::join((&config, nodes.address), &dispatcher, (&shared, &peers, questions))?;
         #[cfg(not(feature = "redis"))]
         let cluster = None::<ClusterThread>;
         let Listeners { sockets: listeners, address, queue } =

@@ -187,11 +187,7 @@ fn join_and_tell(
     }
     let may_join = identity::may_join(client, &channel).is_ok();
     let recorded = match may_join {
-        true if presence => {
-            drop(record::joining(client, &channel));
-            record::told(client, [&channel])
-        }
-        true => record::joining(client, &channel),
+        true => record::joining(client, &channel, presence.then_some(&channel)),
         false => Recorded::NOW,
     };
     record::then(client, recorded, move |client| {
@@ -204,6 +200,7 @@ fn join_and_tell(
                 answer(client, Err(refusal));
             }
             Ok(since) => {
+                record::has_joined(client);
                 let joined: Vec<_> = since.map(|since| (channel.clone(), since)).into_iter().collect();
                 let found = history::of(client, &joined, wanted);
                 client.send_chained();

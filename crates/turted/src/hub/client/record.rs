@@ -1,7 +1,11 @@
 //! What becomes of the session of a client is recorded, and the client is answered when it is.
 //!
 //! A command takes effect at once; only its answer waits, and with it later messages of the same client. Without a log
-//! on disk nothing waits, and nothing is made for it.
+//! on disk and without a cluster nothing waits, and nothing is made for it.
+//!
+//! On disk each change is a record of its own. In a cluster a session is written as a whole.
+
+use std::time::Duration;
 
 use turted_core::close::Close;
 use turted_core::membership::Since;
@@ -11,18 +15,27 @@ use turted_core::session_key::SessionKey;
 
 use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::connection::Client;
+use crate::hub::worker::recovery::Home;
 use crate::hub::worker::session::Step;
+use crate::hub::worker::sessions::common::Common;
 use crate::hub::worker::sessions::{Effect, Recorded};
+
+/// How long a client waits for an engine that is slow to record what the client has joined.
+const ADDED_MAX: Duration = Duration::from_secs(1);
 
 /// The session that changes are recorded of, if any are.
 fn key(client: Client<'_>) -> Option<SessionKey> {
-    let is_on_disk = client.worker.sessions.is_on_disk();
-    client.connection.recovery_id.get().filter(|_| is_on_disk).map(|id| id.key())
+    let is_recorded = client.worker.sessions.is_recorded();
+    client.connection.recovery_id.get().filter(|_| is_recorded).map(|id| id.key())
 }
 
 fn record(client: Client<'_>, effect: Effect, change: impl FnOnce() -> Change) -> Recorded {
     let Some(key) = key(client) else { return Recorded::NOW };
-    client.worker.sessions.record(key, effect, change())
+    let change = match client.worker.sessions.common() {
+        Some(_) => Change::Whole(client.connection.state(client.worker)),
+        None => change(),
+    };
+    client.worker.sessions.record(key, effect, change)
 }
 
 /// Records a session that begins as what its client is now. Its connection may be not admitted yet.
@@ -30,6 +43,10 @@ pub(crate) fn begun(client: Client<'_>) -> Recorded {
     if !client.worker.registry.borrow().is_admitted(client.connection.key) {
         // The admission sets it anew. Until then the session is one that has received nothing.
         client.connection.began_after.set(client.worker.dispatcher.last());
+    }
+    if let Some(key) = key(client).filter(|_| client.worker.sessions.common().is_some()) {
+        // Another node that asks for it knows its key alone.
+        client.worker.shared.recovery.moved(key, Home::of(client));
     }
     record(client, Effect::Adds, || Change::Whole(client.connection.state(client.worker)))
 }
@@ -44,10 +61,32 @@ pub(crate) fn joined<'a>(client: Client<'_>, channels: impl IntoIterator<Item = 
     })
 }
 
-/// Records that a client joins a channel, before it is a member.
-pub(crate) fn joining(client: Client<'_>, channel: &Name) -> Recorded {
+/// Records that a client joins a channel, before it is a member; and, if it wants that, that it is told who is in it.
+pub(crate) fn joining(client: Client<'_>, channel: &Name, told: Option<&Name>) -> Recorded {
     let since = Since(client.worker.dispatcher.last());
-    record(client, Effect::Adds, || Change::Joined(vec![(channel.clone(), since)]))
+    let Some(key) = key(client) else { return Recorded::NOW };
+    if client.worker.sessions.common().is_some() {
+        let mut state = client.connection.state(client.worker);
+        state.memberships.channels.push((channel.clone(), since));
+        state.presence.extend(told.filter(|told| !state.presence.contains(told)).cloned());
+        return client.worker.sessions.record(key, Effect::Adds, Change::Whole(state));
+    }
+    let joining = record(client, Effect::Adds, || Change::Joined(vec![(channel.clone(), since)]));
+    match told {
+        // The records are written in this order.
+        Some(told) => self::told(client, [told]),
+        None => joining,
+    }
+}
+
+/// Records in a cluster that a client has become the member that it was [recorded](joining) as: meanwhile the session may have
+/// been written without that.
+pub(crate) fn has_joined(client: Client<'_>) {
+    if let Some(key) = key(client)
+        && client.worker.sessions.common().is_some()
+    {
+        client.worker.sessions.note(key, || client.connection.state(client.worker));
+    }
 }
 
 /// Records that a client is told who is in channels. To be called behind the record that it joins them.
@@ -96,9 +135,15 @@ pub(crate) async fn wait(client: Client<'_>, recorded: Recorded) -> bool {
     !client.connection.is_closed()
 }
 
-/// Waits as long as a push does.
+/// Waits as long as a push does; or for a while alone, if the change may be recorded later.
 async fn is_too_late(client: Client<'_>, recorded: Recorded) -> bool {
-    client.worker.seconds.wait(BUSY_MAX, recorded.wait()).await.is_none()
+    let may_come_later = recorded.may_come_later();
+    let longest = if may_come_later { ADDED_MAX } else { BUSY_MAX };
+    let is_late = client.worker.seconds.wait(longest, recorded.wait()).await.is_none();
+    if is_late && may_come_later {
+        client.worker.sessions.common().into_iter().for_each(Common::answered_before);
+    }
+    is_late && !may_come_later
 }
 
 /// Tells a client that a proof of it has expired, when that is recorded. Its messages do not wait. If the disk does not

@@ -15,10 +15,12 @@ use turted_core::registry::ConnectionKey;
 use turted_core::session_key::SessionKey;
 
 use crate::auth::unix_now;
+use crate::hub::client::claim;
 use crate::hub::client::identity;
 use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::client::replay::{self, Returning};
+use crate::hub::cluster::values::Unavailable;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;
@@ -93,7 +95,7 @@ struct Found {
 
 /// Where the connection of a session is looked for.
 #[derive(Clone, Copy, Debug)]
-enum ConnectionHint {
+pub(super) enum ConnectionHint {
     /// At the place the session id names.
     Slot(u32),
     /// At this key.
@@ -103,13 +105,14 @@ enum ConnectionHint {
 impl Resumption {
     /// The number of the last dispatch the client has seen, if it can have seen it.
     fn seen(&self, worker: &Worker, lost: &LostSession) -> Option<u64> {
-        let cursor = match self.seen {
-            Seen::Nothing => return Some(lost.began_after),
-            Seen::UpTo(cursor) => cursor,
+        let number = match self.seen {
+            Seen::Nothing => lost.began_after,
+            Seen::UpTo(cursor) => worker.dispatcher.number(cursor)?,
             Seen::Unknown => return None,
         };
-        let sent = lost.began_after..=worker.seen();
-        worker.dispatcher.number(cursor).filter(|number| sent.contains(number))
+        // What a session of before a loss has missed is not known, whatever its client has seen since.
+        let is_whole = lost.began_after >= worker.dispatcher.lost_before();
+        (is_whole && (lost.began_after..=worker.seen()).contains(&number)).then_some(number)
     }
 }
 
@@ -138,8 +141,14 @@ pub(crate) async fn resume(
     let (found, missed) = loop {
         let found = match resumption.id {
             Some(id) => reclaim(client.worker, id).await,
-            None => None,
+            None => Ok(None),
         };
+        let Ok(found) = found else {
+            // It is not unknown: its client tries again.
+            client.close(Close::LogSlow);
+            return ResumeOutcome::Gone;
+        };
+        claim::catch_up(client.worker, &resumption.seen, found.as_ref().map(|found| &found.lost)).await;
         catch_up(client.worker).await;
         let missed = match &found {
             Some(Found { lost, by_id: Some(_), .. }) => missed(client, (resumption, lost, wire)).await,
@@ -151,7 +160,8 @@ pub(crate) async fn resume(
         attempts += 1;
         // Until now the session is where it was: a client that is cut meanwhile, and comes once more, finds it there. If
         // it has, and its other connection has the session, this one asks for it again.
-        let is_taken = found.as_ref().is_none_or(|found| recovery.take(found.key).is_some());
+        let take = |found: &Found| recovery.take_to(found.key, Home::of(client)).is_some();
+        let is_taken = found.as_ref().is_none_or(take);
         if is_taken || attempts == ATTEMPTS_MAX {
             break (found.filter(|_| is_taken), missed);
         }
@@ -179,6 +189,7 @@ pub(crate) async fn resume(
             ResumeOutcome::Resumed
         }
         (Some(Found { key, lost, .. }), _) => {
+            recovery.left(key);
             let shown = resumption.id.map_or(key, SessionId::key);
             ResumeOutcome::Gap(BehindGap { key, lost, shown })
         }
@@ -190,7 +201,17 @@ pub(crate) async fn resume(
 
 /// The lost session, which a connection that is not known to be dead gives up if need be. It stays among those that are
 /// lost.
-async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<Found> {
+async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Result<Option<Found>, Unavailable> {
+    let Some(cluster) = worker.shared.cluster.get() else { return Ok(reclaim_here(worker, id).await) };
+    let found = |key| {
+        let lost = worker.shared.recovery.look(key)?;
+        Some(Found { key, lost, by_id: (key == id.key()).then_some(id) })
+    };
+    Ok(claim::claim(worker, cluster, id.key()).await?.and_then(found))
+}
+
+/// The same where no other node can have it.
+async fn reclaim_here(worker: &Rc<Worker>, id: SessionId) -> Option<Found> {
     let (recovery, shown) = (&worker.shared.recovery, id.key());
     let successor = recovery.successor(shown);
     let key = successor.unwrap_or(shown);
@@ -202,13 +223,24 @@ async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Option<Found> {
         (None, None) => (id.worker(), ConnectionHint::Slot(id.slot())),
         (None, Some(_)) => return None,
     };
+    let_go(worker, owner, (hint, key)).await;
+    let lost = recovery.look(key)?;
+    Some(Found { key, lost, by_id: successor.is_none().then_some(id) })
+}
+
+/// Ends the connection of this node that has a session, if there is one. In a cluster each of them is known by its key.
+pub(super) async fn let_go_here(worker: &Rc<Worker>, key: SessionKey) {
+    if let Some(home) = worker.shared.recovery.home(key) {
+        let_go(worker, home.worker, (ConnectionHint::Key(home.key), key)).await;
+    }
+}
+
+async fn let_go(worker: &Rc<Worker>, owner: u8, (hint, key): (ConnectionHint, SessionKey)) {
     if owner == worker.index {
         supersede(worker, hint, key);
     } else if timeout(LETTING_GO_MAX, ask_to_let_go(worker, owner, (hint, key))).await.is_err() {
         tracing::warn!(worker = owner, "a worker does not let go of a session: its client begins anew");
     }
-    let lost = recovery.look(key)?;
-    Some(Found { key, lost, by_id: successor.is_none().then_some(id) })
 }
 
 /// Asks another worker to let go of a session.
@@ -234,7 +266,7 @@ async fn catch_up(worker: &Worker) {
 }
 
 /// Ends the connection of a session whose client is back, so that it can be recovered.
-fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, session: SessionKey) {
+pub(super) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, session: SessionKey) {
     let connection = {
         let registry = worker.registry.borrow();
         match hint {
@@ -266,6 +298,7 @@ async fn missed(
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
 pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
+    claim::catch_up(client.worker, &seen, None).await;
     catch_up(client.worker).await;
     let memberships = client.worker.registry.borrow().memberships(client.connection.key);
     // The client was a member of all of them when it was sent the position.
@@ -306,14 +339,9 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
     client.connection.began_after.set(lost.began_after);
     let recovery = &client.worker.shared.recovery;
     recovery.shown(id.key());
-    recovery.moved(id.key(), home(client));
+    recovery.moved(id.key(), Home::of(client));
     // If all sessions are written anew at the moment, it was perhaps not found where it was.
     client.worker.shared.sessions.note(id.key(), || client.connection.state(client.worker));
-}
-
-/// Where the session of a client is.
-fn home(client: Client<'_>) -> Home {
-    Home { worker: client.worker.index, key: client.connection.key }
 }
 
 /// Makes the connection of a new session what its client was before a gap: its users and its channels, without what it
@@ -341,7 +369,7 @@ pub(crate) fn go_on(
     // In this order: whatever of it is recorded when the server is killed, the id that the client shows leads to what it
     // was.
     let recorded = record::begun(client);
-    client.worker.shared.recovery.succeed(shown, id.key(), home(client));
+    client.worker.shared.recovery.succeed(shown, id.key(), Home::of(client));
     match key == shown {
         true => client.worker.shared.recovery.shown(key),
         // The client has not seen it.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use turted_core::cluster::head::Author;
 
+use super::sessions::SessionWrites;
 use super::status::Status;
 use super::values::{Job, Unavailable, Wanted};
 use crate::engine::Changed;
@@ -16,6 +18,7 @@ pub(crate) struct Cluster {
     pub(super) process: u64,
     pub(super) status: Arc<Status>,
     pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) sessions: Arc<SessionWrites>,
 }
 
 impl Cluster {
@@ -32,6 +35,16 @@ impl Cluster {
     /// What is known of this node and of the others.
     pub(crate) fn status(&self) -> &Arc<Status> {
         &self.status
+    }
+
+    /// Who writes for this process.
+    pub(crate) fn author(&self) -> Author {
+        Author { node: self.number(), process: self.process }
+    }
+
+    /// Sessions on their way to the engine.
+    pub(crate) fn sessions(&self) -> &SessionWrites {
+        &self.sessions
     }
 
     /// Asks the engine for something, and waits for it as long as `most` if it is not there.

@@ -12,6 +12,7 @@
 //! | `watch` | whether this node reads back what it appends, and whether all nodes bear witness |
 //! | `counts` | how many connections a dispatch reaches on all nodes |
 //! | `values` | values of the engine, and messages to other nodes |
+//! | `sessions` | sessions on their way to the engine |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
 //! | `claims` | which node has a session whose id its client chose |
@@ -26,6 +27,7 @@ mod reign;
 mod watch;
 mod counts;
 pub(crate) mod values;
+pub(crate) mod sessions;
 mod ears;
 pub(crate) mod settings;
 pub(crate) mod status;

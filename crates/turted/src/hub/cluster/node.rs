@@ -17,6 +17,7 @@ use turted_core::cluster::table::{Known, Table};
 use turted_core::cursor::Cursor;
 
 use super::counts::Counts;
+use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::Job;
@@ -53,6 +54,8 @@ pub(super) struct Node<E> {
     pub(super) ears_stuck: Notify,
     /// What is wanted of the engine besides.
     pub(super) jobs: mpsc::Sender<Job>,
+    /// Sessions on their way to the engine.
+    pub(super) sessions: Arc<SessionWrites>,
 }
 
 /// An entry that this node appends.

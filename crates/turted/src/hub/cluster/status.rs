@@ -22,6 +22,15 @@ const TELL_PAUSE: Duration = Duration::from_secs(60);
 type Count = Box<dyn Fn() -> usize + Send + Sync>;
 type Hears = Box<dyn Fn(Author, Told) + Send + Sync>;
 
+/// Why the connections of this node that can recover are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Their clients may have missed something that nobody knows of.
+    Lost,
+    /// They are served elsewhere from now on, and have missed nothing.
+    Elsewhere,
+}
+
 /// What is known outside the thread.
 pub(crate) struct Status {
     is_following: AtomicBool,
@@ -35,7 +44,7 @@ pub(crate) struct Status {
     /// Hears what other nodes tell this one.
     hears: OnceLock<Hears>,
     /// Ends the recoverable connections of this node: what they have seen may be less than they think.
-    end_all: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    end_all: OnceLock<Box<dyn Fn(Ending) + Send + Sync>>,
     /// The server has told all its clients; the node may leave.
     pub(crate) left: CancellationToken,
     pub(crate) counters: Counters,
@@ -52,6 +61,8 @@ pub(crate) struct Counters {
     pub(crate) losses: AtomicU64,
     /// Entries that are none of ours.
     pub(crate) foreign: AtomicU64,
+    /// Clients that were answered before what they have joined, or are, was recorded.
+    pub(crate) unrecorded: AtomicU64,
     /// Milliseconds between an entry and its reading, for the last one.
     pub(crate) lag: AtomicU64,
 }
@@ -140,7 +151,7 @@ impl Status {
     /// Another node has the number of this one: its sessions are looked for there.
     pub(super) fn number_is_taken(&self) {
         warn!("another node has the number of this one, which takes a new one: its clients come back");
-        self.end_all();
+        self.end_all(Ending::Elsewhere);
     }
 
     /// Says who hears what other nodes tell this one.
@@ -156,7 +167,7 @@ impl Status {
     }
 
     /// Says how the recoverable connections of this node are ended.
-    pub(crate) fn end_all_by(&self, end_all: impl Fn() + Send + Sync + 'static) {
+    pub(crate) fn end_all_by(&self, end_all: impl Fn(Ending) + Send + Sync + 'static) {
         let is_first = self.end_all.set(Box::new(end_all)).is_ok();
         debug_assert!(is_first, "a node has one server");
     }
@@ -218,19 +229,21 @@ impl Status {
     /// What was before is lost for all nodes, or may be.
     pub(super) fn lost(&self) {
         warn!("the log of the cluster may have lost events: every client is told");
-        self.end_all();
+        self.end_all(Ending::Lost);
     }
 
     /// The log was trimmed past this node.
     pub(super) fn lost_here(&self) {
         warn!("the log of the cluster was trimmed past this node: its clients are told");
-        self.end_all();
+        self.end_all(Ending::Lost);
     }
 
-    fn end_all(&self) {
-        self.counters.losses.fetch_add(1, Ordering::Relaxed);
+    fn end_all(&self, ending: Ending) {
+        if ending == Ending::Lost {
+            self.counters.losses.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(end_all) = self.end_all.get() {
-            end_all();
+            end_all(ending);
         }
     }
 
@@ -245,7 +258,7 @@ impl Status {
             format!("entry {at} of the log is of version {version}, which this program does not know");
         error!(entry = %at, version, "the log of the cluster has an entry of a later version: this node reads no further");
         self.lock().failure = Some(failure);
-        self.end_all();
+        self.end_all(Ending::Elsewhere);
     }
 
     pub(super) fn lags(&self, lag: Duration) {

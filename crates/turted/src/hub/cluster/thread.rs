@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::claims::Question;
 use super::handle::Cluster;
 use super::node::{Clock, Node, View};
+use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::{JOBS_MAX, Job};
@@ -83,9 +84,9 @@ pub(crate) fn start<E: Engine>(
     let (begun, has_begun) = sync_channel(1);
     let (sender, jobs) = mpsc::channel(JOBS_MAX);
     let own = sender.clone();
-    let status = Arc::new(Status::new());
+    let (status, sessions) = (Arc::new(Status::new()), Arc::new(SessionWrites::new()));
     let process = settings.process;
-    let shown = Arc::clone(&status);
+    let shown = (Arc::clone(&status), Arc::clone(&sessions));
     let run = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
@@ -97,16 +98,19 @@ pub(crate) fn start<E: Engine>(
     let thread = Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
     let gone = || NotStarted::Unusable("the thread of the cluster has ended".to_owned());
     has_begun.recv().map_err(|_| gone())??;
-    let cluster = Cluster { process, status, jobs: sender };
+    let cluster = Cluster { process, status, jobs: sender, sessions };
     Ok(ClusterThread { cluster, thread: Some(thread) })
 }
+
+/// What the thread shares with the rest of the program.
+type Shown = (Arc<Status>, Arc<SessionWrites>);
 
 async fn live<E: Engine>(
     engine: E,
     settings: Settings,
-    (feed, status, (sender, jobs, questions)): (
+    (feed, (status, sessions), (sender, jobs, questions)): (
         Feed,
-        Arc<Status>,
+        Shown,
         (mpsc::Sender<Job>, mpsc::Receiver<Job>, mpsc::Receiver<Question>),
     ),
     begun: &SyncSender<Result<(), NotStarted>>,
@@ -134,6 +138,7 @@ async fn live<E: Engine>(
         ears_stuck: Notify::new(),
         announced: RefCell::default(),
         jobs: sender,
+        sessions,
     });
     node.has_number();
     let writer = spawn_local(writer::run(Rc::clone(&node)));
@@ -154,6 +159,8 @@ async fn live<E: Engine>(
     if writer.await.is_err() {
         tracing::error!("the writer of the cluster ended in a panic");
     }
+    // What clients were when they were told to come back elsewhere.
+    drop(timeout(END_MAX, node.sessions.all_written()).await);
     others.iter().for_each(|task| task.abort());
     drop(timeout(END_MAX, release_number(&node)).await);
 }

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
 use super::node::Node;
+use super::sessions::REST;
 use crate::engine::{Change, Changed, Engine, Values};
 
 /// Jobs that may wait.
@@ -94,41 +96,66 @@ pub(super) async fn answer<E: Engine>(node: Rc<Node<E>>, mut questions: mpsc::Re
     }
 }
 
-/// Does what is wanted, until nobody can want anything any more.
+/// Does what is wanted, until nobody can want anything any more, and writes sessions.
 pub(super) async fn run<E: Engine>(node: Rc<Node<E>>, mut jobs: mpsc::Receiver<Job>) {
     let mut connection: Option<E::Values> = None;
     let mut waiting: Vec<Job> = Vec::new();
     loop {
-        if waiting.is_empty() && jobs.recv_many(&mut waiting, TOGETHER_MAX).await == 0 {
-            return;
+        if waiting.is_empty() {
+            tokio::select! {
+                biased;
+                taken = jobs.recv_many(&mut waiting, TOGETHER_MAX) => if taken == 0 { return },
+                () = node.sessions.filled() => {}
+            }
         }
         let Some(values) = &mut connection else {
             match timeout(ANSWER_MAX, node.engine.values()).await {
-                Ok(Ok(values)) => connection = Some(values),
+                Ok(Ok(values)) => {
+                    connection = Some(values);
+                    node.sessions.is_back();
+                }
                 Ok(Err(_)) | Err(_) => {
+                    node.sessions.put_back(Vec::new());
                     give_up_old(&mut waiting);
                     sleep(PAUSE).await;
+                    node.sessions.look();
                 }
             }
             continue;
         };
-        let changes: Vec<_> = waiting.iter().map(|job| job.wanted.as_change()).collect();
+        let sessions = node.sessions.take(TOGETHER_MAX);
+        let wanted = waiting.iter().map(|job| &job.wanted).chain(sessions.iter().map(|write| &write.wanted));
+        let changes: Vec<_> = wanted.map(Wanted::as_change).collect();
+        if changes.is_empty() {
+            continue;
+        }
         let changed = timeout(ANSWER_MAX, values.all(&changes)).await;
         drop(changes);
         match changed {
             Ok(Ok(changed)) => {
-                for (job, changed) in waiting.drain(..).zip(changed) {
+                let mut changed = changed.into_iter();
+                for (job, changed) in waiting.drain(..).zip(changed.by_ref()) {
                     // Whoever asked may have stopped waiting.
                     let _ = job.answer.send(Ok(changed));
+                }
+                if node.sessions.done(sessions.into_iter().zip(changed)) {
+                    spawn_local(look_later(Rc::clone(&node)));
                 }
             }
             // Each of these may be done twice: they say what is to be, not what is to be changed.
             Ok(Err(_)) | Err(_) => {
                 connection = None;
+                node.sessions.put_back(sessions);
                 give_up_old(&mut waiting);
             }
         }
     }
+}
+
+/// Writes sessions again that the engine has refused.
+async fn look_later<E: Engine>(node: Rc<Node<E>>) {
+    sleep(REST).await;
+    node.sessions.look();
 }
 
 /// Those that have waited long enough are told that the engine is not there.

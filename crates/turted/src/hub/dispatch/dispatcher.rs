@@ -80,6 +80,7 @@ impl Dispatcher {
             order,
             epochs: RwLock::new(epochs),
             began_after: began_after.into(),
+            lost_before: 0.into(),
             backlogs,
             live,
             handlers: Arc::default(),
@@ -248,6 +249,11 @@ impl Dispatcher {
     /// The number of the last dispatch before this dispatcher took its first one.
     pub(crate) fn began_after(&self) -> u64 {
         self.inner.began_after.load(Ordering::Relaxed)
+    }
+
+    /// What was accepted up to this number may be lost: a session that began before it has a gap.
+    pub(crate) fn lost_before(&self) -> u64 {
+        self.inner.lost_before.load(Ordering::Relaxed)
     }
 
     /// The number of the last dispatch that was accepted.

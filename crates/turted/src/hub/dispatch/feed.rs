@@ -184,8 +184,12 @@ impl Feed {
     pub(crate) fn lose(&self) {
         let mut order = self.0.order();
         let mut epochs = self.0.epochs_mut();
-        let current = epochs.current();
+        let (current, known) = (epochs.current(), epochs.rows().len());
         epochs.forget_before(current.epoch);
+        // If no epoch is given up, something of the current one was trimmed.
+        let is_trimmed = epochs.rows().len() == known;
+        let lost = if is_trimmed { order.log.last() } else { current.after };
+        self.0.lost_before.store(lost, Ordering::Relaxed);
         order.forget_all(Instant::now());
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) epochs: RwLock<Epochs>,
     /// The number of the last dispatch before this dispatcher was made.
     pub(super) began_after: AtomicU64,
+    /// What was accepted up to this number may be lost, or be known to some nodes of a cluster alone.
+    pub(super) lost_before: AtomicU64,
     pub(super) backlogs: Arc<Backlogs>,
     pub(super) live: Live,
     pub(super) handlers: Arc<Handlers>,

@@ -11,6 +11,7 @@
 //! | `drain` | the end of all connections |
 //! | `recovery`, `session_id` | what is kept of sessions that lost their connection; the ids of sessions |
 //! | `sessions`, `rewrite` | sessions on disk; all of them written anew |
+//! | `loss` | sessions when the log of a cluster may have lost events |
 //! | `places`, `turns` | how many sessions that live by requests there may be; turns of clients at work that is done for one at a time |
 //! | `queries`, `trace` | what operators ask; what became of a dispatch |
 //! | `journal` | the log lines of connections |
@@ -32,6 +33,7 @@ pub(crate) mod recovery;
 pub(crate) mod session_id;
 pub(crate) mod sessions;
 pub(crate) mod rewrite;
+pub(crate) mod loss;
 pub(crate) mod places;
 pub(crate) mod turns;
 pub(crate) mod queries;

@@ -15,6 +15,7 @@ use turted_core::session_key::SessionKey;
 use turted_core::shrink::shrink_map;
 
 use crate::config::Config;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::sessions::{Found, Sessions as Journal};
 
 /// What a session that began behind a gap takes until its client shows its id.
@@ -37,6 +38,13 @@ fn bytes_of(session: &LostSession) -> usize {
 pub(crate) struct Home {
     pub(crate) worker: u8,
     pub(crate) key: ConnectionKey,
+}
+
+impl Home {
+    /// Where the session of a client is.
+    pub(crate) fn of(client: Client<'_>) -> Self {
+        Self { worker: client.worker.index, key: client.connection.key }
+    }
 }
 
 /// How much is kept.
@@ -124,8 +132,40 @@ impl Recovery {
     }
 
     /// Takes a lost session out, if it is still kept.
+    #[cfg(test)]
     pub(crate) fn take(&self, key: SessionKey) -> Option<LostSession> {
         self.sessions().take(key, Instant::now())
+    }
+
+    /// Takes a lost session out, if it is still kept, for a connection that has it from now on.
+    pub(crate) fn take_to(&self, key: SessionKey, home: Home) -> Option<LostSession> {
+        let mut sessions = self.sessions();
+        let lost = sessions.take(key, Instant::now())?;
+        sessions.homes.insert(key, home);
+        Some(lost)
+    }
+
+    /// Keeps a session that was taken from another node, as what the engine says it is. Returns whether it is kept: not if a
+    /// connection of this node has it.
+    pub(crate) fn hold(&self, key: SessionKey, session: LostSession) -> bool {
+        let mut sessions = self.sessions();
+        if sessions.homes.contains_key(&key) {
+            return false;
+        }
+        sessions.insert(key, session, Instant::now());
+        true
+    }
+
+    /// Another node has a session: what this one keeps of it is out of date.
+    pub(crate) fn gone(&self, key: SessionKey) {
+        let mut sessions = self.sessions();
+        sessions.lost.remove(&key);
+        sessions.found.remove(&key);
+    }
+
+    /// No connection has a session any more.
+    pub(crate) fn left(&self, key: SessionKey) {
+        self.sessions().homes.remove(&key);
     }
 
     /// A lost session, which stays where it is.
@@ -255,8 +295,13 @@ impl Recovery {
 impl Sessions {
     /// Keeps a session; the oldest give way. A session that is lost again replaces its earlier entry.
     fn keep(&mut self, key: SessionKey, session: LostSession, now: Instant) {
-        let Self { lost, homes, journal, .. } = self;
-        homes.remove(&key);
+        self.homes.remove(&key);
+        self.journal.lost(key, &session);
+        self.insert(key, session, now);
+    }
+
+    fn insert(&mut self, key: SessionKey, session: LostSession, now: Instant) {
+        let Self { lost, journal, .. } = self;
         lost.forget_old_telling(now, |key| journal.forgotten(key));
         let bytes = bytes_of(&session);
         lost.insert_telling((key, session), bytes, now, |key| journal.forgotten(key));

@@ -82,6 +82,15 @@ pub(crate) trait Session: Any + Debug {
     /// coming back.
     fn dismissed(&self, _: Client<'_>) {}
 
+    /// Whether the client goes on where it was when it comes back, although the server keeps no session of it.
+    fn shows_position(&self, _: Client<'_>) -> bool {
+        false
+    }
+
+    /// Such a client may have missed something that the server does not know of. Makes sure that it is told when it comes back,
+    /// whatever it was sent since.
+    fn forget_position(&self, _: Client<'_>) {}
+
     /// The connection has ended and left the registry: lets go of what belongs to it, answers the requests of a
     /// session that lives by them, and returns the last bytes for a stream that still takes some, in the form
     /// of its carrier.

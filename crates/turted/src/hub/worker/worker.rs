@@ -117,7 +117,8 @@ impl Worker {
         let (metrics, tasks) = (shared.metrics_of(index), Tasks::new(shared.life.ending.clone()));
         let dispatcher = linked_dispatcher(dispatcher, &tasks);
         let sessions = linked_sessions(&shared.sessions, &tasks);
-        let seconds = seconds(&dispatcher, &tasks);
+        let may_wait = dispatcher.keeps_keys() || shared.cluster.get().is_some();
+        let seconds = seconds(may_wait, &tasks);
         let context = WireContext { has_cursor: config.recovery.enabled, metrics: Arc::clone(&metrics) };
         let ledger = Ledger {
             bytes_max: config.limits.outbox_bytes,
@@ -227,10 +228,10 @@ impl Worker {
     }
 }
 
-/// Seconds that pass where something may wait for a disk. Elsewhere no worker is woken for them.
-fn seconds(dispatcher: &Dispatcher, tasks: &Tasks) -> Rc<Seconds> {
+/// Seconds that pass where something may wait for a disk or an engine. Elsewhere no worker is woken for them.
+fn seconds(may_wait: bool, tasks: &Tasks) -> Rc<Seconds> {
     let seconds = Rc::<Seconds>::default();
-    if dispatcher.keeps_keys() {
+    if may_wait {
         let counted = Rc::clone(&seconds);
         tasks.spawn_until_end(async move { counted.run().await });
     }

@@ -60,6 +60,15 @@ impl Session for SseSession {
         }
     }
 
+    fn shows_position(&self, client: Client<'_>) -> bool {
+        client.position().is_some()
+    }
+
+    fn forget_position(&self, client: Client<'_>) {
+        // It is none: the client shows it when it comes back, and is told of a gap.
+        client.send_message("id: gap\n\n");
+    }
+
     fn end(&self, worker: &Worker, _: &mut Outlet, Closing { close, .. }: Closing<'_>) -> Option<Vec<u8>> {
         // Clients of a server that stops come back at different times.
         (close == Close::Drain).then(|| come_back(worker.config.sse.retry).into_bytes())

@@ -50,6 +50,22 @@ fn a_former_id_is_good_until_the_new_one_is_shown_or_its_session_ends() {
 }
 
 #[test]
+fn a_session_of_another_node_is_held_unless_a_connection_here_has_it_and_what_is_out_of_date_gives_way() {
+    let limits = RecoveryLimits { sessions: 2, bytes: 1 << 20, age: Duration::from_secs(60) };
+    let mut registry = turted_core::registry::Registry::new();
+    let (recovery, home) = (Recovery::new(limits), Home { worker: 0, key: registry.insert(()) });
+    recovery.keep(key(0), session());
+    let newer = LostSession { began_after: 7, ..session() };
+    assert!(recovery.hold(key(0), newer));
+    assert_eq!(recovery.take_to(key(0), home).map(|taken| taken.began_after), Some(7));
+    assert!(!recovery.hold(key(0), session()), "a connection has it");
+    recovery.left(key(0));
+    assert!(recovery.hold(key(0), session()));
+    recovery.gone(key(0));
+    assert!(recovery.look(key(0)).is_none(), "another node has it");
+}
+
+#[test]
 fn lost_sessions_are_bounded_in_bytes_and_the_oldest_gives_way() {
     let channels = (0..100).map(|number| (Name::new(&format!("{number:0255}")).unwrap(), Since::START));
     let memberships = Memberships { channels: channels.collect(), ..Memberships::default() };

@@ -37,20 +37,37 @@ pub(crate) enum Effect {
 /// Comes when a change is recorded as safely as configured.
 #[derive(Debug)]
 #[must_use = "a client is answered when its change is recorded"]
-pub(crate) struct Recorded(Option<oneshot::Receiver<()>>);
+pub(crate) struct Recorded {
+    waits: Option<oneshot::Receiver<()>>,
+    may_come_later: bool,
+}
 
 impl Recorded {
     /// Nothing has to be waited for.
-    pub(crate) const NOW: Self = Self(None);
+    pub(crate) const NOW: Self = Self { waits: None, may_come_later: false };
+
+    pub(super) fn when(recorded: oneshot::Receiver<()>) -> Self {
+        Self { waits: Some(recorded), may_come_later: false }
+    }
+
+    /// The same for a change that is recorded in any case, if the server lives: its client is answered after a while.
+    pub(super) fn or_later(recorded: oneshot::Receiver<()>) -> Self {
+        Self { waits: Some(recorded), may_come_later: true }
+    }
 
     /// Whether nothing has to be waited for.
     pub(crate) fn is_now(&self) -> bool {
-        self.0.is_none()
+        self.waits.is_none()
+    }
+
+    /// Whether the client is answered after a while although the change is not recorded yet.
+    pub(crate) fn may_come_later(&self) -> bool {
+        self.may_come_later
     }
 
     /// Waits. A change that the disk refused is not waited for: the session goes on in memory.
     pub(crate) async fn wait(self) {
-        if let Some(recorded) = self.0 {
+        if let Some(recorded) = self.waits {
             // A sender that was dropped means the same as one that has sent.
             let _ = recorded.await;
         }
@@ -184,7 +201,7 @@ impl Journal {
             None if wakes => self.wake(),
             _ => {}
         }
-        Recorded(Some(recorded))
+        Recorded::when(recorded)
     }
 
     /// Adds a record that nobody waits for.

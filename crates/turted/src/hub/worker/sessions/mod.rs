@@ -1,22 +1,24 @@
-//! Sessions on disk: what a client is and has joined is recorded before the client is answered, so that it can come back
-//! to a server that was killed.
+//! Sessions on disk, or in the engine of a cluster: what a client is and has joined is recorded before the client is
+//! answered, so that it can come back to a server that was killed, or to another node.
 //!
 //! | file | what |
 //! |---|---|
 //! | `journal` | what waits for the disk, and who waits for it |
 //! | `writer` | the thread that writes |
 //! | `files` | the files of a directory |
+//! | `common` | sessions that all nodes of a cluster can take |
 //! | `found` | what a start finds there |
 //! | `verifier` | by which configuration users were verified |
 //! | `tests` | what is recorded is found, and nothing else; also after a loss of power |
 //!
-//! Without a directory nothing is recorded, and every answer goes out at once. Which changes there are, and when a
+//! Without a directory and without a cluster nothing is recorded, and every answer goes out at once. Which changes there are, and when a
 //! client may be answered, is in [`record`](crate::hub::client::record); [`rewrite`](super::rewrite) writes all sessions
 //! anew when most of the files is out of date.
 
 mod journal;
 mod writer;
 mod files;
+pub(crate) mod common;
 mod found;
 mod verifier;
 
@@ -26,19 +28,24 @@ use std::sync::{Arc, OnceLock};
 use turted_core::record::session::{Change, SessionState};
 use turted_core::session_key::SessionKey;
 
+use self::common::Common;
 use self::files::Files;
 use self::journal::Journal;
 use self::writer::Writer;
+
+use crate::hub::cluster::Cluster;
 
 pub(crate) use files::{GROWTH_BYTES_MIN, Place};
 pub(crate) use found::Found;
 pub(crate) use journal::{Effect, Recorded, SessionsLink};
 pub(crate) use verifier::Verification;
 
-/// The sessions of a node as they stand on disk. Cheap to clone; before it has begun, and without a disk, it does nothing.
+/// The sessions of a node as they stand on disk, or in the engine of a cluster. Cheap to clone; before it has begun, and
+/// without either of them, it does nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     journal: Arc<OnceLock<Arc<Journal>>>,
+    common: Arc<OnceLock<Common>>,
     /// By which a worker and the thread that writes wake each other.
     link: Option<Arc<SessionsLink>>,
 }
@@ -95,7 +102,7 @@ impl Sessions {
 
     /// The same sessions for one worker, which wakes the thread that writes when this link asks for it.
     pub(crate) fn linked(&self, link: Arc<SessionsLink>) -> Self {
-        Self { journal: Arc::clone(&self.journal), link: Some(link) }
+        Self { journal: Arc::clone(&self.journal), common: Arc::clone(&self.common), link: Some(link) }
     }
 
     /// Wakes the thread that writes.
@@ -113,13 +120,27 @@ impl Sessions {
         }
     }
 
-    /// Whether anything is recorded.
-    pub(crate) fn is_on_disk(&self) -> bool {
-        self.journal().is_some()
+    /// Writes sessions to the engine of a cluster from now on.
+    pub(crate) fn begin_in_cluster(&self, cluster: Cluster) {
+        let is_first = self.common.set(Common::new(cluster)).is_ok();
+        debug_assert!(is_first, "a server joins one cluster");
     }
 
-    /// Records a change. The client may be answered when it is recorded.
+    /// The sessions of the cluster, if this server is a node of one. They are written as a whole.
+    pub(crate) fn common(&self) -> Option<&Common> {
+        self.common.get()
+    }
+
+    /// Whether anything is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.journal().is_some() || self.common().is_some()
+    }
+
+    /// Records a change. The client may be answered when it is recorded. In a cluster it has to be all that the session is.
     pub(crate) fn record(&self, key: SessionKey, effect: Effect, change: Change) -> Recorded {
+        if let Some(common) = self.common() {
+            return common.record(key, effect, (&change, self.link.as_ref()));
+        }
         match self.journal() {
             Some(journal) => journal.record(key, effect, change, self.link.as_ref()),
             None => Recorded::NOW,
@@ -128,13 +149,25 @@ impl Sessions {
 
     /// Records what a session is, for which no client waits.
     pub(crate) fn note(&self, key: SessionKey, state: impl FnOnce() -> SessionState) {
-        if let Some(journal) = self.journal() {
+        if let Some(common) = self.common() {
+            common.put(key, &state());
+        } else if let Some(journal) = self.journal() {
             journal.note(key, Change::Whole(state()));
+        }
+    }
+
+    /// Records what a session is that has lost its connection. On disk it stands already.
+    pub(crate) fn lost(&self, key: SessionKey, state: &SessionState) {
+        if let Some(common) = self.common() {
+            common.put(key, state);
         }
     }
 
     /// Records that the client of a session was given another one, and may not know it yet.
     pub(crate) fn succeeded(&self, former: SessionKey, key: SessionKey) {
+        if let Some(common) = self.common() {
+            common.succeeded(former, key);
+        }
         if let Some(journal) = self.journal() {
             journal.note(former, Change::Succeeded(key));
         }
@@ -142,6 +175,9 @@ impl Sessions {
 
     /// Records that a session has ended for good.
     pub(crate) fn ended(&self, key: SessionKey) {
+        if let Some(common) = self.common() {
+            common.delete(key);
+        }
         if let Some(journal) = self.journal() {
             // No client waits for it, but one that said good-bye must not come back.
             drop(journal.record(key, Effect::TakesAway, Change::Ended, self.link.as_ref()));
@@ -150,6 +186,9 @@ impl Sessions {
 
     /// Records that a session is kept no longer.
     pub(crate) fn forgotten(&self, key: SessionKey) {
+        if let Some(common) = self.common() {
+            common.delete(key);
+        }
         if let Some(journal) = self.journal() {
             journal.note(key, Change::Ended);
         }

@@ -1,0 +1,210 @@
+//! In a cluster a session belongs to one node. A client that comes back to another one has it claimed: the node that has it
+//! lets go, if it lives, and then the session is taken, as what it was written last.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use turted_core::cluster::head::{Author, Read};
+use turted_core::cluster::message::{Message, Told};
+use turted_core::cluster::session::{Kept, KeptSession, decode};
+use turted_core::record::session::SessionState;
+use turted_core::session_key::SessionKey;
+
+use super::resume::{self, ConnectionHint, Seen};
+use crate::engine::Changed;
+use crate::hub::cluster::Cluster;
+use crate::hub::cluster::sessions::name_of;
+use crate::hub::cluster::values::{Unavailable, Wanted};
+use crate::hub::worker::loss::{self, GAP};
+use crate::hub::worker::recovery::LostSession;
+use crate::hub::worker::sessions::Found;
+use crate::hub::worker::shared::Shared;
+use crate::hub::worker::worker::{Peers, Worker};
+
+/// How long a client waits for a session that cannot be looked up. Then its connection is closed, so that it tries again.
+pub(super) const LOOK_UP_MAX: Duration = Duration::from_secs(10);
+/// How long another node may take to let go of a session. One that is frozen or cut off loses it.
+const LETTING_GO_MAX: Duration = Duration::from_secs(2);
+/// How long a client waits that has come from a node which has read further.
+const AHEAD_MAX: Duration = Duration::from_secs(2);
+/// Time between two looks whether this node has read as far.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often a session is claimed before its client has to try again: it is taken by another connection meanwhile, or its
+/// client was given another one.
+const ATTEMPTS_MAX: usize = 4;
+
+/// What the engine has of a session, which belongs to this node now.
+#[derive(Debug)]
+enum Claimed {
+    Whole(SessionState),
+    /// Its client was given this one.
+    Succeeded(SessionKey),
+    Missing,
+}
+
+/// Claims a session, and keeps it among those that are lost. Returns the key under which it is there: that of its successor,
+/// if its client was given one; `None` if it is not known any more.
+pub(super) async fn claim(
+    worker: &Rc<Worker>,
+    cluster: &Cluster,
+    shown: SessionKey,
+) -> Result<Option<SessionKey>, Unavailable> {
+    let (recovery, until) = (&worker.shared.recovery, Instant::now() + LOOK_UP_MAX);
+    let (mut key, mut next) = (shown, recovery.successor(shown));
+    for _ in 0..ATTEMPTS_MAX {
+        resume::let_go_here(worker, key).await;
+        if let Some(written) = cluster.sessions().written(key) {
+            // What is written is dropped, so that both outcomes mean the same.
+            drop(timeout_at(until, written).await.map_err(|_| Unavailable)?);
+        }
+        let is_held = match fetch(cluster, key, until).await? {
+            Claimed::Whole(state) => recovery.hold(key, state),
+            Claimed::Succeeded(successor) => {
+                (key, next) = (successor, None);
+                continue;
+            }
+            // What this node has kept of it is as good.
+            Claimed::Missing if recovery.look(key).is_some() => true,
+            Claimed::Missing => match next.take() {
+                Some(successor) => {
+                    key = successor;
+                    continue;
+                }
+                None => return Ok(None),
+            },
+        };
+        if is_held {
+            return Ok(Some(key));
+        }
+    }
+    Err(Unavailable)
+}
+
+async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Claimed, Unavailable> {
+    let (name, process) = (name_of(key), cluster.process());
+    match ask(cluster, Wanted::Get { name: name.clone() }, until).await? {
+        Changed::Missing => return Ok(Claimed::Missing),
+        Changed::Value(owner, _) | Changed::Owned(owner, _) if owner != process => {
+            ask_to_let_go(cluster, key, owner).await;
+        }
+        _ => {}
+    }
+    let age = cluster.sessions().age();
+    match ask(cluster, Wanted::Take { name, age }, until).await? {
+        Changed::Value(_, value) | Changed::Owned(_, value) => Ok(match decode(&value) {
+            Read::Ours(KeptSession { kept: Kept::Whole(state), .. }) => Claimed::Whole(state),
+            Read::Ours(KeptSession { kept: Kept::Succeeded(key), .. }) => Claimed::Succeeded(key),
+            // A later version of this program may have written it: its client begins anew here.
+            Read::Foreign | Read::Later(_) => Claimed::Missing,
+        }),
+        Changed::Missing => Ok(Claimed::Missing),
+        Changed::Done | Changed::Refused(_) => Err(Unavailable),
+    }
+}
+
+async fn ask(cluster: &Cluster, wanted: Wanted, until: Instant) -> Result<Changed, Unavailable> {
+    let left = until.saturating_duration_since(Instant::now());
+    timeout_at(until, cluster.ask(wanted, left)).await.map_err(|_| Unavailable)?
+}
+
+/// Asks the node that has a session to let go of it, if it lives, and waits for that.
+async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
+    let Some(node) = cluster.status().nodes().into_iter().find(|node| node.process == owner) else { return };
+    let (question, gone) = cluster.sessions().ask();
+    let message = Message { from: cluster.author(), told: Told::LetGo { question, session } }.encode();
+    let asked = async {
+        if cluster.ask(Wanted::Tell { to: Some(node.number), message }, LETTING_GO_MAX).await.is_ok() {
+            // Both outcomes mean the same: the session is taken now.
+            let _ = gone.await;
+        }
+    };
+    drop(timeout(LETTING_GO_MAX, asked).await);
+    cluster.sessions().answered(question);
+}
+
+/// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead.
+pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) {
+    if worker.shared.cluster.get().is_none() {
+        return;
+    }
+    let number = lost.map_or(0, SessionState::highest);
+    let until = Instant::now() + AHEAD_MAX;
+    while is_ahead(worker, seen, number) && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+}
+
+fn is_ahead(worker: &Worker, seen: &Seen, number: u64) -> bool {
+    let last = worker.dispatcher.last();
+    if number > last && number != GAP {
+        return true;
+    }
+    let read = worker.dispatcher.cursor(last);
+    matches!(seen, Seen::UpTo(cursor) if (cursor.epoch, cursor.sequence) > (read.epoch, read.sequence))
+}
+
+/// From now on the sessions of this node are those of a cluster. To be called before the workers run.
+pub(crate) fn begin(shared: &Arc<Shared>, peers: &Peers, (cluster, max_age): (&Cluster, Duration)) {
+    let (told, boxes) = (Arc::downgrade(shared), Arc::clone(peers));
+    // A session is renewed within `max_age`, and kept for as long behind that.
+    cluster.sessions().begin(max_age.saturating_mul(2), move |session| {
+        if let Some(shared) = told.upgrade() {
+            taken(&shared, &boxes, session);
+        }
+    });
+    shared.sessions.begin_in_cluster(cluster.clone());
+    shared.recovery.begin(Found::default(), shared.sessions.clone());
+    let boxes = Arc::clone(peers);
+    cluster.status().end_all_by(move |ending| loss::end_all(&boxes, ending));
+}
+
+/// Hears what other nodes tell about sessions.
+pub(crate) fn hear(shared: &Arc<Shared>, peers: &Peers, from: Author, told: &Told) {
+    let Some(cluster) = shared.cluster.get() else { return };
+    match told {
+        Told::LetGone { question } => cluster.sessions().answered(*question),
+        Told::LetGo { question, session } => let_go(shared, peers, (from, *question, *session)),
+        Told::Counts(_) | Told::Block { .. } | Told::Ask { .. } | Told::Answer { .. } => {}
+    }
+}
+
+/// Lets go of a session whose client is at another node, and says so when it is written.
+fn let_go(shared: &Shared, peers: &Peers, (from, question, session): (Author, u64, SessionKey)) {
+    let worker = shared.recovery.home(session).map_or(0, |home| home.worker);
+    let mail = move |worker: &Rc<Worker>| {
+        worker.spawn(say_let_gone(Rc::clone(worker), (from, question, session)));
+    };
+    if let Some(peer) = peers.get(usize::from(worker)) {
+        // A worker that takes no mail is not waited for: the other node takes the session after a while.
+        let _ = peer.try_send(Box::new(mail));
+    }
+}
+
+async fn say_let_gone(worker: Rc<Worker>, (from, question, session): (Author, u64, SessionKey)) {
+    let Some(cluster) = worker.shared.cluster.get() else { return };
+    resume::let_go_here(&worker, session).await;
+    if let Some(written) = cluster.sessions().written(session)
+        && timeout(LETTING_GO_MAX, written).await.is_err()
+    {
+        return;
+    }
+    worker.shared.recovery.gone(session);
+    let message = Message { from: cluster.author(), told: Told::LetGone { question } }.encode();
+    // Whoever asked waits for a while only.
+    drop(cluster.ask(Wanted::Tell { to: Some(from.node), message }, LETTING_GO_MAX).await);
+}
+
+/// Another node has taken a session that a connection of this one had: the newer one has it.
+pub(crate) fn taken(shared: &Shared, peers: &Peers, session: SessionKey) {
+    let Some(home) = shared.recovery.home(session) else { return shared.recovery.gone(session) };
+    let mail = move |worker: &Rc<Worker>| {
+        resume::supersede(worker, ConnectionHint::Key(home.key), session);
+        worker.shared.recovery.gone(session);
+    };
+    if let Some(peer) = peers.get(usize::from(home.worker)) {
+        // It is found out again when the session is written next.
+        let _ = peer.try_send(Box::new(mail));
+    }
+}
