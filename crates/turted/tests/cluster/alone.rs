@@ -1,4 +1,4 @@
-//! The checker and the clients, tried where there is one server.
+//! The checker, the clients and the proxy, tried where there is one server or none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +8,10 @@ use turted_core::cursor::Cursor;
 use crate::clients::backends::{Manner, Outcome, Push};
 use crate::clients::journal::{Journal, Step};
 use crate::clients::{Backends, Crowd, Findings, Member, Target, check};
-use crate::harness::{Directory, Node, Proxy};
-use crate::support::{Random, pause};
+use crate::harness::sentinel::Sentinels;
+use crate::harness::{Directory, Node, Proxy, Way};
+use crate::support::redis::{Redis, RedisServer};
+use crate::support::{Random, eventually, pause};
 
 #[test]
 fn clients_of_one_server_that_are_cut_miss_nothing() {
@@ -72,4 +74,57 @@ fn the_checker_finds_each_fault() {
     assert_eq!(untold.count("lost"), 1, "what is before the gap is not excused");
     let vain = judge(&[Ok(0), Ok(1), Ok(2), Ok(3), Err("gap"), Err("in")]);
     assert_eq!((vain.assert_sound().gaps, vain.false_gaps), (1, 1));
+}
+
+fn length(redis: &RedisServer) -> i64 {
+    redis.client().number(&["XLEN", "l"])
+}
+
+#[test]
+fn the_proxy_delivers_late_what_an_abandoned_connection_had_sent() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port());
+    let mut old = Redis::connect(proxy.port());
+    old.ask(&["XADD", "l", "*", "d", "1"]);
+    let held = proxy.hold_back();
+    let abandoned = std::thread::spawn(move || old.try_ask(&["XADD", "l", "*", "d", "2"]));
+    pause(Duration::from_millis(100));
+    held.end_for_node();
+    assert_eq!(abandoned.join().unwrap(), None, "its connection has ended");
+    Redis::connect(proxy.port()).ask(&["XADD", "l", "*", "d", "3"]);
+    assert_eq!(length(&redis), 2);
+    held.deliver_late();
+    eventually("it comes late", || length(&redis) == 3);
+}
+
+#[test]
+fn the_proxy_stalls_one_direction_and_cuts_both() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port());
+    let mut client = Redis::connect(proxy.port());
+    client.ask(&["PING"]);
+    proxy.stall(Way::ToNode);
+    let waiting = std::thread::spawn(move || client.try_ask(&["XADD", "l", "*", "d", "1"]));
+    eventually("Redis has it", || length(&redis) == 1);
+    assert!(!waiting.is_finished());
+    proxy.flow();
+    assert!(waiting.join().unwrap().is_some());
+    proxy.cut();
+    assert_eq!(Redis::connect(proxy.port()).try_ask(&["PING"]), None);
+    proxy.mend();
+    Redis::connect(proxy.port()).ask(&["PING"]);
+}
+
+#[test]
+fn sentinels_promote_the_replica_of_a_master_that_is_killed() {
+    let mut master = RedisServer::start();
+    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+    replica.await_synced();
+    let sentinels = Sentinels::watch(master.port());
+    sentinels.await_replica();
+    master.kill();
+    eventually("the replica is the master", || {
+        let role = replica.client().ask(&["ROLE"]);
+        format!("{role:?}").contains("master")
+    });
 }

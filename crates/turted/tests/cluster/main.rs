@@ -8,7 +8,15 @@
 
 mod alone;
 mod clients;
+mod cuts;
 mod harness;
+mod losses;
+mod nodes;
+mod order;
+mod outages;
+mod polling;
+mod soak;
+mod strangers;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "these helpers are those of the tests of one server")]
 mod support;

@@ -14,12 +14,15 @@ use crate::harness::request::{Answer, post};
 use crate::harness::{Directory, until};
 use crate::support::{Random, pause};
 
-/// Backends at once. One that waits for a node that stands still pushes nothing.
-const BACKENDS: u64 = 6;
+/// Pushes per second of one backend, about. One that waits for a node that stands still pushes nothing.
+const RATE: u64 = 30;
+/// Backends at least and at most.
+const BACKENDS: [u64; 2] = [4, 24];
 const ANSWER: Duration = Duration::from_secs(4);
 /// How long a push with a key is repeated.
 const REPEAT: Duration = Duration::from_secs(60);
-/// One of so many pushes is for everyone.
+/// One of so many pushes is for everyone, at least. With more than 200 clients it is one of a fifth of them, so that it makes a
+/// few deliveries for each push.
 const EVERYONE: usize = 40;
 /// How long all clients are waited for before one more push is made to everyone.
 const MARK: Duration = Duration::from_secs(3);
@@ -82,10 +85,11 @@ impl Backends {
     /// Backends that push so often in a second, to so many clients, until they are stopped.
     pub(crate) fn start(directory: &Arc<Directory>, clients: usize, rate: u64, manner: Manner) -> Self {
         let mut backends = Self::idle(directory);
-        let every = Duration::from_secs(1) / u32::try_from(rate).unwrap() * u32::try_from(BACKENDS).unwrap();
-        for seed in 0..BACKENDS {
+        let count = (rate / RATE).clamp(BACKENDS[0], BACKENDS[1]);
+        let every = Duration::from_secs(count) / u32::try_from(rate).unwrap();
+        for seed in 0..count {
             let (shared, random) = (Arc::clone(&backends.shared), Random::new(seed));
-            let run = move || shared.run(random, Member::targets(clients), every, manner);
+            let run = move || shared.run(random, clients, every, manner);
             backends.threads.push(thread::spawn(run));
         }
         backends
@@ -149,10 +153,11 @@ impl Drop for Backends {
 }
 
 impl Shared {
-    fn run(&self, mut random: Random, targets: Vec<Target>, every: Duration, manner: Manner) {
+    fn run(&self, mut random: Random, clients: usize, every: Duration, manner: Manner) {
+        let (targets, everyone) = (Member::targets(clients), EVERYONE.max(clients / 5));
         let mut due = Instant::now();
         while !self.is_over.load(Ordering::Relaxed) {
-            let target = match random.below(EVERYONE) {
+            let target = match random.below(everyone) {
                 0 => Target::Everyone,
                 _ => targets[random.below(targets.len())],
             };

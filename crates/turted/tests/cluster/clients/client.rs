@@ -123,25 +123,26 @@ impl Client {
         wire.send(&json!({"id": "i", "do": "ident", "data": {"username": user}})).await?;
         let channels = member.channels.map(|channel| Target::Channel(channel).to_string());
         wire.send(&json!({"id": "j", "do": "join", "channels": channels})).await?;
-        timeout(RESUME, async {
-            loop {
-                let message = wire.message().await?;
-                self.hear(&message);
-                if message["reply"] == "j" {
-                    return if message["ok"] == true {
-                        Ok(())
-                    } else {
-                        Err(Error::other(message.to_string()))
-                    };
-                }
-            }
-        })
-        .await??;
+        let reply = timeout(RESUME, self.until_joined(wire)).await??;
+        if reply["ok"] != true {
+            return Err(Error::other(reply.to_string()));
+        }
         if let Some(session) = &mut self.session {
             session.is_in = true;
         }
         self.note(Step::In { at: Instant::now() });
         Ok(())
+    }
+
+    /// The reply to the JOIN.
+    async fn until_joined(&mut self, wire: &mut Wire) -> Result<Value> {
+        loop {
+            let message = wire.message().await?;
+            self.hear(&message);
+            if message["reply"] == "j" {
+                return Ok(message);
+            }
+        }
     }
 
     /// Takes what comes until the connection ends. A node that stands still is left.

@@ -94,8 +94,19 @@ impl Crowd {
 
     /// How often clients have lost their connection.
     pub(crate) fn losses(&self) -> usize {
-        let is_loss = |step: &&Step| matches!(step, Step::Lost { .. });
-        self.journals.iter().map(|journal| journal.lock().unwrap().steps.iter().filter(is_loss).count()).sum()
+        self.steps(|step| matches!(step, Step::Lost { .. }))
+    }
+
+    /// How often clients have come back and were told that nothing is missing.
+    pub(crate) fn returns(&self) -> usize {
+        self.steps(|step| matches!(step, Step::Recovered { .. }))
+    }
+
+    fn steps(&self, is_one: impl Fn(&Step) -> bool) -> usize {
+        let count = |journal: &Arc<Mutex<Journal>>| {
+            journal.lock().unwrap().steps.iter().filter(|step| is_one(step)).count()
+        };
+        self.journals.iter().map(count).sum()
     }
 
     /// Ends all clients; what they have heard.

@@ -8,6 +8,7 @@ use turted_core::cursor::Cursor;
 use super::{Member, Target};
 
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "a finding shows the steps around it")]
 pub(crate) enum Step {
     /// It is its user and in its channels, from now on.
     In { at: Instant },
@@ -48,10 +49,5 @@ impl Journal {
     /// When it was told that something may be missing.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = Instant> {
         self.steps.iter().filter_map(|step| if let Step::Gap { at, .. } = step { Some(*at) } else { None })
-    }
-
-    /// How often it has come back.
-    pub(crate) fn returns(&self) -> usize {
-        self.steps.iter().filter(|step| matches!(step, Step::Recovered { .. })).count()
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::proxy::Proxy;
 use super::request::{Answer, get, post};
-use crate::support::{Child, Metrics, pause};
+use crate::support::{Child, pause};
 
 /// How long a node that stands still is waited for.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -120,10 +120,6 @@ impl Node {
             format!("node {} is ready: {said:?}", self.place)
         };
         until(what, within, || self.is_ready());
-    }
-
-    pub(crate) fn metrics(&self) -> Metrics {
-        Metrics::read(&mut self.child().admin())
     }
 
     /// Pushes as text.

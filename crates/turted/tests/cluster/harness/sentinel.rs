@@ -5,7 +5,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::ports;
+use turted_core::wire::resp::Reply;
+
+use crate::support::redis::Redis;
+use crate::support::{eventually, ports};
 
 pub(crate) const MASTER: &str = "main";
 
@@ -44,6 +47,20 @@ impl Sentinels {
     /// Where they are, as the configuration of a node has them.
     pub(crate) fn addresses(&self) -> String {
         self.ports.map(|port| format!("127.0.0.1:{port}")).join(",")
+    }
+
+    /// Waits until all of them know a replica and each other.
+    pub(crate) fn await_replica(&self) {
+        let count = |redis: &mut Redis, what: &str| match redis.try_ask(&["SENTINEL", what, MASTER]) {
+            Some(Reply::Array(list)) => list.len(),
+            _ => 0,
+        };
+        for port in self.ports {
+            eventually("a sentinel knows the others", || {
+                let mut redis = Redis::connect(port);
+                count(&mut redis, "REPLICAS") == 1 && count(&mut redis, "SENTINELS") == 2
+            });
+        }
     }
 
     pub(crate) fn ports(&self) -> [u16; 3] {

@@ -1,0 +1,112 @@
+//! Redis loses what it had: every client that can resume is told, and none is deaf afterwards.
+
+use std::time::{Duration, Instant};
+
+use crate::clients::backends::Manner;
+use crate::clients::{Backends, Crowd, check};
+use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way};
+use crate::support::pause;
+use crate::support::redis::RedisServer;
+
+/// Every client is told within this time, if all nodes can say how far they were.
+const TOLD: Duration = Duration::from_secs(15);
+/// If one cannot.
+const TOLD_WITHOUT_A_WITNESS: Duration = Duration::from_secs(35);
+
+/// Something happens to Redis under load that loses pushes: all clients are told within this time, and receive what comes
+/// then. Returns what there is to say of it.
+fn assert_told(mut cluster: Cluster, within: Duration, fault: impl FnOnce(&mut Cluster)) {
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    pause(Duration::from_secs(1));
+    let began = Instant::now();
+    fault(&mut cluster);
+    let took = crowd.await_told(began, within);
+    cluster.nodes.iter().for_each(super::harness::Node::thaw);
+    cluster.await_ready();
+    crowd.await_all(BACK);
+    pause(Duration::from_millis(500));
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let findings = check(&backends.finish(), &crowd.finish());
+    println!("told within {took:?}: {}", findings.assert_sound().figures());
+}
+
+#[test]
+fn all_are_told_when_redis_is_killed_and_wrote_nothing_down() {
+    assert_told(Cluster::start(FORGETFUL), TOLD, |cluster| {
+        cluster.redis.kill();
+        cluster.redis.restart();
+    });
+}
+
+#[test]
+fn all_are_told_when_the_witness_that_knows_stands_still() {
+    assert_told(Cluster::start(FORGETFUL), TOLD_WITHOUT_A_WITNESS, |cluster| {
+        cluster.nodes[0].freeze();
+        cluster.redis.kill();
+        cluster.redis.restart();
+        // Its clients find other nodes meanwhile.
+    });
+}
+
+#[test]
+fn all_are_told_when_redis_is_flushed() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| cluster.tell(&["FLUSHALL"]));
+}
+
+#[test]
+fn all_are_told_when_the_log_is_deleted() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| {
+        let log = cluster.key("log");
+        cluster.tell(&["DEL", &log]);
+    });
+}
+
+#[test]
+fn all_are_told_when_a_replica_is_promoted_that_lagged_behind() {
+    let cluster = Cluster::start(KEPT);
+    let way = Proxy::to(cluster.redis.port());
+    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &way.port().to_string()]);
+    replica.await_synced();
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(2));
+        replica.client().ask(&["REPLICAOF", "NO", "ONE"]);
+        cluster.nodes.iter().for_each(|node| node.proxy.retarget(replica.port()));
+    });
+}
+
+#[test]
+fn all_are_told_when_two_masters_were_written_at_once() {
+    let cluster = Cluster::start(KEPT);
+    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &cluster.redis.port().to_string()]);
+    replica.await_synced();
+    assert_told(cluster, TOLD, |cluster| {
+        replica.client().ask(&["REPLICAOF", "NO", "ONE"]);
+        cluster.nodes[0].proxy.retarget(replica.port());
+        pause(Duration::from_secs(2));
+        cluster.redis.client().ask(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
+        cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.port()));
+    });
+}
+
+#[test]
+fn the_clients_of_a_node_are_told_if_the_log_was_trimmed_past_it() {
+    let cluster = Cluster::start(KEPT);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    pause(Duration::from_secs(1));
+    cluster.nodes[0].proxy.cut();
+    pause(Duration::from_secs(2));
+    cluster.tell(&["XTRIM", &cluster.key("log"), "MAXLEN", "5"]);
+    cluster.nodes[0].proxy.mend();
+    pause(Duration::from_secs(1));
+    cluster.await_ready();
+    backends.stop();
+    crowd.await_all(BACK);
+    backends.reach(&crowd, BACK);
+    let gaps = crowd.gaps();
+    check(&backends.finish(), &crowd.finish()).assert_sound();
+    assert!(gaps > 0 && gaps < 30, "{gaps} were told: those of one node");
+}
