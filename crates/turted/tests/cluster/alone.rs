@@ -8,6 +8,7 @@ use turted_core::cursor::Cursor;
 use crate::clients::backends::{Manner, Outcome, Push};
 use crate::clients::journal::{Journal, Step};
 use crate::clients::{Backends, Crowd, Findings, Member, Target, check};
+use crate::harness::replica::replica_of;
 use crate::harness::sentinel::Sentinels;
 use crate::harness::{Directory, Node, Proxy, Way};
 use crate::support::redis::{Redis, RedisServer};
@@ -118,8 +119,7 @@ fn the_proxy_stalls_one_direction_and_cuts_both() {
 #[test]
 fn sentinels_promote_the_replica_of_a_master_that_is_killed() {
     let mut master = RedisServer::start();
-    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
-    replica.await_synced();
+    let replica = replica_of(master.port(), &[]);
     let sentinels = Sentinels::watch(master.port());
     sentinels.await_replica();
     master.kill();

@@ -1,12 +1,16 @@
 //! Redis loses what it had: every client that can resume is told, and none is deaf afterwards.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
+use crate::harness::replica::{demote, promote, replica_of};
 use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way};
 use crate::support::pause;
-use crate::support::redis::RedisServer;
 
 /// Every client is told within this time, if all nodes can say how far they were.
 const TOLD: Duration = Duration::from_secs(15);
@@ -67,12 +71,11 @@ fn all_are_told_when_the_log_is_deleted() {
 fn all_are_told_when_a_replica_is_promoted_that_lagged_behind() {
     let cluster = Cluster::start(KEPT);
     let way = Proxy::to(cluster.redis.port());
-    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &way.port().to_string()]);
-    replica.await_synced();
+    let replica = replica_of(way.port(), &[]);
     assert_told(cluster, TOLD, |cluster| {
         way.stall(Way::ToNode);
         pause(Duration::from_secs(2));
-        replica.client().ask(&["REPLICAOF", "NO", "ONE"]);
+        promote(&replica);
         cluster.nodes.iter().for_each(|node| node.proxy.retarget(replica.port()));
     });
 }
@@ -80,14 +83,52 @@ fn all_are_told_when_a_replica_is_promoted_that_lagged_behind() {
 #[test]
 fn all_are_told_when_two_masters_were_written_at_once() {
     let cluster = Cluster::start(KEPT);
-    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &cluster.redis.port().to_string()]);
-    replica.await_synced();
+    let replica = replica_of(cluster.redis.port(), &[]);
     assert_told(cluster, TOLD, |cluster| {
-        replica.client().ask(&["REPLICAOF", "NO", "ONE"]);
+        promote(&replica);
         cluster.nodes[0].proxy.retarget(replica.port());
         pause(Duration::from_secs(2));
-        cluster.redis.client().ask(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
+        demote(&cluster.redis, replica.port());
         cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.port()));
+    });
+}
+
+#[test]
+fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
+    let cluster = Cluster::start(KEPT);
+    let way = Proxy::to(cluster.redis.port());
+    let other = replica_of(way.port(), &[]);
+    // Its `run_id` stays, and so do the connections of the nodes.
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(1));
+        promote(&other);
+        demote(&cluster.redis, other.port());
+        promote(&cluster.redis);
+    });
+}
+
+/// The file in which Redis writes down what it is told, and how long it is.
+fn written(cluster: &Cluster) -> (PathBuf, u64) {
+    let said = cluster.redis.client().ask(&["CONFIG", "GET", "dir"]);
+    let Reply::Array(said) = said else { panic!("{said:?}") };
+    let [_, Reply::Text(directory)] = &said[..] else { panic!("{said:?}") };
+    let directory = Path::new(std::str::from_utf8(directory).unwrap()).join("appendonlydir");
+    let files = directory.read_dir().unwrap().map(Result::unwrap);
+    let mut paths = files.map(|file| file.path());
+    let path = paths.find(|path| path.to_string_lossy().ends_with("incr.aof")).expect("a file of increments");
+    let bytes = path.metadata().unwrap().len();
+    (path, bytes)
+}
+
+#[test]
+fn all_are_told_when_redis_has_lost_the_end_of_what_it_wrote_down() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| {
+        let (file, before) = written(cluster);
+        pause(Duration::from_secs(1));
+        cluster.redis.kill();
+        File::options().write(true).open(file).unwrap().set_len(before).unwrap();
+        cluster.redis.restart();
     });
 }
 

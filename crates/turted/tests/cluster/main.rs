@@ -15,6 +15,7 @@ mod nodes;
 mod order;
 mod outages;
 mod polling;
+mod replicas;
 mod soak;
 mod strangers;
 #[path = "../it/support/mod.rs"]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
+use crate::harness::replica::{promote, replica_of};
 use crate::harness::sentinel::Sentinels;
 use crate::harness::{BACK, Cluster, Group, KEPT, Way};
 use crate::support::pause;
@@ -49,14 +50,14 @@ fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_
 #[test]
 fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     let cluster = Cluster::start(KEPT);
-    let replica = replica_of(cluster.redis.port());
+    let replica = replica_of(cluster.redis.port(), &[]);
     let crowd = Crowd::start(&cluster.directory, 30);
     let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
     pause(Duration::from_secs(1));
     // All ways are shut, so that nothing is written which the replica does not have.
     cluster.nodes.iter().for_each(|node| node.proxy.stall(Way::ToRedis));
     pause(Duration::from_millis(500));
-    replica.client().ask(&["REPLICAOF", "NO", "ONE"]);
+    promote(&replica);
     for node in &cluster.nodes {
         node.proxy.retarget(replica.port());
         node.proxy.flow();
@@ -73,7 +74,7 @@ fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
 #[test]
 fn nodes_find_the_master_that_sentinels_have_chosen() {
     let mut master = RedisServer::with(KEPT);
-    let replica = replica_of(master.port());
+    let replica = replica_of(master.port(), &[]);
     let sentinels = Sentinels::watch(master.port());
     sentinels.await_replica();
     let cluster = Group::of_sentinels(&sentinels, 2);
@@ -89,11 +90,4 @@ fn nodes_find_the_master_that_sentinels_have_chosen() {
     backends.reach(&crowd, BACK);
     check(&backends.finish(), &crowd.finish()).assert_sound();
     assert!(replica.client().number(&["XLEN", &cluster.key("log")]) > 0);
-}
-
-/// A replica that has all its master has.
-fn replica_of(master: u16) -> RedisServer {
-    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &master.to_string()]);
-    replica.await_synced();
-    replica
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `node` | `turted` as a child, and where the nodes are |
 //! | `proxy` | a node's way to Redis, which can be cut, stalled and delayed |
+//! | `replica` | a second Redis, which follows the first |
 //! | `request` | one request to a server that may be away |
 //! | `sentinel` | three sentinels |
 
 pub(crate) mod node;
 pub(crate) mod proxy;
+pub(crate) mod replica;
 pub(crate) mod request;
 pub(crate) mod sentinel;
 
@@ -53,7 +55,11 @@ impl Cluster {
 
     /// So many nodes with these further variables, which are ready.
     pub(crate) fn with(redis: &[&str], nodes: usize, variables: &[(&str, &str)]) -> Self {
-        let redis = RedisServer::with(redis);
+        Self::on(RedisServer::with(redis), nodes, variables)
+    }
+
+    /// The same on a Redis that runs already.
+    pub(crate) fn on(redis: RedisServer, nodes: usize, variables: &[(&str, &str)]) -> Self {
         let group = Group::on(redis.port(), "turted", nodes, variables);
         Self { redis, group }
     }

@@ -56,14 +56,6 @@ impl RedisServer {
         });
     }
 
-    /// Waits until this replica has all that its master had.
-    pub(crate) fn await_synced(&self) {
-        eventually("the replica has it all", || {
-            let info = self.client().ask(&["INFO", "replication"]);
-            matches!(info, Reply::Text(info) if info.windows(21).any(|text| text == b"master_link_status:up"))
-        });
-    }
-
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
