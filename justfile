@@ -122,3 +122,8 @@ soak-cluster SECONDS="1800" CONNECTIONS="10000" PUSHES="500":
 lost-cluster RUNS="50":
     cargo test --release --locked --package turted --test cluster --no-run
     for run in $(seq {{RUNS}}); do cargo test --release --locked --package turted --test cluster losses || exit 1; done
+
+# The scenario and the recovery of every client over every transport, with three servers and each request at the next one.
+scenario-cluster:
+    cargo build --locked --package turted
+    TURTED_TEST_CLUSTER=1 node --test --test-concurrency=1 tests/clients/scenario.test.js tests/clients/recovery.test.js
