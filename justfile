@@ -123,6 +123,10 @@ lost-cluster RUNS="50":
     cargo test --release --locked --package turted --test cluster --no-run
     for run in $(seq {{RUNS}}); do cargo test --release --locked --package turted --test cluster losses || exit 1; done
 
+# 100,000 pushes with keys, repeated at other nodes until they are accepted, through ten kills of nodes and of Redis.
+keys-cluster:
+    cargo test --release --locked --package turted --test cluster many_pushes -- --ignored --nocapture
+
 # The scenario and the recovery of every client over every transport, with three servers and each request at the next one.
 scenario-cluster:
     cargo build --locked --package turted

@@ -2,16 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
-use crate::harness::{BACK, Cluster, KEPT, Way, until};
+use crate::harness::{BACK, Cluster, KEPT, Way};
 use crate::support::{Random, pause};
-
-fn to_everyone(number: u64) -> Value {
-    json!({"event": "E", "targets": {"broadcast": true}, "payload": {"n": number}})
-}
 
 #[test]
 fn a_node_without_redis_keeps_its_clients_and_refuses_pushes_and_then_everything_comes() {
@@ -86,43 +82,4 @@ fn what_an_abandoned_connection_had_sent_is_not_dispatched_beside_the_repetition
     backends.stop();
     backends.reach(&crowd, BACK);
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-}
-
-#[test]
-fn a_push_with_a_key_is_dispatched_once_however_often_ways_break() {
-    let mut cluster = Cluster::start(KEPT);
-    let crowd = Crowd::start(&cluster.directory, 12);
-    let mut backends = Backends::start(&cluster.directory, crowd.len(), 150, Manner::Keyed);
-    let mut random = Random::new(4);
-    for round in 0..40 {
-        cluster.nodes[random.below(3)].proxy.break_off();
-        if round == 20 {
-            cluster.nodes[1].kill();
-            cluster.nodes[1].run();
-        }
-        pause(Duration::from_millis(120));
-    }
-    cluster.await_ready();
-    backends.stop();
-    backends.reach(&crowd, BACK);
-    let pushes = backends.finish();
-    let findings = check(&pushes, &crowd.finish());
-    findings.assert_nothing_told();
-    assert_eq!((findings.unsure, findings.refused), (0, 0), "each is accepted in the end");
-    assert!(pushes.iter().any(|push| push.sent > 1), "some are repeated");
-}
-
-#[test]
-fn a_key_answers_at_every_node_what_was_answered_first() {
-    let cluster = Cluster::start(KEPT);
-    let first = cluster.nodes[0].push_keyed("k", &to_everyone(1)).expect("an answer");
-    assert_eq!(first.status, 200, "{}", first.body);
-    for node in &cluster.nodes {
-        let again = node.push_keyed("k", &to_everyone(1)).expect("an answer");
-        assert_eq!((again.status, again.json()["id"].clone()), (200, first.json()["id"].clone()));
-        let other = node.push_keyed("k", &to_everyone(2)).expect("an answer");
-        assert_eq!(other.status, 422, "{}", other.body);
-    }
-    let told = || format!("{:?}", cluster.nodes[2].admin("/ready"));
-    until(told, BACK, || cluster.nodes[2].is_ready());
 }

@@ -10,6 +10,7 @@ mod alone;
 mod clients;
 mod cuts;
 mod harness;
+mod keys;
 mod losses;
 mod nodes;
 mod order;

@@ -122,7 +122,12 @@ impl Backends {
 
     /// Waits until so many pushes are done.
     pub(crate) fn await_pushes(&self, count: usize, within: Duration) {
-        until(|| format!("{count} pushes"), within, || self.shared.pushes.lock().unwrap().len() >= count);
+        until(|| format!("{count} pushes"), within, || self.count() >= count);
+    }
+
+    /// How many pushes are done so far.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.pushes.lock().unwrap().len()
     }
 
     /// How many pushes are accepted so far.
