@@ -1,6 +1,8 @@
 //! Redis stands still, or is killed and has lost nothing: everything comes, and no client hears of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
@@ -17,7 +19,13 @@ fn redis_that_stands_still_for_8_s_loses_nothing_and_no_client_hears_of_it() {
     let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
     pause(Duration::from_secs(1));
     cluster.redis.freeze();
-    pause(Duration::from_secs(8));
+    let frozen = Instant::now();
+    pause(Duration::from_secs(1));
+    let pushed = Instant::now();
+    let answer = cluster.nodes[0].push(&json!({"event": "E", "targets": {}})).expect("an answer");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(pushed.elapsed() < Duration::from_secs(3), "{:?}", pushed.elapsed());
+    pause(Duration::from_secs(8).saturating_sub(frozen.elapsed()));
     cluster.redis.thaw();
     cluster.await_ready();
     pause(Duration::from_secs(1));
