@@ -17,7 +17,7 @@ fn a_node_without_redis_keeps_its_clients_and_refuses_pushes_and_then_everything
     let node = &cluster.nodes[0];
     node.proxy.cut();
     let cut = Instant::now();
-    let answer = node.push(&json!({"event": "E", "targets": {}})).expect("an answer");
+    let answer = node.push_json(&json!({"event": "E", "targets": {}})).expect("an answer");
     assert!(answer.body.contains("log-unavailable"), "{} {}", answer.status, answer.body);
     assert_eq!(answer.status, 503);
     assert!(cut.elapsed() < Duration::from_secs(3), "{:?}", cut.elapsed());

@@ -1,6 +1,7 @@
 //! Three sentinels that watch one master.
 
 use std::fs;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -57,6 +58,9 @@ impl Sentinels {
         };
         for port in self.ports {
             eventually("a sentinel knows the others", || {
+                if TcpStream::connect(("127.0.0.1", port)).is_err() {
+                    return false;
+                }
                 let mut redis = Redis::connect(port);
                 count(&mut redis, "REPLICAS") == 1 && count(&mut redis, "SENTINELS") == 2
             });
