@@ -18,6 +18,8 @@ pub(crate) struct Findings {
     wrong: BTreeMap<&'static str, Vec<String>>,
     pub(crate) deliveries: usize,
     pub(crate) gaps: usize,
+    /// Some of them, and what happened before.
+    told: Vec<String>,
     /// Gaps that were told where nothing is missing.
     pub(crate) false_gaps: usize,
     pub(crate) accepted: usize,
@@ -50,7 +52,7 @@ impl Findings {
     /// The same, and nobody may have been told a gap.
     pub(crate) fn assert_nothing_told(&self) -> &Self {
         self.assert_sound();
-        assert_eq!(self.gaps, 0, "{}", self.figures());
+        assert_eq!(self.gaps, 0, "{}\n    {}", self.figures(), self.told.join("\n    "));
         self
     }
 
@@ -186,8 +188,9 @@ impl ClientCheck<'_> {
                 push.begun > stay.from && stay.gap.as_ref().is_none_or(|(at, _)| push.begun < *at)
             };
             let Some(stay) = stays.iter_mut().find(covers) else { continue };
+            // What another epoch had is lost before it is told, and events of the next one may come in between.
             let is_behind = |before: &Option<Cursor>| match (position, before) {
-                (Some(position), Some(before)) => position.sequence > before.sequence,
+                (Some(at), Some(before)) => at.sequence > before.sequence || at.epoch != before.epoch,
                 _ => true,
             };
             if stay.gap.as_ref().is_some_and(|(_, before)| is_behind(before)) {
@@ -199,6 +202,13 @@ impl ClientCheck<'_> {
         }
         let told = stays.iter().filter(|stay| stay.gap.is_some());
         findings.gaps += self.journal.gaps().count();
+        let steps = self.journal.steps.iter().enumerate();
+        for (at, _) in steps.filter(|(_, step)| matches!(step, Step::Gap { .. })) {
+            let before = &self.journal.steps[at.saturating_sub(2 * NAMED)..=at];
+            let some = before.iter().filter(|step| !matches!(step, Step::Event { .. }));
+            findings.told.push(format!("client {}: {:?}", self.client, some.collect::<Vec<_>>()));
+        }
+        findings.told.truncate(NAMED);
         findings.false_gaps += told.filter(|stay| stay.missing == 0).count();
     }
 
