@@ -49,8 +49,9 @@ fn assert_dispatched_once(pushes: usize, rate: u64, kills: usize) {
     backends.stop();
     backends.reach(&crowd, BACK);
     let pushes = backends.finish();
+    // A node that is killed with Redis cannot say how far it had read: clients may be told a gap.
     let findings = check(&pushes, &crowd.finish());
-    findings.assert_nothing_told();
+    findings.assert_sound();
     assert_eq!((findings.unsure, findings.refused), (0, 0), "each is accepted in the end");
     let repeated = pushes.iter().filter(|push| push.sent > 1).count();
     println!("{repeated} were repeated, {}", findings.figures());

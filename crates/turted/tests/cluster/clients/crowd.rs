@@ -87,11 +87,6 @@ impl Crowd {
         reasons
     }
 
-    /// How often clients were told a gap.
-    pub(crate) fn gaps(&self) -> usize {
-        self.journals.iter().map(|journal| journal.lock().unwrap().gaps().count()).sum()
-    }
-
     /// How often clients have lost their connection.
     pub(crate) fn losses(&self) -> usize {
         self.steps(|step| matches!(step, Step::Lost { .. }))
