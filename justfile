@@ -113,3 +113,21 @@ soak-hooks:
 # Sources for minutes: 100,000 messages of each broker and a million lines through 10 kills, 50 rotations of each kind.
 soak-sources:
     cargo test --release --locked --package turted --test it soak -- --ignored --nocapture --test-threads 1
+
+# Three servers on one Redis, for half an hour: kills, stops and cuts of servers and of Redis, a rolling restart. Nothing may be lost.
+soak-cluster SECONDS="1800" CONNECTIONS="10000" PUSHES="500":
+    TURTED_TEST_SOAK_SECONDS={{SECONDS}} TURTED_TEST_CONNECTIONS={{CONNECTIONS}} TURTED_TEST_PUSHES={{PUSHES}} cargo test --release --locked --package turted --test cluster all_faults -- --ignored --nocapture
+
+# Redis loses data in every way, so many times: each client is told.
+lost-cluster RUNS="50":
+    cargo test --release --locked --package turted --test cluster --no-run
+    for run in $(seq {{RUNS}}); do cargo test --release --locked --package turted --test cluster losses || exit 1; done
+
+# 100,000 pushes with keys, repeated at other nodes until they are accepted, through ten kills of nodes and of Redis.
+keys-cluster:
+    cargo test --release --locked --package turted --test cluster many_pushes -- --ignored --nocapture
+
+# The scenario and the recovery of every client over every transport, with three servers and each request at the next one.
+scenario-cluster:
+    cargo build --locked --package turted
+    TURTED_TEST_CLUSTER=1 node --test --test-concurrency=1 tests/clients/scenario.test.js tests/clients/recovery.test.js

@@ -135,8 +135,10 @@ class Server {
   }
 }
 
-/** A running server that ends with the test `t`. `port`: 0 for any. */
+/** A running server that ends with the test `t`, or a cluster if `TURTED_TEST_CLUSTER` is set. `port`: 0 for any. */
 async function start(t, config = {}, env = {}, port = 0) {
+  // They need what is below.
+  if (process.env.TURTED_TEST_CLUSTER) return require('./cluster').startCluster(t, config, env);
   const server = new Server({ push: { method: 'none' }, ...config }, env);
   server.port = port;
   afterwards(t, () => server.putAway());
@@ -144,4 +146,4 @@ async function start(t, config = {}, env = {}, port = 0) {
   return server;
 }
 
-module.exports = { BINARY, start };
+module.exports = { BINARY, Server, start };

@@ -266,7 +266,8 @@ impl<E: Engine> State<E> {
     async fn check(&mut self) {
         let Some(connected) = &mut self.connected else { return };
         let node = Rc::clone(&self.node);
-        let checking = timeout(CONNECT_MAX, async {
+        let since = Instant::now();
+        let checking = timeout(PUSH_MAX, async {
             let known = Known::of(&node);
             let state = connected.writer.state().await?;
             connected.epoch = establish(&node, &mut connected.writer, (known, state)).await?;
@@ -274,13 +275,15 @@ impl<E: Engine> State<E> {
             connected.writer.trim(first).await
         });
         if let Err(reason) = in_time(checking.await) {
-            self.lose_connection(&reason);
+            self.lose_connection(&reason, since);
         }
     }
 
-    fn lose_connection(&mut self, reason: &str) {
+    /// The connection is of no use any more. It has not answered since then, so pushes have waited since then.
+    fn lose_connection(&mut self, reason: &str, since: Instant) {
         self.node.status.failed(reason);
         self.connected = None;
+        self.down = Some(since);
     }
 
     /// Appends the pushes that wait, and a heartbeat.
@@ -296,13 +299,14 @@ impl<E: Engine> State<E> {
             return;
         }
         let appending = connected.writer.append(connected.epoch, &appends, self.node.settings.replicas);
-        let appended = timeout(CONNECT_MAX, appending).await;
+        let since = Instant::now();
+        let appended = timeout(PUSH_MAX, appending).await;
         drop(appends);
         match in_time(appended) {
             Ok(results) => self.settle(results, told).await,
             Err(reason) => {
                 self.announce_again(told);
-                self.lose_connection(&reason);
+                self.lose_connection(&reason, since);
             }
         }
     }

@@ -29,7 +29,7 @@ mod sockets;
 mod sse;
 mod tunnel;
 mod wait;
-mod websocket;
+pub(crate) mod websocket;
 
 pub(crate) use child::{Child, raise_descriptors, resident};
 pub(crate) use client::{Client, Event, Kind, Transport, payload};

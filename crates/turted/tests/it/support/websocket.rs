@@ -131,7 +131,8 @@ impl WebSocket {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
+/// The frame of a server that `bytes` begin with, and its length there.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     assert_eq!(first & 0xF0, 0x80, "a server neither fragments nor uses extensions");
     assert!(second < 0x80, "a server does not mask");

@@ -1,0 +1,154 @@
+//! Redis loses what it had: every client that can resume is told, and none is deaf afterwards.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use turted_core::wire::resp::Reply;
+
+use crate::clients::backends::Manner;
+use crate::clients::{Backends, Crowd, check};
+use crate::harness::replica::{demote, promote, replica_of};
+use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way};
+use crate::support::pause;
+
+/// Every client is told within this time, if all nodes can say how far they were.
+const TOLD: Duration = Duration::from_secs(15);
+/// If one cannot.
+const TOLD_WITHOUT_A_WITNESS: Duration = Duration::from_secs(35);
+
+/// Something happens to Redis under load that loses pushes: all clients are told within this time, and receive what comes
+/// then. Returns what there is to say of it.
+fn assert_told(mut cluster: Cluster, within: Duration, fault: impl FnOnce(&mut Cluster)) {
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    pause(Duration::from_secs(1));
+    let began = Instant::now();
+    fault(&mut cluster);
+    let took = crowd.await_told(began, within);
+    cluster.nodes.iter().for_each(super::harness::Node::thaw);
+    cluster.await_ready();
+    crowd.await_all(BACK);
+    pause(Duration::from_millis(500));
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let findings = check(&backends.finish(), &crowd.finish());
+    println!("told within {took:?}: {}", findings.assert_sound().figures());
+}
+
+#[test]
+fn all_are_told_when_redis_is_killed_and_wrote_nothing_down() {
+    assert_told(Cluster::start(FORGETFUL), TOLD, |cluster| {
+        cluster.redis.kill();
+        cluster.redis.restart();
+    });
+}
+
+#[test]
+fn all_are_told_when_the_witness_that_knows_stands_still() {
+    assert_told(Cluster::start(FORGETFUL), TOLD_WITHOUT_A_WITNESS, |cluster| {
+        cluster.nodes[0].freeze();
+        cluster.redis.kill();
+        cluster.redis.restart();
+        // Its clients find other nodes meanwhile.
+    });
+}
+
+#[test]
+fn all_are_told_when_redis_is_flushed() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| cluster.tell(&["FLUSHALL"]));
+}
+
+#[test]
+fn all_are_told_when_the_log_is_deleted() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| {
+        let log = cluster.key("log");
+        cluster.tell(&["DEL", &log]);
+    });
+}
+
+#[test]
+fn all_are_told_when_a_replica_is_promoted_that_lagged_behind() {
+    let cluster = Cluster::start(KEPT);
+    let way = Proxy::to(cluster.redis.port());
+    let replica = replica_of(way.port(), &[]);
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(2));
+        promote(&replica);
+        cluster.nodes.iter().for_each(|node| node.proxy.retarget(replica.port()));
+    });
+}
+
+#[test]
+fn all_are_told_when_two_masters_were_written_at_once() {
+    let cluster = Cluster::start(KEPT);
+    let replica = replica_of(cluster.redis.port(), &[]);
+    assert_told(cluster, TOLD, |cluster| {
+        promote(&replica);
+        cluster.nodes[0].proxy.retarget(replica.port());
+        pause(Duration::from_secs(2));
+        demote(&cluster.redis, replica.port());
+        cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.port()));
+    });
+}
+
+#[test]
+fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
+    let cluster = Cluster::start(KEPT);
+    let way = Proxy::to(cluster.redis.port());
+    let other = replica_of(way.port(), &[]);
+    // Its `run_id` stays, and so do the connections of the nodes.
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(1));
+        promote(&other);
+        demote(&cluster.redis, other.port());
+        promote(&cluster.redis);
+    });
+}
+
+/// The file in which Redis writes down what it is told, and how long it is.
+fn written(cluster: &Cluster) -> (PathBuf, u64) {
+    let said = cluster.redis.client().ask(&["CONFIG", "GET", "dir"]);
+    let Reply::Array(said) = said else { panic!("{said:?}") };
+    let [_, Reply::Text(directory)] = &said[..] else { panic!("{said:?}") };
+    let directory = Path::new(std::str::from_utf8(directory).unwrap()).join("appendonlydir");
+    let files = directory.read_dir().unwrap().map(Result::unwrap);
+    let mut paths = files.map(|file| file.path());
+    let path = paths.find(|path| path.to_string_lossy().ends_with("incr.aof")).expect("a file of increments");
+    let bytes = path.metadata().unwrap().len();
+    (path, bytes)
+}
+
+#[test]
+fn all_are_told_when_redis_has_lost_the_end_of_what_it_wrote_down() {
+    assert_told(Cluster::start(KEPT), TOLD, |cluster| {
+        let (file, before) = written(cluster);
+        pause(Duration::from_secs(1));
+        cluster.redis.kill();
+        File::options().write(true).open(file).unwrap().set_len(before).unwrap();
+        cluster.redis.restart();
+    });
+}
+
+#[test]
+fn the_clients_of_a_node_come_back_if_the_log_was_trimmed_past_it() {
+    let cluster = Cluster::start(KEPT);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    pause(Duration::from_secs(1));
+    cluster.nodes[0].proxy.cut();
+    pause(Duration::from_secs(2));
+    cluster.tell(&["XTRIM", &cluster.key("log"), "MAXLEN", "5"]);
+    cluster.nodes[0].proxy.mend();
+    pause(Duration::from_secs(1));
+    cluster.await_ready();
+    backends.stop();
+    crowd.await_all(BACK);
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_sound();
+    // A client that comes back to another node has missed nothing, and is told nothing.
+    assert!(losses > 0 && losses < 30, "{losses} have lost their connection: those of one node");
+}

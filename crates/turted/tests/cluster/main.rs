@@ -1,0 +1,24 @@
+//! Several servers as one: real redis-server, real nodes as child processes, and a proxy between each node and Redis.
+//!
+//! What a backend is answered and a client hears is noted and judged at the end: lost, doubled, reordered, to the wrong
+//! client, or missing without a word.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, also in its helpers")]
+#![allow(clippy::print_stdout, reason = "a test that fails says how to repeat it")]
+
+mod alone;
+mod clients;
+mod cuts;
+mod harness;
+mod keys;
+mod losses;
+mod nodes;
+mod order;
+mod outages;
+mod polling;
+mod replicas;
+mod soak;
+mod strangers;
+#[path = "../it/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "these helpers are those of the tests of one server")]
+mod support;

@@ -1,0 +1,101 @@
+//! Redis stands still, or is killed and has lost nothing: everything comes, and no client hears of it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::clients::backends::Manner;
+use crate::clients::{Backends, Crowd, check};
+use crate::harness::replica::{promote, replica_of};
+use crate::harness::sentinel::Sentinels;
+use crate::harness::{BACK, Cluster, Group, KEPT, Way};
+use crate::support::pause;
+use crate::support::redis::RedisServer;
+
+#[test]
+fn redis_that_stands_still_for_8_s_loses_nothing_and_no_client_hears_of_it() {
+    let cluster = Cluster::start(KEPT);
+    let crowd = Crowd::start(&cluster.directory, 48);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    pause(Duration::from_secs(1));
+    cluster.redis.freeze();
+    let frozen = Instant::now();
+    pause(Duration::from_secs(1));
+    let pushed = Instant::now();
+    let answer = cluster.nodes[0].push(&json!({"event": "E", "targets": {}})).expect("an answer");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(pushed.elapsed() < Duration::from_secs(3), "{:?}", pushed.elapsed());
+    pause(Duration::from_secs(8).saturating_sub(frozen.elapsed()));
+    cluster.redis.thaw();
+    cluster.await_ready();
+    pause(Duration::from_secs(1));
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
+
+#[test]
+fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_it() {
+    let mut cluster = Cluster::start(KEPT);
+    let crowd = Crowd::start(&cluster.directory, 48);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    for _ in 0..2 {
+        pause(Duration::from_secs(1));
+        cluster.redis.kill();
+        pause(Duration::from_secs(1));
+        cluster.redis.restart();
+        cluster.await_ready();
+    }
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
+
+#[test]
+fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
+    let cluster = Cluster::start(KEPT);
+    let replica = replica_of(cluster.redis.port(), &[]);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    pause(Duration::from_secs(1));
+    // All ways are shut, so that nothing is written which the replica does not have.
+    cluster.nodes.iter().for_each(|node| node.proxy.stall(Way::ToRedis));
+    pause(Duration::from_millis(500));
+    promote(&replica);
+    for node in &cluster.nodes {
+        node.proxy.retarget(replica.port());
+        node.proxy.flow();
+    }
+    cluster.await_ready();
+    pause(Duration::from_secs(1));
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
+
+#[test]
+fn nodes_find_the_master_that_sentinels_have_chosen() {
+    let mut master = RedisServer::with(KEPT);
+    let replica = replica_of(master.port(), &[]);
+    let sentinels = Sentinels::watch(master.port());
+    sentinels.await_replica();
+    let cluster = Group::of_sentinels(&sentinels, 2);
+    let crowd = Crowd::start(&cluster.directory, 20);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 60, Manner::Plain);
+    pause(Duration::from_secs(1));
+    master.kill();
+    pause(Duration::from_secs(2));
+    cluster.await_ready();
+    let accepted = backends.accepted();
+    backends.await_pushes(accepted + 60, BACK);
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    check(&backends.finish(), &crowd.finish()).assert_sound();
+    assert!(replica.client().number(&["XLEN", &cluster.key("log")]) > 0);
+}

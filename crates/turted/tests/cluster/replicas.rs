@@ -1,0 +1,68 @@
+//! With a replica that has to have each push, AOF, and one failure at a time no acknowledged push is lost.
+
+use std::env;
+use std::time::Duration;
+
+use turted_core::cursor::Cursor;
+use turted_core::wire::resp::Reply;
+
+use crate::clients::backends::{Manner, Outcome};
+use crate::clients::{Backends, Crowd, check};
+use crate::harness::replica::{demote, promote, replica_of};
+use crate::harness::{BACK, Cluster, KEPT};
+use crate::support::pause;
+use crate::support::redis::{Redis, RedisServer};
+
+/// Whether the log has an entry at this position.
+fn has(redis: &mut Redis, log: &str, at: Cursor) -> bool {
+    let id = format!("{}-{}", at.epoch, at.sequence);
+    matches!(redis.ask(&["XRANGE", log, &id, &id]), Reply::Array(entries) if entries.len() == 1)
+}
+
+#[test]
+fn no_acknowledged_push_is_lost_in_a_failover_to_a_replica_that_had_to_have_it() {
+    let failovers = env::var("TURTED_TEST_FAILOVERS").map_or(2, |text| text.parse().expect("a number"));
+    let redis = RedisServer::with(KEPT);
+    let mut replica = replica_of(redis.port(), KEPT);
+    let mut cluster = Cluster::on(redis, 3, &[("TURTED_CLUSTER_REPLICAS", "1")]);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    for _ in 0..failovers {
+        pause(Duration::from_secs(1));
+        cluster.redis.kill();
+        promote(&replica);
+        std::mem::swap(&mut cluster.redis, &mut replica);
+        cluster.nodes.iter().for_each(|node| node.proxy.retarget(cluster.redis.port()));
+        replica.restart();
+        demote(&replica, cluster.redis.port());
+        cluster.await_ready();
+        crowd.await_all(BACK);
+        let accepted = backends.accepted();
+        crate::harness::until(
+            || "pushes are accepted again".to_owned(),
+            BACK,
+            || backends.accepted() > accepted + 20,
+        );
+    }
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let pushes = backends.finish();
+    let (mut redis, log) = (cluster.redis.client(), cluster.key("log"));
+    for push in &pushes {
+        if let Outcome::Accepted(Some(at)) = push.outcome {
+            assert!(has(&mut redis, &log, at), "{push:?} is not in the log");
+        }
+    }
+    println!("{}", check(&pushes, &crowd.finish()).assert_sound().figures());
+}
+
+#[test]
+fn a_push_that_too_few_replicas_have_is_not_acknowledged() {
+    let cluster = Cluster::with(KEPT, 1, &[("TURTED_CLUSTER_REPLICAS", "1")]);
+    let push = serde_json::json!({"event": "E", "targets": {"broadcast": true}, "payload": {"n": 1}});
+    let refused = cluster.nodes[0].push(&push).expect("an answer");
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    let _replica = replica_of(cluster.redis.port(), KEPT);
+    let accepted = cluster.nodes[0].push(&push).expect("an answer");
+    assert_eq!(accepted.status, 200, "{}", accepted.body);
+}

@@ -1,0 +1,109 @@
+//! What others write into Redis, and clusters beside each other.
+
+use serde_json::json;
+
+use crate::clients::backends::Manner;
+use crate::clients::{Backends, Crowd, Target, check};
+use crate::harness::{BACK, Cluster, KEPT, until};
+use crate::support::Random;
+
+/// Bytes of an entry that no node would write.
+const HUGE_BYTES: usize = 9 * 1024 * 1024;
+
+/// Random bytes, of which some begin as records of ours do.
+fn garbage(random: &mut Random) -> Vec<u8> {
+    let length = random.below(200);
+    let mut bytes: Vec<u8> = (0..length).map(|_| (random.next() & 0xFF) as u8).collect();
+    if random.chance(50) && length > 2 {
+        bytes[0] = 1;
+        bytes[1] %= 6;
+    }
+    bytes
+}
+
+#[test]
+fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
+    let mut cluster = Cluster::with(KEPT, 2, &[]);
+    let crowd = Crowd::start(&cluster.directory, 12);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 60, Manner::Mixed);
+    let (mut redis, mut random) = (cluster.redis.client(), Random::new(5));
+    let (log, channel) = (cluster.key("log").into_bytes(), cluster.key("nodes").into_bytes());
+    let epoch = cluster.epoch();
+    let id = format!("{epoch}-*").into_bytes();
+    for _ in 0..300 {
+        let field: &[u8] = if random.chance(20) { b"x" } else { b"d" };
+        redis.ask(&[b"XADD", &log[..], &id, field, &garbage(&mut random)]);
+        redis.ask(&[b"PUBLISH", &channel[..], &garbage(&mut random)]);
+    }
+    redis.ask(&[b"XADD", &log[..], &id, b"d", &vec![1; HUGE_BYTES]]);
+    redis.ask(&[b"PUBLISH", &channel[..], &vec![1; HUGE_BYTES]]);
+    cluster.await_ready();
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert!(cluster.nodes.iter_mut().all(crate::harness::Node::is_running));
+}
+
+#[test]
+fn an_entry_of_a_later_version_stops_a_node_which_says_so() {
+    let mut cluster = Cluster::with(KEPT, 2, &[]);
+    let id = format!("{}-*", cluster.epoch());
+    let entry = [&[2, 1][..], &[0; 40]].concat();
+    cluster.redis.client().ask(&[b"XADD", cluster.key("log").as_bytes(), id.as_bytes(), b"d", &entry]);
+    for node in &mut cluster.nodes {
+        let told = || format!("a node is not ready: {:?}", node.admin("/ready"));
+        until(told, BACK, || node.status("/ready") == Some(503));
+        let said = node.admin("/ready").expect("an answer").body;
+        assert!(said.contains("version"), "{said}");
+        assert_eq!(node.status("/health"), Some(200));
+        assert!(node.is_running());
+    }
+}
+
+#[test]
+fn two_clusters_with_two_prefixes_hear_nothing_of_each_other() {
+    let one = Cluster::with(KEPT, 1, &[]);
+    let other = one.beside("other", 1);
+    let (here, there) = (Crowd::start(&one.directory, 8), Crowd::start(&other.directory, 8));
+    let mut backends = Backends::start(&one.directory, here.len(), 100, Manner::Mixed);
+    backends.await_pushes(100, BACK);
+    backends.stop();
+    backends.reach(&here, BACK);
+    let beside = Backends::idle(&other.directory);
+    let only = beside.push(Target::Everyone);
+    let is_so = || there.count(|journal| journal.received.len() == 1 && journal.received.contains(&only));
+    until(|| "one event came to each".to_owned(), BACK, || is_so() == there.len());
+    check(&backends.finish(), &here.finish()).assert_nothing_told();
+    check(&beside.finish(), &there.finish()).assert_nothing_told();
+}
+
+#[test]
+fn a_forged_position_disturbs_nobody_but_its_client() {
+    let cluster = Cluster::with(KEPT, 2, &[]);
+    let crowd = Crowd::start(&cluster.directory, 12);
+    let mut socket =
+        crate::support::WebSocket::connect(cluster.nodes[0].address(), "/ws", &[]).expect("a WebSocket");
+    let mut ask = |request: serde_json::Value| {
+        socket.send_text(request.to_string());
+        let text = socket.text().expect("a message");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let welcome = ask(json!({"id": 1, "do": "ping"}))["welcome"].take();
+    let session = welcome["session"].clone();
+    let cursor = welcome["cursor"].as_str().expect("a position").split_once('-').unwrap().0.to_owned();
+    drop(socket);
+    let mut socket =
+        crate::support::WebSocket::connect(cluster.nodes[1].address(), "/ws", &[]).expect("a WebSocket");
+    let forged = format!("{cursor}-{}", u64::MAX / 2);
+    socket.send_text(json!({"id": 2, "do": "resume", "session": session, "cursor": forged}).to_string());
+    let mut reply = json!(null);
+    while reply["reply"] != 2 {
+        reply = serde_json::from_str(&socket.text().expect("a message")).unwrap();
+    }
+    assert_eq!(reply["error"]["code"], "gap", "{reply}");
+    let backends = Backends::idle(&cluster.directory);
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
