@@ -84,7 +84,7 @@ pub(crate) struct Endpoints {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AskedBy {
+pub(super) enum AskedBy {
     /// Clients: what is for a session of another node is passed on.
     Clients,
     /// Other nodes, who have passed it on already: a request makes one hop, so it cannot go in a circle.
@@ -133,18 +133,22 @@ impl Endpoints {
         };
         match self.elsewhere(&*endpoint, &call) {
             None => endpoint.answer(call),
-            Some(elsewhere) => Box::pin(pass::answer(endpoint, call, elsewhere)),
+            Some((peers, home)) => Box::pin(pass::answer(endpoint, call, (peers, home, self.asked_by))),
         }
     }
 
     /// Where the session of a request is, if that may be another node.
     fn elsewhere(&self, endpoint: &dyn Endpoint, call: &Call) -> Option<(Arc<Peers>, Home)> {
         let peers = call.worker.shared.nodes.as_ref()?;
-        if self.asked_by == AskedBy::Nodes || !pass::may_be_of_session(call.request.method()) {
+        if !pass::may_be_of_session(call.request.method()) {
             return None;
         }
         let home = endpoint.home(&call.request)?;
-        let is_here = matches!(home, Home::Node(node) if peers.own() == Some(node));
+        let is_here = match home {
+            Home::Node(node) => self.asked_by == AskedBy::Nodes || peers.own() == Some(node),
+            // What is opened here is claimed here, whoever asks.
+            Home::Claimed(_, opening) => self.asked_by == AskedBy::Nodes && opening == Opening::OpensNothing,
+        };
         (!is_here).then(|| (Arc::clone(peers), home))
     }
 }

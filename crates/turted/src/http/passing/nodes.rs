@@ -66,6 +66,10 @@ async fn enter(
     match entered.map(|in_time| in_time.unwrap_or(Err(NodeRefusal::TooSlow))) {
         Some(Ok(Entered::Plain(channel, client))) => serve(&worker, (channel, client), permit, endpoints),
         Some(Ok(Entered::Tls(channel, client))) => serve(&worker, (channel, client), permit, endpoints),
+        // As a check does that only connects.
+        Some(Err(refusal @ (NodeRefusal::Lost(_) | NodeRefusal::TooSlow))) => {
+            tracing::debug!(peer = %peer.ip(), %refusal, "a connection to cluster.listen without a preamble");
+        }
         Some(Err(refusal)) => {
             worker.metrics.refused("cluster-preamble");
             warn_seldom!(peer = %peer.ip(), %refusal, "refusing a connection to cluster.listen");

@@ -11,7 +11,7 @@ use super::{link, outgoing};
 use crate::http::answer::{Unavailable, text};
 use crate::http::call::{Call, Outcome};
 use crate::http::cors::Page;
-use crate::http::endpoint::{Endpoint, Home};
+use crate::http::endpoint::{AskedBy, Endpoint, Home};
 use crate::hub::cluster::claims::Place;
 use crate::hub::cluster::peers::Peers;
 
@@ -46,11 +46,13 @@ enum PassFailure {
 pub(in crate::http) async fn answer(
     endpoint: Arc<dyn Endpoint>,
     call: Call,
-    (peers, home): (Arc<Peers>, Home),
+    (peers, home, asked_by): (Arc<Peers>, Home, AskedBy),
 ) -> Outcome {
     match find(&call, &peers, home).await {
-        Ok(Way::Here) => endpoint.answer(call).await,
-        Ok(Way::Node(node, key)) => pass(endpoint, call, (peers, node, key)).await,
+        Ok(Way::Node(node, key)) if asked_by == AskedBy::Clients => {
+            pass(endpoint, call, (peers, node, key)).await
+        }
+        Ok(_) => endpoint.answer(call).await,
         Err(refusal) => refusal,
     }
 }

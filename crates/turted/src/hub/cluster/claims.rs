@@ -21,6 +21,9 @@ use crate::engine::{Change, Changed};
 pub(crate) const CLAIM_AGE: Duration = Duration::from_secs(600);
 /// Claims are renewed twice before they run out.
 const RENEW_INTERVAL: Duration = Duration::from_secs(200);
+/// Claims that are renewed in a row, and the pause behind them: 10,000 a second, so that pushes do not wait for all claims.
+const RENEWED_AT_ONCE: usize = 100;
+const RENEW_PAUSE: Duration = Duration::from_millis(10);
 /// How long a request waits for the engine. It is then refused, and not taken for one of an unknown session.
 const CLAIM_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a claim may be there without a session. A request opens one at once, or none.
@@ -204,10 +207,13 @@ impl Claims {
             for key in unopened {
                 let _ = self.questions.send(question(0, key, Wish::Release).0).await;
             }
-            for key in kept {
+            for portion in kept.chunks(RENEWED_AT_ONCE) {
                 let Some(number) = own() else { break };
-                // What the answer is changes nothing: the session goes on.
-                let _ = self.questions.send(question(number, key, Wish::Hold).0).await;
+                for key in portion {
+                    // What the answer is changes nothing: the session goes on.
+                    let _ = self.questions.send(question(number, *key, Wish::Hold).0).await;
+                }
+                sleep(RENEW_PAUSE).await;
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -141,4 +142,36 @@ fn a_session_that_cannot_be_looked_up_is_refused_and_not_opened() {
     let answer = cluster.ask(1, ("POST", "/turted/000/hhhhhhhh/xhr", ""));
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.contains("\r\nretry-after: 1"), "{answer:?}");
+}
+
+#[test]
+fn a_node_that_drains_is_still_reached_and_passes_on() {
+    let mut cluster = Cluster::with(|| Config { drain_delay: Duration::from_secs(60), ..Config::default() });
+    let sids = [open(&cluster, 0), open(&cluster, 1)];
+    let address = cluster.nodes[0].server.address();
+    let dispatcher = cluster.nodes[0].server.dispatcher();
+    let leaving = cluster.nodes.remove(0).server;
+    let shared = Arc::clone(&leaving.shared);
+    let (stop, end) = tokio::sync::oneshot::channel::<()>();
+    let run = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                ended = leaving.run(std::future::ready(())) => panic!("{ended:?}"),
+                _ = end => {}
+            }
+        });
+    });
+    until(|| shared.life.is_leaving());
+    // Node 1 is the first one now.
+    let mut client = cluster.client(0);
+    client.send(("GET", &target(&sids[0]), ""));
+    dispatcher.broadcast("NEWS", &"from the node that leaves").unwrap();
+    assert!(client.answer().body.contains("from the node that leaves"));
+    let mut client = super::client::Client::connect(address);
+    client.send(("GET", &target(&sids[1]), ""));
+    cluster.broadcast(0, "through the node that leaves");
+    assert!(client.answer().body.contains("through the node that leaves"));
+    drop(stop);
+    run.join().unwrap();
 }

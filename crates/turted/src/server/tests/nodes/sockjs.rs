@@ -79,3 +79,17 @@ fn a_claim_lasts_as_long_as_its_session() {
     assert_eq!(cluster.ask(1, ("GET", "/turted/info", "")).status, 200);
     assert!(cluster.values.lock().unwrap().is_empty());
 }
+
+#[test]
+fn a_session_that_another_node_opens_here_is_claimed_here() {
+    let cluster = Cluster::start();
+    assert_eq!(cluster.ask(0, ("POST", &target("kkkkkkkk", "xhr"), "")).body, "o\n");
+    // Node 1 remembers where it is.
+    assert_eq!(cluster.ask(1, ("POST", &target("kkkkkkkk", "xhr_send"), r#"["x"]"#)).status, 204);
+    // It ends because its client does not come back.
+    until(|| cluster.values.lock().unwrap().is_empty());
+    assert_eq!(cluster.ask(1, ("POST", &target("kkkkkkkk", "xhr"), "")).body, "o\n");
+    assert_eq!(cluster.ask(2, ("POST", &target("kkkkkkkk", "xhr_send"), r#"["x"]"#)).status, 204);
+    let values: Vec<_> = cluster.values.lock().unwrap().values().map(|(node, _)| *node).collect();
+    assert_eq!(values, [0]);
+}

@@ -58,7 +58,7 @@ fn only_nodes_of_the_cluster_are_heard() {
         }
         assert_eq!(call(node, &[bytes, GET_HEALTH].concat()), "");
     }
-    until(|| refused(node) == 4);
+    until(|| refused(node) == 3);
     assert_eq!(refused(&cluster.nodes[2]), 1);
     cluster.wait_until_idle();
 }
