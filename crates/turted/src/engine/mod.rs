@@ -4,7 +4,6 @@
 //! A node has four connections: one appends, one follows, one has the values and sends messages, one hears them. Each belongs
 //! to one task, which does one thing after the other on it. A call that is dropped before it is done may leave its connection
 //! unusable: whoever stops waiting for a call gives the connection up.
-
 //!
 //! | file | what |
 //! |---|---|

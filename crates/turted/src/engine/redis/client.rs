@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use turted_core::wire::resp::{Bounds, Decoder, Reply};
 
 use super::super::Failure;
-use super::Shared;
+use super::shared::Shared;
 use crate::io::failure::Failure as Broken;
 use crate::io::redis::{Connection, NoEntry, RedisServer, refused, silent, strange};
 

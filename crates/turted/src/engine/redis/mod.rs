@@ -5,7 +5,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `settings` | from the configuration to the engine |
+//! | `settings` | where the server is, and what keys are called |
+//! | `shared` | what all connections of a node know |
 //! | `server` | which server has the log, and a connection to it |
 //! | `client` | commands with a time limit, and what their errors mean |
 //! | `keys` | the names of keys and channels |
@@ -17,6 +18,7 @@
 //! | `tests` | the suite of engines and what only Redis has, on a real server |
 
 mod settings;
+mod shared;
 mod server;
 mod client;
 mod keys;
@@ -36,45 +38,23 @@ use self::client::Client;
 use self::ears::RedisEars;
 use self::keys::Keys;
 use self::reader::RedisReader;
-use self::scripts::Scripts;
 use self::server::Finder;
+use self::shared::Shared;
 use self::state::Look;
 use self::values::RedisValues;
 use self::writer::RedisWriter;
 use super::{Engine, Failure, State};
-use crate::io::redis::RedisServer;
 
 #[allow(unused_imports, reason = "used from the next commits on")]
 pub(crate) use self::check::{Checked, check};
+#[allow(unused_imports, reason = "used from the next commits on")]
+pub(crate) use self::settings::{RedisEngineSettings, RedisServers};
 
 /// What a user of Redis needs to be the user of a cluster with the prefix `turted`.
 #[cfg(test)]
 pub(crate) const ACL: &str = "~{turted}:* resetchannels &{turted}:* -@all +select +ping +client|setname +client|id \
     +client|kill +info +time +xadd +xread +xrange +xtrim +xinfo|stream +hmget +hset +get +set +del +pexpire \
     +eval +evalsha +publish +subscribe +wait";
-
-/// Settings of the engine.
-#[derive(Clone, Debug)]
-pub(crate) struct RedisEngineSettings {
-    pub(crate) servers: RedisServers,
-    /// What all keys and channels begin with, in braces.
-    pub(crate) prefix: String,
-    /// This process: what it owns has this number.
-    pub(crate) process: u64,
-}
-
-/// Where the server is.
-#[derive(Clone, Debug)]
-pub(crate) enum RedisServers {
-    One(RedisServer),
-    Sentinel {
-        sentinels: Vec<RedisServer>,
-        /// The name of the master.
-        master: String,
-        /// Who we are there. Host and port are those that the Sentinels say.
-        server: RedisServer,
-    },
-}
 
 /// The engine on Redis.
 #[derive(Debug)]
@@ -83,15 +63,6 @@ pub(crate) struct RedisEngine {
     shared: Arc<Shared>,
     /// The connection that this node appended with last. It is locked for no longer than a copy takes.
     former: Mutex<Option<Former>>,
-}
-
-/// What all connections of a node know.
-#[derive(Debug)]
-struct Shared {
-    keys: Keys,
-    scripts: Scripts,
-    /// The owner of what this process owns, as it stands in Redis.
-    owner: [u8; 8],
 }
 
 /// A connection, by its number on a process of Redis.
@@ -107,12 +78,8 @@ impl RedisEngine {
     }
 
     fn with(settings: &RedisEngineSettings, keys: Keys) -> Self {
-        let shared = Shared { keys, scripts: Scripts::new(), owner: settings.process.to_be_bytes() };
-        Self {
-            finder: Finder::new(settings.servers.clone()),
-            shared: Arc::new(shared),
-            former: Mutex::default(),
-        }
+        let shared = Arc::new(Shared::new(keys, settings.process));
+        Self { finder: Finder::new(settings.servers.clone()), shared, former: Mutex::default() }
     }
 
     async fn connect(&self, role: &str) -> Result<(Client, Look), Failure> {

@@ -8,8 +8,8 @@ use turted_core::cursor::Cursor;
 use turted_core::wire::resp::Reply;
 
 use super::super::{Failure, Reader, State};
-use super::Shared;
 use super::client::{Client, accepted, one, unknown};
+use super::shared::Shared;
 use super::state::{Look, id, position};
 
 /// How long Redis waits for an entry.

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use turted_core::wire::resp::Reply;
 
 use super::super::Failure;
-use super::RedisServers;
 use super::client::{Client, unknown};
 use super::keys::Keys;
+use super::settings::RedisServers;
 use super::state::Look;
 use crate::io::redis::RedisServer;
 

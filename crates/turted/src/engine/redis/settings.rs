@@ -1,7 +1,30 @@
-//! From the section `cluster` of the configuration to the engine.
+//! Where the server is, and what keys are called.
 
-use super::{RedisEngineSettings, RedisServers};
 use crate::config::ClusterConfig;
+use crate::io::redis::RedisServer;
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct RedisEngineSettings {
+    pub(crate) servers: RedisServers,
+    /// What all keys and channels begin with, in braces.
+    pub(crate) prefix: String,
+    /// This process: what it owns has this number.
+    pub(crate) process: u64,
+}
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub(crate) enum RedisServers {
+    One(RedisServer),
+    Sentinel {
+        sentinels: Vec<RedisServer>,
+        /// The name of the master.
+        master: String,
+        /// Who we are there. Host and port are those that the Sentinels say.
+        server: RedisServer,
+    },
+}
 
 impl RedisEngineSettings {
     /// The engine of this cluster, for a process with this random number.

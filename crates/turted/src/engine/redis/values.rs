@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes};
 use turted_core::wire::resp::Reply;
 
 use super::super::{Change, Changed, Failure, Values};
-use super::Shared;
 use super::client::{Client, failure, is_elsewhere, said, unknown};
+use super::shared::Shared;
 
 /// A connection to values.
 pub(crate) struct RedisValues {

@@ -8,8 +8,8 @@ use turted_core::cursor::Cursor;
 use turted_core::wire::resp::Reply;
 
 use super::super::{Append, Appended, Failure, Reign, State, Writer};
-use super::Shared;
 use super::client::{Client, accepted, failure, is_elsewhere, one, said, unknown};
+use super::shared::Shared;
 use super::state::{Look, id, position};
 
 /// How long replicas may take.
