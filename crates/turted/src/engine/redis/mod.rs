@@ -11,7 +11,7 @@
 //! | `client` | commands with a time limit, and what their errors mean |
 //! | `keys` | the names of keys and channels |
 //! | `state` | what the log is like, and what the server is |
-//! | `scripts/` | what Redis does in one step |
+//! | `scripts` | what Redis does in one step |
 //! | `writer`, `reader` | appends to the log, follows it |
 //! | `values`, `ears` | small values and messages |
 //! | `check` | tries everything once, for `turted check --connect` |

@@ -1,11 +1,7 @@
 //! What Redis does in one step, in Lua.
 //!
-//! | file | what |
-//! |---|---|
-//! | `append.lua` | appends a push, with its key |
-//! | `begin.lua` | begins an epoch |
-//! | `change.lua` | changes a value |
-//! | `rights.lua` | names what the user may not do |
+//! `append.lua` appends a push with its key, `begin.lua` begins an epoch, `change.lua` changes a value, and `rights.lua`
+//! names what the user may not do.
 
 use sha1::{Digest, Sha1};
 
