@@ -15,7 +15,6 @@ use turted_core::session_key::SessionKey;
 
 use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::connection::Client;
-use crate::hub::worker::recovery::Home;
 use crate::hub::worker::session::Step;
 use crate::hub::worker::sessions::common::Common;
 use crate::hub::worker::sessions::{Effect, Recorded};
@@ -46,7 +45,7 @@ pub(crate) fn begun(client: Client<'_>) -> Recorded {
     }
     if let Some(key) = key(client).filter(|_| client.worker.sessions.common().is_some()) {
         // Another node that asks for it knows its key alone.
-        client.worker.shared.recovery.moved(key, Home::of(client));
+        client.worker.shared.recovery.moved(key, client.home());
     }
     record(client, Effect::Adds, || Change::Whole(client.connection.state(client.worker)))
 }

@@ -27,7 +27,7 @@ use crate::hub::delivery::outlet::Missed;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::worker::connection::{Client, Connection};
 use crate::hub::worker::journal;
-use crate::hub::worker::recovery::{Home, LostSession};
+use crate::hub::worker::recovery::LostSession;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::sessions::Recorded;
 use crate::hub::worker::worker::Worker;
@@ -160,7 +160,7 @@ pub(crate) async fn resume(
         attempts += 1;
         // Until now the session is where it was: a client that is cut meanwhile, and comes once more, finds it there. If
         // it has, and its other connection has the session, this one asks for it again.
-        let take = |found: &Found| recovery.take_to(found.key, Home::of(client)).is_some();
+        let take = |found: &Found| recovery.take_to(found.key, client.home()).is_some();
         let is_taken = found.as_ref().is_none_or(take);
         if is_taken || attempts == ATTEMPTS_MAX {
             break (found.filter(|_| is_taken), missed);
@@ -339,7 +339,7 @@ fn restore(client: Client<'_>, id: SessionId, lost: &LostSession) {
     client.connection.began_after.set(lost.began_after);
     let recovery = &client.worker.shared.recovery;
     recovery.shown(id.key());
-    recovery.moved(id.key(), Home::of(client));
+    recovery.moved(id.key(), client.home());
     // If all sessions are written anew at the moment, it was perhaps not found where it was.
     client.worker.shared.sessions.note(id.key(), || client.connection.state(client.worker));
 }
@@ -369,7 +369,7 @@ pub(crate) fn go_on(
     // In this order: whatever of it is recorded when the server is killed, the id that the client shows leads to what it
     // was.
     let recorded = record::begun(client);
-    client.worker.shared.recovery.succeed(shown, id.key(), Home::of(client));
+    client.worker.shared.recovery.succeed(shown, id.key(), client.home());
     match key == shown {
         true => client.worker.shared.recovery.shown(key),
         // The client has not seen it.

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use turted_core::session_key::SessionKey;
 
-use super::values::Wanted;
-use crate::engine::Changed;
+use crate::engine::{Change, Changed};
 use crate::io::link::Link;
 use crate::io::seldom::Seldom;
 
@@ -80,8 +79,18 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Underway {
     key: SessionKey,
+    name: String,
     write: Write,
-    pub(super) wanted: Wanted,
+    age: Duration,
+}
+
+impl Underway {
+    pub(super) fn as_change(&self) -> Change<'_> {
+        match &self.write {
+            Write::Put(value) => Change::Put { name: &self.name, value, age: self.age },
+            Write::Delete => Change::Delete { name: &self.name },
+        }
+    }
 }
 
 /// The name under which the engine has a session.
@@ -192,12 +201,7 @@ impl SessionWrites {
             let Some(write) = entry.write.take() else { continue };
             entry.is_underway = true;
             entry.underway = std::mem::take(&mut entry.receipts);
-            let name = name_of(key);
-            let wanted = match &write {
-                Write::Put(value) => Wanted::Put { name, value: value.clone(), age: self.age() },
-                Write::Delete => Wanted::Delete { name },
-            };
-            taken.push(Underway { key, write, wanted });
+            taken.push(Underway { key, name: name_of(key), write, age: self.age() });
         }
         if !ready.is_empty() {
             self.filled.notify_one();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
 use super::node::Node;
-use super::sessions::REST;
+use super::sessions::{REST, Underway};
 use crate::engine::{Change, Changed, Engine, Values};
 
 /// Jobs that may wait.
@@ -124,8 +124,8 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>, mut jobs: mpsc::Receiver<J
             continue;
         };
         let sessions = node.sessions.take(TOGETHER_MAX);
-        let wanted = waiting.iter().map(|job| &job.wanted).chain(sessions.iter().map(|write| &write.wanted));
-        let changes: Vec<_> = wanted.map(Wanted::as_change).collect();
+        let written = sessions.iter().map(Underway::as_change);
+        let changes: Vec<_> = waiting.iter().map(|job| job.wanted.as_change()).chain(written).collect();
         if changes.is_empty() {
             continue;
         }

@@ -28,6 +28,7 @@ use crate::hub::delivery::metrics::{Route, Transport};
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::Wire;
 use crate::hub::hooks::Arrival;
+use crate::hub::worker::recovery::Home;
 use crate::hub::worker::session::Session;
 use crate::hub::worker::session_id::SessionId;
 use crate::hub::worker::worker::Worker;
@@ -382,6 +383,11 @@ impl<'a> Client<'a> {
     /// The same, to be kept across an await.
     pub(crate) fn owned(self) -> (Rc<Worker>, Rc<Connection>) {
         (Rc::clone(self.worker), Rc::clone(self.connection))
+    }
+
+    /// Where the session of the client is.
+    pub(crate) fn home(self) -> Home {
+        Home { worker: self.worker.index, key: self.connection.key }
     }
 
     /// The position of the client: all that concerns it up to there went out before what is sent next, and

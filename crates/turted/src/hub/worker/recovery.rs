@@ -15,7 +15,6 @@ use turted_core::session_key::SessionKey;
 use turted_core::shrink::shrink_map;
 
 use crate::config::Config;
-use crate::hub::worker::connection::Client;
 use crate::hub::worker::sessions::{Found, Sessions as Journal};
 
 /// What a session that began behind a gap takes until its client shows its id.
@@ -38,13 +37,6 @@ fn bytes_of(session: &LostSession) -> usize {
 pub(crate) struct Home {
     pub(crate) worker: u8,
     pub(crate) key: ConnectionKey,
-}
-
-impl Home {
-    /// Where the session of a client is.
-    pub(crate) fn of(client: Client<'_>) -> Self {
-        Self { worker: client.worker.index, key: client.connection.key }
-    }
 }
 
 /// How much is kept.
