@@ -20,7 +20,7 @@ use crate::hub::client::identity;
 use crate::hub::client::presence;
 use crate::hub::client::record;
 use crate::hub::client::replay::{self, Returning};
-use crate::hub::cluster::values::Unavailable;
+use crate::hub::cluster::job::Unavailable;
 use crate::hub::delivery::frame::Frame;
 use crate::hub::delivery::metrics::Recovered;
 use crate::hub::delivery::outlet::Missed;

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use turted_core::cluster::message::{COUNTS_MAX, Message, Told};
 
+use super::job::{Job, Wanted};
 use super::node::Node;
-use super::values::{Job, Wanted};
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::Own;
 

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use turted_core::cluster::head::Author;
 
+use super::job::{Job, Unavailable, Wanted};
 use super::sessions::SessionWrites;
 use super::status::Status;
-use super::values::{Job, Unavailable, Wanted};
 use crate::engine::Changed;
 
 /// This node's place in a cluster. Cheap to clone.

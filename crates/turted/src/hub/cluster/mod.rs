@@ -11,6 +11,7 @@
 //! | `reign` | which epoch a node may append under, and when another one begins |
 //! | `watch` | whether this node reads back what it appends, and whether all nodes bear witness |
 //! | `counts` | how many connections a dispatch reaches on all nodes |
+//! | `job` | what is wanted of the engine, on its way there |
 //! | `values` | values of the engine, and messages to other nodes |
 //! | `sessions` | sessions on their way to the engine |
 //! | `ears` | what other nodes tell this one |
@@ -26,7 +27,8 @@ mod reader;
 mod reign;
 mod watch;
 mod counts;
-pub(crate) mod values;
+pub(crate) mod job;
+mod values;
 pub(crate) mod sessions;
 mod ears;
 pub(crate) mod settings;

@@ -17,10 +17,10 @@ use turted_core::cluster::table::{Known, Table};
 use turted_core::cursor::Cursor;
 
 use super::counts::Counts;
+use super::job::Job;
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
-use super::values::Job;
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::{Feed, Own};
 

@@ -16,11 +16,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
 use super::handle::Cluster;
+use super::job::Job;
 use super::node::{Clock, Node, View};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
-use super::values::{JOBS_MAX, Job};
+use super::values::JOBS_MAX;
 use super::{ears, reader, values, watch, writer};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 use crate::hub::dispatch::feed::Feed;

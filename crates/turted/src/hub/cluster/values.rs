@@ -9,9 +9,10 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
+use super::job::{Job, Unavailable, Wanted};
 use super::node::Node;
 use super::sessions::{REST, Underway};
-use crate::engine::{Change, Changed, Engine, Values};
+use crate::engine::{Changed, Engine, Values};
 
 /// Jobs that may wait.
 pub(super) const JOBS_MAX: usize = 16_384;
@@ -19,71 +20,17 @@ pub(super) const JOBS_MAX: usize = 16_384;
 const TOGETHER_MAX: usize = 256;
 /// How long the engine may take for changes that are sent together.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a question of those who pass requests on waits for the engine.
+const QUESTION_MAX: Duration = Duration::from_secs(10);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// A change of a value, or a look at it, on its way to the cluster thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Put { name: String, value: Vec<u8>, age: Duration },
-    Take { name: String, age: Duration },
-    Get { name: String },
-    Delete { name: String },
-    Hold { name: String, value: Vec<u8>, age: Duration },
-    Renew { name: String, age: Duration },
-    Tell { to: Option<u16>, message: Vec<u8> },
-}
-
-/// What the engine did not do: it is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the engine of the cluster does not answer")]
-pub(crate) struct Unavailable;
-
-/// Something that is wanted of the engine.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(super) wanted: Wanted,
-    pub(super) answer: oneshot::Sender<Result<Changed, Unavailable>>,
-    /// Until when it may wait for a connection.
-    pub(super) until: Instant,
-}
-
-impl Wanted {
-    fn of(change: &Change<'_>) -> Self {
-        match change {
-            Change::Put { name, value, age } => {
-                Self::Put { name: (*name).to_owned(), value: value.to_vec(), age: *age }
-            }
-            Change::Take { name, age } => Self::Take { name: (*name).to_owned(), age: *age },
-            Change::Get { name } => Self::Get { name: (*name).to_owned() },
-            Change::Delete { name } => Self::Delete { name: (*name).to_owned() },
-            Change::Hold { name, value, age } => {
-                Self::Hold { name: (*name).to_owned(), value: value.to_vec(), age: *age }
-            }
-            Change::Renew { name, age } => Self::Renew { name: (*name).to_owned(), age: *age },
-            Change::Tell { to, message } => Self::Tell { to: *to, message: message.to_vec() },
-        }
-    }
-
-    fn as_change(&self) -> Change<'_> {
-        match self {
-            Self::Put { name, value, age } => Change::Put { name, value, age: *age },
-            Self::Take { name, age } => Change::Take { name, age: *age },
-            Self::Get { name } => Change::Get { name },
-            Self::Delete { name } => Change::Delete { name },
-            Self::Hold { name, value, age } => Change::Hold { name, value, age: *age },
-            Self::Renew { name, age } => Change::Renew { name, age: *age },
-            Self::Tell { to, message } => Change::Tell { to: *to, message },
-        }
-    }
-}
 
 /// Asks what those want to know who pass requests on, until they are gone.
 pub(super) async fn answer<E: Engine>(node: Rc<Node<E>>, mut questions: mpsc::Receiver<Question>) {
     while let Some(question) = questions.recv().await {
         let (answer, answered) = oneshot::channel();
         let wanted = Wanted::of(&question.change());
-        let job = Job { wanted, answer, until: Instant::now() + ANSWER_MAX };
+        let job = Job { wanted, answer, until: Instant::now() + QUESTION_MAX };
         if node.jobs.send(job).await.is_err() {
             return;
         }

@@ -11,6 +11,7 @@
 //! | `holes` | numbers that no entry has |
 //! | `disk` | the log on disk: what the next start reads |
 //! | `clock`, `health` | how long servers have run with the log; whether it is where it is configured to be |
+//! | `tests` | what is kept and what is given up, also beside a plain model |
 
 use std::collections::VecDeque;
 use std::sync::Arc;
