@@ -2,12 +2,17 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+/// How long it takes at most to deliver what was held back.
+const DELIVERED: Duration = Duration::from_secs(3);
 
 /// A proxy, until the end of the test.
 pub(super) struct Proxy {
@@ -50,10 +55,10 @@ impl Proxy {
 }
 
 impl Held {
-    /// Delivers what was held back, and waits until it is.
+    /// Delivers what was held back, and waits until it is: until the connections have ended, or long enough.
     pub(super) async fn release(self) {
         self.0.send_replace(false);
-        self.0.closed().await;
+        let _ = timeout(DELIVERED, self.0.closed()).await;
     }
 }
 
