@@ -45,9 +45,7 @@ use self::values::RedisValues;
 use self::writer::RedisWriter;
 use super::{Engine, Failure, State};
 
-#[allow(unused_imports, reason = "used from the next commits on")]
 pub(crate) use self::check::{Checked, check};
-#[allow(unused_imports, reason = "used from the next commits on")]
 pub(crate) use self::settings::{RedisEngineSettings, RedisServers};
 
 /// What a user of Redis needs to be the user of a cluster with the prefix `turted`.
