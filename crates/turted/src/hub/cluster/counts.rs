@@ -13,6 +13,7 @@ use super::node::Node;
 use super::values::{Job, Wanted};
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::Own;
+use crate::hub::dispatch::receipt::Counting;
 
 /// How long other nodes are waited for.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub(super) const GATHER: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Asked {
     /// Where counts go. The count is complete when it is dropped.
-    pub(super) reached: mpsc::Sender<usize>,
+    pub(super) reached: Counting,
     /// Processes that have not answered.
     pub(super) missing: Vec<u64>,
     pub(super) since: Instant,
@@ -77,6 +78,7 @@ impl Counts {
         asked.retain(|_, asked| {
             let is_waiting = now - asked.since < ANSWER_MAX;
             if !is_waiting {
+                asked.reached.are_silent(asked.missing.len());
                 silent.extend(asked.missing.iter().map(|process| (*process, now)));
             }
             is_waiting
@@ -91,7 +93,8 @@ pub(super) fn expect<E: Engine>(node: &Rc<Node<E>>, tag: u64, own: &Own) {
     let view = node.view.borrow();
     let others = view.table.alive(node.moment()).map(|(process, _)| process);
     let others = others.filter(|process| *process != node.settings.process);
-    let missing: Vec<_> = others.filter(|process| !counts.silent.contains_key(process)).collect();
+    let (silent, missing): (Vec<_>, Vec<_>) = others.partition(|process| counts.silent.contains_key(process));
+    reached.are_silent(silent.len());
     if !missing.is_empty() {
         counts.asked.insert(tag, Asked { reached: reached.clone(), missing, since: Instant::now() });
     }
@@ -120,8 +123,7 @@ pub(super) fn counted<E: Engine>(node: &Node<E>, process: u64, counted: Vec<(u64
         let place = asked.missing.iter().position(|missing| *missing == process);
         if let Some(place) = place {
             asked.missing.swap_remove(place);
-            // It has room for each node once.
-            let _ = asked.reached.try_send(count as usize);
+            asked.reached.counted(count as usize);
         }
         if asked.missing.is_empty() {
             counts.asked.remove(&tag);
