@@ -99,9 +99,22 @@ mod tests {
         let id = ConnectionId { has_node: false, node: 0, worker: 3, slot: 70_000, generation: 2 };
         assert_eq!((id.to_string().as_str(), "3-70000-2".parse()), ("3-70000-2", Ok(id)));
         let of_node = id.of_node(65_535);
-        assert_eq!((of_node.to_string().as_str(), "65535-3-70000-2".parse()), ("65535-3-70000-2", Ok(of_node)));
+        assert_eq!(
+            (of_node.to_string().as_str(), "65535-3-70000-2".parse()),
+            ("65535-3-70000-2", Ok(of_node))
+        );
         for text in [
-            "", "3", "3-1", "3-1-", "-3-1-1", "256-1-1", "65536-3-1-1", "1-3-1-1-1", "-1-1-1", "+3-1-1", "3-1-a",
+            "",
+            "3",
+            "3-1",
+            "3-1-",
+            "-3-1-1",
+            "256-1-1",
+            "65536-3-1-1",
+            "1-3-1-1-1",
+            "-1-1-1",
+            "+3-1-1",
+            "3-1-a",
             "3-1-4294967296",
         ] {
             assert_eq!(text.parse::<ConnectionId>(), Err(()), "{text}");

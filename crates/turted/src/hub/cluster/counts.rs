@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use turted_core::cluster::message::{COUNTS_MAX, Message, Told};
+use turted_core::cluster::message::{COUNTS_MAX, Told};
 
 use super::node::Node;
-use super::values::{Job, Wanted};
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::Own;
 use crate::hub::dispatch::receipt::Counting;
@@ -61,12 +60,7 @@ async fn send<E: Engine>(node: &Node<E>) {
     let counted = std::mem::take(&mut node.counts.borrow_mut().counted);
     for (to, counted) in counted {
         for counted in counted.chunks(COUNTS_MAX) {
-            let message = Message { from: node.settings.author(), told: Told::Counts(counted.to_vec()) };
-            let wanted = Wanted::Tell { to: Some(to), message: message.encode() };
-            let (answer, _) = oneshot::channel();
-            // Whoever waits for these counts does not wait longer.
-            let job = Job { wanted, answer, until: Instant::now() + ANSWER_MAX };
-            drop(node.jobs.try_send(job));
+            node.tell(Some(to), Told::Counts(counted.to_vec()));
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | `counts` | how many connections a dispatch reaches on all nodes |
 //! | `values` | values of the engine, and messages to other nodes |
 //! | `sessions` | sessions on their way to the engine |
+//! | `questions` | what nodes ask each other for operators, and which addresses they block together |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
 //! | `claims` | which node has a session whose id its client chose |
@@ -28,6 +29,7 @@ mod watch;
 mod counts;
 pub(crate) mod values;
 pub(crate) mod sessions;
+pub(crate) mod questions;
 mod ears;
 pub(crate) mod settings;
 pub(crate) mod status;
