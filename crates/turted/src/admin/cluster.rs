@@ -25,4 +25,6 @@ pub(super) fn write(page: &mut Exposition, cluster: &Cluster) {
     count("turted_cluster_losses_total", help, &counters.losses);
     let help = "Entries and messages in Redis that are none of turted.";
     count("turted_cluster_foreign_entries_total", help, &counters.foreign);
+    let help = "Changes of sessions that were answered before they were recorded in Redis.";
+    count("turted_cluster_unrecorded_sessions_total", help, &counters.unrecorded);
 }

@@ -57,8 +57,10 @@ impl Nodes {
         };
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let author = Author { node, process: u64::from(node) };
-        let entry = Entry { author, tag: 1, time, body: Body::Heartbeat(record) }.encode();
-        redis.ask(&[b"XADD", &b"{turted}:log"[..], format!("{epoch}-*").as_bytes(), b"d", &entry]);
+        let entry: Entry = Entry { author, tag: 1, time, body: Body::Heartbeat(record) };
+        let (next, entry) = (format!("{epoch}-*"), entry.encode());
+        let command: [&[u8]; 5] = [b"XADD", b"{turted}:log", next.as_bytes(), b"d", &entry];
+        redis.ask(&command);
     }
 }
 
