@@ -313,7 +313,11 @@ pub(crate) mod tests {
         let late = now + LIMITS.window + Duration::from_secs(1);
         attempts.count(guesser(4_999), late);
         assert_eq!(attempts.guesses().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
-        assert_eq!(attempts.guesses().wrong.get(&guesser(4_999), late).map(|wrong| wrong.count), Some(1), "the address begins anew");
+        assert_eq!(
+            attempts.guesses().wrong.get(&guesser(4_999), late).map(|wrong| wrong.count),
+            Some(1),
+            "the address begins anew"
+        );
         assert!(attempts.tidy(late), "more windows are over");
         while attempts.tidy(late) {}
         assert_eq!(attempts.guesses().wrong.len(), 1, "an address that began anew stays");
