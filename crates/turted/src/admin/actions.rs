@@ -19,13 +19,13 @@ use turted_core::membership::Since;
 use turted_core::name::Name;
 use turted_core::record::session::SessionState;
 
-use super::AdminState;
 use super::api::{read_connection, read_name, read_position};
 use super::guard::Shown;
 use super::json::json;
 use super::monitor::Monitor;
-use super::query::target;
+use super::query::{target, without_node};
 use super::refusal::ApiRefusal;
+use super::{AdminState, nodes};
 use crate::http::{Answer, read_counted};
 use crate::hub::client::operator::{Deed, Whom};
 use crate::hub::dispatch::log::health::LogState;
@@ -51,6 +51,21 @@ pub(super) enum Action {
     DeleteHistory(Name, Option<Cursor>),
 }
 
+impl Action {
+    /// Whether all nodes of a cluster do it. A push reaches them by the log.
+    pub(super) fn is_for_all(&self) -> bool {
+        !matches!(self, Self::Push)
+    }
+
+    /// The node of a cluster that has the connection, if that is known by its id.
+    pub(super) fn node(&self) -> Option<u16> {
+        match self {
+            Self::DisconnectConnection(wanted) => wanted.id()?.node(),
+            _ => None,
+        }
+    }
+}
+
 /// The methods of a path.
 pub(super) fn methods_of(path: &str) -> &'static str {
     let path = path.strip_prefix("/api/v1/").unwrap_or_default();
@@ -65,7 +80,7 @@ pub(super) fn methods_of(path: &str) -> &'static str {
 }
 
 /// Reads which action a request is. Its method is one [of its path](methods_of).
-fn read(path: &str, query: Option<&str>) -> Result<Action, ApiRefusal> {
+pub(super) fn read(path: &str, query: Option<&str>) -> Result<Action, ApiRefusal> {
     let (path, query) = target(path, query)?;
     let action = match path.split('/').collect::<Vec<_>>()[..] {
         ["push"] => Action::Push,
@@ -127,7 +142,10 @@ pub(super) async fn answer<B>(
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    let action = read(path, request.uri().query())?;
+    let query = request.uri().query().map(str::to_owned);
+    let cluster = state.monitor.shared.cluster.get().cloned();
+    let own = if cluster.is_some() { without_node(query.as_deref())?.1 } else { query.clone() };
+    let action = read(path, own.as_deref())?;
     if !shown.may_write() {
         let is_set = state.guard.has_write_token();
         return Err(if is_set { ApiRefusal::WriteTokenNeeded } else { ApiRefusal::WriteTokenUnset });
@@ -142,10 +160,16 @@ where
         _ => Bytes::new(),
     };
     let place = Arc::clone(&state.actions).acquire_owned().await.map_err(|_| ApiRefusal::Unanswered)?;
-    let by = Operator { monitor: state.monitor.clone(), address: peer };
+    let (by, path) = (Operator::new(state.monitor.clone(), peer), path.to_owned());
     // What belongs to the request alone ends when its client hangs up.
     let acting = state.tasks.spawn(async move {
-        let answer = by.act(action, (head.headers, body), began).await;
+        let answer = match cluster {
+            Some(cluster) => {
+                let target = (&*path, query.as_deref());
+                nodes::act((&by, &cluster), target, (head.headers, body), began).await
+            }
+            None => by.act(action, (head.headers, body), began).await,
+        };
         drop(place);
         answer
     });
@@ -153,7 +177,8 @@ where
 }
 
 /// Who does it.
-struct Operator {
+#[derive(Debug)]
+pub(super) struct Operator {
     monitor: Monitor,
     address: IpAddr,
 }
@@ -171,7 +196,17 @@ struct Told<'a> {
 }
 
 impl Operator {
-    async fn act(
+    pub(super) fn new(monitor: Monitor, address: IpAddr) -> Self {
+        Self { monitor, address }
+    }
+
+    /// Where the operator is.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Does it on this node.
+    pub(super) async fn act(
         &self,
         action: Action,
         (headers, body): (HeaderMap, Bytes),

@@ -1,6 +1,6 @@
 //! What is asked of `/api/v1/..`: JSON, every answer bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -11,6 +11,7 @@ use turted_core::name::Name;
 use super::history::{self, HistoryPage, Payloads};
 use super::json::json;
 use super::monitor::Monitor;
+use super::nodes::Merge;
 use super::query::{decode, parameters, target};
 use super::refusal::ApiRefusal;
 use super::{sources, trace};
@@ -28,7 +29,7 @@ const HISTORY: &str = "/history";
 
 /// What is asked.
 #[derive(Debug)]
-enum Question {
+pub(super) enum Question {
     Counts,
     Sources,
     List(Selection),
@@ -39,19 +40,51 @@ enum Question {
     Trace(Cursor),
 }
 
-/// Answers a request for `path`.
+/// Which nodes of a cluster a question is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The one that is asked: all know the same.
+    Here,
+    /// The one with this number.
+    At(u16),
+    /// All, whose answers become one.
+    Everywhere(Merge),
+}
+
+impl Question {
+    /// Which nodes of a cluster it is for.
+    pub(super) fn place(&self) -> Place {
+        let merge = match self {
+            Self::History(..) => return Place::Here,
+            Self::Connection(ConnectionWanted::ById(id)) => {
+                return id.node().map_or(Place::Here, Place::At);
+            }
+            Self::Connection(ConnectionWanted::ByPublicId(_)) => Merge::First,
+            Self::Counts => Merge::Counts,
+            Self::Sources => Merge::Sources,
+            Self::List(Selection { kind: GroupKind::Users, limit, .. }) => Merge::Names("users", *limit),
+            Self::List(Selection { kind: GroupKind::Channels, limit, .. }) => {
+                Merge::Names("channels", *limit)
+            }
+            Self::Group(..) => Merge::Group,
+            Self::Connections(page) => Merge::Connections(page.limit),
+            Self::Trace(_) => Merge::Trace,
+        };
+        Place::Everywhere(merge)
+    }
+}
+
+/// Answers a request for `path` with what this node knows.
 pub(super) async fn answer(
     monitor: &Monitor,
     (path, query): (&str, Option<&str>),
     payloads: Payloads,
-) -> Answer {
-    match read(path, query) {
-        Ok(question) => find(monitor, question, payloads).await.unwrap_or_else(Answer::from),
-        Err(refusal) => refusal.into(),
-    }
+) -> Result<Answer, ApiRefusal> {
+    find(monitor, read(path, query)?, payloads).await
 }
 
-fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
+/// Reads what a request asks.
+pub(super) fn read(path: &str, query: Option<&str>) -> Result<Question, ApiRefusal> {
     let (path, query) = target(path, query)?;
     let (path, query) = (&*path, query.as_deref());
     let (collection, item) = match path.split_once('/') {
@@ -126,7 +159,10 @@ fn read_history(query: Option<&str>) -> Result<HistoryPage, ApiRefusal> {
 
 async fn find(monitor: &Monitor, question: Question, payloads: Payloads) -> Result<Answer, ApiRefusal> {
     match question {
-        Question::Counts => counts(monitor).await,
+        Question::Counts => {
+            let key = getrandom::u64().unwrap_or_default();
+            counts(monitor, key).await.map(|(counts, _)| json(&counts))
+        }
         Question::Trace(position) => trace::answer(monitor, position).await,
         Question::History(name, page) => history::answer(monitor, (&name, page), payloads),
         Question::Sources => Ok(sources::answer(&monitor.sources)),
@@ -142,7 +178,7 @@ async fn find(monitor: &Monitor, question: Question, payloads: Payloads) -> Resu
 
 /// `GET /api/v1/counts`
 #[derive(Serialize)]
-struct Counts {
+pub(super) struct Counts {
     /// By transport.
     connections: BTreeMap<&'static str, u64>,
     users: usize,
@@ -152,8 +188,10 @@ struct Counts {
     uptime_seconds: u64,
 }
 
-async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
-    let (users, channels) = (monitor.count(GroupKind::Users).await, monitor.count(GroupKind::Channels).await);
+/// The counts of this node, and the hashes of its users and of its channels with this key.
+pub(super) async fn counts(monitor: &Monitor, key: u64) -> Result<(Counts, [HashSet<u64>; 2]), ApiRefusal> {
+    let users = monitor.count(GroupKind::Users, key).await;
+    let channels = monitor.count(GroupKind::Channels, key).await;
     if !users.answered.iter().chain(&channels.answered).all(|answered| *answered) {
         return Err(ApiRefusal::Unanswered);
     }
@@ -164,14 +202,15 @@ async fn counts(monitor: &Monitor) -> Result<Answer, ApiRefusal> {
             *connections.entry(route.transport_label()).or_default() += open;
         }
     }
-    Ok(json(&Counts {
+    let counts = Counts {
         connections,
-        users: users.names,
-        channels: channels.names,
+        users: users.hashes.len(),
+        channels: channels.hashes.len(),
         workers: metrics.len(),
         draining: monitor.is_draining(),
         uptime_seconds: monitor.started.elapsed().as_secs(),
-    }))
+    };
+    Ok((counts, [users.hashes, channels.hashes]))
 }
 
 #[derive(Serialize)]

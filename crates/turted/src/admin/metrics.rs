@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::exposition::{Exposition, MetricKind};
-use super::hooks;
 use super::monitor::Monitor;
+use super::{cluster, hooks};
 use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Route, WorkerMetrics};
 use crate::hub::dispatch::dispatcher::Source;
 use crate::hub::dispatch::log::health::{LogHealth, LogState};
@@ -16,13 +16,15 @@ use crate::push::intake::{OUTCOMES, Status};
 /// Writes the page. The workers are asked for users, channels and responsiveness; everything else
 /// is read from counters.
 pub(super) async fn write(monitor: &Monitor) -> String {
-    let users = monitor.count(queries::GroupKind::Users).await;
-    let channels = monitor.count(queries::GroupKind::Channels).await;
+    let key = getrandom::u64().unwrap_or_default();
+    let users = monitor.count(queries::GroupKind::Users, key).await;
+    let channels = monitor.count(queries::GroupKind::Channels, key).await;
     let mut page = Exposition::default();
     server(&mut page, monitor);
-    page.metric("turted_users", MetricKind::Gauge, "Users with a connection.").sample(&[], users.names);
+    page.metric("turted_users", MetricKind::Gauge, "Users with a connection.")
+        .sample(&[], users.hashes.len());
     page.metric("turted_channels", MetricKind::Gauge, "Channels with a connection.")
-        .sample(&[], channels.names);
+        .sample(&[], channels.hashes.len());
     let counters = Counters { page: &mut page, workers: &monitor.shared.metrics };
     counters.write();
     dispatches(&mut page, monitor);
@@ -30,6 +32,7 @@ pub(super) async fn write(monitor: &Monitor) -> String {
     hooks::write(&mut page, &monitor.shared.hooks);
     kept(&mut page, monitor);
     process(&mut page);
+    monitor.shared.cluster.get().iter().for_each(|own| cluster::write(&mut page, own));
     workers(&mut page, &monitor.shared.metrics, &users.answered);
     page.finish()
 }

@@ -12,6 +12,7 @@
 //! | `query`, `json` | the query of a request to the API; an answer as JSON |
 //! | `events` | `/api/v1/events`: the live view |
 //! | `node` | `/api/v1/node`: what the server is, and what a token may do |
+//! | `nodes` | the same in a cluster: other nodes are asked, and their answers added up; `/api/v1/nodes` |
 //! | `actions` | what operators change: connections, memberships, history; pushes |
 //! | `page` | the page of all this, at `/` |
 //! | `refusal` | what refused requests are told |
@@ -20,6 +21,7 @@
 //! | `trace` | `/api/v1/trace/..`: what became of a dispatch |
 //! | `ready` | `/ready`: whether the server takes clients |
 //! | `metrics` | `/metrics`: every metric, its type and its meaning |
+//! | `cluster` | the metrics of a cluster |
 //! | `hooks` | the metrics of hooks |
 //! | `exposition` | the text format of Prometheus |
 //! | `places` | which connection gives way when there are too many |
@@ -31,6 +33,7 @@ mod query;
 mod json;
 mod events;
 mod node;
+pub(crate) mod nodes;
 mod actions;
 mod page;
 mod refusal;
@@ -41,6 +44,7 @@ mod history;
 mod ready;
 mod metrics;
 mod hooks;
+mod cluster;
 mod exposition;
 mod places;
 
@@ -354,10 +358,16 @@ where
         }
         METRICS => known(metrics(&state.monitor).await),
         "/openapi.json" => known(answer(StatusCode::OK, "application/json", state.openapi.clone())),
+        nodes::list::PATH => known(nodes::list::answer(&state.monitor).await.unwrap_or_else(Answer::from)),
         node::PATH => known(state.node.answer(&state.monitor, &state.guard, shown)),
         _ => {
             let payloads = if shown.is_token() { Payloads::Shown } else { Payloads::Hidden };
-            known(api::answer(&state.monitor, (path, request.uri().query()), payloads).await)
+            let (monitor, target) = (&state.monitor, (path, request.uri().query()));
+            let answered = match monitor.shared.cluster.get() {
+                Some(cluster) => nodes::read((monitor, cluster), target, payloads).await,
+                None => api::answer(monitor, target, payloads).await,
+            };
+            known(answered.unwrap_or_else(Answer::from))
         }
     }
 }

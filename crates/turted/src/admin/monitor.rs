@@ -1,21 +1,23 @@
 //! Asks the workers, and does not wait for one that does not answer.
 
 use std::collections::{BTreeMap, HashSet};
-use std::hash::RandomState;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
+use turted_core::connection_id::ConnectionId;
 use turted_core::name::Name;
 
 use crate::hub::client::operator::{self, Deed, Whom};
+use crate::hub::cluster::Cluster;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::Accepted;
 use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::queries::{
-    self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, Query, Selection,
+    self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, NameHasher, Query,
+    Selection,
 };
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::trace::TracedConnections;
@@ -45,10 +47,11 @@ pub(crate) struct Monitor {
 #[derive(Debug)]
 pub(crate) struct Unanswered;
 
-/// How many names there are on the node.
+/// The names that there are on the node.
 #[derive(Debug)]
 pub(super) struct NamesCounted {
-    pub(super) names: usize,
+    /// The hash of each.
+    pub(super) hashes: HashSet<u64>,
     /// Which workers answered; the names of the others are missing.
     pub(super) answered: Vec<bool>,
 }
@@ -78,15 +81,29 @@ impl Monitor {
     }
 
     /// Counts the names of the node, each once, however many workers know it.
-    pub(super) async fn count(&self, kind: GroupKind) -> NamesCounted {
-        let hasher = RandomState::new();
-        let hashes = self.ask_all(|answer| Query::Hashes(kind, hasher.clone(), answer)).await;
+    pub(super) async fn count(&self, kind: GroupKind, key: u64) -> NamesCounted {
+        let hashes = self.ask_all(|answer| Query::Hashes(kind, NameHasher(key), answer)).await;
         let answered = hashes.iter().map(Option::is_some).collect();
-        let names = match &*hashes {
-            [Some(only)] => only.len(),
-            several => several.iter().flatten().flatten().collect::<HashSet<_>>().len(),
-        };
-        NamesCounted { names, answered }
+        NamesCounted { hashes: hashes.into_iter().flatten().flatten().collect(), answered }
+    }
+
+    /// The id of a connection of this node as operators see it.
+    fn told(&self, id: ConnectionId) -> ConnectionId {
+        self.shared.cluster.get().map_or(id, |cluster| id.of_node(cluster.number()))
+    }
+
+    /// The id of a connection of this node as its workers know it; `None` for one of another node.
+    fn own(&self, id: ConnectionId) -> Option<ConnectionId> {
+        let own = self.shared.cluster.get().map(Cluster::number);
+        (id.node().is_none() || id.node() == own).then(|| id.without_node())
+    }
+
+    /// The same of a connection that is wanted by an id of either kind.
+    fn own_wanted(&self, wanted: &ConnectionWanted) -> Option<ConnectionWanted> {
+        match wanted {
+            ConnectionWanted::ById(id) => self.own(*id).map(ConnectionWanted::ById),
+            ConnectionWanted::ByPublicId(_) => Some(wanted.clone()),
+        }
     }
 
     /// The first names of the node, which are among the first names of each worker.
@@ -112,6 +129,7 @@ impl Monitor {
             whole.connections += group.connections;
             whole.ids.extend(group.ids);
         }
+        whole.ids.iter_mut().for_each(|id| *id = self.told(*id));
         whole.ids.sort_unstable();
         whole.ids.truncate(LIST_MAX);
         Ok(whole)
@@ -119,10 +137,18 @@ impl Monitor {
 
     /// The first connections of a page, which are among the first ones of each worker.
     pub(super) async fn connections(&self, page: ListPage) -> Result<Vec<ConnectionState>, Unanswered> {
-        let mut all = Vec::new();
+        let own = self.shared.cluster.get().map(Cluster::number);
+        let after = match page.after {
+            // They are in the order of their nodes.
+            Some(after) if after.node() > own => return Ok(Vec::new()),
+            Some(after) if after.node() == own => Some(after.without_node()),
+            _ => None,
+        };
+        let (page, mut all) = (ListPage { after, ..page }, Vec::new());
         for listed in self.ask_all(|answer| Query::Connections(page, answer)).await {
             all.extend(listed.ok_or(Unanswered)?);
         }
+        all.iter_mut().for_each(|state: &mut ConnectionState| state.id = self.told(state.id));
         all.sort_unstable_by_key(|state| state.id);
         all.truncate(page.limit);
         Ok(all)
@@ -130,7 +156,11 @@ impl Monitor {
 
     /// The connections that a dispatch concerns, by worker.
     pub(super) async fn trace(&self, accepted: &Arc<Accepted>) -> Vec<Option<TracedConnections>> {
-        self.ask_all(|answer| Query::Trace(Arc::clone(accepted), answer)).await
+        let mut traced = self.ask_all(|answer| Query::Trace(Arc::clone(accepted), answer)).await;
+        for traced in traced.iter_mut().flatten().flat_map(|of_worker| &mut of_worker.first) {
+            traced.id = self.told(traced.id);
+        }
+        traced
     }
 
     /// One connection, if it is there.
@@ -138,10 +168,11 @@ impl Monitor {
         &self,
         wanted: &ConnectionWanted,
     ) -> Result<Option<ConnectionState>, Unanswered> {
+        let Some(wanted) = self.own_wanted(wanted) else { return Ok(None) };
         let mut complete = true;
         for answer in self.ask_all(|answer| Query::Connection(wanted.clone(), answer)).await {
             match answer {
-                Some(Some(state)) => return Ok(Some(state)),
+                Some(Some(state)) => return Ok(Some(ConnectionState { id: self.told(state.id), ..state })),
                 Some(None) => {}
                 None => complete = false,
             }
@@ -151,6 +182,13 @@ impl Monitor {
 
     /// Does something to connections, and returns how many of the node it concerned.
     pub(super) async fn act(&self, whom: &Whom, deed: &Deed) -> Result<usize, Unanswered> {
+        let whom = match whom {
+            Whom::User(_) => whom.clone(),
+            Whom::Connection(wanted) => match self.own_wanted(wanted) {
+                Some(own) => Whom::Connection(own),
+                None => return Ok(0),
+            },
+        };
         let act = |answer| {
             let what = (whom.clone(), deed.clone());
             move |worker: &Rc<Worker>| operator::perform(worker, what, answer)

@@ -31,6 +31,18 @@ pub(super) fn target<'a>(
     Ok((format!("{collection}/{name}{slash}{rest}").into(), Some(others.join("&").into())))
 }
 
+/// The number of the node that a query names (`node=N`), and the rest of it.
+pub(super) fn without_node(query: Option<&str>) -> Result<(Option<u16>, Option<String>), ApiRefusal> {
+    let Some(query) = query else { return Ok((None, None)) };
+    let (nodes, others): (Vec<_>, Vec<_>) = query.split('&').partition(|part| part.starts_with("node="));
+    let node = match nodes[..] {
+        [] => None,
+        [node] => Some(node["node=".len()..].parse().map_err(|_| ApiRefusal::BadQuery)?),
+        _ => return Err(ApiRefusal::BadQuery),
+    };
+    Ok((node, Some(others.join("&")).filter(|others| !others.is_empty())))
+}
+
 /// The parameters by name, decoded.
 pub(super) fn parameters(query: Option<&str>) -> Result<BTreeMap<&str, String>, ApiRefusal> {
     let mut parameters = BTreeMap::new();
@@ -78,5 +90,21 @@ mod tests {
         }
         assert_eq!(target("/api/v1/users", Some("name=a&name=b")), Err(ApiRefusal::BadQuery));
         assert_eq!(target("/metrics", None), Err(ApiRefusal::NoSuchPath));
+    }
+
+    #[test]
+    fn a_query_names_a_node_once_among_its_other_parameters() {
+        let read = |query| without_node(query).map(|(node, rest)| (node, rest.unwrap_or_default()));
+        for (query, expected) in [
+            (None, (None, "")),
+            (Some("limit=1&a=b"), (None, "limit=1&a=b")),
+            (Some("limit=1&node=7&a=b"), (Some(7), "limit=1&a=b")),
+            (Some("node=0"), (Some(0), "")),
+        ] {
+            assert_eq!(read(query), Ok((expected.0, expected.1.to_owned())), "{query:?}");
+        }
+        for query in ["node=", "node=65536", "node=x", "node=1&node=1", "node=-1"] {
+            assert_eq!(read(Some(query)), Err(ApiRefusal::BadQuery), "{query}");
+        }
     }
 }

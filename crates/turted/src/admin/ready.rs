@@ -9,6 +9,11 @@ use crate::hub::dispatch::log::health::LogState;
 pub(super) fn answer(monitor: &Monitor) -> Answer {
     if monitor.shared.life.is_leaving() {
         text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if let Some(cluster) = monitor.shared.cluster.get().filter(|cluster| !cluster.status().follows()) {
+        let reason = cluster.status().failure();
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let text_of = format!("this node does not follow the log of its cluster{reason}\n");
+        text(StatusCode::SERVICE_UNAVAILABLE, text_of)
     } else {
         let log = match monitor.dispatcher.log_health().state() {
             LogState::Memory | LogState::OnDisk | LogState::InEngine => None,

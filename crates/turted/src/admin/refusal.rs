@@ -38,6 +38,8 @@ impl From<Row> for Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ApiRefusal {
     NoSuchPath,
+    NoSuchNode,
+    NodeSilent,
     NoSuchConnection,
     NoSuchPosition,
     NoSuchEvent,
@@ -61,8 +63,10 @@ pub(super) enum ApiRefusal {
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::NoSuchPath,
+        Self::NoSuchNode,
+        Self::NodeSilent,
         Self::NoSuchConnection,
         Self::NoSuchPosition,
         Self::NoSuchEvent,
@@ -85,9 +89,19 @@ impl ApiRefusal {
         Self::Unanswered,
     ];
 
+    /// Whether another node may know what this one does not.
+    pub(super) fn is_of_node(self) -> bool {
+        matches!(self, Self::NoSuchConnection | Self::NoSuchEvent)
+    }
+
     pub(super) fn row(self) -> Row {
         match self {
             Self::NoSuchPath => row(StatusCode::NOT_FOUND, "there is nothing under this path"),
+            Self::NoSuchNode => row(StatusCode::NOT_FOUND, "the cluster has no node with this number"),
+            Self::NodeSilent => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the node that was asked does not answer within a second",
+            ),
             Self::NoSuchConnection => row(StatusCode::NOT_FOUND, "no such connection on this node"),
             Self::NoSuchPosition => row(
                 StatusCode::NOT_FOUND,

@@ -1,8 +1,9 @@
 //! Wrong guesses, counted per address: wrong passwords of pushes, wrong IDENTs, wrong tokens of operators.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -61,14 +62,33 @@ pub(crate) struct AttemptLimits {
 pub(crate) struct Attempts {
     limits: AttemptLimits,
     guesses: Mutex<Guesses>,
+    /// Hears which addresses are refused from now on, and for how long.
+    others: OnceLock<Others>,
+}
+
+/// Tells the other nodes of a cluster.
+struct Others(Box<dyn Fn(IpAddr, Duration) + Send + Sync>);
+
+impl fmt::Debug for Others {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Others").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 struct Guesses {
     /// How many wrong guesses an address made in its window, which begins with the first guess.
-    wrong: Kept<IpAddr, u32>,
+    wrong: Kept<IpAddr, Wrong>,
     /// When operators were last told that the oldest addresses are forgotten.
     told_at: Option<Instant>,
+}
+
+/// The wrong guesses of one address.
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    count: u32,
+    /// Until when another node refuses the address, if one does.
+    blocked_elsewhere: Option<Instant>,
 }
 
 /// How a wrong guess counts.
@@ -86,7 +106,7 @@ impl Attempts {
         // Every address takes the same memory, so only their number is bounded.
         let kept = KeptLimits { entries: limits.addresses, bytes: usize::MAX, age: limits.window };
         let wrong = Kept::new(kept, Instant::now());
-        Self { limits, guesses: Mutex::new(Guesses { wrong, told_at: None }) }
+        Self { limits, guesses: Mutex::new(Guesses { wrong, told_at: None }), others: OnceLock::new() }
     }
 
     /// How long an address has to wait before it may try again; `None` if it need not wait.
@@ -96,8 +116,22 @@ impl Attempts {
     /// the same.
     pub(crate) fn blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let guesses = self.guesses();
-        let (count, left) = guesses.wrong.get_with_time_left(&network(address), now)?;
-        (*count >= self.limits.attempts).then_some(left)
+        let (wrong, left) = guesses.wrong.get_with_time_left(&network(address), now)?;
+        let here = (wrong.count >= self.limits.attempts).then_some(left);
+        let elsewhere = wrong.blocked_elsewhere.and_then(|until| until.checked_duration_since(now));
+        here.max(elsewhere.filter(|left| !left.is_zero()))
+    }
+
+    /// Says who tells other nodes which addresses are refused from now on, and for how long.
+    pub(crate) fn tell_by(&self, tell: impl Fn(IpAddr, Duration) + Send + Sync + 'static) {
+        let is_first = self.others.set(Others(Box::new(tell))).is_ok();
+        debug_assert!(is_first, "a node is in one cluster");
+    }
+
+    /// Another node refuses an address for so long, and so does this one: no longer than its own limits refuse one.
+    pub(crate) fn block(&self, address: IpAddr, left: Duration, now: Instant) {
+        let until = now + left.min(self.limits.window);
+        self.guesses().block(network(address), (until, now), self.limits);
     }
 
     /// Counts a wrong guess. Other guesses may have been counted since the address was found not to be
@@ -107,6 +141,9 @@ impl Attempts {
         match count.cmp(&self.limits.attempts) {
             Ordering::Less => GuessCounted::LetIn,
             Ordering::Equal => {
+                if let (Some(Others(tell)), Some(left)) = (self.others.get(), self.blocked(address, now)) {
+                    tell(address, left);
+                }
                 if !self.limits.names_proxies {
                     tell_of_proxy(address, now);
                 }
@@ -132,14 +169,28 @@ impl Guesses {
     /// out.
     fn count(&mut self, address: IpAddr, now: Instant, limits: AttemptLimits) -> u32 {
         self.wrong.forget_old(now);
-        if let Some(count) = self.wrong.get_mut(&address, now) {
-            *count = count.saturating_add(1);
-            return *count;
+        if let Some(wrong) = self.wrong.get_mut(&address, now) {
+            wrong.count = wrong.count.saturating_add(1);
+            return wrong.count;
         }
-        if self.wrong.insert(address, 1, 0, now) > 0 {
+        self.insert(address, Wrong { count: 1, blocked_elsewhere: None }, (now, limits));
+        1
+    }
+
+    /// Refuses an address until this moment, whatever it has guessed here.
+    fn block(&mut self, address: IpAddr, (until, now): (Instant, Instant), limits: AttemptLimits) {
+        self.wrong.forget_old(now);
+        if self.wrong.get(&address, now).is_some_and(|wrong| wrong.count >= limits.attempts) {
+            return;
+        }
+        // It is kept for a window from now on, and `until` is not behind its end.
+        self.insert(address, Wrong { count: 0, blocked_elsewhere: Some(until) }, (now, limits));
+    }
+
+    fn insert(&mut self, address: IpAddr, wrong: Wrong, (now, limits): (Instant, AttemptLimits)) {
+        if self.wrong.insert(address, wrong, 0, now) > 0 {
             self.tell(now, limits);
         }
-        1
     }
 
     /// Logs that the oldest addresses are forgotten, once in a window: a guesser with so many addresses could
@@ -157,6 +208,8 @@ impl Guesses {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::Arc;
+
     use turted_core::kept::PORTION;
 
     use hyper::header::HeaderValue;
@@ -260,7 +313,11 @@ pub(crate) mod tests {
         let late = now + LIMITS.window + Duration::from_secs(1);
         attempts.count(guesser(4_999), late);
         assert_eq!(attempts.guesses().wrong.len(), 5_000 - PORTION, "a guess forgets a portion");
-        assert_eq!(attempts.guesses().wrong.get(&guesser(4_999), late), Some(&1), "the address begins anew");
+        assert_eq!(
+            attempts.guesses().wrong.get(&guesser(4_999), late).map(|wrong| wrong.count),
+            Some(1),
+            "the address begins anew"
+        );
         assert!(attempts.tidy(late), "more windows are over");
         while attempts.tidy(late) {}
         assert_eq!(attempts.guesses().wrong.len(), 1, "an address that began anew stays");
@@ -268,5 +325,32 @@ pub(crate) mod tests {
         let wrong = &attempts.guesses().wrong;
         assert_eq!((wrong.len(), wrong.keys().count()), (0, 0));
         assert!(wrong.capacity() < 100);
+    }
+
+    #[test]
+    fn what_is_blocked_is_told_once_and_blocked_elsewhere_for_the_rest_of_its_time() {
+        let limits = AttemptLimits { attempts: 2, ..LIMITS };
+        let (here, elsewhere) = (Attempts::new(limits), Arc::new(Attempts::new(limits)));
+        let (now, guesser) = (Instant::now(), address("192.0.2.1"));
+        let other = Arc::clone(&elsewhere);
+        here.tell_by(move |address, left| other.block(address, left, now));
+        here.count(guesser, now - Duration::from_secs(20));
+        assert_eq!(elsewhere.blocked(guesser, now), None);
+        here.count(guesser, now);
+        let left = here.blocked(guesser, now).unwrap();
+        assert!(left <= Duration::from_secs(60), "{left:?}");
+        assert_eq!(elsewhere.blocked(guesser, now), Some(left));
+        assert_eq!(elsewhere.blocked(guesser, now + left), None);
+        assert_eq!(elsewhere.count(guesser, now + left), GuessCounted::LetIn);
+        // One that blocks it itself blocks it no longer because of others.
+        here.block(guesser, Duration::from_secs(600), now + Duration::from_secs(1));
+        assert_eq!(here.blocked(guesser, now), Some(left));
+    }
+
+    #[test]
+    fn an_address_is_blocked_for_a_window_at_most_whatever_others_say() {
+        let (attempts, now) = (Attempts::new(LIMITS), Instant::now());
+        attempts.block(address("192.0.2.1"), Duration::from_secs(6_000), now);
+        assert_eq!(attempts.blocked(address("192.0.2.1"), now), Some(LIMITS.window));
     }
 }

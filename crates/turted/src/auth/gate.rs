@@ -135,6 +135,11 @@ impl Gate {
         }
     }
 
+    /// The wrong IDENTs of each address.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.wrong
+    }
+
     /// The keys of JSON Web Tokens, to be read again.
     pub(crate) fn keys(&self) -> Option<Rotation> {
         match &self.verifier {

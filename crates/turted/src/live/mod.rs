@@ -19,8 +19,9 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 use turted_core::cursor::Cursor;
@@ -46,6 +47,17 @@ struct Inner {
     watching: AtomicUsize,
     /// Held for one record, or for what one watcher takes out. Nothing else is locked under it.
     told: Mutex<Told>,
+    /// Knows the number of this node, if it is one of a cluster.
+    node: OnceLock<Naming>,
+}
+
+/// Names the node of a cluster.
+struct Naming(Box<dyn Fn() -> u16 + Send + Sync>);
+
+impl fmt::Debug for Naming {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Naming").finish_non_exhaustive()
+    }
 }
 
 /// What stands behind the lock.
@@ -78,9 +90,18 @@ impl Live {
     /// Tells something that happened, if somebody watches. `describe` is called only then, and must not lock anything.
     pub(crate) fn tell<'a>(&self, describe: impl FnOnce() -> Record<'a>) {
         if self.is_watched() {
-            let record = describe();
+            let mut record = describe();
+            if let Some(Naming(node)) = self.0.node.get() {
+                record.connection = record.connection.map(|id| id.of_node(node()));
+            }
             self.told().tell(&record);
         }
+    }
+
+    /// Says who knows the number of this node, which is in the ids of its connections.
+    pub(crate) fn name_node_by(&self, node: impl Fn() -> u16 + Send + Sync + 'static) {
+        let is_first = self.0.node.set(Naming(Box::new(node))).is_ok();
+        debug_assert!(is_first, "a node is in one cluster");
     }
 
     /// Tells a push that was numbered, once each of so many workers has [resolved](Self::resolved) it.

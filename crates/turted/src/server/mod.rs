@@ -21,6 +21,7 @@
 //! | `leftovers` | what is left of a server that has ended: nothing |
 //! | `log` | the log of a server that starts: in memory, or as it stands on disk |
 //! | `cluster` | its place in a cluster |
+//! | `others` | what this node does together with the others of its cluster |
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 
@@ -35,6 +36,7 @@ mod error;
 mod log;
 #[cfg(feature = "redis")]
 mod cluster;
+mod others;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -162,6 +164,7 @@ impl Server {
             early.map_or_else(|| node::open_all(&config, listener.as_deref()), Ok)?;
         let known = (&push, opened.statuses());
         let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), known);
+        others::join_in(&shared, &push, &monitor)?;
         let admin = Admin::bind(&config, address, monitor.clone())?;
         let drain_delay = config.drain_delay;
         let from_rest = dispatcher.for_source(Source::Rest);

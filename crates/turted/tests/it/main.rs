@@ -29,6 +29,7 @@ mod logging;
 mod map;
 mod metrics;
 mod model;
+mod nodes;
 mod parked;
 mod presence;
 mod proxies;

@@ -208,7 +208,8 @@ fn the_documentation_lists_every_metric_with_its_type_and_labels() {
     std::fs::write(secret.path(), "the-secret-of-a-hook").unwrap();
     let hook = "[[hooks]]\nname = \"app\"\nurl = \"http://127.0.0.1:1/\"\nclients = [\"joined\"]";
     let hook = format!("{hook}\nsecret_file = {:?}", secret.path());
-    let server = logs.server(&format!("{source}\nurl = {:?}\n{hook}", redis.url()));
+    let url = redis.url();
+    let server = logs.server(&format!("{source}\nurl = {url:?}\n{hook}\n[cluster]\nurl = {url:?}"));
     server.push("{");
     let page = || server.admin().get("/metrics").text().to_owned();
     eventually("the broker has counted", || page().contains("\nturted_source_lag_messages{"));

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use turted_core::cluster::message::{COUNTS_MAX, Message, Told};
+use turted_core::cluster::message::{COUNTS_MAX, Told};
 
 use super::job::{Job, Wanted};
 use super::node::Node;
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::Own;
+use crate::hub::dispatch::receipt::Counting;
 
 /// How long other nodes are waited for.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub(super) const GATHER: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Asked {
     /// Where counts go. The count is complete when it is dropped.
-    pub(super) reached: mpsc::Sender<usize>,
+    pub(super) reached: Counting,
     /// Processes that have not answered.
     pub(super) missing: Vec<u64>,
     pub(super) since: Instant,
@@ -60,12 +61,7 @@ async fn send<E: Engine>(node: &Node<E>) {
     let counted = std::mem::take(&mut node.counts.borrow_mut().counted);
     for (to, counted) in counted {
         for counted in counted.chunks(COUNTS_MAX) {
-            let message = Message { from: node.settings.author(), told: Told::Counts(counted.to_vec()) };
-            let wanted = Wanted::Tell { to: Some(to), message: message.encode() };
-            let (answer, _) = oneshot::channel();
-            // Whoever waits for these counts does not wait longer.
-            let job = Job { wanted, answer, until: Instant::now() + ANSWER_MAX };
-            drop(node.jobs.try_send(job));
+            node.tell(Some(to), Told::Counts(counted.to_vec()));
         }
     }
 }
@@ -77,6 +73,7 @@ impl Counts {
         asked.retain(|_, asked| {
             let is_waiting = now - asked.since < ANSWER_MAX;
             if !is_waiting {
+                asked.reached.are_silent(asked.missing.len());
                 silent.extend(asked.missing.iter().map(|process| (*process, now)));
             }
             is_waiting
@@ -91,7 +88,8 @@ pub(super) fn expect<E: Engine>(node: &Rc<Node<E>>, tag: u64, own: &Own) {
     let view = node.view.borrow();
     let others = view.table.alive(node.moment()).map(|(process, _)| process);
     let others = others.filter(|process| *process != node.settings.process);
-    let missing: Vec<_> = others.filter(|process| !counts.silent.contains_key(process)).collect();
+    let (silent, missing): (Vec<_>, Vec<_>) = others.partition(|process| counts.silent.contains_key(process));
+    reached.are_silent(silent.len());
     if !missing.is_empty() {
         counts.asked.insert(tag, Asked { reached: reached.clone(), missing, since: Instant::now() });
     }
@@ -120,8 +118,7 @@ pub(super) fn counted<E: Engine>(node: &Node<E>, process: u64, counted: Vec<(u64
         let place = asked.missing.iter().position(|missing| *missing == process);
         if let Some(place) = place {
             asked.missing.swap_remove(place);
-            // It has room for each node once.
-            let _ = asked.reached.try_send(count as usize);
+            asked.reached.counted(count as usize);
         }
         if asked.missing.is_empty() {
             counts.asked.remove(&tag);

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use turted_core::cluster::entry::{Body, Entry};
 use turted_core::cluster::head::VERSION;
+use turted_core::cluster::message::{Message, Told};
 use turted_core::cluster::node::{NodeRecord, Progress};
 use turted_core::cluster::table::{Known, Table};
 use turted_core::cursor::Cursor;
 
-use super::counts::Counts;
-use super::job::Job;
+use super::counts::{ANSWER_MAX, Counts};
+use super::job::{Job, Wanted};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
@@ -193,6 +194,7 @@ impl<E: Engine> Node<E> {
     pub(super) fn tell_nodes(&self) {
         let view = self.view.borrow();
         self.status.tell_nodes(&view.table, self.moment());
+        self.status.compare_rules(self.settings.process, &self.settings.rules);
         if let Some(peers) = &self.settings.peers {
             let others =
                 view.table.alive(self.moment()).filter(|(process, _)| *process != self.settings.process);
@@ -208,6 +210,15 @@ impl<E: Engine> Node<E> {
         if let Some(peers) = &self.settings.peers {
             peers.set_own(Some(number));
         }
+    }
+
+    /// Tells other nodes something, if the engine is there. It may be lost.
+    pub(super) fn tell(&self, to: Option<u16>, told: Told) {
+        let message = Message { from: self.settings.author(), told }.encode();
+        let (answer, _) = oneshot::channel();
+        // Whoever waits for it does not wait longer.
+        let job = Job { wanted: Wanted::Tell { to, message }, answer, until: Instant::now() + ANSWER_MAX };
+        drop(self.jobs.try_send(job));
     }
 
     /// When an entry was appended, by the clock of this machine.

@@ -1,5 +1,6 @@
 //! What is known of a cluster outside its thread: whether this node follows the log, who else there is, and what is counted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use turted_core::cluster::table::{NodeState, Table};
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
+use super::questions::Questions;
 use crate::io::seldom::Seldom;
 
 /// Time between two lines about an engine that does not answer.
@@ -48,6 +50,7 @@ pub(crate) struct Status {
     /// The server has told all its clients; the node may leave.
     pub(crate) left: CancellationToken,
     pub(crate) counters: Counters,
+    pub(crate) questions: Questions,
 }
 
 /// What is counted since the start.
@@ -70,6 +73,8 @@ pub(crate) struct Counters {
 #[derive(Debug, Default)]
 struct State {
     nodes: Vec<NodeSeen>,
+    /// Processes of which was told that they have other rules.
+    other_rules: BTreeSet<u64>,
     /// Why the log is not followed.
     failure: Option<String>,
 }
@@ -87,6 +92,15 @@ pub(crate) struct NodeSeen {
     /// When it was heard last.
     pub(crate) heard: Instant,
     pub(crate) rules: Vec<(Name, u64)>,
+}
+
+/// The keys of rules that two nodes do not have alike.
+pub(crate) fn differing(ours: &[(Name, u64)], theirs: &[(Name, u64)]) -> Vec<String> {
+    let (ours, theirs) =
+        (BTreeMap::from_iter(ours.iter().cloned()), BTreeMap::from_iter(theirs.iter().cloned()));
+    let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+    let differ = keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key));
+    differ.map(|key| key.as_str().to_owned()).collect()
 }
 
 impl fmt::Debug for Status {
@@ -110,6 +124,7 @@ impl Status {
             end_all: OnceLock::new(),
             left: CancellationToken::new(),
             counters: Counters::default(),
+            questions: Questions::default(),
         }
     }
 
@@ -265,6 +280,11 @@ impl Status {
         self.counters.lag.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Time between an entry and its reading, for the last one.
+    pub(crate) fn lag(&self) -> Duration {
+        Duration::from_millis(self.counters.lag.load(Ordering::Relaxed))
+    }
+
     /// Shows which nodes there are.
     pub(super) fn tell_nodes(&self, table: &Table, now: Duration) {
         let at = Instant::now();
@@ -283,6 +303,23 @@ impl Status {
             })
         });
         self.lock().nodes = nodes.collect();
+    }
+
+    /// Tells once of each node whose rules differ from those of this process.
+    pub(super) fn compare_rules(&self, process: u64, rules: &[(Name, u64)]) {
+        let mut state = self.lock();
+        let State { nodes, other_rules, .. } = &mut *state;
+        other_rules.retain(|process| nodes.iter().any(|node| node.process == *process));
+        for node in nodes.iter().filter(|node| node.process != process) {
+            let keys = differing(rules, &node.rules);
+            if !keys.is_empty() && other_rules.insert(node.process) {
+                warn!(
+                    node = node.number,
+                    keys = keys.join(", "),
+                    "a node of the cluster has other rules than this one"
+                );
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -163,6 +163,7 @@ async fn live<E: Engine>(
     // What clients were when they were told to come back elsewhere.
     drop(timeout(END_MAX, node.sessions.all_written()).await);
     others.iter().for_each(|task| task.abort());
+    node.status.questions.end();
     drop(timeout(END_MAX, release_number(&node)).await);
 }
 

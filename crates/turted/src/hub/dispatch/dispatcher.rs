@@ -341,7 +341,7 @@ impl Dispatcher {
     /// Lets a cluster number the dispatches from now on. Nothing is taken until it says so.
     pub(crate) fn feed(&self) -> Feed {
         let mut order = self.order();
-        (order.queue, order.is_restoring) = (Some(Queue::new(true)), true);
+        (order.queue, order.is_restoring, order.has_nodes) = (Some(Queue::new(true)), true, true);
         drop(order);
         self.inner.keeps_keys.store(true, Ordering::Relaxed);
         Feed::new(Arc::clone(&self.inner))
@@ -472,7 +472,8 @@ impl Dispatcher {
         reach: Reach,
     ) -> (Push, Vec<Reached>, Option<Reached>) {
         let counted = if reach == Reach::Counted { dispatches.len() } else { 0 };
-        let (counts, reached) = (0..counted).map(|_| Reached::by(order.inboxes.len())).unzip();
+        let count = |_| Reached::with_nodes(order.inboxes.len(), order.has_nodes);
+        let (counts, reached) = (0..counted).map(count).unzip();
         let waits = self.source.index().is_none() && order.handlers.is_some();
         let (returned, handled) = waits.then(|| Reached::by(1)).unzip();
         let origin = order.live.is_watched().then(|| pusher.kept());

@@ -17,7 +17,7 @@ use crate::hub::dispatch::inner::Inner;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::order::{Entry, Order, Push, Size};
 use crate::hub::dispatch::queue::{PushedKey, Waiting};
-use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Unsettled};
+use crate::hub::dispatch::receipt::{Counting, DispatchRefusal, Positions, Reached, Unsettled};
 use crate::live::Origin;
 
 /// The side of the dispatcher that a cluster has.
@@ -42,7 +42,7 @@ pub(crate) struct Own {
     /// What those who watch are told of where it comes from.
     origin: Option<Arc<Origin>>,
     /// Where it is reported how many connections it reached, if its push asked for that.
-    pub(crate) reached: Option<mpsc::Sender<usize>>,
+    pub(crate) reached: Option<Counting>,
     /// Where it is reported that all handlers have returned, if it is the last of a push that asked for that.
     handled: Option<mpsc::Sender<usize>>,
 }
@@ -253,7 +253,7 @@ impl Order {
             }
             let (own, reached, is_own) = match by {
                 By::Own(mut own) => {
-                    let reached = own.reached.take();
+                    let reached = own.reached.take().map(|counting| counting.counts);
                     (own, reached, true)
                 }
                 By::Other(reached) => (Own::default(), reached, false),

@@ -14,7 +14,7 @@ use crate::hub::dispatch::history::History;
 use crate::hub::dispatch::inbox::Inbox;
 use crate::hub::dispatch::log::{self, Accepted, Log};
 use crate::hub::dispatch::queue::Queue;
-use crate::hub::dispatch::receipt::Positions;
+use crate::hub::dispatch::receipt::{Counting, Positions};
 use crate::hub::dispatch::source::Source;
 use crate::live::{Live, Origin};
 
@@ -34,6 +34,8 @@ pub(super) struct Order {
     pub(super) stopped: bool,
     /// Whether what is handed over is kept alone, because the workers do not run yet.
     pub(super) is_restoring: bool,
+    /// Whether other nodes count what a dispatch reaches, too.
+    pub(super) has_nodes: bool,
     /// What waits for the log writer; `None` if the log is in memory.
     pub(super) queue: Option<Queue>,
     /// How many dispatches were accepted, by source.
@@ -60,7 +62,7 @@ pub(super) struct Push {
     /// What those who watch are told of where it comes from, if somebody did when it was submitted.
     pub(super) origin: Option<Arc<Origin>>,
     /// Where workers report how many connections each dispatch reached; empty if the push did not ask.
-    pub(super) reached: Vec<mpsc::Sender<usize>>,
+    pub(super) reached: Vec<Counting>,
     /// Where it is reported that all handlers have returned, if the push asked for that.
     pub(super) handled: Option<mpsc::Sender<usize>>,
 }
@@ -116,6 +118,7 @@ impl Order {
             live,
             stopped: false,
             is_restoring: false,
+            has_nodes: false,
             queue: None,
             accepted,
         }
@@ -190,7 +193,8 @@ impl Order {
             if let Some(origin) = &push.origin {
                 live.pushed(accepted.cursor, &accepted.dispatch, origin, inboxes.len());
             }
-            Entry { accepted, reached: reached.next(), handled: None, is_own: true }
+            let reached = reached.next().map(|counting| counting.counts);
+            Entry { accepted, reached, handled: None, is_own: true }
         }));
         if let Some(last) = entries.last_mut().filter(|_| !positions.is_empty()) {
             last.handled = push.handled;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, oneshot};
+use turted_core::cluster::table::PROCESSES_MAX;
 use turted_core::cursor::Cursor;
 use turted_core::name::NameRefusal;
 
@@ -223,23 +225,86 @@ impl Submitted {
     }
 }
 
-/// How many connections a dispatch reaches, once every worker has answered.
-pub struct Reached(mpsc::Receiver<usize>);
+/// How many connections a dispatch reaches, once every worker has answered, in a cluster those of all nodes.
+pub struct Reached {
+    counts: mpsc::Receiver<usize>,
+    others: Option<Arc<Others>>,
+}
+
+/// The other nodes of a cluster that were asked how many connections a dispatch reaches there.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    counted: AtomicUsize,
+    silent: AtomicUsize,
+}
+
+/// Which nodes of a cluster have counted what a dispatch reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodesCounted {
+    /// This one included.
+    pub(crate) nodes: usize,
+    /// Those that did not answer in time.
+    pub(crate) silent: usize,
+}
+
+/// Where it is reported how many connections a dispatch reaches.
+#[derive(Clone, Debug)]
+pub(crate) struct Counting {
+    /// Each worker sends its number, and each other node.
+    pub(crate) counts: mpsc::Sender<usize>,
+    others: Option<Arc<Others>>,
+}
+
+impl Counting {
+    /// Another node has counted.
+    pub(crate) fn counted(&self, reached: usize) {
+        // It has room for each node once.
+        let _ = self.counts.try_send(reached);
+        if let Some(others) = &self.others {
+            others.counted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// So many nodes have not.
+    pub(crate) fn are_silent(&self, nodes: usize) {
+        if let Some(others) = &self.others {
+            others.silent.fetch_add(nodes, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Reached {
     /// Counts the answers of so many workers, which they send into the second part.
     pub(crate) fn by(workers: usize) -> (Self, mpsc::Sender<usize>) {
-        let (sender, receiver) = mpsc::channel(workers.max(1));
-        (Self(receiver), sender)
+        let (sender, counts) = mpsc::channel(workers.max(1));
+        (Self { counts, others: None }, sender)
     }
 
-    /// Waits for the workers and adds up their answers. A push that is refused reaches nobody.
-    pub async fn count(mut self) -> usize {
+    /// The same for a dispatch of which other nodes count as well, if there may be any.
+    pub(crate) fn with_nodes(workers: usize, has_nodes: bool) -> (Self, Counting) {
+        let others = has_nodes.then(Arc::default);
+        let room = workers + if has_nodes { PROCESSES_MAX } else { 0 };
+        let (reached, counts) = Self::by(room);
+        (Self { others: others.clone(), ..reached }, Counting { counts, others })
+    }
+
+    /// Waits for the workers, and for other nodes for a second, and adds up their answers. A push that is refused reaches
+    /// nobody.
+    pub async fn count(self) -> usize {
+        self.count_with_nodes().await.0
+    }
+
+    /// The same, and which nodes of a cluster have counted.
+    pub(crate) async fn count_with_nodes(mut self) -> (usize, Option<NodesCounted>) {
         let mut count = 0;
-        while let Some(more) = self.0.recv().await {
+        while let Some(more) = self.counts.recv().await {
             count += more;
         }
-        count
+        let nodes = self.others.map(|others| NodesCounted {
+            nodes: 1 + others.counted.load(Ordering::Relaxed),
+            silent: others.silent.load(Ordering::Relaxed),
+        });
+        (count, nodes)
     }
 }
 

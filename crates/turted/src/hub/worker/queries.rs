@@ -3,7 +3,7 @@
 //! Looking at many names or connections is done in slices: clients do not wait for operators.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) enum Query {
     /// Are you there?
     Ping(oneshot::Sender<()>),
     /// The hash of each name, so that a name that several workers know is counted once.
-    Hashes(GroupKind, RandomState, oneshot::Sender<Vec<u64>>),
+    Hashes(GroupKind, NameHasher, oneshot::Sender<Vec<u64>>),
     /// The first names of a selection, each with its number of connections.
     List(Selection, oneshot::Sender<BTreeMap<Name, usize>>),
     /// The connections of one user or channel.
@@ -45,6 +45,20 @@ pub(crate) enum Query {
     Trace(Arc<Accepted>, oneshot::Sender<TracedConnections>),
     /// One connection.
     Connection(ConnectionWanted, oneshot::Sender<Option<ConnectionState>>),
+}
+
+/// Hashes names with a key: all who have the key get the same hashes, and nobody else can foresee them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameHasher(pub(crate) u64);
+
+impl BuildHasher for NameHasher {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
 }
 
 /// Users or channels.
@@ -149,7 +163,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
         Query::Group(kind, name, answer) => drop(answer.send(group(worker, kind, &name))),
         Query::Hashes(kind, hasher, answer) => {
             let worker = Rc::clone(worker);
-            worker.clone().spawn(async move { drop(answer.send(hashes(&worker, kind, &hasher).await)) });
+            worker.clone().spawn(async move { drop(answer.send(hashes(&worker, kind, hasher).await)) });
         }
         Query::List(selection, answer) => {
             let worker = Rc::clone(worker);
@@ -175,7 +189,7 @@ pub(crate) fn answer(worker: &Rc<Worker>, query: Query) {
     }
 }
 
-async fn hashes(worker: &Worker, kind: GroupKind, hasher: &RandomState) -> Vec<u64> {
+async fn hashes(worker: &Worker, kind: GroupKind, hasher: NameHasher) -> Vec<u64> {
     let mut hashes = Vec::with_capacity(kind.of(&worker.registry.borrow()).len());
     walk(worker, kind, |name, _| hashes.push(hasher.hash_one(name.as_str()))).await;
     hashes

@@ -21,8 +21,8 @@ use crate::http::{Answer, BodyRefusal, Unavailable, allow, answer as with_type, 
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions};
 use crate::hub::dispatch::log::disk::FoundKey;
 
-/// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, and sixteen of the epoch.
-const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-"},"#.len() + 2 * 20 + 16;
+/// Bytes of one [`Accepted`] and a comma: the largest numbers have 20 digits, four of nodes, and sixteen of the epoch.
+const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-","nodes":,"silent":},"#.len() + 2 * 20 + 2 * 4 + 16;
 
 /// The rule of a push whose disk did not answer in time: it may still be dispatched.
 pub(super) const LOG_SLOW: &str = "log-slow";
@@ -66,11 +66,25 @@ impl AnswerFormat {
 /// One accepted dispatch, for callers that read JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
-    /// Connections reached on this node. Unknown after a restart that came before they were counted.
+    /// Connections reached, in a cluster on all nodes that counted. Unknown after a restart that came before they were
+    /// counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delivered: Option<u64>,
     #[serde(serialize_with = "as_text")]
     pub(super) id: Cursor,
+    /// How many nodes of a cluster have counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nodes: Option<usize>,
+    /// How many nodes did not answer in time, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) silent: Option<usize>,
+}
+
+impl Accepted {
+    /// Of which this node alone has counted what it reaches.
+    pub(super) fn alone(delivered: Option<u64>, id: Cursor) -> Self {
+        Self { delivered, id, nodes: None, silent: None }
+    }
 }
 
 fn as_text<S: Serializer>(cursor: &Cursor, serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,8 +135,7 @@ pub(super) fn again(key: &FoundKey) -> StoredAnswer {
     };
     let ids = Positions::new(key.first, key.count as usize).iter();
     let delivered = |index: usize| key.delivered.as_ref()?.get(index).copied();
-    let results: Vec<_> =
-        ids.enumerate().map(|(index, id)| Accepted { delivered: delivered(index), id }).collect();
+    let results: Vec<_> = ids.enumerate().map(|(index, id)| Accepted::alone(delivered(index), id)).collect();
     accepted(shape, &results)
 }
 

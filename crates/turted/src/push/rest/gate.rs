@@ -100,6 +100,11 @@ impl PushGate {
         }
     }
 
+    /// The wrong passwords of each address.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
     /// How many idempotency keys are in use.
     pub(crate) fn idempotency_keys(&self) -> usize {
         self.idempotency.keys()

@@ -204,7 +204,7 @@ impl Dispatched {
         if self.asked.format == AnswerFormat::Plain {
             return answer::ok();
         }
-        let accepted = Positions::new(first, self.count).iter().map(|id| Accepted { delivered: None, id });
+        let accepted = Positions::new(first, self.count).iter().map(|id| Accepted::alone(None, id));
         answer::accepted(self.asked.shape, &accepted.collect::<Vec<_>>())
     }
 
@@ -236,11 +236,13 @@ async fn in_time<T>(worker: &Worker, answer: impl Future<Output = T>) -> Result<
 async fn count(positions: Positions, reached: Vec<Reached>, pushes: Option<Pushes>) -> Vec<Accepted> {
     let mut results = Vec::with_capacity(positions.len());
     for (id, reached) in positions.iter().zip(reached) {
-        let delivered = reached.count().await;
+        let (delivered, nodes) = reached.count_with_nodes().await;
         if let Some(pushes) = &pushes {
             pushes.tell(results.len(), Some(delivered));
         }
-        results.push(Accepted { delivered: Some(delivered as u64), id });
+        let alone = Accepted::alone(Some(delivered as u64), id);
+        let silent = nodes.map(|counted| counted.silent).filter(|silent| *silent > 0);
+        results.push(Accepted { nodes: nodes.map(|counted| counted.nodes), silent, ..alone });
     }
     results
 }

@@ -1,0 +1,30 @@
+//! The metrics of a cluster, which a server has only if it is in one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::exposition::{Exposition, MetricKind};
+use crate::hub::cluster::Cluster;
+
+/// Writes them.
+pub(super) fn write(page: &mut Exposition, cluster: &Cluster) {
+    let (status, counters) = (cluster.status(), &cluster.status().counters);
+    let help = "Nodes of the cluster that are heard, this one included.";
+    page.metric("turted_cluster_nodes", MetricKind::Gauge, help).sample(&[], status.nodes().len());
+    let help = "1 while this node follows the log of the cluster, else 0.";
+    page.metric("turted_cluster_following", MetricKind::Gauge, help).sample(&[], u8::from(status.follows()));
+    let help = "Time between an entry of the log of the cluster and its reading, for the last one.";
+    page.metric("turted_cluster_lag_seconds", MetricKind::Gauge, help)
+        .sample(&[], status.lag().as_secs_f64());
+    let mut count = |name, help, count: &AtomicU64| {
+        page.metric(name, MetricKind::Counter, help).sample(&[], count.load(Ordering::Relaxed));
+    };
+    let help = "How often a connection to Redis was lost or could not be made.";
+    count("turted_cluster_reconnects_total", help, &counters.failures);
+    count("turted_cluster_epochs_total", "Epochs of the log that began.", &counters.epochs);
+    let help = "How often clients were told that the log may have lost events.";
+    count("turted_cluster_losses_total", help, &counters.losses);
+    let help = "Entries and messages in Redis that are none of turted.";
+    count("turted_cluster_foreign_entries_total", help, &counters.foreign);
+    let help = "Changes of sessions that were answered before they were recorded in Redis.";
+    count("turted_cluster_unrecorded_sessions_total", help, &counters.unrecorded);
+}

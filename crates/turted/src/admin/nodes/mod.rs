@@ -1,0 +1,254 @@
+//! Questions of operators in a cluster: each node answers for itself, and the node that was asked adds up what it gets.
+//!
+//! An answer comes within a second. The nodes that are missing in it are named.
+//!
+//! | file | what |
+//! |---|---|
+//! | `list` | `/api/v1/nodes`: which nodes there are |
+//! | `merge` | the answers of several nodes as one |
+//! | `counts` | how many users and channels several nodes have, each counted once |
+//! | `short` | answers that are cut to what a message has room for |
+//! | `thread` | the thread that answers other nodes |
+
+pub(super) mod list;
+mod merge;
+mod counts;
+mod short;
+pub(crate) mod thread;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub(super) use self::merge::Merge;
+use super::actions::{self, Operator};
+use super::api::{self, Place};
+use super::history::Payloads;
+use super::json::json as answer_json;
+use super::monitor::Monitor;
+use super::query::without_node;
+use super::refusal::ApiRefusal;
+use crate::http::{Answer, answer};
+use crate::hub::cluster::Cluster;
+use crate::hub::cluster::questions::{Gathered, TooMany, Whom};
+
+/// What a node asks others.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ask {
+    /// What the API answers.
+    Read { path: String, query: Option<String>, payloads: bool },
+    /// The counts, and hashes of names with this key.
+    Count { key: u64 },
+    /// An action of the operator at this address.
+    Act { path: String, query: Option<String>, body: String, address: IpAddr },
+    /// What the node says of itself.
+    Node,
+}
+
+/// What a node answers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reply {
+    status: u16,
+    body: Value,
+}
+
+impl Reply {
+    /// The same as an answer of the API.
+    fn of(answer: Answer) -> Self {
+        let (head, mut body) = answer.into_parts();
+        let bytes: Vec<u8> = std::iter::from_fn(|| body.take_part()).flatten().collect();
+        // The API answers in JSON.
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Self { status: head.status.as_u16(), body }
+    }
+
+    fn is_ok(&self) -> bool {
+        self.status == StatusCode::OK.as_u16()
+    }
+}
+
+/// What each node answered, by its number, and which nodes did not.
+struct Gained {
+    replies: Vec<(u16, Reply)>,
+    silent: Vec<u16>,
+}
+
+impl Gained {
+    /// The answers that are none of a refusal, and how many there are.
+    fn values(self) -> (Vec<(u16, Value)>, Vec<u16>) {
+        let good = self.replies.into_iter().filter(|(_, reply)| reply.is_ok());
+        (good.map(|(node, reply)| (node, reply.body)).collect(), self.silent)
+    }
+}
+
+impl From<TooMany> for ApiRefusal {
+    fn from(_: TooMany) -> Self {
+        Self::Unanswered
+    }
+}
+
+/// Answers a request that reads, for the whole cluster or for the node that it names.
+pub(super) async fn read(
+    (monitor, cluster): (&Monitor, &Cluster),
+    (path, query): (&str, Option<&str>),
+    payloads: Payloads,
+) -> Result<Answer, ApiRefusal> {
+    let (node, query) = without_node(query)?;
+    let query = query.as_deref();
+    let question = api::read(path, query)?;
+    let place = match node {
+        Some(node) => Place::At(node),
+        None => question.place(),
+    };
+    let ask = || Ask::Read {
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        payloads: payloads == Payloads::Shown,
+    };
+    match place {
+        Place::Here => api::answer(monitor, (path, query), payloads).await,
+        Place::At(node) if node == cluster.number() => api::answer(monitor, (path, query), payloads).await,
+        Place::At(node) => at(cluster, node, &ask()).await,
+        Place::Everywhere(merge) => {
+            let ask = match merge {
+                Merge::Counts => Ask::Count { key: getrandom::u64().unwrap_or_default() },
+                _ => ask(),
+            };
+            let gained = everywhere((monitor, cluster), &ask).await?;
+            if !gained.replies.iter().any(|(_, reply)| reply.is_ok()) {
+                return api::answer(monitor, (path, query), payloads).await;
+            }
+            Ok(whole(gained, merge))
+        }
+    }
+}
+
+/// Does what an operator asks for, on all nodes that it concerns. Pushes reach all nodes by the log.
+pub(super) async fn act(
+    (by, cluster): (&Operator, &Cluster),
+    (path, query): (&str, Option<&str>),
+    (headers, body): (HeaderMap, Bytes),
+    began: Instant,
+) -> Result<Answer, ApiRefusal> {
+    let (node, query) = without_node(query)?;
+    let query = query.as_deref();
+    let action = actions::read(path, query)?;
+    let text = std::str::from_utf8(&body).map_err(|_| ApiRefusal::BadAction);
+    let place = if action.is_for_all() { Place::Everywhere(Merge::Action) } else { Place::Here };
+    let place = node.or(action.node()).map_or(place, Place::At);
+    let ask = |text: &str| Ask::Act {
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        body: text.to_owned(),
+        address: by.address(),
+    };
+    match place {
+        Place::At(node) if node != cluster.number() => at(cluster, node, &ask(text?)).await,
+        Place::Everywhere(merge) => {
+            let ask = ask(text?);
+            let here = by.act(action, (headers, body), began).await;
+            if let Err(refusal) = &here
+                && !refusal.is_of_node()
+            {
+                return here;
+            }
+            let others = gather(cluster, Whom::Others, &ask).await?;
+            let mut gained = gained(others);
+            if let Ok(here) = here {
+                gained.replies.insert(0, (cluster.number(), Reply::of(here)));
+            } else if !gained.replies.iter().any(|(_, reply)| reply.is_ok()) {
+                return here;
+            }
+            Ok(whole(gained, merge))
+        }
+        _ => by.act(action, (headers, body), began).await,
+    }
+}
+
+/// The answers of several nodes as one.
+fn whole(gained: Gained, merge: Merge) -> Answer {
+    let (values, silent) = gained.values();
+    let nodes = values.len();
+    let mut merged = merge.merge(values);
+    put_nodes(&mut merged, nodes, &silent);
+    answer_json(&Value::Object(merged))
+}
+
+/// Says how many nodes an answer is of, and which are missing.
+fn put_nodes(merged: &mut Map<String, Value>, nodes: usize, silent: &[u16]) {
+    merged.insert("nodes".to_owned(), json!(nodes));
+    if !silent.is_empty() {
+        merged.insert("silent".to_owned(), json!(silent));
+    }
+}
+
+/// Has another node answer alone.
+async fn at(cluster: &Cluster, node: u16, ask: &Ask) -> Result<Answer, ApiRefusal> {
+    let gained = gained(gather(cluster, Whom::Node(node), ask).await?);
+    if !gained.silent.is_empty() {
+        return Err(ApiRefusal::NodeSilent);
+    }
+    let (_, reply) = gained.replies.into_iter().next().ok_or(ApiRefusal::NoSuchNode)?;
+    if reply.is_ok() {
+        return Ok(answer_json(&reply.body));
+    }
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Ok(answer(status, "application/problem+json", reply.body.to_string()))
+}
+
+/// Asks this node and all others at once.
+async fn everywhere((monitor, cluster): (&Monitor, &Cluster), ask: &Ask) -> Result<Gained, ApiRefusal> {
+    let (here, others) = tokio::join!(answer_here(monitor, ask), gather(cluster, Whom::Others, ask));
+    let mut gained = gained(others?);
+    gained.replies.insert(0, (cluster.number(), here));
+    Ok(gained)
+}
+
+async fn gather(cluster: &Cluster, whom: Whom, ask: &Ask) -> Result<Gathered, TooMany> {
+    let body = serde_json::to_vec(ask).expect("texts and numbers can be written as JSON");
+    cluster.gather(whom, body).await
+}
+
+/// What others answered. What cannot be read counts as no answer.
+fn gained(Gathered { answers, mut silent }: Gathered) -> Gained {
+    let mut replies = Vec::with_capacity(answers.len());
+    for (node, bytes) in answers {
+        match serde_json::from_slice(&bytes) {
+            Ok(reply) => replies.push((node, reply)),
+            Err(_) => silent.push(node),
+        }
+    }
+    silent.sort_unstable();
+    Gained { replies, silent }
+}
+
+/// What this node answers by itself.
+async fn answer_here(monitor: &Monitor, ask: &Ask) -> Reply {
+    let answer = match ask {
+        Ask::Read { path, query, payloads } => {
+            let payloads = if *payloads { Payloads::Shown } else { Payloads::Hidden };
+            api::answer(monitor, (path, query.as_deref()), payloads).await
+        }
+        Ask::Count { key } => counts::here(monitor, *key).await,
+        Ask::Node => Ok(list::here(monitor)),
+        Ask::Act { path, query, body, address } => {
+            let (by, began) = (Operator::new(monitor.clone(), *address), Instant::now());
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            match actions::read(path, query.as_deref()) {
+                // Pushes go to the log of all nodes: none is passed on.
+                Ok(action) if action.is_for_all() || action.node().is_some() => {
+                    by.act(action, (HeaderMap::new(), body), began).await
+                }
+                Ok(_) => Err(ApiRefusal::NoSuchPath),
+                Err(refusal) => Err(refusal),
+            }
+        }
+    };
+    Reply::of(answer.unwrap_or_else(Answer::from))
+}

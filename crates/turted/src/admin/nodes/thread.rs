@@ -1,0 +1,49 @@
+//! The thread that answers the questions of other nodes: they ask seldom, and the threads of clients and of the log do not
+//! wait for that.
+
+use std::io;
+use std::thread::Builder;
+
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::{Ask, answer_here, short};
+use crate::admin::monitor::Monitor;
+use crate::hub::cluster::Cluster;
+use crate::hub::cluster::questions::Asked;
+
+/// Questions that are answered at once. Others wait: the workers are asked for each of them.
+const AT_ONCE_MAX: usize = 8;
+
+/// Starts the thread. It ends when the node has left its cluster.
+///
+/// # Errors
+/// The operating system refuses a thread or its runtime.
+pub(crate) fn start(cluster: &Cluster, monitor: Monitor) -> io::Result<()> {
+    let asked = cluster.status().questions.asked();
+    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+    let run = move || LocalSet::new().block_on(&runtime, answer_all(monitor, asked));
+    Builder::new().name("turted-answers".to_owned()).spawn(run)?;
+    Ok(())
+}
+
+async fn answer_all(monitor: Monitor, mut asked: mpsc::Receiver<Asked>) {
+    let mut answering = JoinSet::new();
+    while let Some(asked) = asked.recv().await {
+        if answering.len() >= AT_ONCE_MAX {
+            answering.join_next().await;
+        }
+        while answering.try_join_next().is_some() {}
+        let monitor = monitor.clone();
+        answering.spawn_local(async move { answer(&monitor, asked).await });
+    }
+}
+
+async fn answer(monitor: &Monitor, Asked { body, answer }: Asked) {
+    // What cannot be read is of a stranger, or of another version: to those that one is silent.
+    let Ok(ask) = serde_json::from_slice::<Ask>(&body) else { return };
+    let reply = answer_here(monitor, &ask).await;
+    // The node that asked may not be there any more.
+    let _ = answer.send(short::write(reply));
+}
