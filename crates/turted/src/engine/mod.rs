@@ -56,10 +56,9 @@ pub(crate) trait Writer {
         replicas: u32,
     ) -> Result<Vec<Appended>, Failure>;
 
-    /// Begins an epoch, if the reign is still the one that is `expected`. Of several nodes that try, one wins. Returns whether
-    /// this one did.
-    async fn begin(&mut self, expected: Option<&Reign>, begun: &Reign, entry: &[u8])
-    -> Result<bool, Failure>;
+    /// Begins an epoch, if the reign and the last position are still those that were `seen`. Of several nodes that try, one
+    /// wins. Returns whether this one did.
+    async fn begin(&mut self, seen: &State, begun: &Reign, entry: &[u8]) -> Result<bool, Failure>;
 
     /// Gives up the entries before `first`.
     async fn trim(&mut self, first: Cursor) -> Result<(), Failure>;

@@ -48,7 +48,7 @@ pub(super) async fn establish<E: Engine>(
         if let Some(epoch) = begin(node, writer, (known, &state)).await? {
             return Ok(epoch);
         }
-        // Another node has begun one meanwhile.
+        // Another node has begun one, or appended something, meanwhile.
         known = Known::of(node);
         state = writer.state().await?;
     }
@@ -83,7 +83,8 @@ async fn lasting<E: Engine>(
     Ok(Some(reign.epoch))
 }
 
-/// Begins an epoch. `None` if another node was faster.
+/// Begins an epoch. `None` if another node was faster, or has appended something behind what this one has seen: `begin` would
+/// name a wrong end.
 async fn begin<E: Engine>(
     node: &Node<E>,
     writer: &mut E::Writer,
@@ -106,7 +107,7 @@ async fn begin<E: Engine>(
     };
     let (entry, _) = node.encode(Body::Begin { former: state.last, lost: is_known_lost });
     let begun = Reign { epoch, first, process: state.process.clone() };
-    let has_won = writer.begin(state.reign.as_ref(), &begun, &entry).await?;
+    let has_won = writer.begin(state, &begun, &entry).await?;
     if has_won {
         node.view.borrow_mut().must_begin = false;
         tracing::warn!(
