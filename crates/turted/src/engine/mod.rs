@@ -8,10 +8,13 @@
 //! | file | what |
 //! |---|---|
 //! | `redis` | the engine on Redis and Valkey |
+//! | `memory` | an engine for nodes of one process, with faults on demand, for tests |
 //! | `suite` | what every engine has to pass |
 
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 mod suite;
 
