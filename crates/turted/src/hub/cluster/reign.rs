@@ -77,7 +77,8 @@ async fn lasting<E: Engine>(
         && let Read::Ours(entry) = entry::decode(&bytes, node.settings.limits)
         && entry.tag != tag
     {
-        // The same position was given twice.
+        // The same position was given twice: what this node has read there is lost.
+        node.view.borrow_mut().must_begin = true;
         return Ok(None);
     }
     Ok(Some(reign.epoch))
