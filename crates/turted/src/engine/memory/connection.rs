@@ -8,9 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 use turted_core::cursor::Cursor;
 
-use super::super::{
-    Append, Appended, Change, Changed, Ears, Failure, Reader, Reign, State, Values, Writer,
-};
+use super::super::{Append, Appended, Change, Changed, Ears, Failure, Reader, Reign, State, Values, Writer};
 use super::data::{Command, Push};
 use super::faults::Fate;
 use super::server::{Hearing, Server};

@@ -105,7 +105,12 @@ impl Data {
     }
 
     /// Appends a push of a process under an epoch.
-    pub(super) fn append(&mut self, epoch: u64, push: Push, (process, stores_first): (u64, bool)) -> Appended {
+    pub(super) fn append(
+        &mut self,
+        epoch: u64,
+        push: Push,
+        (process, stores_first): (u64, bool),
+    ) -> Appended {
         let now = Instant::now();
         if let Some(name) = &push.holds
             && self.value(name, now).is_none_or(|kept| kept.owner != process)
@@ -149,7 +154,9 @@ impl Data {
     /// Begins an epoch, if reign and log are as they were seen.
     pub(super) fn begin(&mut self, seen: &State, begun: Reign, entry: Bytes) -> bool {
         let first = Cursor { epoch: begun.epoch, sequence: begun.first };
-        if (&self.reign, self.last) != (&seen.reign, seen.last) || self.last.is_some_and(|last| !is_behind(first, last)) {
+        if (&self.reign, self.last) != (&seen.reign, seen.last)
+            || self.last.is_some_and(|last| !is_behind(first, last))
+        {
             return false;
         }
         self.add(first, entry);

@@ -167,7 +167,10 @@ fn a_replica_that_lags_is_promoted_and_the_former_master_comes_back() {
         let (mut reader, _) = engine.reader().await.unwrap();
         assert_eq!(read(&mut reader).await, "begin a split");
         world.demote(false);
-        assert!(matches!(writer.state().await, Err(Failure::Lost(_))), "its connection was ended by the other");
+        assert!(
+            matches!(writer.state().await, Err(Failure::Lost(_))),
+            "its connection was ended by the other"
+        );
         assert!(matches!(reader.read(Some(at(3)), 9).await, Ok(read) if read.is_empty()));
         let (_, state) = engine.writer().await.unwrap();
         assert_eq!((state.last, state.process == former.process), (Some(at(1)), false));

@@ -107,7 +107,7 @@ pub(crate) fn start<E: Engine>(
 /// What the thread shares with the rest of the program.
 type Shown = (Arc<Status>, Arc<SessionWrites>);
 
-async fn live<E: Engine>(
+pub(super) async fn live<E: Engine>(
     engine: E,
     settings: Settings,
     (feed, (status, sessions), (sender, jobs, questions)): (
