@@ -131,3 +131,8 @@ keys-cluster:
 scenario-cluster:
     cargo build --locked --package turted
     TURTED_TEST_CLUSTER=1 node --test --test-concurrency=1 tests/clients/scenario.test.js tests/clients/recovery.test.js
+
+# Several nodes in one process under faults, 100,000 times, each by a seed. A seed that fails is repeated by
+# `SEED=<n> cargo test -p turted --lib cluster::tests::a_seed`.
+simulate SEEDS="100000" FIRST="1000":
+    SEEDS={{SEEDS}} FIRST={{FIRST}} cargo test --release --locked --package turted --lib cluster::tests::many_seeds -- --ignored --nocapture

@@ -8,10 +8,13 @@
 //! | file | what |
 //! |---|---|
 //! | `redis` | the engine on Redis and Valkey |
+//! | `memory` | an engine for nodes of one process, with faults on demand, for tests |
 //! | `suite` | what every engine has to pass |
 
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 mod suite;
 
@@ -56,10 +59,9 @@ pub(crate) trait Writer {
         replicas: u32,
     ) -> Result<Vec<Appended>, Failure>;
 
-    /// Begins an epoch, if the reign is still the one that is `expected`. Of several nodes that try, one wins. Returns whether
-    /// this one did.
-    async fn begin(&mut self, expected: Option<&Reign>, begun: &Reign, entry: &[u8])
-    -> Result<bool, Failure>;
+    /// Begins an epoch, if the reign and the last position are still those that were `seen`. Of several nodes that try, one
+    /// wins. Returns whether this one did.
+    async fn begin(&mut self, seen: &State, begun: &Reign, entry: &[u8]) -> Result<bool, Failure>;
 
     /// Gives up the entries before `first`.
     async fn trim(&mut self, first: Cursor) -> Result<(), Failure>;

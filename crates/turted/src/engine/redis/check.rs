@@ -108,8 +108,8 @@ async fn attempt(trial: &RedisEngine) -> Result<(), Failure> {
     let mut values = trial.values().await?;
     let epoch = u64::try_from(state.now.as_millis()).map_err(|_| unknown("TIME"))?;
     let done = async {
-        let begun = Reign { epoch, first: 1, process: state.process };
-        expect(writer.begin(None, &begun, TRIAL).await?, "begins no epoch")?;
+        let begun = Reign { epoch, first: 1, process: state.process.clone() };
+        expect(writer.begin(&state, &begun, TRIAL).await?, "begins no epoch")?;
         let hold = Change::Hold { name: "session:0", value: TRIAL, age: TRIAL_AGE };
         let take = Change::Take { name: "session:0", age: TRIAL_AGE };
         let tell = [None, Some(0)].map(|to| Change::Tell { to, message: TRIAL });

@@ -91,20 +91,15 @@ impl Writer for RedisWriter {
         appended.collect()
     }
 
-    async fn begin(
-        &mut self,
-        expected: Option<&Reign>,
-        begun: &Reign,
-        entry: &[u8],
-    ) -> Result<bool, Failure> {
+    async fn begin(&mut self, seen: &State, begun: &Reign, entry: &[u8]) -> Result<bool, Failure> {
         let numbers =
             |reign: &Reign| [reign.epoch.to_string(), reign.first.to_string(), reign.process.clone()];
-        let expected = expected.map(numbers).unwrap_or_default();
-        let begun = numbers(begun);
+        let expected = seen.reign.as_ref().map(numbers).unwrap_or_default();
+        let (last, begun) = (seen.last.map(id).unwrap_or_default(), numbers(begun));
         let Shared { keys, scripts, .. } = &*self.shared;
         let mut command: Vec<&[u8]> = scripts.begin.run_alone().map(str::as_bytes).to_vec();
         command.extend(["2", &keys.log, &keys.reign].map(str::as_bytes));
-        command.extend(expected.iter().chain(&begun).map(|part| part.as_bytes()));
+        command.extend(expected.iter().chain(&begun).chain([&last]).map(|part| part.as_bytes()));
         command.push(entry);
         self.client.add(command);
         match accepted(one(self.client.replies(1, Duration::ZERO).await?)?)? {

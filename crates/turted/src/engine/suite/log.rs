@@ -13,6 +13,7 @@ pub(super) async fn pass<P: Place>(place: &P) {
     numbers_are_dense_and_pushes_contiguous(place).await;
     of_two_that_begin_one_wins(place).await;
     an_epoch_below_the_last_one_does_not_begin(place).await;
+    an_epoch_does_not_begin_behind_an_end_that_is_not_the_last(place).await;
     a_former_epoch_takes_nothing(place).await;
     without_a_log_nothing_is_appended(place).await;
     a_key_is_known_after_its_push(place).await;
@@ -75,32 +76,45 @@ async fn numbers_are_dense_and_pushes_contiguous<P: Place>(place: &P) {
 async fn of_two_that_begin_one_wins<P: Place>(place: &P) {
     let mut writer = begun(place).await;
     let (mut other, state) = place.engine(2).writer().await.unwrap();
-    let expected = state.reign.as_ref();
     let next = |epoch| Reign { epoch, first: FIRST + 100, process: state.process.clone() };
-    assert_eq!(other.begin(expected, &next(EPOCH + 2), b"other").await, Ok(true));
-    assert_eq!(writer.begin(expected, &next(EPOCH + 3), b"late").await, Ok(false));
-    assert_eq!(writer.begin(None, &next(EPOCH + 3), b"late").await, Ok(false));
+    assert_eq!(other.begin(&state, &next(EPOCH + 2), b"other").await, Ok(true));
+    assert_eq!(writer.begin(&state, &next(EPOCH + 3), b"late").await, Ok(false));
+    let none = State { reign: None, ..state.clone() };
+    assert_eq!(writer.begin(&none, &next(EPOCH + 3), b"late").await, Ok(false));
     assert_eq!(look(&mut writer).await.reign, Some(next(EPOCH + 2)));
     assert_eq!(texts(place).await, ["begin", "other"]);
     // The same node may begin the next one.
-    let reign = look(&mut writer).await.reign;
-    assert_eq!(writer.begin(reign.as_ref(), &next(EPOCH + 3), b"third").await, Ok(true));
+    let again = look(&mut writer).await;
+    assert_eq!(writer.begin(&again, &next(EPOCH + 3), b"third").await, Ok(true));
 }
 
 async fn an_epoch_below_the_last_one_does_not_begin<P: Place>(place: &P) {
     let mut writer = begun(place).await;
     let state = look(&mut writer).await;
     let lower = Reign { epoch: EPOCH - 1, first: FIRST + 100, process: state.process.clone() };
-    assert_eq!(writer.begin(state.reign.as_ref(), &lower, b"lower").await, Ok(false));
+    assert_eq!(writer.begin(&state, &lower, b"lower").await, Ok(false));
     assert_eq!(look(&mut writer).await.reign, state.reign);
     assert_eq!(texts(place).await, ["begin"]);
+}
+
+async fn an_epoch_does_not_begin_behind_an_end_that_is_not_the_last<P: Place>(place: &P) {
+    let mut writer = begun(place).await;
+    let seen = look(&mut writer).await;
+    let next = Reign { epoch: EPOCH + 1, first: FIRST + 100, process: seen.process.clone() };
+    append(&mut writer, EPOCH, plain(&bytes(["a"]))).await;
+    assert_eq!(writer.begin(&seen, &next, b"next").await, Ok(false), "a was not seen");
+    let nothing = State { last: None, ..seen };
+    assert_eq!(writer.begin(&nothing, &next, b"next").await, Ok(false));
+    let seen = look(&mut writer).await;
+    assert_eq!(writer.begin(&seen, &next, b"next").await, Ok(true));
+    assert_eq!(texts(place).await, ["begin", "a", "next"]);
 }
 
 async fn a_former_epoch_takes_nothing<P: Place>(place: &P) {
     let mut writer = begun(place).await;
     let state = look(&mut writer).await;
-    let next = Reign { epoch: EPOCH + 1, first: FIRST + 100, process: state.process };
-    assert_eq!(writer.begin(state.reign.as_ref(), &next, b"next").await, Ok(true));
+    let next = Reign { epoch: EPOCH + 1, first: FIRST + 100, process: state.process.clone() };
+    assert_eq!(writer.begin(&state, &next, b"next").await, Ok(true));
     let (one, two) = (bytes(["a"]), bytes(["b", "c"]));
     for push in [plain(&one), plain(&two), keyed(&one, "key:1")] {
         assert_eq!(append(&mut writer, EPOCH, push).await, Appended::Stale);
@@ -120,8 +134,8 @@ async fn without_a_log_nothing_is_appended<P: Place>(place: &P) {
     }
     assert_eq!(look(&mut writer).await.last, None);
     let state = look(&mut writer).await;
-    let reign = Reign { epoch: EPOCH, first: FIRST, process: state.process };
-    assert_eq!(writer.begin(None, &reign, b"begin").await, Ok(true));
+    let reign = Reign { epoch: EPOCH, first: FIRST, process: state.process.clone() };
+    assert_eq!(writer.begin(&state, &reign, b"begin").await, Ok(true));
     assert_eq!(append(&mut writer, EPOCH, keyed(&one, "key:1")).await, Appended::At(at(1)));
 }
 

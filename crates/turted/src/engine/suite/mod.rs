@@ -46,9 +46,9 @@ type ValuesOf<P> = <<P as Place>::Engine as Engine>::Values;
 async fn begun<P: Place>(place: &P) -> WriterOf<P> {
     place.clear().await;
     let (mut writer, state) = place.engine(1).writer().await.unwrap();
-    assert_eq!((state.last, state.reign), (None, None), "the place is empty");
-    let reign = Reign { epoch: EPOCH, first: FIRST, process: state.process };
-    assert_eq!(writer.begin(None, &reign, b"begin").await, Ok(true));
+    assert_eq!((state.last, &state.reign), (None, &None), "the place is empty");
+    let reign = Reign { epoch: EPOCH, first: FIRST, process: state.process.clone() };
+    assert_eq!(writer.begin(&state, &reign, b"begin").await, Ok(true));
     writer
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use turted_core::cluster::head::Read;
 use turted_core::cluster::message::{self, Message, Told};
 
@@ -13,11 +13,14 @@ use crate::engine::{Ears, Engine};
 
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long nothing may come: the engine says so after 5 s.
+const HEAR_MAX: Duration = Duration::from_secs(10);
 
 /// Hears, for ever.
 pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
     loop {
-        if let Ok(mut ears) = node.engine.ears(node.settings.number.get()).await {
+        let connecting = timeout(HEAR_MAX, node.engine.ears(node.settings.number.get()));
+        if let Ok(Ok(mut ears)) = connecting.await {
             // What was told meanwhile is not heard: whoever asked waits for a while only.
             tokio::select! {
                 () = listen(&node, &mut ears) => {}
@@ -30,7 +33,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
 
 /// Hears until the connection is lost.
 async fn listen<E: Engine>(node: &Rc<Node<E>>, ears: &mut E::Ears) {
-    while let Ok(heard) = ears.hear().await {
+    while let Ok(Ok(heard)) = timeout(HEAR_MAX, ears.hear()).await {
         heard.iter().for_each(|bytes| hear(node, bytes));
     }
 }

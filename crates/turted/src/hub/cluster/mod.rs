@@ -21,6 +21,7 @@
 //! | `handle` | what the rest of the program has of it |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
+//! | `mistake`, `tests` | several nodes in one process, under faults by a seed; mistakes that must be found there |
 
 mod node;
 mod writer;
@@ -39,6 +40,9 @@ mod thread;
 mod handle;
 pub(crate) mod peers;
 pub(crate) mod claims;
+mod mistake;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::handle::Cluster;
 pub(crate) use self::thread::{ClusterThread, start};

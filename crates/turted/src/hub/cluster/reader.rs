@@ -14,6 +14,7 @@ use turted_core::epochs::Epoch;
 use turted_core::record::push::NUMBER_MAX;
 
 use super::counts;
+use super::mistake::{Mistake, makes};
 use super::node::{Node, position};
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
@@ -75,7 +76,7 @@ pub(super) async fn take<E: Engine>(node: &Rc<Node<E>>, read: Vec<(Cursor, Optio
         };
         match decoded {
             Read::Ours(entry) if !goes_back(node, at) => {
-                if !continues(node, at, &entry.body) {
+                if !continues(node, at, &entry.body) && !makes(Mistake::IgnoresHoles) {
                     hand_over(node, &mut waiting).await;
                     begin_behind_hole(node, at);
                 }
@@ -231,7 +232,7 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
         view.epoch = at.epoch;
         view.table.begun(at.epoch, former, node.moment_of(time));
     }
-    if progress.is_beyond(at.epoch, former) {
+    if progress.is_beyond(at.epoch, former) && !makes(Mistake::IgnoresWitnesses) {
         node.tells_loss(at.epoch);
     }
     // The others wait for what this node says of it.
@@ -240,6 +241,9 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
 
 /// What was before an epoch is lost, or may be.
 pub(super) fn lost<E: Engine>(node: &Rc<Node<E>>, epoch: u64) {
+    if makes(Mistake::KeepsLossToItself) {
+        return;
+    }
     {
         let mut view = node.view.borrow_mut();
         if view.epoch != epoch || view.lost == Some(epoch) {

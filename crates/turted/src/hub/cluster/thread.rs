@@ -34,6 +34,8 @@ const RENEWAL: Duration = Duration::from_secs(5);
 const NUMBERS: usize = 64;
 /// Time between two attempts to reach the engine at the start.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the engine may take for a number.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the end may take.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -106,7 +108,7 @@ pub(crate) fn start<E: Engine>(
 /// What the thread shares with the rest of the program.
 type Shown = (Arc<Status>, Arc<SessionWrites>);
 
-async fn live<E: Engine>(
+pub(super) async fn live<E: Engine>(
     engine: E,
     settings: Settings,
     (feed, (status, sessions), (sender, jobs, questions)): (
@@ -170,13 +172,19 @@ async fn live<E: Engine>(
 /// Takes a number that no other node has. Waits for the engine.
 async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, String> {
     loop {
-        match try_number(engine).await {
+        match in_time(try_number(engine)).await {
             Ok(number) => return Ok(number),
             Err(Failure::Unusable(reason)) => return Err(reason),
             Err(failure) => status.failed(&failure.to_string()),
         }
         sleep(PAUSE).await;
     }
+}
+
+/// What the engine answers, if it does.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let silent = || Failure::Lost("it does not answer".to_owned());
+    timeout(ANSWER_MAX, answer).await.map_err(|_| silent()).flatten()
 }
 
 async fn try_number<E: Engine>(engine: &E) -> Result<u16, Failure> {
@@ -203,13 +211,15 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
     loop {
         sleep(RENEWAL).await;
         let name = lease_of(node.settings.number.get());
-        let Ok(mut values) = node.engine.values().await else { continue };
-        let hold = Change::Hold { name: &name, value: &[], age: LEASE };
-        let is_taken = match values.all(&[hold]).await {
+        let holding = async {
+            let hold = Change::Hold { name: &name, value: &[], age: LEASE };
+            node.engine.values().await?.all(&[hold]).await
+        };
+        let is_taken = match in_time(holding).await {
             Ok(changed) => matches!(changed.first(), Some(Changed::Owned(..))),
             Err(_) => false,
         };
-        if is_taken && let Ok(number) = try_number(&node.engine).await {
+        if is_taken && let Ok(number) = in_time(try_number(&node.engine)).await {
             node.settings.number.set(number);
             node.has_number();
             node.status.number_is_taken();

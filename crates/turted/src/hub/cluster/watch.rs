@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use turted_core::cluster::table::Judgement;
 
+use super::mistake::{Mistake, makes};
 use super::node::Node;
 use crate::engine::Engine;
 
@@ -44,7 +45,9 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
         node.writer_stuck.notify_one();
     }
     let judgement = node.view.borrow_mut().table.judge(node.moment());
-    if let Some(Judgement::Lost(epoch)) = judgement {
+    if let Some(Judgement::Lost(epoch)) = judgement
+        && !makes(Mistake::IgnoresWitnesses)
+    {
         node.tells_loss(epoch);
     }
     node.view.borrow_mut().table.tidy(node.moment());

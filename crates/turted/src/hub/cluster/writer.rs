@@ -16,6 +16,7 @@ use turted_core::cluster::head::Read;
 use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
+use super::mistake::{Mistake, makes};
 use super::node::{Node, Underway};
 use super::reign::{Known, establish};
 use crate::engine::{Append, Appended, Engine, Failure, Writer};
@@ -232,6 +233,9 @@ impl<E: Engine> State<E> {
         if !self.pushes.iter().any(|push| push.is_uncertain) {
             return;
         }
+        if makes(Mistake::RepeatsWithoutReading) {
+            return self.pushes.iter_mut().for_each(|push| push.is_uncertain = false);
+        }
         let deadline =
             self.pushes.iter().map(|push| push.since).min().unwrap_or_else(Instant::now) + PUSH_MAX;
         let node = Rc::clone(&self.node);
@@ -272,6 +276,8 @@ impl<E: Engine> State<E> {
             let state = connected.writer.state().await?;
             connected.epoch = establish(&node, &mut connected.writer, (known, state)).await?;
             let (first, _) = node.feed.kept();
+            let read = known.last_read.map(|(at, _)| at);
+            let first = read.filter(|_| makes(Mistake::TrimsTooMuch)).unwrap_or(first);
             connected.writer.trim(first).await
         });
         if let Err(reason) = in_time(checking.await) {
@@ -323,6 +329,9 @@ impl<E: Engine> State<E> {
         for (mut push, result) in std::mem::take(&mut self.pushes).into_iter().zip(results.by_ref()) {
             match result {
                 Appended::At(at) => {
+                    if makes(Mistake::DeliversAtOnce) {
+                        self.deliver(at, &push).await;
+                    }
                     self.acknowledge(at, &push);
                     settled.push((push.unsettled, Ok(Positions::new(at, push.tags.len()))));
                 }
@@ -372,6 +381,13 @@ impl<E: Engine> State<E> {
         if is_stale || self.node.view.borrow().must_begin {
             self.check().await;
         }
+    }
+
+    /// Hands a push over before it is read, by mistake.
+    async fn deliver(&self, at: Cursor, push: &Push) {
+        let positions = Positions::new(at, push.entries.len());
+        let entries = positions.iter().zip(push.entries.iter().cloned().map(Some));
+        super::reader::take(&self.node, entries.collect()).await;
     }
 
     /// A push stands in the log. If that position was read before, and was another entry, it is given for the second time.

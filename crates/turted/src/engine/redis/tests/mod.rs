@@ -26,8 +26,8 @@ const EPOCH: u64 = 1_700_000_000_000 << 16;
 
 async fn begun(engine: &RedisEngine) -> RedisWriter {
     let (mut writer, state) = engine.writer().await.unwrap();
-    let reign = Reign { epoch: EPOCH, first: 1, process: state.process };
-    assert_eq!(writer.begin(None, &reign, b"begin").await, Ok(true));
+    let reign = Reign { epoch: EPOCH, first: 1, process: state.process.clone() };
+    assert_eq!(writer.begin(&state, &reign, b"begin").await, Ok(true));
     writer
 }
 

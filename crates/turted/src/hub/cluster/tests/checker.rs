@@ -1,0 +1,130 @@
+//! What every client must have seen.
+
+use std::collections::{HashMap, HashSet};
+
+use turted_core::cursor::Cursor;
+
+use super::backend::{DISPATCHES_MAX, Pushed};
+use super::client::{Client, Seen};
+use super::simulation::Simulation;
+
+/// Looks whether everybody has seen what there was to see.
+pub(super) fn check(simulation: &Simulation, last: &[u64]) -> Result<(), String> {
+    let (clients, pushes) = (simulation.clients.borrow(), simulation.pushes.borrow());
+    for (name, client) in clients.iter().enumerate() {
+        let named = |fault: String| format!("client {name}: {fault}");
+        hears_the_last(client, &pushes, last).map_err(named)?;
+        positions_grow(client).map_err(named)?;
+        has_no_gap_without_loss(simulation, client).map_err(named)?;
+        misses_nothing(client, &pushes).map_err(named)?;
+        sees_nothing_twice(client, &pushes).map_err(named)?;
+    }
+    positions_are_given_once(&clients)
+}
+
+fn position(cursor: Cursor) -> (u64, u64) {
+    (cursor.epoch, cursor.sequence)
+}
+
+/// After the troubles everybody hears everything.
+fn hears_the_last(client: &Client, pushes: &[Pushed], last: &[u64]) -> Result<(), String> {
+    let seen: HashSet<_> = events(client).map(|(_, event)| event).collect();
+    for number in last {
+        let pushed = pushes[*number as usize];
+        if pushed.accepted.is_none() {
+            return Err(format!("the last push {number} is not accepted"));
+        }
+        if let Some((event, at)) = pushed.dispatches().find(|(event, _)| !seen.contains(event)) {
+            return Err(format!("it does not hear the last push {number}: event {event} at {at:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn events(client: &Client) -> impl Iterator<Item = (Cursor, u64)> {
+    client.seen.iter().filter_map(|seen| match seen {
+        Seen::Event(at, event) => Some((*at, *event)),
+        Seen::Gap(_) => None,
+    })
+}
+
+/// All see one order: positions grow, and each has one event.
+fn positions_grow(client: &Client) -> Result<(), String> {
+    let mut before = None;
+    for (at, event) in events(client) {
+        if before.is_some_and(|before| position(before) >= position(at)) {
+            return Err(format!("event {event} at {at} comes behind {before:?}"));
+        }
+        before = Some(at);
+    }
+    Ok(())
+}
+
+/// A failover that loses nothing is noticed by no client.
+fn has_no_gap_without_loss(simulation: &Simulation, client: &Client) -> Result<(), String> {
+    let gap = client.seen.iter().find(|seen| matches!(seen, Seen::Gap(_)));
+    match gap.filter(|_| simulation.is_gentle) {
+        Some(gap) => Err(format!("it is told of {gap:?}, though nothing was lost")),
+        None => Ok(()),
+    }
+}
+
+/// What was accepted is seen, or a gap is told that reaches so far.
+fn misses_nothing(client: &Client, pushes: &[Pushed]) -> Result<(), String> {
+    let seen: HashMap<_, _> = events(client).map(|(at, event)| (event, at)).collect();
+    let gaps = client.seen.iter().filter_map(|seen| match seen {
+        Seen::Gap(at) => Some(position(*at)),
+        Seen::Event(..) => None,
+    });
+    let told = gaps.max();
+    for (event, at) in pushes.iter().flat_map(Pushed::dispatches) {
+        let Some(at) = at else { continue };
+        match seen.get(&event) {
+            None if told.is_none_or(|told| told < position(at)) => {
+                return Err(format!(
+                    "event {event} was accepted at {at} and is missing; gaps up to {told:?}"
+                ));
+            }
+            Some(seen) if *seen != at && told.is_none() => {
+                return Err(format!("event {event} was accepted at {at} and seen at {seen}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Nothing comes twice; with a key, nothing unless a loss is told.
+fn sees_nothing_twice(client: &Client, pushes: &[Pushed]) -> Result<(), String> {
+    let mut first: HashMap<u64, usize> = HashMap::new();
+    for (place, seen) in client.seen.iter().enumerate() {
+        let Seen::Event(at, event) = seen else { continue };
+        let Some(before) = first.insert(*event, place) else { continue };
+        let has_key = pushes[(event / DISPATCHES_MAX) as usize].has_key;
+        let is_told = client.seen[before..].iter().any(|seen| matches!(seen, Seen::Gap(_)));
+        if !(has_key && is_told) {
+            let former = client.seen[before];
+            return Err(format!("event {event} comes twice, at {at} behind {former:?} (key: {has_key})"));
+        }
+    }
+    Ok(())
+}
+
+/// No two clients see different events at one position, unless one of them is told of a gap behind it.
+fn positions_are_given_once(clients: &[Client]) -> Result<(), String> {
+    let mut given: HashMap<(u64, u64), (u64, bool)> = HashMap::new();
+    for client in clients {
+        let mut is_told = false;
+        for seen in client.seen.iter().rev() {
+            let Seen::Event(at, event) = seen else {
+                is_told = true;
+                continue;
+            };
+            let (other, is_other_told) = *given.entry(position(*at)).or_insert((*event, is_told));
+            if other != *event && !is_told && !is_other_told {
+                return Err(format!("position {at} has event {event} and event {other}"));
+            }
+        }
+    }
+    Ok(())
+}

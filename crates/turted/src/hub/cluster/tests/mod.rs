@@ -1,0 +1,108 @@
+//! Several nodes in one process, over the engine in memory, on one clock: random pushes, random faults, and a checker.
+//!
+//! A run is repeated by its seed: `SEED=17 cargo test -p turted --lib cluster::tests::a_seed`. What it cannot repeat are the
+//! random numbers of tags and epochs, which decide nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `simulation` | the nodes, the clients and the backends of a run |
+//! | `node` | a node that can be frozen and killed |
+//! | `client` | a client that comes back to any node |
+//! | `backend` | pushes, and what became of them |
+//! | `troubles` | what goes wrong, by a seed |
+//! | `checker` | what every client must have seen |
+
+mod backend;
+mod checker;
+mod client;
+mod node;
+mod simulation;
+mod troubles;
+
+use std::ops::Range;
+use std::panic::catch_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use self::simulation::simulate;
+use super::mistake::Mistake;
+
+/// Seeds that are tried with every change.
+const SEEDS: u64 = 400;
+/// Seeds in which a mistake has to be found.
+const MISTAKE_SEEDS: u64 = 60;
+/// Threads that simulate.
+const THREADS: usize = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Tries seeds, and returns the first faults that are found, at most so many.
+fn find(seeds: Range<u64>, mistake: Option<Mistake>, most: usize) -> Vec<String> {
+    let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let search = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || found.lock().unwrap().len() >= most {
+                return;
+            }
+            found.lock().unwrap().extend(fault(seed, mistake));
+        }
+    };
+    thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(search))));
+    found.into_inner().unwrap()
+}
+
+/// What is wrong in the run of a seed.
+fn fault(seed: u64, mistake: Option<Mistake>) -> Option<String> {
+    let simulated = catch_unwind(|| simulate(seed, mistake));
+    let fault = simulated.unwrap_or_else(|_| Err("it panics".to_owned())).err()?;
+    Some(format!("SEED={seed}: {fault}"))
+}
+
+#[test]
+fn clients_of_several_nodes_miss_nothing_without_being_told() {
+    let faults = find(0..SEEDS, None, 10);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_seed() {
+    if let Some(seed) = number("SEED") {
+        simulate(seed, None).unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}
+
+/// `just simulate`
+#[test]
+#[ignore = "takes long"]
+fn many_seeds() {
+    let (first, count) = (number("FIRST").unwrap_or(SEEDS), number("SEEDS").unwrap_or(100_000));
+    let faults = find(first..first + count, None, 10);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Whether one of the first seeds finds a mistake. Prints the one that does.
+fn is_found(mistake: Mistake, seeds: u64) -> bool {
+    let found = find(0..seeds, Some(mistake), 1);
+    eprintln!("{mistake:?}: {:?}", found.first().and_then(|fault| fault.lines().next()));
+    !found.is_empty()
+}
+
+#[test]
+fn mistakes_are_found() {
+    for mistake in Mistake::FOUND_SOON {
+        assert!(is_found(mistake, MISTAKE_SEEDS), "{mistake:?} is not found");
+    }
+}
+
+/// Says which mistakes are found by how many seeds. Those that are not are caught by something else in the same node.
+#[test]
+#[ignore = "takes long"]
+fn all_mistakes() {
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let found = Mistake::ALL.into_iter().filter(|mistake| is_found(*mistake, seeds)).count();
+    eprintln!("{found} of {} are found", Mistake::ALL.len());
+}
