@@ -124,7 +124,7 @@ def faults(results):
 def section(results, command):
     lines = lambda found: "\n".join(f"- {one}" for one in found)
     parts = ["## Several machines beside one", about(results.about, command), text(results), targets(results)]
-    parts += ["### Targets that several machines miss", lines(missed(results)) or "None."]
+    parts += ["### Targets that several machines miss", lines(missed(results)) or "None of those that were measured."]
     parts += ["### What each side takes", medians(results), "### What one Redis bears", REDIS_TEXT, redis(results)]
     if not results.data["is_complete"]:
         parts.append("**Incomplete: the run was interrupted.**")
