@@ -53,6 +53,10 @@ hostile *ARGS:
 sources *ARGS:
     bench/sources {{ARGS}}
 
+# What several machines cost beside one server in memory: about 13 minutes, --brief 4, --quick 1. Writes docs/benchmarks.md.
+bench-cluster *ARGS:
+    bench/cluster {{ARGS}}
+
 # Measures the time from `turted` to the first event on the screen, in Chromium: half a minute. Prints a table.
 first-event *ARGS:
     bench/first-event {{ARGS}}

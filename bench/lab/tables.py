@@ -4,6 +4,7 @@ UNITS = {
     "us": lambda value: f"{number(value)} us",
     "bytes": lambda value: f"{number(value)} bytes",
     "x": lambda value: f"{number(value)} x",
+    "round trips": lambda value: f"{number(value)} round trips",
     "/s": lambda value: f"{number(value)} /s",
     "ms": lambda value: f"{number(value / 1000)} ms",
     "megabytes": lambda value: f"{number(value / 1e6)} MB",

@@ -9,11 +9,9 @@ from contextlib import contextmanager
 
 from ..clients import V1
 from ..proving import QUIET
-from ..run import Failed, free_port, serving
+from ..run import Failed, cpu_ns, free_port, serving
 from .ways import RabbitMq, RedisPubSub, RedisStream, Rest, Tail
 
-# CPU time of another process, in nanoseconds: man 3 clock_getcpuclockid, as the kernel numbers such clocks.
-CPU_CLOCK = lambda pid: (~pid << 3) | 2
 CHANNEL = "bench"
 MESSAGE_BYTES = 100
 # A server that has read and dispatched these has the memory that it works with.
@@ -152,7 +150,7 @@ class Target:
         self.start()
 
     def cpu(self):
-        return time.clock_gettime_ns(CPU_CLOCK(self.pid))
+        return cpu_ns(self.pid)
 
     def metric(self, name):
         """A metric of the source; 0 if there is none."""
