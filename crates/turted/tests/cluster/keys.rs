@@ -43,7 +43,7 @@ fn assert_dispatched_once(pushes: usize, rate: u64, kills: usize) {
             cluster.redis.restart();
             cluster.nodes[node].run();
         }
-        pause(Duration::from_millis(150));
+        pause(Duration::from_millis(400));
     }
     cluster.await_ready();
     backends.stop();
@@ -60,7 +60,7 @@ fn assert_dispatched_once(pushes: usize, rate: u64, kills: usize) {
 
 #[test]
 fn a_push_with_a_key_is_dispatched_once_however_often_it_is_repeated() {
-    assert_dispatched_once(600, 100, 1);
+    assert_dispatched_once(500, 100, 1);
 }
 
 #[test]
