@@ -90,6 +90,8 @@ pub(super) struct View {
     pub(super) must_begin: bool,
     /// When it has read a heartbeat of its own.
     pub(super) heard_own: Instant,
+    /// When it found for the last time that entries are gone which it has not read.
+    pub(super) hole: Option<Instant>,
 }
 
 impl View {
@@ -103,6 +105,7 @@ impl View {
             lost: None,
             must_begin: false,
             heard_own: Instant::now(),
+            hole: None,
         }
     }
 
