@@ -77,7 +77,8 @@ class Cluster extends Server {
   constructor(config, env, redis) {
     super(config, env);
     const cluster = { url: `redis://127.0.0.1:${redis}/0`, listen: '127.0.0.1:0' };
-    const own = { ...config, log: { ...config.log, store: 'redis' }, cluster };
+    // A log on disk has given way to that of the cluster.
+    const own = { ...config, log: { store: 'redis' }, cluster };
     this.nodes = Array.from({ length: NODES }, () => new Server(own, { TURTED_ADMIN_LISTEN: '', ...env }));
     this.balancer = new Balancer(() => this.nodes.map((node) => node.port));
   }

@@ -54,9 +54,9 @@ fn judge(steps: &[Result<u64, &str>]) -> Findings {
                     Step::Event { position, .. } => *position,
                     _ => None,
                 });
-                Step::Gap { at: began + Duration::from_millis(number + 10), before, code: String::new() }
+                Step::Gap { at: began + Duration::from_secs(100), before, code: String::new() }
             }
-            Err(_) => Step::In { at: began + Duration::from_millis(number + 10) },
+            Err(_) => Step::In { at: began + Duration::from_secs(100 + number) },
         });
     }
     check(&[0, 1, 2, 3].map(push), &[journal])
@@ -72,7 +72,7 @@ fn the_checker_finds_each_fault() {
     let told = judge(&[Ok(0), Err("gap"), Err("in")]);
     assert_eq!((told.assert_sound().gaps, told.false_gaps), (1, 0));
     let untold = judge(&[Ok(1), Err("gap"), Err("in")]);
-    assert_eq!(untold.count("lost"), 1, "what is before the gap is not excused");
+    assert_eq!(untold.count("lost"), 1, "what is long before the gap is not excused");
     let vain = judge(&[Ok(0), Ok(1), Ok(2), Ok(3), Err("gap"), Err("in")]);
     assert_eq!((vain.assert_sound().gaps, vain.false_gaps), (1, 1));
 }
@@ -124,7 +124,8 @@ fn sentinels_promote_the_replica_of_a_master_that_is_killed() {
     sentinels.await_replica();
     master.kill();
     eventually("the replica is the master", || {
-        let role = replica.client().ask(&["ROLE"]);
+        // A failover ends connections.
+        let role = replica.client().try_ask(&["ROLE"]);
         format!("{role:?}").contains("master")
     });
 }

@@ -16,6 +16,7 @@ mod nodes;
 mod order;
 mod outages;
 mod polling;
+mod quickstart;
 mod replicas;
 mod soak;
 mod strangers;

@@ -123,7 +123,7 @@ fn one_fault_of_each_kind_under_load() {
         Fault::RestartAll,
         Fault::CutNode(seconds(8)),
     ];
-    soak(seconds(75), 150, 150, &faults);
+    soak(seconds(60), 150, 150, &faults);
 }
 
 /// A number of the environment.

@@ -1,6 +1,7 @@
 //! What others write into Redis, and clusters beside each other.
 
 use serde_json::json;
+use turted_core::cluster::head::{MARK, VERSION};
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, Target, check};
@@ -14,9 +15,10 @@ const HUGE_BYTES: usize = 9 * 1024 * 1024;
 fn garbage(random: &mut Random) -> Vec<u8> {
     let length = random.below(200);
     let mut bytes: Vec<u8> = (0..length).map(|_| (random.next() & 0xFF) as u8).collect();
-    if random.chance(50) && length > 2 {
-        bytes[0] = 1;
+    if random.chance(70) && length > 1 {
+        bytes[0] = VERSION;
         bytes[1] %= 6;
+        bytes.splice(0..0, MARK);
     }
     bytes
 }
@@ -48,7 +50,7 @@ fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
 fn an_entry_of_a_later_version_stops_a_node_which_says_so() {
     let mut cluster = Cluster::with(KEPT, 2, &[]);
     let id = format!("{}-*", cluster.epoch());
-    let entry = [&[2, 1][..], &[0; 40]].concat();
+    let entry = [&MARK[..], &[VERSION + 1, 1], &[0; 40]].concat();
     cluster.redis.client().ask(&[b"XADD", cluster.key("log").as_bytes(), id.as_bytes(), b"d", &entry]);
     for node in &mut cluster.nodes {
         let told = || format!("a node is not ready: {:?}", node.admin("/ready"));

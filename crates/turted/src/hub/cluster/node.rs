@@ -91,6 +91,8 @@ pub(super) struct View {
     pub(super) must_begin: bool,
     /// When it has read a heartbeat of its own.
     pub(super) heard_own: Instant,
+    /// When it found for the last time that entries are gone which it has not read.
+    pub(super) hole: Option<Instant>,
 }
 
 impl View {
@@ -104,6 +106,7 @@ impl View {
             lost: None,
             must_begin: false,
             heard_own: Instant::now(),
+            hole: None,
         }
     }
 

@@ -137,7 +137,10 @@ fn is_loss(after: Option<Cursor>, former: Option<Cursor>) -> bool {
 fn begin_behind_hole<E: Engine>(node: &Rc<Node<E>>, at: Cursor) {
     let last = node.view.borrow().last_read;
     let begun = Epoch { epoch: at.epoch, after: at.sequence.saturating_sub(1) };
-    node.view.borrow_mut().epoch = at.epoch;
+    {
+        let mut view = node.view.borrow_mut();
+        (view.epoch, view.hole) = (at.epoch, Some(Instant::now()));
+    }
     let Some((last, _)) = last else { return node.feed.begin_first(begun) };
     if last.epoch != at.epoch {
         node.feed.begin_epoch(begun, last.sequence);
@@ -249,7 +252,7 @@ pub(super) fn lost<E: Engine>(node: &Rc<Node<E>>, epoch: u64) {
         if view.epoch != epoch || view.lost == Some(epoch) {
             return;
         }
-        view.lost = Some(epoch);
+        (view.lost, view.hole) = (Some(epoch), Some(Instant::now()));
         view.table.told(epoch);
     }
     node.feed.lose();

@@ -249,7 +249,9 @@ impl<E: Engine> State<E> {
             let all = std::mem::take(&mut self.pushes);
             return self.give_up(all);
         }
-        let mut accepted = Vec::new();
+        let hole = node.view.borrow().hole;
+        let may_be_gone = |push: &Push| hole.is_some_and(|at| at >= push.since);
+        let (mut accepted, mut unknown) = (Vec::new(), Vec::new());
         for mut push in std::mem::take(&mut self.pushes) {
             let first = push.tags.first().and_then(|tag| node.read_back(*tag)).filter(|_| push.is_uncertain);
             match first {
@@ -257,6 +259,8 @@ impl<E: Engine> State<E> {
                     self.forget(&push.tags);
                     accepted.push((push.unsettled, Ok(Positions::new(at, push.tags.len()))));
                 }
+                // It may have been among the entries that are gone: others may have read it.
+                None if push.is_uncertain && may_be_gone(&push) => unknown.push(push),
                 None => {
                     push.is_uncertain = false;
                     self.pushes.push(push);
@@ -264,6 +268,7 @@ impl<E: Engine> State<E> {
             }
         }
         Feed::settle(accepted);
+        self.give_up(unknown);
     }
 
     /// Looks whether the engine is still the one whose epoch this is.

@@ -136,6 +136,15 @@ impl Backends {
         self.shared.pushes.lock().unwrap().iter().filter(is_accepted).count()
     }
 
+    /// Where the pushes are that are accepted so far, of those that were answered as JSON.
+    pub(crate) fn positions(&self) -> Vec<Cursor> {
+        let position = |push: &Push| match push.outcome {
+            Outcome::Accepted(position) => position,
+            _ => None,
+        };
+        self.shared.pushes.lock().unwrap().iter().filter_map(position).collect()
+    }
+
     /// Lets those that push end what they have begun.
     pub(crate) fn stop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use turted_core::cursor::Cursor;
 
 use super::backends::{Outcome, Push};
 use super::journal::{Journal, Step};
+
+/// A gap is told within this time, at most, also if a node that may know more is silent.
+const TOLD_MAX: Duration = Duration::from_secs(40);
 
 /// So many findings of a kind are named.
 const NAMED: usize = 5;
@@ -188,12 +191,13 @@ impl ClientCheck<'_> {
                 push.begun > stay.from && stay.gap.as_ref().is_none_or(|(at, _)| push.begun < *at)
             };
             let Some(stay) = stays.iter_mut().find(covers) else { continue };
-            // What another epoch had is lost before it is told, and events of the next one may come in between.
-            let is_behind = |before: &Option<Cursor>| match (position, before) {
-                (Some(at), Some(before)) => at.sequence > before.sequence || at.epoch != before.epoch,
+            let is_excused = |(at, before): &(Instant, Option<Cursor>)| match (position, before) {
+                // A loss is told some seconds later, and events of after it may come in between.
+                _ if *at - push.begun < TOLD_MAX => true,
+                (Some(position), Some(before)) => position.sequence > before.sequence,
                 _ => true,
             };
-            if stay.gap.as_ref().is_some_and(|(_, before)| is_behind(before)) {
+            if stay.gap.as_ref().is_some_and(is_excused) {
                 stay.missing += 1;
                 continue;
             }
