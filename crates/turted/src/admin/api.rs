@@ -11,7 +11,7 @@ use turted_core::name::Name;
 use super::history::{self, HistoryPage, Payloads};
 use super::json::json;
 use super::monitor::Monitor;
-use super::nodes::Merge;
+use super::nodes::merge::Merge;
 use super::query::{decode, parameters, target};
 use super::refusal::ApiRefusal;
 use super::{sources, trace};

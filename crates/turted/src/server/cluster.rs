@@ -84,8 +84,10 @@ pub(super) fn join(
     let started = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions));
     let joined = started.map_err(|error| ServerError::Cluster(error.to_string()))?;
     dispatcher.begin_feed();
-    let counted = Arc::clone(shared);
-    joined.cluster().status().count_connections_by(move || counted.sockets());
+    // A circle of owners would keep it all.
+    let counted = Arc::downgrade(shared);
+    let count = move || counted.upgrade().map_or(0, |shared| shared.sockets());
+    joined.cluster().status().count_connections_by(count);
     let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
     debug_assert!(is_first, "a server is one node");
     if config.recovery.enabled {

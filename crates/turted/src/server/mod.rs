@@ -68,6 +68,7 @@ use crate::hub::run::Queues;
 use crate::hub::worker::rewrite;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::MAIL_MAX;
+use crate::io::failure::Failure;
 use crate::io::tls::Certificates;
 use crate::push::SOURCES;
 use crate::push::rest::PushGate;
@@ -127,33 +128,24 @@ impl Server {
         let (door, questions) = cluster::door(&config, door)?;
         let mut nodes = Nodes::open(&config, door.as_ref())?;
         let secrets = Secrets::new(&config);
-        let mut opened = Opened::open(&config, &secrets.push, SOURCES)
-            .map_err(|(name, failure)| ServerError::Source { name, reason: failure.to_string() })?;
+        let mut opened = Opened::open(&config, &secrets.push, SOURCES).map_err(source_failed)?;
         let push = Arc::new(PushGate::new(&config, secrets.push.clone()));
         let assets = config.assets_dir.clone().map(Assets::new).map(Arc::new);
         let endpoints = Arc::new(endpoints(&Site { config: &config, push: &push, assets, ident_needs }));
         let verifier = Verifier::of(authenticator.as_ref(), &config);
-        let shared = Arc::new(node::share(
-            &config,
-            secrets,
-            (authenticator, certificates.clone()),
-            nodes.peers.take(),
-        ));
+        let shown = (authenticator, certificates.clone());
+        let shared = Arc::new(node::share(&config, secrets, shown, nodes.peers.take()));
         let waiting =
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
-        let (inbox_senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
         let (peers, mails): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::channel(MAIL_MAX)).unzip();
         let (OpenedLog { log, epochs, history, on_disk }, peers) =
             (log::open(&config, (&shared, verifier), found)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
-        let dispatcher = Dispatcher::over(log, epochs, inbox_senders, shared.live.clone())
+        let dispatcher = Dispatcher::over(log, epochs, senders, shared.live.clone())
             .with_history(&config, history)
             .with_expansion_bytes(config.limits.expansion_bytes);
-        shared.sessions.tell_stale_by({
-            let dispatcher = dispatcher.clone();
-            move || dispatcher.leave_log()
-        });
-        tell_hooks(&dispatcher, &shared.hooks);
+        tell_others(&dispatcher, &shared);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
         #[cfg(feature = "redis")]
@@ -431,12 +423,18 @@ impl Drop for Server {
     }
 }
 
-/// Lets hooks hear of dispatches, if one wants to.
-fn tell_hooks(dispatcher: &Dispatcher, hooks: &Hooks) {
-    if hooks.hear_dispatches() {
-        let hooks = hooks.clone();
+/// Lets the dispatcher hear of sessions that are out of date, and hooks of dispatches, if one wants to.
+fn tell_others(dispatcher: &Dispatcher, shared: &Shared) {
+    let stale = dispatcher.clone();
+    shared.sessions.tell_stale_by(move || stale.leave_log());
+    if shared.hooks.hear_dispatches() {
+        let hooks = shared.hooks.clone();
         dispatcher.hear(move |accepted| hooks.dispatched(accepted));
     }
+}
+
+fn source_failed((name, failure): (String, Failure)) -> ServerError {
+    ServerError::Source { name, reason: failure.to_string() }
 }
 
 /// Starts the writer of a log on disk. Returns what the start found.

@@ -7,34 +7,23 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::Reply;
-use super::merge::number;
-use crate::admin::api;
-use crate::admin::json::json as answer_json;
-use crate::admin::monitor::Monitor;
-use crate::admin::refusal::ApiRefusal;
-use crate::http::Answer;
-
 /// Hashes that a node sends of users, and of channels. Both together have 700 KB as JSON, and fit into a message. The number
 /// of more names than these is wrong by 1 part in the root of it, which is 128.
-pub(super) const HASHES_MAX: usize = 16_384;
+const HASHES_MAX: usize = 16_384;
 
-/// The counts of this node, with the smallest hashes of its names.
-pub(super) async fn here(monitor: &Monitor, key: u64) -> Result<Answer, ApiRefusal> {
-    let (counts, [users, channels]) = api::counts(monitor, key).await?;
-    let mut body = Reply::of(answer_json(&counts)).body;
-    body["user_hashes"] = json!(smallest(users));
-    body["channel_hashes"] = json!(smallest(channels));
-    Ok(answer_json(&body))
-}
-
-fn smallest(hashes: impl IntoIterator<Item = u64>) -> Vec<u64> {
+/// The smallest of these hashes, as many as are sent.
+pub(super) fn smallest(hashes: impl IntoIterator<Item = u64>) -> Vec<u64> {
     let mut hashes: Vec<_> = hashes.into_iter().collect();
     if hashes.len() > HASHES_MAX {
         hashes.select_nth_unstable(HASHES_MAX);
         hashes.truncate(HASHES_MAX);
     }
     hashes
+}
+
+/// A number in an answer.
+pub(super) fn number(value: &Value, member: &str) -> u64 {
+    value[member].as_u64().unwrap_or(0)
 }
 
 /// The counts of all nodes.

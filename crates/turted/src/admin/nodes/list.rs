@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Ask, everywhere, put_nodes};
+use super::ask::{Ask, Reply, everywhere, put_nodes};
 use crate::admin::json::json as answer_json;
 use crate::admin::monitor::Monitor;
 use crate::admin::refusal::ApiRefusal;
@@ -54,7 +54,7 @@ pub(in crate::admin) async fn answer(monitor: &Monitor) -> Result<Answer, ApiRef
         return Ok(answer_json(&json!({"nodes": [own(monitor)]})));
     };
     let seen = cluster.status().nodes();
-    let gained = everywhere((monitor, cluster), &Ask::Node).await?;
+    let gained = everywhere(cluster, &Ask::Node, async { Reply::of(here(monitor)) }).await?;
     let (answered, silent) = gained.values();
     let ours = seen.iter().find(|node| node.process == cluster.process());
     let mut nodes: Vec<_> = seen

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use turted_core::connection_id::ConnectionId;
 
-use super::counts;
+use super::counts::{self, number};
 use crate::hub::worker::queries::LIST_MAX;
 
 /// How answers become one.
@@ -43,10 +43,6 @@ impl Merge {
             Self::Action => action(first(), &values),
         }
     }
-}
-
-pub(super) fn number(value: &Value, member: &str) -> u64 {
-    value[member].as_u64().unwrap_or(0)
 }
 
 fn sum(values: &[(u16, Value)], member: &str) -> Value {

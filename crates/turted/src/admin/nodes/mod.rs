@@ -4,28 +4,29 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `ask` | what a node asks others, and how their answers are gathered |
 //! | `list` | `/api/v1/nodes`: which nodes there are |
 //! | `merge` | the answers of several nodes as one |
 //! | `counts` | how many users and channels several nodes have, each counted once |
 //! | `short` | answers that are cut to what a message has room for |
 //! | `thread` | the thread that answers other nodes |
 
+mod ask;
 pub(super) mod list;
-mod merge;
+pub(super) mod merge;
 mod counts;
 mod short;
 pub(crate) mod thread;
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-pub(super) use self::merge::Merge;
+use self::ask::{Ask, Gained, Reply, everywhere, gained, gather, put_nodes};
+use self::merge::Merge;
 use super::actions::{self, Operator};
 use super::api::{self, Place};
 use super::history::Payloads;
@@ -35,57 +36,7 @@ use super::query::without_node;
 use super::refusal::ApiRefusal;
 use crate::http::{Answer, answer};
 use crate::hub::cluster::Cluster;
-use crate::hub::cluster::questions::{Gathered, TooMany, Whom};
-
-/// What a node asks others.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Ask {
-    /// What the API answers.
-    Read { path: String, query: Option<String>, payloads: bool },
-    /// The counts, and hashes of names with this key.
-    Count { key: u64 },
-    /// An action of the operator at this address.
-    Act { path: String, query: Option<String>, body: String, address: IpAddr },
-    /// What the node says of itself.
-    Node,
-}
-
-/// What a node answers.
-#[derive(Debug, Serialize, Deserialize)]
-struct Reply {
-    status: u16,
-    body: Value,
-}
-
-impl Reply {
-    /// The same as an answer of the API.
-    fn of(answer: Answer) -> Self {
-        let (head, mut body) = answer.into_parts();
-        let bytes: Vec<u8> = std::iter::from_fn(|| body.take_part()).flatten().collect();
-        // The API answers in JSON.
-        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Self { status: head.status.as_u16(), body }
-    }
-
-    fn is_ok(&self) -> bool {
-        self.status == StatusCode::OK.as_u16()
-    }
-}
-
-/// What each node answered, by its number, and which nodes did not.
-struct Gained {
-    replies: Vec<(u16, Reply)>,
-    silent: Vec<u16>,
-}
-
-impl Gained {
-    /// The answers that are none of a refusal, and how many there are.
-    fn values(self) -> (Vec<(u16, Value)>, Vec<u16>) {
-        let good = self.replies.into_iter().filter(|(_, reply)| reply.is_ok());
-        (good.map(|(node, reply)| (node, reply.body)).collect(), self.silent)
-    }
-}
+use crate::hub::cluster::questions::{TooMany, Whom};
 
 impl From<TooMany> for ApiRefusal {
     fn from(_: TooMany) -> Self {
@@ -120,7 +71,7 @@ pub(super) async fn read(
                 Merge::Counts => Ask::Count { key: getrandom::u64().unwrap_or_default() },
                 _ => ask(),
             };
-            let gained = everywhere((monitor, cluster), &ask).await?;
+            let gained = everywhere(cluster, &ask, answer_here(monitor, &ask)).await?;
             if !gained.replies.iter().any(|(_, reply)| reply.is_ok()) {
                 return api::answer(monitor, (path, query), payloads).await;
             }
@@ -180,14 +131,6 @@ fn whole(gained: Gained, merge: Merge) -> Answer {
     answer_json(&Value::Object(merged))
 }
 
-/// Says how many nodes an answer is of, and which are missing.
-fn put_nodes(merged: &mut Map<String, Value>, nodes: usize, silent: &[u16]) {
-    merged.insert("nodes".to_owned(), json!(nodes));
-    if !silent.is_empty() {
-        merged.insert("silent".to_owned(), json!(silent));
-    }
-}
-
 /// Has another node answer alone.
 async fn at(cluster: &Cluster, node: u16, ask: &Ask) -> Result<Answer, ApiRefusal> {
     let gained = gained(gather(cluster, Whom::Node(node), ask).await?);
@@ -202,32 +145,6 @@ async fn at(cluster: &Cluster, node: u16, ask: &Ask) -> Result<Answer, ApiRefusa
     Ok(answer(status, "application/problem+json", reply.body.to_string()))
 }
 
-/// Asks this node and all others at once.
-async fn everywhere((monitor, cluster): (&Monitor, &Cluster), ask: &Ask) -> Result<Gained, ApiRefusal> {
-    let (here, others) = tokio::join!(answer_here(monitor, ask), gather(cluster, Whom::Others, ask));
-    let mut gained = gained(others?);
-    gained.replies.insert(0, (cluster.number(), here));
-    Ok(gained)
-}
-
-async fn gather(cluster: &Cluster, whom: Whom, ask: &Ask) -> Result<Gathered, TooMany> {
-    let body = serde_json::to_vec(ask).expect("texts and numbers can be written as JSON");
-    cluster.gather(whom, body).await
-}
-
-/// What others answered. What cannot be read counts as no answer.
-fn gained(Gathered { answers, mut silent }: Gathered) -> Gained {
-    let mut replies = Vec::with_capacity(answers.len());
-    for (node, bytes) in answers {
-        match serde_json::from_slice(&bytes) {
-            Ok(reply) => replies.push((node, reply)),
-            Err(_) => silent.push(node),
-        }
-    }
-    silent.sort_unstable();
-    Gained { replies, silent }
-}
-
 /// What this node answers by itself.
 async fn answer_here(monitor: &Monitor, ask: &Ask) -> Reply {
     let answer = match ask {
@@ -235,7 +152,7 @@ async fn answer_here(monitor: &Monitor, ask: &Ask) -> Reply {
             let payloads = if *payloads { Payloads::Shown } else { Payloads::Hidden };
             api::answer(monitor, (path, query.as_deref()), payloads).await
         }
-        Ask::Count { key } => counts::here(monitor, *key).await,
+        Ask::Count { key } => counts_here(monitor, *key).await,
         Ask::Node => Ok(list::here(monitor)),
         Ask::Act { path, query, body, address } => {
             let (by, began) = (Operator::new(monitor.clone(), *address), Instant::now());
@@ -251,4 +168,13 @@ async fn answer_here(monitor: &Monitor, ask: &Ask) -> Reply {
         }
     };
     Reply::of(answer.unwrap_or_else(Answer::from))
+}
+
+/// The counts of this node, with the smallest hashes of its names.
+async fn counts_here(monitor: &Monitor, key: u64) -> Result<Answer, ApiRefusal> {
+    let (counts, [users, channels]) = api::counts(monitor, key).await?;
+    let mut body = Reply::of(answer_json(&counts)).body;
+    body["user_hashes"] = json!(counts::smallest(users));
+    body["channel_hashes"] = json!(counts::smallest(channels));
+    Ok(answer_json(&body))
 }

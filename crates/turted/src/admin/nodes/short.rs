@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use turted_core::cluster::message::BODY_BYTES_MAX;
 
-use super::Reply;
+use super::ask::Reply;
 
 /// Lists of answers, which may be cut. An answer that has them says with `more` that it is not all.
 const LISTS: [&str; 5] = ["connections", "sessions", "users", "channels", "events"];

@@ -8,7 +8,8 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::{Ask, answer_here, short};
+use super::ask::Ask;
+use super::{answer_here, short};
 use crate::admin::monitor::Monitor;
 use crate::hub::cluster::Cluster;
 use crate::hub::cluster::questions::Asked;

@@ -46,7 +46,9 @@ use self::writer::RedisWriter;
 use super::{Engine, Failure, State};
 
 pub(crate) use self::check::{Checked, check};
-pub(crate) use self::settings::{RedisEngineSettings, RedisServers};
+pub(crate) use self::settings::RedisEngineSettings;
+#[cfg(test)]
+pub(crate) use self::settings::RedisServers;
 
 /// What a user of Redis needs to be the user of a cluster with the prefix `turted`.
 #[cfg(test)]

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use turted_core::cluster::message::{COUNTS_MAX, Told};
 
-use super::job::{Job, Wanted};
 use super::node::Node;
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::Own;

@@ -14,6 +14,7 @@
 //! | `job` | what is wanted of the engine, on its way there |
 //! | `values` | values of the engine, and messages to other nodes |
 //! | `sessions` | sessions on their way to the engine |
+//! | `asking` | how nodes ask each other, and answer |
 //! | `questions` | what nodes ask each other for operators, and which addresses they block together |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
@@ -32,6 +33,7 @@ mod counts;
 pub(crate) mod job;
 mod values;
 pub(crate) mod sessions;
+mod asking;
 pub(crate) mod questions;
 mod ears;
 pub(crate) mod settings;

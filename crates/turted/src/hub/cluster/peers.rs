@@ -87,6 +87,7 @@ impl Peers {
     }
 
     /// These secrets count from now on.
+    #[cfg(test)]
     pub(crate) fn set_secrets(&self, secrets: &[Secret]) {
         *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = keys(secrets);
     }

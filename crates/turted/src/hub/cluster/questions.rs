@@ -1,5 +1,4 @@
-//! What nodes ask each other, and tell each other of what strangers guess. The questions themselves are text that this
-//! module does not read.
+//! Which questions to other nodes are under way, which of theirs wait here, and who hears whom they block.
 //!
 //! Each question is given up after a second, because a message may be lost. A node that did not answer is not waited for
 //! again until it is heard.
@@ -7,24 +6,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_local;
-use tokio::time::timeout_at;
 use turted_core::cluster::head::Author;
-use turted_core::cluster::message::{BODY_BYTES_MAX, Guesses, Message, Told};
+use turted_core::cluster::message::Guesses;
 
-use super::Cluster;
-use super::job::Wanted;
-use super::node::Node;
 use super::status::NodeSeen;
-use crate::engine::Engine;
 
-/// How long other nodes are waited for.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Questions of this node that wait for answers: one for each connection of operators, and as many actions.
 const UNDERWAY_MAX: usize = 64;
 /// Questions of other nodes that wait here.
@@ -51,11 +41,11 @@ struct State {
 }
 
 /// A question that waits for answers.
-struct Underway {
+pub(super) struct Underway {
     /// Processes that have not answered.
-    missing: Vec<u64>,
+    pub(super) missing: Vec<u64>,
     /// It has room for each of them once.
-    answers: mpsc::Sender<(u16, Vec<u8>)>,
+    pub(super) answers: mpsc::Sender<(u16, Vec<u8>)>,
 }
 
 /// A question of another node.
@@ -143,7 +133,7 @@ impl Questions {
     }
 
     /// Which of these nodes are not waited for.
-    fn split_silent(&self, nodes: Vec<NodeSeen>) -> (Vec<NodeSeen>, Vec<NodeSeen>) {
+    pub(super) fn split_silent(&self, nodes: Vec<NodeSeen>) -> (Vec<NodeSeen>, Vec<NodeSeen>) {
         let mut state = self.lock();
         let known: Vec<_> = nodes.iter().map(|node| node.process).collect();
         state.silent.retain(|process, _| known.contains(process));
@@ -152,7 +142,7 @@ impl Questions {
         nodes.into_iter().partition(is_silent)
     }
 
-    fn begin(&self, question: u64, underway: Underway) -> Result<Begun<'_>, TooMany> {
+    pub(super) fn begin(&self, question: u64, underway: Underway) -> Result<Begun<'_>, TooMany> {
         let mut state = self.lock();
         if state.underway.len() >= UNDERWAY_MAX {
             return Err(TooMany);
@@ -167,14 +157,14 @@ impl Questions {
 }
 
 /// A question that is under way until this is dropped.
-struct Begun<'a> {
+pub(super) struct Begun<'a> {
     questions: &'a Questions,
     question: u64,
 }
 
 impl Begun<'_> {
     /// The processes that have not answered are silent from now on.
-    fn give_up(&self) {
+    pub(super) fn give_up(&self) {
         let mut state = self.questions.lock();
         let missing = state.underway.remove(&self.question).map(|underway| underway.missing);
         let now = Instant::now();
@@ -186,69 +176,4 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.questions.lock().underway.remove(&self.question);
     }
-}
-
-impl Cluster {
-    /// Tells other nodes something, if the engine is there. It may be lost.
-    pub(crate) fn tell(&self, to: Option<u16>, told: Told) {
-        let from = Author { node: self.number(), process: self.process() };
-        let message = Message { from, told }.encode();
-        drop(self.begin(Wanted::Tell { to, message }, ANSWER_MAX));
-    }
-
-    /// Asks other nodes, and waits for their answers for a second.
-    ///
-    /// # Errors
-    /// Too many questions are under way.
-    pub(crate) async fn gather(&self, whom: Whom, body: Vec<u8>) -> Result<Gathered, TooMany> {
-        let (questions, status) = (&self.status().questions, self.status());
-        let is_asked = |node: &NodeSeen| match whom {
-            Whom::Others => node.process != self.process(),
-            Whom::Node(number) => node.number == number,
-        };
-        let nodes = status.nodes().into_iter().filter(is_asked).collect();
-        let (mut silent, asked) = match whom {
-            Whom::Others => questions.split_silent(nodes),
-            Whom::Node(_) => (Vec::new(), nodes),
-        };
-        let (answers, mut answered) = mpsc::channel(asked.len().max(1));
-        let missing: Vec<_> = asked.iter().map(|node| node.process).collect();
-        let question = getrandom::u64().unwrap_or_default();
-        let mut gathered = Gathered::default();
-        if !missing.is_empty() {
-            let begun = questions.begin(question, Underway { missing, answers })?;
-            let to = match whom {
-                Whom::Others => None,
-                Whom::Node(number) => Some(number),
-            };
-            self.tell(to, Told::Ask { question, body });
-            let deadline = tokio::time::Instant::now() + ANSWER_MAX;
-            // It is closed when all have answered.
-            while let Ok(Some(answer)) = timeout_at(deadline, answered.recv()).await {
-                gathered.answers.push(answer);
-            }
-            begun.give_up();
-        }
-        let has_answered =
-            |node: &NodeSeen| gathered.answers.iter().any(|(number, _)| *number == node.number);
-        silent.extend(asked.into_iter().filter(|node| !has_answered(node)));
-        gathered.silent = silent.iter().map(|node| node.number).collect();
-        gathered.silent.sort_unstable();
-        gathered.answers.sort_unstable_by_key(|(number, _)| *number);
-        Ok(gathered)
-    }
-}
-
-/// Another node asks something.
-pub(super) fn answer<E: Engine>(node: &Rc<Node<E>>, from: Author, (question, body): (u64, Vec<u8>)) {
-    let Some(answered) = node.status.questions.ask(body) else { return };
-    let node = Rc::clone(node);
-    // As many wait as may be asked, for as long as whoever answers takes.
-    spawn_local(async move {
-        if let Ok(body) = answered.await
-            && body.len() <= BODY_BYTES_MAX
-        {
-            node.tell(Some(from.node), Told::Answer { question, body });
-        }
-    });
 }

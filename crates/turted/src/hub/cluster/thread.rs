@@ -108,14 +108,13 @@ pub(crate) fn start<E: Engine>(
 /// What the thread shares with the rest of the program.
 type Shown = (Arc<Status>, Arc<SessionWrites>);
 
+/// Who asks the thread, what it is asked, and what those ask who pass requests on.
+pub(super) type Wishes = (mpsc::Sender<Job>, mpsc::Receiver<Job>, mpsc::Receiver<Question>);
+
 pub(super) async fn live<E: Engine>(
     engine: E,
     settings: Settings,
-    (feed, (status, sessions), (sender, jobs, questions)): (
-        Feed,
-        Shown,
-        (mpsc::Sender<Job>, mpsc::Receiver<Job>, mpsc::Receiver<Question>),
-    ),
+    (feed, (status, sessions), (sender, jobs, questions)): (Feed, Shown, Wishes),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
     let number = match take_number(&engine, &status).await {

@@ -12,7 +12,7 @@ use super::claims::Question;
 use super::job::{Job, Unavailable, Wanted};
 use super::node::Node;
 use super::sessions::{REST, Underway};
-use crate::engine::{Changed, Engine, Values};
+use crate::engine::{Engine, Values};
 
 /// Jobs that may wait.
 pub(super) const JOBS_MAX: usize = 16_384;

@@ -45,6 +45,7 @@ pub(super) enum Taken {
 }
 
 /// An answer that is there, or what has to be waited for.
+#[expect(clippy::large_enum_variant, reason = "it is moved once, and an allocation would cost more")]
 pub(super) enum Settled {
     Now(StoredAnswer),
     Later(Taken),

@@ -85,6 +85,7 @@ fn many_seeds() {
 }
 
 /// Whether one of the first seeds finds a mistake. Prints the one that does.
+#[expect(clippy::print_stderr, reason = "whoever tries mistakes wants to know")]
 fn is_found(mistake: Mistake, seeds: u64) -> bool {
     let found = find(0..seeds, Some(mistake), 1);
     eprintln!("{mistake:?}: {:?}", found.first().and_then(|fault| fault.lines().next()));
@@ -101,6 +102,7 @@ fn mistakes_are_found() {
 /// Says which mistakes are found by how many seeds. Those that are not are caught by something else in the same node.
 #[test]
 #[ignore = "takes long"]
+#[expect(clippy::print_stderr, reason = "whoever tries mistakes wants to know")]
 fn all_mistakes() {
     let seeds = number("SEEDS").unwrap_or(SEEDS);
     let found = Mistake::ALL.into_iter().filter(|mistake| is_found(*mistake, seeds)).count();
