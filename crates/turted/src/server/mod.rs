@@ -263,7 +263,7 @@ impl Server {
         let sources = sources.map(|opened| opened.start(&self.dispatcher, cluster)).transpose();
         let sources = sources.map_err(ServerError::Start)?;
         let draining = &self.shared.life.draining;
-        let hooks = HookThreads::start(&self.shared.hooks, self.address, draining);
+        let hooks = HookThreads::start((&self.shared.hooks, cluster), self.address, draining);
         let hooks = hooks.map_err(ServerError::Start)?;
         let lost = tokio::select! {
             () = stop => false,
