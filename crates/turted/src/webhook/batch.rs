@@ -218,3 +218,28 @@ fn describe(record: &Record) -> (&'static str, What<'_>) {
 fn text(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use turted_core::name::Name;
+
+    use super::*;
+
+    fn written(envelope: &mut Envelope, record: Record) -> serde_json::Value {
+        let batch = envelope.seal(&mut VecDeque::from([Waiting::new(record)])).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&batch.body).unwrap();
+        json["records"][0].clone()
+    }
+
+    #[test]
+    fn records_of_clients_name_a_node_of_several() {
+        let alone = || Envelope::new("app-1".to_owned(), "life".to_owned());
+        let online = || Record::UserOnline { user: Name::new("adam").unwrap() };
+        assert!(written(&mut alone(), online())["node"].is_null());
+        let mut several = alone().of_several();
+        assert_eq!(written(&mut several, online())["node"], "app-1");
+        assert!(written(&mut several, Record::Started)["node"].is_null());
+        let gone = written(&mut several, Record::NodeGone { node: "app-2".into() });
+        assert_eq!((&gone["type"], &gone["node"]), (&"node-gone".into(), &"app-2".into()));
+    }
+}

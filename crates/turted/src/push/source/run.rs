@@ -34,7 +34,10 @@ pub(super) async fn run<C: Connector>(
     loop {
         let Some(former) = stop.run_until_cancelled(lease.take()).await else { return };
         if let Some(node) = former {
-            warn!(source = status.name(), node, "this node reads the source from now on: there is a gap behind what another one read");
+            warn!(
+                source = status.name(),
+                node, "this node reads the source from now on: there is a gap behind what another one read"
+            );
             // Whoever was connected before counts the gap when it is again.
             if !has_read {
                 status.count_gap(0);
