@@ -1,6 +1,7 @@
 //! The life of one hook: waits for records, sends them in batches, one after the other, tries again, and stops.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,12 +84,17 @@ impl Sender {
     pub(super) async fn run(mut self, end: &End, nodes: Option<Nodes>) {
         let hook = Arc::clone(&self.hook);
         hook.start();
-        let watched = async { Some(nodes?.watch().await) };
+        let watched = async {
+            match nodes {
+                Some(nodes) => nodes.watch().await,
+                None => pending().await,
+            }
+        };
         // All of it is on one thread: whatever ends first, nothing of the others is under way but waits.
         tokio::select! {
             () = self.send_all(end) => {}
             () = hook.watch_grace() => {}
-            Some(()) = watched => {}
+            () = watched => {}
             () = end.too_late(&hook) => {}
         }
         let unsent = (hook.waiting().0 + self.waiting.len()) as u64 + self.under_way;
