@@ -253,10 +253,12 @@ impl Server {
     /// # Errors
     /// A worker ended by itself, or the operating system refuses a thread for a source.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let sources = self.sources.take().map(|opened| opened.start(&self.dispatcher)).transpose();
+        let sources = self.sources.take();
+        let cluster = self.cluster.as_ref().map(ClusterThread::cluster);
+        let sources = sources.map(|opened| opened.start(&self.dispatcher, cluster)).transpose();
         let sources = sources.map_err(ServerError::Start)?;
         let draining = &self.shared.life.draining;
-        let hooks = HookThreads::start(&self.shared.hooks, self.address, draining);
+        let hooks = HookThreads::start((&self.shared.hooks, cluster), self.address, draining);
         let hooks = hooks.map_err(ServerError::Start)?;
         let lost = tokio::select! {
             () = stop => false,

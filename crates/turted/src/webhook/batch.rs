@@ -18,6 +18,8 @@ pub(super) struct Envelope {
     node: String,
     life: String,
     next: u64,
+    /// Whether records of clients name the node: it is one of several.
+    is_one_of_several: bool,
 }
 
 /// What is sent at once.
@@ -118,6 +120,8 @@ struct What<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
     /// JSON, which is put behind the other members.
     #[serde(skip)]
     dispatch: Option<&'a str>,
@@ -125,7 +129,17 @@ struct What<'a> {
 
 impl Envelope {
     pub(super) fn new(node: String, life: String) -> Self {
-        Self { node, life, next: 1 }
+        Self { node, life, next: 1, is_one_of_several: false }
+    }
+
+    /// That of a node of a cluster, whose records of clients name it.
+    pub(super) fn of_several(self) -> Self {
+        Self { is_one_of_several: true, ..self }
+    }
+
+    /// The name of the node.
+    pub(super) fn node(&self) -> &str {
+        &self.node
     }
 
     /// Makes a batch of the first of `waiting`: as many as fit, but one at least. `None` if none waits.
@@ -146,8 +160,11 @@ impl Envelope {
         (batch.records() > 0).then(|| batch.finish(body))
     }
 
-    fn write(&self, Waiting { at, record, .. }: &Waiting) -> Vec<u8> {
-        let (kind, what) = describe(record);
+    fn write<'a>(&'a self, Waiting { at, record, .. }: &'a Waiting) -> Vec<u8> {
+        let (kind, mut what) = describe(record);
+        if self.is_one_of_several && record.asked_by().is_some() {
+            what.node = Some(&self.node);
+        }
         // A clock that stands before 1970 is no reason to fail.
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let id = format!("{}-{}", self.life, self.next);
@@ -177,6 +194,7 @@ fn describe(record: &Record) -> (&'static str, What<'_>) {
         Record::Gap { dropped } => ("gap", What { dropped: Some(*dropped), ..none }),
         Record::Synced => ("synced", none),
         Record::Stopped => ("stopped", none),
+        Record::NodeGone { node } => ("node-gone", What { node: Some(node), ..none }),
         Record::Test => ("test", none),
         Record::UserOnline { user } => ("user-online", What { user: Some(user.as_str()), ..none }),
         Record::UserOffline { user, reason } => {
@@ -199,4 +217,29 @@ fn describe(record: &Record) -> (&'static str, What<'_>) {
 
 fn text(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use turted_core::name::Name;
+
+    use super::*;
+
+    fn written(envelope: &mut Envelope, record: Record) -> serde_json::Value {
+        let batch = envelope.seal(&mut VecDeque::from([Waiting::new(record)])).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&batch.body).unwrap();
+        json["records"][0].clone()
+    }
+
+    #[test]
+    fn records_of_clients_name_a_node_of_several() {
+        let alone = || Envelope::new("app-1".to_owned(), "life".to_owned());
+        let online = || Record::UserOnline { user: Name::new("adam").unwrap() };
+        assert!(written(&mut alone(), online())["node"].is_null());
+        let mut several = alone().of_several();
+        assert_eq!(written(&mut several, online())["node"], "app-1");
+        assert!(written(&mut several, Record::Started)["node"].is_null());
+        let gone = written(&mut several, Record::NodeGone { node: "app-2".into() });
+        assert_eq!((&gone["type"], &gone["node"]), (&"node-gone".into(), &"app-2".into()));
+    }
 }

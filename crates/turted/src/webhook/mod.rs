@@ -10,6 +10,7 @@
 //! | `signature` | the header by which a backend knows that a batch is ours |
 //! | `post` | sends a batch once, and reads what the answer means |
 //! | `sender` | the life of one hook: waits, sends, tries again, stops |
+//! | `nodes` | what is told of the other nodes of a cluster |
 //! | `threads` | the threads of all hooks |
 //! | `trial` | one record, sent because an operator asks for it |
 
@@ -17,6 +18,7 @@ mod batch;
 mod signature;
 mod post;
 mod sender;
+mod nodes;
 mod threads;
 mod trial;
 

@@ -1,6 +1,7 @@
 //! The life of one hook: waits for records, sends them in batches, one after the other, tries again, and stops.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tracing::warn;
 use turted_core::limits::HOOK_BATCH_BYTES_MAX;
 
 use super::batch::{Batch, Envelope};
+use super::nodes::Nodes;
 use super::post::{Mailbox, Verdict};
 use crate::hub::hooks::{Hook, RECORDS_OF_BATCH, Waiting};
 
@@ -78,13 +80,21 @@ impl Sender {
     }
 
     /// Sends until the server stops and nothing waits, or the backend wants nothing any more.
-    pub(super) async fn run(mut self, end: &End) {
+    /// Meanwhile it watches the other nodes of a cluster.
+    pub(super) async fn run(mut self, end: &End, nodes: Option<Nodes>) {
         let hook = Arc::clone(&self.hook);
         hook.start();
+        let watched = async {
+            match nodes {
+                Some(nodes) => nodes.watch().await,
+                None => pending().await,
+            }
+        };
         // All of it is on one thread: whatever ends first, nothing of the others is under way but waits.
         tokio::select! {
             () = self.send_all(end) => {}
             () = hook.watch_grace() => {}
+            () = watched => {}
             () = end.too_late(&hook) => {}
         }
         let unsent = (hook.waiting().0 + self.waiting.len()) as u64 + self.under_way;

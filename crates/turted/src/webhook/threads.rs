@@ -12,8 +12,10 @@ use tracing::error;
 
 use super::batch::Envelope;
 use super::node;
+use super::nodes::Nodes;
 use super::post::Mailbox;
 use super::sender::{End, STOP_WAIT, Sender};
+use crate::hub::cluster::Cluster;
 use crate::hub::hooks::{Hook, Hooks};
 use crate::io::tasks::Tasks;
 use crate::io::threads::Threads;
@@ -31,7 +33,7 @@ impl HookThreads {
     /// # Errors
     /// The operating system refuses a thread, or has no random numbers.
     pub(crate) fn start(
-        hooks: &Hooks,
+        (hooks, cluster): (&Hooks, Option<&Cluster>),
         address: SocketAddr,
         draining: &CancellationToken,
     ) -> io::Result<Self> {
@@ -39,10 +41,11 @@ impl HookThreads {
         for hook in hooks.iter() {
             let life = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
             let envelope = Envelope::new(node(hook.settings(), address), life);
-            let hook = Arc::clone(hook);
+            let (hook, cluster) = (Arc::clone(hook), cluster.cloned());
+            let envelope = if cluster.is_some() { envelope.of_several() } else { envelope };
             let end = End { draining: draining.clone(), stop: threads.stopping() };
             threads.spawn(move || {
-                let run = AssertUnwindSafe(|| run(&hook, envelope, &end));
+                let run = AssertUnwindSafe(|| run(&hook, envelope, (cluster, &end)));
                 if catch_unwind(run).is_err() {
                     error!(
                         hook = hook.name(),
@@ -67,12 +70,16 @@ impl HookThreads {
     }
 }
 
-fn run(hook: &Arc<Hook>, envelope: Envelope, end: &End) {
+fn run(hook: &Arc<Hook>, envelope: Envelope, (cluster, end): (Option<Cluster>, &End)) {
     match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => {
             let ending = CancellationToken::new();
             let mailbox = Mailbox::new(hook.settings(), Tasks::new(ending.clone()));
-            runtime.block_on(Sender::new(Arc::clone(hook), mailbox, envelope).run(end));
+            // A hook that hears of no clients is told of no nodes.
+            let cluster = cluster.filter(|_| !hook.settings().clients.is_empty());
+            let nodes =
+                cluster.map(|cluster| Nodes::new(Arc::clone(hook), cluster, envelope.node().to_owned()));
+            runtime.block_on(Sender::new(Arc::clone(hook), mailbox, envelope).run(end, nodes));
             ending.cancel();
             // A name look-up that hangs in the resolver must not keep the thread.
             runtime.shutdown_background();

@@ -10,6 +10,7 @@ mod alone;
 mod clients;
 mod cuts;
 mod harness;
+mod hooks;
 mod keys;
 mod losses;
 mod nodes;
@@ -19,6 +20,7 @@ mod polling;
 mod quickstart;
 mod replicas;
 mod soak;
+mod sources;
 mod strangers;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "these helpers are those of the tests of one server")]

@@ -75,6 +75,8 @@ struct State {
     nodes: Vec<NodeSeen>,
     /// Processes of which was told that they have other rules.
     other_rules: BTreeSet<u64>,
+    /// Processes that are gone without a word.
+    silent: Vec<u64>,
     /// Why the log is not followed.
     failure: Option<String>,
 }
@@ -141,6 +143,11 @@ impl Status {
     /// The nodes that are heard, this one included.
     pub(crate) fn nodes(&self) -> Vec<NodeSeen> {
         self.lock().nodes.clone()
+    }
+
+    /// The processes that are gone without a word, as far as they are remembered.
+    pub(crate) fn silent(&self) -> Vec<u64> {
+        self.lock().silent.clone()
     }
 
     /// This node takes no new clients.
@@ -302,7 +309,9 @@ impl Status {
                 rules: record.rules.clone(),
             })
         });
-        self.lock().nodes = nodes.collect();
+        let (nodes, silent) = (nodes.collect(), table.silent(now).collect());
+        let mut state = self.lock();
+        (state.nodes, state.silent) = (nodes, silent);
     }
 
     /// Tells once of each node whose rules differ from those of this process.

@@ -6,6 +6,7 @@
 //! is appended anew, for 2 s in all.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ struct Push {
     entries: Vec<Bytes>,
     tags: Vec<u64>,
     key: Option<(String, Vec<u8>, [u8; 32])>,
+    holds: Option<Arc<str>>,
     unsettled: Unsettled,
     since: Instant,
     /// Whether it was sent, and nothing is known of it.
@@ -105,7 +107,7 @@ impl<E: Engine> State<E> {
     /// Makes pushes of what was taken.
     fn take(&mut self, taken: Vec<Taken>) {
         let now = Instant::now();
-        for Taken { dispatches, own, key, unsettled } in taken {
+        for Taken { dispatches, own, key, holds, unsettled } in taken {
             let (mut entries, mut tags) = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
             let answer =
                 key.as_ref().map(|key| (key.answer, u32::try_from(dispatches.len()).unwrap_or(u32::MAX)));
@@ -122,7 +124,7 @@ impl<E: Engine> State<E> {
                 let value = KnownPush { body: key.body, answer, count, delivered: None };
                 (name_of(&key), value.encode(), key.body)
             });
-            self.pushes.push(Push { entries, tags, key, unsettled, since: now, is_uncertain: false });
+            self.pushes.push(Push { entries, tags, key, holds, unsettled, since: now, is_uncertain: false });
         }
         self.node.feed.done();
     }
@@ -443,7 +445,7 @@ fn in_time<T>(answer: Result<Result<T, Failure>, Elapsed>) -> Result<T, String> 
 
 fn as_append(push: &Push) -> Append<'_> {
     let key = push.key.as_ref().map(|(name, value, _)| (name.as_str(), value.as_slice(), KEY_AGE));
-    Append { entries: &push.entries, key, holds: None }
+    Append { entries: &push.entries, key, holds: push.holds.as_deref() }
 }
 
 /// The name of a key in the engine: its text may be anything.

@@ -54,6 +54,8 @@ use crate::live::Live;
 pub struct Dispatcher {
     inner: Arc<Inner>,
     source: Source,
+    /// The name that this node must hold in the engine of its cluster for what is submitted.
+    holds: Option<Arc<str>>,
     /// The largest [`Dispatch::expansion_of`] that one call may have.
     expansion_bytes: usize,
     /// By which a worker and the log writer wake each other.
@@ -91,7 +93,7 @@ impl Dispatcher {
             queued: Condvar::new(),
             queued_for_engine: Notify::new(),
         });
-        Self { inner, source: Source::Embed, expansion_bytes: EXPANSION_BYTES_MAX, link: None }
+        Self { inner, source: Source::Embed, holds: None, expansion_bytes: EXPANSION_BYTES_MAX, link: None }
     }
 
     /// The same dispatcher with another limit (`limits.expansion_bytes`).
@@ -111,6 +113,11 @@ impl Dispatcher {
     /// that of [`Source::Rest`].
     pub(crate) fn for_source(&self, source: Source) -> Self {
         Self { source, ..self.clone() }
+    }
+
+    /// The same dispatcher for dispatches that are accepted only while this node holds a name in the engine of its cluster.
+    pub(crate) fn holding(&self, name: &Arc<str>) -> Self {
+        Self { holds: Some(Arc::clone(name)), ..self.clone() }
     }
 
     /// The same dispatcher for one worker, which wakes the log writer when this link asks for it.
@@ -477,7 +484,8 @@ impl Dispatcher {
         let waits = self.source.index().is_none() && order.handlers.is_some();
         let (returned, handled) = waits.then(|| Reached::by(1)).unzip();
         let origin = order.live.is_watched().then(|| pusher.kept());
-        (Push { dispatches, source: self.source.index(), origin, reached, handled }, counts, returned)
+        let (source, holds) = (self.source.index(), self.holds.clone());
+        (Push { dispatches, source, holds, origin, reached, handled }, counts, returned)
     }
 
     /// Starts the thread of the handlers, if it does not run.

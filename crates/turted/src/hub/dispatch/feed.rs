@@ -31,6 +31,8 @@ pub(crate) struct Taken {
     /// What each dispatch brings along, in their order.
     pub(crate) own: Vec<Own>,
     pub(crate) key: Option<PushedKey>,
+    /// The name that this node must hold, or nothing is appended.
+    pub(crate) holds: Option<Arc<str>>,
     pub(crate) unsettled: Unsettled,
 }
 
@@ -220,7 +222,7 @@ impl Feed {
 }
 
 fn taken(Waiting { push, key, unsettled, .. }: Waiting) -> Taken {
-    let Push { dispatches, source, origin, reached, handled } = push;
+    let Push { dispatches, source, holds, origin, reached, handled } = push;
     let mut reached = reached.into_iter();
     let mut own: Vec<_> = dispatches
         .iter()
@@ -229,7 +231,7 @@ fn taken(Waiting { push, key, unsettled, .. }: Waiting) -> Taken {
     if let Some(last) = own.last_mut() {
         last.handled = handled;
     }
-    Taken { dispatches, own, key, unsettled }
+    Taken { dispatches, own, key, holds, unsettled }
 }
 
 impl Order {

@@ -59,6 +59,8 @@ pub(super) struct Push {
     pub(super) dispatches: Vec<Dispatch>,
     /// The place of its source among [those that are counted](Source::ALL).
     pub(super) source: Option<usize>,
+    /// The name that this node must hold in the engine of its cluster, or nothing is appended.
+    pub(super) holds: Option<Arc<str>>,
     /// What those who watch are told of where it comes from, if somebody did when it was submitted.
     pub(super) origin: Option<Arc<Origin>>,
     /// Where workers report how many connections each dispatch reached; empty if the push did not ask.

@@ -6,10 +6,12 @@
 //!
 //! After the start nobody is told as one of all before the grace is over: who was online comes back meanwhile.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use turted_core::close::Close;
+use turted_core::cluster::table::PROCESSES_MAX;
 use turted_core::connection_id::ConnectionId;
 use turted_core::membership::Memberships;
 use turted_core::name::Name;
@@ -24,6 +26,8 @@ use crate::config::ClientRecord;
 pub(crate) const RECORDS_OF_BATCH: usize = 100;
 /// Steps of the telling of all under one hold of the lock, some 100 us. Not each step makes a record that the hook asks for.
 const STEPS_MAX: usize = 1_000;
+/// Other nodes that wait to be told as gone: as many as a cluster remembers.
+const GONE_MAX: usize = PROCESSES_MAX;
 /// Connections that are given up under one hold of the lock, some 100 us.
 const EXPIRED_MAX: usize = 256;
 
@@ -42,6 +46,8 @@ pub(crate) struct Heard {
     /// How far all who are online were told; `None` when all of them were.
     telling: Option<Place>,
     end: End,
+    /// Other nodes that are gone, and were not told yet. They stand beside the queue: no gap makes up for them.
+    gone: VecDeque<Arc<str>>,
     /// Records that were dropped in all.
     pub(super) dropped: u64,
 }
@@ -90,6 +96,20 @@ impl Heard {
         self.held_until = Some(until);
     }
 
+    /// Another node is gone without a word.
+    pub(super) fn node_gone(&mut self, node: &str) {
+        if self.gone.len() == GONE_MAX {
+            self.gone.pop_front();
+            self.dropped += 1;
+        }
+        self.gone.push_back(node.into());
+    }
+
+    /// All who are online are told anew, as behind a start.
+    pub(super) fn tell_anew(&mut self) {
+        (self.has_begun, self.telling) = (false, None);
+    }
+
     /// Nothing happens any more: behind what waits comes the end. Who is online needs no telling then.
     pub(super) fn stop(&mut self) {
         if self.end == End::Open {
@@ -116,6 +136,7 @@ impl Heard {
         if self.telling.is_none() {
             self.begin_telling(&mut portion);
         }
+        portion.fill(room, || self.gone.pop_front().map(|node| Waiting::new(Record::NodeGone { node })));
         let mut steps = STEPS_MAX;
         portion.fill(room.div_ceil(2), || self.tell_next(&mut steps));
         portion.fill(room, || self.queue.take());
@@ -174,7 +195,8 @@ impl Heard {
 
     /// Whether nothing waits but the end.
     fn is_told(&self) -> bool {
-        self.has_begun && self.telling.is_none() && self.queue.is_idle() && !self.may_tell()
+        let is_told = self.has_begun && self.telling.is_none() && !self.may_tell();
+        is_told && self.queue.is_idle() && self.gone.is_empty()
     }
 
     fn take_end(&mut self) -> Option<Waiting> {

@@ -117,6 +117,16 @@ impl Hook {
         self.change(|heard| heard.hold(Instant::now() + self.grace()));
     }
 
+    /// Another node is gone without a word.
+    pub(crate) fn node_gone(&self, node: &str) {
+        self.change(|heard| heard.node_gone(node));
+    }
+
+    /// All who are online are told anew, as behind a start.
+    pub(crate) fn tell_anew(&self) {
+        self.change(Heard::tell_anew);
+    }
+
     /// Nothing happens any more.
     pub(crate) fn stop(&self) {
         self.change(Heard::stop);

@@ -23,6 +23,10 @@ pub(crate) enum Record {
     Synced,
     /// The server has stopped: nothing comes any more from this life.
     Stopped,
+    /// Another node is gone without a word: of all who were online there, none is.
+    NodeGone {
+        node: Arc<str>,
+    },
     /// An operator tries the hook.
     Test,
     UserOnline {
@@ -54,7 +58,7 @@ pub(crate) enum Record {
 
 impl Record {
     /// The key of the configuration that asks for it; `None` if it comes unasked.
-    pub(super) fn asked_by(&self) -> Option<ClientRecord> {
+    pub(crate) fn asked_by(&self) -> Option<ClientRecord> {
         Some(match self {
             Self::UserOnline { .. } => ClientRecord::UserOnline,
             Self::UserOffline { .. } => ClientRecord::UserOffline,
@@ -66,6 +70,7 @@ impl Record {
             | Self::Gap { .. }
             | Self::Synced
             | Self::Stopped
+            | Self::NodeGone { .. }
             | Self::Test
             | Self::Dispatch(_) => {
                 return None;
@@ -82,6 +87,7 @@ impl Record {
             }
             Self::Connected { connection } | Self::Disconnected { connection, .. } => connection.len(),
             Self::Dispatch(written) => written.len(),
+            Self::NodeGone { node } => node.len(),
             _ => 0,
         };
         RECORD_BYTES + names

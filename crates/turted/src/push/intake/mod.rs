@@ -98,6 +98,11 @@ impl Intake {
         own.for_each(|key| self.keys.restore(&key.key));
     }
 
+    /// Nothing is accepted any more unless this node holds the name in the engine of its cluster.
+    pub(crate) fn hold(&mut self, name: &Arc<str>) {
+        self.dispatcher = self.dispatcher.holding(name);
+    }
+
     pub(crate) fn status(&self) -> &Arc<Status> {
         &self.status
     }

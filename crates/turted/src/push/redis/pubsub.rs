@@ -123,6 +123,7 @@ async fn listen(subscriber: Arc<Subscriber>, mut connection: Connection, queue: 
 
 impl Connector for RedisPubSub {
     type Feed = PubSubFeed;
+    const IS_HEARD_BY_ALL: bool = true;
 
     fn open(source: &PushSource, status: &Arc<Status>) -> Option<Result<Self, Failure>> {
         let subscriber = Arc::new(Subscriber::of(source)?);

@@ -25,6 +25,9 @@
 //!    used on another.
 //! 7. At a stop nothing more is read; what was read is accepted within [`STOP_WAIT`]; then `close`, which flushes.
 //!
+//! In a cluster a source that every node would hear ([`Connector::IS_HEARD_BY_ALL`]) is read by the node that has its lease.
+//! If the lease is lost the feed is dropped as by an error, with all that it has buffered.
+//!
 //! A feed counts what its source lost as a gap (`Status::count_gap`), and says how far it is behind
 //! (`Status::set_lag_bytes`). A [`Failure`] is shown to operators: it must not contain a secret.
 //!
@@ -35,11 +38,13 @@
 //! |---|---|
 //! | `run` | the life of one source: connects, fetches, has accepted, acknowledges, stops |
 //! | `backoff` | how long to wait before the next attempt |
+//! | `lease` | which node of a cluster reads a source that all of them would hear |
 //! | `threads` | the threads of all sources of a server |
 //! | `tests` | the contract, kept by a source of a list |
 
 mod run;
 mod backoff;
+mod lease;
 mod threads;
 #[cfg(test)]
 mod tests;
@@ -53,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::threads::Opened;
 use super::intake::{Intake, Message, Outcome, Status};
 use crate::config::PushSource;
+use crate::hub::cluster::Cluster;
 pub(crate) use crate::io::failure::Failure;
 
 /// How long one answer of a source may take: a connection, its acknowledgements. Four times what a name look-up with
@@ -66,6 +72,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// A source of one type, with its settings.
 pub(crate) trait Connector: Sized + Send + 'static {
     type Feed: Feed;
+    /// Whether each of several servers is given all messages: then one node of a cluster reads, and the others wait.
+    const IS_HEARD_BY_ALL: bool = false;
 
     /// The source of these settings; `None` if they are of another type. Takes what only one server may have, such as a
     /// lock: if that fails the server does not start. Connects to nothing.
@@ -111,7 +119,7 @@ pub(crate) trait Feed {
 /// The life of one source, on its thread.
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 /// Begins it there.
-type Start = Box<dyn FnOnce(Intake, CancellationToken) -> Running + Send>;
+type Start = Box<dyn FnOnce(Intake, Option<Cluster>, CancellationToken) -> Running + Send>;
 /// Opens a source; `None` if it is of another type.
 type Open = fn(&PushSource, &Arc<Status>) -> Option<Result<Start, Failure>>;
 type Checking<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
@@ -130,7 +138,9 @@ impl SourceType {
             open: |source, status| {
                 let opened = C::open(source, status)?;
                 let start = |connector| -> Start {
-                    Box::new(|intake, stop| Box::pin(run::run::<C>(connector, intake, stop)))
+                    Box::new(|intake, cluster, stop| {
+                        Box::pin(run::run::<C>(connector, intake, cluster, stop))
+                    })
                 };
                 Some(opened.map(start))
             },

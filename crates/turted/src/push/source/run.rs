@@ -9,19 +9,59 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::backoff::Backoff;
+use super::lease::{Lease, REST};
 use super::{ANSWER_WAIT, CLOSE_WAIT, Connector, Failure, Feed, STOP_WAIT};
+use crate::hub::cluster::Cluster;
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
 use crate::push::intake::{Acceptance, Gathered, Intake, Message, Outcome, Portion, Status, Taking};
 
 /// Time between two looks whether there is room again: a worker empties half an inbox in a few of these.
 const ROOM_WAIT: Duration = Duration::from_millis(2);
 
-/// Runs a source until `stop`.
-pub(super) async fn run<C: Connector>(mut connector: C, mut intake: Intake, stop: CancellationToken) {
+/// Runs a source until `stop`. One that all nodes of a cluster would hear is read while this node has its lease.
+pub(super) async fn run<C: Connector>(
+    mut connector: C,
+    mut intake: Intake,
+    cluster: Option<Cluster>,
+    stop: CancellationToken,
+) {
+    let Some(cluster) = cluster.filter(|_| C::IS_HEARD_BY_ALL) else {
+        return read(&mut connector, &mut intake, &stop).await;
+    };
+    let (status, mut has_read) = (Arc::clone(intake.status()), false);
+    let mut lease = Lease::new(cluster, &status);
+    intake.hold(lease.name());
+    loop {
+        let Some(former) = stop.run_until_cancelled(lease.take()).await else { return };
+        if let Some(node) = former {
+            warn!(
+                source = status.name(),
+                node, "this node reads the source from now on: there is a gap behind what another one read"
+            );
+            // Whoever was connected before counts the gap when it is again.
+            if !has_read {
+                status.count_gap(0);
+            }
+        }
+        tokio::select! {
+            () = read(&mut connector, &mut intake, &stop) => return lease.release().await,
+            () = lease.keep() => {}
+        }
+        has_read |= status.is_up();
+        status.set_up(false);
+        warn!(source = status.name(), "the lease of the source is lost: another node may read it");
+        if stop.run_until_cancelled(sleep(REST)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Connects, and fetches, again and again until `stop`.
+async fn read<C: Connector>(connector: &mut C, intake: &mut Intake, stop: &CancellationToken) {
     let status = Arc::clone(intake.status());
     let (mut backoff, mut is_told) = (Backoff::new(), false);
     loop {
-        let ended = stop.run_until_cancelled(connect(&mut connector)).await;
+        let ended = stop.run_until_cancelled(connect(connector)).await;
         let lost = match ended {
             None => return,
             Some(Err(failure)) => failure,
@@ -33,7 +73,7 @@ pub(super) async fn run<C: Connector>(mut connector: C, mut intake: Intake, stop
                     warn!(source = status.name(), "the source is back");
                 }
                 intake.reconnected();
-                let ended = serve(&mut feed, &mut intake, &stop).await;
+                let ended = serve(&mut feed, intake, stop).await;
                 status.set_up(false);
                 match ended {
                     Ok(()) => return close(feed, &status).await,

@@ -148,7 +148,7 @@ async fn with_disk<T: Future<Output = ()>>(
     let intake = Intake::new(reading, &dispatcher, Arc::clone(&status));
     let stop = CancellationToken::new();
     let local = LocalSet::new();
-    let running = Rc::new(local.spawn_local(run::run(List, intake, stop.clone())));
+    let running = Rc::new(local.spawn_local(run::run(List, intake, None, stop.clone())));
     local.run_until(test(stop.clone(), receiver, status)).await;
     stop.cancel();
     local.run_until(async { Rc::into_inner(running).unwrap().await.unwrap() }).await;

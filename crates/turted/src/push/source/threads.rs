@@ -13,6 +13,7 @@ use super::{CLOSE_WAIT, Failure, STOP_WAIT, SourceType, Start};
 use crate::auth::passwords::Passwords;
 use crate::config::secrets::Current;
 use crate::config::{Config, PushSource};
+use crate::hub::cluster::Cluster;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::disk::FoundKey;
 use crate::io::threads::Threads;
@@ -67,11 +68,15 @@ impl Opened {
         Arc::clone(&self.statuses)
     }
 
-    /// Starts their threads.
+    /// Starts their threads. In a cluster a source that all nodes would hear is read by one of them.
     ///
     /// # Errors
     /// The operating system refuses a thread.
-    pub(crate) fn start(self, dispatcher: &Dispatcher) -> std::io::Result<SourceThreads> {
+    pub(crate) fn start(
+        self,
+        dispatcher: &Dispatcher,
+        cluster: Option<&Cluster>,
+    ) -> std::io::Result<SourceThreads> {
         // Complete before the first thread runs: if another one cannot start, dropping it stops those that run.
         let mut threads = Threads::new("source");
         let starts = self.starts.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +84,9 @@ impl Opened {
             let (status, stop) = (Arc::clone(status), threads.stopping());
             let mut intake = Intake::new(reading, dispatcher, Arc::clone(&status));
             intake.restore(&self.known);
+            let cluster = cluster.cloned();
             threads.spawn(move || {
-                let run = AssertUnwindSafe(|| run(start, intake, stop));
+                let run = AssertUnwindSafe(|| run(start, intake, cluster, stop));
                 if catch_unwind(run).is_err() {
                     status.set_failure("the source ended by a fault of this program".to_owned());
                     error!(source = status.name(), "the source has ended and does not come back");
@@ -92,10 +98,10 @@ impl Opened {
     }
 }
 
-fn run(start: Start, intake: Intake, stop: CancellationToken) {
+fn run(start: Start, intake: Intake, cluster: Option<Cluster>, stop: CancellationToken) {
     match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            runtime.block_on(start(intake, stop));
+            runtime.block_on(start(intake, cluster, stop));
             // A name look-up that hangs in the resolver must not keep the thread.
             runtime.shutdown_background();
         }

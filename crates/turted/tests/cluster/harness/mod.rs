@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use turted_core::wire::resp::Reply;
 
-pub(crate) use node::{Directory, Node, until};
+pub(crate) use node::{Directory, FILE, Node, until};
 pub(crate) use proxy::{Proxy, Way};
 
 use self::sentinel::Sentinels;

@@ -1,6 +1,7 @@
 //! A node: `turted` as a child, with a way to Redis of its own.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use super::proxy::Proxy;
 use super::request::{Answer, get, post};
 use crate::support::{Child, pause};
 
+/// The variable that names a configuration file, if a node has one.
+pub(crate) const FILE: &str = "FILE";
 /// How long a node that stands still is waited for.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -63,7 +66,14 @@ impl Node {
     /// Starts its program again.
     pub(crate) fn run(&mut self) {
         let variables: Vec<_> = self.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let child = Child::start(&variables);
+        let child = match self.variables.iter().any(|(name, _)| name == FILE) {
+            false => Child::start(&variables),
+            true => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "exec \"$@\" --config \"$FILE\"", "sh"]);
+                Child::start_by(shell, &variables)
+            }
+        };
         self.directory.set(self.place, Some(child.address()));
         self.child = Some(child);
     }

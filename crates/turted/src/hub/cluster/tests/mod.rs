@@ -29,7 +29,7 @@ use self::simulation::simulate;
 use super::mistake::Mistake;
 
 /// Seeds that are tried with every change.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 150;
 /// Seeds in which a mistake has to be found.
 const MISTAKE_SEEDS: u64 = 60;
 /// Threads that simulate.

@@ -57,6 +57,7 @@ fn take(heard: &mut Heard, room: usize) -> Vec<String> {
         Record::Connected { .. } => "connected".to_owned(),
         Record::Disconnected { .. } => "disconnected".to_owned(),
         Record::Dispatch(written) => format!("dispatch {}", written),
+        Record::NodeGone { node } => format!("gone {node}"),
         other => panic!("{other:?}"),
     };
     heard.take(room, usize::MAX).into_iter().map(short).collect()
@@ -102,6 +103,28 @@ fn a_telling_that_is_under_way_ends_before_a_gap_begins_another_one() {
     assert_eq!(take(&mut heard, 2), ["+eve", "+eve"]);
     assert_eq!(take(&mut heard, 9), ["synced"]);
     assert_eq!(take(&mut heard, 9), ["gap 2", "+adam", "+eve", "synced"]);
+    assert!(heard.is_idle());
+}
+
+#[test]
+fn a_node_that_is_gone_is_told_whatever_is_dropped() {
+    let (mut heard, ids) = (Heard::new(&[ClientRecord::UserOnline, ClientRecord::UserOffline]), ids(1));
+    admit(&mut heard, ids[0], &is(&["adam"], &[]));
+    take(&mut heard, 9);
+    heard.node_gone("app-2");
+    assert!(!heard.is_idle());
+    toggle(&mut heard, ids[0], HOOK_RECORDS_MAX, &[]);
+    let told = take(&mut heard, 2);
+    assert!(told[0].starts_with("gap ") && told[1] == "gone app-2", "{told:?}");
+}
+
+#[test]
+fn all_who_are_online_are_told_anew_as_behind_a_start() {
+    let (mut heard, ids) = (Heard::new(&[ClientRecord::UserOnline]), ids(1));
+    admit(&mut heard, ids[0], &is(&["adam"], &[]));
+    assert_eq!(take(&mut heard, 2), ["started", "+adam"]);
+    heard.tell_anew();
+    assert_eq!(take(&mut heard, 9), ["started", "+adam", "synced"]);
     assert!(heard.is_idle());
 }
 
