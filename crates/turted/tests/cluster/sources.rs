@@ -165,6 +165,24 @@ fn what_a_former_reader_has_buffered_is_refused() {
 }
 
 #[test]
+fn what_is_read_after_the_lease_went_to_another_process_is_refused() {
+    let nodes = Nodes::pub_sub();
+    let mut redis = nodes.source.client();
+    nodes.reader();
+    // Another process has it from now on, which the reader finds out within a second.
+    nodes.cluster.tell(&["SET", &nodes.cluster.key("source:app"), "another1\0\u{1}", "PX", "6000"]);
+    for number in 0..10 {
+        redis.ask(&["PUBLISH", "push", &push(number)]);
+    }
+    pause(Duration::from_secs(3));
+    assert!(nodes.dispatched().is_empty(), "{:?}", nodes.dispatched());
+    assert!(!nodes.cluster.nodes.iter().any(is_up));
+    nodes.reader();
+    publish(&mut redis, 100..110);
+    until(|| format!("{:?}", nodes.dispatched()), BACK, || nodes.dispatched().len() == 10);
+}
+
+#[test]
 fn an_entry_of_a_stream_that_comes_again_to_another_node_is_dispatched_once() {
     let mut nodes = Nodes::start("type = \"redis-stream\"\nstream = \"events\"\n");
     until(|| "both read".to_owned(), BACK, || nodes.cluster.nodes.iter().all(is_up));
