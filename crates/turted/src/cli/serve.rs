@@ -7,6 +7,7 @@ use std::thread;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -20,7 +21,7 @@ use crate::config::{self, Config, Flag, Loaded, LogStart, LogStore, Sources};
 use crate::hub::hooks::Hooks;
 use crate::io::tls::Certificates;
 use crate::server::descriptors::{self, Room};
-use crate::server::{Server, ServerError};
+use crate::server::{Server, ServerBuilder, ServerError};
 
 pub(super) fn run(mut sources: Sources, start: LogStart) -> ExitCode {
     let socket = match take_socket(&mut sources) {
@@ -90,6 +91,24 @@ fn print_aside(text: String) {
     }
 }
 
+/// Starts the server. `None` if a signal ends it before: a node of a cluster waits for Redis, however long that takes.
+async fn bind(builder: ServerBuilder, signals: &mut Signals) -> Result<Option<Server>, ServeError> {
+    let (done, bound) = oneshot::channel();
+    // A thread that still waits ends with the process.
+    let start = move || drop(done.send(builder.bind()));
+    thread::Builder::new().name("turted-start".to_owned()).spawn(start).map_err(ServeError::Runtime)?;
+    tokio::select! {
+        bound = bound => match bound {
+            Ok(bound) => Ok(Some(bound?)),
+            Err(_) => Err(ServeError::Runtime(io::Error::other("the start of the server panicked"))),
+        },
+        signal = signals.end() => {
+            info!(signal, "stopping before the server has started");
+            Ok(None)
+        }
+    }
+}
+
 /// Runs the server until a signal ends it.
 fn serve(
     (config, room): (Config, Room),
@@ -103,7 +122,10 @@ fn serve(
         if let Some(socket) = socket {
             builder = builder.listener(socket);
         }
-        let server = builder.bind()?;
+        let server = match bind(builder, &mut signals).await? {
+            Some(server) => server,
+            None => return Ok(ExitCode::SUCCESS),
+        };
         let banner = banner(&config, server.address(), server.admin_address());
         let log = server.log_found().map(|found| format!("{found}\n")).unwrap_or_default();
         print_aside(format!("{banner}{log}room for {room}\n"));
@@ -154,6 +176,15 @@ impl Signals {
             ],
             _file_size: signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?,
         })
+    }
+
+    /// Waits for a signal to end while the server starts: nothing is there that would have to end in good order.
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
+        }
     }
 
     /// The first signal to end cancels `stop`. With the second one the process is to end at once:

@@ -141,6 +141,8 @@ pub(crate) enum Appended {
     Unreplicated(Cursor),
     /// It was appended before: the position of its first entry, and what is kept beside.
     Known(Cursor, Bytes),
+    /// It was appended before, but fewer replicas than asked for have it in time.
+    KnownUnreplicated,
     /// Another epoch has begun: nothing is appended.
     Stale,
     /// There is no log: nothing is appended.

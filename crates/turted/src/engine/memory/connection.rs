@@ -189,7 +189,8 @@ impl Writer for MemoryWriter {
                 }
                 server.remember();
                 match server.data.append(epoch, push, by) {
-                    Appended::At(at) | Appended::Known(at, _) if !is_replicated => Appended::Unreplicated(at),
+                    Appended::At(at) if !is_replicated => Appended::Unreplicated(at),
+                    Appended::Known(..) if !is_replicated => Appended::KnownUnreplicated,
                     appended => appended,
                 }
             };

@@ -85,7 +85,8 @@ impl Writer for RedisWriter {
             Some(_) => return Err(unknown("WAIT")),
         };
         let appended = replies.into_iter().map(appended).map(|appended| match appended? {
-            Appended::At(at) | Appended::Known(at, _) if !is_replicated => Ok(Appended::Unreplicated(at)),
+            Appended::At(at) if !is_replicated => Ok(Appended::Unreplicated(at)),
+            Appended::Known(..) if !is_replicated => Ok(Appended::KnownUnreplicated),
             appended => Ok(appended),
         });
         appended.collect()

@@ -25,6 +25,9 @@ use super::status::Status;
 use crate::engine::Engine;
 use crate::hub::dispatch::feed::{Feed, Own};
 
+/// How far an epoch may be ahead of the engine's clock: a day, in case that was set back.
+const AHEAD_MAX: u64 = 86_400_000 << 16;
+
 /// The moment at which a node starts: entries of before have one, too.
 const BEGINNING: Duration = Duration::from_secs(1 << 32);
 
@@ -65,8 +68,8 @@ pub(super) struct Underway {
     /// What it brings along, until it is read.
     pub(super) own: Option<Own>,
     pub(super) since: Instant,
-    /// In which epoch it stands in the log, and since when that is known.
-    pub(super) stands: Option<(u64, Instant)>,
+    /// Where it stands in the log, and since when that is known.
+    pub(super) stands: Option<(Cursor, Instant)>,
     /// Where it was read.
     pub(super) read_at: Option<Cursor>,
     /// Whether its push is settled, and nobody asks for it any more.
@@ -82,6 +85,8 @@ pub(super) struct View {
     pub(super) last_read: Option<(Cursor, u64)>,
     /// The highest position that one of its own entries was given.
     pub(super) acknowledged: Option<Cursor>,
+    /// The epoch that reigned when the engine was asked last.
+    pub(super) reign: u64,
     /// The epoch that it reads.
     pub(super) epoch: u64,
     pub(super) table: Table,
@@ -101,6 +106,7 @@ impl View {
             after: None,
             last_read: None,
             acknowledged: None,
+            reign: 0,
             epoch: 0,
             table: Table::default(),
             lost: None,
@@ -112,8 +118,8 @@ impl View {
 
     /// The highest position that this node knows of.
     pub(super) fn highest(&self) -> Option<Cursor> {
-        let read = self.last_read.map(|(cursor, _)| cursor);
-        [read, self.acknowledged].into_iter().flatten().max_by_key(|cursor| position(*cursor))
+        // What others have written there counts: nothing below it is read.
+        [self.after, self.acknowledged].into_iter().flatten().max_by_key(|cursor| position(*cursor))
     }
 
     /// How far this node has come.
@@ -158,6 +164,15 @@ impl<E: Engine> Node<E> {
     pub(super) fn encode(&self, body: Body) -> (Bytes, u64) {
         let (author, tag) = (self.settings.author(), self.settings.random());
         (Entry { author, tag, time: self.clock.now(), body }.encode().into(), tag)
+    }
+
+    /// Whether a position is so far ahead of the engine's clock, and of all epochs that are known, that no node can have begun
+    /// its epoch.
+    pub(super) fn is_absurd(&self, at: Cursor) -> bool {
+        let view = self.view.borrow();
+        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
+        let known = now.saturating_mul(1 << 16).max(view.epoch).max(view.reign);
+        at.epoch > known.saturating_add(AHEAD_MAX) || at.epoch == u64::MAX
     }
 
     /// Where an entry of this node was read.

@@ -16,6 +16,7 @@ use turted_core::record::push::NUMBER_MAX;
 use super::counts;
 use super::mistake::{Mistake, makes};
 use super::node::{Node, position};
+use super::reign::absurd;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
@@ -34,6 +35,9 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
         let failure = match timeout(READ_MAX, node.engine.reader()).await {
             Ok(Ok((reader, state))) => {
                 node.clock.set(state.now);
+                node.view.borrow_mut().reign = state.reign.map_or(0, |reign| reign.epoch);
+                // It follows the log once it has read something of its own.
+                node.heartbeat.notify_one();
                 tokio::select! {
                     failure = follow(&node, reader) => failure.to_string(),
                     () = node.reader_stuck.notified() => "nothing of this node is read back".to_owned(),
@@ -48,6 +52,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
 }
 
 async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure {
+    let connected = Instant::now();
     loop {
         let after = node.view.borrow().after;
         node.status.waits(true);
@@ -58,15 +63,20 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         };
         node.status.waits(false);
         let is_full = read.len() >= PORTION;
-        take(node, read).await;
-        if !is_full {
+        if let Err(failure) = take(node, read).await {
+            return failure;
+        }
+        if !is_full && node.view.borrow().heard_own > connected {
             node.status.is_following();
         }
     }
 }
 
-/// Takes entries that were read.
-pub(super) async fn take<E: Engine>(node: &Rc<Node<E>>, read: Vec<(Cursor, Option<Bytes>)>) {
+/// Takes entries that were read, up to one that no node can have appended.
+pub(super) async fn take<E: Engine>(
+    node: &Rc<Node<E>>,
+    read: Vec<(Cursor, Option<Bytes>)>,
+) -> Result<(), Failure> {
     let mut waiting = Vec::with_capacity(read.len());
     for (at, bytes) in read {
         let decoded = match &bytes {
@@ -75,12 +85,16 @@ pub(super) async fn take<E: Engine>(node: &Rc<Node<E>>, read: Vec<(Cursor, Optio
             None => Read::Foreign,
         };
         match decoded {
-            Read::Ours(entry) if !goes_back(node, at) => {
+            Read::Ours(entry) if !goes_back(node, at) && !node.is_absurd(at) => {
                 if !continues(node, at, &entry.body) && !makes(Mistake::IgnoresHoles) {
                     hand_over(node, &mut waiting).await;
                     begin_behind_hole(node, at);
                 }
                 take_entry(node, at, entry, &mut waiting).await;
+            }
+            Read::Ours(_) | Read::Foreign if node.is_absurd(at) => {
+                hand_over(node, &mut waiting).await;
+                return Err(absurd(at));
             }
             Read::Ours(_) | Read::Foreign => {
                 node.status.foreign();
@@ -99,6 +113,7 @@ pub(super) async fn take<E: Engine>(node: &Rc<Node<E>>, read: Vec<(Cursor, Optio
         }
     }
     hand_over(node, &mut waiting).await;
+    Ok(())
 }
 
 /// Whether an entry has a number that this node has read already: none of ours, numbers only grow.
@@ -141,6 +156,11 @@ fn begin_behind_hole<E: Engine>(node: &Rc<Node<E>>, at: Cursor) {
         let mut view = node.view.borrow_mut();
         (view.epoch, view.hole) = (at.epoch, Some(Instant::now()));
     }
+    // What stood before it is not read any more.
+    node.own.borrow_mut().retain(|_, underway| {
+        underway.read_at.is_some()
+            || underway.stands.is_none_or(|(stands, _)| position(stands) >= position(at))
+    });
     let Some((last, _)) = last else { return node.feed.begin_first(begun) };
     if last.epoch != at.epoch {
         node.feed.begin_epoch(begun, last.sequence);
@@ -188,7 +208,6 @@ async fn take_entry<E: Engine>(
                 view.table.heard(author, record, node.moment_of(time));
             }
             node.counts.borrow_mut().silent.remove(&author.process);
-            node.tell_nodes();
             waiting.push(filler(node, at, time));
         }
         Body::Lost { epoch } => {
@@ -198,7 +217,6 @@ async fn take_entry<E: Engine>(
         }
         Body::Leave(progress) => {
             node.view.borrow_mut().table.left(author, progress, node.moment_of(time));
-            node.tell_nodes();
             waiting.push(filler(node, at, time));
         }
     }
@@ -228,7 +246,7 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
     }
     // What stood in the epochs before and was not read is not there any more.
     node.own.borrow_mut().retain(|_, underway| {
-        underway.read_at.is_some() || underway.stands.is_none_or(|(epoch, _)| epoch >= at.epoch)
+        underway.read_at.is_some() || underway.stands.is_none_or(|(stands, _)| stands.epoch >= at.epoch)
     });
     {
         let mut view = node.view.borrow_mut();

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
 use turted_core::cluster::entry::{self, Body};
 use turted_core::cluster::head::Read;
 use turted_core::cursor::Cursor;
@@ -18,6 +19,8 @@ use crate::engine::{Engine, Failure, Reign, State, Writer};
 
 /// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
 const EPOCH_DISTANCE: u64 = 1 << 20;
+/// Time between two attempts to begin one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What this node knew of the log before it looked: what it reads meanwhile may be behind what it saw.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,7 @@ pub(super) async fn establish<E: Engine>(
 ) -> Result<u64, Failure> {
     loop {
         node.clock.set(state.now);
+        refuse_absurd(node, &state)?;
         if let Some(epoch) = lasting(node, writer, (known, &state)).await? {
             return Ok(epoch);
         }
@@ -50,9 +54,26 @@ pub(super) async fn establish<E: Engine>(
             return Ok(epoch);
         }
         // Another node has begun one, or appended something, meanwhile.
+        sleep(PAUSE).await;
         known = Known::of(node);
         state = writer.state().await?;
     }
+}
+
+/// A log whose last entry is far ahead has no room for another epoch behind it, and no node has appended that.
+fn refuse_absurd<E: Engine>(node: &Node<E>, state: &State) -> Result<(), Failure> {
+    node.view.borrow_mut().reign = state.reign.as_ref().map_or(0, |reign| reign.epoch);
+    match state.last.filter(|last| node.is_absurd(*last)) {
+        Some(last) => Err(absurd(last)),
+        None => Ok(()),
+    }
+}
+
+/// What is said of an entry far ahead.
+pub(super) fn absurd(Cursor { epoch, sequence }: Cursor) -> Failure {
+    Failure::Lost(format!(
+        "no node has appended the entry {epoch}-{sequence}, which is far ahead of the clock of Redis: delete the log"
+    ))
 }
 
 /// The epoch that was begun last, if the log still has all that this node knows of it.

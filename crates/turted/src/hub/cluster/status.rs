@@ -213,8 +213,8 @@ impl Status {
 
     pub(super) fn is_following(&self) {
         if !self.is_following.swap(true, Ordering::Relaxed) {
-            let failure = self.lock().failure.take();
-            if failure.is_some() {
+            self.lock().failure = None;
+            if self.told.is_over().is_some() {
                 warn!("the log of the cluster is followed again");
             }
         }
@@ -227,7 +227,6 @@ impl Status {
 
     pub(super) fn is_connected(&self) {
         self.is_up.store(true, Ordering::Relaxed);
-        self.told.is_over();
     }
 
     /// Whether the writer has connected, now or before.
@@ -240,7 +239,7 @@ impl Status {
         self.counters.failures.fetch_add(1, Ordering::Relaxed);
         self.lock().failure = Some(failure.to_owned());
         if self.told.tell(Instant::now()).is_some() {
-            error!(reason = failure, "Redis does not answer: pushes are refused, clients stay");
+            error!(reason = failure, "Redis cannot be used: pushes are refused, clients stay");
         }
     }
 

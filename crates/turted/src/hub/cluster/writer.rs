@@ -34,6 +34,8 @@ const PUSH_MAX: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long nothing is trimmed after a loss: this node has forgotten what it had, but others may still have to read it.
+const UNTRIMMED: Duration = Duration::from_secs(20);
 /// How long the key of a push is kept.
 const KEY_AGE: Duration = Duration::from_secs(300);
 
@@ -47,6 +49,8 @@ struct Push {
     since: Instant,
     /// Whether it was sent, and nothing is known of it.
     is_uncertain: bool,
+    /// The epoch under which it was sent last.
+    epoch: u64,
 }
 
 /// A connection that appends, and the epoch under which it may.
@@ -124,7 +128,16 @@ impl<E: Engine> State<E> {
                 let value = KnownPush { body: key.body, answer, count, delivered: None };
                 (name_of(&key), value.encode(), key.body)
             });
-            self.pushes.push(Push { entries, tags, key, holds, unsettled, since: now, is_uncertain: false });
+            self.pushes.push(Push {
+                entries,
+                tags,
+                key,
+                holds,
+                unsettled,
+                since: now,
+                is_uncertain: false,
+                epoch: 0,
+            });
         }
         self.node.feed.done();
     }
@@ -152,7 +165,7 @@ impl<E: Engine> State<E> {
         let failure = match in_time(connected) {
             Ok((writer, epoch, last)) => {
                 self.connected = Some(Connected { writer, epoch });
-                self.resolve(last).await;
+                self.resolve((epoch, last)).await;
                 self.down = None;
                 self.node.feed.refuse(false);
                 self.node.status.is_connected();
@@ -204,11 +217,11 @@ impl<E: Engine> State<E> {
     }
 
     /// These entries stand in the log: they will be read.
-    fn stands(&self, epoch: u64, tags: &[u64]) {
+    fn stands(&self, at: Cursor, tags: &[u64]) {
         let (mut own, now) = (self.node.own.borrow_mut(), Instant::now());
         for tag in tags {
             if let Some(underway) = own.get_mut(tag) {
-                underway.stands = Some((epoch, now));
+                underway.stands = Some((at, now));
             }
         }
     }
@@ -230,8 +243,9 @@ impl<E: Engine> State<E> {
         tags.iter().for_each(|tag| drop(own.remove(tag)));
     }
 
-    /// Reads on up to what the log had when the connection was made: a push that was sent before is in it or not.
-    async fn resolve(&mut self, last: Option<Cursor>) {
+    /// Reads on up to what the log had when the connection was made: a push that was sent before is in it or not. If an epoch
+    /// has begun since it was sent, the log may have lost it after others have read it: then it is not appended anew.
+    async fn resolve(&mut self, (epoch, last): (u64, Option<Cursor>)) {
         if !self.pushes.iter().any(|push| push.is_uncertain) {
             return;
         }
@@ -252,7 +266,7 @@ impl<E: Engine> State<E> {
             return self.give_up(all);
         }
         let hole = node.view.borrow().hole;
-        let may_be_gone = |push: &Push| hole.is_some_and(|at| at >= push.since);
+        let may_be_gone = |push: &Push| push.epoch != epoch || hole.is_some_and(|at| at >= push.since);
         let (mut accepted, mut unknown) = (Vec::new(), Vec::new());
         for mut push in std::mem::take(&mut self.pushes) {
             let first = push.tags.first().and_then(|tag| node.read_back(*tag)).filter(|_| push.is_uncertain);
@@ -282,6 +296,9 @@ impl<E: Engine> State<E> {
             let known = Known::of(&node);
             let state = connected.writer.state().await?;
             connected.epoch = establish(&node, &mut connected.writer, (known, state)).await?;
+            if node.view.borrow().hole.is_some_and(|at| at.elapsed() < UNTRIMMED) {
+                return Ok(());
+            }
             let (first, _) = node.feed.kept();
             let read = known.last_read.map(|(at, _)| at);
             let first = read.filter(|_| makes(Mistake::TrimsTooMuch)).unwrap_or(first);
@@ -305,7 +322,8 @@ impl<E: Engine> State<E> {
         let mut told = self.node.announced.take();
         told.extend(with_heartbeat.then(|| Body::Heartbeat(self.node.record())));
         let entries: Vec<_> = told.iter().map(|body| self.node.encode(body.clone()).0).collect();
-        self.pushes.iter_mut().for_each(|push| push.is_uncertain = true);
+        let epoch = connected.epoch;
+        self.pushes.iter_mut().for_each(|push| (push.is_uncertain, push.epoch) = (true, epoch));
         let mut appends: Vec<_> = self.pushes.iter().map(as_append).collect();
         appends.extend(entries.chunks(1).map(|entries| Append { entries, key: None, holds: None }));
         if appends.is_empty() {
@@ -359,7 +377,8 @@ impl<E: Engine> State<E> {
                     push.is_uncertain = false;
                     self.pushes.push(push);
                 }
-                Appended::NotHeld | Appended::Refused(_) => {
+                // Nothing of it was appended now.
+                Appended::NotHeld | Appended::Refused(_) | Appended::KnownUnreplicated => {
                     if let Appended::Refused(reason) = &result {
                         self.node.feed.health().is_refusing(reason);
                     }
@@ -378,7 +397,7 @@ impl<E: Engine> State<E> {
                 }
                 Appended::Refused(reason) => self.node.feed.health().is_refusing(&reason),
                 Appended::Stale | Appended::Gone => is_stale = true,
-                Appended::Known(..) | Appended::NotHeld => {}
+                Appended::Known(..) | Appended::KnownUnreplicated | Appended::NotHeld => {}
             }
             untold.push(body);
         }
@@ -394,7 +413,7 @@ impl<E: Engine> State<E> {
     async fn deliver(&self, at: Cursor, push: &Push) {
         let positions = Positions::new(at, push.entries.len());
         let entries = positions.iter().zip(push.entries.iter().cloned().map(Some));
-        super::reader::take(&self.node, entries.collect()).await;
+        drop(super::reader::take(&self.node, entries.collect()).await);
     }
 
     /// A push stands in the log. If that position was read before, and was another entry, it is given for the second time.
@@ -406,7 +425,7 @@ impl<E: Engine> State<E> {
         }
         view.acknowledge(at);
         drop(view);
-        self.stands(at.epoch, &push.tags);
+        self.stands(at, &push.tags);
         self.is_settled(&push.tags);
     }
 

@@ -134,7 +134,7 @@ async fn replicas_that_have_it_in_time_are_counted() {
     let asked = Instant::now();
     let appended = writer.append(EPOCH, &[plain(A), keyed("key:1")], 1).await.unwrap();
     let next = Cursor { sequence: known.sequence + 1, ..known };
-    assert_eq!(appended, [Appended::Unreplicated(next), Appended::Unreplicated(known)]);
+    assert_eq!(appended, [Appended::Unreplicated(next), Appended::KnownUnreplicated]);
     assert!(asked.elapsed() < Duration::from_secs(3));
     replica.signal(Signal::CONT);
 }
