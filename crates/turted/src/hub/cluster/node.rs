@@ -39,6 +39,8 @@ pub(super) struct Node<E> {
     pub(super) status: Arc<Status>,
     pub(super) clock: Clock,
     pub(super) started: Instant,
+    /// The tag of its last entry.
+    pub(super) tags: Cell<u64>,
     pub(super) view: RefCell<View>,
     /// Entries that this node appends and has not read back, by their tags.
     pub(super) own: RefCell<HashMap<u64, Underway>>,
@@ -162,7 +164,7 @@ impl Clock {
 impl<E: Engine> Node<E> {
     /// An entry of this node, and its tag.
     pub(super) fn encode(&self, body: Body) -> (Bytes, u64) {
-        let (author, tag) = (self.settings.author(), self.settings.random());
+        let (author, tag) = (self.settings.author(), self.next_tag());
         (Entry { author, tag, time: self.clock.now(), body }.encode().into(), tag)
     }
 
@@ -173,6 +175,14 @@ impl<E: Engine> Node<E> {
         let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
         let known = now.saturating_mul(1 << 16).max(view.epoch).max(view.reign);
         at.epoch > known.saturating_add(AHEAD_MAX) || at.epoch == u64::MAX
+    }
+
+    /// By which an entry of this node is known again: they count from a random number on, so that two processes with one
+    /// number do not mistake each other's entries for their own.
+    fn next_tag(&self) -> u64 {
+        let tag = self.tags.get().wrapping_add(1);
+        self.tags.set(tag);
+        tag
     }
 
     /// Where an entry of this node was read.

@@ -78,6 +78,7 @@ pub(super) async fn take<E: Engine>(
     read: Vec<(Cursor, Option<Bytes>)>,
 ) -> Result<(), Failure> {
     let mut waiting = Vec::with_capacity(read.len());
+    let mut has_heard = false;
     for (at, bytes) in read {
         let decoded = match &bytes {
             Some(bytes) => entry::decode(bytes, node.settings.limits),
@@ -90,6 +91,7 @@ pub(super) async fn take<E: Engine>(
                     hand_over(node, &mut waiting).await;
                     begin_behind_hole(node, at);
                 }
+                has_heard |= matches!(entry.body, Body::Heartbeat(_) | Body::Leave(_));
                 take_entry(node, at, entry, &mut waiting).await;
             }
             Read::Ours(_) | Read::Foreign if node.is_absurd(at) => {
@@ -113,6 +115,9 @@ pub(super) async fn take<E: Engine>(
         }
     }
     hand_over(node, &mut waiting).await;
+    if has_heard {
+        node.tell_nodes();
+    }
     Ok(())
 }
 

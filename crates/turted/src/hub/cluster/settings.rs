@@ -36,10 +36,4 @@ impl Settings {
     pub(super) fn author(&self) -> Author {
         Author { node: self.number.get(), process: self.process }
     }
-
-    /// A random number, by which an entry of this node is known again.
-    pub(super) fn random(&self) -> u64 {
-        // Without random numbers a push whose connection breaks is refused, though it may be delivered.
-        getrandom::u64().unwrap_or_default()
-    }
 }

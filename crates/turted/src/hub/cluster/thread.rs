@@ -1,6 +1,6 @@
 //! The cluster thread: from its start, when it reads all that is kept, to its end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -129,6 +129,7 @@ pub(super) async fn live<E: Engine>(
         status,
         clock: Clock::new(),
         started: Instant::now(),
+        tags: Cell::new(getrandom::u64().unwrap_or_default()),
         view: RefCell::new(View::new()),
         own: RefCell::new(HashMap::new()),
         counts: RefCell::default(),
