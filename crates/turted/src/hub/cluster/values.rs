@@ -105,10 +105,15 @@ async fn look_later<E: Engine>(node: Rc<Node<E>>) {
     node.sessions.look();
 }
 
-/// Those that have waited long enough are told that the engine is not there.
+/// Those that have waited long enough are told that the engine is not there. What others are to be told waits as long,
+/// though nobody waits for an answer.
 fn give_up_old(waiting: &mut Vec<Job>) {
     let now = Instant::now();
-    for job in waiting.extract_if(.., |job| job.until <= now || job.answer.is_closed()) {
+    let is_unwanted = |job: &Job| job.answer.is_closed() && !matches!(job.wanted, Wanted::Tell { .. });
+    for job in waiting.extract_if(.., |job| job.until <= now || is_unwanted(job)) {
         let _ = job.answer.send(Err(Unavailable));
     }
 }
+
+#[cfg(test)]
+mod tests;
