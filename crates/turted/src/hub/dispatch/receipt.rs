@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use turted_core::cluster::table::PROCESSES_MAX;
 use turted_core::cursor::Cursor;
 use turted_core::name::NameRefusal;
@@ -289,27 +290,71 @@ impl Reached {
     }
 
     /// Waits for the workers, and for other nodes for a second, and adds up their answers. A push that is refused reaches
-    /// nobody.
-    pub async fn count(self) -> usize {
-        self.count_with_nodes().await.0
+    /// nobody. In a cluster it waits until this node has read the push from the log: limit it.
+    pub async fn count(mut self) -> usize {
+        let mut count = 0;
+        self.add_up(&mut count).await;
+        count
     }
 
-    /// The same, and which nodes of a cluster have counted.
-    pub(crate) async fn count_with_nodes(mut self) -> (usize, Option<NodesCounted>) {
+    /// The same, and which nodes of a cluster have counted. In a cluster it waits until then at most, and counts this node as
+    /// silent if something is missing.
+    pub(crate) async fn count_until(mut self, until: Instant) -> (usize, Option<NodesCounted>) {
         let mut count = 0;
+        let Some(others) = self.others.clone() else { return (self.count().await, None) };
+        let missing = usize::from(timeout_at(until, self.add_up(&mut count)).await.is_err());
+        let nodes = NodesCounted {
+            nodes: 1 + others.counted.load(Ordering::Relaxed) - missing,
+            silent: others.silent.load(Ordering::Relaxed) + missing,
+        };
+        (count, Some(nodes))
+    }
+
+    async fn add_up(&mut self, count: &mut usize) {
         while let Some(more) = self.counts.recv().await {
-            count += more;
+            *count += more;
         }
-        let nodes = self.others.map(|others| NodesCounted {
-            nodes: 1 + others.counted.load(Ordering::Relaxed),
-            silent: others.silent.load(Ordering::Relaxed),
-        });
-        (count, nodes)
     }
 }
 
 impl fmt::Debug for Reached {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Reached").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_does_not_read_its_push_is_silent_after_a_while() {
+        let (reached, counting) = Reached::with_nodes(2, true);
+        counting.counted(3);
+        let began = Instant::now();
+        let (count, nodes) = reached.count_until(began + WAIT).await;
+        assert_eq!((count, nodes), (3, Some(NodesCounted { nodes: 1, silent: 1 })));
+        assert_eq!(began.elapsed(), WAIT);
+        let (reached, counting) = Reached::with_nodes(2, true);
+        counting.counts.send(4).await.unwrap();
+        drop(counting);
+        let counted = reached.count_until(began).await;
+        assert_eq!(counted, (4, Some(NodesCounted { nodes: 1, silent: 0 })), "it has counted before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_server_waits_for_its_workers() {
+        let (reached, counting) = Reached::with_nodes(1, false);
+        let later = async {
+            tokio::time::sleep(3 * WAIT).await;
+            counting.counts.send(5).await.unwrap();
+            drop(counting);
+        };
+        let ((count, nodes), ()) = tokio::join!(reached.count_until(Instant::now() + WAIT), later);
+        assert_eq!((count, nodes), (5, None));
     }
 }

@@ -27,6 +27,9 @@ const RESULT_BYTES_MAX: usize = r#"{"delivered":,"id":"-","nodes":,"silent":},"#
 /// The rule of a push whose disk did not answer in time: it may still be dispatched.
 pub(super) const LOG_SLOW: &str = "log-slow";
 
+/// The rule of a push that the log did not take; in a cluster it may still be dispatched.
+pub(super) const LOG_UNAVAILABLE: &str = "log-unavailable";
+
 /// A key belongs to one body.
 pub(super) const OTHER_BODY: &str = "this Idempotency-Key was used for another body";
 
@@ -331,7 +334,7 @@ impl From<DispatchRefusal> for Problem {
             DispatchRefusal::ExpansionTooLarge { .. } => Self::new("expansion-too-large", detail),
             DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
             DispatchRefusal::Repeated { .. } => Self::new("idempotency-key-reused", OTHER_BODY),
-            DispatchRefusal::LogUnavailable => Self::later("log-unavailable", Unavailable::Moment, detail),
+            DispatchRefusal::LogUnavailable => Self::later(LOG_UNAVAILABLE, Unavailable::Moment, detail),
             DispatchRefusal::BacklogsFull => Self::later("backlogs-full", Unavailable::Moment, detail),
             _ => Self::later("stopping", Unavailable::Stopping, detail),
         }

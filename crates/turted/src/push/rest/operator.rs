@@ -10,7 +10,7 @@ use hyper::header::HeaderMap;
 use turted_core::cursor::Cursor;
 use turted_core::push;
 
-use super::answer::{AnswerFormat, LOG_SLOW, Problem, positions};
+use super::answer::{AnswerFormat, LOG_SLOW, LOG_UNAVAILABLE, Problem, positions};
 use super::gate::PushGate;
 use super::idempotency::StoredAnswer;
 use super::refuse;
@@ -48,7 +48,10 @@ impl OperatorPush {
             }
             Err(problem) => {
                 let answer = refuse(worker, (peer, AnswerFormat::Json), &problem);
-                Pushed { answer, may_be_accepted: problem.rule() == LOG_SLOW, positions: None }
+                let is_in_cluster = worker.shared.cluster.get().is_some();
+                let may_be_accepted =
+                    problem.rule() == LOG_SLOW || is_in_cluster && problem.rule() == LOG_UNAVAILABLE;
+                Pushed { answer, may_be_accepted, positions: None }
             }
         }
     }

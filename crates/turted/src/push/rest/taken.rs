@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
@@ -20,6 +20,10 @@ use crate::hub::dispatch::dispatcher::{DispatchRefusal, Positions, Reach, Reache
 use crate::hub::dispatch::journal::{Pusher, Pushes};
 use crate::hub::dispatch::queue::{BUSY_MAX, PushedKey};
 use crate::hub::worker::worker::Worker;
+
+/// How long an answer of a cluster waits for counts. Nodes have a second from when the push is read, which a node whose
+/// connection to the log is broken does later or never.
+const COUNT_MAX: Duration = Duration::from_secs(2);
 
 /// A push that may be made.
 pub(super) struct Offer<'a> {
@@ -222,22 +226,44 @@ impl Dispatched {
     }
 }
 
-/// Waits for an answer that may depend on a disk.
+/// Waits for an answer that may depend on a disk, or on other machines.
 async fn in_time<T>(worker: &Worker, answer: impl Future<Output = T>) -> Result<T, Problem> {
     if !worker.dispatcher.keeps_keys() {
         return Ok(answer.await);
     }
-    worker.seconds.wait(BUSY_MAX, answer).await.ok_or_else(|| {
-        let detail = "the disk of the log does not answer: the push may still be dispatched";
-        Problem::new(answer::LOG_SLOW, detail).retry_after(5)
-    })
+    let place = if worker.shared.cluster.get().is_some() { LogPlace::Cluster } else { LogPlace::Disk };
+    worker.seconds.wait(BUSY_MAX, answer).await.ok_or_else(|| place.is_silent())
 }
 
-/// Waits until each dispatch is counted.
+/// Where the log is that pushes wait for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LogPlace {
+    Disk,
+    Cluster,
+}
+
+impl LogPlace {
+    /// It has not answered in time.
+    pub(super) fn is_silent(self) -> Problem {
+        let (rule, detail) = match self {
+            Self::Disk => {
+                (answer::LOG_SLOW, "the disk of the log does not answer: the push may still be dispatched")
+            }
+            Self::Cluster => (
+                answer::LOG_UNAVAILABLE,
+                "the log of the cluster does not answer: the push may still be dispatched",
+            ),
+        };
+        Problem::new(rule, detail).retry_after(5)
+    }
+}
+
+/// Waits until each dispatch is counted, in a cluster [not for ever](COUNT_MAX).
 async fn count(positions: Positions, reached: Vec<Reached>, pushes: Option<Pushes>) -> Vec<Accepted> {
     let mut results = Vec::with_capacity(positions.len());
+    let until = tokio::time::Instant::now() + COUNT_MAX;
     for (id, reached) in positions.iter().zip(reached) {
-        let (delivered, nodes) = reached.count_with_nodes().await;
+        let (delivered, nodes) = reached.count_until(until).await;
         if let Some(pushes) = &pushes {
             pushes.tell(results.len(), Some(delivered));
         }

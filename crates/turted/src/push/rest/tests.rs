@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::rules::RULES;
+use super::taken::LogPlace;
 
 /// The sources that name rules.
 const SOURCES: [&str; 12] = [
@@ -58,4 +59,17 @@ fn the_documentation_has_every_rule_of_a_push_and_no_other() {
 /// Whether a row of a table, without its first column, begins with the status of a refusal.
 fn is_refusal((_, rest): (&str, &str)) -> bool {
     rest.starts_with(['4', '5'])
+}
+
+#[test]
+fn a_push_whose_log_is_silent_names_the_log() {
+    for (place, rule, log) in [
+        (LogPlace::Disk, "log-slow", "the disk of the log"),
+        (LogPlace::Cluster, "log-unavailable", "the log of the cluster"),
+    ] {
+        let problem = place.is_silent();
+        assert_eq!(problem.rule(), rule);
+        let shown = format!("{problem:?}");
+        assert!(shown.contains(log), "{shown}");
+    }
 }
