@@ -17,6 +17,9 @@ pub const SIGNATURE_BYTES: usize = 32;
 /// Bytes of a preamble with its signature.
 pub const PREAMBLE_BYTES: usize = SIGNED_BYTES + SIGNATURE_BYTES;
 
+/// What a node answers to a preamble that it accepts, before anything else. A node that does not is not asked.
+pub const ACCEPTED: u8 = b'\x06';
+
 /// Who passes on a request of whom, to whom, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preamble {

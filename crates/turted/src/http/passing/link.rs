@@ -5,15 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use turted_core::wire::forwarded::ACCEPTED;
 
 use crate::hub::cluster::peers::Peers;
 use crate::hub::worker::worker::Worker;
 use crate::io::listener::set_options;
 use crate::io::tls;
 
-/// How long it may take to reach a node. Its session is then taken for lost, and the client begins anew.
+/// How long it may take to reach a node, until it has accepted the preamble: one that is stopped still connects. Its session is then taken for lost, and the client begins anew.
 pub(super) const REACH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What bytes to another node go through.
@@ -30,9 +31,11 @@ pub(super) enum LinkFailure {
     Tls(String),
     #[error("this node has no number or no secret")]
     Unsigned,
+    #[error("the node does not accept this one")]
+    Refused,
 }
 
-/// Connects to a node for a request of this client. The caller limits how long it may take.
+/// Connects to a node for a request of this client, and waits until it accepts that. The caller limits how long it may take.
 ///
 /// # Cancel safety
 /// The connection is given up.
@@ -54,5 +57,10 @@ pub(super) async fn connect(
         }
     };
     link.write_all(&preamble).await?;
-    Ok(link)
+    link.flush().await?;
+    // A node that refuses ends the connection.
+    match link.read_u8().await {
+        Ok(ACCEPTED) => Ok(link),
+        Ok(_) | Err(_) => Err(LinkFailure::Refused),
+    }
 }

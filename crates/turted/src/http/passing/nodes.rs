@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use turted_core::wire::forwarded::PREAMBLE_BYTES;
+use turted_core::wire::forwarded::{ACCEPTED, PREAMBLE_BYTES};
 
 use crate::http::accept::accept_until;
 use crate::http::endpoint::{Arrival, Endpoints};
@@ -94,11 +94,17 @@ async fn pass(peers: &Peers, mut stream: TcpStream) -> Result<Entered, NodeRefus
     Ok(Entered::Tls(stream, client))
 }
 
-/// Reads a preamble and nothing behind it. Returns the client that it names.
-async fn read(peers: &Peers, channel: &mut (impl AsyncRead + Unpin)) -> Result<IpAddr, NodeRefusal> {
+/// Reads a preamble and nothing behind it, and says that it is accepted. Returns the client that it names.
+async fn read(
+    peers: &Peers,
+    channel: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> Result<IpAddr, NodeRefusal> {
     let mut preamble = [0; PREAMBLE_BYTES];
     channel.read_exact(&mut preamble).await?;
-    Ok(peers.check(&preamble)?.client)
+    let client = peers.check(&preamble)?.client;
+    channel.write_all(&[ACCEPTED]).await?;
+    channel.flush().await?;
+    Ok(client)
 }
 
 /// Goes on as with a connection of a client.

@@ -1,11 +1,13 @@
 //! Nodes that are gone, full or elsewhere, and clients that are.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use turted_core::wire::forwarded::{ACCEPTED, PREAMBLE_BYTES};
 
 use super::cluster::{Cluster, until};
 use super::polling::{open, target};
@@ -42,13 +44,15 @@ fn a_poll_ends_when_its_node_goes_away_or_is_withdrawn() {
     // The server that goes answers its polls, if there is time.
     assert!(answer.status == 400 || answer.status == 200, "{answer:?}");
 
-    // A node that takes a request and says nothing, as one that is stopped does.
+    // A node that takes a request and says nothing more.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     cluster.nodes[0].peers.set_nodes(HashMap::from([(0, address)]));
     let mut client = cluster.client(0);
     client.send(("GET", &target(&sid), ""));
     let (mut taken, _) = silent.accept().unwrap();
+    taken.read_exact(&mut [0; PREAMBLE_BYTES]).unwrap();
+    taken.write_all(&[ACCEPTED]).unwrap();
     assert!(taken.read(&mut [0; 1_000]).unwrap() > 0);
     cluster.nodes[0].peers.set_nodes(HashMap::new());
     let answer = client.answer();
@@ -76,12 +80,32 @@ fn a_node_whose_machine_does_not_answer_is_given_2_seconds() {
 }
 
 #[test]
+fn a_node_that_is_stopped_is_given_2_seconds() {
+    let cluster = Cluster::start();
+    let sid = open(&cluster, 0);
+    // Its kernel accepts connections.
+    let stopped = TcpListener::bind("127.0.0.1:0").unwrap();
+    cluster.nodes[1].peers.set_nodes(HashMap::from([(0, stopped.local_addr().unwrap())]));
+    let began = Instant::now();
+    let answer = cluster.ask(1, ("GET", &target(&sid), ""));
+    assert_eq!((answer.status, &*answer.body), (400, UNKNOWN));
+    assert!((Duration::from_millis(1_900)..Duration::from_secs(8)).contains(&began.elapsed()));
+    // The request itself was not sent.
+    let mut sent = Vec::new();
+    stopped.accept().unwrap().0.read_to_end(&mut sent).unwrap();
+    assert_eq!(sent.len(), PREAMBLE_BYTES);
+}
+
+#[test]
 fn the_owner_learns_that_a_client_is_gone() {
     let cluster = Cluster::start();
     let sid = open(&cluster, 0);
     let mut client = cluster.client(1);
     client.send(("GET", &target(&sid), ""));
     until(|| cluster.nodes[0].sockets() > 0);
+    // The request follows when the owner has accepted the preamble.
+    let began = Instant::now();
+    until(|| began.elapsed() > Duration::from_millis(500));
     drop(client);
     cluster.wait_until_idle();
     // As where they come to the owner: a client that gives its poll up has ended its session.

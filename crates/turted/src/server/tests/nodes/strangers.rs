@@ -44,7 +44,8 @@ fn only_nodes_of_the_cluster_are_heard() {
     let node = &cluster.nodes[0];
     let client = [192, 0, 2, 7].into();
     let good = cluster.nodes[1].peers.preamble(0, client).unwrap();
-    assert!(call(node, &[&good, GET_HEALTH].concat()).starts_with("HTTP/1.1 200 OK"));
+    let answer = call(node, &[&good, GET_HEALTH].concat());
+    assert!(answer.starts_with("\u{6}HTTP/1.1 200 OK"), "{answer}");
     // Whoever overhears it may say it again for 30 s, to the same node alone: TLS keeps it from being overheard.
     assert!(call(&cluster.nodes[2], &[&good, GET_HEALTH].concat()).is_empty());
     let stranger = Peers::new(&[Secret::from("a guess")], None, Claims::new().0);
