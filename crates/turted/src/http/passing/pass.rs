@@ -12,8 +12,8 @@ use crate::http::answer::{Unavailable, text};
 use crate::http::call::{Call, Outcome};
 use crate::http::cors::Page;
 use crate::http::endpoint::{AskedBy, Endpoint, Home};
-use crate::hub::cluster::claims::Place;
-use crate::hub::cluster::peers::Peers;
+use crate::hub::cluster::claims::{Opening, Place};
+use crate::hub::cluster::peers::{Peers, UnopenedClaim};
 
 /// Whether a request of this method may be for a session. What pages ask beforehand is answered anywhere.
 pub(in crate::http) fn may_be_of_session(method: &Method) -> bool {
@@ -22,7 +22,8 @@ pub(in crate::http) fn may_be_of_session(method: &Method) -> bool {
 
 /// Where a request is answered.
 enum Way {
-    Here,
+    /// With the claim of the session that it is to open, if it is to open one.
+    Here(Option<UnopenedClaim>),
     /// At this node; and the name under which that is remembered.
     Node(u16, Option<SessionKey>),
 }
@@ -52,21 +53,31 @@ pub(in crate::http) async fn answer(
         Ok(Way::Node(node, key)) if asked_by == AskedBy::Clients => {
             pass(endpoint, call, (peers, node, key)).await
         }
-        Ok(_) => endpoint.answer(call).await,
+        Ok(way) => answer_here(endpoint, call, way).await,
         Err(refusal) => refusal,
     }
 }
 
-async fn find(call: &Call, peers: &Peers, home: Home) -> Result<Way, Outcome> {
+/// A claim for a session that is not open when the request is answered is given up. The session of an answer that does not
+/// end opens later.
+async fn answer_here(endpoint: Arc<dyn Endpoint>, call: Call, way: Way) -> Outcome {
+    let outcome = endpoint.answer(call).await;
+    if let (Way::Here(Some(claim)), Outcome::Stream(_) | Outcome::Takeover(_)) = (way, &outcome) {
+        claim.leave();
+    }
+    outcome
+}
+
+async fn find(call: &Call, peers: &Arc<Peers>, home: Home) -> Result<Way, Outcome> {
     let (own, key, opening) = match (peers.own(), home) {
         // Without a number there is nobody to pass anything on for.
-        (None, _) => return Ok(Way::Here),
-        (Some(own), Home::Node(node)) if own == node => return Ok(Way::Here),
+        (None, _) => return Ok(Way::Here(None)),
+        (Some(own), Home::Node(node)) if own == node => return Ok(Way::Here(None)),
         (Some(_), Home::Node(node)) => return Ok(Way::Node(node, None)),
         (Some(own), Home::Claimed(key, opening)) => (own, key, opening),
     };
     match peers.claims().find(own, key, opening).await {
-        Ok(Place::Here) => Ok(Way::Here),
+        Ok(Place::Here) => Ok(Way::Here((opening == Opening::Opens).then(|| UnopenedClaim::new(peers, key)))),
         Ok(Place::Node(node)) => Ok(Way::Node(node, Some(key))),
         Err(failure) => {
             tracing::debug!(peer = %call.peer, %failure, "cannot look a session up");

@@ -26,7 +26,7 @@ const RENEWED_AT_ONCE: usize = 100;
 const RENEW_PAUSE: Duration = Duration::from_millis(10);
 /// How long a request waits for the engine. It is then refused, and not taken for one of an unknown session.
 const CLAIM_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long a claim may be there without a session. A request opens one at once, or none.
+/// How long a claim may be there without a session: a client may leave before its response streams.
 const UNOPENED_AGE_MAX: Duration = Duration::from_secs(60);
 /// Names that a node claims at once, about 100 bytes each. Sessions that live by requests are bounded besides
 /// (`limits.sessions_per_address`); this bounds requests that open none.
@@ -181,10 +181,23 @@ impl Claims {
         self.known().remove(&key);
     }
 
-    /// A session is open under this name.
-    pub(crate) fn opened(&self, key: SessionKey) {
-        if let Some(own) = self.own().get_mut(&key) {
+    /// A session is open under this name at this node, `number`. If the claim was given up meanwhile, it is made again.
+    pub(crate) fn opened(&self, number: Option<u16>, key: SessionKey) {
+        let mut owned = self.own();
+        if let Some(own) = owned.get_mut(&key) {
             own.open += 1;
+        } else if let Some(number) = number {
+            owned.insert(key, Own { since: Instant::now(), open: 1 });
+            // If the engine is busy it is held when claims are renewed.
+            let _ = self.questions.try_send(question(number, key, Wish::Hold).0);
+        }
+    }
+
+    /// A request that was to open a session under this name has not. Its claim is given up, unless another one has.
+    pub(crate) fn unopened(&self, key: SessionKey) {
+        let mut owned = self.own();
+        if owned.get(&key).is_some_and(|own| own.open == 0) {
+            self.release(&mut owned, key);
         }
     }
 
@@ -194,9 +207,14 @@ impl Claims {
         let Some(own) = owned.get_mut(&key) else { return };
         own.open = own.open.saturating_sub(1);
         if own.open == 0 {
-            owned.remove(&key);
-            let _ = self.questions.try_send(question(0, key, Wish::Release).0);
+            self.release(&mut owned, key);
         }
+    }
+
+    /// Gives a claim up while its lock is held, so that the engine is asked in the order of what happens here.
+    fn release(&self, owned: &mut HashMap<SessionKey, Own>, key: SessionKey) {
+        owned.remove(&key);
+        let _ = self.questions.try_send(question(0, key, Wish::Release).0);
     }
 
     /// Renews claims for ever; `own` tells the number of this node.

@@ -116,7 +116,7 @@ impl Peers {
 
     /// A session of this node is open under a claimed name, until what this returns is dropped.
     pub(crate) fn hold(self: &Arc<Self>, key: SessionKey) -> OpenClaim {
-        self.claims.opened(key);
+        self.claims.opened(self.own(), key);
         OpenClaim { peers: Arc::clone(self), key }
     }
 
@@ -154,6 +154,32 @@ impl Peers {
             return Err(PreambleRefusal::OtherNode(read.to));
         }
         Ok(read)
+    }
+}
+
+/// The claim of a request that may open a session. It is given up when this is dropped, unless a session is open by then.
+#[derive(Debug)]
+pub(crate) struct UnopenedClaim {
+    /// `None` once somebody else sees to it.
+    claim: Option<(Arc<Peers>, SessionKey)>,
+}
+
+impl UnopenedClaim {
+    pub(crate) fn new(peers: &Arc<Peers>, key: SessionKey) -> Self {
+        Self { claim: Some((Arc::clone(peers), key)) }
+    }
+
+    /// Leaves the claim: its session opens later, or is refused later.
+    pub(crate) fn leave(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for UnopenedClaim {
+    fn drop(&mut self) {
+        if let Some((peers, key)) = self.claim.take() {
+            peers.claims.unopened(key);
+        }
     }
 }
 

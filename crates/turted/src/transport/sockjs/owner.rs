@@ -19,6 +19,7 @@ use super::response::{Beginning, Response, put, watch};
 use super::state::{self, Requests, SessionKind, SockJsSession};
 use crate::http::streaming::Head;
 use crate::hub::client::place;
+use crate::hub::cluster::peers::UnopenedClaim;
 use crate::hub::delivery::outlet::{Outlet, Sent};
 use crate::hub::delivery::wire::Framing;
 use crate::hub::worker::connection::{Client, Connection};
@@ -163,6 +164,9 @@ fn open(
     SessionPlace { mount, key, peer, agent }: SessionPlace,
     transport: Transport,
 ) -> Result<Rc<Connection>, SockJsRefusal> {
+    // Its name is claimed already: that is given up if there is no room for the session.
+    let _unopened =
+        worker.shared.nodes.as_ref().map(|nodes| UnopenedClaim::new(nodes, SessionKey::of(key.as_bytes())));
     if worker.shared.life.is_draining() {
         return Err(SockJsRefusal::Stopping);
     }

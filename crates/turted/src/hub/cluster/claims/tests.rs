@@ -69,9 +69,9 @@ async fn a_claim_is_given_up_with_its_session() {
     let values = Values::default();
     let (first, second) = (node(&values, 10), node(&values, 20));
     first.find(1, key("a"), Opening::Opens).await.unwrap();
-    first.opened(key("a"));
+    first.opened(Some(1), key("a"));
     // One session follows the other.
-    first.opened(key("a"));
+    first.opened(Some(1), key("a"));
     first.closed(key("a"));
     yield_now().await;
     assert_eq!(values.lock().unwrap().len(), 1);
@@ -83,6 +83,50 @@ async fn a_claim_is_given_up_with_its_session() {
     assert_eq!(second.find(2, key("a"), Opening::Opens).await, Ok(Place::Here));
 }
 
+/// Waits until the engine has so many values.
+async fn await_values(values: &Values, count: usize) {
+    let has_come = async {
+        while values.lock().unwrap().len() != count {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(1), has_come).await.expect("so many values");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claim_of_a_request_that_opens_nothing_is_given_up_at_once() {
+    let values = Values::default();
+    let first = node(&values, 10);
+    for number in 0..2_000 {
+        let key = key(&number.to_string());
+        first.find(1, key, Opening::Opens).await.unwrap();
+        first.unopened(key);
+    }
+    assert!(first.own().is_empty());
+    await_values(&values, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_keeps_its_claim_when_another_request_for_it_is_refused() {
+    let values = Values::default();
+    let first = node(&values, 10);
+    let key = key("a");
+    first.find(1, key, Opening::Opens).await.unwrap();
+    first.opened(Some(1), key);
+    first.unopened(key);
+    await_values(&values, 1).await;
+    first.closed(key);
+    await_values(&values, 0).await;
+    // The other request is refused before this one opens the session.
+    first.find(1, key, Opening::Opens).await.unwrap();
+    first.unopened(key);
+    first.opened(Some(1), key);
+    await_values(&values, 1).await;
+    assert_eq!(node(&values, 20).find(2, key, Opening::OpensNothing).await, Ok(Place::Node(1)));
+    first.closed(key);
+    await_values(&values, 0).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_claim_is_renewed_also_where_the_engine_has_lost_it_and_one_without_a_session_is_given_up() {
     let values = Values::default();
@@ -90,7 +134,7 @@ async fn a_claim_is_renewed_also_where_the_engine_has_lost_it_and_one_without_a_
     for name in ["used", "unused"] {
         first.find(1, key(name), Opening::Opens).await.unwrap();
     }
-    first.opened(key("used"));
+    first.opened(Some(1), key("used"));
     let unused = question(1, key("unused"), Wish::Find).0.name;
     let lost = values.lock().unwrap().remove(&question(1, key("used"), Wish::Find).0.name);
     assert!(lost.is_some());

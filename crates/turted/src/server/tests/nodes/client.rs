@@ -71,7 +71,7 @@ impl Client {
         (size > 0).then(|| chunk[..size].to_owned())
     }
 
-    fn take(&mut self, bytes: usize) -> String {
+    pub(super) fn take(&mut self, bytes: usize) -> String {
         let mut taken = vec![0; bytes];
         self.0.read_exact(&mut taken).unwrap();
         String::from_utf8(taken).unwrap()

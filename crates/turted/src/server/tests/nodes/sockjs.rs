@@ -1,5 +1,8 @@
 //! SockJS: clients choose the ids of their sessions, and send each request to any node.
 
+use turted_core::wire::forwarded::ACCEPTED;
+
+use super::client::Client;
 use super::cluster::{Cluster, until};
 use crate::config::Config;
 
@@ -92,4 +95,36 @@ fn a_session_that_another_node_opens_here_is_claimed_here() {
     assert_eq!(cluster.ask(2, ("POST", &target("kkkkkkkk", "xhr_send"), r#"["x"]"#)).status, 204);
     let values: Vec<_> = cluster.values.lock().unwrap().values().map(|(node, _)| *node).collect();
     assert_eq!(values, [0]);
+}
+
+/// A request of a client on the internet: private addresses may have any number of sessions.
+fn ask_from_afar(cluster: &Cluster, request: &str) -> (Client, u16) {
+    let node = &cluster.nodes[0];
+    let preamble = cluster.nodes[1].peers.preamble(0, [8, 8, 8, 8].into()).unwrap();
+    let mut client = Client::connect(node.server.nodes_address().unwrap());
+    client.write(&preamble);
+    client.write(format!("{request} HTTP/1.0\r\n\r\n").as_bytes());
+    assert_eq!(client.take(1).as_bytes(), [ACCEPTED]);
+    let status = client.head().0;
+    (client, status)
+}
+
+#[test]
+fn a_request_that_is_refused_leaves_no_claim() {
+    let mut limits = Config::default();
+    limits.limits.sessions_per_address = 1;
+    let cluster = Cluster::with(|| limits.clone());
+    let post = |session, transport| format!("POST {}", target(session, transport));
+    let (_open, status) = ask_from_afar(&cluster, &post("aaaaaaaa", "xhr_streaming"));
+    assert_eq!(status, 200);
+    until(|| cluster.values.lock().unwrap().len() == 1);
+    // The last one has a callback that is no name of a function.
+    for (request, expected) in [
+        (post("bbbbbbbb", "xhr"), 503),
+        (post("cccccccc", "xhr_streaming"), 503),
+        (format!("GET {}?c=1%2B1", target("dddddddd", "jsonp")), 500),
+    ] {
+        assert_eq!(ask_from_afar(&cluster, &request).1, expected, "{request}");
+    }
+    until(|| cluster.values.lock().unwrap().len() == 1);
 }
