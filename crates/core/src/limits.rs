@@ -54,6 +54,11 @@ pub const TARGETS_MAX: usize = 1_000;
 /// Bytes of payloads in one push body, counted once for each target of their dispatch: what the frames take
 /// if a connection of each target waits for one. A thousand targets of 64 KiB fit.
 pub const EXPANSION_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one push body, if the log is that of a cluster: a dispatch of it and its names fit into an entry of 8 MiB, which is
+/// what a node reads of one.
+pub const CLUSTER_PUSH_BODY_BYTES_MAX: usize = 7 * 1024 * 1024;
+/// Users and channels of one dispatch, if the log is that of a cluster: so many a node reads of any other one.
+pub const CLUSTER_TARGETS_MAX: usize = 100_000;
 /// Dispatches of one push body; half an inbox, so that a batch never has to be split.
 pub const BATCH_DISPATCHES_MAX: usize = 1_000;
 

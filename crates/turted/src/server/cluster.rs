@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use turted_core::limits::EXPANSION_BYTES_MAX;
+use turted_core::limits::CLUSTER_TARGETS_MAX;
 use turted_core::name::Name;
 use turted_core::push::PushLimits;
 use turted_core::secret::Secret;
@@ -23,9 +23,6 @@ use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::Peers as Boxes;
 use crate::io::tls::{self, Certificates};
-
-/// Targets that a dispatch of another node may have.
-const TARGETS_MOST: usize = 100_000;
 
 /// Where other nodes call this one, if it is one of a cluster, and the questions of those who pass requests on.
 ///
@@ -73,12 +70,8 @@ pub(super) fn join(
         advertise: cluster.advertise.or(address),
         rules: rules(config),
         replicas: cluster.replicas,
-        // Another node may allow more; an entry is bounded by its bytes.
-        limits: PushLimits {
-            targets: TARGETS_MOST,
-            dispatches: 1,
-            expansion_bytes: EXPANSION_BYTES_MAX.max(config.limits.expansion_bytes),
-        },
+        // Another node may allow any expansion; an entry is bounded by its bytes.
+        limits: PushLimits { targets: CLUSTER_TARGETS_MAX, dispatches: 1, expansion_bytes: usize::MAX },
         peers: shared.nodes.clone(),
     };
     let started = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions));

@@ -14,6 +14,7 @@ use crate::config::error::Problem;
 use crate::config::log::{LogStore, StoreChoice};
 use crate::config::{BrokerTls, RedisServer};
 use crate::io::tls::{self, Certificates, Tls, TlsError};
+use turted_core::limits::{CLUSTER_PUSH_BODY_BYTES_MAX, CLUSTER_TARGETS_MAX};
 use turted_core::secret::Secret;
 
 /// Bytes of a prefix, which is part of the name of every key.
@@ -46,7 +47,24 @@ pub(in crate::config) fn resolve(collected: &mut Collected) {
         let what = "`log.store` = \"redis\": this program was built without the feature \"redis\"";
         return collected.problem(Problem::at(collected.source("log.store"), what));
     }
+    check_limits(collected);
     collected.settings.config.cluster = cluster(collected, &settings);
+}
+
+/// What a push may have is bounded by what every node reads of an entry.
+fn check_limits(collected: &mut Collected) {
+    let limits = &collected.settings.config.limits;
+    let checks = [
+        ("limits.push_body_bytes", limits.push_body_bytes, CLUSTER_PUSH_BODY_BYTES_MAX),
+        ("limits.targets", limits.targets, CLUSTER_TARGETS_MAX),
+    ];
+    for (key, found, most) in checks {
+        if found > most {
+            let what =
+                format!("`{key}` = {found} is above {most}: no node of a cluster reads more of one dispatch");
+            collected.blame(&[key], what);
+        }
+    }
 }
 
 fn refuse_idle_keys(collected: &mut Collected, settings: &ClusterSettings) {

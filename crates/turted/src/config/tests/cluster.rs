@@ -210,3 +210,17 @@ fn the_effective_configuration_masks_the_url_and_says_where_the_store_comes_from
         assert!(effective.contains(line), "{line}{effective}");
     }
 }
+
+#[test]
+fn a_push_may_have_no_more_than_every_node_reads() {
+    let url = "[cluster]\nurl = \"redis://h\"\n[limits]";
+    let most = "push_body_bytes = 7340032\ntargets = 100000\nexpansion_bytes = 1099511627776";
+    assert_eq!(load(&format!("{url}\n{most}"), &[]).limits.targets, 100_000);
+    check(
+        &format!("{url}\npush_body_bytes = 7340033\ntargets = 100001"),
+        &[],
+        "turted.toml:4:19: `limits.push_body_bytes` = 7340033 is above 7340032: no node of a cluster reads more of one dispatch\n\
+         turted.toml:5:11: `limits.targets` = 100001 is above 100000: no node of a cluster reads more of one dispatch",
+    );
+    assert_eq!(load("[limits]\npush_body_bytes = 7340033\ntargets = 100001", &[]).limits.targets, 100_001);
+}
