@@ -35,6 +35,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         peers: None,
     };
     let node = Node {
+        tags: Cell::default(),
         engine: MemoryEngine::new(world, 1),
         settings,
         feed: Dispatcher::new(0, limits, Vec::new(), &Backlogs::new(usize::MAX)).feed(),
