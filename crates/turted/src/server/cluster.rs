@@ -12,11 +12,12 @@ use turted_core::secret::Secret;
 
 use super::error::ServerError;
 use super::node::Door;
-use crate::config::{ClusterTls, Config};
+use crate::config::{ClusterConfig, ClusterTls, Config};
 use crate::engine::redis::{RedisEngine, RedisEngineSettings};
 use crate::hub::client::claim;
 use crate::hub::cluster::claims::{Claims, Question};
 use crate::hub::cluster::peers::{PeerTls, Peers};
+use crate::hub::cluster::proof::Proof;
 use crate::hub::cluster::settings::Settings;
 use crate::hub::cluster::{ClusterThread, start};
 use crate::hub::dispatch::dispatcher::Dispatcher;
@@ -35,11 +36,16 @@ pub(super) fn door(
     let (Some(cluster), None) = (&config.cluster, &given) else { return Ok((given, None)) };
     let tls = cluster.tls.as_ref().map(peer_tls).transpose()?;
     let (claims, questions) = Claims::new();
-    // Without a secret no other machine reaches the nodes: it keeps apart those of two clusters.
-    let by_prefix = [Secret::from(format!("turted cluster {}", cluster.prefix))];
-    let secrets = if cluster.secrets.is_empty() { &by_prefix } else { &*cluster.secrets };
-    let peers = Peers::new(secrets, tls, claims);
+    let peers = Peers::new(&secrets(cluster), tls, claims);
     Ok((Some(Door { peers, listen: cluster.listen }), Some(questions)))
+}
+
+/// The secrets of the nodes. Without any no other machine reaches them: one of the prefix keeps apart those of two clusters.
+fn secrets(cluster: &ClusterConfig) -> Vec<Secret> {
+    match &*cluster.secrets {
+        [] => vec![Secret::from(format!("turted cluster {}", cluster.prefix))],
+        secrets => secrets.to_vec(),
+    }
 }
 
 fn peer_tls(tls: &ClusterTls) -> Result<PeerTls, ServerError> {
@@ -72,6 +78,7 @@ pub(super) fn join(
         replicas: cluster.replicas,
         // Another node may allow any expansion; an entry is bounded by its bytes.
         limits: PushLimits { targets: CLUSTER_TARGETS_MAX, dispatches: 1, expansion_bytes: usize::MAX },
+        proof: Proof::new(&secrets(cluster)),
         peers: shared.nodes.clone(),
     };
     let started = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions));

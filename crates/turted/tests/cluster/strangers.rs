@@ -1,5 +1,8 @@
 //! What others write into Redis, and clusters beside each other.
 
+use std::io::Write;
+use std::process::Command;
+
 use serde_json::json;
 use turted_core::cluster::head::{MARK, VERSION};
 
@@ -108,4 +111,23 @@ fn a_forged_position_disturbs_nobody_but_its_client() {
     let losses = crowd.losses();
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
     assert_eq!(losses, 0);
+}
+
+#[test]
+fn a_node_with_another_secret_does_not_start_and_says_so() {
+    let mut secrets = tempfile::NamedTempFile::new().unwrap();
+    secrets.write_all(b"0123456789abcdef").unwrap();
+    let cluster = Cluster::with(KEPT, 1, &[]);
+    let url = format!("redis://127.0.0.1:{}/0", cluster.redis.port());
+    let ended = Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env_clear()
+        .env("TURTED_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("TURTED_CLUSTER_URL", url)
+        .env("TURTED_CLUSTER_SECRET_FILE", secrets.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("another secret (cluster.secret_file)"), "{said}");
+    cluster.await_ready();
 }

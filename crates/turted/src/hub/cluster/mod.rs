@@ -18,6 +18,7 @@
 //! | `questions` | what nodes ask each other for operators, and which addresses they block together |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
+//! | `proof` | whether this node has the secret of the nodes that are there |
 //! | `claims` | which node has a session whose id its client chose |
 //! | `handle` | what the rest of the program has of it |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
@@ -41,6 +42,7 @@ pub(crate) mod status;
 mod thread;
 mod handle;
 pub(crate) mod peers;
+pub(crate) mod proof;
 pub(crate) mod claims;
 mod mistake;
 #[cfg(test)]

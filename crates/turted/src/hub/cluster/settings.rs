@@ -9,6 +9,7 @@ use turted_core::name::Name;
 use turted_core::push::PushLimits;
 
 use super::peers::Peers;
+use super::proof::Proof;
 
 /// What a node says of itself, and how it appends.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// What a dispatch may have that another node has appended.
     pub(crate) limits: PushLimits,
+    /// By which it sees that it has the secret of the other nodes.
+    pub(crate) proof: Proof,
     /// Those who pass requests on to other nodes, and are told where these are.
     pub(crate) peers: Option<Arc<Peers>>,
 }

@@ -33,7 +33,7 @@ const RENEWAL: Duration = Duration::from_secs(5);
 /// Numbers that are tried at a start.
 const NUMBERS: usize = 64;
 /// Time between two attempts to reach the engine at the start.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// How long the engine may take for a number.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the end may take.
@@ -117,6 +117,9 @@ pub(super) async fn live<E: Engine>(
     (feed, (status, sessions), (sender, jobs, questions)): (Feed, Shown, Wishes),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
+    if let Err(refused) = settings.proof.show(&engine, &status).await {
+        return drop(begun.send(Err(NotStarted::Unusable(refused))));
+    }
     let number = match take_number(&engine, &status).await {
         Ok(number) => number,
         Err(unusable) => return drop(begun.send(Err(NotStarted::Unusable(unusable)))),
@@ -153,6 +156,7 @@ pub(super) async fn live<E: Engine>(
         spawn_local(values::answer(Rc::clone(&node), questions)),
         spawn_local(super::counts::run(Rc::clone(&node))),
         spawn_local(renew_number(Rc::clone(&node))),
+        spawn_local(keep_proof(Rc::clone(&node))),
     ];
     while !(node.status.follows() && node.status.is_up()) {
         sleep(Duration::from_millis(20)).await;
@@ -182,7 +186,7 @@ async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, Stri
 }
 
 /// What the engine answers, if it does.
-async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let silent = || Failure::Lost("it does not answer".to_owned());
     timeout(ANSWER_MAX, answer).await.map_err(|_| silent()).flatten()
 }
@@ -225,6 +229,15 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
             node.status.number_is_taken();
             node.ears_stuck.notify_one();
         }
+    }
+}
+
+/// Keeps what nodes show each other, for ever.
+async fn keep_proof<E: Engine>(node: Rc<Node<E>>) {
+    loop {
+        sleep(RENEWAL).await;
+        // If it fails there is time for another attempt before it expires.
+        drop(in_time(node.settings.proof.keep(&node.engine)).await);
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use turted_core::name::Name;
 use turted_core::push::PushLimits;
 
+use super::super::proof::Proof;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
@@ -77,6 +78,7 @@ impl Node {
             rules: Vec::new(),
             replicas: simulation.replicas,
             limits: PushLimits::default(),
+            proof: Proof::new(&[]),
             peers: None,
         };
         let (engine, feed) = (MemoryEngine::new(&simulation.world, process), dispatcher.feed());
