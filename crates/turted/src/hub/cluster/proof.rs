@@ -130,6 +130,15 @@ mod tests {
             (MemoryEngine::new(&self.0, process), Proof::new(&secrets))
         }
 
+        /// A node shows its secret for half a minute.
+        async fn stays(&self, process: u64, secrets: &[&str]) {
+            let (engine, proof) = self.node(process, secrets);
+            for _ in 0..6 {
+                proof.keep(&engine).await.unwrap();
+                sleep(Duration::from_secs(5)).await;
+            }
+        }
+
         async fn starts(&self, process: u64, secrets: &[&str]) -> bool {
             let (engine, proof) = self.node(process, secrets);
             proof.show(&engine, &Status::new()).await.is_ok()
@@ -162,14 +171,7 @@ mod tests {
     async fn another_secret_is_refused_while_a_node_is_there_and_taken_soon_after() {
         on_engine(async |nodes| {
             assert!(nodes.starts(1, &["old"]).await);
-            let (engine, proof) = nodes.node(1, &["old"]);
-            let stays = async {
-                for _ in 0..6 {
-                    proof.keep(&engine).await.unwrap();
-                    sleep(Duration::from_secs(5)).await;
-                }
-            };
-            let (is_taken, ()) = tokio::join!(nodes.starts(2, &["new", "third"]), stays);
+            let (is_taken, ()) = tokio::join!(nodes.starts(2, &["new", "third"]), nodes.stays(1, &["old"]));
             assert!(!is_taken);
             assert!(nodes.starts(3, &["new"]).await, "nobody is there any more");
         })

@@ -10,6 +10,7 @@ use turted_core::name::Name;
 use turted_core::push::PushLimits;
 
 use super::super::node::{Clock, View};
+use super::super::proof::Proof;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
@@ -33,6 +34,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         replicas: 0,
         limits: PushLimits::default(),
         peers: None,
+        proof: Proof::new(&[]),
     };
     let node = Node {
         tags: Cell::default(),
