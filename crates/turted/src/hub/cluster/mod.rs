@@ -22,6 +22,7 @@
 //! | `claims` | which node has a session whose id its client chose |
 //! | `handle` | what the rest of the program has of it |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
+//! | `lease` | how long a node keeps what it has a lease on |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
 //! | `mistake`, `tests` | several nodes in one process, under faults by a seed; mistakes that must be found there |
 
@@ -39,6 +40,7 @@ pub(crate) mod questions;
 mod ears;
 pub(crate) mod settings;
 pub(crate) mod status;
+mod lease;
 mod thread;
 mod handle;
 pub(crate) mod peers;

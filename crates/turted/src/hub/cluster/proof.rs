@@ -4,8 +4,8 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use tokio::time::{Instant, sleep};
 use turted_core::secret::Secret;
 
+use super::lease::{LEASE, PAUSE, in_time};
 use super::status::Status;
-use super::thread::{LEASE, PAUSE, in_time};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 
 /// The name of the value.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::claims::Question;
 use super::handle::Cluster;
 use super::job::Job;
+use super::lease::{LEASE, PAUSE, in_time};
 use super::node::{Clock, Node, View};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
@@ -26,16 +27,10 @@ use super::{ears, reader, values, watch, writer};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 use crate::hub::dispatch::feed::Feed;
 
-/// How long a node keeps its number without renewing it.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// Time between two renewals.
 const RENEWAL: Duration = Duration::from_secs(5);
 /// Numbers that are tried at a start.
 const NUMBERS: usize = 64;
-/// Time between two attempts to reach the engine at the start.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// How long the engine may take for a number.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the end may take.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -183,12 +178,6 @@ async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, Stri
         }
         sleep(PAUSE).await;
     }
-}
-
-/// What the engine answers, if it does.
-pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let silent = || Failure::Lost("it does not answer".to_owned());
-    timeout(ANSWER_MAX, answer).await.map_err(|_| silent()).flatten()
 }
 
 async fn try_number<E: Engine>(engine: &E) -> Result<u16, Failure> {
