@@ -75,6 +75,7 @@ pub(super) fn join(
         version,
         advertise: cluster.advertise.or(address),
         rules: rules(config),
+        key_age: config.limits.idempotency_age,
         replicas: cluster.replicas,
         // Another node may allow any expansion; an entry is bounded by its bytes.
         limits: PushLimits { targets: CLUSTER_TARGETS_MAX, dispatches: 1, expansion_bytes: usize::MAX },

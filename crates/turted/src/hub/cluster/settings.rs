@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use turted_core::cluster::head::Author;
 use turted_core::name::Name;
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) advertise: Option<SocketAddr>,
     /// The rules that all nodes should have alike, by their keys, as digests.
     pub(crate) rules: Vec<(Name, u64)>,
+    /// How long the key of a push is kept.
+    pub(crate) key_age: Duration,
     /// How many replicas must have a push before it is acknowledged.
     pub(crate) replicas: u32,
     /// What a dispatch may have that another node has appended.

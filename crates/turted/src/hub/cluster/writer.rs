@@ -36,8 +36,6 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long nothing is trimmed after a loss: this node has forgotten what it had, but others may still have to read it.
 const UNTRIMMED: Duration = Duration::from_secs(20);
-/// How long the key of a push is kept.
-const KEY_AGE: Duration = Duration::from_secs(300);
 
 /// A push on its way into the log.
 struct Push {
@@ -322,9 +320,9 @@ impl<E: Engine> State<E> {
         let mut told = self.node.announced.take();
         told.extend(with_heartbeat.then(|| Body::Heartbeat(self.node.record())));
         let entries: Vec<_> = told.iter().map(|body| self.node.encode(body.clone()).0).collect();
-        let epoch = connected.epoch;
+        let (epoch, key_age) = (connected.epoch, self.node.settings.key_age);
         self.pushes.iter_mut().for_each(|push| (push.is_uncertain, push.epoch) = (true, epoch));
-        let mut appends: Vec<_> = self.pushes.iter().map(as_append).collect();
+        let mut appends: Vec<_> = self.pushes.iter().map(|push| as_append(push, key_age)).collect();
         appends.extend(entries.chunks(1).map(|entries| Append { entries, key: None, holds: None }));
         if appends.is_empty() {
             return;
@@ -462,8 +460,8 @@ fn in_time<T>(answer: Result<Result<T, Failure>, Elapsed>) -> Result<T, String> 
     }
 }
 
-fn as_append(push: &Push) -> Append<'_> {
-    let key = push.key.as_ref().map(|(name, value, _)| (name.as_str(), value.as_slice(), KEY_AGE));
+fn as_append(push: &Push, key_age: Duration) -> Append<'_> {
+    let key = push.key.as_ref().map(|(name, value, _)| (name.as_str(), value.as_slice(), key_age));
     Append { entries: &push.entries, key, holds: push.holds.as_deref() }
 }
 

@@ -76,6 +76,7 @@ impl Node {
             version: Name::new("1.0.0").unwrap(),
             advertise: None,
             rules: Vec::new(),
+            key_age: Duration::from_secs(300),
             replicas: simulation.replicas,
             limits: PushLimits::default(),
             proof: Proof::new(&[]),

@@ -31,6 +31,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         version: Name::new("1.0.0").unwrap(),
         advertise: None,
         rules: Vec::new(),
+        key_age: Duration::from_secs(300),
         replicas: 0,
         limits: PushLimits::default(),
         peers: None,
