@@ -91,12 +91,12 @@ fn print_aside(text: String) {
     }
 }
 
-/// Starts the server. `None` if a signal ends it before: a node of a cluster waits for Redis, however long that takes.
+/// Starts a node of a cluster, which waits for Redis, however long that takes. `None` if a signal ends it before.
 async fn bind(builder: ServerBuilder, signals: &mut Signals) -> Result<Option<Server>, ServeError> {
     let (done, bound) = oneshot::channel();
     // A thread that still waits ends with the process.
     let start = move || drop(done.send(builder.bind()));
-    thread::Builder::new().name("turted-start".to_owned()).spawn(start).map_err(ServeError::Runtime)?;
+    thread::Builder::new().name("turted-start".to_owned()).spawn(start).map_err(ServerError::Start)?;
     tokio::select! {
         bound = bound => match bound {
             Ok(bound) => Ok(Some(bound?)),
@@ -122,10 +122,11 @@ fn serve(
         if let Some(socket) = socket {
             builder = builder.listener(socket);
         }
-        let server = match bind(builder, &mut signals).await? {
-            Some(server) => server,
-            None => return Ok(ExitCode::SUCCESS),
+        let bound = match config.cluster {
+            None => Some(builder.bind()?),
+            Some(_) => bind(builder, &mut signals).await?,
         };
+        let Some(server) = bound else { return Ok(ExitCode::SUCCESS) };
         let banner = banner(&config, server.address(), server.admin_address());
         let log = server.log_found().map(|found| format!("{found}\n")).unwrap_or_default();
         print_aside(format!("{banner}{log}room for {room}\n"));
