@@ -66,6 +66,25 @@ fn an_entry_of_a_later_version_stops_a_node_which_says_so() {
 }
 
 #[test]
+fn an_entry_far_ahead_makes_nodes_unready_until_the_log_is_deleted() {
+    let mut cluster = Cluster::with(KEPT, 2, &[]);
+    let (mut redis, log) = (cluster.redis.client(), cluster.key("log").into_bytes());
+    redis.ask(&[b"XADD", &log[..], b"18446744073709551615-1", b"d", b"x"]);
+    for node in &mut cluster.nodes {
+        let told = || format!("a node is not ready: {:?}", node.admin("/ready"));
+        until(told, BACK, || node.status("/ready") == Some(503));
+        let said = node.admin("/ready").expect("an answer").body;
+        assert!(said.contains("delete the log"), "{said}");
+        assert!(node.is_running());
+    }
+    redis.ask(&[b"DEL", &log[..]]);
+    cluster.await_ready();
+    let crowd = Crowd::start(&cluster.directory, 8);
+    let backends = Backends::idle(&cluster.directory);
+    backends.reach(&crowd, BACK);
+}
+
+#[test]
 fn two_clusters_with_two_prefixes_hear_nothing_of_each_other() {
     let one = Cluster::with(KEPT, 1, &[]);
     let other = one.beside("other", 1);

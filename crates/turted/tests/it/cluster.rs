@@ -1,6 +1,10 @@
 //! `turted check --connect` of a node of a cluster, with a real redis-server.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::redis::RedisServer;
 
@@ -73,4 +77,23 @@ fn what_keeps_a_node_from_its_redis_is_told() {
     let (code, text) =
         check(&[("TURTED_CLUSTER_SENTINELS", "127.0.0.1:1"), ("TURTED_CLUSTER_MASTER", "main")]);
     assert!(code == 1 && text.contains("no Sentinel tells where \"main\" is"), "{text}");
+}
+
+#[test]
+fn a_node_that_waits_for_redis_ends_with_a_signal() {
+    // Nobody listens on a port that was given up.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env_clear()
+        .env("TURTED_ADMIN_LISTEN", "")
+        .env("TURTED_CLUSTER_URL", format!("redis://127.0.0.1:{port}/0"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Redis cannot be used"));
+    assert!(waits.is_some(), "it says that it waits");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }

@@ -9,11 +9,11 @@ use super::head::{Head, Kind};
 /// How much of a reply is kept. The rest is read and dropped, and the connection goes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Bytes of a string. A longer one is [`Reply::TooLarge`].
+    /// Bytes of a string. A longer one is [`Reply::TooLarge`](super::Reply::TooLarge).
     pub string_bytes: usize,
-    /// Values of an array. A longer one is [`Reply::TooLarge`].
+    /// Values of an array. A longer one is [`Reply::TooLarge`](super::Reply::TooLarge).
     pub array_values: usize,
-    /// Bytes of a reply after which no further string is kept. It is [`Reply::NoRoom`]. So a reply takes this and one
+    /// Bytes of a reply after which no further string is kept. It is [`Reply::NoRoom`](super::Reply::NoRoom). So a reply takes this and one
     /// string.
     pub reply_bytes: usize,
 }
