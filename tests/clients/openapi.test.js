@@ -145,7 +145,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     assert.deepEqual([wrong.field, wrong.index], ['/targets/users/0', 1]);
     compare(document, { $ref: '#/components/schemas/Problem' }, wrong, 'refused');
     compare(document, { $ref: '#/components/schemas/AdminProblem' }, await ask('/api/v1/counts?x'), 'not understood');
-    assert.equal(paths.length, 11);
+    assert.equal(paths.length, 12);
   });
 });
 
