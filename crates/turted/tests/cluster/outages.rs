@@ -12,11 +12,20 @@ use crate::harness::{BACK, Cluster, Group, KEPT, Way};
 use crate::support::pause;
 use crate::support::redis::RedisServer;
 
+/// Asserts that a last push reaches every client, that none missed anything or was told of a gap, and that none was cut.
+fn assert_unnoticed(mut backends: Backends, crowd: Crowd) {
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
+
 #[test]
 fn redis_that_stands_still_for_8_s_loses_nothing_and_no_client_hears_of_it() {
     let cluster = Cluster::start(KEPT);
     let crowd = Crowd::start(&cluster.directory, 48);
-    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
     pause(Duration::from_secs(1));
     cluster.redis.freeze();
     let frozen = Instant::now();
@@ -29,18 +38,14 @@ fn redis_that_stands_still_for_8_s_loses_nothing_and_no_client_hears_of_it() {
     cluster.redis.thaw();
     cluster.await_ready();
     pause(Duration::from_secs(1));
-    backends.stop();
-    backends.reach(&crowd, BACK);
-    let losses = crowd.losses();
-    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-    assert_eq!(losses, 0);
+    assert_unnoticed(backends, crowd);
 }
 
 #[test]
 fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_it() {
     let mut cluster = Cluster::start(KEPT);
     let crowd = Crowd::start(&cluster.directory, 48);
-    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
     for _ in 0..2 {
         pause(Duration::from_secs(1));
         cluster.redis.kill();
@@ -48,11 +53,7 @@ fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_
         cluster.redis.restart();
         cluster.await_ready();
     }
-    backends.stop();
-    backends.reach(&crowd, BACK);
-    let losses = crowd.losses();
-    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-    assert_eq!(losses, 0);
+    assert_unnoticed(backends, crowd);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     let cluster = Cluster::start(KEPT);
     let replica = replica_of(cluster.redis.port(), &[]);
     let crowd = Crowd::start(&cluster.directory, 30);
-    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
     pause(Duration::from_secs(1));
     // All ways are shut, so that nothing is written which the replica does not have.
     cluster.nodes.iter().for_each(|node| node.proxy.stall(Way::ToRedis));
@@ -72,11 +73,7 @@ fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     }
     cluster.await_ready();
     pause(Duration::from_secs(1));
-    backends.stop();
-    backends.reach(&crowd, BACK);
-    let losses = crowd.losses();
-    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-    assert_eq!(losses, 0);
+    assert_unnoticed(backends, crowd);
 }
 
 #[test]

@@ -40,7 +40,10 @@ impl<T: Unpin> Body for PassedOn<T> {
             };
             // What stands behind a body concerns the connection that it came on.
             let Ok(piece) = frame.into_data() else { continue };
-            let piece = self.switch.as_ref().map_or(piece.clone(), |switch| switch.track(piece));
+            let piece = match &self.switch {
+                Some(switch) => switch.track(piece),
+                None => piece,
+            };
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         match &self.switch {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 use turted_core::cluster::head::Author;
 
-use super::job::{Job, Unavailable, Wanted};
+use super::job::{Answered, Job, Unavailable, Wanted};
 use super::sessions::SessionWrites;
 use super::status::Status;
 use crate::engine::Changed;
@@ -49,20 +48,14 @@ impl Cluster {
 
     /// Asks the engine for something, and waits for it as long as `most` if it is not there.
     pub(crate) async fn ask(&self, wanted: Wanted, most: Duration) -> Result<Changed, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { wanted, answer, until: Instant::now() + most };
+        let (job, answered) = Job::new(wanted, most);
         self.jobs.send(job).await.map_err(|_| Unavailable)?;
         answered.await.unwrap_or(Err(Unavailable))
     }
 
     /// The same from a thread that must not wait. The answer comes later; `None` if too much waits already.
-    pub(crate) fn begin(
-        &self,
-        wanted: Wanted,
-        most: Duration,
-    ) -> Option<oneshot::Receiver<Result<Changed, Unavailable>>> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { wanted, answer, until: Instant::now() + most };
+    pub(crate) fn begin(&self, wanted: Wanted, most: Duration) -> Option<Answered> {
+        let (job, answered) = Job::new(wanted, most);
         self.jobs.try_send(job).ok().map(|()| answered)
     }
 }

@@ -24,6 +24,9 @@ pub(crate) enum Wanted {
 #[error("the engine of the cluster does not answer")]
 pub(crate) struct Unavailable;
 
+/// Where the answer to a job comes.
+pub(crate) type Answered = oneshot::Receiver<Result<Changed, Unavailable>>;
+
 /// Something that is wanted of the engine.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -31,6 +34,14 @@ pub(crate) struct Job {
     pub(super) answer: oneshot::Sender<Result<Changed, Unavailable>>,
     /// Until when it may wait for a connection.
     pub(super) until: Instant,
+}
+
+impl Job {
+    /// Something that is wanted, and waits for a connection as long as `most`; and where the answer comes.
+    pub(super) fn new(wanted: Wanted, most: Duration) -> (Self, Answered) {
+        let (answer, answered) = oneshot::channel();
+        (Self { wanted, answer, until: Instant::now() + most }, answered)
+    }
 }
 
 impl Wanted {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use turted_core::cluster::entry::{Body, Entry};
 use turted_core::cluster::head::VERSION;
@@ -243,9 +243,8 @@ impl<E: Engine> Node<E> {
     /// Tells other nodes something, if the engine is there. It may be lost.
     pub(super) fn tell(&self, to: Option<u16>, told: Told) {
         let message = Message { from: self.settings.author(), told }.encode();
-        let (answer, _) = oneshot::channel();
         // Whoever waits for it does not wait longer.
-        let job = Job { wanted: Wanted::Tell { to, message }, answer, until: Instant::now() + ANSWER_MAX };
+        let (job, _) = Job::new(Wanted::Tell { to, message }, ANSWER_MAX);
         drop(self.jobs.try_send(job));
     }
 

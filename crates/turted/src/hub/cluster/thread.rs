@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
 use super::handle::Cluster;
-use super::job::Job;
+use super::job::{Job, Wanted};
 use super::lease::{LEASE, PAUSE, in_time};
 use super::node::{Clock, Node, View};
 use super::sessions::SessionWrites;
@@ -204,14 +204,11 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
     loop {
         sleep(RENEWAL).await;
         let name = lease_of(node.settings.number.get());
-        let holding = async {
-            let hold = Change::Hold { name: &name, value: &[], age: LEASE };
-            node.engine.values().await?.all(&[hold]).await
-        };
-        let is_taken = match in_time(holding).await {
-            Ok(changed) => matches!(changed.first(), Some(Changed::Owned(..))),
-            Err(_) => false,
-        };
+        let (job, answered) = Job::new(Wanted::Hold { name, value: Vec::new(), age: LEASE }, RENEWAL);
+        if node.jobs.send(job).await.is_err() {
+            return;
+        }
+        let is_taken = matches!(answered.await, Ok(Ok(Changed::Owned(..))));
         if is_taken && let Ok(number) = in_time(try_number(&node.engine)).await {
             node.settings.number.set(number);
             node.has_number();

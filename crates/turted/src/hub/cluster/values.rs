@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,9 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Asks what those want to know who pass requests on, until they are gone.
 pub(super) async fn answer<E: Engine>(node: Rc<Node<E>>, mut questions: mpsc::Receiver<Question>) {
     while let Some(question) = questions.recv().await {
-        let (answer, answered) = oneshot::channel();
-        let wanted = Wanted::of(&question.change());
-        let job = Job { wanted, answer, until: Instant::now() + QUESTION_MAX };
+        let (job, answered) = Job::new(Wanted::of(&question.change()), QUESTION_MAX);
         if node.jobs.send(job).await.is_err() {
             return;
         }

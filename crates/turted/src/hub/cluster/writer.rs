@@ -297,7 +297,7 @@ impl<E: Engine> State<E> {
             if node.view.borrow().hole.is_some_and(|at| at.elapsed() < UNTRIMMED) {
                 return Ok(());
             }
-            let (first, _) = node.feed.kept();
+            let first = node.feed.first();
             let read = known.last_read.map(|(at, _)| at);
             let first = read.filter(|_| makes(Mistake::TrimsTooMuch)).unwrap_or(first);
             connected.writer.trim(first).await

@@ -177,9 +177,8 @@ impl Feed {
 
     /// Begins an epoch of the log: the former one ended with this number.
     pub(crate) fn begin_epoch(&self, begun: Epoch, former_end: u64) {
-        let order = self.0.order();
+        let _order = self.0.order();
         self.0.epochs_mut().begin_behind(begun, former_end);
-        drop(order);
     }
 
     /// Gives up all positions of before the current epoch, and what is kept of them: something of it may be lost.
@@ -195,12 +194,10 @@ impl Feed {
         order.forget_all(Instant::now());
     }
 
-    /// The first number that is kept, and the last one.
-    pub(crate) fn kept(&self) -> (Cursor, u64) {
-        let order = self.0.order();
-        let (first, last) = (order.log.first(), order.log.last());
-        drop(order);
-        (self.0.epochs().cursor(first), last)
+    /// The first position that is kept; the next one, if none is.
+    pub(crate) fn first(&self) -> Cursor {
+        let first = self.0.order().log.first();
+        self.0.epochs().cursor(first)
     }
 
     /// How many workers count what a dispatch reaches.

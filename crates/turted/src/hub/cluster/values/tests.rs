@@ -69,10 +69,8 @@ fn run_paused(test: impl Future<Output = ()>) {
 
 /// Whether the engine answers.
 async fn answers(node: &Node<MemoryEngine>) -> bool {
-    let (answer, answered) = oneshot::channel();
-    let wanted = Wanted::Get { name: "a".to_owned() };
-    let until = Instant::now() + Duration::from_secs(10);
-    node.jobs.send(Job { wanted, answer, until }).await.unwrap();
+    let (job, answered) = Job::new(Wanted::Get { name: "a".to_owned() }, Duration::from_secs(10));
+    node.jobs.send(job).await.unwrap();
     answered.await.unwrap() == Ok(Changed::Missing)
 }
 
