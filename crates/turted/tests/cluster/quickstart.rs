@@ -18,7 +18,7 @@ fn blocks() -> Vec<String> {
     let (section, _) = section.split_once("\n## ").expect("an end of it");
     let blocks = section.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let free: [u16; 7] = ports::free();
-    let named = ["6379", "7117", "7118", "7126", "7127", "7136", "7137"];
+    let named = ["6380", "7117", "7118", "7126", "7127", "7136", "7137"];
     let renamed = |block: &str| {
         named
             .iter()
