@@ -350,7 +350,9 @@ where
         let acted = actions::answer(state, (peer, shown), (path, request)).await;
         return known(acted.unwrap_or_else(Answer::from));
     }
+    let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
     match path {
+        node::PATH | nodes::list::PATH if has_query => known(ApiRefusal::BadQuery.into()),
         events::PATH => {
             let (live, node) = (&state.monitor.shared.live, state.node.name());
             let watched = Watch { live, node, shown, place, ending }.begin(&request);

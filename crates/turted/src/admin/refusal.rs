@@ -119,7 +119,7 @@ impl ApiRefusal {
             }
             Self::BadQuery => row(
                 StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, what is below users and channels name=NAME, each once",
+                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, what is below users and channels name=NAME, in a cluster all of these node=NUMBER, each once; node and nodes take none",
             ),
             Self::ActionQuery => row(
                 StatusCode::BAD_REQUEST,

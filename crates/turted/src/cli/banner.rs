@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{ClientAuth, Config, Push, PushSource};
+use crate::config::{ClientAuth, ClusterConfig, Config, Push, PushSource};
 use crate::server::demo::{PATH, Reach};
 
 /// The banner of a server that listens on `bound`, for operators on `admin` if it is there; the
@@ -37,6 +37,16 @@ pub fn banner(config: &Config, bound: SocketAddr, admin: Option<SocketAddr>) -> 
     }
     lines.extend(warning(config, bound));
     lines.join("\n") + "\n"
+}
+
+/// A node's place among others: the prefix and the log that it shares with them, and where they call it.
+pub(crate) fn cluster(cluster: &ClusterConfig, number: u16, calls: Option<SocketAddr>) -> String {
+    let calls = cluster
+        .advertise
+        .or(calls)
+        .map(|address| format!(", other nodes call it at {address}"))
+        .unwrap_or_default();
+    format!("node {number} of the cluster {} in {}{calls}\n", cluster.prefix, cluster.redis())
 }
 
 /// Where the demo is, as a browser has it.

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::output::{EXIT_USAGE, complain, print};
 use crate::auth::Rotation;
-use crate::cli::banner::banner;
+use crate::cli::banner::{self, banner};
 use crate::cli::logging;
 use crate::cli::systemd;
 use crate::config::secrets::Secrets;
@@ -129,7 +129,10 @@ fn serve(
         let Some(server) = bound else { return Ok(ExitCode::SUCCESS) };
         let banner = banner(&config, server.address(), server.admin_address());
         let log = server.log_found().map(|found| format!("{found}\n")).unwrap_or_default();
-        print_aside(format!("{banner}{log}room for {room}\n"));
+        let place = config.cluster.as_ref().zip(server.node_number());
+        let place = place.map(|(cluster, number)| banner::cluster(cluster, number, server.nodes_address()));
+        let place = place.unwrap_or_default();
+        print_aside(format!("{banner}{place}{log}room for {room}\n"));
         systemd::ready();
         let (stop, monitor) = (CancellationToken::new(), server.monitor());
         let reload = Reload {
@@ -137,6 +140,7 @@ fn serve(
             secrets: server.secrets(),
             hooks: server.hooks(),
             certificates: server.certificates(),
+            cluster_certificates: server.cluster_certificates(),
             keys: server.keys(),
         };
         tokio::select! {
@@ -226,13 +230,14 @@ async fn any(one: &mut Signal, other: &mut Signal, third: &mut Signal) {
     }
 }
 
-/// What SIGHUP reads anew: the certificate, the keys of JSON Web Tokens, the passwords for pushes, the admin tokens, the
+/// What SIGHUP reads anew: the certificates, the keys of JSON Web Tokens, the passwords for pushes, the admin tokens, the
 /// secrets of hooks.
 struct Reload {
     sources: Sources,
     secrets: Secrets,
     hooks: Hooks,
     certificates: Option<Certificates>,
+    cluster_certificates: Option<Certificates>,
     keys: Option<Rotation>,
 }
 
@@ -241,6 +246,13 @@ impl Reload {
         match self.certificates.as_ref().map(Certificates::reload) {
             Some(Ok(())) => info!("the certificate was reloaded"),
             Some(Err(error)) => error!(%error, "the certificate was not reloaded, the old one stays"),
+            None => {}
+        }
+        match self.cluster_certificates.as_ref().map(Certificates::reload) {
+            Some(Ok(())) => info!("the certificate for other nodes was reloaded"),
+            Some(Err(error)) => {
+                error!(%error, "the certificate for other nodes was not reloaded, the old one stays")
+            }
             None => {}
         }
         match self.keys.as_ref().map(Rotation::reload) {

@@ -60,7 +60,7 @@ use crate::auth::{Authenticator, Rotation};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::http::endpoint::Endpoints;
-use crate::hub::cluster::ClusterThread;
+use crate::hub::cluster::{Cluster, ClusterThread};
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::hooks::Hooks;
@@ -212,6 +212,11 @@ impl Server {
         self.nodes_address
     }
 
+    /// Its number among the nodes of its cluster, if it is one.
+    pub(crate) fn node_number(&self) -> Option<u16> {
+        self.shared.cluster.get().map(Cluster::number)
+    }
+
     /// Its monitor, which tells whether the workers live.
     pub(crate) fn monitor(&self) -> Monitor {
         self.monitor.clone()
@@ -227,6 +232,11 @@ impl Server {
     #[must_use]
     pub fn certificates(&self) -> Option<Certificates> {
         self.certificates.clone()
+    }
+
+    /// What it shows to the other nodes of its cluster, to be reloaded; `None` if nodes speak in the clear.
+    pub(crate) fn cluster_certificates(&self) -> Option<Certificates> {
+        self.shared.nodes.as_ref()?.tls().map(|tls| tls.certificates.clone())
     }
 
     /// The keys of JSON Web Tokens, to be reloaded; `None` if it verifies no such tokens.

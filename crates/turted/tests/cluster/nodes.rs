@@ -1,11 +1,16 @@
 //! Nodes that are killed, restarted or stand still, under load.
 
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use rustls::ClientConnection;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::{BACK, Cluster, KEPT};
-use crate::support::pause;
+use crate::support::{Pair, eventually, pause};
 
 /// Longer than a node may be silent before its number is given to another.
 const LONG: Duration = Duration::from_secs(18);
@@ -58,4 +63,39 @@ fn a_node_that_stood_still_for_longer_than_its_lease_goes_on_and_nothing_is_lost
     backends.reach(&crowd, BACK);
     assert!(away.elapsed() < BACK, "{:?}", away.elapsed());
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+}
+
+#[test]
+fn a_hangup_reads_the_certificate_for_other_nodes_again() {
+    let pair = Pair::new();
+    let files = pair.files();
+    let variables = [
+        ("TURTED_CLUSTER_TLS_CERT", files.cert.to_str().unwrap()),
+        ("TURTED_CLUSTER_TLS_KEY", files.key.to_str().unwrap()),
+        ("TURTED_CLUSTER_CA", files.cert.to_str().unwrap()),
+    ];
+    let mut cluster = Cluster::with(KEPT, 1, &variables);
+    let listed: serde_json::Value =
+        serde_json::from_str(&cluster.nodes[0].admin("/api/v1/nodes").unwrap().body).unwrap();
+    let address: SocketAddr = listed["nodes"][0]["address"].as_str().unwrap().parse().unwrap();
+    let is_shown = |pair: &Pair| {
+        let client = Arc::new(pair.client(rustls::ALL_VERSIONS));
+        let mut connection = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+        let mut socket = TcpStream::connect(address).unwrap();
+        while connection.is_handshaking() {
+            if connection.complete_io(&mut socket).is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    assert!(is_shown(&pair));
+    let pair = pair.renewed();
+    assert!(!is_shown(&pair), "nothing changes by itself");
+    cluster.nodes[0].child().signal(Signal::HUP);
+    eventually("the new one is shown", || is_shown(&pair));
+    let log = cluster.nodes[0].stop();
+    let number = &listed["nodes"][0]["number"];
+    let place = format!("node {number} of the cluster turted in redis://127.0.0.1:");
+    assert!(log.contains(&place) && log.contains(&format!("other nodes call it at {address}")), "{log}");
 }

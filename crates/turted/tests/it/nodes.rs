@@ -168,6 +168,16 @@ fn a_server_without_a_cluster_answers_as_before() {
 }
 
 #[test]
+fn what_a_node_says_of_itself_and_the_list_of_nodes_take_no_parameter() {
+    let all = Nodes::start(2);
+    for target in ["/api/v1/node?node=1", "/api/v1/nodes?node=1", "/api/v1/nodes?limit=1"] {
+        let answer = ask(&all.nodes[0], "GET", target, "");
+        assert_eq!(answer.status, 400, "{target}");
+        assert!(answer.text().contains("node and nodes take none"), "{}", answer.text());
+    }
+}
+
+#[test]
 fn every_node_answers_operators_for_all() {
     let all = Nodes::start(3);
     let clients: Vec<_> = all

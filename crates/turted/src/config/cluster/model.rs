@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::RedisServer;
+use crate::config::push_sources::servers::redis_address;
 use crate::io::tls::Tls;
 use turted_core::secret::Secret;
 
@@ -27,6 +28,17 @@ pub struct ClusterConfig {
     pub replicas: u32,
     /// TLS between nodes. Default: none.
     pub tls: Option<ClusterTls>,
+}
+
+impl ClusterConfig {
+    /// Where its log is, without user and password.
+    #[must_use]
+    pub fn redis(&self) -> String {
+        match &self.sentinels {
+            None => redis_address(&self.server),
+            Some(sentinels) => format!("the master {} of Sentinel", sentinels.master),
+        }
+    }
 }
 
 /// Servers that know which server of Redis is the master.

@@ -14,7 +14,7 @@ pub(super) const REDIS_TLS: &str = "rediss";
 pub(super) const AMQP: &str = "amqp";
 pub(super) const AMQP_TLS: &str = "amqps";
 
-fn redis_address(server: &RedisServer) -> String {
+pub(in crate::config) fn redis_address(server: &RedisServer) -> String {
     let scheme = if server.broker.tls.is_some() { REDIS_TLS } else { REDIS };
     format!("{scheme}://{}/{}", server.broker, server.database)
 }

@@ -36,7 +36,7 @@ pub(crate) struct Peers {
     own: AtomicU32,
     /// Where nodes are called. Looked at by each request that is passed on, and watched while it is under way.
     nodes: watch::Sender<HashMap<u16, SocketAddr>>,
-    /// The first one signs, all of them count. Read for each connection, written when the secret is read again.
+    /// The first one signs, all of them count. Read for each connection; tests alone change them.
     secrets: RwLock<Vec<Key>>,
     tls: Option<PeerTls>,
     claims: Claims,
