@@ -111,6 +111,16 @@ pub(crate) struct State {
     pub(crate) last: Option<Cursor>,
     /// The epoch that was begun last; `None` if there is none.
     pub(crate) reign: Option<Reign>,
+    pub(crate) keeping: Keeping,
+}
+
+/// How safe with the engine is what it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    /// How many replicas follow it.
+    pub(crate) replicas: u32,
+    /// By which policy it throws values away when its memory is full; `None` if it throws none away.
+    pub(crate) evicts: Option<String>,
 }
 
 /// An epoch, and the process of the engine to which it belongs.

@@ -60,11 +60,29 @@ fn no_acknowledged_push_is_lost_in_a_failover_to_a_replica_that_had_to_have_it()
 
 #[test]
 fn a_push_that_too_few_replicas_have_is_not_acknowledged() {
-    let cluster = Cluster::with(KEPT, 1, &[("TURTED_CLUSTER_REPLICAS", "1")]);
+    let mut cluster = Cluster::with(KEPT, 1, &[("TURTED_CLUSTER_REPLICAS", "1")]);
     let push = serde_json::json!({"event": "E", "targets": {"broadcast": true}, "payload": {"n": 1}});
     let refused = cluster.nodes[0].push(&push).expect("an answer");
     assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("cluster.replicas"), "{}", refused.body);
+    assert!(ready(&cluster).contains("cluster.replicas = 1"), "{}", ready(&cluster));
     let _replica = replica_of(cluster.redis.port(), KEPT);
     let accepted = cluster.nodes[0].push(&push).expect("an answer");
     assert_eq!(accepted.status, 200, "{}", accepted.body);
+    until(|| ready(&cluster), BACK, || ready(&cluster).trim_end() == "ready");
+    let written = cluster.nodes[0].stop();
+    assert!(written.contains("the log takes nothing: pushes are refused"), "{written}");
+}
+
+/// What a node says that is ready.
+fn ready(cluster: &Cluster) -> String {
+    cluster.nodes[0].admin("/ready").expect("an answer").body
+}
+
+#[test]
+fn a_redis_that_throws_values_away_is_told_at_the_start() {
+    let mut cluster = Cluster::with(&["--maxmemory-policy", "volatile-lru"], 1, &[]);
+    let written = cluster.nodes[0].stop();
+    assert!(written.contains("Redis may throw away sessions and keys of pushes"), "{written}");
+    assert!(written.contains("volatile-lru"), "{written}");
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::{Changed, Failure, State};
+use super::super::{Changed, Failure, Keeping, State};
 use super::data::{Command, Data, Past};
 use super::world::Address;
 
@@ -95,6 +95,7 @@ impl Server {
             now: (BEGINNING + self.started.elapsed()).saturating_sub(self.set_back),
             last: self.data.last,
             reign: self.data.reign.clone(),
+            keeping: Keeping { replicas: u32::from(self.replica.is_none()), evicts: None },
         }
     }
 

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use turted_core::wire::resp::Reply;
 
-use super::super::{Append, Appended, Change, Changed, Ears, Engine, Failure, Reader, Reign, Values, Writer};
+use super::super::{
+    Append, Appended, Change, Changed, Ears, Engine, Failure, Keeping, Reader, Reign, Values, Writer,
+};
 use super::client::{Client, unknown};
 use super::keys::Keys;
 use super::state::{Info, Look};
@@ -35,7 +37,7 @@ pub(crate) async fn check(settings: &RedisEngineSettings) -> Checked {
     let trial = RedisEngine::with(settings, Keys::of_trial(&settings.prefix, number));
     // The real log is looked at as well: its key may have another type.
     let found = match RedisEngine::new(settings).connect("check").await {
-        Ok((client, look)) => inspect(&mut checked, client, &look, &trial).await,
+        Ok((client, look)) => inspect(&mut checked, client, (&look, settings.replicas), &trial).await,
         Err(failure) => Err(failure),
     };
     let tried = match found {
@@ -52,7 +54,7 @@ pub(crate) async fn check(settings: &RedisEngineSettings) -> Checked {
 async fn inspect(
     checked: &mut Checked,
     mut client: Client,
-    look: &Look,
+    (look, wanted): (&Look, u32),
     trial: &RedisEngine,
 ) -> Result<(), Failure> {
     let (name, version) = &look.product;
@@ -60,7 +62,8 @@ async fn inspect(
     let info = Info::read(client.ask(&["INFO", "memory", "persistence", "replication"]).await?)?;
     let policy = info.get("maxmemory_policy");
     checked.facts.push(format!("maxmemory-policy {policy}, {} bytes at most", limit(info.get("maxmemory"))));
-    if policy != "noeviction" {
+    let Keeping { replicas, evicts } = info.keeping();
+    if let Some(policy) = evicts {
         checked.warnings.push(format!(
             "maxmemory-policy is {policy}: Redis may throw away sessions and keys of pushes; set it to noeviction"
         ));
@@ -82,7 +85,12 @@ async fn inspect(
             checked.warnings.push(format!("Redis could not write {what} the last time"));
         }
     }
-    checked.facts.push(format!("{} replicas", info.get("connected_slaves")));
+    checked.facts.push(format!("{replicas} replicas"));
+    if replicas < wanted {
+        checked.problems.push(format!(
+            "cluster.replicas = {wanted}, but {replicas} replicas follow Redis: every push would be refused"
+        ));
+    }
     for command in client.denied(&trial.shared).await? {
         checked.problems.push(format!("the user of Redis may not {command:?} (its ACL)"));
     }

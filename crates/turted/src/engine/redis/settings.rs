@@ -11,6 +11,8 @@ pub(crate) struct RedisEngineSettings {
     pub(crate) prefix: String,
     /// This process: what it owns has this number.
     pub(crate) process: u64,
+    /// How many replicas it has to have.
+    pub(crate) replicas: u32,
 }
 
 /// Where the server is.
@@ -36,6 +38,6 @@ impl RedisEngineSettings {
                 RedisServers::Sentinel { sentinels: sentinels.servers, master: sentinels.master, server }
             }
         };
-        Self { servers, prefix: cluster.prefix.clone(), process }
+        Self { servers, prefix: cluster.prefix.clone(), process, replicas: cluster.replicas }
     }
 }

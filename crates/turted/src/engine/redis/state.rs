@@ -7,7 +7,7 @@ use bytes::Bytes;
 use turted_core::cursor::Cursor;
 use turted_core::wire::resp::Reply;
 
-use super::super::{Failure, Reign, State};
+use super::super::{Failure, Keeping, Reign, State};
 use super::client::{Client, accepted, failure, unknown};
 use super::keys::Keys;
 
@@ -15,7 +15,7 @@ use super::keys::Keys;
 const REDIS_MIN: [u32; 2] = [7, 0];
 const VALKEY_MIN: [u32; 2] = [7, 2];
 /// The commands of a look.
-const LOOK: usize = 5;
+const LOOK: usize = 6;
 
 /// What a look at a server has found.
 #[derive(Debug)]
@@ -34,15 +34,17 @@ impl Look {
     pub(super) async fn at(client: &mut Client, keys: &Keys) -> Result<Self, Failure> {
         client.add(["INFO", "server"]);
         client.add(["INFO", "replication"]);
+        client.add(["INFO", "memory"]);
         client.add(["TIME"]);
         client.add(["HMGET", &keys.reign, "epoch", "first", "process"]);
         client.add(["XINFO", "STREAM", &keys.log]);
         let replies: Result<[Reply; LOOK], _> = client.replies(LOOK, Duration::ZERO).await?.try_into();
-        let [server, replication, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
+        let [server, replication, memory, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
         let mut info = Info::read(server)?;
         // First of all, for an old server does not know what else is asked.
         let product = info.product()?;
         info.extend(replication)?;
+        info.extend(memory)?;
         // In a Cluster a replica says here where the master is.
         let (reign, last) = (read_reign(accepted(reign)?)?, last(stream)?);
         if info.get("role") != "master" {
@@ -50,7 +52,8 @@ impl Look {
         }
         let run = info.get("run_id").to_owned();
         let process = format!("{run}:{}", info.get("master_replid"));
-        Ok(Self { state: State { process, now: clock(time)?, last, reign }, run, product })
+        let state = State { process, now: clock(time)?, last, reign, keeping: info.keeping() };
+        Ok(Self { state, run, product })
     }
 }
 
@@ -84,6 +87,16 @@ impl Info {
         let told =
             format!("{name} {version} is too old: `[cluster]` takes Redis from 7.0 and Valkey from 7.2");
         Err(Failure::Unusable(told))
+    }
+
+    /// How safe is what the server has.
+    pub(super) fn keeping(&self) -> Keeping {
+        let policy = self.get("maxmemory_policy");
+        Keeping {
+            replicas: self.get("connected_slaves").parse().unwrap_or(0),
+            // Who offers Redis as a service may not show it.
+            evicts: (!matches!(policy, "" | "noeviction")).then(|| policy.to_owned()),
+        }
     }
 
     /// A value; empty if there is none.

@@ -22,7 +22,7 @@ use super::job::{Job, Wanted};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
-use crate::engine::Engine;
+use crate::engine::{Engine, State};
 use crate::hub::dispatch::feed::{Feed, Own};
 
 /// How far an epoch may be ahead of the engine's clock: a day, in case that was set back.
@@ -38,6 +38,8 @@ pub(super) struct Node<E> {
     pub(super) feed: Feed,
     pub(super) status: Arc<Status>,
     pub(super) clock: Clock,
+    /// How many replicas followed the engine when it was asked last.
+    pub(super) replicas: Cell<u32>,
     pub(super) started: Instant,
     /// The tag of its last entry.
     pub(super) tags: Cell<u64>,
@@ -162,6 +164,27 @@ impl Clock {
 }
 
 impl<E: Engine> Node<E> {
+    /// The engine says what it is like.
+    pub(super) fn sees(&self, state: &State) {
+        self.clock.set(state.now);
+        self.replicas.set(state.keeping.replicas);
+        self.status.sees_eviction(state.keeping.evicts.as_deref());
+    }
+
+    /// Whether as many replicas follow the engine as must have a push.
+    pub(super) fn has_replicas(&self) -> bool {
+        self.replicas.get() >= self.settings.replicas
+    }
+
+    /// The engine takes what is pushed, but pushes are refused: too few replicas have it.
+    pub(super) fn is_unreplicated(&self) {
+        self.feed.health().is_refusing(&format_args!(
+            "fewer replicas of Redis than cluster.replicas = {} have what was appended; {} follow it",
+            self.settings.replicas,
+            self.replicas.get()
+        ));
+    }
+
     /// An entry of this node, and its tag.
     pub(super) fn encode(&self, body: Body) -> (Bytes, u64) {
         let (author, tag) = (self.settings.author(), self.next_tag());

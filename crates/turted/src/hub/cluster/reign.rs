@@ -45,7 +45,7 @@ pub(super) async fn establish<E: Engine>(
     (mut known, mut state): (Known, State),
 ) -> Result<u64, Failure> {
     loop {
-        node.clock.set(state.now);
+        node.sees(&state);
         refuse_absurd(node, &state)?;
         if let Some(epoch) = lasting(node, writer, (known, &state)).await? {
             return Ok(epoch);

@@ -79,6 +79,8 @@ struct State {
     silent: Vec<u64>,
     /// Why the log is not followed.
     failure: Option<String>,
+    /// By which policy the engine throws values away.
+    evicts: Option<String>,
 }
 
 /// A node as this one sees it.
@@ -240,6 +242,21 @@ impl Status {
         self.lock().failure = Some(failure.to_owned());
         if self.told.tell(Instant::now()).is_some() {
             error!(reason = failure, "Redis cannot be used: pushes are refused, clients stay");
+        }
+    }
+
+    /// The engine throws values away by this policy when its memory is full, or throws none away. It is told once.
+    pub(super) fn sees_eviction(&self, policy: Option<&str>) {
+        let mut state = self.lock();
+        if state.evicts.as_deref() == policy {
+            return;
+        }
+        state.evicts = policy.map(str::to_owned);
+        if let Some(policy) = policy {
+            warn!(
+                policy,
+                "Redis may throw away sessions and keys of pushes: set maxmemory-policy to noeviction"
+            );
         }
     }
 

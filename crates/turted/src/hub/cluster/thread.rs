@@ -126,6 +126,7 @@ pub(super) async fn live<E: Engine>(
         feed,
         status,
         clock: Clock::new(),
+        replicas: Cell::new(0),
         started: Instant::now(),
         tags: Cell::new(getrandom::u64().unwrap_or_default()),
         view: RefCell::new(View::new()),

@@ -167,7 +167,10 @@ impl<E: Engine> State<E> {
                 self.down = None;
                 self.node.feed.refuse(false);
                 self.node.status.is_connected();
-                self.node.feed.health().is_in_engine();
+                match self.node.has_replicas() {
+                    true => self.node.feed.health().is_in_engine(),
+                    false => self.node.is_unreplicated(),
+                }
                 return true;
             }
             Err(failure) => failure,
@@ -360,7 +363,13 @@ impl<E: Engine> State<E> {
                 }
                 Appended::Unreplicated(at) => {
                     self.acknowledge(at, &push);
-                    settled.push((push.unsettled, Err(DispatchRefusal::LogUnavailable)));
+                    self.node.is_unreplicated();
+                    settled.push((push.unsettled, Err(DispatchRefusal::Unreplicated)));
+                }
+                // Nothing of it was appended now.
+                Appended::KnownUnreplicated => {
+                    self.forget(&push.tags);
+                    settled.push((push.unsettled, Err(DispatchRefusal::Unreplicated)));
                 }
                 Appended::Known(first, value) => {
                     self.forget(&push.tags);
@@ -376,7 +385,7 @@ impl<E: Engine> State<E> {
                     self.pushes.push(push);
                 }
                 // Nothing of it was appended now.
-                Appended::NotHeld | Appended::Refused(_) | Appended::KnownUnreplicated => {
+                Appended::NotHeld | Appended::Refused(_) => {
                     if let Appended::Refused(reason) = &result {
                         self.node.feed.health().is_refusing(reason);
                     }
@@ -388,9 +397,14 @@ impl<E: Engine> State<E> {
         let mut untold = Vec::new();
         for (body, result) in told.into_iter().zip(results) {
             match result {
-                Appended::At(at) | Appended::Unreplicated(at) => {
+                Appended::At(at) => {
                     self.node.view.borrow_mut().acknowledge(at);
                     self.node.feed.health().is_in_engine();
+                    continue;
+                }
+                Appended::Unreplicated(at) => {
+                    self.node.view.borrow_mut().acknowledge(at);
+                    self.node.is_unreplicated();
                     continue;
                 }
                 Appended::Refused(reason) => self.node.feed.health().is_refusing(&reason),

@@ -43,6 +43,12 @@ pub enum DispatchRefusal {
     /// be dispatched all the same, if it came to Redis; repeat it with its key.
     #[error("the log takes nothing at the moment")]
     LogUnavailable,
+    /// It stands in Redis, but fewer replicas than asked for have it in time: the push may be dispatched all the same. Repeat
+    /// it with its key.
+    #[error(
+        "fewer replicas of Redis have the push than cluster.replicas asks for: it may still be dispatched"
+    )]
+    Unreplicated,
     /// A push with this key was accepted before, perhaps by another node.
     #[error("a push with this key was accepted before")]
     Repeated {

@@ -152,7 +152,10 @@ impl Intake {
                 Acceptance::Taken(Taking { submitted, keys, count })
             }
             Err(
-                DispatchRefusal::Overload | DispatchRefusal::BacklogsFull | DispatchRefusal::LogUnavailable,
+                DispatchRefusal::Overload
+                | DispatchRefusal::BacklogsFull
+                | DispatchRefusal::LogUnavailable
+                | DispatchRefusal::Unreplicated,
             ) => Acceptance::Full,
             Err(DispatchRefusal::Stopped) => Acceptance::Stopped,
             // Only of a message by itself: several together are below the limit.

@@ -334,7 +334,9 @@ impl From<DispatchRefusal> for Problem {
             DispatchRefusal::ExpansionTooLarge { .. } => Self::new("expansion-too-large", detail),
             DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
             DispatchRefusal::Repeated { .. } => Self::new("idempotency-key-reused", OTHER_BODY),
-            DispatchRefusal::LogUnavailable => Self::later(LOG_UNAVAILABLE, Unavailable::Moment, detail),
+            DispatchRefusal::LogUnavailable | DispatchRefusal::Unreplicated => {
+                Self::later(LOG_UNAVAILABLE, Unavailable::Moment, detail)
+            }
             DispatchRefusal::BacklogsFull => Self::later("backlogs-full", Unavailable::Moment, detail),
             _ => Self::later("stopping", Unavailable::Stopping, detail),
         }

@@ -234,8 +234,13 @@ fn doubted(outcome: Outcome) -> Outcome {
 }
 
 fn outcome(answer: Option<Answer>) -> Outcome {
-    /// These may be delivered: docs/protocol-rest.md. The last one is the first of them as text.
-    const MAYBE: [&str; 3] = ["log-unavailable", "log-slow", "the log takes nothing at the moment"];
+    /// These may be delivered: docs/protocol-rest.md. The last ones are the first of them as text.
+    const MAYBE: [&str; 4] = [
+        "log-unavailable",
+        "log-slow",
+        "the log takes nothing at the moment",
+        "fewer replicas of Redis have",
+    ];
     let Some(answer) = answer else { return Outcome::Unsure("no answer".to_owned()) };
     if answer.status == 200 {
         let told: Option<Value> = serde_json::from_str(&answer.body).ok();

@@ -172,7 +172,7 @@ impl Redis {
 }
 
 pub(super) fn settings(servers: RedisServers, process: u64) -> RedisEngineSettings {
-    RedisEngineSettings { servers, prefix: "turted".to_owned(), process }
+    RedisEngineSettings { servers, prefix: "turted".to_owned(), process, replicas: 0 }
 }
 
 impl Drop for Redis {

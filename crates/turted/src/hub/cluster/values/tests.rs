@@ -44,6 +44,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         feed: Dispatcher::new(0, limits, Vec::new(), &Backlogs::new(usize::MAX)).feed(),
         status: Arc::new(Status::new()),
         clock: Clock::new(),
+        replicas: Cell::new(0),
         started: Instant::now(),
         view: RefCell::new(View::new()),
         own: RefCell::new(HashMap::new()),
