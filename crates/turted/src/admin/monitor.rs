@@ -43,7 +43,7 @@ pub(crate) struct Monitor {
     pub(super) started: Instant,
 }
 
-/// A worker did not answer in time, or is gone.
+/// A worker did not answer in time, is gone, or is not there yet.
 #[derive(Debug)]
 pub(crate) struct Unanswered;
 
@@ -202,6 +202,9 @@ impl Monitor {
 
     /// Has a push of an operator answered by the first worker that takes it.
     pub(super) async fn push(&self, push: OperatorPush) -> Result<Pushed, Unanswered> {
+        if !self.shared.life.has_begun() {
+            return Err(Unanswered);
+        }
         let ((sender, answer), gate) = (oneshot::channel(), Arc::clone(&self.push));
         let mut mail: Mail = Box::new(move |worker: &Rc<Worker>| {
             let own = Rc::clone(worker);
@@ -240,6 +243,9 @@ impl Monitor {
             let (sender, answer) = oneshot::channel();
             peer.try_send(Box::new(mail(sender))).is_ok().then_some(answer)
         };
+        if !self.shared.life.has_begun() {
+            return self.peers.iter().map(|_| None).collect();
+        }
         let asked: Vec<_> = self.peers.iter().map(ask).collect();
         let deadline = Instant::now() + ANSWER_WAIT;
         let mut answers = Vec::with_capacity(asked.len());

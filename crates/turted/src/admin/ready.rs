@@ -14,6 +14,8 @@ pub(super) fn answer(monitor: &Monitor) -> Answer {
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let text_of = format!("this node does not follow the log of its cluster{reason}\n");
         text(StatusCode::SERVICE_UNAVAILABLE, text_of)
+    } else if !monitor.shared.life.has_begun() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "starting\n")
     } else {
         let log = match monitor.dispatcher.log_health().state() {
             LogState::Memory | LogState::OnDisk | LogState::InEngine => None,

@@ -151,9 +151,10 @@ impl ApiRefusal {
             }
             Self::BodyBroken => row(StatusCode::BAD_REQUEST, "the body is incomplete"),
             Self::BodiesFull => row(StatusCode::SERVICE_UNAVAILABLE, BodyRefusal::FULL),
-            Self::Unanswered => {
-                row(StatusCode::SERVICE_UNAVAILABLE, "a worker does not answer, or the server is stopping")
-            }
+            Self::Unanswered => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "a worker does not answer, as before what it did is recorded, or the server is starting or stopping",
+            ),
         }
     }
 }

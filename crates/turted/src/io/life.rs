@@ -1,12 +1,14 @@
 //! How far the life of a server has come.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// How far the life of the server has come: it serves, drains, ends.
+/// How far the life of the server has come: it starts, serves, drains, ends.
 #[derive(Debug)]
 pub(crate) struct Life {
+    /// The workers serve. Before that nobody answers what is asked of them.
+    has_begun: AtomicBool,
     /// The server was told to stop. Balancers are told so; everything else goes on until it drains.
     pub(crate) leaving: CancellationToken,
     /// Nothing new is let in: no connection, no session, no dispatch. A client that is connected is served
@@ -21,11 +23,21 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
+            has_begun: AtomicBool::new(false),
             leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             undrained: AtomicUsize::new(workers),
         }
+    }
+
+    /// The workers serve from now on.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

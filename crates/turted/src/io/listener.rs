@@ -89,19 +89,41 @@ pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// Opens one listening socket; several may be open on one address, and the kernel spreads
-/// connections over them (`SO_REUSEPORT`).
-///
-/// # Errors
-/// The address is taken or not ours.
-pub(crate) fn open(address: SocketAddr, options: SocketOptions) -> io::Result<StdListener> {
-    let socket = socket_for(address)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    set_options(&SockRef::from(&socket), options)?;
-    socket.bind(&address.into())?;
-    socket.listen(options.backlog)?;
-    Ok(socket.into())
+/// A socket that has an address, and does not listen there yet: who connects is refused.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    socket: Socket,
+    backlog: i32,
+}
+
+impl Bound {
+    /// Takes an address; several sockets may have one, and the kernel spreads connections over those that listen
+    /// (`SO_REUSEPORT`).
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub(crate) fn new(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+        let socket = socket_for(address)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        set_options(&SockRef::from(&socket), options)?;
+        socket.bind(&address.into())?;
+        Ok(Self { socket, backlog: options.backlog })
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.socket.local_addr()?;
+        address.as_socket().ok_or_else(|| io::Error::other("the socket has no address of the internet"))
+    }
+
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub(crate) fn listen(self) -> io::Result<StdListener> {
+        self.socket.listen(self.backlog)?;
+        Ok(self.socket.into())
+    }
 }
 
 /// Accepted connections inherit these from the listener: no system call per connection.

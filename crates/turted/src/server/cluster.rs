@@ -19,7 +19,7 @@ use crate::hub::cluster::claims::{Claims, Question};
 use crate::hub::cluster::peers::{PeerTls, Peers};
 use crate::hub::cluster::proof::Proof;
 use crate::hub::cluster::settings::Settings;
-use crate::hub::cluster::{ClusterThread, start};
+use crate::hub::cluster::{ClusterThread, NotStarted, start};
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::worker::shared::Shared;
 use crate::hub::worker::worker::Peers as Boxes;
@@ -82,15 +82,18 @@ pub(super) fn join(
         proof: Proof::new(&secrets(cluster)),
         peers: shared.nodes.clone(),
     };
-    let started = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions));
-    let joined = started.map_err(|error| ServerError::Cluster(error.to_string()))?;
+    let not_started = |error: NotStarted| ServerError::Cluster(error.to_string());
+    let (joined, begun) = start(move || RedisEngine::new(&engine), settings, (dispatcher.feed(), questions))
+        .map_err(not_started)?;
+    // Operators see what it waits for.
+    let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
+    debug_assert!(is_first, "a server is one node");
+    begun.wait().map_err(not_started)?;
     dispatcher.begin_feed();
     // A circle of owners would keep it all.
     let counted = Arc::downgrade(shared);
     let count = move || counted.upgrade().map_or(0, |shared| shared.sockets());
     joined.cluster().status().count_connections_by(count);
-    let is_first = shared.cluster.set(joined.cluster().clone()).is_ok();
-    debug_assert!(is_first, "a server is one node");
     if config.recovery.enabled {
         claim::begin(shared, boxes, (joined.cluster(), config.recovery.max_age));
     }

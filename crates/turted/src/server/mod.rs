@@ -52,7 +52,7 @@ pub use self::error::ServerError;
 use self::log::{OnDisk, OpenedLog};
 #[cfg(test)]
 pub(crate) use self::node::share;
-use self::node::{Door, End, Listeners, Node, Nodes, Post};
+use self::node::{Door, End, Listeners, Node, Nodes, Post, Reserved};
 use self::routes::Site;
 use self::sessions::Verifier;
 use crate::admin::{Admin, Monitor};
@@ -120,10 +120,8 @@ impl Server {
         let ServerBuilder { config, authenticator, endpoints, listener, door } = builder;
         let config = Arc::new(config);
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
-        // In a cluster clients wait for nothing: no socket listens before this node has read the log.
-        let early =
-            config.cluster.is_none().then(|| node::open_all(&config, listener.as_deref())).transpose()?;
-        let found = early.as_ref().map_or(config.listen, |listeners| listeners.address);
+        let reserved = Reserved::of(&config, listener.as_deref())?;
+        let address = reserved.address();
         #[cfg(feature = "redis")]
         let (door, questions) = cluster::door(&config, door)?;
         let mut nodes = Nodes::open(&config, door.as_ref())?;
@@ -140,7 +138,7 @@ impl Server {
         let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
         let (peers, mails): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::channel(MAIL_MAX)).unzip();
         let (OpenedLog { log, epochs, history, on_disk }, peers) =
-            (log::open(&config, (&shared, verifier), found)?, peers.into());
+            (log::open(&config, (&shared, verifier), address)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, senders, shared.live.clone())
             .with_history(&config, history)
@@ -148,16 +146,16 @@ impl Server {
         tell_others(&dispatcher, &shared);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;
+        let known = (&push, opened.statuses());
+        let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), known);
+        // Operators see what the start waits for.
+        let admin = Admin::bind(&config, address, monitor.clone())?;
         #[cfg(feature = "redis")]
         let cluster = cluster::join((&config, nodes.address), &dispatcher, (&shared, &peers, questions))?;
         #[cfg(not(feature = "redis"))]
         let cluster = None::<ClusterThread>;
-        let Listeners { sockets: listeners, address, queue } =
-            early.map_or_else(|| node::open_all(&config, listener.as_deref()), Ok)?;
-        let known = (&push, opened.statuses());
-        let monitor = Monitor::new(Arc::clone(&shared), &peers, dispatcher.clone(), known);
+        let Listeners { sockets: listeners, queue, .. } = reserved.listen()?;
         others::join_in(&shared, &push, &monitor)?;
-        let admin = Admin::bind(&config, address, monitor.clone())?;
         let drain_delay = config.drain_delay;
         let from_rest = dispatcher.for_source(Source::Rest);
         let node = Node { config, dispatcher: from_rest, shared, peers, endpoints, push };
@@ -185,6 +183,7 @@ impl Server {
                 Post { listener, nodes: nodes.listeners.next(), queue, queues: Queues { inbox, mail } };
             server.workers.push(node.start(index, post, End(end.clone()))?);
         }
+        server.shared.life.begin();
         Ok(server)
     }
 

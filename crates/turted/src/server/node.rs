@@ -35,7 +35,7 @@ use crate::hub::worker::worker::{Peers, Worker};
 use crate::io::backlogs::Backlogs;
 use crate::io::bodies::Bodies;
 use crate::io::life::Life;
-use crate::io::listener;
+use crate::io::listener::{self, Bound};
 use crate::io::permits::Permits;
 use crate::io::tls::Certificates;
 use crate::live::Live;
@@ -50,15 +50,72 @@ pub(super) struct Listeners {
     pub(super) queue: Queue,
 }
 
-/// Opens a listener for each worker, all on one address; or serves `given`, which listens already.
-///
-/// # Errors
-/// The address is taken or not ours, or `given` cannot be used.
-pub(super) fn open_all(config: &Config, given: Option<&StdListener>) -> Result<Listeners, ServerError> {
-    if let Some(given) = given {
-        return serve_given(given, config).map_err(ServerError::HandedOver);
+/// Where a server listens, or will: it has the address.
+#[derive(Debug)]
+pub(super) enum Reserved {
+    /// A socket for each worker. No client reaches them yet.
+    Bound {
+        sockets: Vec<Bound>,
+        address: SocketAddr,
+    },
+    Listening(Listeners),
+}
+
+impl Reserved {
+    /// Takes `listen`, or serves `given`, which listens already. In a cluster nothing listens before this node has read the
+    /// log: clients find another node meanwhile. Elsewhere they wait in the queue of the socket.
+    ///
+    /// # Errors
+    /// The address is taken or not ours, or `given` cannot be used.
+    pub(super) fn of(config: &Config, given: Option<&StdListener>) -> Result<Self, ServerError> {
+        if let Some(given) = given {
+            return serve_given(given, config).map(Self::Listening).map_err(ServerError::HandedOver);
+        }
+        let bound = Self::at(config, config.listen)?;
+        match config.cluster {
+            Some(_) => Ok(bound),
+            None => bound.listen().map(Self::Listening),
+        }
     }
-    open_each(config, config.listen)
+
+    /// Takes an address, for all workers.
+    fn at(config: &Config, listen: SocketAddr) -> Result<Self, ServerError> {
+        let wanted = listener::possible(listen);
+        let options = config.limits.socket_options();
+        let refused = |address| move |source| ServerError::Listen { address, source };
+        listener::check(wanted).map_err(refused(wanted))?;
+        let first = Bound::new(wanted, options).map_err(refused(wanted))?;
+        let address = first.address().map_err(refused(wanted))?;
+        let mut sockets = vec![first];
+        for _ in 1..config.workers {
+            sockets.push(Bound::new(address, options).map_err(refused(address))?);
+        }
+        Ok(Self::Bound { sockets, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Bound { address, .. } => *address,
+            Self::Listening(listeners) => listeners.address,
+        }
+    }
+
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The address is taken: another program listens there since.
+    pub(super) fn listen(self) -> Result<Listeners, ServerError> {
+        let (sockets, address) = match self {
+            Self::Listening(listeners) => return Ok(listeners),
+            Self::Bound { sockets, address } => (sockets, address),
+        };
+        let refused = |source| ServerError::Listen { address, source };
+        // Another server may have taken the address before either listened.
+        listener::check(address).map_err(refused)?;
+        let sockets: io::Result<_> = sockets.into_iter().map(Bound::listen).collect();
+        let sockets = sockets.map_err(refused)?;
+        Ok(Listeners { sockets, address, queue: Queue::Ours })
+    }
 }
 
 /// Where a node of a cluster is called by the others.
@@ -86,24 +143,9 @@ impl Nodes {
         let Some(Door { peers, listen }) = door.cloned() else {
             return Ok(Self { peers: None, listeners: Vec::new().into_iter(), address: None });
         };
-        let Listeners { sockets, address, .. } = open_each(config, listen)?;
+        let Listeners { sockets, address, .. } = Reserved::at(config, listen)?.listen()?;
         Ok(Self { peers: Some(peers), listeners: sockets.into_iter(), address: Some(address) })
     }
-}
-
-/// Opens a listener for each worker, all on one address.
-fn open_each(config: &Config, listen: SocketAddr) -> Result<Listeners, ServerError> {
-    let wanted = listener::possible(listen);
-    let options = config.limits.socket_options();
-    let refused = |address| move |source| ServerError::Listen { address, source };
-    listener::check(wanted).map_err(refused(wanted))?;
-    let first = listener::open(wanted, options).map_err(refused(wanted))?;
-    let address = first.local_addr().map_err(refused(wanted))?;
-    let mut sockets = vec![first];
-    for _ in 1..config.workers {
-        sockets.push(listener::open(address, options).map_err(refused(address))?);
-    }
-    Ok(Listeners { sockets, address, queue: Queue::Ours })
 }
 
 /// One socket for all workers: a worker that is free accepts. The server may not open the port of a socket that

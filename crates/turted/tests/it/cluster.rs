@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::Http;
 use crate::support::redis::RedisServer;
 
 /// Exit code and output of `check --connect` with these variables.
@@ -80,17 +81,52 @@ fn what_keeps_a_node_from_its_redis_is_told() {
 }
 
 #[test]
-fn a_node_that_waits_for_redis_ends_with_a_signal() {
-    // Nobody listens on a port that was given up.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_turted"))
-        .args(["serve", "--listen", "127.0.0.1:0"])
+fn replicas_that_are_missing_are_a_problem() {
+    let redis = RedisServer::start();
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &redis.url()), ("TURTED_CLUSTER_REPLICAS", "1")]);
+    let problem = "cluster.replicas = 1, but 0 replicas follow Redis: every push would be refused";
+    assert!(code == 1 && text.contains(problem), "{text}");
+}
+
+/// A port at which nobody listens: it was given up.
+fn port_of_nobody() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A node at these addresses, whose Redis is not there.
+fn waiting_node(listen: &str, admin_listen: &str) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_turted"))
+        .args(["serve", "--listen", listen])
         .env_clear()
-        .env("TURTED_ADMIN_LISTEN", "")
-        .env("TURTED_CLUSTER_URL", format!("redis://127.0.0.1:{port}/0"))
+        .env("TURTED_ADMIN_LISTEN", admin_listen)
+        .env("TURTED_CLUSTER_URL", format!("redis://127.0.0.1:{}/0", port_of_nobody()))
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_node_that_waits_for_redis_serves_operators_and_no_clients() {
+    let listen = format!("127.0.0.1:{}", port_of_nobody());
+    let admin_listen = format!("127.0.0.1:{}", port_of_nobody());
+    let mut child = waiting_node(&listen, &admin_listen);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Redis cannot be used"));
+    assert!(waits.is_some(), "it says that it waits");
+    let mut admin = Http::connect(admin_listen.parse().unwrap());
+    let (health, ready, metrics) = (admin.get("/health"), admin.get("/ready"), admin.get("/metrics"));
+    assert_eq!((health.status, ready.status, metrics.status), (200, 503, 200));
+    assert!(ready.text().contains("cannot connect to 127.0.0.1"), "{}", ready.text());
+    assert!(metrics.text().contains("turted_cluster_following 0"), "{}", metrics.text());
+    assert!(std::net::TcpStream::connect(&listen).is_err(), "clients are refused");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_node_that_waits_for_redis_ends_with_a_signal() {
+    let mut child = waiting_node("127.0.0.1:0", "");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let waits = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Redis cannot be used"));
     assert!(waits.is_some(), "it says that it waits");

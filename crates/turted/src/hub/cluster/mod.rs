@@ -51,4 +51,4 @@ mod mistake;
 mod tests;
 
 pub(crate) use self::handle::Cluster;
-pub(crate) use self::thread::{ClusterThread, start};
+pub(crate) use self::thread::{ClusterThread, NotStarted, start};

@@ -54,7 +54,7 @@ impl Proof {
                             .to_owned(),
                     );
                 }
-                Ok(Shown::Other) => {}
+                Ok(Shown::Other) => status.waits_for_secret(),
                 Err(Failure::Unusable(reason)) => return Err(reason),
                 Err(failure) => status.failed(&failure.to_string()),
             }
@@ -171,6 +171,9 @@ mod tests {
     async fn another_secret_is_refused_while_a_node_is_there_and_taken_soon_after() {
         on_engine(async |nodes| {
             assert!(nodes.starts(1, &["old"]).await);
+            let ((engine, proof), status) = (nodes.node(9, &["new"]), Status::new());
+            let waiting = tokio::time::timeout(PAUSE, proof.show(&engine, &status)).await;
+            assert!(waiting.is_err() && status.failure().unwrap().contains("another secret"));
             let (is_taken, ()) = tokio::join!(nodes.starts(2, &["new", "third"]), nodes.stays(1, &["old"]));
             assert!(!is_taken);
             assert!(nodes.starts(3, &["new"]).await, "nobody is there any more");

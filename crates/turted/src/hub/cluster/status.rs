@@ -227,6 +227,17 @@ impl Status {
         self.failed(failure);
     }
 
+    /// Nodes that are there, or were a moment ago, have another secret. It is told once.
+    pub(super) fn waits_for_secret(&self) {
+        const OTHER: &str = "nodes with this cluster.prefix have another secret (cluster.secret_file)";
+        let before = self.lock().failure.replace(OTHER.to_owned());
+        if before.as_deref() != Some(OTHER) {
+            warn!(
+                "nodes with this cluster.prefix have another secret: waiting up to 16 s for them to be gone"
+            );
+        }
+    }
+
     pub(super) fn is_connected(&self) {
         self.is_up.store(true, Ordering::Relaxed);
     }

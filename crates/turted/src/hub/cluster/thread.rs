@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
@@ -73,12 +73,30 @@ impl ClusterThread {
     }
 }
 
-/// Starts the thread, and waits until it has read all that the log keeps: however long the engine is away.
+/// Tells when a node has read all that the log keeps.
+#[derive(Debug)]
+pub(crate) struct Begun(Receiver<Result<(), NotStarted>>);
+
+impl Begun {
+    /// Waits for that, however long the engine is away.
+    ///
+    /// # Errors
+    /// The engine cannot be used as it is.
+    pub(crate) fn wait(self) -> Result<(), NotStarted> {
+        let gone = |_| NotStarted::Unusable("the thread of the cluster has ended".to_owned());
+        self.0.recv().map_err(gone)?
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The operating system refuses it.
 pub(crate) fn start<E: Engine>(
     engine: impl FnOnce() -> E + Send + 'static,
     settings: Settings,
     (feed, questions): (Feed, mpsc::Receiver<Question>),
-) -> Result<ClusterThread, NotStarted> {
+) -> Result<(ClusterThread, Begun), NotStarted> {
     let (begun, has_begun) = sync_channel(1);
     let (sender, jobs) = mpsc::channel(JOBS_MAX);
     let own = sender.clone();
@@ -94,10 +112,8 @@ pub(crate) fn start<E: Engine>(
         }
     };
     let thread = Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
-    let gone = || NotStarted::Unusable("the thread of the cluster has ended".to_owned());
-    has_begun.recv().map_err(|_| gone())??;
     let cluster = Cluster { process, status, jobs: sender, sessions };
-    Ok(ClusterThread { cluster, thread: Some(thread) })
+    Ok((ClusterThread { cluster, thread: Some(thread) }, Begun(has_begun)))
 }
 
 /// What the thread shares with the rest of the program.
