@@ -57,6 +57,9 @@ pub const EXPANSION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one push body, if the log is that of a cluster: a dispatch of it and its names fit into an entry of 8 MiB, which is
 /// what a node reads of one.
 pub const CLUSTER_PUSH_BODY_BYTES_MAX: usize = 7 * 1024 * 1024;
+/// Bytes of one entry in the log of a cluster, or of one value beside it, that a node reads: several times what a push may
+/// have.
+pub const CLUSTER_ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Users and channels of one dispatch, if the log is that of a cluster: so many a node reads of any other one.
 pub const CLUSTER_TARGETS_MAX: usize = 100_000;
 /// Dispatches of one push body; half an inbox, so that a batch never has to be split.

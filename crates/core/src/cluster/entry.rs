@@ -22,7 +22,7 @@ mod kind {
 }
 
 /// Bytes of an entry without the names and the payload of its dispatch, or the rules of its node.
-const ROOM: usize = 96;
+pub(super) const ROOM: usize = 96;
 
 /// One entry. `D` is a dispatch, or refers to one that is written.
 ///
@@ -167,7 +167,10 @@ fn pushed(fields: &mut Fields<'_>, limits: PushLimits) -> Result<Dispatch, Malfo
 }
 
 /// Whether a name is listed twice. A push lists each name once.
-fn has_twice(names: &[Name]) -> bool {
+pub(super) fn has_twice(names: &[Name]) -> bool {
+    if names.len() < 2 {
+        return false;
+    }
     let mut names: Vec<_> = names.iter().collect();
     names.sort_unstable();
     names.windows(2).any(|pair| pair[0] == pair[1])

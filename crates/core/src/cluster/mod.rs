@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `head` | what stands in front of all of these; who wrote it |
 //! | `entry` | what stands in the log: dispatches, and what nodes write about themselves |
+//! | `fit` | whether every node reads a dispatch |
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
 //! | `message` | what nodes tell each other beside the log |
 //! | `session`, `key` | what is kept of a session, and beside the key of a push |
@@ -15,6 +16,7 @@
 
 pub mod head;
 pub mod entry;
+pub mod fit;
 pub mod node;
 pub mod message;
 pub mod session;

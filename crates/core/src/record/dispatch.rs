@@ -21,6 +21,15 @@ pub(crate) fn put_dispatch(body: &mut Vec<u8>, Dispatch { event, payload, target
     put_bytes(body, payload.get().as_bytes());
 }
 
+/// The bytes that a dispatch takes.
+pub(crate) fn room_of(Dispatch { event, payload, targets }: &Dispatch) -> usize {
+    /// Two counts, a flag, and the length of the payload.
+    const REST: usize = 4 + 4 + 1 + 4;
+    let names = targets.users.iter().chain(&targets.channels).chain([event]);
+    let names: usize = names.map(|name| 1 + name.as_str().len()).sum();
+    names + payload.get().len() + REST
+}
+
 /// Reads a dispatch with at most so many users and channels together.
 pub(crate) fn read_dispatch(fields: &mut Fields<'_>, targets_max: usize) -> Result<Dispatch, Malformed> {
     let event = fields.name()?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use turted_core::limits::CLUSTER_ENTRY_BYTES_MAX;
 use turted_core::wire::resp::{Bounds, Decoder, Reply};
 
 use super::super::Failure;
@@ -14,8 +15,8 @@ use crate::io::redis::{Connection, NoEntry, RedisServer, refused, silent, strang
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long an address may take to answer at all: less, because there may be another one to ask.
 const ENTER_WAIT: Duration = Duration::from_secs(2);
-/// Bytes of one string that are kept: several times what a push may have.
-pub(super) const STRING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one string that are kept.
+pub(super) const STRING_BYTES_MAX: usize = CLUSTER_ENTRY_BYTES_MAX;
 /// Values of one array that are kept: above the entries that are read at once.
 const ARRAY_VALUES_MAX: usize = 4096;
 /// Bytes of a reply after which nothing more of it is kept.

@@ -16,6 +16,7 @@ use std::{io, mem};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use tokio::sync::Notify;
+use turted_core::cluster::fit::fit;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
 #[cfg(test)]
@@ -90,6 +91,7 @@ impl Dispatcher {
             writer_end: Mutex::default(),
             health: Arc::default(),
             keeps_keys: AtomicBool::new(false),
+            has_nodes: AtomicBool::new(false),
             queued: Condvar::new(),
             queued_for_engine: Notify::new(),
         });
@@ -351,6 +353,7 @@ impl Dispatcher {
         (order.queue, order.is_restoring, order.has_nodes) = (Some(Queue::new(true)), true, true);
         drop(order);
         self.inner.keeps_keys.store(true, Ordering::Relaxed);
+        self.inner.has_nodes.store(true, Ordering::Relaxed);
         Feed::new(Arc::clone(&self.inner))
     }
 
@@ -430,6 +433,9 @@ impl Dispatcher {
         let (expansion, most) = (Dispatch::expansion_of(dispatches), self.expansion_bytes);
         if expansion > most {
             return Err(DispatchRefusal::ExpansionTooLarge { bytes: expansion, most });
+        }
+        if self.inner.has_nodes.load(Ordering::Relaxed) {
+            dispatches.iter_mut().try_for_each(fit)?;
         }
         if self.inner.backlogs.is_full() {
             return Err(DispatchRefusal::BacklogsFull);

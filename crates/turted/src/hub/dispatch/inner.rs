@@ -38,8 +38,10 @@ pub(super) struct Inner {
     pub(super) handlers_end: Mutex<Option<HandlersEnd>>,
     pub(super) writer_end: Mutex<Option<WriterEnd>>,
     pub(super) health: Arc<LogHealth>,
-    /// Whether the log is on disk.
+    /// Whether the log is on disk, or that of a cluster.
     pub(super) keeps_keys: AtomicBool,
+    /// Whether other nodes read what is dispatched here.
+    pub(super) has_nodes: AtomicBool,
 }
 
 impl Inner {

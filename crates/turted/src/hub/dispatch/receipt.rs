@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
+use turted_core::cluster::fit::Unfit;
 use turted_core::cluster::table::PROCESSES_MAX;
 use turted_core::cursor::Cursor;
+use turted_core::limits::{CLUSTER_ENTRY_BYTES_MAX, CLUSTER_TARGETS_MAX};
 use turted_core::name::NameRefusal;
 
 use crate::io::link::Link;
@@ -29,6 +31,22 @@ pub enum DispatchRefusal {
     ExpansionTooLarge {
         /// The bytes of this push.
         bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A dispatch with its names takes more bytes than a node of a cluster reads of one, once its payload is JSON.
+    #[error("a dispatch takes {bytes} bytes in the log of the cluster, above {most}")]
+    EntryTooLarge {
+        /// The bytes that it takes.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// A dispatch has more users and channels than a node of a cluster reads of one.
+    #[error("a dispatch has {targets} users and channels, above {most} in a cluster")]
+    TargetsTooMany {
+        /// How many it has.
+        targets: usize,
         /// The limit.
         most: usize,
     },
@@ -60,6 +78,15 @@ pub enum DispatchRefusal {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,
+}
+
+impl From<Unfit> for DispatchRefusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Bytes(bytes) => Self::EntryTooLarge { bytes, most: CLUSTER_ENTRY_BYTES_MAX },
+            Unfit::Targets(targets) => Self::TargetsTooMany { targets, most: CLUSTER_TARGETS_MAX },
+        }
+    }
 }
 
 /// The positions of the dispatches of one push, which follow on each other.

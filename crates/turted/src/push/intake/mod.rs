@@ -159,10 +159,14 @@ impl Intake {
             ) => Acceptance::Full,
             Err(DispatchRefusal::Stopped) => Acceptance::Stopped,
             // Only of a message by itself: several together are below the limit.
-            Err(refusal) => Acceptance::Settled(Outcome::Refused(Refusal {
-                rule: "expansion-too-large",
-                detail: refusal.to_string(),
-            })),
+            Err(refusal) => {
+                let rule = match refusal {
+                    DispatchRefusal::EntryTooLarge { .. } => "entry-too-large",
+                    DispatchRefusal::TargetsTooMany { .. } => "targets-too-many",
+                    _ => "expansion-too-large",
+                };
+                Acceptance::Settled(Outcome::Refused(Refusal { rule, detail: refusal.to_string() }))
+            }
         }
     }
 

@@ -332,6 +332,8 @@ impl From<DispatchRefusal> for Problem {
         let detail = refusal.to_string();
         match refusal {
             DispatchRefusal::ExpansionTooLarge { .. } => Self::new("expansion-too-large", detail),
+            DispatchRefusal::EntryTooLarge { .. } => Self::new("entry-too-large", detail),
+            DispatchRefusal::TargetsTooMany { .. } => Self::new("targets-too-many", detail),
             DispatchRefusal::Overload => Self::later("overload", Unavailable::Moment, detail),
             DispatchRefusal::Repeated { .. } => Self::new("idempotency-key-reused", OTHER_BODY),
             DispatchRefusal::LogUnavailable | DispatchRefusal::Unreplicated => {

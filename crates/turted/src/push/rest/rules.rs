@@ -54,7 +54,7 @@ pub(crate) const OF_PRESENCE: [&str; 26] = [
 ];
 
 /// Every rule, in the order in which the documentation explains them.
-pub(crate) const RULES: [Rule; 46] = [
+pub(crate) const RULES: [Rule; 47] = [
     rule(
         "not-json",
         StatusCode::BAD_REQUEST,
@@ -153,6 +153,11 @@ pub(crate) const RULES: [Rule; 46] = [
         "expansion-too-large",
         StatusCode::PAYLOAD_TOO_LARGE,
         "the payloads, each times the targets of its dispatch, are more than `limits.expansion_bytes`",
+    ),
+    rule(
+        "entry-too-large",
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "a dispatch with its names takes more than 8 MiB in the log of a cluster",
     ),
     rule("cmd-unknown", StatusCode::BAD_REQUEST, "`cmd` is none of the four"),
     rule("data-not-an-object", StatusCode::BAD_REQUEST, "`data` is something else than an object"),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use turted_core::limits::{CLUSTER_ENTRY_BYTES_MAX, CLUSTER_TARGETS_MAX};
+
 use super::*;
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 
@@ -37,4 +39,27 @@ fn a_push_with_more_bytes_than_one_inbox_takes_leaves_no_trace_in_any() {
     receivers.iter_mut().for_each(|inbox| assert_eq!(inbox.try_recv().unwrap().accepted.sequence(), 1));
     assert!(receivers.iter_mut().all(|inbox| inbox.try_recv().is_err()), "no worker was handed it");
     assert_eq!(push().unwrap().first().sequence, 2, "there is room again, and no number was skipped");
+}
+
+#[test]
+fn what_no_node_would_read_is_refused_in_a_cluster_and_taken_elsewhere() {
+    let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
+    let (sender, _receiver) = inbox(InboxLimits { dispatches: 10, bytes: 1 << 30 });
+    let dispatcher = Dispatcher::new(7, log, vec![sender], &Backlogs::new(usize::MAX));
+    // A control character has six bytes in JSON: of a body with 2 MiB.
+    let text = "\u{1}".repeat(CLUSTER_ENTRY_BYTES_MAX / 4);
+    let users =
+        |count: usize| (0..count).map(|user| Name::new(&user.to_string()).unwrap()).collect::<Vec<_>>();
+    let push = |targets: Targets, payload: &str| {
+        let payload = serde_json::value::to_raw_value(payload).unwrap();
+        let dispatch = Dispatch { event: Name::new("e").unwrap(), payload, targets };
+        dispatcher.submit(&mut vec![dispatch], Reach::Uncounted, None).map(drop)
+    };
+    let many = || Targets { users: users(CLUSTER_TARGETS_MAX + 1), ..Targets::default() };
+    assert_eq!((push(Targets::default(), &text), push(many(), "")), (Ok(()), Ok(())));
+    let _feed = dispatcher.feed();
+    assert!(matches!(push(Targets::default(), &text), Err(DispatchRefusal::EntryTooLarge { .. })));
+    assert!(matches!(push(many(), ""), Err(DispatchRefusal::TargetsTooMany { .. })));
+    let twice = Targets { users: [users(1), users(1)].concat(), ..Targets::default() };
+    assert_eq!(push(twice, ""), Ok(()));
 }
