@@ -27,4 +27,7 @@ pub(super) fn write(page: &mut Exposition, cluster: &Cluster) {
     count("turted_cluster_foreign_entries_total", help, &counters.foreign);
     let help = "Changes of sessions that were answered before they were recorded in Redis.";
     count("turted_cluster_unrecorded_sessions_total", help, &counters.unrecorded);
+    let help = "Sessions with a change that was answered before it was recorded in Redis, and never was.";
+    page.metric("turted_cluster_lost_sessions_total", MetricKind::Counter, help)
+        .sample(&[], cluster.sessions().lost());
 }

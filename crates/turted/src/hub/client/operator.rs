@@ -16,7 +16,7 @@ use turted_core::registry::ConnectionKey;
 use crate::hub::client::{commands, record};
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::queries::{self, ConnectionWanted};
-use crate::hub::worker::sessions::Effect;
+use crate::hub::worker::sessions::{Effect, Recorded};
 use crate::hub::worker::worker::Worker;
 
 /// Connections that are dealt with in one slice: an end costs a system call or two, some 10 us.
@@ -50,17 +50,21 @@ impl Deed {
     }
 }
 
-/// Does something to the connections of this worker that are meant, and answers how many of them it concerned. The
-/// operator may have stopped waiting; it is done all the same.
+/// Does something to the connections of this worker that are meant, and answers how many of them it concerned, once
+/// that is recorded; nothing if it cannot be. The operator may have stopped waiting; it is done all the same.
 pub(crate) fn perform(worker: &Rc<Worker>, (whom, deed): (Whom, Deed), answer: oneshot::Sender<usize>) {
     let worker = Rc::clone(worker);
     worker.clone().spawn(async move {
-        let _ = answer.send(do_to_all(&worker, &whom, &deed).await);
+        let (concerned, recorded) = do_to_all(&worker, &whom, &deed).await;
+        // As a client that leaves: who has the answer relies on it, whatever happens to this node.
+        if record::wait_for_all(&worker, recorded).await {
+            let _ = answer.send(concerned);
+        }
     });
 }
 
-async fn do_to_all(worker: &Rc<Worker>, whom: &Whom, deed: &Deed) -> usize {
-    let (mut concerned, moved_by) = (0, Instant::now() + MOVE_WAIT);
+async fn do_to_all(worker: &Rc<Worker>, whom: &Whom, deed: &Deed) -> (usize, Vec<Recorded>) {
+    let (mut concerned, mut recorded, moved_by) = (0, Vec::new(), Instant::now() + MOVE_WAIT);
     for slice in keys(worker, whom).await.chunks(SLICE) {
         for key in slice {
             let connection = worker.registry.borrow().get(*key).cloned();
@@ -69,11 +73,14 @@ async fn do_to_all(worker: &Rc<Worker>, whom: &Whom, deed: &Deed) -> usize {
             {
                 sleep(LOOK).await;
             }
-            concerned += usize::from(do_to(Client::of(worker, &connection), deed));
+            if let Some(change) = do_to(Client::of(worker, &connection), deed) {
+                concerned += 1;
+                recorded.extend((!change.is_now()).then_some(change));
+            }
         }
         yield_now().await;
     }
-    concerned
+    (concerned, recorded)
 }
 
 /// The connections of this worker that are meant.
@@ -90,10 +97,12 @@ async fn keys(worker: &Rc<Worker>, whom: &Whom) -> Vec<ConnectionKey> {
     }
 }
 
-/// Returns whether the connection was concerned.
-fn do_to(client: Client<'_>, deed: &Deed) -> bool {
+/// Returns what is recorded of it; `None` if the connection was not concerned.
+fn do_to(client: Client<'_>, deed: &Deed) -> Option<Recorded> {
     match deed {
-        Deed::Disconnect(close, reason) => disconnect(client, Closing { close: *close, reason }),
+        Deed::Disconnect(close, reason) => {
+            disconnect(client, Closing { close: *close, reason }).then_some(Recorded::NOW)
+        }
         Deed::Remove(channel) => remove(client, channel),
     }
 }
@@ -111,19 +120,19 @@ fn disconnect(client: Client<'_>, closing: Closing<'_>) -> bool {
 
 /// Takes a client out of a channel, and tells it so. If the connection breaks before that arrives, the client is told when
 /// it resumes.
-fn remove(client: Client<'_>, channel: &Name) -> bool {
+fn remove(client: Client<'_>, channel: &Name) -> Option<Recorded> {
     let Client { worker, connection } = client;
     if connection.is_closed() || worker.registry.borrow().since(connection.key, channel).is_none() {
-        return false;
+        return None;
     }
     let left = std::slice::from_ref(channel);
     commands::leave(client, channel);
     let (position, most) = (worker.passed(connection), worker.config.limits.channels_per_connection);
     connection.standing.borrow_mut().forfeit(left, position, most);
-    // It is told at once: what is recorded late is only what it is after a restart.
-    drop(record::proved(client, Effect::TakesAway, left));
+    // The client is told at once, the operator when it is recorded.
+    let recorded = record::proved(client, Effect::TakesAway, left);
     // Events of the channel that were on their way come before the news.
     client.send_chained();
     connection.session.removed(client, channel);
-    true
+    Some(recorded)
 }

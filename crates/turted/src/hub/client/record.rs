@@ -16,8 +16,8 @@ use turted_core::session_key::SessionKey;
 use crate::hub::dispatch::queue::BUSY_MAX;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::session::Step;
-use crate::hub::worker::sessions::common::Common;
 use crate::hub::worker::sessions::{Effect, Recorded};
+use crate::hub::worker::worker::Worker;
 
 /// How long a client waits for an engine that is slow to record what the client has joined.
 const ADDED_MAX: Duration = Duration::from_secs(1);
@@ -134,13 +134,24 @@ pub(crate) async fn wait(client: Client<'_>, recorded: Recorded) -> bool {
     !client.connection.is_closed()
 }
 
+/// Waits until changes of several clients are recorded, as long as a push does. Returns whether they are.
+pub(crate) async fn wait_for_all(worker: &Worker, recorded: Vec<Recorded>) -> bool {
+    let all = async {
+        for recorded in recorded {
+            recorded.wait().await;
+        }
+    };
+    worker.seconds.wait(BUSY_MAX, all).await.is_some()
+}
+
 /// Waits as long as a push does; or for a while alone, if the change may be recorded later.
 async fn is_too_late(client: Client<'_>, recorded: Recorded) -> bool {
     let may_come_later = recorded.may_come_later();
     let longest = if may_come_later { ADDED_MAX } else { BUSY_MAX };
     let is_late = client.worker.seconds.wait(longest, recorded.wait()).await.is_none();
     if is_late && may_come_later {
-        client.worker.sessions.common().into_iter().for_each(Common::answered_before);
+        let common = client.worker.sessions.common().zip(key(client));
+        common.into_iter().for_each(|(common, key)| common.answered_before(key));
     }
     is_late && !may_come_later
 }

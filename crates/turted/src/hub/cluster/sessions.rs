@@ -53,6 +53,8 @@ pub(crate) struct SessionWrites {
     questions: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     next_question: AtomicU64,
     refused: Seldom,
+    /// Sessions with a change that was answered before it was recorded, and never was.
+    lost: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +72,13 @@ struct Entry {
     write: Option<Write>,
     /// Those who wait for it.
     receipts: Vec<Receipt>,
+    /// Whether a client was answered already that is what waits here.
+    is_answered: bool,
     is_underway: bool,
     /// Those who wait for what is under way.
     underway: Vec<Receipt>,
+    /// Whether a client was answered already that is what is under way.
+    is_underway_answered: bool,
 }
 
 /// A write that was given to the engine.
@@ -124,6 +130,7 @@ impl SessionWrites {
             // Another process may have asked under the same number of a node before.
             next_question: AtomicU64::new(getrandom::u64().unwrap_or_default()),
             refused: Seldom::every(TELL_PAUSE),
+            lost: AtomicU64::new(0),
         }
     }
 
@@ -174,6 +181,39 @@ impl SessionWrites {
         Some(written)
     }
 
+    /// A client was answered before its session is written.
+    pub(crate) fn answered_before(&self, key: SessionKey) {
+        let mut queue = self.queue();
+        // Without an entry it is written by now.
+        let Some(entry) = queue.entries.get_mut(&key) else { return };
+        match entry.write {
+            Some(_) => entry.is_answered = true,
+            None => entry.is_underway_answered = true,
+        }
+    }
+
+    /// How many sessions have a change that was answered before it was recorded, and never was: another node has taken them
+    /// before, or this one has left.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// This node leaves: what waits still is never written.
+    pub(super) fn give_up(&self) {
+        let mut queue = self.queue();
+        let entries = std::mem::take(&mut queue.entries);
+        drop(queue);
+        let answered = |entry: &&Entry| entry.is_answered || entry.is_underway_answered;
+        self.lost.fetch_add(entries.values().filter(answered).count() as u64, Ordering::Relaxed);
+        if !entries.is_empty() {
+            let sessions = entries.len();
+            tracing::warn!(
+                sessions,
+                "sessions were not recorded before the end: their clients come back as what they were"
+            );
+        }
+    }
+
     /// Waits until nothing waits to be written. To be called when nothing comes any more.
     pub(super) async fn all_written(&self) {
         while self.waiting() > 0 {
@@ -200,6 +240,7 @@ impl SessionWrites {
             let Some(entry) = entries.get_mut(&key) else { continue };
             let Some(write) = entry.write.take() else { continue };
             entry.is_underway = true;
+            entry.is_underway_answered = std::mem::take(&mut entry.is_answered);
             entry.underway = std::mem::take(&mut entry.receipts);
             taken.push(Underway { key, name: name_of(key), write, age: self.age() });
         }
@@ -220,6 +261,7 @@ impl SessionWrites {
         for Underway { key, write, .. } in underway {
             let Some(entry) = entries.get_mut(&key) else { continue };
             entry.is_underway = false;
+            entry.is_answered |= std::mem::take(&mut entry.is_underway_answered);
             entry.write.get_or_insert(write);
             let earlier = std::mem::take(&mut entry.underway);
             entry.receipts.extend(earlier);
@@ -241,7 +283,11 @@ impl SessionWrites {
                     refused.push(underway);
                 }
                 changed => {
-                    taken.extend(matches!(changed, Changed::Owned(..)).then_some(underway.key));
+                    if matches!(changed, Changed::Owned(..)) {
+                        let is_lost = queue.is_underway_answered(underway.key);
+                        self.lost.fetch_add(u64::from(is_lost), Ordering::Relaxed);
+                        taken.push(underway.key);
+                    }
                     receipts.extend(queue.done(underway.key));
                 }
             }
@@ -325,10 +371,14 @@ impl Queue {
         }
     }
 
+    fn is_underway_answered(&self, key: SessionKey) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.is_underway_answered)
+    }
+
     /// What was under way of a session is written. Returns those who have waited for it.
     fn done(&mut self, key: SessionKey) -> Vec<Receipt> {
         let Some(entry) = self.entries.get_mut(&key) else { return Vec::new() };
-        entry.is_underway = false;
+        (entry.is_underway, entry.is_underway_answered) = (false, false);
         let receipts = std::mem::take(&mut entry.underway);
         if entry.write.is_some() {
             self.ready.push_back(key);

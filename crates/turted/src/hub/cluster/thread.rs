@@ -180,6 +180,7 @@ pub(super) async fn live<E: Engine>(
     }
     // What clients were when they were told to come back elsewhere.
     drop(timeout(END_MAX, node.sessions.all_written()).await);
+    node.sessions.give_up();
     others.iter().for_each(|task| task.abort());
     node.status.questions.end();
     drop(timeout(END_MAX, release_number(&node)).await);

@@ -81,3 +81,34 @@ fn an_engine_that_refuses_is_left_alone_for_a_while() {
     assert!(writes.take(10).is_empty());
     assert_eq!(writes.waiting(), 1);
 }
+
+#[test]
+fn a_change_that_was_answered_and_never_recorded_is_counted_once() {
+    let (writes, _) = begun();
+    let owned = |underway| (underway, Changed::Owned(7, Bytes::new()));
+    let done = |underway| (underway, Changed::Done);
+    // Recorded in the end, as most are.
+    writes.write(key(1), put(1), None);
+    writes.answered_before(key(1));
+    let underway = writes.take(10);
+    writes.put_back(underway);
+    writes.done(writes.take(10).into_iter().map(done));
+    writes.answered_before(key(1));
+    assert_eq!(writes.lost(), 0);
+    // Another node has taken it meanwhile.
+    writes.write(key(2), put(1), None);
+    let underway = writes.take(10);
+    writes.answered_before(key(2));
+    writes.done(underway.into_iter().map(owned));
+    assert_eq!(writes.lost(), 1);
+    // Another node has taken it, and nobody was answered before.
+    writes.write(key(3), put(1), None);
+    writes.done(writes.take(10).into_iter().map(owned));
+    assert_eq!(writes.lost(), 1);
+    // This node leaves before Redis is back.
+    writes.write(key(4), put(1), None);
+    writes.write(key(5), put(1), None);
+    writes.answered_before(key(4));
+    writes.give_up();
+    assert_eq!((writes.lost(), writes.waiting()), (2, 0));
+}

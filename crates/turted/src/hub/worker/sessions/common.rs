@@ -37,7 +37,7 @@ impl Common {
         };
         if effect == Effect::Adds && self.cluster.sessions().is_away() {
             self.put(key, state);
-            self.answered_before();
+            self.answered_before(key);
             return Recorded::NOW;
         }
         let (sender, recorded) = oneshot::channel();
@@ -48,9 +48,10 @@ impl Common {
         }
     }
 
-    /// Notes that a client was answered before its change was recorded.
-    pub(crate) fn answered_before(&self) {
+    /// Notes that a client was answered before its change of this session was recorded.
+    pub(crate) fn answered_before(&self, key: SessionKey) {
         self.cluster.status().counters.unrecorded.fetch_add(1, Ordering::Relaxed);
+        self.cluster.sessions().answered_before(key);
     }
 
     pub(super) fn put(&self, key: SessionKey, state: &SessionState) {
