@@ -95,7 +95,7 @@ pub enum AnswerForm {
 impl AnswerForm {
     const ALL: [Self; 3] = [Self::Plain, Self::Single, Self::Batch];
 
-    pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
         Self::ALL.get(usize::from(fields.u8()?)).copied().ok_or(Malformed)
     }
 }
@@ -310,14 +310,14 @@ impl<'a> ReadKey<'a> {
 }
 
 /// Appends how many dispatches a push had, and how many connections each of them reached, if that is known.
-pub(crate) fn put_reached(body: &mut Vec<u8>, count: u32, delivered: Option<&[u64]>) {
+fn put_reached(body: &mut Vec<u8>, count: u32, delivered: Option<&[u64]>) {
     body.extend_from_slice(&count.to_le_bytes());
     body.push(u8::from(delivered.is_some()));
     put_list(body, delivered.unwrap_or_default());
 }
 
 /// Reads the same. If the counts are known there is one for each dispatch.
-pub(crate) fn reached(fields: &mut Fields<'_>) -> Result<(u32, Option<Vec<u64>>), Malformed> {
+fn reached(fields: &mut Fields<'_>) -> Result<(u32, Option<Vec<u64>>), Malformed> {
     let (count, is_known) = (fields.u32()?, fields.flag()?);
     let counts = list(fields)?;
     let fits = if is_known { counts.len() == count as usize } else { counts.is_empty() };

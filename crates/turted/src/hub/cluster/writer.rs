@@ -111,8 +111,6 @@ impl<E: Engine> State<E> {
         let now = Instant::now();
         for Taken { dispatches, own, key, holds, unsettled } in taken {
             let (mut entries, mut tags) = (Vec::with_capacity(own.len()), Vec::with_capacity(own.len()));
-            let answer =
-                key.as_ref().map(|key| (key.answer, u32::try_from(dispatches.len()).unwrap_or(u32::MAX)));
             for (dispatch, own) in dispatches.into_iter().zip(own) {
                 let body = Body::Dispatch { counted: own.reached.is_some(), dispatch };
                 let (entry, tag) = self.node.encode(body);
@@ -122,10 +120,7 @@ impl<E: Engine> State<E> {
                 entries.push(entry);
                 tags.push(tag);
             }
-            let key = key.zip(answer).map(|(key, (answer, count))| {
-                let value = KnownPush { body: key.body, answer, count, delivered: None };
-                (name_of(&key), value.encode(), key.body)
-            });
+            let key = key.map(|key| (name_of(&key), KnownPush { body: key.body }.encode(), key.body));
             self.pushes.push(Push {
                 entries,
                 tags,
