@@ -184,6 +184,12 @@ impl Connection {
         ConnectionId::new(worker.index, self.key)
     }
 
+    /// The same in log lines and in the admin API: in a cluster with the number of its node.
+    pub(crate) fn told_id(&self, worker: &Worker) -> ConnectionId {
+        let id = self.id(worker);
+        worker.shared.cluster.get().map_or(id, |cluster| id.of_node(cluster.number()))
+    }
+
     /// The name of the session on its transport.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
         self.has_id.then_some(self.id)
@@ -314,7 +320,7 @@ impl Connection {
             return;
         }
         debug!(
-            connection = %self.id(worker),
+            connection = %self.told_id(worker),
             public_id = self.public_id(),
             reason = close.reason(),
             seconds = seconds(),

@@ -56,7 +56,7 @@ pub(crate) fn opened(client: Client<'_>, agent: &Agent) {
     let labels = labels();
     let label = |index: usize| labels.map(|labels| labels[index].1);
     debug!(
-        connection = %client.connection.id(client.worker),
+        connection = %client.connection.told_id(client.worker),
         public_id = client.connection.public_id(),
         address = %client.connection.peer,
         transport = label(0),
@@ -70,7 +70,7 @@ pub(crate) fn opened(client: Client<'_>, agent: &Agent) {
 /// A client has proved who it is.
 pub(crate) fn identified(client: Client<'_>, identity: &Identity) {
     debug!(
-        connection = %client.connection.id(client.worker),
+        connection = %client.connection.told_id(client.worker),
         user = identity.name.as_str(),
         method = client.worker.shared.gate.method(),
         "identified"
@@ -97,14 +97,14 @@ pub(crate) fn users_refused(client: Client<'_>, user: &Name, refusal: Membership
 
 /// A client is a member of a channel now.
 pub(crate) fn joined(client: Client<'_>, channel: &Name) {
-    debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "JOIN");
+    debug!(connection = %client.connection.told_id(client.worker), channel = channel.as_str(), "JOIN");
     tell(client, || Record { channel: Some(channel), ..Record::new(Kind::Joined) });
 }
 
 /// A client may not join a channel.
 pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std::error::Error) {
     debug!(
-        connection = %client.connection.id(client.worker),
+        connection = %client.connection.told_id(client.worker),
         channel = channel.as_str(),
         reason = %refusal,
         "JOIN refused"
@@ -118,7 +118,7 @@ pub(crate) fn join_refused(client: Client<'_>, channel: &Name, refusal: &dyn std
 
 /// A client is no member of a channel any more. `users` are who it was as a member, if it is somebody else already.
 pub(crate) fn left(client: Client<'_>, channel: &Name, users: Option<&[Name]>) {
-    debug!(connection = %client.connection.id(client.worker), channel = channel.as_str(), "LEAVE");
+    debug!(connection = %client.connection.told_id(client.worker), channel = channel.as_str(), "LEAVE");
     client.worker.shared.live.tell(|| {
         let record = Record { channel: Some(channel), ..Record::new(Kind::Left) };
         let record = client.connection.described(client.worker, record);

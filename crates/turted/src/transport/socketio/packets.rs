@@ -69,7 +69,7 @@ fn message(client: Client<'_>, text: &str) -> Step {
     match socketio::decode(text) {
         Ok(packet) => obey(client, packet, text),
         Err(malformed) => {
-            tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed packet");
+            tracing::debug!(connection = %client.connection.told_id(client.worker), %malformed, "malformed packet");
             end(client, Close::Violation(1002))
         }
     }

@@ -101,7 +101,7 @@ fn receive(client: Client<'_>, packet: Result<Packet<'_>, Malformed>) -> Step {
     match packet {
         Ok(packet) => packets::receive(client, &packet),
         Err(malformed) => {
-            tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed packet");
+            tracing::debug!(connection = %client.connection.told_id(client.worker), %malformed, "malformed packet");
             client.close(Close::Violation(1002));
             Step::Stop
         }

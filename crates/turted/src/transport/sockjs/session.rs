@@ -130,7 +130,7 @@ impl SockJsSession {
 }
 
 fn break_off(client: Client<'_>, malformed: Malformed) {
-    tracing::debug!(connection = %client.connection.id(client.worker), %malformed, "malformed frame");
+    tracing::debug!(connection = %client.connection.told_id(client.worker), %malformed, "malformed frame");
     client.close(Close::Violation(malformed.close_code()));
 }
 
