@@ -182,13 +182,18 @@ impl Table {
         self.nodes.retain(|_, known| known.is_alive(now) || known.heard + MEMORY >= now);
     }
 
-    /// Notes a process. If there are too many, the one gives way that was not heard for the longest time.
+    /// Notes a process. If there are too many, the one gives way that was not heard for the longest time; but a new one
+    /// displaces none that takes part, so that made-up nodes do not hide those that are there.
     fn note(&mut self, author: Author, known: Known) {
-        self.nodes.insert(author.process, known);
-        if self.nodes.len() > PROCESSES_MAX {
-            let oldest = self.nodes.iter().min_by_key(|(_, known)| known.heard).map(|(process, _)| *process);
-            oldest.map(|process| self.nodes.remove(&process));
+        let is_new = !self.nodes.contains_key(&author.process);
+        if is_new && self.nodes.len() >= PROCESSES_MAX {
+            let oldest = self.nodes.iter().min_by_key(|(_, known)| known.heard);
+            match oldest.map(|(process, oldest)| (*process, oldest.is_alive(known.heard))) {
+                Some((process, false)) => drop(self.nodes.remove(&process)),
+                _ => return,
+            }
         }
+        self.nodes.insert(author.process, known);
     }
 }
 

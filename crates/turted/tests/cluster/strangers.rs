@@ -2,9 +2,14 @@
 
 use std::io::Write;
 use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
-use turted_core::cluster::head::{MARK, VERSION};
+use turted_core::cluster::entry::{Body, Entry};
+use turted_core::cluster::head::{Author, MARK, VERSION};
+use turted_core::cluster::node::{NodeRecord, Progress};
+use turted_core::dispatch::Dispatch;
+use turted_core::name::Name;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, Target, check};
@@ -47,6 +52,50 @@ fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
     backends.reach(&crowd, BACK);
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
     assert!(cluster.nodes.iter_mut().all(crate::harness::Node::is_running));
+}
+
+/// The heartbeat of a node that there is not.
+fn made_up_heartbeat(number: u16) -> Vec<u8> {
+    let record = NodeRecord {
+        version: Name::new("9.9.9").unwrap(),
+        reads: VERSION,
+        advertise: Some(([127, 0, 0, 1], number).into()),
+        progress: Progress::default(),
+        draining: false,
+        connections: 7,
+        rules: ["auth", "limits"].map(|name| (Name::new(name).unwrap(), number.into())).into(),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    // Few numbers: a real node may have drawn one of them.
+    let author = Author { node: 60_000 + number % 8, process: 1_000_000 + u64::from(number) };
+    Entry::<Dispatch> { author, tag: number.into(), time: now, body: Body::Heartbeat(record) }.encode()
+}
+
+#[test]
+fn nodes_that_are_made_up_do_not_hold_up_pushes_nor_hide_the_real_ones() {
+    const MADE_UP: u16 = 1_500;
+    let mut cluster = Cluster::with(KEPT, 2, &[]);
+    let (mut redis, log) = (cluster.redis.client(), cluster.key("log").into_bytes());
+    let id = format!("{}-*", cluster.epoch()).into_bytes();
+    for number in 0..MADE_UP {
+        redis.ask(&[b"XADD", &log[..], &id, b"d", &made_up_heartbeat(number)]);
+    }
+    let push = json!({"event": "E", "targets": {"broadcast": true}, "payload": 1});
+    for _ in 0..20 {
+        for node in &cluster.nodes {
+            let began = Instant::now();
+            let answer = node.push(&push).expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        }
+    }
+    let nodes = cluster.nodes[0].admin("/api/v1/nodes").expect("an answer").body;
+    let nodes: serde_json::Value = serde_json::from_str(&nodes).unwrap();
+    let versions = nodes["nodes"].as_array().unwrap().iter().map(|node| &node["version"]);
+    assert_eq!(versions.filter(|version| **version != "9.9.9").count(), 2, "{nodes}");
+    let written = cluster.nodes[0].stop();
+    let told = written.matches("a node of the cluster has other rules than this one").count();
+    assert!(told < 100, "{told}");
 }
 
 #[test]

@@ -116,6 +116,19 @@ fn whoever_writes_many_processes_displaces_the_oldest() {
 }
 
 #[test]
+fn nodes_that_are_made_up_displace_none_that_takes_part() {
+    let mut table = two();
+    for process in 0..2 * u16::try_from(PROCESSES_MAX).unwrap() {
+        hear(&mut table, 1_000 + process, None, 11);
+    }
+    assert_eq!(table.all().count(), PROCESSES_MAX);
+    let known: Vec<_> = two().all().map(|(process, _)| process).collect();
+    assert!(known.iter().all(|process| table.all().any(|(own, _)| own == *process)));
+    hear(&mut table, 999, None, 11 + SILENCE.as_secs() + 1);
+    assert!(table.all().any(|(process, _)| process == 999), "the others are silent by now");
+}
+
+#[test]
 fn nothing_is_lost_once_every_node_has_read_how_the_epoch_ended() {
     let mut table = two();
     table.begun(9, at(7, 20), seconds(12));

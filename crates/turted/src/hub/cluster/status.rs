@@ -21,6 +21,9 @@ use crate::io::seldom::Seldom;
 /// Time between two lines about an engine that does not answer.
 const TELL_PAUSE: Duration = Duration::from_secs(60);
 
+/// Nodes with other rules of which is told at once: others may write as many into the log as they like.
+const OTHER_RULES_MAX: usize = 64;
+
 type Count = Box<dyn Fn() -> usize + Send + Sync>;
 type Hears = Box<dyn Fn(Author, Told) + Send + Sync>;
 
@@ -346,9 +349,13 @@ impl Status {
         let mut state = self.lock();
         let State { nodes, other_rules, .. } = &mut *state;
         other_rules.retain(|process| nodes.iter().any(|node| node.process == *process));
-        for node in nodes.iter().filter(|node| node.process != process) {
+        let others = nodes.iter().filter(|node| node.process != process && node.rules != rules);
+        for node in others {
+            if other_rules.len() >= OTHER_RULES_MAX || !other_rules.insert(node.process) {
+                continue;
+            }
             let keys = differing(rules, &node.rules);
-            if !keys.is_empty() && other_rules.insert(node.process) {
+            if !keys.is_empty() {
                 warn!(
                     node = node.number,
                     keys = keys.join(", "),
