@@ -197,9 +197,10 @@ async fn take_entry<E: Engine>(
         }
         Body::Begin { former, lost: is_lost } => {
             hand_over(node, waiting).await;
-            begin(node, (at, time), former);
+            let knows_of_loss = begin(node, (at, time), former);
             waiting.push(filler(node, at, time));
-            if is_lost {
+            // Its own clients are told before they get anything of the new epoch.
+            if is_lost || knows_of_loss {
                 hand_over(node, waiting).await;
                 lost(node, at.epoch);
             }
@@ -239,8 +240,8 @@ fn filler<E: Engine>(node: &Node<E>, at: Cursor, time: Duration) -> ReadEntry {
     ReadEntry { cursor: at, accepted_at: node.accepted_at(time), dispatch: None, by: By::Other(None) }
 }
 
-/// An epoch begins.
-fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: Option<Cursor>) {
+/// An epoch begins. Returns whether this node had come further than the former one has.
+fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: Option<Cursor>) -> bool {
     let progress = node.view.borrow().progress();
     if node.view.borrow().epoch != at.epoch {
         let read = progress.read.map_or(0, |read| read.sequence);
@@ -258,11 +259,13 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
         view.epoch = at.epoch;
         view.table.begun(at.epoch, former, node.moment_of(time));
     }
-    if progress.is_beyond(at.epoch, former) && !makes(Mistake::IgnoresWitnesses) {
+    let knows_of_loss = progress.is_beyond(at.epoch, former) && !makes(Mistake::IgnoresWitnesses);
+    if knows_of_loss {
         node.tells_loss(at.epoch);
     }
     // The others wait for what this node says of it.
     node.heartbeat.notify_one();
+    knows_of_loss
 }
 
 /// What was before an epoch is lost, or may be.
