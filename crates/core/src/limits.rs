@@ -329,6 +329,30 @@ pub const PRESENCE_LOST_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PRESENCE_CONNECTION_BYTES: usize = HOOK_CONNECTION_BYTES;
 /// See [`PRESENCE_CONNECTION_BYTES`].
 pub const PRESENCE_NAME_BYTES: usize = HOOK_NAME_BYTES;
+/// Bytes of names in a message by which a node tells others who is in its channels: more than a thousand names, which are added
+/// in a millisecond.
+pub const PRESENCE_PORTION_BYTES: usize = 16 * 1024;
+/// Bytes of such a message that are read. A later version may have longer ones.
+pub const PRESENCE_MESSAGE_BYTES_MAX: usize = 4 * PRESENCE_PORTION_BYTES;
+/// Messages of changes that a node sends within a second. What is left comes in the next one.
+pub const PRESENCE_CHANGES_MAX: usize = 128;
+/// Portions of all that it has, which it sends to nodes that ask, within a second: 8 MiB.
+pub const PRESENCE_PORTIONS_MAX: usize = 512;
+/// Nodes that are asked for all at a time.
+pub const PRESENCE_ASKED_NODES_MAX: usize = 4;
+/// How long the answer to such a question may take. Then it is asked once more.
+pub const PRESENCE_ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Time between two messages of a node that has nothing to tell: a message that was lost is noticed by the next one.
+pub const PRESENCE_BEACON: Duration = Duration::from_secs(2);
+/// A node that has told nothing for so long is silent: what it has may be something else.
+pub const PRESENCE_SILENCE: Duration = Duration::from_secs(5);
+/// How long a user counts at a node that has let go of its session: the node that has it now has said so by then.
+pub const PRESENCE_HANDOVER: Duration = Duration::from_secs(3);
+/// Bytes of what other nodes tell, by [`PRESENCE_CONNECTION_BYTES`] for each channel of a node, [`PRESENCE_NAME_BYTES`] and the
+/// texts of names: about a million users with short names. What is above is left out, and its node is silent.
+pub const PRESENCE_OTHERS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// After this time a node of which something was left out is asked again.
+pub const PRESENCE_OTHERS_PAUSE: Duration = Duration::from_secs(60);
 /// Users that a backend asks about in one request.
 pub const PRESENCE_ASKED_MAX: usize = 1_000;
 /// How long it is kept when a user was last connected.

@@ -3,11 +3,18 @@
 //! | file | what |
 //! |---|---|
 //! | `presence/table` | which connections count in which channels, and for how long when they are lost |
-//! | `presence/channel` | who is in one channel, and what its members were told last |
+//! | `presence/channels`, `presence/channel` | the channels that are to be told; who is in one of them, and what its members were told last |
+//! | `presence/share` | what a node tells others of who is in its channels |
+//! | `presence/copy` | what one other node has told |
+//! | `presence/others` | what other nodes have told, and which of them are silent |
 //! | `presence/message` | what they are told, as JSON |
 
 mod channel;
+mod channels;
+mod copy;
 mod message;
+mod others;
+mod share;
 mod table;
 
 use crate::channel::{ByPattern, ChannelPattern};
@@ -15,6 +22,8 @@ use crate::name::Name;
 
 pub use channel::{Change, Numbers, Told};
 pub use message::{encode_change, encode_numbers, encode_users};
+pub use others::{Copied, Graces, Question, Sight, Vicinity};
+pub use share::{Changes, Group, Place, Portion};
 pub use table::{Arrival, Table};
 
 /// Which channels have presence. A channel without a rule has none.

@@ -10,7 +10,7 @@ use crate::wire::json;
 /// use turted_core::{name::Name, presence::{Numbers, encode_users}};
 /// let (chat, adam) = (Name::new("chat").unwrap(), Name::new("adam").unwrap());
 /// assert_eq!(
-///     encode_users(&chat, &[adam], Numbers { count: 1, anonymous: 2 }),
+///     encode_users(&chat, &[adam], Numbers { count: 1, anonymous: 2, silent: 0 }),
 ///     r#"{"channel":"chat","users":["adam"],"count":1,"anonymous":2}"#
 /// );
 /// ```
@@ -28,8 +28,8 @@ pub fn encode_users(channel: &Name, users: &[Name], numbers: Numbers) -> String 
 /// let name = |text| Name::new(text).unwrap();
 /// let change = Change { joined: vec![name("eve")], left: vec![] };
 /// assert_eq!(
-///     encode_change(&name("chat"), &change, Numbers { count: 2, anonymous: 0 }),
-///     r#"{"channel":"chat","joined":["eve"],"left":[],"count":2,"anonymous":0}"#
+///     encode_change(&name("chat"), &change, Numbers { count: 2, anonymous: 0, silent: 1 }),
+///     r#"{"channel":"chat","joined":["eve"],"left":[],"count":2,"anonymous":0,"silent":1}"#
 /// );
 /// ```
 #[must_use]
@@ -44,7 +44,7 @@ pub fn encode_change(channel: &Name, change: &Change, numbers: Numbers) -> Strin
 ///
 /// ```
 /// use turted_core::{name::Name, presence::{Numbers, encode_numbers}};
-/// let message = encode_numbers(&Name::new("chat").unwrap(), Numbers { count: 1_001, anonymous: 0 });
+/// let message = encode_numbers(&Name::new("chat").unwrap(), Numbers { count: 1_001, anonymous: 0, silent: 0 });
 /// assert_eq!(message, r#"{"channel":"chat","count":1001,"anonymous":0}"#);
 /// ```
 #[must_use]
@@ -78,7 +78,11 @@ fn push_names(message: &mut String, member: &'static str, names: &[Name]) {
     message.push(']');
 }
 
-fn end(mut message: String, Numbers { count, anonymous }: Numbers) -> String {
-    message.push_str(&format!(r#","count":{count},"anonymous":{anonymous}}}"#));
+fn end(mut message: String, Numbers { count, anonymous, silent }: Numbers) -> String {
+    message.push_str(&format!(r#","count":{count},"anonymous":{anonymous}"#));
+    if silent > 0 {
+        message.push_str(&format!(r#","silent":{silent}"#));
+    }
+    message.push('}');
     message
 }

@@ -5,12 +5,14 @@
 //! channel hears of itself; the other members hear that version when the next period begins.
 
 use std::collections::{BTreeMap, HashMap};
-use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::PresenceRules;
 use super::channel::{Channel, Told};
+use super::channels::Channels;
+use super::others::Others;
+use super::share::Share;
 use crate::connection_id::ConnectionId;
 use crate::limits::{
     PRESENCE_CONNECTION_BYTES, PRESENCE_LOST_BYTES_MAX, PRESENCE_LOST_MAX, PRESENCE_NAME_BYTES,
@@ -20,7 +22,7 @@ use crate::name::Name;
 use crate::session_key::SessionKey;
 use crate::shrink::shrink_map;
 
-/// Who is in the channels with presence of one node.
+/// Who is in the channels with presence, as one node knows it.
 ///
 /// ```
 /// use turted_core::channel::ChannelPattern;
@@ -37,23 +39,20 @@ use crate::shrink::shrink_map;
 /// ```
 #[derive(Debug)]
 pub struct Table {
-    rules: PresenceRules,
+    pub(super) rules: PresenceRules,
     /// Connections that are open and in a channel with presence.
     connections: HashMap<ConnectionId, Held>,
-    channels: HashMap<Name, Channel>,
+    pub(super) channels: Channels,
     /// Connections that were lost, and until when they count. The number tells two of one moment apart.
     lost: BTreeMap<LostKey, Lost>,
     /// About how many bytes these take. Their names may be in no registry any more.
     lost_bytes: usize,
     /// Those whose session may be resumed.
     sessions: HashMap<SessionKey, LostKey>,
-    /// Channels of which something is to be told when the next period begins. One that has gone meanwhile may be among them.
-    noted: Vec<Name>,
-    /// Those that wait for their turn in this period.
-    due: Vec<Name>,
-    period: u64,
-    /// The last number that was given out, to a version or to a lost connection.
-    last: u64,
+    /// What other nodes hear of it, if there may be any.
+    pub(super) share: Option<Share>,
+    /// What they tell.
+    pub(super) others: Others,
 }
 
 type LostKey = (Instant, u64);
@@ -106,14 +105,12 @@ impl Table {
         Self {
             rules,
             connections: HashMap::new(),
-            channels: HashMap::new(),
+            channels: Channels::default(),
             lost: BTreeMap::new(),
             lost_bytes: 0,
             sessions: HashMap::new(),
-            noted: Vec::new(),
-            due: Vec::new(),
-            period: 0,
-            last: 0,
+            share: None,
+            others: Others::default(),
         }
     }
 
@@ -153,7 +150,7 @@ impl Table {
         }
         held.channels.push(channel.clone());
         let users = held.users.clone();
-        self.change(channel, |channel| channel.enter(&users));
+        self.enter(channel, &users);
     }
 
     /// A connection that is open has left a channel.
@@ -165,7 +162,7 @@ impl Table {
         if held.channels.is_empty() {
             self.connections.remove(&id);
         }
-        self.change(channel, |channel| channel.exit(&users));
+        self.exit(channel, &users);
     }
 
     /// A connection has ended. Its users count `until` then; at once if that is `None`. A connection that is no user does
@@ -197,6 +194,15 @@ impl Table {
         }
     }
 
+    /// The client of a session is at another node, which has not said so yet: what is kept for the session counts `until`
+    /// then.
+    pub fn hand_over(&mut self, session: SessionKey, until: Instant) {
+        let key = self.sessions.get(&session).copied();
+        if let Some(lost) = key.and_then(|key| self.take_lost(key)) {
+            self.keep(lost, until);
+        }
+    }
+
     /// Gives up a portion of the lost connections whose time is over. Returns whether there may be more.
     pub fn expire(&mut self, now: Instant, portion: usize) -> bool {
         for _ in 0..portion {
@@ -209,39 +215,18 @@ impl Table {
 
     /// Begins the next period.
     pub fn begin_period(&mut self) {
-        self.period += 1;
-        if self.due.is_empty() {
-            // Without a look at each of them.
-            self.due = mem::take(&mut self.noted);
-        } else {
-            self.due.append(&mut self.noted);
-        }
+        self.channels.begin_period();
     }
 
     /// Tells of a portion of the channels that have changed, and adds those to `told` whose members are to hear of it. Returns
     /// whether there are more.
     pub fn tell(&mut self, portion: usize, told: &mut Vec<Name>) -> bool {
-        for _ in 0..portion {
-            let Some(name) = self.due.pop() else { break };
-            let Some(channel) = self.channels.get_mut(&name) else { continue };
-            let is_told = channel.take_turn(&mut self.last, self.period);
-            if channel.has_to_wait() {
-                self.noted.push(name.clone());
-            }
-            if is_told {
-                told.push(name);
-            }
-        }
-        !self.due.is_empty()
+        self.channels.tell(portion, told)
     }
 
     /// Tells of a channel at once, if nothing was told of it in this period.
     pub fn refresh(&mut self, name: &Name) {
-        let Some(channel) = self.channels.get_mut(name) else { return };
-        channel.refresh(&mut self.last, self.period);
-        if channel.has_to_wait() {
-            self.noted.push(name.clone());
-        }
+        self.channels.refresh(name);
     }
 
     /// What was told of a channel last; `None` if nobody is in it.
@@ -259,7 +244,7 @@ impl Table {
     /// How many channels there are.
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.channels.len()
+        self.channels.all().len()
     }
 
     /// How many connections are open and in a channel with presence.
@@ -277,40 +262,33 @@ impl Table {
     /// Whether nobody counts, and nothing is kept of anybody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.channels.is_empty() && self.lost.is_empty()
+        self.connections.is_empty() && self.channels.all().is_empty() && self.lost.is_empty()
     }
 
     fn count(&mut self, held: &Held) {
         for channel in &held.channels {
-            self.change(channel, |channel| channel.enter(&held.users));
+            self.enter(channel, &held.users);
         }
     }
 
     fn discount(&mut self, held: &Held) {
         for channel in &held.channels {
-            self.change(channel, |channel| channel.exit(&held.users));
+            self.exit(channel, &held.users);
         }
     }
 
-    fn change(&mut self, name: &Name, change: impl FnOnce(&mut Channel)) {
-        let last = &mut self.last;
-        let channel = self.channels.entry(name.clone()).or_insert_with(|| {
-            *last += 1;
-            Channel::new(*last)
-        });
-        change(channel);
-        if channel.is_empty() {
-            // Nobody is left who could be told.
-            self.channels.remove(name);
-            shrink_map(&mut self.channels);
-        } else if channel.has_to_wait() {
-            self.noted.push(name.clone());
-        }
+    fn enter(&mut self, channel: &Name, users: &[Name]) {
+        let changed = self.share.as_mut().map(|share| share.of(channel));
+        self.channels.change(channel, |channel| channel.enter(users, changed));
+    }
+
+    fn exit(&mut self, channel: &Name, users: &[Name]) {
+        let changed = self.share.as_mut().map(|share| share.of(channel));
+        self.channels.change(channel, |channel| channel.exit(users, changed));
     }
 
     fn keep(&mut self, lost: Lost, until: Instant) {
-        self.last += 1;
-        let key = (until, self.last);
+        let key = (until, self.channels.next_number());
         self.lost_bytes += lost.held.bytes();
         if let Some(session) = lost.session {
             self.sessions.insert(session, key);

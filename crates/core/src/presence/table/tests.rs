@@ -232,7 +232,7 @@ impl Model {
                 continue;
             }
             assert_eq!(listener.users, users, "{channel}");
-            assert_eq!(listener.numbers, Numbers { count: users.len(), anonymous }, "{channel}");
+            assert_eq!(listener.numbers, Numbers { count: users.len(), anonymous, silent: 0 }, "{channel}");
         }
         assert!(self.table.told(&name(CHANNELS[2])).is_none(), "it has no presence");
     }
@@ -267,7 +267,7 @@ fn users_count_once_and_a_lost_connection_until_its_grace_is_over() {
     table.join(id(3), &[], &c);
     assert_eq!(period(&mut table), names(&["c"]));
     let told = |table: &Table| table.told(&name("c")).map(|told| told.numbers);
-    assert_eq!(told(&table), Some(Numbers { count: 1, anonymous: 1 }));
+    assert_eq!(told(&table), Some(Numbers { count: 1, anonymous: 1, silent: 0 }));
     table.close(id(1), None, Some(now + GRACE));
     table.close(id(2), None, Some(now + GRACE));
     assert!(period(&mut table).is_empty(), "two tabs are closed, and may come back");
@@ -276,7 +276,7 @@ fn users_count_once_and_a_lost_connection_until_its_grace_is_over() {
     assert!(period(&mut table).is_empty(), "one came back");
     table.leave(id(4), &c);
     assert_eq!(period(&mut table), [c]);
-    assert_eq!(told(&table), Some(Numbers { count: 0, anonymous: 1 }), "a LEAVE counts at once");
+    assert_eq!(told(&table), Some(Numbers { count: 0, anonymous: 1, silent: 0 }), "a LEAVE counts at once");
 }
 
 #[test]
@@ -354,6 +354,20 @@ fn a_session_that_was_found_counts_until_its_client_is_back() {
     assert!(period(&mut table).is_empty(), "a deploy is silent");
     assert!(!table.expire(now + 2 * GRACE, 10));
     assert_eq!((table.users_told(&c), table.lost()), (names(&["adam"]), 0));
+}
+
+#[test]
+fn a_session_that_goes_on_at_another_node_counts_until_that_one_has_said_so() {
+    let (mut table, now, c) = (table(), Instant::now(), name("c"));
+    let session = SessionKey::of(b"id");
+    table.join(id(1), &names(&["adam"]), &c);
+    table.close(id(1), Some(session), Some(now + GRACE));
+    table.hand_over(session, now + GRACE / 4);
+    table.hand_over(SessionKey::of(b"other"), now);
+    assert!(!table.expire(now + GRACE / 5, 10));
+    assert_eq!(table.lost(), 1);
+    assert!(!table.expire(now + GRACE / 4, 10));
+    assert!(table.is_empty(), "{table:?}");
 }
 
 #[test]
