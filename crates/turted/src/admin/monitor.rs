@@ -10,11 +10,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use turted_core::connection_id::ConnectionId;
 use turted_core::name::Name;
 
+use crate::auth::unix_now;
 use crate::hub::client::operator::{self, Deed, Whom};
 use crate::hub::cluster::Cluster;
 use crate::hub::dispatch::dispatcher::Dispatcher;
 use crate::hub::dispatch::log::Accepted;
 use crate::hub::dispatch::queue::BUSY_MAX;
+use crate::hub::presence::online::OnlineAnswer;
 use crate::hub::worker::queries::{
     self, ConnectionState, ConnectionWanted, GroupKind, GroupState, LIST_MAX, ListPage, NameHasher, Query,
     Selection,
@@ -85,6 +87,18 @@ impl Monitor {
         let hashes = self.ask_all(|answer| Query::Hashes(kind, NameHasher(key), answer)).await;
         let answered = hashes.iter().map(Option::is_some).collect();
         NamesCounted { hashes: hashes.into_iter().flatten().flatten().collect(), answered }
+    }
+
+    /// What this node knows of users for a backend that asks.
+    pub(super) async fn online(&self, users: Vec<Name>) -> OnlineAnswer {
+        let users: Arc<[Name]> = users.into();
+        let mut connections = vec![0_usize; users.len()];
+        let sizes = self.ask_all(|answer| Query::Sizes(Arc::clone(&users), answer)).await;
+        let is_all = sizes.iter().all(Option::is_some);
+        for sizes in sizes.into_iter().flatten() {
+            connections.iter_mut().zip(sizes).for_each(|(sum, size)| *sum += size);
+        }
+        self.shared.presence.online(&users, (connections, is_all), unix_now())
     }
 
     /// The id of a connection of this node as operators see it.

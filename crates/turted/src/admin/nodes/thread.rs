@@ -7,12 +7,15 @@ use std::thread::Builder;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
+use turted_core::limits::PRESENCE_ASKED_MAX;
+use turted_core::name::Name;
 
 use super::ask::Ask;
 use super::{answer_here, short};
 use crate::admin::monitor::Monitor;
 use crate::hub::cluster::Cluster;
 use crate::hub::cluster::questions::Asked;
+use crate::hub::presence::online::OnlineQuestion;
 
 /// Questions that are answered at once. Others wait: the workers are asked for each of them.
 const AT_ONCE_MAX: usize = 8;
@@ -42,9 +45,18 @@ async fn answer_all(monitor: Monitor, mut asked: mpsc::Receiver<Asked>) {
 }
 
 async fn answer(monitor: &Monitor, Asked { body, answer }: Asked) {
+    if let Ok(OnlineQuestion::Online(users)) = serde_json::from_slice(&body) {
+        return drop(answer.send(online(monitor, users).await));
+    }
     // What cannot be read is of a stranger, or of another version: to those that one is silent.
     let Ok(ask) = serde_json::from_slice::<Ask>(&body) else { return };
     let reply = answer_here(monitor, &ask).await;
     // The node that asked may not be there any more.
     let _ = answer.send(short::write(reply));
+}
+
+/// What is known of users. Texts that are no names are none.
+async fn online(monitor: &Monitor, users: Vec<String>) -> Vec<u8> {
+    let users = users.iter().take(PRESENCE_ASKED_MAX).filter_map(|user| Name::new(user).ok()).collect();
+    serde_json::to_vec(&monitor.online(users).await).expect("numbers can be JSON")
 }

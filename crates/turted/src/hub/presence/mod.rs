@@ -12,9 +12,11 @@
 //! |---|---|
 //! | `budget` | how much may be sent within a second |
 //! | `last_seen` | when users were last connected |
+//! | `online` | which users are online, for a backend that asks |
 
 mod budget;
 mod last_seen;
+pub(crate) mod online;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -18,6 +18,8 @@ use super::request::check_encoding;
 use crate::auth::attempts::bearer;
 use crate::auth::unix_now;
 use crate::http::{Answer, Call, answer as with_type, read_body};
+use crate::hub::presence::online::{Online, OnlineAnswer, everywhere};
+use crate::hub::worker::queries::sizes;
 use crate::hub::worker::worker::Worker;
 
 /// How long another worker may take to count. One that still runs answers within its current slice, 500 us.
@@ -36,6 +38,14 @@ struct Status<'a> {
 #[derive(Debug, Serialize)]
 struct Statuses<'a> {
     users: Vec<Status<'a>>,
+    /// How many nodes did not answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    silent: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Answers which users have connections, and when the others had one.
@@ -50,38 +60,30 @@ pub(super) async fn answer(call: Call, gate: &PushGate) -> Result<Answer, Proble
     let scope = password.as_ref().map_or(&Scope::ALL, |password| &password.scope);
     let users = push::asked_users(&body, scope)
         .map_err(|refusal| Problem::from(refusal).with_password(password.as_ref()))?;
-    let counted = count(&worker, &users).await;
-    let statuses = users.iter().enumerate().map(|(index, user)| status(&worker, user, counted.of(index)));
-    let body = to_vec(&Statuses { users: statuses.collect() }).expect("numbers and texts can be JSON");
+    let (online, silent) = match worker.shared.cluster.get() {
+        Some(cluster) => everywhere(cluster, &users, here(&worker, &users)).await,
+        None => (here(&worker, &users).await, 0),
+    };
+    let is_all = online.is_all && silent == 0;
+    let statuses = users.iter().zip(online.users).map(|(user, known)| status(user, known, is_all));
+    let body =
+        to_vec(&Statuses { users: statuses.collect(), silent }).expect("numbers and texts can be JSON");
     Ok(with_type(StatusCode::OK, "application/json", Bytes::from(body)))
 }
 
-fn status<'a>(worker: &Worker, user: &'a Name, (connections, is_all): (usize, bool)) -> Status<'a> {
-    let is_online = connections > 0;
-    let seen = if is_online { Some(unix_now()) } else { worker.shared.presence.last_seen.of(user) };
+fn status(user: &Name, known: Online, is_all: bool) -> Status<'_> {
+    let is_online = known.connections > 0;
     Status {
         user: user.as_str(),
         online: (is_online || is_all).then_some(is_online),
-        connections: is_all.then_some(connections),
-        last_seen: seen.map(|time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)),
+        connections: is_all.then_some(known.connections),
+        last_seen: known.last_seen,
     }
 }
 
-/// How many connections each user has on the workers that have answered.
-struct Counted {
-    connections: Vec<usize>,
-    is_all: bool,
-}
-
-impl Counted {
-    fn of(&self, index: usize) -> (usize, bool) {
-        (self.connections[index], self.is_all)
-    }
-}
-
-/// Asks all workers how many connections each user has.
-async fn count(worker: &Rc<Worker>, users: &[Name]) -> Counted {
-    let mut counted = Counted { connections: sizes(worker, users), is_all: true };
+/// What this node knows of each user: all workers are asked.
+async fn here(worker: &Rc<Worker>, users: &[Name]) -> OnlineAnswer {
+    let (mut connections, mut is_all) = (sizes(worker, users), true);
     let mut answers = Vec::new();
     for index in (0..=u8::MAX).take(worker.peers.len()).filter(|index| *index != worker.index) {
         let (asked, (answer, answered)) = (users.to_vec(), oneshot::channel());
@@ -90,22 +92,14 @@ async fn count(worker: &Rc<Worker>, users: &[Name]) -> Counted {
             let _ = answer.send(sizes(other, &asked));
         };
         let sent = timeout(COUNTING_MAX, worker.send_mail(index, Box::new(ask))).await;
-        counted.is_all &= sent.is_ok();
+        is_all &= sent.is_ok();
         answers.push(answered);
     }
     for answered in answers {
         match timeout(COUNTING_MAX, answered).await {
-            Ok(Ok(sizes)) => {
-                counted.connections.iter_mut().zip(sizes).for_each(|(sum, size)| *sum += size);
-            }
-            _ => counted.is_all = false,
+            Ok(Ok(sizes)) => connections.iter_mut().zip(sizes).for_each(|(sum, size)| *sum += size),
+            _ => is_all = false,
         }
     }
-    counted
-}
-
-/// How many connections of a worker each user has: 1,000 of them take 50 us.
-fn sizes(worker: &Worker, users: &[Name]) -> Vec<usize> {
-    let registry = worker.registry.borrow();
-    users.iter().map(|user| registry.users().size(user)).collect()
+    worker.shared.presence.online(users, (connections, is_all), unix_now())
 }
