@@ -11,6 +11,6 @@ fuzz_target!(|data: &[u8]| {
     match message.told {
         Told::Counts(counts) => assert!(counts.len() <= COUNTS_MAX),
         Told::Ask { body, .. } | Told::Answer { body, .. } => assert!(body.len() <= BODY_BYTES_MAX),
-        Told::LetGo { .. } | Told::LetGone { .. } | Told::Block { .. } => {}
+        Told::LetGo { .. } | Told::LetGone { .. } | Told::Block { .. } | Told::Presence(_) => {}
     }
 });

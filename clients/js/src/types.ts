@@ -74,6 +74,8 @@ export interface Presence {
   /** How many users there are, and how many connections that are no user. */
   count: number;
   anonymous: number;
+  /** Of how many nodes of a cluster is not known who is there; undefined if there are none. */
+  silent?: number;
 }
 
 export type Handler<Payload, Name extends string = string> = (

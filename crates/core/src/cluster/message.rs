@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::head::{self, Author, Read, address, put_address};
+use super::presence::{self, PresenceTold};
 use crate::record::field::{Fields, Malformed, put_bytes, put_count};
 use crate::session_key::SessionKey;
 
@@ -22,6 +23,9 @@ mod kind {
     pub(super) const BLOCK: u8 = 3;
     pub(super) const ASK: u8 = 4;
     pub(super) const ANSWER: u8 = 5;
+    pub(super) const PRESENCE_CHANGES: u8 = 6;
+    pub(super) const PRESENCE_WANTED: u8 = 7;
+    pub(super) const PRESENCE_PORTION: u8 = 8;
 }
 
 /// A message.
@@ -81,6 +85,8 @@ pub enum Told {
         /// The answer, as JSON.
         body: Vec<u8>,
     },
+    /// Who is in the channels of a node.
+    Presence(PresenceTold),
 }
 
 /// What an address may guess.
@@ -117,6 +123,9 @@ impl Told {
             Self::Block { .. } => kind::BLOCK,
             Self::Ask { .. } => kind::ASK,
             Self::Answer { .. } => kind::ANSWER,
+            Self::Presence(PresenceTold::Changes(_)) => kind::PRESENCE_CHANGES,
+            Self::Presence(PresenceTold::Wanted(_)) => kind::PRESENCE_WANTED,
+            Self::Presence(PresenceTold::Portion(_)) => kind::PRESENCE_PORTION,
         }
     }
 
@@ -124,6 +133,7 @@ impl Told {
         match self {
             Self::Counts(counts) => counts.len() * COUNT_BYTES,
             Self::Ask { body, .. } | Self::Answer { body, .. } => body.len(),
+            Self::Presence(told) => told.room(),
             Self::LetGo { .. } | Self::LetGone { .. } | Self::Block { .. } => 0,
         }
     }
@@ -151,6 +161,7 @@ impl Told {
                 bytes.extend_from_slice(&question.to_le_bytes());
                 put_bytes(bytes, body);
             }
+            Self::Presence(told) => told.put(bytes),
         }
     }
 
@@ -168,6 +179,9 @@ impl Told {
             },
             kind::ASK => Self::Ask { question: fields.u64()?, body: body(fields)? },
             kind::ANSWER => Self::Answer { question: fields.u64()?, body: body(fields)? },
+            kind::PRESENCE_CHANGES => Self::Presence(presence::changes(fields)?),
+            kind::PRESENCE_WANTED => Self::Presence(presence::wanted(fields)?),
+            kind::PRESENCE_PORTION => Self::Presence(presence::portion(fields)?),
             _ => return Err(Malformed),
         })
     }
@@ -201,6 +215,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::PRESENCE_MESSAGE_BYTES_MAX;
+    use crate::name::Name;
+    use crate::presence::{Changes, Group};
     use crate::record::session::tests::key;
 
     fn told() -> impl Strategy<Value = Told> {
@@ -217,6 +234,7 @@ mod tests {
             }),
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Ask { question, body }),
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Answer { question, body }),
+            presence::tests::told().prop_map(Told::Presence),
         ]
     }
 
@@ -240,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..7_u8, rest in vec(any::<u8>(), 0..60)) {
+        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..10_u8, rest in vec(any::<u8>(), 0..60)) {
             let mut bytes = head::begin(0);
             bytes.push(kind);
             bytes.extend(rest);
@@ -260,5 +278,13 @@ mod tests {
         let counts = |count: usize| read(Told::Counts(vec![(1, 1); count]));
         assert!(counts(COUNTS_MAX).is_some());
         assert!(counts(COUNTS_MAX + 1).is_none());
+        let users = |count: usize| {
+            let name = Name::new("u").unwrap();
+            let (channel, present) = (name.clone(), vec![name; count]);
+            let groups = vec![Group { channel, anonymous: None, present, absent: Vec::new() }];
+            read(Told::Presence(PresenceTold::Changes(Changes { sequence: 1, groups })))
+        };
+        assert!(users(PRESENCE_MESSAGE_BYTES_MAX / 2 - 16).is_some());
+        assert!(users(PRESENCE_MESSAGE_BYTES_MAX / 2).is_none());
     }
 }

@@ -11,6 +11,7 @@
 //! | `fit` | whether every node reads a dispatch |
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
 //! | `message` | what nodes tell each other beside the log |
+//! | `presence` | what they tell of who is in their channels |
 //! | `session`, `key` | what is kept of a session, and beside the key of a push |
 //! | `table` | which nodes there are, and whether one of them knows of a loss |
 
@@ -19,6 +20,7 @@ pub mod entry;
 pub mod fit;
 pub mod node;
 pub mod message;
+pub mod presence;
 pub mod session;
 pub mod key;
 pub mod table;

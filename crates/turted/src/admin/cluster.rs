@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use turted_core::presence::Copied;
+
 use super::exposition::{Exposition, MetricKind};
 use crate::hub::cluster::Cluster;
 
@@ -30,4 +32,18 @@ pub(super) fn write(page: &mut Exposition, cluster: &Cluster) {
     let help = "Sessions with a change that was answered before it was recorded in Redis, and never was.";
     page.metric("turted_cluster_lost_sessions_total", MetricKind::Counter, help)
         .sample(&[], cluster.sessions().lost());
+}
+
+/// Writes what other nodes have told of who is in their channels.
+pub(super) fn write_presence(page: &mut Exposition, copied: Copied) {
+    let help = "Nodes of which this one does not know at the moment who is in their channels.";
+    page.metric("turted_cluster_presence_silent", MetricKind::Gauge, help).sample(&[], copied.silent);
+    let help =
+        "Users in channels with presence that other nodes have told; one that two of them have counts twice.";
+    page.metric("turted_cluster_presence_users", MetricKind::Gauge, help).sample(&[], copied.users);
+    let help = "How often another node was asked for all who are in its channels.";
+    page.metric("turted_cluster_presence_asked_total", MetricKind::Counter, help).sample(&[], copied.asked);
+    let help = "Users and channels of other nodes that were left out because there was no room.";
+    page.metric("turted_cluster_presence_left_out_total", MetricKind::Counter, help)
+        .sample(&[], copied.left_out);
 }

@@ -32,7 +32,10 @@ pub(super) async fn write(monitor: &Monitor) -> String {
     hooks::write(&mut page, &monitor.shared.hooks);
     kept(&mut page, monitor);
     process(&mut page);
-    monitor.shared.cluster.get().iter().for_each(|own| cluster::write(&mut page, own));
+    if let Some(own) = monitor.shared.cluster.get() {
+        cluster::write(&mut page, own);
+        cluster::write_presence(&mut page, monitor.shared.presence.copied());
+    }
     workers(&mut page, &monitor.shared.metrics, &users.answered);
     page.finish()
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use turted_core::limits::{
     BACKLOG_BYTES_MAX, HOOK_BATCH_BYTES_MAX, HOOK_BYTES_MAX, HOOK_CONNECTION_BYTES, HOOK_LOST_BYTES_MAX,
     HOOK_NAME_BYTES, LAST_SEEN_BYTES_MAX, NAME_BYTES_MAX, PRESENCE_CONNECTION_BYTES, PRESENCE_LOST_BYTES_MAX,
-    PRESENCE_NAME_BYTES,
+    PRESENCE_NAME_BYTES, PRESENCE_OTHERS_BYTES_MAX,
 };
 
 use super::model::Config;
@@ -61,13 +61,14 @@ fn hook_bytes(clients: usize, names: usize) -> usize {
 }
 
 /// When users were last connected; where a channel has presence, also connections, whose names are the texts of the registry,
-/// and those that were lost.
+/// those that were lost, and in a cluster what other nodes tell.
 fn presence_bytes(config: &Config, connections: usize, names: usize) -> usize {
     if config.presence.channels.is_empty() {
         return LAST_SEEN_BYTES_MAX;
     }
     let each = PRESENCE_CONNECTION_BYTES.saturating_add(names.saturating_mul(PRESENCE_NAME_BYTES));
-    (LAST_SEEN_BYTES_MAX + PRESENCE_LOST_BYTES_MAX).saturating_add(connections.saturating_mul(each))
+    let others = if config.cluster.is_some() { PRESENCE_OTHERS_BYTES_MAX } else { 0 };
+    (LAST_SEEN_BYTES_MAX + PRESENCE_LOST_BYTES_MAX + others).saturating_add(connections.saturating_mul(each))
 }
 
 /// One part of the sum.

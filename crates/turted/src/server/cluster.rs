@@ -94,13 +94,14 @@ pub(super) fn join(
     let counted = Arc::downgrade(shared);
     let count = move || counted.upgrade().map_or(0, |shared| shared.sockets());
     joined.cluster().status().count_connections_by(count);
+    shared.presence.begin_exchange();
     if config.recovery.enabled {
         claim::begin(shared, boxes, (joined.cluster(), config.recovery.max_age));
     }
     let (told, boxes) = (Arc::downgrade(shared), Arc::clone(boxes));
     joined.cluster().status().hear_by(move |from, told_by| {
         if let Some(shared) = told.upgrade() {
-            claim::hear(&shared, &boxes, from, &told_by);
+            claim::hear(&shared, &boxes, from, told_by);
         }
     });
     Ok(Some(joined))

@@ -17,6 +17,7 @@ mod nodes;
 mod order;
 mod outages;
 mod polling;
+mod presence;
 mod quickstart;
 mod replicas;
 mod soak;

@@ -160,12 +160,13 @@ pub(crate) fn begin(shared: &Arc<Shared>, peers: &Peers, (cluster, max_age): (&C
     cluster.status().end_all_by(move |ending| loss::end_all(&boxes, ending));
 }
 
-/// Hears what other nodes tell about sessions.
-pub(crate) fn hear(shared: &Arc<Shared>, peers: &Peers, from: Author, told: &Told) {
+/// Hears what other nodes tell about sessions, and about who is in their channels.
+pub(crate) fn hear(shared: &Arc<Shared>, peers: &Peers, from: Author, told: Told) {
     let Some(cluster) = shared.cluster.get() else { return };
     match told {
-        Told::LetGone { question } => cluster.sessions().answered(*question),
-        Told::LetGo { question, session } => let_go(shared, peers, (from, *question, *session)),
+        Told::LetGone { question } => cluster.sessions().answered(question),
+        Told::LetGo { question, session } => let_go(shared, peers, (from, question, session)),
+        Told::Presence(told) => shared.presence.hear(cluster, from, told),
         Told::Counts(_) | Told::Block { .. } | Told::Ask { .. } | Told::Answer { .. } => {}
     }
 }
@@ -191,6 +192,7 @@ async fn say_let_gone(worker: Rc<Worker>, (from, question, session): (Author, u6
         return;
     }
     worker.shared.recovery.gone(session);
+    worker.shared.presence.handed_over(session);
     let message = Message { from: cluster.author(), told: Told::LetGone { question } }.encode();
     // Whoever asked waits for a while only.
     drop(cluster.ask(Wanted::Tell { to: Some(from.node), message }, LETTING_GO_MAX).await);
@@ -198,9 +200,13 @@ async fn say_let_gone(worker: Rc<Worker>, (from, question, session): (Author, u6
 
 /// Another node has taken a session that a connection of this one had: the newer one has it.
 pub(crate) fn taken(shared: &Shared, peers: &Peers, session: SessionKey) {
-    let Some(home) = shared.recovery.home(session) else { return shared.recovery.gone(session) };
+    let Some(home) = shared.recovery.home(session) else {
+        shared.presence.handed_over(session);
+        return shared.recovery.gone(session);
+    };
     let mail = move |worker: &Rc<Worker>| {
         resume::supersede(worker, ConnectionHint::Key(home.key), session);
+        worker.shared.presence.handed_over(session);
         worker.shared.recovery.gone(session);
     };
     if let Some(peer) = peers.get(usize::from(home.worker)) {

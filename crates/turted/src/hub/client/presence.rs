@@ -139,6 +139,12 @@ pub(crate) async fn tick(worker: Rc<Worker>) {
     let mut missed = vec![false; worker.peers.len()];
     loop {
         seconds.tick().await;
+        if let Some(cluster) = worker.shared.cluster.get() {
+            presence.look_around(cluster, Instant::now());
+            while presence.tell_nodes(cluster, Instant::now()) {
+                yield_now().await;
+            }
+        }
         while presence.expire(Instant::now()) {
             yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Who is in the channels with presence of this node, and when users were last connected.
+//! Who is in the channels with presence, and when users were last connected.
 //!
 //! Workers share nothing on the way of an event. They tell this one table when a client of theirs joins or leaves a channel
 //! with presence, is another user, ends or comes back, and only then take its lock: for one change, and never across an
@@ -8,13 +8,18 @@
 //! each worker fetches it for its own clients. A worker that is late fetches a later version; a client that has missed one is
 //! told all. So nothing is queued, and nothing can be lost.
 //!
+//! In a cluster the table holds what other nodes have told beside the connections of this one, and the same tick tells them
+//! what has changed here.
+//!
 //! | file | what |
 //! |---|---|
 //! | `budget` | how much may be sent within a second |
 //! | `last_seen` | when users were last connected |
+//! | `exchange` | nodes of a cluster tell each other who is in their channels |
 //! | `online` | which users are online, for a backend that asks |
 
 mod budget;
+mod exchange;
 mod last_seen;
 pub(crate) mod online;
 
@@ -23,13 +28,14 @@ use std::time::{Duration, Instant};
 
 use turted_core::close::Close;
 use turted_core::connection_id::ConnectionId;
-use turted_core::limits::PRESENCE_DEPLOY_GRACE;
+use turted_core::limits::{PRESENCE_DEPLOY_GRACE, PRESENCE_HANDOVER};
 use turted_core::membership::Memberships;
 use turted_core::name::Name;
 use turted_core::presence::{Arrival, PresenceRefusal, PresenceRules, Table, Told};
 use turted_core::session_key::SessionKey;
 
 use self::budget::Budget;
+use self::exchange::Exchange;
 use self::last_seen::LastSeen;
 use crate::config;
 use crate::io::life::Life;
@@ -38,6 +44,9 @@ use crate::io::life::Life;
 const PORTION: usize = 256;
 /// Lost connections that are given up under one hold of the lock: each may have been in 128 channels.
 const LOST_PORTION: usize = 16;
+
+/// Users of a node that is gone that are given up under one hold of the lock.
+const GONE_PORTION: usize = 512;
 
 /// Presence on a node.
 #[derive(Debug)]
@@ -49,6 +58,7 @@ pub(crate) struct Presence {
     /// How much may be sent in this second.
     pub(crate) budget: Budget,
     pub(crate) last_seen: LastSeen,
+    exchange: Exchange,
 }
 
 /// What a client is told that has to be told all.
@@ -67,6 +77,7 @@ impl Presence {
             table: Mutex::new(Table::new(settings.channels.clone())),
             budget: Budget::default(),
             last_seen: LastSeen::default(),
+            exchange: Exchange::default(),
         }
     }
 
@@ -126,11 +137,20 @@ impl Presence {
         }
         let grace = match close {
             Close::Expired | Close::OperatorEnded => None,
+            // The client is here already, or at another node, which says so at once.
+            Close::Superseded if self.exchange.is_on() => Some(PRESENCE_HANDOVER),
             _ if life.is_draining() => Some(self.deploy_grace()),
             _ => Some(self.grace),
         };
         let until = grace.map(|grace| Instant::now() + grace);
         self.table().close(id, session.filter(|_| close.is_recoverable()), until);
+    }
+
+    /// Another node has the session from now on.
+    pub(crate) fn handed_over(&self, session: SessionKey) {
+        if self.exchange.is_on() {
+            self.table().hand_over(session, Instant::now() + PRESENCE_HANDOVER);
+        }
     }
 
     /// Sessions were ended whose clients were away.
@@ -148,9 +168,11 @@ impl Presence {
         }
     }
 
-    /// Gives up a portion of the lost connections whose grace is over. Returns whether there may be more.
+    /// Gives up a portion of the lost connections, or of what a node has told, whose grace is over. Returns whether there may
+    /// be more.
     pub(crate) fn expire(&self, now: Instant) -> bool {
-        self.table().expire(now, LOST_PORTION)
+        let mut table = self.table();
+        table.expire(now, LOST_PORTION) || table.forget_gone(now, GONE_PORTION)
     }
 
     /// Begins the next second.
