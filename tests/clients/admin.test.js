@@ -10,6 +10,7 @@ const { after, before, describe, test } = require('node:test');
 const WebSocket = require('ws');
 const { afterwards } = require('./afterwards');
 const { AdminPage } = require('./browser/admin');
+const { startCluster } = require('./cluster');
 const { Browser, until: untilPage } = require('./browser/chromium');
 const { request } = require('./http');
 const { start } = require('./server');
@@ -302,6 +303,42 @@ describe('the page of operators', { concurrency: false }, () => {
     const made = await admin.page.evaluate(() => [document.querySelectorAll('body img, body script, body iframe, figure ~ svg, li svg').length, document.title]);
     assert.deepEqual(made, [0, 'turted']);
     admin.assertSilent();
+  });
+
+  test('shows a row for each node of a cluster, and who is at any of them', LIMITS, async (t) => {
+    const cluster = await startCluster(t, { channels: [{ name: 'chat', join: 'open', history: 5 }] }, { TURTED_ADMIN_LISTEN: '127.0.0.1:0' });
+    const [, url] = /admin on (http:\/\/[^\s]+)/.exec(cluster.nodes[0].output);
+    const admin = await AdminPage.watching(t, browser, url);
+    await admin.state('watching this node alone');
+    await untilPage(admin.page, () => document.querySelectorAll('#nodes li').length === 3);
+    const rows = await admin.page.$$eval('#nodes li', (rows) => rows.map(({ textContent }) => textContent));
+    assert.equal(rows.filter((row) => row.includes('this one')).length, 1, rows.join());
+    assert.ok(rows.every((row) => /Node \d+.*connections.*has read/.test(row)), rows.join());
+    for (const [place, user] of ['adam', 'eve', 'lilith'].entries()) await connect(t, cluster.nodes[place], user, ['chat']);
+    assert.deepEqual(await admin.list('users', 3), ['adam', 'eve', 'lilith']);
+    await admin.list('channels', 1);
+    await admin.show('chat');
+    await admin.says('entry', '3');
+    await cluster.nodes[1].kill();
+    await admin.says('nodes', 'silent');
+  });
+
+  test('keeps what was typed into an action while its entry is shown anew', LIMITS, async (t) => {
+    const server = await guarded(t);
+    const admin = await AdminPage.open(t, browser, server.admin);
+    await admin.useToken(WRITES);
+    await admin.state('watching');
+    await connect(t, server, 'adam', ['chat']);
+    await admin.list('users', 1);
+    await admin.show('adam');
+    const reason = admin.page.getByLabel('Reason, told to the client');
+    await reason.fill('new terms');
+    const shown = admin.page.waitForResponse((answer) => answer.url().endsWith('/api/v1/users/adam'));
+    await admin.page.evaluate(() => document.getElementById('entry-again').click());
+    await (await shown).finished();
+    await admin.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
+    assert.equal(await reason.inputValue(), 'new terms');
+    assert.equal(await reason.evaluate((field) => field === document.activeElement), true, 'the focus stays');
   });
 
   test('is framed by nobody, and answers no page of another origin', LIMITS, async (t) => {

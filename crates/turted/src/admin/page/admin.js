@@ -17,6 +17,8 @@ const REFUSED_RETRY_MS = 10_000;
 const BLOCKED_RETRY_MS = 60_000;
 /** Time in which a second click is that of a double click. */
 const DOUBLE_CLICK_MS = 500;
+/** Time in which a second click does what the first one asked for. */
+const SURE_MS = 10_000;
 /** Bytes of a reason. */
 const REASON_BYTES = 120;
 /** Entries of a list that are asked for at once. */
@@ -269,6 +271,43 @@ function drawLines(svg, points, most) {
   });
 }
 
+/** Whether the server is one of several, and whether its list of nodes is on its way. */
+const cluster = { isOne: false, isAsked: false, isAlone: false };
+
+/** Shows a row for each node. A server that is in no cluster is asked once. */
+async function showNodes() {
+  if (cluster.isAsked || cluster.isAlone) return;
+  cluster.isAsked = true;
+  try {
+    const { nodes, silent = [] } = await read('api/v1/nodes');
+    cluster.isAlone = nodes[0].number === undefined;
+    cluster.isOne = !cluster.isAlone;
+    at('nodes').hidden = cluster.isAlone;
+    if (cluster.isOne) at('nodes').replaceChildren(...nodes.map((one) => nodeRow(one, silent.includes(one.number))));
+  } finally {
+    cluster.isAsked = false;
+  }
+}
+
+function nodeRow({ number: id, this: isThis, version, address, connections, position, lag_seconds, draining, failure, heard_seconds, other_rules }, isSilent) {
+  const wrong = [
+    isSilent && `silent, heard ${duration(heard_seconds)} ago`,
+    failure && `does not follow the log: ${failure}`,
+    draining && 'draining',
+    other_rules.length > 0 && `other rules: ${other_rules.join(', ')}`,
+  ].filter(Boolean);
+  const facts = [
+    isThis && 'this one',
+    version,
+    address,
+    `${number(connections)} connections`,
+    position && `has read ${position}`,
+    lag_seconds !== undefined && `${lag_seconds.toFixed(2)} s behind`,
+  ].filter(Boolean);
+  const row = put(make('li'), make('b', `Node ${id}`), ...facts.map((fact) => make('span', fact)));
+  return put(row, ...wrong.map((fact) => make('span', fact, { className: 'wrong' })));
+}
+
 /** Looks at the server as long as somebody looks at the page. */
 async function look() {
   if (document.hidden || at('token-dialog').open || performance.now() < blockedUntil) return;
@@ -276,6 +315,7 @@ async function look() {
     node = await read('api/v1/node');
     await sample();
     showNode();
+    await showNodes();
     showFault('');
     begin();
   } catch (error) {
@@ -316,9 +356,12 @@ async function showList() {
     // Another list was asked for meanwhile.
     if (asked !== list.asked) return;
     const rows = found[kind].map((one) => listed(kind, one));
+    const focused = document.activeElement.closest('#list li')?.firstChild.firstChild.textContent;
     if (after === '') at('list').replaceChildren(...rows);
     else put(at('list'), ...rows);
     if (after !== '') rows[0]?.firstChild.focus();
+    // The one that had the focus is another element now.
+    else if (focused !== undefined) rows.find(({ firstChild }) => firstChild.firstChild.textContent === focused)?.firstChild.focus();
     const last = found[kind].at(-1);
     list.after = last?.name ?? last?.id ?? '';
     at('list-more').hidden = !found.more;
@@ -509,7 +552,7 @@ async function watch() {
   let wait = RETRY_MS;
   try {
     const answer = await ask(`api/v1/events?${filters()}`, { signal: abort.signal });
-    tell(at('live-state'), 'watching', 'right');
+    tell(at('live-state'), cluster.isOne ? 'watching this node alone' : 'watching', 'right');
     await takeRecords(answer.body.getReader());
   } catch (error) {
     if (abort.signal.aborted) return;
@@ -690,7 +733,7 @@ async function push() {
 
 // Actions.
 
-/** A button that does something that cannot be taken back: a second click within five seconds does it, but no double click. */
+/** A button that does something that cannot be taken back: a second click within ten seconds does it, but no double click. */
 function actionButton(text, label, act) {
   const button = make('button', text, { type: 'button', className: 'danger', ariaLabel: visible(label) });
   let sure = 0;
@@ -702,7 +745,7 @@ function actionButton(text, label, act) {
       button.ariaDisabled = 'true';
       setTimeout(() => { button.ariaDisabled = 'false'; }, DOUBLE_CLICK_MS);
       [button.textContent, button.ariaLabel] = ['Sure?', visible(`Sure? ${label}`)];
-      sure = setTimeout(reset, 5_000);
+      sure = setTimeout(reset, SURE_MS);
     } else {
       reset();
       act();
@@ -736,6 +779,10 @@ const field = (text, properties) => put(make('label', text), make('input', '', p
 function showActions() {
   const { kind, name, found } = entry;
   const parent = at('actions');
+  // What was typed, and where the focus is, stays while the entry is refreshed.
+  const of = JSON.stringify([node?.actions, found !== null, kind, name]);
+  if (parent.dataset.of === of) return;
+  parent.dataset.of = of;
   if (node === null || node.actions !== 'allowed') {
     const off = 'Set admin_write_token to push and to change something here.';
     const refused = 'This token only reads. Enter admin_write_token to push and to change something.';
