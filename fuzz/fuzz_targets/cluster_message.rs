@@ -1,16 +1,25 @@
-//! A message between nodes: what is read is written as the same bytes, and is not longer than it may be.
+//! A message between nodes, and a page of history in it: what is read is written as the same bytes, and is not longer than
+//! it may be.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use turted_core::cluster::head::Read;
+use turted_core::cluster::history::HistoryPage;
 use turted_core::cluster::message::{BODY_BYTES_MAX, COUNTS_MAX, Told, decode};
 
 fuzz_target!(|data: &[u8]| {
+    if let Ok(page) = HistoryPage::decode(data) {
+        assert_eq!(page.encode(), data);
+    }
     let Read::Ours(message) = decode(data) else { return };
     assert_eq!(message.encode(), data);
     match message.told {
         Told::Counts(counts) => assert!(counts.len() <= COUNTS_MAX),
         Told::Ask { body, .. } | Told::Answer { body, .. } => assert!(body.len() <= BODY_BYTES_MAX),
-        Told::LetGo { .. } | Told::LetGone { .. } | Told::Block { .. } | Told::Presence(_) => {}
+        Told::LetGo { .. }
+        | Told::LetGone { .. }
+        | Told::Block { .. }
+        | Told::AskHistory { .. }
+        | Told::Presence(_) => {}
     }
 });

@@ -40,6 +40,15 @@ struct Row {
     end: Option<u64>,
 }
 
+/// An epoch as other nodes of a cluster are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenEpoch {
+    /// Where it began.
+    pub begun: Epoch,
+    /// The last of its numbers, if the next epoch does not begin right behind it.
+    pub end: Option<u64>,
+}
+
 impl Row {
     fn of(begun: Epoch) -> Self {
         Self { begun, end: None }
@@ -123,6 +132,36 @@ impl Epochs {
     /// All of them, the oldest first.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Epoch> {
         self.0.iter().map(|row| row.begun)
+    }
+
+    /// The same, each with where it ended.
+    pub fn written(&self) -> impl ExactSizeIterator<Item = WrittenEpoch> {
+        self.0.iter().map(|row| WrittenEpoch { begun: row.begun, end: row.end })
+    }
+
+    /// Takes over what another node of the cluster knows of the time before the first of these epochs, if that is one of
+    /// its own.
+    ///
+    /// ```
+    /// use turted_core::cursor::Cursor;
+    /// use turted_core::epochs::{Epoch, Epochs};
+    /// let mut theirs = Epochs::new(Epoch { epoch: 7, after: 0 });
+    /// theirs.begin_behind(Epoch { epoch: 9, after: 1_000 }, 20);
+    /// let mut ours = Epochs::new(Epoch { epoch: 9, after: 1_500 });
+    /// ours.lengthen(theirs.written().collect());
+    /// assert_eq!(ours, theirs);
+    /// ```
+    pub fn lengthen(&mut self, theirs: Vec<WrittenEpoch>) {
+        let first = self.0[0].begun;
+        let Some(place) = theirs.iter().position(|row| row.begun.epoch == first.epoch) else { return };
+        let mut earlier: Vec<_> = theirs.into_iter().take(place + 1).collect();
+        if !earlier.is_sorted_by_key(|row| row.begun.after) || earlier[place].begun.after > first.after {
+            return;
+        }
+        self.0[0].begun.after = earlier.remove(place).begun.after;
+        let room = EPOCHS_MAX.saturating_sub(self.0.len());
+        let kept = earlier.into_iter().skip(place.saturating_sub(room));
+        self.0.splice(..0, kept.map(|row| Row { begun: row.begun, end: row.end }));
     }
 
     /// The number that a position stands for; `None` if no dispatch can have been given this position.

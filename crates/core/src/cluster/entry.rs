@@ -10,7 +10,7 @@ use crate::dispatch::{Dispatch, Targets};
 use crate::name::Name;
 use crate::push::PushLimits;
 use crate::record::dispatch::{put_dispatch, read_dispatch};
-use crate::record::field::{Fields, Malformed};
+use crate::record::field::{Fields, Malformed, put_name};
 
 /// The kinds of entries. A new one takes a new version, because older nodes take it for no entry of theirs.
 mod kind {
@@ -19,6 +19,7 @@ mod kind {
     pub(super) const HEARTBEAT: u8 = 2;
     pub(super) const LOST: u8 = 3;
     pub(super) const LEAVE: u8 = 4;
+    pub(super) const DELETED: u8 = 5;
 }
 
 /// Bytes of an entry without the names and the payload of its dispatch, or the rules of its node.
@@ -78,6 +79,15 @@ pub enum Body<D = Dispatch> {
     },
     /// A node says its last word.
     Leave(Progress),
+    /// An operator has deleted history of a channel: what stands before this entry.
+    Deleted {
+        /// The channel.
+        channel: Name,
+        /// The number of the first event that is deleted.
+        from: u64,
+        /// The number of the last one.
+        to: u64,
+    },
 }
 
 impl<D: Borrow<Dispatch>> Entry<D> {
@@ -102,6 +112,7 @@ impl<D: Borrow<Dispatch>> Body<D> {
             Self::Heartbeat(_) => kind::HEARTBEAT,
             Self::Lost { .. } => kind::LOST,
             Self::Leave(_) => kind::LEAVE,
+            Self::Deleted { .. } => kind::DELETED,
         }
     }
 
@@ -125,6 +136,11 @@ impl<D: Borrow<Dispatch>> Body<D> {
             Self::Heartbeat(record) => record.put(bytes),
             Self::Lost { epoch } => bytes.extend_from_slice(&epoch.to_le_bytes()),
             Self::Leave(progress) => progress.put(bytes),
+            Self::Deleted { channel, from, to } => {
+                put_name(bytes, channel);
+                bytes.extend_from_slice(&from.to_le_bytes());
+                bytes.extend_from_slice(&to.to_le_bytes());
+            }
         }
     }
 }
@@ -150,6 +166,7 @@ fn body(kind: u8, fields: &mut Fields<'_>, limits: PushLimits) -> Result<Body, M
         kind::HEARTBEAT => Body::Heartbeat(NodeRecord::decode(fields)?),
         kind::LOST => Body::Lost { epoch: fields.u64()? },
         kind::LEAVE => Body::Leave(Progress::decode(fields)?),
+        kind::DELETED => Body::Deleted { channel: fields.name()?, from: fields.u64()?, to: fields.u64()? },
         _ => return Err(Malformed),
     })
 }

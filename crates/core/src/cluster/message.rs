@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::head::{self, Author, Read, address, put_address};
+use super::history::HistoryAsk;
 use super::presence::{self, PresenceTold};
 use crate::record::field::{Fields, Malformed, put_bytes, put_count};
 use crate::session_key::SessionKey;
@@ -26,6 +27,7 @@ mod kind {
     pub(super) const PRESENCE_CHANGES: u8 = 6;
     pub(super) const PRESENCE_WANTED: u8 = 7;
     pub(super) const PRESENCE_PORTION: u8 = 8;
+    pub(super) const ASK_HISTORY: u8 = 9;
 }
 
 /// A message.
@@ -82,11 +84,18 @@ pub enum Told {
     Answer {
         /// Which question is answered.
         question: u64,
-        /// The answer, as JSON.
+        /// The answer: JSON, or a page of history.
         body: Vec<u8>,
     },
     /// Who is in the channels of a node.
     Presence(PresenceTold),
+    /// A question for a page of the history of channels.
+    AskHistory {
+        /// What the answer names.
+        question: u64,
+        /// Which page.
+        ask: HistoryAsk,
+    },
 }
 
 /// What an address may guess.
@@ -126,6 +135,7 @@ impl Told {
             Self::Presence(PresenceTold::Changes(_)) => kind::PRESENCE_CHANGES,
             Self::Presence(PresenceTold::Wanted(_)) => kind::PRESENCE_WANTED,
             Self::Presence(PresenceTold::Portion(_)) => kind::PRESENCE_PORTION,
+            Self::AskHistory { .. } => kind::ASK_HISTORY,
         }
     }
 
@@ -134,7 +144,7 @@ impl Told {
             Self::Counts(counts) => counts.len() * COUNT_BYTES,
             Self::Ask { body, .. } | Self::Answer { body, .. } => body.len(),
             Self::Presence(told) => told.room(),
-            Self::LetGo { .. } | Self::LetGone { .. } | Self::Block { .. } => 0,
+            Self::LetGo { .. } | Self::LetGone { .. } | Self::Block { .. } | Self::AskHistory { .. } => 0,
         }
     }
 
@@ -162,6 +172,10 @@ impl Told {
                 put_bytes(bytes, body);
             }
             Self::Presence(told) => told.put(bytes),
+            Self::AskHistory { question, ask } => {
+                bytes.extend_from_slice(&question.to_le_bytes());
+                ask.put(bytes);
+            }
         }
     }
 
@@ -182,6 +196,7 @@ impl Told {
             kind::PRESENCE_CHANGES => Self::Presence(presence::changes(fields)?),
             kind::PRESENCE_WANTED => Self::Presence(presence::wanted(fields)?),
             kind::PRESENCE_PORTION => Self::Presence(presence::portion(fields)?),
+            kind::ASK_HISTORY => Self::AskHistory { question: fields.u64()?, ask: HistoryAsk::read(fields)? },
             _ => return Err(Malformed),
         })
     }
@@ -214,6 +229,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::history::HistoryPlace;
     use super::*;
     use crate::limits::PRESENCE_MESSAGE_BYTES_MAX;
     use crate::name::Name;
@@ -235,6 +251,10 @@ mod tests {
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Ask { question, body }),
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Answer { question, body }),
             presence::tests::told().prop_map(Told::Presence),
+            any::<(u64, u32, u64, u64)>().prop_map(|(question, channel, after, has_from)| {
+                let from = HistoryPlace { channel, after };
+                Told::AskHistory { question, ask: HistoryAsk { from, has_from } }
+            }),
         ]
     }
 
@@ -258,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..10_u8, rest in vec(any::<u8>(), 0..60)) {
+        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..11_u8, rest in vec(any::<u8>(), 0..60)) {
             let mut bytes = head::begin(0);
             bytes.push(kind);
             bytes.extend(rest);

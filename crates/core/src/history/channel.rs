@@ -51,7 +51,9 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub(super) fn join(self, other: Self) -> Self {
+    /// The later of two.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
         Self { number: self.number.max(other.number), pushed_out: self.pushed_out.max(other.pushed_out) }
     }
 }

@@ -110,6 +110,34 @@ impl<T> History<T> {
         self.places.iter().flatten().map(move |channel| (&channel.name, edge(channel), channel.kept()))
     }
 
+    /// The channels from a place on, each with its place, what is not kept any more, and its events, the oldest first.
+    pub fn each_from(
+        &self,
+        place: u32,
+    ) -> impl Iterator<Item = (u32, &Name, Edge, impl Iterator<Item = &Kept<T>>)> {
+        let edge = |channel: &Channel<T>| Edge { number: channel.edge.number.max(self.lost), ..channel.edge };
+        (place..).zip(self.places.iter().skip(place as usize)).filter_map(move |(place, channel)| {
+            let channel = channel.as_ref()?;
+            Some((place, &channel.name, edge(channel), channel.kept()))
+        })
+    }
+
+    /// An empty history with the same rules and limits, which has all that its rules keep since then.
+    #[must_use]
+    pub fn emptied(&self, began: Instant, edge: Edge) -> Self {
+        let mut emptied = Self::new(self.rules.clone(), self.limits, (0, began));
+        (emptied.edge, emptied.pushed_out) = (edge, self.pushed_out);
+        emptied
+    }
+
+    /// Notes what is gone of a channel besides.
+    pub fn join_edge(&mut self, channel: &Name, edge: Edge) {
+        let place = self.names.get(channel).map(|place| *place as usize);
+        let own = place.and_then(|place| self.places[place].as_mut()).map(|channel| &mut channel.edge);
+        let own = own.unwrap_or(&mut self.edge);
+        *own = own.join(edge);
+    }
+
     /// What is not kept of channels of which nothing is.
     #[must_use]
     pub fn edge(&self) -> Edge {

@@ -37,6 +37,40 @@ pub struct WrittenEdge {
     pub pushed_out: Option<Duration>,
 }
 
+/// Events that an operator has deleted from the history of a channel while the log has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenDeletion {
+    /// Of which channel.
+    pub channel: Name,
+    /// The number of the first one.
+    pub from: u64,
+    /// The number of the last one.
+    pub to: u64,
+}
+
+impl WrittenDeletion {
+    /// Appends it to the body of a record.
+    pub fn encode(&self, body: &mut Vec<u8>) {
+        body.push(FORMAT);
+        put_name(body, &self.channel);
+        body.extend_from_slice(&self.from.to_le_bytes());
+        body.extend_from_slice(&self.to.to_le_bytes());
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is none of this format.
+    pub fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut fields = Fields::of(body);
+        if fields.u8()? != FORMAT {
+            return Err(Malformed);
+        }
+        let deletion = Self { channel: fields.name()?, from: fields.u64()?, to: fields.u64()? };
+        fields.end().map(|()| deletion)
+    }
+}
+
 /// The history of one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenChannel {
@@ -180,6 +214,17 @@ mod tests {
                 prop_assert_eq!(WrittenChannel::decode(&body[..end]), Err(Malformed));
             }
             prop_assert_eq!(WrittenChannel::decode(&body), Ok(channel));
+        }
+
+        #[test]
+        fn a_deletion_is_read_as_it_was_written((from, to) in any::<(u64, u64)>()) {
+            let deletion = WrittenDeletion { channel: Name::new("chat").unwrap(), from, to };
+            let mut body = Vec::new();
+            deletion.encode(&mut body);
+            for end in 0..body.len() {
+                prop_assert_eq!(WrittenDeletion::decode(&body[..end]), Err(Malformed));
+            }
+            prop_assert_eq!(WrittenDeletion::decode(&body), Ok(deletion));
         }
 
         #[test]

@@ -4,14 +4,16 @@
 //! body is there it is done to its end, whether its client waits for that or not.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::limits::NAME_BYTES_MAX;
@@ -37,6 +39,8 @@ use crate::push::rest::operator::{OperatorPush, Pushed};
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a reason. A close frame has room for 123 (RFC 6455 5.5).
 const REASON_BYTES_MAX: usize = 120;
+/// How long an operator waits until a deletion is recorded.
+const RECORD_MAX: Duration = Duration::from_secs(2);
 /// Lost sessions that are looked at under one hold of their lock, some 100 us.
 const PORTION: usize = 256;
 
@@ -55,6 +59,11 @@ impl Action {
     /// Whether all nodes of a cluster do it. A push reaches them by the log.
     pub(super) fn is_for_all(&self) -> bool {
         !matches!(self, Self::Push)
+    }
+
+    /// Whether all nodes do it even if one is named: they all keep the same history.
+    pub(super) fn is_for_none_alone(&self) -> bool {
+        matches!(self, Self::DeleteHistory(..))
     }
 
     /// The node of a cluster that has the connection, if that is known by its id.
@@ -129,7 +138,8 @@ struct Removed {
 #[derive(Serialize)]
 struct Deleted {
     events: usize,
-    /// Whether the log on disk has them still: a start after a kill takes them for history again.
+    /// Whether the log on disk, or that of a cluster, has them still and not the deletion: a start takes them for history
+    /// again.
     on_disk: bool,
 }
 
@@ -181,6 +191,8 @@ where
 pub(super) struct Operator {
     monitor: Monitor,
     address: IpAddr,
+    /// Whether this node records for all what is to be recorded.
+    records: bool,
 }
 
 /// What is told of an action.
@@ -197,7 +209,12 @@ struct Told<'a> {
 
 impl Operator {
     pub(super) fn new(monitor: Monitor, address: IpAddr) -> Self {
-        Self { monitor, address }
+        Self { monitor, address, records: true }
+    }
+
+    /// The same on behalf of another node, which records for all what is to be recorded.
+    pub(super) fn of_node(monitor: Monitor, address: IpAddr) -> Self {
+        Self { records: false, ..Self::new(monitor, address) }
     }
 
     /// Where the operator is.
@@ -217,7 +234,7 @@ impl Operator {
             Action::DisconnectUser(name) => self.disconnect(Whom::User(name), &body).await,
             Action::DisconnectConnection(wanted) => self.disconnect(Whom::Connection(wanted), &body).await,
             Action::Remove(channel) => self.remove(channel, &body).await,
-            Action::DeleteHistory(channel, at) => self.delete_history(&channel, at),
+            Action::DeleteHistory(channel, at) => self.delete_history(&channel, at).await,
         }
     }
 
@@ -302,23 +319,33 @@ impl Operator {
         away
     }
 
-    fn delete_history(&self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {
+    async fn delete_history(&self, channel: &Name, at: Option<Cursor>) -> Result<Answer, ApiRefusal> {
         let dispatcher = &self.monitor.dispatcher;
         let numbers = match at {
-            None => 0..=u64::MAX,
+            // To the nodes of a cluster it says what stands before it in their log.
+            None if self.monitor.shared.cluster.get().is_some() => 0..=u64::MAX,
+            None => 0..=dispatcher.last(),
             Some(at) => {
                 let number = dispatcher.number(at).ok_or(ApiRefusal::NoSuchEvent)?;
                 number..=number
             }
         };
-        let events = dispatcher.delete_history(channel, numbers);
+        let events = dispatcher.delete_history(channel, numbers.clone());
+        let is_recorded = self.records && self.record_deletion(channel, numbers).await;
         if at.is_some() && events == 0 {
             return Err(ApiRefusal::NoSuchEvent);
         }
         let told = Told { channel: Some(channel), position: at, count: Some(events), ..Told::default() };
         self.tell("delete-history", &told);
-        let on_disk = !matches!(dispatcher.log_health().state(), LogState::Memory);
+        let on_disk = !is_recorded && !matches!(dispatcher.log_health().state(), LogState::Memory);
         Ok(json(&Deleted { events, on_disk }))
+    }
+
+    /// Records a deletion in the log of the cluster, if there is one. Returns whether it stands there. If the log does not
+    /// answer, it is recorded later.
+    async fn record_deletion(&self, channel: &Name, numbers: RangeInclusive<u64>) -> bool {
+        let Some(recorded) = self.monitor.dispatcher.record_deletion(channel, numbers) else { return false };
+        matches!(timeout(RECORD_MAX, recorded).await, Ok(Ok(())))
     }
 
     /// Tells the log and those who watch.

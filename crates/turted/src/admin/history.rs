@@ -65,7 +65,8 @@ pub(super) fn answer(
         Some(None) => return Err(ApiRefusal::NoSuchPosition),
     };
     let found = dispatcher.history_of(name, Range { after: 0, up_to, most: page.limit + 1 }, now);
-    let complete = dispatcher.read_history(|history| history.store().has_all_of_rule(name, now));
+    let complete =
+        dispatcher.read_history(|history| history.is_whole() && history.store().has_all_of_rule(name, now));
     let mut bytes = 0;
     let fits = |(accepted, _): &&Told| {
         let fits = bytes == 0 || bytes < PAYLOADS_BYTES;

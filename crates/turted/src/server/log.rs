@@ -12,6 +12,7 @@ use super::sessions::{FoundSessions, Home, Verifier};
 use crate::config::{Config, DiskLog, LogStore};
 use crate::hub::dispatch::history::FormerHistory;
 use crate::hub::dispatch::log::clock::LogClock;
+use crate::hub::dispatch::log::disk::deleted::Deleted;
 use crate::hub::dispatch::log::disk::{
     self, Begun, Found, FoundDispatch, FoundEdge, FoundKey, StoreLimits, Verdict,
 };
@@ -25,6 +26,8 @@ pub(super) struct OpenedLog {
     pub(super) epochs: Epochs,
     /// The history of channels that the last life left.
     pub(super) history: Option<FormerHistory>,
+    /// What was deleted from it while the log has it still.
+    pub(super) deleted: Vec<Deleted>,
     /// `None` if the log is in memory.
     pub(super) on_disk: Option<OnDisk>,
 }
@@ -53,7 +56,8 @@ pub(super) fn open(
         LogStore::Memory | LogStore::Redis => {
             let first = Epoch { epoch: epoch.into(), after: 0 };
             let log = Log::new(LogLimits::of(config), first, &shared.backlogs);
-            Ok(OpenedLog { log, epochs: Epochs::new(first), history: None, on_disk: None })
+            let (history, deleted) = (None, Vec::new());
+            Ok(OpenedLog { log, epochs: Epochs::new(first), history, deleted, on_disk: None })
         }
         LogStore::Disk(disk) => open_on_disk((config, disk), (shared, verifier), (listen, epoch)),
     }
@@ -84,7 +88,7 @@ fn open_on_disk(
     let home = Home { directory: directory.path(), epoch: found.epochs.current().epoch, sync: settings.sync };
     sessions.begin(shared, home, store.as_ref().err())?;
     let mut log = Log::new(limits.log, found.epochs.current(), &shared.backlogs);
-    let Found { epochs, dispatches, history, keys, uptime, verdict, .. } = found;
+    let Found { epochs, dispatches, history, deleted, keys, uptime, verdict, .. } = found;
     let now = Instant::now();
     let ago = |age| now.checked_sub(age).unwrap_or(now);
     for found in dispatches {
@@ -111,7 +115,7 @@ fn open_on_disk(
     };
     let writer = WriterParts { store, settings };
     let on_disk = OnDisk { writer, keys, verdict: verdict.to_string() };
-    Ok(OpenedLog { log, epochs, history, on_disk: Some(on_disk) })
+    Ok(OpenedLog { log, epochs, history, deleted, on_disk: Some(on_disk) })
 }
 
 fn refused(reason: impl ToString) -> ServerError {

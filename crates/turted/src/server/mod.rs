@@ -137,12 +137,15 @@ impl Server {
             InboxLimits { dispatches: config.limits.inbox_dispatches, bytes: config.limits.inbox_bytes };
         let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| inbox(waiting)).unzip();
         let (peers, mails): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::channel(MAIL_MAX)).unzip();
-        let (OpenedLog { log, epochs, history, on_disk }, peers) =
+        let (OpenedLog { log, epochs, history, deleted, on_disk }, peers) =
             (log::open(&config, (&shared, verifier), address)?, peers.into());
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, senders, shared.live.clone())
             .with_history(&config, history)
             .with_expansion_bytes(config.limits.expansion_bytes);
+        for (channel, numbers) in deleted {
+            dispatcher.delete_history(&channel, numbers);
+        }
         tell_others(&dispatcher, &shared);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;

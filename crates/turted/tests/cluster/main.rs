@@ -10,6 +10,7 @@ mod alone;
 mod clients;
 mod cuts;
 mod harness;
+mod history;
 mod hooks;
 mod keys;
 mod losses;

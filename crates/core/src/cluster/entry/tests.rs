@@ -53,6 +53,11 @@ fn a_body() -> impl Strategy<Value = Body> {
         record().prop_map(Body::Heartbeat),
         any::<u64>().prop_map(|epoch| Body::Lost { epoch }),
         progress().prop_map(Body::Leave),
+        ("[a-z0-9.]{1,9}", any::<(u64, u64)>()).prop_map(|(channel, (from, to))| Body::Deleted {
+            channel: Name::new(&channel).unwrap(),
+            from,
+            to
+        }),
     ]
 }
 
@@ -101,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_stands_there_is_read_or_refused(kind in 0_u8..7, head: [u8; 26], rest: Vec<u8>) {
+    fn whatever_stands_there_is_read_or_refused(kind in 0_u8..8, head: [u8; 26], rest: Vec<u8>) {
         let mut bytes = head::begin(0);
         bytes.push(kind);
         bytes.extend(head);

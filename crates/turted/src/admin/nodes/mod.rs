@@ -92,7 +92,8 @@ pub(super) async fn act(
     let action = actions::read(path, query)?;
     let text = std::str::from_utf8(&body).map_err(|_| ApiRefusal::BadAction);
     let place = if action.is_for_all() { Place::Everywhere(Merge::Action) } else { Place::Here };
-    let place = node.or(action.node()).map_or(place, Place::At);
+    let node = node.or(action.node()).filter(|_| !action.is_for_none_alone());
+    let place = node.map_or(place, Place::At);
     let ask = |text: &str| Ask::Act {
         path: path.to_owned(),
         query: query.map(str::to_owned),
@@ -155,7 +156,7 @@ async fn answer_here(monitor: &Monitor, ask: &Ask) -> Reply {
         Ask::Count { key } => counts_here(monitor, *key).await,
         Ask::Node => Ok(list::here(monitor)),
         Ask::Act { path, query, body, address } => {
-            let (by, began) = (Operator::new(monitor.clone(), *address), Instant::now());
+            let (by, began) = (Operator::of_node(monitor.clone(), *address), Instant::now());
             let body = Bytes::copy_from_slice(body.as_bytes());
             match actions::read(path, query.as_deref()) {
                 // Pushes go to the log of all nodes: none is passed on.

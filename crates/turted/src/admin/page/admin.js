@@ -765,7 +765,7 @@ async function change(method, path, body) {
     const counts = Object.entries(done).filter(([, count]) => typeof count === 'number').map(([what, count]) => `${what} ${number(count)}`);
     const notes = [
       done.away > 0 && 'Who is away has the channel still when it comes back',
-      done.on_disk && 'The log on disk has them still: a start after a kill brings back what it has',
+      done.on_disk && 'It is not recorded: the log has them still, and a start may bring them back',
     ].filter(Boolean);
     tell(at('action-answer'), [`Done: ${counts.join(', ')}`, ...notes].join('. '), 'right');
     await showEntry(entry.kind, entry.name, { keepFocus: true });

@@ -167,7 +167,11 @@ pub(crate) fn hear(shared: &Arc<Shared>, peers: &Peers, from: Author, told: Told
         Told::LetGone { question } => cluster.sessions().answered(question),
         Told::LetGo { question, session } => let_go(shared, peers, (from, question, session)),
         Told::Presence(told) => shared.presence.hear(cluster, from, told),
-        Told::Counts(_) | Told::Block { .. } | Told::Ask { .. } | Told::Answer { .. } => {}
+        Told::Counts(_)
+        | Told::Block { .. }
+        | Told::Ask { .. }
+        | Told::AskHistory { .. }
+        | Told::Answer { .. } => {}
     }
 }
 

@@ -12,7 +12,7 @@ use turted_core::name::Name;
 
 use crate::hub::client::replay;
 use crate::hub::delivery::outlet::{Missed, Telling};
-use crate::hub::dispatch::history::Told;
+use crate::hub::dispatch::history::{History, Told};
 use crate::hub::worker::connection::Client;
 
 /// What a client gets of the past.
@@ -68,5 +68,6 @@ fn of_channel(client: Client<'_>, (channel, since): (&Name, Since), wanted: Want
         // A position of another log.
         Some(None) => false,
     });
-    (events, is_all.unwrap_or(false))
+    let is_whole = dispatcher.read_history(History::is_whole);
+    (events, is_all.zip(is_whole) == Some((true, true)))
 }

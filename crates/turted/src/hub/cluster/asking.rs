@@ -32,6 +32,15 @@ impl Cluster {
     /// # Errors
     /// Too many questions are under way.
     pub(crate) async fn gather(&self, whom: Whom, body: Vec<u8>) -> Result<Gathered, TooMany> {
+        self.gather_by(whom, |question| Told::Ask { question, body }).await
+    }
+
+    /// The same with a question of another kind.
+    pub(super) async fn gather_by(
+        &self,
+        whom: Whom,
+        ask: impl FnOnce(u64) -> Told,
+    ) -> Result<Gathered, TooMany> {
         let (questions, status) = (&self.status().questions, self.status());
         let is_asked = |node: &NodeSeen| match whom {
             Whom::Others => node.process != self.process(),
@@ -52,7 +61,7 @@ impl Cluster {
                 Whom::Others => None,
                 Whom::Node(number) => Some(number),
             };
-            self.tell(to, Told::Ask { question, body });
+            self.tell(to, ask(question));
             let deadline = tokio::time::Instant::now() + ANSWER_MAX;
             // It is closed when all have answered.
             while let Ok(Some(answer)) = timeout_at(deadline, answered.recv()).await {

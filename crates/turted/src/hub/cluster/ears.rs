@@ -8,7 +8,7 @@ use turted_core::cluster::head::Read;
 use turted_core::cluster::message::{self, Message, Told};
 
 use super::node::Node;
-use super::{asking, counts};
+use super::{asking, counts, history};
 use crate::engine::{Ears, Engine};
 
 /// Time between two attempts to connect.
@@ -48,6 +48,7 @@ fn hear<E: Engine>(node: &Rc<Node<E>>, bytes: &[u8]) {
     match told {
         Told::Counts(counted) => counts::counted(node, from.process, counted),
         Told::Ask { question, body } => asking::answer(node, from, (question, body)),
+        Told::AskHistory { question, ask } => history::answer(node, from, (question, ask)),
         Told::Answer { question, body } => node.status.questions.answered(from, question, body),
         Told::Block { address, list, seconds } => {
             node.status.questions.block(list, address, Duration::from_secs(seconds.into()));

@@ -16,6 +16,7 @@
 //! | `sessions` | sessions on their way to the engine |
 //! | `asking` | how nodes ask each other, and answer |
 //! | `questions` | what nodes ask each other for operators, and which addresses they block together |
+//! | `history` | the history of channels: what is deleted for all nodes, and what a node that starts takes over from another |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
 //! | `proof` | whether this node has the secret of the nodes that are there |
@@ -37,6 +38,7 @@ mod values;
 pub(crate) mod sessions;
 mod asking;
 pub(crate) mod questions;
+mod history;
 mod ears;
 pub(crate) mod settings;
 pub(crate) mod status;

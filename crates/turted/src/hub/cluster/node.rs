@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use turted_core::cluster::entry::{Body, Entry};
 use turted_core::cluster::head::VERSION;
@@ -18,6 +18,7 @@ use turted_core::cluster::table::{Known, Table};
 use turted_core::cursor::Cursor;
 
 use super::counts::{ANSWER_MAX, Counts};
+use super::handle::Cluster;
 use super::job::{Job, Wanted};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
@@ -53,7 +54,7 @@ pub(super) struct Node<E> {
     /// Tells that something was read.
     pub(super) progress: Rc<Notify>,
     /// What the writer appends before its next heartbeat.
-    pub(super) announced: RefCell<Vec<Body>>,
+    pub(super) announced: RefCell<Vec<Announced>>,
     /// Asks the writer to append a heartbeat at once.
     pub(super) heartbeat: Notify,
     /// Asks the reader, the writer or the ears to connect anew.
@@ -78,6 +79,14 @@ pub(super) struct Underway {
     pub(super) read_at: Option<Cursor>,
     /// Whether its push is settled, and nobody asks for it any more.
     pub(super) is_settled: bool,
+}
+
+/// What this node tells all others in the log.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) body: Body,
+    /// Where it is told that it stands there.
+    pub(super) recorded: Option<oneshot::Sender<()>>,
 }
 
 /// How far this node has read, and what it knows from that.
@@ -227,8 +236,23 @@ impl<E: Engine> Node<E> {
 
     /// Tells all nodes that something of before an epoch is lost, or may be.
     pub(super) fn tells_loss(&self, epoch: u64) {
-        self.announced.borrow_mut().push(Body::Lost { epoch });
+        self.announce(Announced { body: Body::Lost { epoch }, recorded: None });
+    }
+
+    /// Appends an entry to the log, later if the engine is away.
+    pub(super) fn announce(&self, announced: Announced) {
+        self.announced.borrow_mut().push(announced);
         self.heartbeat.notify_one();
+    }
+
+    /// The handle of this node.
+    pub(super) fn handle(&self) -> Cluster {
+        Cluster {
+            process: self.settings.process,
+            status: Arc::clone(&self.status),
+            jobs: self.jobs.clone(),
+            sessions: Arc::clone(&self.sessions),
+        }
     }
 
     /// A moment by which the table counts. It never goes back, whatever the engine's clock does.

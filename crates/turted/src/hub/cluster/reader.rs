@@ -221,6 +221,11 @@ async fn take_entry<E: Engine>(
             hand_over(node, waiting).await;
             lost(node, epoch);
         }
+        Body::Deleted { channel, from, to } => {
+            waiting.push(filler(node, at, time));
+            hand_over(node, waiting).await;
+            node.feed.delete_history(&channel, from..=to.min(at.sequence));
+        }
         Body::Leave(progress) => {
             node.view.borrow_mut().table.left(author, progress, node.moment_of(time));
             waiting.push(filler(node, at, time));

@@ -31,6 +31,8 @@ use crate::hub::dispatch::feed::Feed;
 const RENEWAL: Duration = Duration::from_secs(5);
 /// Numbers that are tried at a start.
 const NUMBERS: usize = 64;
+/// How long a start waits for the history of another node.
+const FILL_MAX: Duration = Duration::from_secs(5);
 /// How long the end may take.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -169,10 +171,14 @@ pub(super) async fn live<E: Engine>(
         spawn_local(super::counts::run(Rc::clone(&node))),
         spawn_local(renew_number(Rc::clone(&node))),
         spawn_local(keep_proof(Rc::clone(&node))),
+        spawn_local(super::history::record(Rc::clone(&node))),
     ];
     while !(node.status.follows() && node.status.is_up()) {
         sleep(Duration::from_millis(20)).await;
     }
+    let mut filling = spawn_local(super::history::fill(Rc::clone(&node)));
+    // It goes on behind the start, if another node takes longer.
+    drop(timeout(FILL_MAX, &mut filling).await);
     drop(begun.send(Ok(())));
     // It ends when the dispatcher has stopped and the server has told its clients.
     if writer.await.is_err() {
@@ -182,6 +188,7 @@ pub(super) async fn live<E: Engine>(
     drop(timeout(END_MAX, node.sessions.all_written()).await);
     node.sessions.give_up();
     others.iter().for_each(|task| task.abort());
+    filling.abort();
     node.status.questions.end();
     drop(timeout(END_MAX, release_number(&node)).await);
 }

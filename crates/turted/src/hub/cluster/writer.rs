@@ -18,7 +18,7 @@ use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
 use super::mistake::{Mistake, makes};
-use super::node::{Node, Underway};
+use super::node::{Announced, Node, Underway};
 use super::reign::{Known, establish};
 use crate::engine::{Append, Appended, Engine, Failure, Writer};
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
@@ -316,8 +316,9 @@ impl<E: Engine> State<E> {
     async fn append(&mut self, with_heartbeat: bool) {
         let Some(connected) = &mut self.connected else { return };
         let mut told = self.node.announced.take();
-        told.extend(with_heartbeat.then(|| Body::Heartbeat(self.node.record())));
-        let entries: Vec<_> = told.iter().map(|body| self.node.encode(body.clone()).0).collect();
+        let heartbeat = || Announced { body: Body::Heartbeat(self.node.record()), recorded: None };
+        told.extend(with_heartbeat.then(heartbeat));
+        let entries: Vec<_> = told.iter().map(|told| self.node.encode(told.body.clone()).0).collect();
         let (epoch, key_age) = (connected.epoch, self.node.settings.key_age);
         self.pushes.iter_mut().for_each(|push| (push.is_uncertain, push.epoch) = (true, epoch));
         let mut appends: Vec<_> = self.pushes.iter().map(|push| as_append(push, key_age)).collect();
@@ -339,12 +340,12 @@ impl<E: Engine> State<E> {
     }
 
     /// What this node tells all others is told later, but for a heartbeat.
-    fn announce_again(&self, told: Vec<Body>) {
-        let told = told.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_)));
+    fn announce_again(&self, told: Vec<Announced>) {
+        let told = told.into_iter().filter(|told| !matches!(told.body, Body::Heartbeat(_)));
         self.node.announced.borrow_mut().extend(told);
     }
 
-    async fn settle(&mut self, results: Vec<Appended>, told: Vec<Body>) {
+    async fn settle(&mut self, results: Vec<Appended>, told: Vec<Announced>) {
         let (mut settled, mut is_stale) = (Vec::new(), false);
         let mut results = results.into_iter();
         for (mut push, result) in std::mem::take(&mut self.pushes).into_iter().zip(results.by_ref()) {
@@ -390,11 +391,15 @@ impl<E: Engine> State<E> {
             }
         }
         let mut untold = Vec::new();
-        for (body, result) in told.into_iter().zip(results) {
+        for (told, result) in told.into_iter().zip(results) {
             match result {
                 Appended::At(at) => {
                     self.node.view.borrow_mut().acknowledge(at);
                     self.node.feed.health().is_in_engine();
+                    if let Some(recorded) = told.recorded {
+                        // Whoever waits for it may have stopped.
+                        let _ = recorded.send(());
+                    }
                     continue;
                 }
                 Appended::Unreplicated(at) => {
@@ -406,7 +411,7 @@ impl<E: Engine> State<E> {
                 Appended::Stale | Appended::Gone => is_stale = true,
                 Appended::Known(..) | Appended::KnownUnreplicated | Appended::NotHeld => {}
             }
-            untold.push(body);
+            untold.push(told);
         }
         self.announce_again(untold);
         Feed::settle(settled);

@@ -15,7 +15,7 @@ use std::{io, mem};
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 use turted_core::cluster::fit::fit;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
@@ -29,12 +29,13 @@ use turted_core::name::Name;
 use crate::config::Config;
 use crate::hub::dispatch::feed::Feed;
 use crate::hub::dispatch::handlers::HandlerId;
-use crate::hub::dispatch::history::{EVENTS_PER_LOCK, FormerHistory, History, Told};
+use crate::hub::dispatch::history::{DELETIONS_MAX, Deletion, EVENTS_PER_LOCK, FormerHistory, History, Told};
 use crate::hub::dispatch::inbox::{Inbox, inbox};
 use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
 #[cfg(test)]
 use crate::hub::dispatch::log::LogLimits;
+use crate::hub::dispatch::log::disk::deleted;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::log::{Accepted, Log};
 use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
@@ -303,8 +304,21 @@ impl Dispatcher {
     /// Deletes the events of the history of `channel` with numbers within a range, and returns how many there were. The log
     /// keeps them for clients that come back.
     pub(crate) fn delete_history(&self, channel: &Name, numbers: RangeInclusive<u64>) -> usize {
-        let order = &mut *self.order();
-        order.history.as_mut().map_or(0, |history| history.delete(channel, numbers, &order.log))
+        self.order().delete_history(channel, numbers)
+    }
+
+    /// Records that history is deleted: in the log of a cluster, so that every node deletes it, one that starts later as well,
+    /// or beside the log on disk, so that a start deletes it after a kill too. Says later that it stands there. `None` if the
+    /// log is in memory, or too many wait.
+    pub(crate) fn record_deletion(
+        &self,
+        channel: &Name,
+        numbers: RangeInclusive<u64>,
+    ) -> Option<oneshot::Receiver<()>> {
+        let deletions = self.order().deletions.clone()?;
+        let (recorded, is_recorded) = oneshot::channel();
+        deletions.try_send(Deletion { channel: channel.clone(), numbers, recorded }).ok()?;
+        Some(is_recorded)
     }
 
     /// Gives up a portion of what log and history keep and is too old. Returns whether there is more.
@@ -341,6 +355,11 @@ impl Dispatcher {
     /// # Errors
     /// The operating system refuses a thread.
     pub(crate) fn start_writer(&self, parts: WriterParts) -> io::Result<()> {
+        if let Some((directory, _)) = &parts.settings.directory {
+            let (deletions, receiver) = mpsc::channel(DELETIONS_MAX);
+            deleted::start(Arc::clone(directory), receiver)?;
+            self.order().deletions = Some(deletions);
+        }
         let end = Writer::start(Arc::clone(&self.inner), parts)?;
         *lock(&self.inner.writer_end) = Some(end);
         self.inner.keeps_keys.store(true, Ordering::Relaxed);
@@ -351,6 +370,9 @@ impl Dispatcher {
     pub(crate) fn feed(&self) -> Feed {
         let mut order = self.order();
         (order.queue, order.is_restoring, order.has_nodes) = (Some(Queue::new(true)), true, true);
+        if let Some(history) = &mut order.history {
+            history.begin_filling();
+        }
         drop(order);
         self.inner.keeps_keys.store(true, Ordering::Relaxed);
         self.inner.has_nodes.store(true, Ordering::Relaxed);

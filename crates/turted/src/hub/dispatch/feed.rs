@@ -4,15 +4,19 @@
 //! A push is settled when it stands in the log. It is delivered when it is read back, in the order of the log, which all
 //! nodes read. What its caller waits for besides (the counts of workers, handlers) comes along as [`Own`].
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use turted_core::cluster::history::{HistoryAsk, HistoryPage};
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::epochs::{Epoch, Epochs};
+use turted_core::name::Name;
 
+use crate::hub::dispatch::history::{DELETIONS_MAX, Deletion, Fetched};
 use crate::hub::dispatch::inner::Inner;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::order::{Entry, Order, Push, Size};
@@ -173,6 +177,9 @@ impl Feed {
         let mut order = self.0.order();
         *self.0.epochs_mut() = Epochs::new(begun);
         order.log.forget_all();
+        if let Some(history) = &mut order.history {
+            history.begins_behind(begun.after);
+        }
     }
 
     /// Begins an epoch of the log: the former one ended with this number.
@@ -192,6 +199,52 @@ impl Feed {
         let lost = if is_trimmed { order.log.last() } else { current.after };
         self.0.lost_before.store(lost, Ordering::Relaxed);
         order.forget_all(Instant::now());
+    }
+
+    /// The deletions of history that are to stand in the log, from now on.
+    pub(crate) fn deletions(&self) -> mpsc::Receiver<Deletion> {
+        let (sender, receiver) = mpsc::channel(DELETIONS_MAX);
+        self.0.order().deletions = Some(sender);
+        receiver
+    }
+
+    /// Deletes the events of the history of `channel` with numbers within a range.
+    pub(crate) fn delete_history(&self, channel: &Name, numbers: RangeInclusive<u64>) {
+        self.0.order().delete_history(channel, numbers);
+    }
+
+    /// Whether history waits for what another node has, and from which number on it needs nothing.
+    pub(crate) fn fills_history_before(&self) -> Option<u64> {
+        self.0.order().history.as_ref()?.fills_before()
+    }
+
+    /// A page of history, for another node; `None` if no channel has history here.
+    pub(crate) fn history_page(&self, ask: HistoryAsk) -> Option<HistoryPage> {
+        let page = {
+            let order = self.0.order();
+            order.history.as_ref().map(|history| history.page(ask, &order.log))?
+        };
+        let epochs = self.0.epochs().written().collect();
+        Some(page.written(epochs))
+    }
+
+    /// Goes on with the history of another node. Returns whether it did.
+    pub(crate) fn fill_history(&self, mut fetched: Fetched) -> bool {
+        let epochs = std::mem::take(&mut fetched.epochs);
+        let mut order = self.0.order();
+        let Order { history, log, .. } = &mut *order;
+        let is_filled = history.as_mut().is_some_and(|history| history.fill(fetched, log, Instant::now()));
+        if is_filled {
+            self.0.epochs_mut().lengthen(epochs);
+        }
+        is_filled
+    }
+
+    /// History gets nothing more of other nodes.
+    pub(crate) fn end_filling(&self) {
+        if let Some(history) = &mut self.0.order().history {
+            history.end_filling();
+        }
     }
 
     /// The first position that is kept; the next one, if none is.

@@ -1,11 +1,14 @@
 //! The last events of channels, for those who join later. They are filled where dispatches are numbered, under the
 //! dispatcher's lock, and share their dispatches with the log.
 
+mod takeover;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::history::{self, Edge, HistoryLimits, Kept, Range};
@@ -16,11 +19,25 @@ use crate::config::Config;
 use crate::hub::dispatch::log::disk::history::LeftHistory;
 use crate::hub::dispatch::log::{Accepted, Log};
 
+pub(crate) use self::takeover::Fetched;
+use self::takeover::Filling;
+
+/// Deletions that wait to be recorded: operators have fewer connections.
+pub(super) const DELETIONS_MAX: usize = 256;
 /// Events that are read while the log is locked, some 50 ns each.
 pub(super) const EVENTS_PER_LOCK: usize = 256;
 
 /// A dispatch, and the number of the reason to receive it that is the channel.
 pub(crate) type Told = (Arc<Accepted>, u32);
+
+/// History of a channel that an operator has deleted, to be recorded so that no start brings it back.
+#[derive(Debug)]
+pub(crate) struct Deletion {
+    pub(crate) channel: Name,
+    pub(crate) numbers: RangeInclusive<u64>,
+    /// Where it is told that it stands there.
+    pub(crate) recorded: oneshot::Sender<()>,
+}
 
 /// The history that a former life has left, up to the last number of the log.
 #[derive(Debug)]
@@ -39,7 +56,11 @@ pub(crate) struct FormerHistory {
 
 /// The history of all channels.
 #[derive(Debug)]
-pub(crate) struct History(history::History<Told>);
+pub(crate) struct History {
+    store: history::History<Told>,
+    /// What is remembered while this node waits for what another one of its cluster has.
+    filling: Option<Filling>,
+}
 
 impl History {
     /// The history that goes on with a log, and with what the last life left; `None` if no channel has any.
@@ -56,7 +77,8 @@ impl History {
         let began = of_log.first().map_or(now, |first| first.accepted_at());
         let began = former.as_ref().map_or(began, |former| began.min(former.began));
         let edge = (log.gone(), began);
-        let mut own = Self(history::History::new(config.history.clone(), limits, edge));
+        let mut own =
+            Self { store: history::History::new(config.history.clone(), limits, edge), filling: None };
         let restored = former.map(|former| own.restore(former, log, now)).unwrap_or_default();
         if restored.is_all {
             return Some(own);
@@ -75,9 +97,9 @@ impl History {
     /// Goes on with what a former life left.
     fn restore(&mut self, former: FormerHistory, log: &Log, now: Instant) -> Restored {
         let FormerHistory { dispatches, channels, edge, rules, .. } = former;
-        let is_all = rules == self.0.rules_checksum();
+        let is_all = rules == self.store.rules_checksum();
         if is_all {
-            self.0.set_edge(edge);
+            self.store.set_edge(edge);
         }
         let accepted = |(cursor, dispatch, at): (Cursor, Dispatch, Instant)| {
             let of_log = log.get(cursor.sequence).cloned();
@@ -87,7 +109,7 @@ impl History {
         for (channel, edge, numbers) in &channels {
             let told = numbers.iter().filter_map(|number| told_of(dispatches.get(number)?, channel));
             let kept = told.map(|(accepted, place)| kept(&accepted, place));
-            self.0.restore((channel, *edge), now, kept, |(gone, _)| log.let_go(&gone));
+            self.store.restore((channel, *edge), now, kept, |(gone, _)| log.let_go(&gone));
         }
         Restored { channels: channels.into_iter().map(|(channel, ..)| channel).collect(), is_all }
     }
@@ -105,14 +127,14 @@ impl History {
         mut keep: impl FnMut(&mut history::History<Told>, &Name, &dyn Fn() -> Kept<Told>),
     ) {
         for (place, channel) in places_of(accepted) {
-            keep(&mut self.0, channel, &|| kept(accepted, place));
+            keep(&mut self.store, channel, &|| kept(accepted, place));
         }
     }
 
     /// What the next life may go on with.
     pub(super) fn left(&self) -> LeftHistory {
         let (mut dispatches, mut channels) = (BTreeMap::new(), Vec::new());
-        for (name, edge, kept) in self.0.each() {
+        for (name, edge, kept) in self.store.each() {
             let number = |kept: &Kept<Told>| {
                 dispatches.entry(kept.number).or_insert_with(|| Arc::clone(&kept.event.0));
                 kept.number
@@ -122,35 +144,43 @@ impl History {
         LeftHistory {
             dispatches: dispatches.into_values().collect(),
             channels,
-            edge: self.0.edge(),
-            began: self.0.began(),
-            rules: self.0.rules_checksum(),
+            edge: self.store.edge(),
+            began: self.store.began(),
+            rules: self.store.rules_checksum(),
         }
     }
 
     /// Notes that something that the log has numbered until now may be lost.
     pub(super) fn mark_lost(&mut self, log: &Log, now: Instant) {
         // Also for a client that has seen the last one: what followed on it may be lost before another epoch.
-        self.0.mark_lost(log.next().sequence, now);
+        self.store.mark_lost(log.next().sequence, now);
+        // What another node has may be of before.
+        self.filling = None;
     }
 
     /// Forgets a portion of what is too old. Returns whether there may be more.
     pub(super) fn tidy(&mut self, log: &Log, now: Instant) -> bool {
-        self.0.tidy(now, |(gone, _)| log.let_go(&gone))
+        self.store.tidy(now, |(gone, _)| log.let_go(&gone))
     }
 
     /// Deletes the events of `channel` with numbers within a range, and returns how many there were.
     pub(super) fn delete(&mut self, channel: &Name, numbers: RangeInclusive<u64>, log: &Log) -> usize {
-        self.0.delete(channel, numbers, |(gone, _)| log.let_go(&gone))
+        self.note_deletion(channel, numbers.clone(), log.last());
+        self.store.delete(channel, numbers, |(gone, _)| log.let_go(&gone))
     }
 
     pub(super) fn newest(&self, channel: &Name, range: Range, now: Instant) -> Vec<Told> {
-        self.0.newest(channel, range, now).map(|kept| kept.event.clone()).collect()
+        self.store.newest(channel, range, now).map(|kept| kept.event.clone()).collect()
+    }
+
+    /// Whether it waits for nothing that another node has.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.filling.is_none()
     }
 
     /// What is known of it beside its events.
     pub(crate) fn store(&self) -> &history::History<Told> {
-        &self.0
+        &self.store
     }
 }
 

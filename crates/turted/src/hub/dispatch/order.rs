@@ -2,15 +2,16 @@
 //!
 //! It stands behind the lock of the dispatcher, so every inbox has the order of the log.
 
-use std::ops::{AddAssign, SubAssign};
+use std::ops::{AddAssign, RangeInclusive, SubAssign};
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, mem};
 
 use tokio::sync::mpsc;
 use turted_core::dispatch::Dispatch;
+use turted_core::name::Name;
 
-use crate::hub::dispatch::history::History;
+use crate::hub::dispatch::history::{Deletion, History};
 use crate::hub::dispatch::inbox::Inbox;
 use crate::hub::dispatch::log::{self, Accepted, Log};
 use crate::hub::dispatch::queue::Queue;
@@ -22,6 +23,8 @@ use crate::live::{Live, Origin};
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) log: Log,
+    /// Where deletions of history are recorded, if the log is not in memory.
+    pub(super) deletions: Option<mpsc::Sender<Deletion>>,
     /// The last events of channels, if a channel has history.
     pub(super) history: Option<History>,
     pub(super) inboxes: Vec<Inbox>,
@@ -113,6 +116,7 @@ impl Order {
         let accepted = Default::default();
         Self {
             log,
+            deletions: None,
             history: None,
             inboxes,
             handlers: None,
@@ -231,10 +235,15 @@ impl Order {
         }
     }
 
+    /// Deletes the events of the history of `channel` with numbers within a range, and returns how many there were.
+    pub(super) fn delete_history(&mut self, channel: &Name, numbers: RangeInclusive<u64>) -> usize {
+        self.history.as_mut().map_or(0, |history| history.delete(channel, numbers, &self.log))
+    }
+
     /// Hands nothing over from now on. Workers and handlers end when their inboxes are empty.
     pub(super) fn close(&mut self) {
         self.stopped = true;
-        drop((mem::take(&mut self.inboxes), self.handlers.take()));
+        drop((mem::take(&mut self.inboxes), self.handlers.take(), self.deletions.take()));
     }
 
     /// Whether nothing is handed over any more.

@@ -18,7 +18,17 @@ impl Answer {
 }
 
 pub(crate) fn get(address: SocketAddr, target: &str, within: Duration) -> Option<Answer> {
-    ask(address, &format!("GET {target} HTTP/1.1\r\n"), b"", within)
+    get_with(address, target, "", within)
+}
+
+/// `headers` are whole lines.
+pub(crate) fn get_with(address: SocketAddr, target: &str, headers: &str, within: Duration) -> Option<Answer> {
+    ask(address, &format!("GET {target} HTTP/1.1\r\n{headers}"), b"", within)
+}
+
+/// `headers` are whole lines.
+pub(crate) fn delete(address: SocketAddr, target: &str, headers: &str, within: Duration) -> Option<Answer> {
+    ask(address, &format!("DELETE {target} HTTP/1.1\r\n{headers}"), b"", within)
 }
 
 /// `headers` are whole lines.

@@ -10,6 +10,7 @@ use turted_core::dispatch::Dispatch;
 use turted_core::epochs::{Epoch, Epochs};
 use turted_core::record::push::{KeyRecord, NUMBER_MAX, PushKey, PushRecord, Record};
 
+use super::deleted::{self, Deleted};
 use super::directory::{self, Directory};
 use super::history;
 use super::lives::{Lives, State};
@@ -98,10 +99,26 @@ impl Opening {
         })
     }
 
+    /// What was deleted from history, of what the log has.
+    fn deleted(&self, warnings: &mut Vec<String>) -> Vec<Deleted> {
+        let first = match self.verdict {
+            Verdict::Continued => self.reading.dispatches.front().map(|first| first.sequence),
+            Verdict::Empty | Verdict::NewEpoch(_) => None,
+        };
+        let kept = first.map_or(u64::MAX..=0, |first| first..=self.last());
+        deleted::take_over(&self.directory, kept).unwrap_or_else(|error| {
+            warnings.push(format!(
+                "what was deleted from the history of channels cannot be read, so that it comes back as far as the log has it: {error}"
+            ));
+            Vec::new()
+        })
+    }
+
     fn found(&mut self, epochs: Epochs) -> Found {
         let uptime = self.reading.uptime;
         let mut warnings = self.directory.warnings();
         let history = self.history(&mut warnings);
+        let deleted = self.deleted(&mut warnings);
         let keys = self.reading.keys();
         let dispatches = match self.verdict {
             Verdict::Continued => std::mem::take(&mut self.reading.dispatches),
@@ -118,6 +135,7 @@ impl Opening {
             epochs,
             dispatches: dispatches.into_iter().map(found).collect(),
             history,
+            deleted,
             keys,
             uptime,
             verdict: self.verdict,

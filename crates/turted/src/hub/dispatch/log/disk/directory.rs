@@ -1,6 +1,6 @@
 //! The directory of the log: who has it, what is in it, and the file `lives`.
 //!
-//! Names: `lock`, `lives` (or `left-behind`), `history`, `push-<epoch>-<n>.log`, `session-<epoch>-<n>.log`. Everything else is not
+//! Names: `lock`, `lives` (or `left-behind`), `history`, `deleted`, `push-<epoch>-<n>.log`, `session-<epoch>-<n>.log`. Everything else is not
 //! ours and is left alone.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -22,6 +22,9 @@ const LIVES_NEW: &str = "lives.new";
 const LOCK: &str = "lock";
 pub(super) const HISTORY: &str = "history";
 pub(super) const HISTORY_NEW: &str = "history.new";
+
+pub(super) const DELETED: &str = "deleted";
+pub(super) const DELETED_NEW: &str = "deleted.new";
 
 /// Time between two attempts to lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -251,7 +254,8 @@ fn refuse_what_is_no_file(path: &Path) -> Result<(), OpenRefusal> {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|name| {
             let is_numbered = [PUSHES, SESSIONS].iter().any(|kind| parse_name(kind, name).is_some());
-            is_numbered || [LOCK, LIVES, LIVES_NEW, LEFT_BEHIND, HISTORY, HISTORY_NEW].contains(&name)
+            let others = [LOCK, LIVES, LIVES_NEW, LEFT_BEHIND, HISTORY, HISTORY_NEW, DELETED, DELETED_NEW];
+            is_numbered || others.contains(&name)
         });
         if is_ours && !entry.file_type().map_err(refused)?.is_file() {
             let (directory, name) = (path.to_owned(), name.to_string_lossy().into_owned());

@@ -12,6 +12,7 @@
 //! push-EPOCH-N.log       pushes, with their keys: about 8 MiB each
 //! session-EPOCH-N.log    of the session writer
 //! history                of channels, written by a clean end
+//! deleted                what operators have deleted from it, while the log has it
 //! ```
 //!
 //! A start is two steps: [`open`] locks and reads, [`Opening::begin`] begins the new life. Between them the sessions are
@@ -22,7 +23,7 @@
 //! | `directory`, `lives` | the directory, its lock and its files; which lives wrote it, and how the last one ended |
 //! | `names` | the names of its files |
 //! | `frames` | the frames of a file |
-//! | `history` | the history of channels, between two lives |
+//! | `history`, `deleted` | the history of channels, between two lives; what was deleted from it |
 //! | `start`, `read` | what a start finds, and whether the log goes on; the push files, read |
 //! | `begin` | the new life; a log that is written anew after the disk had failed |
 //! | `store`, `segment` | the log while it is written; one file of it |
@@ -35,6 +36,7 @@ pub(crate) mod names;
 mod lives;
 mod frames;
 pub(crate) mod history;
+pub(crate) mod deleted;
 mod start;
 mod read;
 mod begin;
@@ -60,6 +62,7 @@ use turted_core::record::frame::TooLong;
 use turted_core::record::push::{AnswerForm, ReadKey, Record};
 
 pub(crate) use self::begin::{Anew, Begun, begin_anew, write_again};
+use self::deleted::Deleted;
 pub(crate) use self::directory::Directory;
 pub(crate) use self::start::open;
 #[cfg(test)]
@@ -152,6 +155,8 @@ pub(crate) struct Found {
     pub(crate) dispatches: Vec<FoundDispatch>,
     /// What the last life left at a clean end.
     pub(crate) history: Option<FoundHistory>,
+    /// What was deleted from history and the log has still.
+    pub(crate) deleted: Vec<Deleted>,
     /// Keys whose pushes were accepted, the oldest first.
     pub(crate) keys: Vec<FoundKey>,
     /// How long servers have run with this log.
