@@ -26,7 +26,7 @@ async function say(server, first, last, payload = (number) => number) {
 
 const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-describe('history', LIMITS, () => {
+describe('history', { timeout: 180_000 }, () => {
   for (const version of ['2', '3', '4']) {
     for (const transport of ['websocket', 'polling']) {
       test(`reaches socket.io-client ${version} over ${transport}, and is nothing that it resumes from`, async (t) => {
@@ -53,6 +53,69 @@ describe('history', LIMITS, () => {
       });
     }
   }
+
+  for (const transport of ['websocket', 'polling']) {
+    test(`that is cut in the middle moves socket.io-client back to nothing over ${transport}`, async (t) => {
+      const io = require('socket.io-client-4');
+      const server = await start(t, { channels: CHANNELS });
+      const relay = await relayTo(t, server);
+      await say(server, 1, 40, (number) => `${number} ${LARGE}`);
+      const socket = io.io(relay.url, { transports: [transport], forceNew: true, reconnectionDelay: 50 });
+      afterwards(t, () => socket.close());
+      const events = [];
+      const replies = [];
+      const states = [];
+      socket.on('connect', () => states.push(socket.recovered));
+      socket.on('OK', (reply) => replies.push(reply));
+      socket.on('EVENT', ({ payload }) => {
+        events.push(parseInt(payload, 10));
+        if (events.length !== 5) return;
+        // A poll that begins just then would go over another connection.
+        relay.isAway = true;
+        relay.cut();
+      });
+      socket.on('disconnect', () => (relay.isAway = false));
+      await until(() => states.length === 1);
+      await server.push({ event: 'N', targets: { broadcast: true }, payload: '0' }, JSON_ANSWER);
+      await until(() => events.length === 1);
+      socket.emit('JOIN', { channel: 'c', history: 40 });
+      await until(() => states.length === 2, () => `${states}`);
+      assert.equal(states[1], true, 'it is recovered');
+      await say(server, 41, 42, (number) => `${number} ${LARGE}`);
+      await until(() => events.includes(42), () => `42 among ${events}`);
+      const known = events.length;
+      assert.ok(known < 43, `the history was cut: ${events}`);
+      assert.deepEqual(events, [...range(0, known - 3), 41, 42], 'nothing comes twice, and what is new is whole');
+      // Fewer came than the reply said: it joins once more.
+      assert.deepEqual(replies, [{ channel: 'c', replayed: 40, complete: true }]);
+      socket.emit('LEAVE', { channel: 'c' });
+      socket.emit('JOIN', { channel: 'c', history: 40 });
+      await until(() => events.length === known + 40, () => `${events}`);
+      assert.deepEqual(events.slice(known), range(3, 42));
+    });
+  }
+
+  test('comes anew to an EventSource that was cut in the middle of it', async (t) => {
+    const server = await start(t, { channels: CHANNELS, sse: { retry: '50ms' } });
+    const relay = await relayTo(t, server);
+    await say(server, 1, 40, (number) => `${number} ${LARGE}`);
+    const source = new EventSource(`${relay.url}/sse?channel=c&history=40`);
+    afterwards(t, () => source.close());
+    const events = [];
+    source.addEventListener('N', ({ data, lastEventId }) => {
+      // Payloads are JSON.
+      events.push([parseInt(JSON.parse(data), 10), lastEventId]);
+      if (events.length === 5) relay.cut();
+    });
+    await until(() => events.some(([number]) => number === 40), () => `40 among ${events.length}`, 30_000);
+    await say(server, 41, 41, (number) => `${number} ${LARGE}`);
+    await until(() => events.some(([number]) => number === 41), () => `41 among ${events.length}`);
+    const numbers = events.map(([number]) => number);
+    const cut = numbers.lastIndexOf(1);
+    assert.ok(cut >= 5, `${numbers}`);
+    assert.deepEqual(numbers, [...range(1, cut), ...range(1, 41)]);
+    assert.ok(events.slice(0, -1).every(([, id]) => id === '') && events.at(-1)[1] !== '');
+  });
 
   test('reaches an EventSource, which comes back without it', async (t) => {
     const server = await start(t, { channels: CHANNELS, sse: { retry: '50ms' } });
