@@ -105,6 +105,10 @@ disk:
 bench-log *ARGS:
     bench/log {{ARGS}}
 
+# What presence, history, watchers and the page of operators cost: about 20 minutes, --brief 5, --quick 2. Writes docs/benchmarks.md.
+bench-extras *ARGS:
+    bench/extras {{ARGS}}
+
 # What a hook costs whose backend is dead, in instructions (needs valgrind): about 10 minutes. Prints a table.
 bench-hooks *ARGS:
     bench/hooks {{ARGS}}
@@ -113,6 +117,11 @@ bench-hooks *ARGS:
 soak-hooks:
     TURTED_TEST_KILLS=20 cargo test --release --locked --package turted --test it hooks::kills -- --nocapture
     TURTED_TEST_CROWD=10000 cargo test --release --locked --package turted --test it hooks::crowd -- --nocapture --test-threads 1
+
+# Clients join a channel with history while events are pushed, so often: between history and what is new nothing is missing, and
+# nothing comes twice.
+soak-history JOINS="1000000":
+    TURTED_TEST_JOINS={{JOINS}} cargo test --release --locked --package turted --test it between_history_and_what_is_new -- --nocapture
 
 # Sources for minutes: 100,000 messages of each broker and a million lines through 10 kills, 50 rotations of each kind.
 soak-sources:

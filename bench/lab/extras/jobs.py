@@ -1,0 +1,69 @@
+"""The loads, and which sides bear which."""
+
+import subprocess
+
+from ..comparing import FANOUT, PUSHERS
+from ..counting import CHANNEL, instructions
+from ..paths import TURTED
+from ..run import Failed, bench
+from .sides import HISTORY, LOOKING, PAGE, PRESENCE, UNUSED, WATCHED, WITHOUT, config, serve
+
+CONNECTIONS, RATE = 1_000, 1_000
+DELIVERIES, PUSHES, LOOKED_AT = "deliveries", "pushes", "page"
+ONE, MANY = "instructions, 1 client", "instructions, 1,000 clients"
+CLIENTS = {ONE: 1, MANY: 1_000}
+COUNTED = 200
+
+SIDES = [WITHOUT, UNUSED, HISTORY, PRESENCE, WATCHED]
+# Each push goes to one of the connections.
+PACED = ["--connections", str(CONNECTIONS), "--channels", str(CONNECTIONS), "--rate", str(RATE), *PUSHERS]
+BUSY = ["--connections", "1", "--inflight", "64", *PUSHERS]
+
+# Job, arguments of the generator, sides, and seconds of pushing (full, short).
+JOBS = [
+    (DELIVERIES, FANOUT, SIDES, (4, 2)),
+    (PUSHES, BUSY, SIDES, (2, 1)),
+    # The page asks for its figures every two seconds.
+    (LOOKED_AT, PACED, [WITHOUT, PAGE], (10, 4)),
+]
+
+
+def repeat(results, repetition, length, progress):
+    """Does every job once with each side, in the other order in every other repetition. `length` picks the seconds."""
+    for job, arguments, sides, seconds in JOBS:
+        for side in reversed(sides) if repetition % 2 else sides:
+            progress.step(f"{job}: {side}")
+            note(results, repetition, (job, side), lambda: load(side, arguments, seconds[length]), progress)
+
+
+def count(results, progress):
+    """Counts instructions once with each side: they hardly differ from one run to the next."""
+    for job, clients in CLIENTS.items():
+        for side in SIDES:
+            progress.step(f"{job}: {side}")
+            note(results, 0, (job, side), lambda: counted(side, clients), progress)
+
+
+def note(results, repetition, names, run, progress):
+    try:
+        results.add(*names, repetition, run())
+    except (Failed, OSError, ValueError, KeyError, subprocess.SubprocessError) as failed:
+        progress.say(f"failed: {': '.join(names)}: {failed}")
+        results.fail(*names, failed)
+
+
+def load(side, arguments, seconds):
+    """One run: its report, or `Failed`."""
+    with serve(side) as (port, pid):
+        report = bench(port, pid, ["--transport", "websocket", *arguments], seconds)
+    if refused := report["load"]["pushes_refused"]:
+        raise Failed(f"{refused:,} pushes were refused")
+    return report
+
+
+def counted(side, clients):
+    return {"each": instructions(TURTED, config(side, CHANNEL), clients, COUNTED, beside=LOOKING.get(side))}
+
+
+def steps(repetitions):
+    return repetitions * sum(len(sides) for _, _, sides, _ in JOBS)

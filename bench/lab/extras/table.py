@@ -1,0 +1,91 @@
+"""The rows of what presence, history, watchers and the page cost, and their place on the page of benchmarks."""
+
+from .. import page
+from ..comparing import CONNECT, DELIVERY, MEMORY, PUSH, Row
+from ..run import wrongs
+from ..tables import about, grid, median, number
+from .jobs import CLIENTS, CONNECTIONS, COUNTED, DELIVERIES, JOBS, LOOKED_AT, MANY, ONE, PUSHES, RATE, SIDES
+from .sides import HISTORY, PAGE, PRESENCE, UNUSED, WATCHED, WITHOUT
+
+EACH = "each"
+# Figures: the name, the job, its path in a report, the unit.
+RAW = [
+    ("CPU per delivery, 10,000 connections, one event at a time", DELIVERIES, DELIVERY, "us"),
+    (".. memory per idle connection", DELIVERIES, MEMORY, "bytes"),
+    (".. CPU per connect with JOIN", DELIVERIES, CONNECT, "us"),
+    ("CPU per push to one client, back to back from 8 backends", PUSHES, PUSH, "us"),
+    ("instructions per push to one client", ONE, EACH, "events"),
+    ("instructions per push to 1,000 clients", MANY, EACH, "events"),
+]
+
+
+def rows(results):
+    """The rows with a target, then those without."""
+    ratio = lambda side, job, place: results.ratio((job, side, place), (job, WITHOUT, place))
+    yield Row("CPU per delivery, rules for other channels / without", ratio(UNUSED, DELIVERIES, DELIVERY), "x", most=1.02)
+    yield Row("the same in instructions of a push to 1,000 clients", ratio(UNUSED, MANY, EACH), "x", most=1.02)
+    yield Row("memory per idle connection, rules for other channels / without", ratio(UNUSED, DELIVERIES, MEMORY), "x", most=1.02)
+    yield Row("CPU per push to one client, a watcher / without: a record costs at most what a push costs", ratio(WATCHED, PUSHES, PUSH), "x", most=2)
+    yield Row("the same in instructions", ratio(WATCHED, ONE, EACH), "x", most=2)
+    what = f"CPU, {CONNECTIONS:,} connections and {RATE:,} pushes a second, with the page (live view paused) / without"
+    yield Row(what, ratio(PAGE, LOOKED_AT, PUSH), "x", most=1.05)
+    for side in (HISTORY, PRESENCE, WATCHED):
+        yield Row(f"CPU per delivery, {side} / without", ratio(side, DELIVERIES, DELIVERY), "x")
+    for side in (UNUSED, HISTORY, PRESENCE):
+        yield Row(f"CPU per push to one client, {side} / without", ratio(side, PUSHES, PUSH), "x")
+    yield Row("CPU per connect with JOIN, presence / without", ratio(PRESENCE, DELIVERIES, CONNECT), "x")
+    yield Row("CPU per connect with JOIN, a watcher / without", ratio(WATCHED, DELIVERIES, CONNECT), "x")
+
+
+def targets(results):
+    return grid([["what", "median (lowest to highest)", "target", "met"], *(row.cells() for row in rows(results))])
+
+
+def medians(results):
+    cells = [["what", *SIDES]]
+    for what, job, place, unit in RAW:
+        cells.append([what, *(median(results.figure(job, side, place), unit) for side in SIDES)])
+    return grid(cells)
+
+
+def missed(results):
+    """A sentence for each target that is missed."""
+    return [f"{row.what}: {number(row.figure.median)}, target {row.target()}" for row in rows(results) if row.is_met() is False]
+
+
+def faults(results):
+    """What was lost, doubled or out of order, by job and side."""
+    loads = [(run["job"], run["server"], run["report"]) for run in results.data["runs"] if run["job"] not in CLIENTS]
+    return list(dict.fromkeys(f"{job}: {side}: {wrongs(report)}" for job, side, report in loads if wrongs(report)))
+
+
+def section(results, command):
+    lines = lambda found: "\n".join(f"- {one}" for one in found)
+    parts = ["## Presence, history, watchers and the page", about(results.about, command), text(results), targets(results)]
+    parts += ["### Targets that these miss", lines(missed(results)) or "None of those that were measured."]
+    parts += ["### What each of them takes", medians(results)]
+    if not results.data["is_complete"]:
+        parts.append("**Incomplete: the run was interrupted.**")
+    if results.failures:
+        parts += ["### Runs of these without a result", lines(f"{one['job']}: {one['server']}: {one['why']}" for one in results.failures)]
+    parts.append(lines(faults(results)) or "Every delivery of every run arrived once and in order.")
+    return "\n\n".join(parts)
+
+
+def text(results):
+    count = results.repetitions()
+    seconds = ", ".join(f"{job} {measured[results.about['length']]} s" for job, _, _, measured in JOBS)
+    return f"""\
+turted beside itself, in turns: {count} interleaved repetition{"s" if count != 1 else ""}, every other one in the other order. Medians, in parentheses the lowest and the
+highest; ratios are taken within a repetition. Each run has a server of its own with one worker on core 0; the generator, turted.v1 over WebSocket, is on core 1. CPU is user and system
+time of the server, the network stack included. Time of pushing: {seconds}. Instructions are those of user space for one of {COUNTED} pushes of 100 bytes with its deliveries, counted once by callgrind.
+
+- **{WITHOUT}**: no rule for channels, nobody looks.
+- **{UNUSED}**: a rule with `history = 50` and `presence = true` for channels in which nobody is.
+- **{HISTORY}**, **{PRESENCE}**: such a rule for the channels of the clients. Presence is told to nobody, as nobody asked.
+- **{WATCHED}**: somebody reads `/api/v1/events` without a filter, from before the first connection.
+- **{PAGE}**: Chromium shows the page of operators, which asks for its figures every 2 s."""
+
+
+def publish(results, command):
+    page.write_section("extras", section(results, command))
