@@ -136,6 +136,14 @@ lost-cluster RUNS="50":
     cargo test --release --locked --package turted --test cluster --no-run
     for run in $(seq {{RUNS}}); do cargo test --release --locked --package turted --test cluster losses || exit 1; done
 
+# A replica is promoted so many times, which had to have each push: none that was acknowledged may be lost.
+failovers-cluster RUNS="50":
+    TURTED_TEST_FAILOVERS={{RUNS}} cargo test --release --locked --package turted --test cluster had_to_have_it -- --nocapture
+
+# All tests of several servers in another form of Redis: any of `tls`, `acl` and `cluster`; SERVER is that of another version, or Valkey.
+forms-cluster FORMS="tls,acl,cluster" SERVER="redis-server":
+    TURTED_TEST_REDIS={{FORMS}} TURTED_TEST_REDIS_SERVER={{SERVER}} cargo test --locked --package turted --test cluster
+
 # 100,000 pushes with keys, repeated at other nodes until they are accepted, through ten kills of nodes and of Redis.
 keys-cluster:
     cargo test --release --locked --package turted --test cluster many_pushes -- --ignored --nocapture

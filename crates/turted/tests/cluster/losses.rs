@@ -69,33 +69,33 @@ fn all_are_told_when_the_log_is_deleted() {
 
 #[test]
 fn all_are_told_when_a_replica_is_promoted_that_lagged_behind() {
-    let cluster = Cluster::start(KEPT);
+    let cluster = Cluster::replicated(KEPT);
     let way = Proxy::to(cluster.redis.port());
     let replica = replica_of(way.port(), &[]);
     assert_told(cluster, TOLD, |cluster| {
         way.stall(Way::ToNode);
         pause(Duration::from_secs(2));
         promote(&replica);
-        cluster.nodes.iter().for_each(|node| node.proxy.retarget(replica.port()));
+        cluster.nodes.iter().for_each(|node| node.proxy.retarget(replica.node_port()));
     });
 }
 
 #[test]
 fn all_are_told_when_two_masters_were_written_at_once() {
-    let cluster = Cluster::start(KEPT);
+    let cluster = Cluster::replicated(KEPT);
     let replica = replica_of(cluster.redis.port(), &[]);
     assert_told(cluster, TOLD, |cluster| {
         promote(&replica);
-        cluster.nodes[0].proxy.retarget(replica.port());
+        cluster.nodes[0].proxy.retarget(replica.node_port());
         pause(Duration::from_secs(2));
         demote(&cluster.redis, replica.port());
-        cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.port()));
+        cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.node_port()));
     });
 }
 
 #[test]
 fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
-    let cluster = Cluster::start(KEPT);
+    let cluster = Cluster::replicated(KEPT);
     let way = Proxy::to(cluster.redis.port());
     let other = replica_of(way.port(), &[]);
     // Its `run_id` stays, and so do the connections of the nodes.

@@ -58,7 +58,7 @@ fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_
 
 #[test]
 fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
-    let cluster = Cluster::start(KEPT);
+    let cluster = Cluster::replicated(KEPT);
     let replica = replica_of(cluster.redis.port(), &[]);
     let crowd = Crowd::start(&cluster.directory, 30);
     let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
@@ -68,7 +68,7 @@ fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     pause(Duration::from_millis(500));
     promote(&replica);
     for node in &cluster.nodes {
-        node.proxy.retarget(replica.port());
+        node.proxy.retarget(replica.node_port());
         node.proxy.flow();
     }
     cluster.await_ready();

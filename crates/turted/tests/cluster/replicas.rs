@@ -9,9 +9,10 @@ use turted_core::wire::resp::Reply;
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{demote, promote, replica_of};
+use crate::harness::server::Server;
 use crate::harness::{BACK, Cluster, KEPT, until};
 use crate::support::pause;
-use crate::support::redis::{Redis, RedisServer};
+use crate::support::redis::Redis;
 
 /// Whether the log has an entry at this position.
 fn has(redis: &mut Redis, log: &str, at: Cursor) -> bool {
@@ -22,7 +23,7 @@ fn has(redis: &mut Redis, log: &str, at: Cursor) -> bool {
 #[test]
 fn no_acknowledged_push_is_lost_in_a_failover_to_a_replica_that_had_to_have_it() {
     let failovers = env::var("TURTED_TEST_FAILOVERS").map_or(2, |text| text.parse().expect("a number"));
-    let redis = RedisServer::with(KEPT);
+    let redis = Server::replicated(KEPT);
     let mut replica = replica_of(redis.port(), KEPT);
     let mut cluster = Cluster::on(redis, 3, &[("TURTED_CLUSTER_REPLICAS", "1")]);
     let crowd = Crowd::start(&cluster.directory, 30);
@@ -44,7 +45,7 @@ fn no_acknowledged_push_is_lost_in_a_failover_to_a_replica_that_had_to_have_it()
             accepted.len() - seen
         );
         seen = accepted.len();
-        cluster.nodes.iter().for_each(|node| node.proxy.retarget(cluster.redis.port()));
+        cluster.nodes.iter().for_each(|node| node.proxy.retarget(cluster.redis.node_port()));
         replica.restart();
         demote(&replica, cluster.redis.port());
         cluster.await_ready();
@@ -60,7 +61,7 @@ fn no_acknowledged_push_is_lost_in_a_failover_to_a_replica_that_had_to_have_it()
 
 #[test]
 fn a_push_that_too_few_replicas_have_is_not_acknowledged() {
-    let mut cluster = Cluster::with(KEPT, 1, &[("TURTED_CLUSTER_REPLICAS", "1")]);
+    let mut cluster = Cluster::on(Server::replicated(KEPT), 1, &[("TURTED_CLUSTER_REPLICAS", "1")]);
     let push = serde_json::json!({"event": "E", "targets": {"broadcast": true}, "payload": {"n": 1}});
     let refused = cluster.nodes[0].push(&push).expect("an answer");
     assert_eq!(refused.status, 503, "{}", refused.body);

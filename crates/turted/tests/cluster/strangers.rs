@@ -186,12 +186,12 @@ fn a_node_with_another_secret_does_not_start_and_says_so() {
     let mut secrets = tempfile::NamedTempFile::new().unwrap();
     secrets.write_all(b"0123456789abcdef").unwrap();
     let cluster = Cluster::with(KEPT, 1, &[]);
-    let url = format!("redis://127.0.0.1:{}/0", cluster.redis.port());
+    let variables = cluster.redis.variables("turted", cluster.redis.node_port());
     let ended = Command::new(env!("CARGO_BIN_EXE_turted"))
         .args(["serve", "--listen", "127.0.0.1:0"])
         .env_clear()
         .env("TURTED_ADMIN_LISTEN", "127.0.0.1:0")
-        .env("TURTED_CLUSTER_URL", url)
+        .envs(variables)
         .env("TURTED_CLUSTER_SECRET_FILE", secrets.path())
         .output()
         .unwrap();

@@ -7,12 +7,14 @@
 //! | `replica` | a second Redis, which follows the first |
 //! | `request` | one request to a server that may be away |
 //! | `sentinel` | three sentinels |
+//! | `server` | Redis, also over TLS, with the user of the documentation, as a Cluster |
 
 pub(crate) mod node;
 pub(crate) mod proxy;
 pub(crate) mod replica;
 pub(crate) mod request;
 pub(crate) mod sentinel;
+pub(crate) mod server;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -24,7 +26,7 @@ pub(crate) use node::{Directory, FILE, Node, until};
 pub(crate) use proxy::{Proxy, Way};
 
 use self::sentinel::Sentinels;
-use crate::support::redis::RedisServer;
+use self::server::Server;
 
 /// How long a node may take to follow the log again once nothing is in its way.
 pub(crate) const BACK: Duration = Duration::from_secs(15);
@@ -43,7 +45,7 @@ pub(crate) struct Group {
 
 /// Some nodes on a Redis of their own.
 pub(crate) struct Cluster {
-    pub(crate) redis: RedisServer,
+    pub(crate) redis: Server,
     group: Group,
 }
 
@@ -55,23 +57,45 @@ impl Cluster {
 
     /// So many nodes with these further variables, which are ready.
     pub(crate) fn with(redis: &[&str], nodes: usize, variables: &[(&str, &str)]) -> Self {
-        Self::on(RedisServer::with(redis), nodes, variables)
+        Self::on(Server::with(redis), nodes, variables)
     }
 
-    /// The same on a Redis that runs already.
-    pub(crate) fn on(redis: RedisServer, nodes: usize, variables: &[(&str, &str)]) -> Self {
-        let group = Group::on(redis.port(), "turted", nodes, variables);
+    /// Three nodes on a Redis that may have replicas, which are ready.
+    pub(crate) fn replicated(redis: &[&str]) -> Self {
+        Self::on(Server::replicated(redis), 3, &[])
+    }
+
+    /// So many nodes on a Redis that runs already.
+    pub(crate) fn on(redis: Server, nodes: usize, variables: &[(&str, &str)]) -> Self {
+        let group = Group::on(&redis, "turted", nodes, variables);
         Self { redis, group }
     }
 
     /// So many nodes with another prefix on the same Redis, which are ready.
     pub(crate) fn beside(&self, prefix: &str, nodes: usize) -> Group {
-        Group::on(self.redis.port(), prefix, nodes, &[])
+        Group::on(&self.redis, prefix, nodes, &[])
     }
 
     /// Tells Redis something, past all proxies.
     pub(crate) fn tell(&self, command: &[&str]) {
         self.redis.client().ask(command);
+    }
+
+    /// How often this text stands in the log.
+    pub(crate) fn standing(&self, text: &str) -> usize {
+        let log = self.redis.client().ask(&["XRANGE", &self.key("log"), "-", "+"]);
+        count(&log, text.as_bytes())
+    }
+
+    /// Holds back what Redis sends on the connections of a node that have this role, which are its last ones of this role.
+    pub(crate) fn stall_role(&self, node: usize, role: &str) {
+        let said = self.redis.client().ask(&["CLIENT", "LIST"]);
+        let Reply::Text(said) = said else { panic!("{said:?}") };
+        let said = std::str::from_utf8(&said).unwrap();
+        let named = format!(" name=turted-{role} ");
+        let port = |line: &str| line.split_once(" addr=127.0.0.1:")?.1.split(' ').next()?.parse().ok();
+        let ports: Vec<u16> = said.lines().filter(|line| line.contains(&named)).filter_map(port).collect();
+        assert!(self.nodes[node].proxy.stall_those(Way::ToNode, &ports) > 0, "no {role} in {said}");
     }
 
     /// The epoch of the last entry in the log, as ids of entries have it.
@@ -81,6 +105,15 @@ impl Cluster {
         let Some(Reply::Array(entry)) = entries.first() else { panic!("no entry: {last:?}") };
         let Some(Reply::Text(id)) = entry.first() else { panic!("no id: {last:?}") };
         std::str::from_utf8(id).unwrap().split_once('-').expect("an id").0.to_owned()
+    }
+}
+
+/// How many texts of a reply have this in them.
+fn count(reply: &Reply, text: &[u8]) -> usize {
+    match reply {
+        Reply::Text(whole) => usize::from(whole.windows(text.len()).any(|part| part == text)),
+        Reply::Array(parts) => parts.iter().map(|part| count(part, text)).sum(),
+        _ => 0,
     }
 }
 
@@ -99,12 +132,13 @@ impl DerefMut for Cluster {
 }
 
 impl Group {
-    fn on(redis: u16, prefix: &str, nodes: usize, variables: &[(&str, &str)]) -> Self {
+    fn on(redis: &Server, prefix: &str, nodes: usize, variables: &[(&str, &str)]) -> Self {
         let mut group = Self { nodes: Vec::new(), directory: Arc::default(), prefix: prefix.to_owned() };
         for _ in 0..nodes {
-            let proxy = Proxy::to(redis);
-            let url = format!("redis://127.0.0.1:{}/0", proxy.port());
-            group.add(proxy, &[&[("TURTED_CLUSTER_URL", &*url)], variables].concat());
+            let proxy = Proxy::to(redis.node_port());
+            let own = redis.variables(prefix, proxy.port());
+            let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+            group.add(proxy, &[&own, variables].concat());
         }
         group.await_ready();
         group

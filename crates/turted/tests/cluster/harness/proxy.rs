@@ -120,6 +120,14 @@ impl Proxy {
         self.state.links.lock().unwrap().iter().for_each(|link| link.shut(way, true));
     }
 
+    /// Holds bytes back on those connections that have come to Redis from one of these ports. Returns how many they are.
+    pub(crate) fn stall_those(&self, way: Way, ports: &[u16]) -> usize {
+        let is_meant =
+            |link: &&Arc<Link>| link.redis.local_addr().is_ok_and(|from| ports.contains(&from.port()));
+        let links = self.state.links.lock().unwrap();
+        links.iter().filter(is_meant).inspect(|link| link.shut(way, true)).count()
+    }
+
     /// Lets all bytes through again.
     pub(crate) fn flow(&self) {
         *self.state.stalled.lock().unwrap() = None;

@@ -5,9 +5,11 @@ use turted_core::wire::resp::Reply;
 use crate::support::eventually;
 use crate::support::redis::RedisServer;
 
+use super::server::Server;
+
 /// A replica of the server on this port, which has all that its master has. These options come behind those of each server.
-pub(crate) fn replica_of(master: u16, options: &[&str]) -> RedisServer {
-    let replica = RedisServer::with(&[&["--replicaof", "127.0.0.1", &master.to_string()], options].concat());
+pub(crate) fn replica_of(master: u16, options: &[&str]) -> Server {
+    let replica = Server::replicated(&[&["--replicaof", "127.0.0.1", &master.to_string()], options].concat());
     await_synced(&replica);
     replica
 }

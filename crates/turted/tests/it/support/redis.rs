@@ -17,6 +17,7 @@ pub(crate) struct RedisServer {
     port: u16,
     directory: TempDir,
     options: Vec<String>,
+    variables: Vec<(String, String)>,
     process: Child,
 }
 
@@ -27,11 +28,16 @@ impl RedisServer {
 
     /// A server with these further options. It must let this test in without a password.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::with_variables(options, Vec::new())
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn with_variables(options: &[&str], variables: Vec<(String, String)>) -> Self {
         let [port] = ports::free();
         let directory = tempfile::tempdir().unwrap();
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let process = spawn(port, directory.path(), &options);
-        let server = Self { port, directory, options, process };
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let process = spawn(port, directory.path(), &options, &variables);
+        let server = Self { port, directory, options, variables, process };
         server.wait();
         server
     }
@@ -67,7 +73,7 @@ impl RedisServer {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.process = spawn(self.port, self.directory.path(), &self.options);
+        self.process = spawn(self.port, self.directory.path(), &self.options, &self.variables);
         self.wait();
     }
 
@@ -87,12 +93,17 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(port: u16, directory: &Path, options: &Vec<String>) -> Child {
-    Command::new("redis-server")
+fn spawn(port: u16, directory: &Path, options: &[String], variables: &[(String, String)]) -> Child {
+    // Another version of it, or Valkey.
+    let program = std::env::var_os("TURTED_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(directory)
         .args(["--save", "", "--appendonly", "yes", "--appendfsync", "no", "--loglevel", "warning"])
+        // It would wait for more replicas that want the same.
+        .args(["--repl-diskless-sync-delay", "0"])
         .args(options)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server (Debian package redis-server)")

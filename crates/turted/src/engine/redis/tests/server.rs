@@ -199,7 +199,9 @@ impl Place for Redis {
 }
 
 fn spawn(port: u16, directory: &Path, options: &[String]) -> Child {
-    Command::new("redis-server")
+    // Another version of it, or Valkey.
+    let program = std::env::var_os("TURTED_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(directory)
         .args(["--save", "", "--loglevel", "warning", "--repl-diskless-sync-delay", "0"])
