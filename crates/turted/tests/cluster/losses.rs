@@ -9,7 +9,8 @@ use turted_core::wire::resp::Reply;
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{demote, promote, replica_of};
-use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way};
+use crate::harness::server::Server;
+use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way, until};
 use crate::support::pause;
 
 /// Every client is told within this time, if all nodes can say how far they were.
@@ -64,6 +65,28 @@ fn all_are_told_when_the_log_is_deleted() {
     assert_told(Cluster::start(KEPT), TOLD, |cluster| {
         let log = cluster.key("log");
         cluster.tell(&["DEL", &log]);
+    });
+}
+
+#[test]
+fn all_are_told_when_redis_has_evicted_the_log() {
+    let evicting = [KEPT, &["--maxmemory-policy", "allkeys-lru"]].concat();
+    assert_told(Cluster::start(&evicting), TOLD, |cluster| {
+        let log = cluster.key("log");
+        let mut redis = cluster.redis.client();
+        redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+        until(|| "the log is evicted".to_owned(), BACK, || redis.number(&["EXISTS", &log]) == 0);
+        redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    });
+}
+
+#[test]
+fn all_are_told_when_redis_has_lost_everything_and_its_clock_was_set_back() {
+    let cluster = Cluster::on(Server::with_clock(FORGETFUL), 3, &[]);
+    assert_told(cluster, TOLD, |cluster| {
+        cluster.redis.kill();
+        cluster.redis.set_clock("-2d");
+        cluster.redis.restart();
     });
 }
 

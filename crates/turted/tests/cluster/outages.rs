@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{promote, replica_of};
 use crate::harness::sentinel::Sentinels;
-use crate::harness::{BACK, Cluster, Group, KEPT, Way};
+use crate::harness::server::Server;
+use crate::harness::{BACK, Cluster, Group, KEPT, Way, until};
 use crate::support::pause;
 use crate::support::redis::RedisServer;
 
@@ -53,6 +55,35 @@ fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_
         cluster.redis.restart();
         cluster.await_ready();
     }
+    assert_unnoticed(backends, crowd);
+}
+
+/// Seconds of the clock of Redis.
+fn seconds(cluster: &Cluster) -> u64 {
+    let said = cluster.redis.client().ask(&["TIME"]);
+    let Reply::Array(said) = said else { panic!("{said:?}") };
+    let [Reply::Text(seconds), _] = &said[..] else { panic!("{said:?}") };
+    std::str::from_utf8(seconds).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_clock_of_redis_that_is_set_back_loses_nothing_and_no_client_hears_of_it() {
+    let mut cluster = Cluster::on(Server::with_clock(KEPT), 3, &[]);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    pause(Duration::from_secs(1));
+    let before = seconds(&cluster);
+    cluster.redis.set_clock("-2d");
+    until(|| "the clock is set back".to_owned(), BACK, || seconds(&cluster) < before);
+    // Longer than the time between two heartbeats.
+    pause(Duration::from_secs(7));
+    cluster.await_ready();
+    // Another process begins another epoch, whose number is above the last one although the clock is not.
+    cluster.redis.kill();
+    cluster.redis.restart();
+    pause(Duration::from_secs(1));
+    cluster.await_ready();
+    assert!(seconds(&cluster) < before);
     assert_unnoticed(backends, crowd);
 }
 
