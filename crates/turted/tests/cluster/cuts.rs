@@ -1,12 +1,13 @@
 //! A node whose way to Redis is cut, stalls, or delivers late.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
-use crate::harness::{BACK, Cluster, KEPT, Way};
+use crate::harness::{BACK, Cluster, KEPT, Node, Way, until};
 use crate::support::{Random, pause};
 
 #[test]
@@ -82,4 +83,61 @@ fn what_an_abandoned_connection_had_sent_is_not_dispatched_beside_the_repetition
     backends.stop();
     backends.reach(&crowd, BACK);
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+}
+
+#[test]
+fn a_push_without_an_answer_that_redis_has_lost_since_is_refused_and_not_appended_anew() {
+    let cluster = Cluster::start(KEPT);
+    let node = &cluster.nodes[0];
+    node.proxy.stall(Way::ToNode);
+    let refused = thread::scope(|scope| {
+        let pushing =
+            scope.spawn(|| node.push_json(&json!({"event": "E", "targets": {}, "payload": "once"})));
+        until(|| "it stands in the log".to_owned(), BACK, || cluster.standing("\"once\"") == 1);
+        // Nodes that were not cut off have read it.
+        cluster.tell(&["FLUSHALL"]);
+        node.proxy.break_off();
+        node.proxy.flow();
+        pushing.join().unwrap().expect("an answer")
+    });
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("log-unavailable"), "{}", refused.body);
+    cluster.await_ready();
+    let accepted =
+        node.push_json(&json!({"event": "E", "targets": {}, "payload": "next"})).expect("an answer");
+    assert_eq!(accepted.status, 200, "{}", accepted.body);
+    assert_eq!((cluster.standing("\"once\""), cluster.standing("\"next\"")), (0, 1));
+}
+
+#[test]
+fn a_node_whose_own_push_was_trimmed_before_it_read_it_takes_pushes_again() {
+    let cluster = Cluster::start(KEPT);
+    let (node, body) = (&cluster.nodes[0], json!({"event": "E", "targets": {}}));
+    let status = |node: &Node| node.push(&body).expect("an answer").status;
+    cluster.stall_role(0, "reader");
+    assert_eq!(status(node), 200, "it is in the log");
+    until(|| "the node is behind".to_owned(), BACK, || status(node) == 503);
+    assert_eq!(status(&cluster.nodes[1]), 200);
+    cluster.tell(&["XTRIM", &cluster.key("log"), "MAXLEN", "1"]);
+    node.proxy.break_off();
+    until(|| "it takes pushes again".to_owned(), BACK, || status(node) == 200);
+    node.await_ready(BACK);
+    assert_eq!(status(node), 200);
+}
+
+#[test]
+fn the_first_question_after_a_reconnect_is_answered_by_all_nodes() {
+    let cluster = Cluster::start(KEPT);
+    let body = json!({"event": "E", "targets": {"broadcast": true}});
+    for asking in [0, 1, 2] {
+        // Nobody is told of it: who asks, and who answers, finds out by what is to be sent.
+        cluster.nodes.iter().for_each(|node| node.proxy.break_off());
+        pause(Duration::from_secs(1));
+        cluster.await_ready();
+        let told = cluster.nodes[asking].push_json(&body).expect("an answer").json();
+        assert!(told["nodes"] == 3 && told.get("silent").is_none(), "{asking}: {told}");
+        let other = &cluster.nodes[(asking + 1) % 3];
+        let told = other.admin("/api/v1/connections").expect("an answer").json();
+        assert!(told["nodes"] == 3 && told.get("silent").is_none(), "{asking}: {told}");
+    }
 }

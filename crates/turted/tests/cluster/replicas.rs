@@ -87,3 +87,23 @@ fn a_redis_that_throws_values_away_is_told_at_the_start() {
     assert!(written.contains("Redis may throw away sessions and keys of pushes"), "{written}");
     assert!(written.contains("volatile-lru"), "{written}");
 }
+
+#[test]
+fn a_push_with_a_key_that_too_few_replicas_have_is_refused_at_each_repetition_and_appended_once() {
+    let cluster = Cluster::on(Server::replicated(KEPT), 2, &[("TURTED_CLUSTER_REPLICAS", "1")]);
+    let replica = replica_of(cluster.redis.port(), KEPT);
+    let push = |node: usize, key: &str| {
+        let body = serde_json::json!({"event": "E", "targets": {}, "payload": key});
+        cluster.nodes[node].push_keyed(key, &body).expect("an answer")
+    };
+    until(|| "the replica is counted".to_owned(), BACK, || push(0, "before").status == 200);
+    replica.freeze();
+    for node in [0, 1, 0] {
+        let refused = push(node, "repeated");
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        assert!(refused.body.contains("log-unavailable"), "{}", refused.body);
+    }
+    replica.thaw();
+    until(|| "the replica has it".to_owned(), BACK, || push(1, "repeated").status == 200);
+    assert_eq!(cluster.standing("\"repeated\""), 1);
+}

@@ -10,14 +10,16 @@ use turted_core::cluster::head::{Author, MARK, VERSION};
 use turted_core::cluster::node::{NodeRecord, Progress};
 use turted_core::dispatch::Dispatch;
 use turted_core::name::Name;
+use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, Target, check};
-use crate::harness::{BACK, Cluster, KEPT, until};
+use crate::harness::{BACK, Cluster, KEPT, Node, until};
 use crate::support::Random;
 
+const MIB: usize = 1024 * 1024;
 /// Bytes of an entry that no node would write.
-const HUGE_BYTES: usize = 9 * 1024 * 1024;
+const HUGE_BYTES: usize = 9 * MIB;
 
 /// Random bytes, of which some begin as records of ours do.
 fn garbage(random: &mut Random) -> Vec<u8> {
@@ -51,7 +53,84 @@ fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
     backends.stop();
     backends.reach(&crowd, BACK);
     check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-    assert!(cluster.nodes.iter_mut().all(crate::harness::Node::is_running));
+    assert!(cluster.nodes.iter_mut().all(Node::is_running));
+}
+
+/// Entries and messages that a node has found to be none of turted.
+fn foreign(node: &Node) -> usize {
+    node.child().metric("turted_cluster_foreign_entries_total")
+}
+
+#[test]
+fn an_entry_of_100_mib_is_skipped_and_its_bytes_are_not_kept() {
+    // A disk that has to take it at once is not what is tried.
+    let cluster = Cluster::with(&[], 1, &[]);
+    let crowd = Crowd::start(&cluster.directory, 4);
+    let backends = Backends::idle(&cluster.directory);
+    let before = cluster.nodes.iter().map(|node| {
+        node.child().forget_most_memory();
+        (foreign(node), node.child().memory())
+    });
+    let before: Vec<_> = before.collect();
+    let id = format!("{}-*", cluster.epoch());
+    let log = cluster.key("log");
+    // Another one behind it: Redis tells whoever connects the last entry as a whole.
+    let add = |bytes: Vec<u8>| ["XADD", &log, &id, "d"].map(Vec::from).into_iter().chain([bytes]).collect();
+    cluster.redis.client().ask_all::<Vec<u8>>(&[add(vec![1; 100 * MIB]), add(vec![1])]);
+    backends.reach(&crowd, 4 * BACK);
+    cluster.await_ready();
+    for (node, (foreign_before, memory)) in cluster.nodes.iter().zip(before) {
+        assert_eq!(foreign(node), foreign_before + 2);
+        let most = node.child().most_memory();
+        assert!(most < memory + 50 * MIB, "{memory} bytes before, {most} at most");
+    }
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+}
+
+/// The bytes of the last entry that has this text in it.
+fn entry_with(cluster: &Cluster, text: &str) -> Vec<u8> {
+    let said = cluster.redis.client().ask(&["XREVRANGE", &cluster.key("log"), "+", "-"]);
+    let Reply::Array(entries) = &said else { panic!("{said:?}") };
+    let bytes = |entry: &Reply| {
+        let Reply::Array(parts) = entry else { return None };
+        let [_, Reply::Array(fields)] = &parts[..] else { return None };
+        let [Reply::Text(_), Reply::Text(bytes)] = &fields[..] else { return None };
+        Some(bytes.to_vec())
+    };
+    let has_text = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+    entries.iter().filter_map(bytes).find(has_text).expect("an entry")
+}
+
+#[test]
+fn an_entry_with_foreign_fields_is_skipped_and_counted() {
+    let cluster = Cluster::with(KEPT, 2, &[]);
+    let crowd = Crowd::start(&cluster.directory, 12);
+    let backends = Backends::idle(&cluster.directory);
+    let number = backends.push(Target::Everyone);
+    let before: Vec<_> = cluster.nodes.iter().map(foreign).collect();
+    let record = entry_with(&cluster, &format!("{{\"n\":{number}}}"));
+    let (log, id) = (cluster.key("log"), format!("{}-*", cluster.epoch()));
+    let foreign_ones: [&[&[u8]]; 4] = [
+        &[b"x", b"1"],
+        &[b"x", &record],
+        // It is dispatched twice if it is taken for one of ours.
+        &[b"d", &record, b"x", b"1"],
+        &[b"x", b"1", b"d", &record],
+    ];
+    for fields in foreign_ones {
+        let head: [&[u8]; 3] = [b"XADD", log.as_bytes(), id.as_bytes()];
+        cluster.redis.client().ask(&[&head[..], fields].concat());
+    }
+    backends.reach(&crowd, BACK);
+    cluster.await_ready();
+    let losses = crowd.losses();
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, 0);
+    for (node, before) in cluster.nodes.iter().zip(before) {
+        assert_eq!(foreign(node), before + foreign_ones.len());
+    }
 }
 
 /// The heartbeat of a node that there is not.
@@ -101,6 +180,7 @@ fn nodes_that_are_made_up_do_not_hold_up_pushes_nor_hide_the_real_ones() {
 #[test]
 fn an_entry_of_a_later_version_stops_a_node_which_says_so() {
     let mut cluster = Cluster::with(KEPT, 2, &[]);
+    let crowd = Crowd::start(&cluster.directory, 8);
     let id = format!("{}-*", cluster.epoch());
     let entry = [&MARK[..], &[VERSION + 1, 1], &[0; 40]].concat();
     cluster.redis.client().ask(&[b"XADD", cluster.key("log").as_bytes(), id.as_bytes(), b"d", &entry]);
@@ -112,6 +192,8 @@ fn an_entry_of_a_later_version_stops_a_node_which_says_so() {
         assert_eq!(node.status("/health"), Some(200));
         assert!(node.is_running());
     }
+    let told = || format!("{} clients are sent elsewhere", crowd.losses());
+    until(told, BACK, || crowd.losses() >= crowd.len());
 }
 
 #[test]
