@@ -117,6 +117,23 @@ fn all_are_told_when_two_masters_were_written_at_once() {
 }
 
 #[test]
+fn all_are_told_once_more_of_what_a_former_master_took_behind_a_loss_that_was_told() {
+    let cluster = Cluster::replicated(KEPT);
+    let way = Proxy::to(cluster.redis.port());
+    let replica = replica_of(way.port(), &[]);
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(1));
+        promote(&replica);
+        // It has read what the replica has not, so its clients are told at once. Other nodes go on with the former master.
+        cluster.nodes[0].proxy.retarget(replica.node_port());
+        pause(Duration::from_secs(3));
+        demote(&cluster.redis, replica.port());
+        cluster.nodes[1..].iter().for_each(|node| node.proxy.retarget(replica.node_port()));
+    });
+}
+
+#[test]
 fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
     let cluster = Cluster::replicated(KEPT);
     let way = Proxy::to(cluster.redis.port());

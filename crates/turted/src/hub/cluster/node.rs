@@ -105,6 +105,10 @@ pub(super) struct View {
     pub(super) table: Table,
     /// The last epoch of which it was told that something before it is lost.
     pub(super) lost: Option<u64>,
+    /// When the last entry was written that it has read, or was acknowledged, in the epoch that it reads.
+    pub(super) written: Duration,
+    /// What that was when the epoch began, if that entry is not in the log any more.
+    pub(super) beyond: Option<Duration>,
     /// A position was given twice: another epoch has to begin.
     pub(super) must_begin: bool,
     /// When it has read a heartbeat of its own.
@@ -123,6 +127,8 @@ impl View {
             epoch: 0,
             table: Table::default(),
             lost: None,
+            written: Duration::ZERO,
+            beyond: None,
             must_begin: false,
             heard_own: Instant::now(),
             hole: None,
@@ -145,7 +151,11 @@ impl View {
         self.after.is_some_and(|after| position(after) >= position(at))
     }
 
-    pub(super) fn acknowledge(&mut self, at: Cursor) {
+    /// One of its own entries stands there, now by the engine's clock.
+    pub(super) fn acknowledge(&mut self, at: Cursor, now: Duration) {
+        if at.epoch == self.epoch {
+            self.written = now;
+        }
         if self.acknowledged.is_none_or(|known| position(known) < position(at)) {
             self.acknowledged = Some(at);
         }

@@ -202,7 +202,9 @@ async fn take_entry<E: Engine>(
             // Its own clients are told before they get anything of the new epoch.
             if is_lost || knows_of_loss {
                 hand_over(node, waiting).await;
-                lost(node, at.epoch);
+                // What this node wanted another epoch for is told by this one.
+                node.view.borrow_mut().must_begin &= !is_lost;
+                lost(node, (at.epoch, time));
             }
         }
         Body::Heartbeat(record) => {
@@ -219,7 +221,7 @@ async fn take_entry<E: Engine>(
         Body::Lost { epoch } => {
             waiting.push(filler(node, at, time));
             hand_over(node, waiting).await;
-            lost(node, epoch);
+            lost(node, (epoch, time));
         }
         Body::Deleted { channel, from, to } => {
             waiting.push(filler(node, at, time));
@@ -232,6 +234,7 @@ async fn take_entry<E: Engine>(
         }
     }
     node.status.lags(node.clock.now().saturating_sub(time));
+    node.view.borrow_mut().written = time;
     note(node, at, tag);
 }
 
@@ -248,6 +251,7 @@ fn filler<E: Engine>(node: &Node<E>, at: Cursor, time: Duration) -> ReadEntry {
 /// An epoch begins. Returns whether this node had come further than the former one has.
 fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: Option<Cursor>) -> bool {
     let progress = node.view.borrow().progress();
+    let is_beyond = progress.is_beyond(at.epoch, former);
     if node.view.borrow().epoch != at.epoch {
         let read = progress.read.map_or(0, |read| read.sequence);
         let end = former.filter(|former| former.epoch == node.view.borrow().epoch);
@@ -262,9 +266,10 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
     {
         let mut view = node.view.borrow_mut();
         view.epoch = at.epoch;
+        view.beyond = is_beyond.then_some(view.written);
         view.table.begun(at.epoch, former, node.moment_of(time));
     }
-    let knows_of_loss = progress.is_beyond(at.epoch, former) && !makes(Mistake::IgnoresWitnesses);
+    let knows_of_loss = is_beyond && !makes(Mistake::IgnoresWitnesses);
     if knows_of_loss {
         node.tells_loss(at.epoch);
     }
@@ -273,8 +278,9 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
     knows_of_loss
 }
 
-/// What was before an epoch is lost, or may be.
-pub(super) fn lost<E: Engine>(node: &Rc<Node<E>>, epoch: u64) {
+/// What was before an epoch is lost, or may be. It was told at this time: of what this node has read that was written later, by
+/// a former master say, others are told by one more epoch.
+fn lost<E: Engine>(node: &Rc<Node<E>>, (epoch, told): (u64, Duration)) {
     if makes(Mistake::KeepsLossToItself) {
         return;
     }
@@ -285,6 +291,10 @@ pub(super) fn lost<E: Engine>(node: &Rc<Node<E>>, epoch: u64) {
         }
         (view.lost, view.hole) = (Some(epoch), Some(Instant::now()));
         view.table.told(epoch);
+        if view.beyond.is_some_and(|written| written > told) {
+            view.must_begin = true;
+            node.heartbeat.notify_one();
+        }
     }
     node.feed.lose();
     node.status.lost();

@@ -394,7 +394,7 @@ impl<E: Engine> State<E> {
         for (told, result) in told.into_iter().zip(results) {
             match result {
                 Appended::At(at) => {
-                    self.node.view.borrow_mut().acknowledge(at);
+                    self.node.view.borrow_mut().acknowledge(at, self.node.clock.now());
                     self.node.feed.health().is_in_engine();
                     if let Some(recorded) = told.recorded {
                         // Whoever waits for it may have stopped.
@@ -403,7 +403,7 @@ impl<E: Engine> State<E> {
                     continue;
                 }
                 Appended::Unreplicated(at) => {
-                    self.node.view.borrow_mut().acknowledge(at);
+                    self.node.view.borrow_mut().acknowledge(at, self.node.clock.now());
                     self.node.is_unreplicated();
                     continue;
                 }
@@ -435,7 +435,7 @@ impl<E: Engine> State<E> {
         if !is_read && view.has_read(at) {
             view.must_begin = true;
         }
-        view.acknowledge(at);
+        view.acknowledge(at, self.node.clock.now());
         drop(view);
         self.stands(at, &push.tags);
         self.is_settled(&push.tags);
