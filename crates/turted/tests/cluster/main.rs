@@ -21,6 +21,7 @@ mod polling;
 mod presence;
 mod quickstart;
 mod replicas;
+mod sessions;
 mod soak;
 mod sources;
 mod strangers;
