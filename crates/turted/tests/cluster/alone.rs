@@ -77,6 +77,31 @@ fn the_checker_finds_each_fault() {
     assert_eq!((vain.assert_sound().gaps, vain.false_gaps), (1, 1));
 }
 
+#[test]
+fn the_checker_finds_two_events_under_one_position_unless_a_gap_is_between() {
+    let began = Instant::now();
+    let at = Cursor { epoch: 1, sequence: 10 };
+    let push = |number| Push {
+        number,
+        target: Target::Everyone,
+        begun: began + Duration::from_millis(1 + number),
+        outcome: Outcome::Accepted(Some(at)),
+        sent: 1,
+    };
+    let event = |number| Step::Event { number, via: Some(Target::Everyone), position: Some(at) };
+    for (is_told, found) in [(false, 1), (true, 0)] {
+        let mut journal = Journal::new(Member::of(0, 8));
+        journal.add(Step::In { at: began });
+        journal.add(event(0));
+        if is_told {
+            journal.add(Step::Gap { at: began, before: Some(at), code: String::new() });
+        }
+        journal.add(event(1));
+        let findings = check(&[0, 1].map(push), &[journal]);
+        assert_eq!(findings.count("position used twice"), found);
+    }
+}
+
 fn length(redis: &RedisServer) -> i64 {
     redis.client().number(&["XLEN", "l"])
 }

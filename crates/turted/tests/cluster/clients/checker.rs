@@ -83,15 +83,15 @@ pub(crate) fn check(pushes: &[Push], journals: &[Journal]) -> Findings {
     for (client, journal) in journals.iter().enumerate() {
         let check = ClientCheck { client, journal, by_number: &by_number, positions: &positions };
         check.events(&mut findings);
+        check.positions(&mut findings);
         check.missing(&mut findings, pushes);
     }
     findings
 }
 
-/// Where each push is in the log. It has one position, and no other has the same.
+/// Where each push is in the log. It has one position.
 fn positions(findings: &mut Findings, pushes: &[Push], journals: &[Journal]) -> HashMap<u64, Cursor> {
     let mut positions: HashMap<u64, Cursor> = HashMap::new();
-    let mut numbers: HashMap<(u64, u64), u64> = HashMap::new();
     let told = pushes.iter().filter_map(|push| match push.outcome {
         Outcome::Accepted(Some(position)) => Some((push.number, position)),
         _ => None,
@@ -104,10 +104,6 @@ fn positions(findings: &mut Findings, pushes: &[Push], journals: &[Journal]) -> 
         let known = *positions.entry(number).or_insert(position);
         if known != position {
             findings.add("dispatched twice", format!("{number} is at {known} and {position}"));
-        }
-        let other = *numbers.entry((position.epoch, position.sequence)).or_insert(number);
-        if other != number {
-            findings.add("position used twice", format!("{other} and {number} are at {position}"));
         }
     }
     positions
@@ -153,6 +149,24 @@ impl ClientCheck<'_> {
                     findings.add("reordered", format!("{} behind {highest}", what()));
                 }
                 highest = highest.max(position.sequence);
+            }
+        }
+    }
+
+    /// No two events have one position without a gap between. A former master that was promoted again may give one twice.
+    fn positions(&self, findings: &mut Findings) {
+        let mut numbers: HashMap<(u64, u64), u64> = HashMap::new();
+        for step in &self.journal.steps {
+            match step {
+                Step::Gap { .. } => numbers.clear(),
+                Step::Event { number, position: Some(at), .. } => {
+                    let other = *numbers.entry((at.epoch, at.sequence)).or_insert(*number);
+                    if other != *number {
+                        let what = format!("client {}: {other} and {number} are at {at}", self.client);
+                        findings.add("position used twice", what);
+                    }
+                }
+                _ => {}
             }
         }
     }
