@@ -1,11 +1,12 @@
 //! Faults one after the other under a steady load: nothing is lost, doubled, reordered or sent to the wrong client, and all
 //! clients come back soon.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::clients::backends::Manner;
-use crate::clients::{Backends, Crowd, check};
+use crate::clients::{Backends, Crowd, Findings, check};
 use crate::harness::{Cluster, KEPT, until};
 use crate::support::{Random, pause, raise_descriptors};
 
@@ -29,6 +30,8 @@ struct Soak {
     crowd: Crowd,
     random: Random,
     began: Instant,
+    /// For each fault, how long behind its end 99 of 100 clients were back, and all.
+    back: Vec<[Duration; 2]>,
 }
 
 impl Soak {
@@ -74,13 +77,16 @@ impl Soak {
         self.await_back();
     }
 
-    fn await_back(&self) {
+    fn await_back(&mut self) {
         let there = || self.crowd.count(|journal| journal.is_in);
         let most = self.crowd.len() - self.crowd.len() / 100;
+        let ended = Instant::now();
         let took = until(|| format!("{} of {most} are back", there()), BACK_MOST, || there() >= most);
         self.cluster.nodes.iter().for_each(|node| node.await_ready(BACK_MOST));
-        let all = self.crowd.await_all(BACK_ALL);
-        self.say(&format!("99 of 100 are back after {took:?}, all after {:?}", took + all));
+        self.crowd.await_all(BACK_ALL);
+        let all = ended.elapsed();
+        self.say(&format!("99 of 100 are back after {took:?}, all after {all:?}"));
+        self.back.push([took, all]);
     }
 }
 
@@ -89,7 +95,7 @@ fn soak(time: Duration, clients: usize, rate: u64, faults: &[Fault]) {
     let cluster = Cluster::start(KEPT);
     let crowd = Crowd::start(&cluster.directory, clients);
     let mut backends = Backends::start(&cluster.directory, clients, rate, Manner::Mixed);
-    let mut soak = Soak { cluster, crowd, random: Random::new(7), began: Instant::now() };
+    let mut soak = Soak { cluster, crowd, random: Random::new(7), began: Instant::now(), back: Vec::new() };
     soak.say(&format!("{clients} clients are there"));
     let lasts = |fault: &Fault| match fault {
         Fault::FreezeNode(time) | Fault::CutNode(time) | Fault::FreezeRedis(time) => *time,
@@ -104,11 +110,39 @@ fn soak(time: Duration, clients: usize, rate: u64, faults: &[Fault]) {
     pause(calm);
     backends.stop();
     backends.reach(&soak.crowd, BACK_ALL);
-    let returns = soak.crowd.returns();
-    let findings = check(&backends.finish(), &soak.crowd.finish());
-    println!("{returns} returns, {}", findings.figures());
+    let Soak { crowd, back, began, .. } = soak;
+    let lasted = began.elapsed();
+    let returns = crowd.returns();
+    let findings = check(&backends.finish(), &crowd.finish());
+    summarize(faults, &back, &findings, (lasted, returns));
     findings.assert_sound();
+    // Redis has lost nothing, so no gap is told for a reason.
     assert!(findings.gaps * 100 <= returns, "false alarms: {} of {returns} returns", findings.gaps);
+}
+
+/// Says a line for each promise.
+fn summarize(
+    faults: &[Fault],
+    back: &[[Duration; 2]],
+    findings: &Findings,
+    (lasted, returns): (Duration, usize),
+) {
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for fault in faults {
+        let kind = format!("{fault:?}");
+        *kinds.entry(kind.split('(').next().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    println!("faults: {kinds:?}");
+    println!("load: {}, in {} s", findings.figures(), lasted.as_secs());
+    println!("deliveries a second: {}", findings.deliveries as u64 / lasted.as_secs().max(1));
+    for kind in ["lost", "half delivered", "doubled", "dispatched twice", "reordered", "wrong recipient"] {
+        println!("{kind}: {}", findings.count(kind));
+    }
+    println!("false alarms: {} of {returns} returns (less than 1 in 100 may be)", findings.gaps);
+    let [most, all] = [0, 1].map(|which| back.iter().map(|took| took[which]).max().unwrap_or_default());
+    println!(
+        "back behind the end of a fault, at the slowest: 99 of 100 clients {most:?} ({BACK_MOST:?} may be), all {all:?}"
+    );
 }
 
 #[test]
