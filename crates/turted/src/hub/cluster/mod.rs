@@ -9,6 +9,7 @@
 //! | `writer` | appends pushes and heartbeats |
 //! | `reader` | reads what all nodes append, and hands it over |
 //! | `reign` | which epoch a node may append under, and when another one begins |
+//! | `leaving` | what a node does when its server stops |
 //! | `watch` | whether this node reads back what it appends, and whether all nodes bear witness |
 //! | `counts` | how many connections a dispatch reaches on all nodes |
 //! | `job` | what is wanted of the engine, on its way there |
@@ -31,6 +32,7 @@ mod node;
 mod writer;
 mod reader;
 mod reign;
+mod leaving;
 mod watch;
 mod counts;
 pub(crate) mod job;

@@ -56,7 +56,7 @@ pub(super) struct Node<E> {
     /// What the writer appends before its next heartbeat.
     pub(super) announced: RefCell<Vec<Announced>>,
     /// Asks the writer to append a heartbeat at once.
-    pub(super) heartbeat: Notify,
+    pub(super) heartbeat: Arc<Notify>,
     /// Asks the reader, the writer or the ears to connect anew.
     pub(super) reader_stuck: Notify,
     pub(super) writer_stuck: Notify,

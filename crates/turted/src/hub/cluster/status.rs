@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use turted_core::cluster::head::Author;
@@ -42,6 +43,8 @@ pub(crate) struct Status {
     is_waiting: AtomicBool,
     is_up: AtomicBool,
     is_draining: AtomicBool,
+    /// Asks the writer to append a heartbeat at once.
+    pub(super) heartbeat: Arc<Notify>,
     connections: OnceLock<Count>,
     told: Seldom,
     state: Mutex<State>,
@@ -123,6 +126,7 @@ impl Status {
             is_waiting: AtomicBool::new(false),
             is_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
+            heartbeat: Arc::default(),
             connections: OnceLock::new(),
             told: Seldom::every(TELL_PAUSE),
             state: Mutex::default(),
@@ -155,9 +159,10 @@ impl Status {
         self.lock().silent.clone()
     }
 
-    /// This node takes no new clients.
+    /// This node takes no new clients. The others are told at once.
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+        self.heartbeat.notify_one();
     }
 
     /// Says who counts the connections of this node.

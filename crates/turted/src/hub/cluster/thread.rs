@@ -138,6 +138,7 @@ pub(super) async fn live<E: Engine>(
         Err(unusable) => return drop(begun.send(Err(NotStarted::Unusable(unusable)))),
     };
     settings.number.set(number);
+    let heartbeat = Arc::clone(&status.heartbeat);
     let node = Rc::new(Node {
         engine,
         settings,
@@ -151,7 +152,7 @@ pub(super) async fn live<E: Engine>(
         own: RefCell::new(HashMap::new()),
         counts: RefCell::default(),
         progress: Rc::new(Notify::new()),
-        heartbeat: Notify::new(),
+        heartbeat,
         counted: Notify::new(),
         reader_stuck: Notify::new(),
         writer_stuck: Notify::new(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::spawn_local;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use turted_core::cluster::entry::Body;
@@ -17,6 +18,7 @@ use turted_core::cluster::head::Read;
 use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
+use super::leaving;
 use super::mistake::{Mistake, makes};
 use super::node::{Announced, Node, Underway};
 use super::reign::{Known, establish};
@@ -34,6 +36,8 @@ const PUSH_MAX: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the last word of this node may take.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
 /// How long nothing is trimmed after a loss: this node has forgotten what it had, but others may still have to read it.
 const UNTRIMMED: Duration = Duration::from_secs(20);
 
@@ -57,34 +61,56 @@ struct Connected<W> {
     epoch: u64,
 }
 
-/// Appends what the dispatcher takes, until it has stopped and nothing waits.
+/// Appends what the dispatcher takes until it has stopped, and heartbeats until the server has told all clients.
 pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
-    let mut state = State::<E> { node: Rc::clone(&node), connected: None, pushes: Vec::new(), down: None };
+    let left = node.status.left.clone();
+    let overdue = async {
+        left.cancelled().await;
+        sleep(LEAVE_MAX).await;
+    };
+    tokio::select! {
+        () = take_part(Rc::clone(&node)) => {}
+        // It is told by its silence.
+        () = overdue => {}
+    }
+    node.feed.close();
+}
+
+async fn take_part<E: Engine>(node: Rc<Node<E>>) {
+    let left = node.status.left.clone();
+    let mut state = State::<E> {
+        node: Rc::clone(&node),
+        connected: None,
+        pushes: Vec::new(),
+        down: None,
+        is_leaving: false,
+    };
     let mut ticks = interval(HEARTBEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    while !(state.is_leaving && left.is_cancelled()) {
         if state.connected.is_none() && !state.connect().await {
             if state.node.feed.is_stopped() {
-                break;
+                state.begin_to_leave();
             }
             continue;
         }
         let is_heartbeat = if state.pushes.is_empty() {
             tokio::select! {
                 biased;
+                () = left.cancelled(), if state.is_leaving => break,
                 _ = ticks.tick() => true,
                 () = node.heartbeat.notified() => true,
                 () = node.writer_stuck.notified() => {
                     state.connected = None;
                     continue;
                 }
-                taken = node.feed.take() => match taken {
-                    Some(taken) => {
-                        state.take(taken);
-                        false
+                taken = node.feed.take(), if !state.is_leaving => {
+                    match taken {
+                        Some(taken) => state.take(taken),
+                        None => state.begin_to_leave(),
                     }
-                    None => break,
-                },
+                    false
+                }
             }
         } else {
             false
@@ -103,6 +129,8 @@ struct State<E: Engine> {
     pushes: Vec<Push>,
     /// Since when there is no connection.
     down: Option<Instant>,
+    /// Nothing is pushed any more.
+    is_leaving: bool,
 }
 
 impl<E: Engine> State<E> {
@@ -441,27 +469,31 @@ impl<E: Engine> State<E> {
         self.is_settled(&push.tags);
     }
 
-    /// Says good-bye, with how far this node has read, and reads what it has appended.
-    async fn leave(mut self) {
-        let acknowledged = self.node.view.borrow().acknowledged;
-        let node = Rc::clone(&self.node);
-        let reading = async {
-            while acknowledged.is_some_and(|at| !node.view.borrow().has_read(at)) {
-                node.progress.notified().await;
-            }
-        };
-        if timeout(PUSH_MAX, reading).await.is_err() {
-            tracing::warn!("the log does not answer: what was pushed last is delivered by other nodes alone");
+    /// Nothing is pushed any more. This node goes on as a witness.
+    fn begin_to_leave(&mut self) {
+        if !std::mem::replace(&mut self.is_leaving, true) {
+            spawn_local(leaving::close_feed(Rc::clone(&self.node)));
         }
-        self.node.feed.close();
-        self.node.status.left.cancelled().await;
-        let progress = self.node.view.borrow().progress();
-        let (entry, _) = self.node.encode(Body::Leave(progress));
-        let entries = [entry];
-        if let Some(Connected { writer, epoch }) = &mut self.connected {
+    }
+
+    /// Says the last word of this node, how far it has read, under the epoch that reigns.
+    async fn leave(&mut self) {
+        loop {
+            if self.connected.is_none() && !self.connect().await {
+                continue;
+            }
+            let Some(connected) = &mut self.connected else { continue };
+            let progress = self.node.view.borrow().progress();
+            let entries = [self.node.encode(Body::Leave(progress)).0];
             let leave = [Append { entries: &entries, key: None, holds: None }];
-            // It is told by its silence otherwise.
-            drop(timeout(PUSH_MAX, writer.append(*epoch, &leave, 0)).await);
+            let since = Instant::now();
+            let appending = timeout(PUSH_MAX, connected.writer.append(connected.epoch, &leave, 0)).await;
+            match in_time(appending).as_deref() {
+                Ok([Appended::At(_) | Appended::Unreplicated(_)]) => return,
+                Ok([Appended::Stale | Appended::Gone]) => self.check().await,
+                Ok(_) => sleep(PAUSE).await,
+                Err(reason) => self.lose_connection(reason, since),
+            }
         }
     }
 }

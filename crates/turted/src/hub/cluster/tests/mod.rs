@@ -11,11 +11,13 @@
 //! | `backend` | pushes, and what became of them |
 //! | `troubles` | what goes wrong, by a seed |
 //! | `checker` | what every client must have seen |
+//! | `pair` | two nodes without clients: what one sees of the other, and what the log keeps |
 
 mod backend;
 mod checker;
 mod client;
 mod node;
+mod pair;
 mod simulation;
 mod troubles;
 

@@ -52,7 +52,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         counted: Notify::new(),
         progress: Rc::new(Notify::new()),
         announced: RefCell::default(),
-        heartbeat: Notify::new(),
+        heartbeat: Arc::default(),
         reader_stuck: Notify::new(),
         writer_stuck: Notify::new(),
         ears_stuck: Notify::new(),

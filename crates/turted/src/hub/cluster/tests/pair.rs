@@ -1,0 +1,148 @@
+//! Two nodes without clients: what one sees of the other, and what the log keeps.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::sleep;
+use turted_core::name::Name;
+use turted_core::push::PushLimits;
+
+use super::super::proof::Proof;
+use super::super::sessions::SessionWrites;
+use super::super::settings::Settings;
+use super::super::status::{NodeSeen, Status};
+use super::super::thread::live;
+use super::super::values::JOBS_MAX;
+use crate::engine::memory::{Loss, MemoryEngine, World};
+use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::hub::dispatch::inbox::{InboxLimits, inbox};
+use crate::hub::dispatch::log::LogLimits;
+use crate::io::backlogs::Backlogs;
+
+/// Longer than a node may be silent.
+const LONG: Duration = Duration::from_secs(20);
+/// Enough for what is told at once.
+const SOON: Duration = Duration::from_millis(500);
+
+/// A node without clients.
+struct Node {
+    process: u64,
+    dispatcher: Dispatcher,
+    status: Arc<Status>,
+}
+
+impl Node {
+    /// Starts one that keeps so many entries.
+    fn start(world: &Rc<World>, process: u64, keeps: usize) -> Self {
+        let limits = LogLimits { dispatches: keeps, bytes: 1 << 20, age: Duration::from_secs(600) };
+        let (sender, mut deliveries) = inbox(InboxLimits { dispatches: 64, bytes: 1 << 20 });
+        let dispatcher = Dispatcher::new(0, limits, vec![sender], &Backlogs::new(usize::MAX));
+        let status = Arc::new(Status::new());
+        let settings = Settings {
+            number: Cell::new(0),
+            process,
+            version: Name::new("1.0.0").unwrap(),
+            advertise: None,
+            rules: Vec::new(),
+            key_age: Duration::from_secs(300),
+            replicas: 0,
+            limits: PushLimits::default(),
+            proof: Proof::new(&[]),
+            peers: None,
+        };
+        let (engine, feed) = (MemoryEngine::new(world, process), dispatcher.feed());
+        let (begun, has_begun) = sync_channel(1);
+        let (jobs, jobs_wanted) = mpsc::channel(JOBS_MAX);
+        let shown = (Arc::clone(&status), Arc::new(SessionWrites::new()));
+        let (asks, questions) = mpsc::channel(1);
+        spawn_local(async move {
+            live(engine, settings, (feed, shown, (jobs, jobs_wanted, questions)), &begun).await;
+            drop((asks, has_begun));
+        });
+        spawn_local(async move { while deliveries.recv().await.is_some() {} });
+        Self { process, dispatcher, status }
+    }
+
+    /// What another node sees of this one.
+    fn seen_by(&self, other: &Self) -> Option<NodeSeen> {
+        other.status.nodes().into_iter().find(|node| node.process == self.process)
+    }
+
+    fn losses(&self) -> u64 {
+        self.status.counters.losses.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets two nodes run, on a clock that waits for nothing.
+fn with_two(test: impl AsyncFnOnce(Rc<World>, Node, Node)) {
+    with_two_that_keep([4_000, 4_000], test);
+}
+
+/// The same with nodes that keep so many entries.
+fn with_two_that_keep(keep: [usize; 2], test: impl AsyncFnOnce(Rc<World>, Node, Node)) {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let world = World::new(1);
+        spawn_local(Rc::clone(&world).run());
+        let [first, second] = [0, 1].map(|place| Node::start(&world, place as u64 + 1, keep[place]));
+        while !(first.status.follows() && second.status.follows()) {
+            sleep(SOON).await;
+        }
+        sleep(LONG).await;
+        assert!(first.seen_by(&second).is_some() && second.seen_by(&first).is_some());
+        test(world, first, second).await;
+    });
+}
+
+#[test]
+fn a_node_that_drains_is_marked_at_once_and_heard_until_it_leaves() {
+    with_two(async |_world, first, second| {
+        first.status.drain();
+        first.dispatcher.stop();
+        sleep(SOON).await;
+        assert!(first.seen_by(&second).is_some_and(|seen| seen.is_draining));
+        sleep(LONG).await;
+        assert!(first.seen_by(&second).is_some(), "it drains for longer than a node may be silent");
+        assert!(first.status.follows());
+        first.status.left.cancel();
+        sleep(SOON).await;
+        assert_eq!(first.seen_by(&second), None);
+        sleep(LONG).await;
+        assert!(second.status.silent().is_empty(), "it has said its last word");
+    });
+}
+
+#[test]
+fn redis_that_is_started_again_while_a_node_drains_has_lost_nothing() {
+    with_two(async |world, first, second| {
+        first.status.drain();
+        first.dispatcher.stop();
+        sleep(SOON).await;
+        world.restart(Loss::Nothing, SOON);
+        sleep(SOON * 5).await;
+        first.status.left.cancel();
+        sleep(LONG * 2).await;
+        assert_eq!((first.losses(), second.losses()), (0, 0));
+    });
+}
+
+#[test]
+fn a_node_says_its_last_word_to_a_redis_that_is_started_again_meanwhile() {
+    with_two(async |world, first, second| {
+        first.status.drain();
+        first.dispatcher.stop();
+        sleep(SOON).await;
+        world.restart(Loss::Nothing, SOON * 4);
+        first.status.left.cancel();
+        sleep(LONG * 2).await;
+        assert_eq!((first.losses(), second.losses()), (0, 0));
+        assert!(second.status.silent().is_empty());
+    });
+}
