@@ -59,6 +59,8 @@ pub struct Known {
     pub number: u16,
     /// When it was heard for the last time.
     pub heard: Duration,
+    /// Its silence of before does not count: this node heard nothing then, itself neither.
+    excused: Duration,
     /// What it is doing.
     pub state: NodeState,
     /// How far it had come then.
@@ -82,7 +84,12 @@ impl Known {
     /// Whether it takes part, draining or not, and was heard lately.
     #[must_use]
     pub fn is_alive(&self, now: Duration) -> bool {
-        self.state != NodeState::Left && self.heard + SILENCE >= now
+        self.state != NodeState::Left && self.heard.max(self.excused) + SILENCE >= now
+    }
+
+    /// Whether it took part at a moment, by what was heard of it.
+    fn took_part(&self, then: Duration) -> bool {
+        self.state != NodeState::Left && self.heard + SILENCE >= then
     }
 }
 
@@ -91,7 +98,7 @@ impl Table {
     pub fn heard(&mut self, author: Author, record: NodeRecord, now: Duration) {
         let state = if record.draining { NodeState::Draining } else { NodeState::Alive };
         let progress = record.progress;
-        self.note(author, Known { number: author.node, heard: now, state, progress, record: Some(record) });
+        self.note(author, (state, progress), Some(record), now);
         if let Some(inquiry) = &mut self.inquiry {
             inquiry.heard(author.process, progress);
         }
@@ -100,10 +107,7 @@ impl Table {
     /// A node said its last word.
     pub fn left(&mut self, author: Author, progress: Progress, now: Duration) {
         let record = self.nodes.remove(&author.process).and_then(|known| known.record);
-        self.note(
-            author,
-            Known { number: author.node, heard: now, state: NodeState::Left, progress, record },
-        );
+        self.note(author, (NodeState::Left, progress), record, now);
         if let Some(inquiry) = &mut self.inquiry {
             inquiry.left(author.process, progress);
         }
@@ -120,7 +124,7 @@ impl Table {
         if is_lost {
             inquiry.lose();
         }
-        for (process, _) in self.nodes.iter().filter(|(_, known)| known.is_alive(end)) {
+        for (process, _) in self.nodes.iter().filter(|(_, known)| known.took_part(end)) {
             inquiry.ask(*process, now);
         }
         if let Some(former) = self.inquiry.take() {
@@ -177,6 +181,21 @@ impl Table {
         self.alive(now).filter_map(|(_, known)| known.record.as_ref()).map(|record| record.reads).min()
     }
 
+    /// This node heard nothing for a while, not even itself, and hears again now: nodes that took part when that began have
+    /// [`SILENCE`] from now on to be heard.
+    pub fn excuse(&mut self, since: Duration, now: Duration) {
+        for known in self.nodes.values_mut().filter(|known| known.is_alive(since)) {
+            known.excused = now;
+        }
+    }
+
+    /// The first entry that a node which takes part keeps; `None` if none says so.
+    #[must_use]
+    pub fn keeps(&self, now: Duration) -> Option<Cursor> {
+        let kept = self.alive(now).filter_map(|(_, known)| known.record.as_ref()?.keeps);
+        kept.min_by_key(|at| (at.epoch, at.sequence))
+    }
+
     /// Forgets the processes that are gone since long.
     pub fn tidy(&mut self, now: Duration) {
         self.nodes.retain(|_, known| known.is_alive(now) || known.heard + MEMORY >= now);
@@ -184,15 +203,23 @@ impl Table {
 
     /// Notes a process. If there are too many, the one gives way that was not heard for the longest time; but a new one
     /// displaces none that takes part, so that made-up nodes do not hide those that are there.
-    fn note(&mut self, author: Author, known: Known) {
-        let is_new = !self.nodes.contains_key(&author.process);
-        if is_new && self.nodes.len() >= PROCESSES_MAX {
+    fn note(
+        &mut self,
+        author: Author,
+        (state, progress): (NodeState, Progress),
+        record: Option<NodeRecord>,
+        heard: Duration,
+    ) {
+        let former = self.nodes.get(&author.process).map(|known| known.excused);
+        if former.is_none() && self.nodes.len() >= PROCESSES_MAX {
             let oldest = self.nodes.iter().min_by_key(|(_, known)| known.heard);
-            match oldest.map(|(process, oldest)| (*process, oldest.is_alive(known.heard))) {
+            match oldest.map(|(process, oldest)| (*process, oldest.is_alive(heard))) {
                 Some((process, false)) => drop(self.nodes.remove(&process)),
                 _ => return,
             }
         }
+        let excused = former.unwrap_or_default();
+        let known = Known { number: author.node, heard, excused, state, progress, record };
         self.nodes.insert(author.process, known);
     }
 }

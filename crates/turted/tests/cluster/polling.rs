@@ -1,13 +1,16 @@
 //! No stickiness: each request of a client that polls goes to the next node.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::request::{Answer, get, post};
 use crate::harness::{Cluster, KEPT};
+use crate::support::pause;
 
 const WITHIN: Duration = Duration::from_secs(10);
+/// Longer than a node may be silent.
+const LONG: Duration = Duration::from_secs(20);
 
 /// A client of Engine.IO 4 by long polling, each of whose requests goes to another node than the one before.
 struct Polling<'a> {
@@ -16,7 +19,22 @@ struct Polling<'a> {
     target: String,
 }
 
-impl Polling<'_> {
+impl<'a> Polling<'a> {
+    /// A client that is connected and in channel `c`, and what it has not looked at yet.
+    fn member(cluster: &'a Cluster) -> (Self, Vec<String>) {
+        let target = "/socket.io/?EIO=4&transport=polling".to_owned();
+        let (mut client, mut waiting) = (Polling { cluster, turn: 0, target }, Vec::new());
+        let handshake = client.packet(&mut waiting);
+        let handshake: Value =
+            serde_json::from_str(handshake.strip_prefix('0').expect("a handshake")).unwrap();
+        client.target = format!("{}&sid={}", client.target, handshake["sid"].as_str().unwrap());
+        client.send("40");
+        assert!(client.packet(&mut waiting).starts_with("40"));
+        client.send(r#"42["JOIN",{"channel":"c"}]"#);
+        while !client.packet(&mut waiting).starts_with(r#"42["OK","#) {}
+        (client, waiting)
+    }
+
     fn next(&mut self) -> std::net::SocketAddr {
         self.turn += 1;
         self.cluster.nodes[self.turn % self.cluster.nodes.len()].address()
@@ -52,16 +70,7 @@ impl Polling<'_> {
 #[test]
 fn a_client_that_polls_each_node_in_turn_is_served() {
     let cluster = Cluster::start(KEPT);
-    let mut client =
-        Polling { cluster: &cluster, turn: 0, target: "/socket.io/?EIO=4&transport=polling".to_owned() };
-    let mut waiting = Vec::new();
-    let handshake = client.packet(&mut waiting);
-    let handshake: Value = serde_json::from_str(handshake.strip_prefix('0').expect("a handshake")).unwrap();
-    client.target = format!("{}&sid={}", client.target, handshake["sid"].as_str().unwrap());
-    client.send("40");
-    assert!(client.packet(&mut waiting).starts_with("40"));
-    client.send(r#"42["JOIN",{"channel":"c"}]"#);
-    while !client.packet(&mut waiting).starts_with(r#"42["OK","#) {}
+    let (mut client, mut waiting) = Polling::member(&cluster);
     for number in 0..30 {
         let body = json!({"event": "E", "targets": {"channel": "c"}, "payload": {"n": number}});
         let node = &cluster.nodes[number % 2];
@@ -70,4 +79,23 @@ fn a_client_that_polls_each_node_in_turn_is_served() {
         assert!(packet.contains(&format!("\"payload\":{{\"n\":{number}}}")), "{packet}");
     }
     assert!(client.turn > 30);
+}
+
+#[test]
+fn a_client_that_polls_each_node_in_turn_keeps_its_session_while_redis_is_away() {
+    let cluster = Cluster::start(KEPT);
+    let (mut client, mut waiting) = Polling::member(&cluster);
+    cluster.redis.freeze();
+    let frozen = Instant::now();
+    while frozen.elapsed() < LONG {
+        client.send(r#"42["PING",{}]"#);
+        pause(Duration::from_secs(1));
+    }
+    let metrics = cluster.nodes[0].admin("/metrics").expect("an answer").body;
+    assert!(metrics.contains("\nturted_cluster_nodes 3\n"), "each node still knows the others");
+    cluster.redis.thaw();
+    cluster.await_ready();
+    let body = json!({"event": "E", "targets": {"channel": "c"}, "payload": {"n": 7}});
+    assert_eq!(cluster.nodes[1].push(&body).expect("an answer").body, "OK");
+    while !client.packet(&mut waiting).contains(r#""payload":{"n":7}"#) {}
 }

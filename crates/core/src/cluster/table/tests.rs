@@ -55,6 +55,27 @@ fn a_node_that_was_not_heard_for_15_seconds_is_silent_until_it_is_heard_again() 
 }
 
 #[test]
+fn silence_does_not_count_while_this_node_hears_nothing_itself() {
+    let mut table = two();
+    hear(&mut table, 3, None, 1);
+    // Node 3 was silent before. Nothing was heard from second 17 to second 60.
+    table.excuse(seconds(17), seconds(60));
+    assert_eq!(table.alive(seconds(75)).map(|(process, _)| process).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(table.silent(seconds(60)).collect::<Vec<_>>(), [3]);
+    hear(&mut table, 2, None, 70);
+    assert_eq!(table.silent(seconds(76)).collect::<Vec<_>>(), [1, 3], "node 1 has had its 15 seconds");
+    assert_eq!(table.all().map(|(_, known)| known.heard).collect::<Vec<_>>(), [10, 70, 1].map(seconds));
+}
+
+#[test]
+fn a_node_that_has_left_is_not_excused() {
+    let mut table = two();
+    table.left(author(1), Progress::default(), seconds(11));
+    table.excuse(seconds(12), seconds(60));
+    assert_eq!(table.alive(seconds(60)).map(|(process, _)| process).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn a_node_that_has_left_is_neither_alive_nor_silent() {
     let mut table = two();
     table.left(author(1), Progress::default(), seconds(11));

@@ -84,8 +84,8 @@ impl Counts {
 pub(super) fn expect<E: Engine>(node: &Rc<Node<E>>, tag: u64, own: &Own) {
     let Some(reached) = &own.reached else { return };
     let mut counts = node.counts.borrow_mut();
-    let view = node.view.borrow();
-    let others = view.table.alive(node.moment()).map(|(process, _)| process);
+    let (view, attentive) = (node.view.borrow(), node.attentive());
+    let others = view.table.alive(attentive).map(|(process, _)| process);
     let others = others.filter(|process| *process != node.settings.process);
     let (silent, missing): (Vec<_>, Vec<_>) = others.partition(|process| counts.silent.contains_key(process));
     reached.are_silent(silent.len());

@@ -23,11 +23,16 @@ use super::job::{Job, Wanted};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
+use super::writer::HEARTBEAT;
 use crate::engine::{Engine, State};
 use crate::hub::dispatch::feed::{Feed, Own};
 
 /// How far an epoch may be ahead of the engine's clock: a day, in case that was set back.
 const AHEAD_MAX: u64 = 86_400_000 << 16;
+
+/// For so long after a heartbeat of its own a node takes the silence of others for theirs. It may be its own: the next
+/// heartbeat is due before.
+const ATTENTION: Duration = Duration::from_secs(HEARTBEAT.as_secs() + 2);
 
 /// The moment at which a node starts: entries of before have one, too.
 const BEGINNING: Duration = Duration::from_secs(1 << 32);
@@ -113,6 +118,8 @@ pub(super) struct View {
     pub(super) must_begin: bool,
     /// When it has read a heartbeat of its own.
     pub(super) heard_own: Instant,
+    /// The moment of the last heartbeat of its own that it has read; `None` before the first.
+    pub(super) own: Option<Duration>,
     /// When it found for the last time that entries are gone which it has not read.
     pub(super) hole: Option<Instant>,
 }
@@ -131,6 +138,7 @@ impl View {
             beyond: None,
             must_begin: false,
             heard_own: Instant::now(),
+            own: None,
             hole: None,
         }
     }
@@ -149,6 +157,16 @@ impl View {
     /// Whether everything up to a position was read.
     pub(super) fn has_read(&self, at: Cursor) -> bool {
         self.after.is_some_and(|after| position(after) >= position(at))
+    }
+
+    /// A heartbeat of this node is read, which was written at this moment. If none was for a while, it is not the others that
+    /// were silent.
+    pub(super) fn hear_own(&mut self, moment: Duration) {
+        self.heard_own = Instant::now();
+        let before = self.own.replace(moment).map(|own| own + ATTENTION);
+        if let Some(since) = before.filter(|since| *since < moment) {
+            self.table.excuse(since, moment);
+        }
     }
 
     /// One of its own entries stands there, now by the engine's clock.
@@ -275,14 +293,21 @@ impl<E: Engine> Node<E> {
         self.moment().saturating_sub(self.clock.now().saturating_sub(time))
     }
 
+    /// The moment up to which the silence of others counts. It stands still while this node does not hear itself: Redis is
+    /// away, or this node is cut off, and says nothing of the others.
+    pub(super) fn attentive(&self) -> Duration {
+        let (moment, own) = (self.moment(), self.view.borrow().own);
+        own.map_or(moment, |own| moment.min(own + ATTENTION))
+    }
+
     /// Shows which nodes there are.
     pub(super) fn tell_nodes(&self) {
+        let (moment, attentive) = (self.moment(), self.attentive());
         let view = self.view.borrow();
-        self.status.tell_nodes(&view.table, self.moment());
+        self.status.tell_nodes(&view.table, (attentive, moment));
         self.status.compare_rules(self.settings.process, &self.settings.rules);
         if let Some(peers) = &self.settings.peers {
-            let others =
-                view.table.alive(self.moment()).filter(|(process, _)| *process != self.settings.process);
+            let others = view.table.alive(attentive).filter(|(process, _)| *process != self.settings.process);
             let address = |known: &Known| Some((known.number, known.record.as_ref()?.advertise?));
             peers.set_nodes(others.filter_map(|(_, known)| address(known)).collect());
         }

@@ -209,11 +209,11 @@ async fn take_entry<E: Engine>(
         }
         Body::Heartbeat(record) => {
             {
-                let mut view = node.view.borrow_mut();
+                let (mut view, moment) = (node.view.borrow_mut(), node.moment_of(time));
                 if is_own {
-                    view.heard_own = Instant::now();
+                    view.hear_own(moment);
                 }
-                view.table.heard(author, record, node.moment_of(time));
+                view.table.heard(author, record, moment);
             }
             node.counts.borrow_mut().silent.remove(&author.process);
             waiting.push(filler(node, at, time));

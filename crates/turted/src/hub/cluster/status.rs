@@ -327,10 +327,10 @@ impl Status {
         Duration::from_millis(self.counters.lag.load(Ordering::Relaxed))
     }
 
-    /// Shows which nodes there are.
-    pub(super) fn tell_nodes(&self, table: &Table, now: Duration) {
+    /// Shows which nodes there are. The silence of others counts until `attentive`.
+    pub(super) fn tell_nodes(&self, table: &Table, (attentive, now): (Duration, Duration)) {
         let at = Instant::now();
-        let nodes = table.alive(now).filter_map(|(process, known)| {
+        let nodes = table.alive(attentive).filter_map(|(process, known)| {
             let record = known.record.as_ref()?;
             Some(NodeSeen {
                 number: known.number,
@@ -344,7 +344,7 @@ impl Status {
                 rules: record.rules.clone(),
             })
         });
-        let (nodes, silent) = (nodes.collect(), table.silent(now).collect());
+        let (nodes, silent) = (nodes.collect(), table.silent(attentive).collect());
         let mut state = self.lock();
         (state.nodes, state.silent) = (nodes, silent);
     }

@@ -44,12 +44,13 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
         node.reader_stuck.notify_one();
         node.writer_stuck.notify_one();
     }
-    let judgement = node.view.borrow_mut().table.judge(node.moment());
+    let attentive = node.attentive();
+    let judgement = node.view.borrow_mut().table.judge(attentive);
     if let Some(Judgement::Lost(epoch)) = judgement
         && !makes(Mistake::IgnoresWitnesses)
     {
         node.tells_loss(epoch);
     }
-    node.view.borrow_mut().table.tidy(node.moment());
+    node.view.borrow_mut().table.tidy(attentive);
     node.tell_nodes();
 }

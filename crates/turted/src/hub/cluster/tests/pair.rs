@@ -146,3 +146,19 @@ fn a_node_says_its_last_word_to_a_redis_that_is_started_again_meanwhile() {
         assert!(second.status.silent().is_empty());
     });
 }
+
+#[test]
+fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() {
+    with_two(async |world, first, second| {
+        world.stop(LONG * 3);
+        sleep(LONG * 2).await;
+        assert!(first.seen_by(&second).is_some() && second.seen_by(&first).is_some());
+        assert!(second.status.silent().is_empty());
+        sleep(LONG * 2).await;
+        assert!(first.seen_by(&second).is_some() && second.seen_by(&first).is_some());
+        world.cut_off(first.process, true);
+        sleep(LONG).await;
+        assert_eq!((first.seen_by(&second), second.status.silent()), (None, vec![first.process]));
+        assert!(second.seen_by(&first).is_some(), "a node that is cut off knows nothing of the others");
+    });
+}
