@@ -158,6 +158,12 @@ impl Table {
         self.nodes.iter().map(|(process, known)| (*process, known))
     }
 
+    /// Whether a process has said something in the log, and is remembered.
+    #[must_use]
+    pub fn knows(&self, process: u64) -> bool {
+        self.nodes.contains_key(&process)
+    }
+
     /// The nodes that take part, draining or not.
     pub fn alive(&self, now: Duration) -> impl Iterator<Item = (u64, &Known)> {
         self.all().filter(move |(_, known)| known.is_alive(now))

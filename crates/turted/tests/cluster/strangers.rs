@@ -14,8 +14,10 @@ use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, Target, check};
+use crate::harness::request::post;
+use crate::harness::server::Server;
 use crate::harness::{BACK, Cluster, KEPT, Node, until};
-use crate::support::Random;
+use crate::support::{Random, pause};
 
 const MIB: usize = 1024 * 1024;
 /// Bytes of an entry that no node would write.
@@ -39,7 +41,7 @@ fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
     let crowd = Crowd::start(&cluster.directory, 12);
     let mut backends = Backends::start(&cluster.directory, crowd.len(), 60, Manner::Mixed);
     let (mut redis, mut random) = (cluster.redis.client(), Random::new(5));
-    let (log, channel) = (cluster.key("log").into_bytes(), cluster.key("nodes").into_bytes());
+    let (log, channel) = (cluster.key("log").into_bytes(), cluster.key("0:nodes").into_bytes());
     let epoch = cluster.epoch();
     let id = format!("{epoch}-*").into_bytes();
     for _ in 0..300 {
@@ -233,6 +235,35 @@ fn two_clusters_with_two_prefixes_hear_nothing_of_each_other() {
 }
 
 #[test]
+fn two_clusters_in_two_databases_with_one_prefix_hear_nothing_of_each_other() {
+    const TOKEN: &str = "a token of 22 letters or more";
+    // A Redis Cluster has one database.
+    let one = Cluster::on(Server::replicated(KEPT), 1, &[("TURTED_ADMIN_WRITE_TOKEN", TOKEN)]);
+    let other = one.in_database(1, 1);
+    let mut socket =
+        crate::support::WebSocket::connect(other.nodes[0].address(), "/ws", &[]).expect("a WebSocket");
+    let is_in = one.redis.client().number(&["PUBLISH", &one.key("nodes"), "x"]);
+    assert_eq!(is_in, 0, "the channels have the number of the database");
+    socket.send_text(json!({"id": 1, "do": "ident", "data": {"username": "adam"}}).to_string());
+    let mut read_until = |what: &str| {
+        let mut message = json!(null);
+        while message.get(what).is_none() {
+            message = serde_json::from_str(&socket.text().expect("a message")).unwrap();
+        }
+        message
+    };
+    assert_eq!(read_until("reply")["ok"], true);
+    let headers = format!("Authorization: Bearer {TOKEN}\r\n");
+    let operators = one.nodes[0].child().admin_address();
+    let ended = post(operators, "/api/v1/users/adam/disconnect", &headers, "{}", BACK).expect("an answer");
+    assert_eq!((ended.status, ended.json()["connections"].as_u64()), (200, Some(0)), "{}", ended.body);
+    pause(Duration::from_secs(1));
+    let to_adam = json!({"event": "E", "targets": {"users": ["adam"]}, "payload": 1});
+    assert_eq!(other.nodes[0].push(&to_adam).expect("an answer").status, 200);
+    assert_eq!(read_until("event")["event"], "E");
+}
+
+#[test]
 fn a_forged_position_disturbs_nobody_but_its_client() {
     let cluster = Cluster::with(KEPT, 2, &[]);
     let crowd = Crowd::start(&cluster.directory, 12);
@@ -268,7 +299,7 @@ fn a_node_with_another_secret_does_not_start_and_says_so() {
     let mut secrets = tempfile::NamedTempFile::new().unwrap();
     secrets.write_all(b"0123456789abcdef").unwrap();
     let cluster = Cluster::with(KEPT, 1, &[]);
-    let variables = cluster.redis.variables("turted", cluster.redis.node_port());
+    let variables = cluster.redis.variables(("turted", 0), cluster.redis.node_port());
     let ended = Command::new(env!("CARGO_BIN_EXE_turted"))
         .args(["serve", "--listen", "127.0.0.1:0"])
         .env_clear()

@@ -34,7 +34,8 @@ pub(crate) struct Checked {
 pub(crate) async fn check(settings: &RedisEngineSettings) -> Checked {
     let mut checked = Checked::default();
     let number = settings.process;
-    let trial = RedisEngine::with(settings, Keys::of_trial(&settings.prefix, number));
+    let trial =
+        RedisEngine::with(settings, Keys::of_trial(&settings.prefix, number, settings.servers.database()));
     // The real log is looked at as well: its key may have another type.
     let found = match RedisEngine::new(settings).connect("check").await {
         Ok((client, look)) => inspect(&mut checked, client, (&look, settings.replicas), &trial).await,

@@ -74,7 +74,7 @@ struct Former {
 
 impl RedisEngine {
     pub(crate) fn new(settings: &RedisEngineSettings) -> Self {
-        Self::with(settings, Keys::of(&settings.prefix))
+        Self::with(settings, Keys::of(&settings.prefix, settings.servers.database()))
     }
 
     fn with(settings: &RedisEngineSettings, keys: Keys) -> Self {

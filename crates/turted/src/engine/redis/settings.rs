@@ -28,6 +28,14 @@ pub(crate) enum RedisServers {
     },
 }
 
+impl RedisServers {
+    /// The database, which is the same on all servers.
+    pub(super) fn database(&self) -> u32 {
+        let (Self::One(server) | Self::Sentinel { server, .. }) = self;
+        server.database
+    }
+}
+
 impl RedisEngineSettings {
     /// The engine of this cluster, for a process with this random number.
     pub(crate) fn of(cluster: &ClusterConfig, process: u64) -> Self {

@@ -45,6 +45,10 @@ fn hear<E: Engine>(node: &Rc<Node<E>>, bytes: &[u8]) {
     if from.process == node.settings.process {
         return;
     }
+    // Whoever speaks here acts as an operator: it has to be a process that this node has read of in its log.
+    if !node.view.borrow().table.knows(from.process) {
+        return node.status.foreign();
+    }
     match told {
         Told::Counts(counted) => counts::counted(node, from.process, counted),
         Told::Ask { question, body } => asking::answer(node, from, (question, body)),

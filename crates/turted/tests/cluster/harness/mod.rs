@@ -67,13 +67,24 @@ impl Cluster {
 
     /// So many nodes on a Redis that runs already.
     pub(crate) fn on(redis: Server, nodes: usize, variables: &[(&str, &str)]) -> Self {
-        let group = Group::on(&redis, "turted", nodes, variables);
+        let group = Group::on(&redis, ("turted", 0), nodes, variables);
         Self { redis, group }
     }
 
     /// So many nodes with another prefix on the same Redis, which are ready.
     pub(crate) fn beside(&self, prefix: &str, nodes: usize) -> Group {
-        Group::on(&self.redis, prefix, nodes, &[])
+        Group::on(&self.redis, (prefix, 0), nodes, &[])
+    }
+
+    /// So many nodes with the same prefix in another database of the same Redis, which are ready.
+    pub(crate) fn in_database(&self, database: u32, nodes: usize) -> Group {
+        Group::on(&self.redis, ("turted", database), nodes, &[])
+    }
+
+    /// One more node, with variables of its own.
+    pub(crate) fn join(&mut self, variables: &[(&str, &str)]) {
+        self.group.add_to(&self.redis, ("turted", 0), variables);
+        self.await_ready();
     }
 
     /// Tells Redis something, past all proxies.
@@ -132,13 +143,10 @@ impl DerefMut for Cluster {
 }
 
 impl Group {
-    fn on(redis: &Server, prefix: &str, nodes: usize, variables: &[(&str, &str)]) -> Self {
+    fn on(redis: &Server, (prefix, database): (&str, u32), nodes: usize, variables: &[(&str, &str)]) -> Self {
         let mut group = Self { nodes: Vec::new(), directory: Arc::default(), prefix: prefix.to_owned() };
         for _ in 0..nodes {
-            let proxy = Proxy::to(redis.node_port());
-            let own = redis.variables(prefix, proxy.port());
-            let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
-            group.add(proxy, &[&own, variables].concat());
+            group.add_to(redis, (prefix, database), variables);
         }
         group.await_ready();
         group
@@ -155,6 +163,14 @@ impl Group {
         }
         group.await_ready();
         group
+    }
+
+    /// One more node on this Redis.
+    fn add_to(&mut self, redis: &Server, (prefix, database): (&str, u32), variables: &[(&str, &str)]) {
+        let proxy = Proxy::to(redis.node_port());
+        let own = redis.variables((prefix, database), proxy.port());
+        let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+        self.add(proxy, &[&own, variables].concat());
     }
 
     /// Starts one more node.

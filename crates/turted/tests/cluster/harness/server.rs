@@ -138,12 +138,12 @@ impl Server {
         self.tls.as_ref().map_or_else(|| self.redis.port(), |(port, _)| *port)
     }
 
-    /// What a node with this prefix is told, if it comes over this port.
-    pub(crate) fn variables(&self, prefix: &str, port: u16) -> Vec<(String, String)> {
+    /// What a node with this prefix and database is told, if it comes over this port.
+    pub(crate) fn variables(&self, (prefix, database): (&str, u32), port: u16) -> Vec<(String, String)> {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
         let user = if is_asked("acl") { format!("{prefix}:PASSWORD@") } else { String::new() };
         let mut variables =
-            vec![("TURTED_CLUSTER_URL".to_owned(), format!("{scheme}://{user}{HOST}:{port}/0"))];
+            vec![("TURTED_CLUSTER_URL".to_owned(), format!("{scheme}://{user}{HOST}:{port}/{database}"))];
         if let Some((_, authority)) = &self.tls {
             let file = authority.path("ca.pem").to_str().unwrap().to_owned();
             variables.push(("TURTED_CLUSTER_CA".to_owned(), file));

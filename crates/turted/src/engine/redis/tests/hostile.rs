@@ -112,8 +112,8 @@ async fn values_that_are_not_ours_are_replaced_or_refused() {
 async fn messages_that_are_too_large_are_not_heard() {
     let redis = Redis::start().await;
     let mut ears = redis.engine(1).ears(1).await.unwrap();
-    redis.ask(&["PUBLISH", "{turted}:nodes", &"x".repeat(20 * MIB)]).await;
-    redis.ask(&["PUBLISH", "{other}:nodes", "other"]).await;
-    redis.ask(&["PUBLISH", "{turted}:nodes", "small"]).await;
+    redis.ask(&["PUBLISH", "{turted}:0:nodes", &"x".repeat(20 * MIB)]).await;
+    redis.ask(&["PUBLISH", "{other}:0:nodes", "other"]).await;
+    redis.ask(&["PUBLISH", "{turted}:0:nodes", "small"]).await;
     assert_eq!(ears.hear().await.unwrap().as_deref(), Some(&b"small"[..]));
 }
