@@ -69,6 +69,8 @@ pub struct NodeRecord {
     /// How far it has come. A node that finds itself [beyond](Progress::is_beyond) an end tells the loss before it
     /// says that it has read the epoch behind it.
     pub progress: Progress,
+    /// The first entry that it keeps for its clients: no node trims more of the log. `None` if it does not matter.
+    pub keeps: Option<Cursor>,
     /// Whether it is about to leave.
     pub draining: bool,
     /// Its connections.
@@ -83,6 +85,7 @@ impl NodeRecord {
         bytes.push(self.reads);
         put_option(bytes, self.advertise, put_socket);
         self.progress.put(bytes);
+        put_option(bytes, self.keeps, put_cursor);
         bytes.push(self.draining.into());
         bytes.extend_from_slice(&self.connections.to_le_bytes());
         let rules = &self.rules[..self.rules.len().min(RULES_MAX)];
@@ -99,6 +102,7 @@ impl NodeRecord {
             reads: fields.u8()?,
             advertise: option(fields, socket)?,
             progress: Progress::decode(fields)?,
+            keeps: option(fields, cursor)?,
             draining: fields.flag()?,
             connections: fields.u32()?,
             rules: rules(fields)?,

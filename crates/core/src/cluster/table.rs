@@ -37,6 +37,7 @@ pub const PROCESSES_MAX: usize = 1_024;
 ///     reads: 1,
 ///     advertise: None,
 ///     progress: Progress::default(),
+///     keeps: None,
 ///     draining: false,
 ///     connections: 0,
 ///     rules: vec![],

@@ -51,6 +51,7 @@ impl Nodes {
             reads: VERSION,
             advertise: None,
             progress: Progress::default(),
+            keeps: None,
             draining: false,
             connections: 3,
             rules: vec![(Name::new("limits").unwrap(), 1)],

@@ -25,12 +25,14 @@ fn record() -> impl Strategy<Value = NodeRecord> {
     let name = || "[a-z0-9.]{1,9}".prop_map(|text| Name::new(&text).unwrap());
     let address = option::of(any::<(std::net::IpAddr, u16)>().prop_map(SocketAddr::from));
     let rules = vec((name(), any::<u64>()), 0..4);
-    (name(), any::<u8>(), address, progress(), any::<bool>(), any::<u32>(), rules).prop_map(
-        |(version, reads, advertise, progress, draining, connections, rules)| NodeRecord {
+    let progress = (progress(), option::of(a_cursor()));
+    (name(), any::<u8>(), address, progress, any::<bool>(), any::<u32>(), rules).prop_map(
+        |(version, reads, advertise, (progress, keeps), draining, connections, rules)| NodeRecord {
             version,
             reads,
             advertise,
             progress,
+            keeps,
             draining,
             connections,
             rules,
@@ -166,6 +168,7 @@ fn a_node_writes_and_reads_no_more_rules_than_there_may_be() {
             reads: 1,
             advertise: None,
             progress,
+            keeps: None,
             draining: false,
             connections: 0,
             rules,

@@ -22,6 +22,7 @@ fn record(read: Option<Cursor>) -> NodeRecord {
         reads: 1,
         advertise: None,
         progress: Progress { read, acknowledged: None },
+        keeps: None,
         draining: false,
         connections: 0,
         rules: vec![],
@@ -287,4 +288,18 @@ fn a_loss_that_another_node_has_told_is_no_question_any_more() {
     assert_eq!(missing(&table), [1, 2], "that was an earlier one");
     table.told(9);
     assert_eq!(table.judge(seconds(99)), None);
+}
+
+#[test]
+fn what_any_node_keeps_is_kept_until_that_node_has_left_or_is_silent() {
+    let mut table = two();
+    assert_eq!(table.keeps(seconds(10)), None);
+    let keeps = |epoch, sequence| NodeRecord { keeps: at(epoch, sequence), ..record(None) };
+    table.heard(author(1), keeps(8, 3), seconds(10));
+    table.heard(author(2), keeps(7, 9), seconds(11));
+    assert_eq!(table.keeps(seconds(25)), at(7, 9));
+    assert_eq!(table.keeps(seconds(26)), at(7, 9), "node 1 is silent");
+    table.heard(author(1), keeps(8, 4), seconds(26));
+    table.left(author(2), Progress::default(), seconds(26));
+    assert_eq!(table.keeps(seconds(26)), at(8, 4));
 }

@@ -14,7 +14,7 @@ use turted_core::cluster::entry::{Body, Entry};
 use turted_core::cluster::head::VERSION;
 use turted_core::cluster::message::{Message, Told};
 use turted_core::cluster::node::{NodeRecord, Progress};
-use turted_core::cluster::table::{Known, Table};
+use turted_core::cluster::table::{Known, SILENCE, Table};
 use turted_core::cursor::Cursor;
 
 use super::counts::{ANSWER_MAX, Counts};
@@ -313,6 +313,17 @@ impl<E: Engine> Node<E> {
         }
     }
 
+    /// The first entry of the log that this node or another one keeps: what is before it may be trimmed. `None` until this node
+    /// has heard them all.
+    pub(super) fn keeps(&self) -> Option<Cursor> {
+        if self.started.elapsed() < SILENCE {
+            return None;
+        }
+        let (own, attentive) = (self.feed.first(), self.attentive());
+        let others = self.view.borrow().table.keeps(attentive);
+        others.into_iter().chain([own]).min_by_key(|at| position(*at))
+    }
+
     /// This node has a number.
     pub(super) fn has_number(&self) {
         let number = self.settings.number.get();
@@ -344,6 +355,7 @@ impl<E: Engine> Node<E> {
             reads: VERSION,
             advertise: self.settings.advertise,
             progress: view.progress(),
+            keeps: Some(self.feed.first()),
             draining: self.status.is_draining(),
             connections: self.status.connections(),
             rules: self.settings.rules.clone(),

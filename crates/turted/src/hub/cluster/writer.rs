@@ -323,10 +323,11 @@ impl<E: Engine> State<E> {
             if node.view.borrow().hole.is_some_and(|at| at.elapsed() < UNTRIMMED) {
                 return Ok(());
             }
-            let first = node.feed.first();
-            let read = known.last_read.map(|(at, _)| at);
-            let first = read.filter(|_| makes(Mistake::TrimsTooMuch)).unwrap_or(first);
-            connected.writer.trim(first).await
+            let read = known.last_read.map(|(at, _)| at).filter(|_| makes(Mistake::TrimsTooMuch));
+            match read.or_else(|| node.keeps()) {
+                Some(first) => connected.writer.trim(first).await,
+                None => Ok(()),
+            }
         });
         if let Err(reason) = in_time(checking.await) {
             self.lose_connection(&reason, since);

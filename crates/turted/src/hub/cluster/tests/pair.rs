@@ -162,3 +162,19 @@ fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() 
         assert!(second.seen_by(&first).is_some(), "a node that is cut off knows nothing of the others");
     });
 }
+
+#[test]
+fn the_log_keeps_what_the_node_keeps_that_keeps_most() {
+    let length = |keep| {
+        let mut length = 0;
+        with_two_that_keep(keep, async |world, _first, _second| {
+            sleep(LONG * 10).await;
+            length = world.log().len();
+        });
+        length
+    };
+    // Each node has a heartbeat every 5 s: 80 in all.
+    assert!((4..20).contains(&length([4, 4])));
+    assert!((60..100).contains(&length([4, 60])));
+    assert!((60..100).contains(&length([60, 4])));
+}
