@@ -55,6 +55,11 @@ impl HistoryRules {
         self.0.get(channel).filter(|depth| depth.events > 0)
     }
 
+    /// The rules, names first and long prefixes before short ones.
+    pub fn iter(&self) -> impl Iterator<Item = (ChannelPattern, Depth)> {
+        self.0.iter()
+    }
+
     /// A number that is another one where the rules are others, but for one case in four thousand million.
     #[must_use]
     pub fn checksum(&self) -> u32 {

@@ -55,6 +55,11 @@ impl PresenceRules {
         self.0.get(channel).unwrap_or(false)
     }
 
+    /// The rules, names first and long prefixes before short ones.
+    pub fn iter(&self) -> impl Iterator<Item = (ChannelPattern, bool)> {
+        self.0.iter()
+    }
+
     /// Whether no channel has presence.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,8 +7,8 @@ use crate::cursor::Cursor;
 use crate::name::Name;
 use crate::record::field::{Fields, Malformed, put_count, put_name};
 
-/// Rules that a heartbeat may name: there are fewer sections of a configuration.
-pub const RULES_MAX: usize = 64;
+/// Rules that a heartbeat may name: there are fewer keys that nodes should have alike.
+pub const RULES_MAX: usize = 128;
 
 /// Least bytes of a rule: its name and a number.
 const RULE_BYTES_MIN: usize = 10;
@@ -75,7 +75,7 @@ pub struct NodeRecord {
     pub draining: bool,
     /// Its connections.
     pub connections: u32,
-    /// Its rules by name, each with a digest: nodes with other digests have other rules.
+    /// The keys of its rules that are no defaults, each with a digest: nodes with other digests have other rules.
     pub rules: Vec<(Name, u64)>,
 }
 

@@ -17,6 +17,7 @@
 //! | `resolve` | what must hold together |
 //! | `secrets` | the secrets that are read again while the server runs |
 //! | `error`, `suggest` | what is wrong, and where; which name was meant |
+//! | `rules` | what all nodes of a cluster should have alike |
 //! | `show`, `sum` | the effective configuration; how much memory its limits add up to |
 //! | `tests` | a configuration as an operator writes it, and what becomes of it |
 
@@ -51,6 +52,7 @@ pub mod secrets;
 mod error;
 mod suggest;
 mod show;
+mod rules;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,7 @@ pub use push_sources::servers::{
     ExchangeKind, HeaderValue, Headers, MessageFormat, RabbitmqBinding, RabbitmqSource, RedisPubSubSource,
     RedisStreamSource,
 };
+pub(crate) use rules::rules;
 pub use sources::{ConfigFile, Flag, Sources};
 pub use sum::MemoryPart;
 pub(crate) use sum::show as show_memory;

@@ -1,6 +1,5 @@
 //! This server's place in a cluster: its settings for the cluster thread.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,12 +11,13 @@ use turted_core::secret::Secret;
 
 use super::error::ServerError;
 use super::node::Door;
-use crate::config::{ClusterConfig, ClusterTls, Config};
+use crate::config::{self, ClusterConfig, ClusterTls, Config};
 use crate::engine::redis::{RedisEngine, RedisEngineSettings};
 use crate::hub::client::claim;
 use crate::hub::cluster::claims::{Claims, Question};
 use crate::hub::cluster::peers::{PeerTls, Peers};
 use crate::hub::cluster::proof::Proof;
+use crate::hub::cluster::rules::Rules;
 use crate::hub::cluster::settings::Settings;
 use crate::hub::cluster::{ClusterThread, NotStarted, start};
 use crate::hub::dispatch::dispatcher::Dispatcher;
@@ -74,7 +74,7 @@ pub(super) fn join(
         process,
         version,
         advertise: cluster.advertise.or(address),
-        rules: rules(config),
+        rules: rules(config, cluster),
         key_age: config.limits.idempotency_age,
         replicas: cluster.replicas,
         // Another node may allow any expansion; an entry is bounded by its bytes.
@@ -107,21 +107,9 @@ pub(super) fn join(
     Ok(Some(joined))
 }
 
-/// The rules that all nodes should have alike, by the sections of the configuration, as digests.
-fn rules(config: &Config) -> Vec<(Name, u64)> {
-    let rules: [(&str, &dyn std::fmt::Debug); 6] = [
-        ("auth", &config.auth),
-        ("channels", &config.channels),
-        ("history", &config.history),
-        ("limits", &config.limits),
-        ("presence", &config.presence),
-        ("recovery", &config.recovery),
-    ];
-    let digest = |rule: &dyn std::fmt::Debug| {
-        // The same program makes the same number of the same text; a secret is not in it.
-        let mut hasher = DefaultHasher::new();
-        format!("{rule:?}").hash(&mut hasher);
-        hasher.finish()
-    };
-    rules.into_iter().filter_map(|(name, rule)| Some((Name::new(name).ok()?, digest(rule)))).collect()
+/// The rules that all nodes should have alike. Without a secret of the cluster anybody can make one of its digests.
+fn rules(config: &Config, cluster: &ClusterConfig) -> Rules {
+    let rules = config::rules(config);
+    let rules = rules.iter().map(|rule| (rule.key, &rule.value, rule.is_secret));
+    Rules::new(rules, &secrets(cluster), cluster.secrets.is_empty())
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustls::ClientConnection;
+use serde_json::json;
 
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
-use crate::harness::{BACK, Cluster, KEPT};
+use crate::harness::{BACK, Cluster, KEPT, until};
 use crate::support::{Pair, eventually, pause};
 
 /// Longer than a node may be silent before its number is given to another.
@@ -98,4 +99,36 @@ fn a_hangup_reads_the_certificate_for_other_nodes_again() {
     let number = &listed["nodes"][0]["number"];
     let place = format!("node {number} of the cluster turted in redis://127.0.0.1:");
     assert!(log.contains(&place) && log.contains(&format!("other nodes call it at {address}")), "{log}");
+}
+
+#[test]
+fn nodes_with_another_password_say_so_and_name_the_key() {
+    let with = |password| [("TURTED_PUSH_PASSWORD", password), ("TURTED_LIMITS_OUTBOX_STALL", "20s")];
+    let mut cluster = Cluster::with(KEPT, 1, &with("a password of the first"));
+    cluster.join(&with("a password of the second"));
+    let differing = || {
+        let listed = cluster.nodes[0].admin("/api/v1/nodes").expect("an answer").json();
+        let nodes = listed["nodes"].as_array().expect("a list").clone();
+        nodes.iter().find(|node| node["this"] == false).map(|node| node["other_rules"].clone())
+    };
+    until(|| format!("{:?}", differing()), BACK, || differing() == Some(json!(["push.password"])));
+    let said = cluster.nodes[1].stop();
+    assert!(said.contains("push.password") && !said.contains("outbox_stall"), "{said}");
+    assert!(!said.contains("of the first"), "{said}");
+}
+
+#[test]
+fn a_node_that_keeps_little_trims_nothing_that_others_keep() {
+    let mut cluster = Cluster::with(KEPT, 2, &[]);
+    cluster.join(&[("TURTED_RECOVERY_MAX_AGE", "1s")]);
+    pause(LONG);
+    let length = || cluster.redis.client().number(&["XLEN", &cluster.key("log")]);
+    let before = length();
+    for _ in 0..100 {
+        let pushed = cluster.nodes[0].push(&json!({"event": "E", "targets": {}}));
+        assert_eq!(pushed.expect("an answer").status, 200);
+    }
+    // Longer than the time between two heartbeats, with which nodes trim.
+    pause(Duration::from_secs(7));
+    assert!(length() >= before + 100, "{} of {before} and 100 are left", length());
 }

@@ -9,7 +9,7 @@ use crate::admin::monitor::Monitor;
 use crate::admin::refusal::ApiRefusal;
 use crate::http::Answer;
 use crate::hub::cluster::Cluster;
-use crate::hub::cluster::status::{NodeSeen, differing};
+use crate::hub::cluster::status::NodeSeen;
 
 pub(in crate::admin) const PATH: &str = "/api/v1/nodes";
 
@@ -86,7 +86,6 @@ fn describe(node: &NodeSeen, fresh: Option<&Value>, ours: Option<&NodeSeen>) -> 
     told["this"] = json!(ours.is_some_and(|ours| ours.process == node.process));
     told["address"] = json!(node.advertise);
     told["heard_seconds"] = json!(node.heard.elapsed().as_secs());
-    let other_rules = ours.map(|ours| differing(&ours.rules, &node.rules)).unwrap_or_default();
-    told["other_rules"] = json!(other_rules);
+    told["other_rules"] = json!(node.other_rules);
     told
 }

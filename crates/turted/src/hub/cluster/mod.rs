@@ -23,6 +23,7 @@
 //! | `proof` | whether this node has the secret of the nodes that are there |
 //! | `claims` | which node has a session whose id its client chose |
 //! | `handle` | what the rest of the program has of it |
+//! | `rules` | which rules other nodes have |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
 //! | `lease` | how long a node keeps what it has a lease on |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
@@ -42,6 +43,7 @@ mod asking;
 pub(crate) mod questions;
 mod history;
 mod ears;
+pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod status;
 mod lease;

@@ -304,8 +304,8 @@ impl<E: Engine> Node<E> {
     pub(super) fn tell_nodes(&self) {
         let (moment, attentive) = (self.moment(), self.attentive());
         let view = self.view.borrow();
-        self.status.tell_nodes(&view.table, (attentive, moment));
-        self.status.compare_rules(self.settings.process, &self.settings.rules);
+        let own = (self.settings.process, &self.settings.rules);
+        self.status.tell_nodes(&view.table, (attentive, moment), own);
         if let Some(peers) = &self.settings.peers {
             let others = view.table.alive(attentive).filter(|(process, _)| *process != self.settings.process);
             let address = |known: &Known| Some((known.number, known.record.as_ref()?.advertise?));
@@ -358,7 +358,7 @@ impl<E: Engine> Node<E> {
             keeps: Some(self.feed.first()),
             draining: self.status.is_draining(),
             connections: self.status.connections(),
-            rules: self.settings.rules.clone(),
+            rules: self.settings.rules.told(),
         }
     }
 }

@@ -11,6 +11,7 @@ use turted_core::push::PushLimits;
 
 use super::peers::Peers;
 use super::proof::Proof;
+use super::rules::Rules;
 
 /// What a node says of itself, and how it appends.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub(crate) struct Settings {
     pub(crate) version: Name,
     /// Where other nodes reach it.
     pub(crate) advertise: Option<SocketAddr>,
-    /// The rules that all nodes should have alike, by their keys, as digests.
-    pub(crate) rules: Vec<(Name, u64)>,
+    /// The rules that all nodes should have alike.
+    pub(crate) rules: Rules,
     /// How long the key of a push is kept.
     pub(crate) key_age: Duration,
     /// How many replicas must have a push before it is acknowledged.

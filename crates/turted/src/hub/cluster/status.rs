@@ -1,6 +1,6 @@
 //! What is known of a cluster outside its thread: whether this node follows the log, who else there is, and what is counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
 use super::questions::Questions;
+use super::rules::Rules;
 use crate::io::seldom::Seldom;
 
 /// Time between two lines about an engine that does not answer.
@@ -101,16 +102,8 @@ pub(crate) struct NodeSeen {
     pub(crate) is_draining: bool,
     /// When it was heard last.
     pub(crate) heard: Instant,
-    pub(crate) rules: Vec<(Name, u64)>,
-}
-
-/// The keys of rules that two nodes do not have alike.
-pub(crate) fn differing(ours: &[(Name, u64)], theirs: &[(Name, u64)]) -> Vec<String> {
-    let (ours, theirs) =
-        (BTreeMap::from_iter(ours.iter().cloned()), BTreeMap::from_iter(theirs.iter().cloned()));
-    let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-    let differ = keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key));
-    differ.map(|key| key.as_str().to_owned()).collect()
+    /// The keys of its rules that are not those of this node.
+    pub(crate) other_rules: Vec<String>,
 }
 
 impl fmt::Debug for Status {
@@ -327,45 +320,38 @@ impl Status {
         Duration::from_millis(self.counters.lag.load(Ordering::Relaxed))
     }
 
-    /// Shows which nodes there are. The silence of others counts until `attentive`.
-    pub(super) fn tell_nodes(&self, table: &Table, (attentive, now): (Duration, Duration)) {
+    /// Shows which nodes there are, and tells once of each whose rules are not those of this process. The silence of others
+    /// counts until `attentive`.
+    pub(super) fn tell_nodes(
+        &self,
+        table: &Table,
+        (attentive, now): (Duration, Duration),
+        (process, rules): (u64, &Rules),
+    ) {
         let at = Instant::now();
-        let nodes = table.alive(attentive).filter_map(|(process, known)| {
+        let nodes = table.alive(attentive).filter_map(|(other, known)| {
             let record = known.record.as_ref()?;
             Some(NodeSeen {
                 number: known.number,
-                process,
+                process: other,
                 version: record.version.clone(),
                 advertise: record.advertise,
                 connections: record.connections,
                 read: known.progress.read,
                 is_draining: known.state == NodeState::Draining,
                 heard: at.checked_sub(now.saturating_sub(known.heard)).unwrap_or(at),
-                rules: record.rules.clone(),
+                other_rules: if other == process { Vec::new() } else { rules.differing(&record.rules) },
             })
         });
         let (nodes, silent) = (nodes.collect(), table.silent(attentive).collect());
         let mut state = self.lock();
         (state.nodes, state.silent) = (nodes, silent);
-    }
-
-    /// Tells once of each node whose rules differ from those of this process.
-    pub(super) fn compare_rules(&self, process: u64, rules: &[(Name, u64)]) {
-        let mut state = self.lock();
         let State { nodes, other_rules, .. } = &mut *state;
         other_rules.retain(|process| nodes.iter().any(|node| node.process == *process));
-        let others = nodes.iter().filter(|node| node.process != process && node.rules != rules);
-        for node in others {
-            if other_rules.len() >= OTHER_RULES_MAX || !other_rules.insert(node.process) {
-                continue;
-            }
-            let keys = differing(rules, &node.rules);
-            if !keys.is_empty() {
-                warn!(
-                    node = node.number,
-                    keys = keys.join(", "),
-                    "a node of the cluster has other rules than this one"
-                );
+        for node in nodes.iter().filter(|node| !node.other_rules.is_empty()) {
+            if other_rules.len() < OTHER_RULES_MAX && other_rules.insert(node.process) {
+                let keys = node.other_rules.join(", ");
+                warn!(node = node.number, keys, "a node of the cluster has other rules than this one");
             }
         }
     }

@@ -15,6 +15,7 @@ use turted_core::name::Name;
 use turted_core::push::PushLimits;
 
 use super::super::proof::Proof;
+use super::super::rules::Rules;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::{NodeSeen, Status};
@@ -50,7 +51,7 @@ impl Node {
             process,
             version: Name::new("1.0.0").unwrap(),
             advertise: None,
-            rules: Vec::new(),
+            rules: Rules::default(),
             key_age: Duration::from_secs(300),
             replicas: 0,
             limits: PushLimits::default(),

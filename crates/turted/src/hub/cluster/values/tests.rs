@@ -11,6 +11,7 @@ use turted_core::push::PushLimits;
 
 use super::super::node::{Clock, View};
 use super::super::proof::Proof;
+use super::super::rules::Rules;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
@@ -30,7 +31,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         process: 1,
         version: Name::new("1.0.0").unwrap(),
         advertise: None,
-        rules: Vec::new(),
+        rules: Rules::default(),
         key_age: Duration::from_secs(300),
         replicas: 0,
         limits: PushLimits::default(),
