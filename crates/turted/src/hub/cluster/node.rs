@@ -19,12 +19,12 @@ use turted_core::cursor::Cursor;
 
 use super::counts::{ANSWER_MAX, Counts};
 use super::handle::Cluster;
-use super::job::{Job, Wanted};
+use super::job::{Job, Unavailable, Wanted};
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::writer::HEARTBEAT;
-use crate::engine::{Engine, State};
+use crate::engine::{Changed, Engine, State};
 use crate::hub::dispatch::feed::{Feed, Own};
 
 /// How far an epoch may be ahead of the engine's clock: a day, in case that was set back.
@@ -345,6 +345,13 @@ impl<E: Engine> Node<E> {
     pub(super) fn accepted_at(&self, time: Duration) -> std::time::Instant {
         let (now, age) = (std::time::Instant::now(), self.clock.now().saturating_sub(time));
         now.checked_sub(age).unwrap_or(now)
+    }
+
+    /// Asks the engine for something, over the connection for values, and waits for it as long as `most`.
+    pub(super) async fn ask(&self, wanted: Wanted, most: Duration) -> Result<Changed, Unavailable> {
+        let (job, answered) = Job::new(wanted, most);
+        self.jobs.send(job).await.map_err(|_| Unavailable)?;
+        answered.await.unwrap_or(Err(Unavailable))
     }
 
     /// What this node says of itself.

@@ -230,11 +230,8 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
     loop {
         sleep(RENEWAL).await;
         let name = lease_of(node.settings.number.get());
-        let (job, answered) = Job::new(Wanted::Hold { name, value: Vec::new(), age: LEASE }, RENEWAL);
-        if node.jobs.send(job).await.is_err() {
-            return;
-        }
-        let is_taken = matches!(answered.await, Ok(Ok(Changed::Owned(..))));
+        let hold = Wanted::Hold { name, value: Vec::new(), age: LEASE };
+        let is_taken = matches!(node.ask(hold, RENEWAL).await, Ok(Changed::Owned(..)));
         if is_taken && let Ok(number) = in_time(try_number(&node.engine)).await {
             node.settings.number.set(number);
             node.has_number();
@@ -248,8 +245,7 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
 async fn keep_proof<E: Engine>(node: Rc<Node<E>>) {
     loop {
         sleep(RENEWAL).await;
-        // If it fails there is time for another attempt before it expires.
-        drop(in_time(node.settings.proof.keep(&node.engine)).await);
+        node.settings.proof.keep(async |change| node.ask(Wanted::of(&change), RENEWAL).await.ok()).await;
     }
 }
 
