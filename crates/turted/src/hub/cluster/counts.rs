@@ -46,12 +46,14 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        // A node that waits for nobody is not woken to look.
+        let is_asking = !node.counts.borrow().asked.is_empty();
         tokio::select! {
             () = node.counted.notified() => {
                 sleep(GATHER).await;
                 send(&node).await;
             }
-            _ = looks.tick() => node.counts.borrow_mut().give_up(Instant::now()),
+            _ = looks.tick(), if is_asking => node.counts.borrow_mut().give_up(Instant::now()),
         }
     }
 }
@@ -91,6 +93,7 @@ pub(super) fn expect<E: Engine>(node: &Rc<Node<E>>, tag: u64, own: &Own) {
     reached.are_silent(silent.len());
     if !missing.is_empty() {
         counts.asked.insert(tag, Asked { reached: reached.clone(), missing, since: Instant::now() });
+        node.counted.notify_one();
     }
 }
 

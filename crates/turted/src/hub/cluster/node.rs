@@ -54,7 +54,7 @@ pub(super) struct Node<E> {
     pub(super) own: RefCell<HashMap<u64, Underway>>,
     /// What other nodes are asked to count, and what is counted for them.
     pub(super) counts: RefCell<Counts>,
-    /// Tells that something was counted.
+    /// Tells that something was counted, or others are asked to count.
     pub(super) counted: Notify,
     /// Tells that something was read.
     pub(super) progress: Rc<Notify>,

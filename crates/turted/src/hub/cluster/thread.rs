@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-use tokio::runtime;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
@@ -106,14 +106,15 @@ pub(crate) fn start<E: Engine>(
     let process = settings.process;
     let shown = (Arc::clone(&status), Arc::clone(&sessions));
     let run = move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => LocalSet::new()
-                .block_on(&runtime, live(engine(), settings, (feed, shown, (own, jobs, questions)), &begun)),
+            Ok(runtime) => {
+                runtime.block_on(live(engine(), settings, (feed, shown, (own, jobs, questions)), &begun));
+            }
             Err(error) => drop(begun.send(Err(NotStarted::Thread(error)))),
         }
     };
-    let thread = Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
+    let thread = thread::Builder::new().name("turted-cluster".to_owned()).spawn(run)?;
     let cluster = Cluster { process, status, jobs: sender, sessions };
     Ok((ClusterThread { cluster, thread: Some(thread) }, Begun(has_begun)))
 }

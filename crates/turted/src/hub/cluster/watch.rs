@@ -21,13 +21,19 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// What was not read back in this time never will be.
 const OWN_MAX: Duration = Duration::from_secs(60);
 
+/// After so many looks it is shown which nodes there are. With each heartbeat that is read it is shown as well.
+const SHOWN_EVERY: u32 = 5;
+
 /// Looks, for ever.
 pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        rounds.tick().await;
-        look(&node, Instant::now());
+        for _ in 0..SHOWN_EVERY {
+            rounds.tick().await;
+            look(&node, Instant::now());
+        }
+        node.tell_nodes();
     }
 }
 
@@ -52,5 +58,4 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
         node.tells_loss(epoch);
     }
     node.view.borrow_mut().table.tidy(attentive);
-    node.tell_nodes();
 }

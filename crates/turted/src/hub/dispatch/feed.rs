@@ -267,7 +267,8 @@ impl Feed {
     /// Hands nothing over from now on: the workers end when their inboxes are empty.
     pub(crate) fn close(&self) {
         self.0.order().close();
-        self.0.wake_writer();
+        // A thread watches the stop.
+        self.0.queued.notify_all();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all clones of a dispatcher share, with the log writer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,10 +49,13 @@ impl Inner {
         lock(&self.order)
     }
 
-    /// Wakes the log writer.
+    /// Wakes the log writer: a task or a thread. To wake a thread costs a call of the system, even if none waits.
     pub(super) fn wake_writer(&self) {
-        self.queued.notify_all();
-        self.queued_for_engine.notify_one();
+        if self.has_nodes.load(Ordering::Relaxed) {
+            self.queued_for_engine.notify_one();
+        } else {
+            self.queued.notify_all();
+        }
     }
 
     pub(super) fn epochs(&self) -> RwLockReadGuard<'_, Epochs> {
