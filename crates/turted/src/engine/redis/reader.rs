@@ -46,7 +46,7 @@ impl Reader for RedisReader {
         let Some(stream) = reply.into_values().ok_or_else(|| unknown("XREAD"))?.into_iter().next() else {
             return Ok(Vec::new());
         };
-        let entries = stream.into_values().and_then(|stream| entries(stream.into_iter().nth(1)?, COUNT_MAX));
+        let entries = stream.into_values().and_then(|stream| entries(stream.into_iter().nth(1)?));
         let entries = entries.ok_or_else(|| unknown("XREAD"))?;
         self.count = match entries.is_whole {
             true => (self.count * 2).min(COUNT_MAX),
@@ -68,9 +68,10 @@ pub(super) struct Entries {
 }
 
 /// Reads `[[id, [field, value, ..]], ..]`, up to the first one for which the reply had no room.
-pub(super) fn entries(reply: Reply, count: usize) -> Option<Entries> {
-    let mut read = Vec::with_capacity(count.min(COUNT_MAX));
-    for entry in reply.into_values()? {
+pub(super) fn entries(reply: Reply) -> Option<Entries> {
+    let values = reply.into_values()?;
+    let mut read = Vec::with_capacity(values.len());
+    for entry in values {
         let mut parts = entry.into_values()?.into_iter();
         let (id, fields) = (parts.next()?, parts.next()?);
         if id == Reply::NoRoom {

@@ -117,7 +117,7 @@ impl Writer for RedisWriter {
     async fn entry(&mut self, at: Cursor) -> Result<Option<Bytes>, Failure> {
         let at = id(at);
         let reply = self.client.accepted(&["XRANGE", &self.shared.keys.log, &at, &at]).await?;
-        let entries = super::reader::entries(reply, 1).ok_or_else(|| unknown("XRANGE"))?;
+        let entries = super::reader::entries(reply).ok_or_else(|| unknown("XRANGE"))?;
         // One that is not of our form is there, though it has no bytes.
         Ok(entries.read.into_iter().next().map(|(_, value)| value.unwrap_or_default()))
     }
