@@ -6,8 +6,10 @@
 //! | file | what |
 //! |---|---|
 //! | `node` | what the tasks of the thread share |
-//! | `writer` | appends pushes and heartbeats |
+//! | `writer` | the connection that appends pushes and heartbeats |
+//! | `pushes` | the pushes that are on their way into the log |
 //! | `reader` | reads what all nodes append, and hands it over |
+//! | `pace` | when the reader pauses between two reads, and the writer between two batches |
 //! | `reign` | which epoch a node may append under, and when another one begins |
 //! | `leaving` | what a node does when its server stops |
 //! | `watch` | whether this node reads back what it appends, and whether all nodes bear witness |
@@ -31,7 +33,9 @@
 
 mod node;
 mod writer;
+mod pushes;
 mod reader;
+mod pace;
 mod reign;
 mod leaving;
 mod watch;

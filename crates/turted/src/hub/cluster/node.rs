@@ -198,6 +198,26 @@ impl Clock {
         let (then, at) = self.0.get();
         then + at.elapsed()
     }
+
+    /// A look at both clocks, which serves for all entries that are read together.
+    pub(super) fn look(&self) -> Clocks {
+        Clocks { engine: self.now(), here: std::time::Instant::now() }
+    }
+}
+
+/// What the clocks of the engine and of this machine show at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    /// Time since 1970.
+    pub(super) engine: Duration,
+    pub(super) here: std::time::Instant,
+}
+
+impl Clocks {
+    /// When an entry was appended, by the clock of this machine.
+    pub(super) fn here_at(&self, time: Duration) -> std::time::Instant {
+        self.here.checked_sub(self.engine.saturating_sub(time)).unwrap_or(self.here)
+    }
 }
 
 impl<E: Engine> Node<E> {
@@ -230,9 +250,9 @@ impl<E: Engine> Node<E> {
 
     /// Whether a position is so far ahead of the engine's clock, and of all epochs that are known, that no node can have begun
     /// its epoch.
-    pub(super) fn is_absurd(&self, at: Cursor) -> bool {
+    pub(super) fn is_absurd(&self, at: Cursor, now: Duration) -> bool {
         let view = self.view.borrow();
-        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let known = now.saturating_mul(1 << 16).max(view.epoch).max(view.reign);
         at.epoch > known.saturating_add(AHEAD_MAX) || at.epoch == u64::MAX
     }
@@ -339,12 +359,6 @@ impl<E: Engine> Node<E> {
         // Whoever waits for it does not wait longer.
         let (job, _) = Job::new(Wanted::Tell { to, message }, ANSWER_MAX);
         drop(self.jobs.try_send(job));
-    }
-
-    /// When an entry was appended, by the clock of this machine.
-    pub(super) fn accepted_at(&self, time: Duration) -> std::time::Instant {
-        let (now, age) = (std::time::Instant::now(), self.clock.now().saturating_sub(time));
-        now.checked_sub(age).unwrap_or(now)
     }
 
     /// Asks the engine for something, over the connection for values, and waits for it as long as `most`.

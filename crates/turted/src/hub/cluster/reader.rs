@@ -15,7 +15,8 @@ use turted_core::record::push::NUMBER_MAX;
 
 use super::counts;
 use super::mistake::{Mistake, makes};
-use super::node::{Node, position};
+use super::node::{Clocks, Node, position};
+use super::pace::{self, Pace};
 use super::reign::absurd;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
@@ -53,6 +54,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
 
 async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure {
     let connected = Instant::now();
+    let mut pace = Pace::new(connected);
     loop {
         let after = node.view.borrow().after;
         node.status.waits(true);
@@ -62,12 +64,18 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
             Err(_) => return Failure::Lost("it does not answer".to_owned()),
         };
         node.status.waits(false);
-        let is_full = read.len() >= PORTION;
+        let count = read.len();
         if let Err(failure) = take(node, read).await {
             return failure;
         }
-        if !is_full && node.view.borrow().heard_own > connected {
+        if count >= PORTION {
+            continue;
+        }
+        if node.view.borrow().heard_own > connected {
             node.status.is_following();
+        }
+        if pace.is_busy(count, Instant::now()) {
+            sleep(pace::PAUSE).await;
         }
     }
 }
@@ -78,7 +86,7 @@ pub(super) async fn take<E: Engine>(
     read: Vec<(Cursor, Option<Bytes>)>,
 ) -> Result<(), Failure> {
     let mut waiting = Vec::with_capacity(read.len());
-    let mut has_heard = false;
+    let (clocks, mut has_heard) = (node.clock.look(), false);
     for (at, bytes) in read {
         let decoded = match &bytes {
             Some(bytes) => entry::decode(bytes, node.settings.limits),
@@ -86,22 +94,22 @@ pub(super) async fn take<E: Engine>(
             None => Read::Foreign,
         };
         match decoded {
-            Read::Ours(entry) if !goes_back(node, at) && !node.is_absurd(at) => {
+            Read::Ours(entry) if !goes_back(node, at) && !node.is_absurd(at, clocks.engine) => {
                 if !continues(node, at, &entry.body) && !makes(Mistake::IgnoresHoles) {
                     hand_over(node, &mut waiting).await;
                     begin_behind_hole(node, at);
                 }
                 has_heard |= matches!(entry.body, Body::Heartbeat(_) | Body::Leave(_));
-                take_entry(node, at, entry, &mut waiting).await;
+                take_entry(node, (at, clocks), entry, &mut waiting).await;
             }
-            Read::Ours(_) | Read::Foreign if node.is_absurd(at) => {
+            Read::Ours(_) | Read::Foreign if node.is_absurd(at, clocks.engine) => {
                 hand_over(node, &mut waiting).await;
                 return Err(absurd(at));
             }
             Read::Ours(_) | Read::Foreign => {
                 node.status.foreign();
                 if is_next(node, at) {
-                    waiting.push(filler(node, at, node.clock.now()));
+                    waiting.push(filler(at, clocks.here));
                     note(node, at, 0);
                 }
                 node.view.borrow_mut().after = Some(at);
@@ -176,10 +184,11 @@ fn begin_behind_hole<E: Engine>(node: &Rc<Node<E>>, at: Cursor) {
 
 async fn take_entry<E: Engine>(
     node: &Rc<Node<E>>,
-    at: Cursor,
+    (at, clocks): (Cursor, Clocks),
     Entry { author, tag, time, body }: Entry,
     waiting: &mut Vec<ReadEntry>,
 ) {
+    let accepted_at = clocks.here_at(time);
     let is_own = author.process == node.settings.process;
     let own = if is_own { node.take_own(tag, at) } else { None };
     match body {
@@ -192,13 +201,12 @@ async fn take_entry<E: Engine>(
                 None if is_own => By::Own(Own::default()),
                 None => By::Other(counted.then(|| counts::count(node, (author.node, tag)))),
             };
-            let accepted_at = node.accepted_at(time);
             waiting.push(ReadEntry { cursor: at, accepted_at, dispatch: Some(dispatch), by });
         }
         Body::Begin { former, lost: is_lost } => {
             hand_over(node, waiting).await;
             let knows_of_loss = begin(node, (at, time), former);
-            waiting.push(filler(node, at, time));
+            waiting.push(filler(at, accepted_at));
             // Its own clients are told before they get anything of the new epoch.
             if is_lost || knows_of_loss {
                 hand_over(node, waiting).await;
@@ -216,24 +224,24 @@ async fn take_entry<E: Engine>(
                 view.table.heard(author, record, moment);
             }
             node.counts.borrow_mut().silent.remove(&author.process);
-            waiting.push(filler(node, at, time));
+            waiting.push(filler(at, accepted_at));
         }
         Body::Lost { epoch } => {
-            waiting.push(filler(node, at, time));
+            waiting.push(filler(at, accepted_at));
             hand_over(node, waiting).await;
             lost(node, (epoch, time));
         }
         Body::Deleted { channel, from, to } => {
-            waiting.push(filler(node, at, time));
+            waiting.push(filler(at, accepted_at));
             hand_over(node, waiting).await;
             node.feed.delete_history(&channel, from..=to.min(at.sequence));
         }
         Body::Leave(progress) => {
             node.view.borrow_mut().table.left(author, progress, node.moment_of(time));
-            waiting.push(filler(node, at, time));
+            waiting.push(filler(at, accepted_at));
         }
     }
-    node.status.lags(node.clock.now().saturating_sub(time));
+    node.status.lags(clocks.engine.saturating_sub(time));
     node.view.borrow_mut().written = time;
     note(node, at, tag);
 }
@@ -244,8 +252,8 @@ fn note<E: Engine>(node: &Node<E>, at: Cursor, tag: u64) {
     (view.after, view.last_read) = (Some(at), Some((at, tag)));
 }
 
-fn filler<E: Engine>(node: &Node<E>, at: Cursor, time: Duration) -> ReadEntry {
-    ReadEntry { cursor: at, accepted_at: node.accepted_at(time), dispatch: None, by: By::Other(None) }
+fn filler(at: Cursor, accepted_at: std::time::Instant) -> ReadEntry {
+    ReadEntry { cursor: at, accepted_at, dispatch: None, by: By::Other(None) }
 }
 
 /// An epoch begins. Returns whether this node had come further than the former one has.

@@ -63,7 +63,7 @@ pub(super) async fn establish<E: Engine>(
 /// A log whose last entry is far ahead has no room for another epoch behind it, and no node has appended that.
 fn refuse_absurd<E: Engine>(node: &Node<E>, state: &State) -> Result<(), Failure> {
     node.view.borrow_mut().reign = state.reign.as_ref().map_or(0, |reign| reign.epoch);
-    match state.last.filter(|last| node.is_absurd(*last)) {
+    match state.last.filter(|last| node.is_absurd(*last, node.clock.now())) {
         Some(last) => Err(absurd(last)),
         None => Ok(()),
     }

@@ -7,9 +7,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use turted_core::cluster::history::{HistoryAsk, HistoryPage};
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
@@ -98,6 +99,15 @@ impl Feed {
             }
             self.0.queued_for_engine.notified().await;
         }
+    }
+
+    /// Waits until `more` pushes wait beside those that wait already, `most` in all, but no longer than that. Returns whether
+    /// they came.
+    pub(crate) async fn gather(&self, more: usize, most: usize, longest: Duration) -> bool {
+        if !self.0.order().queue_mut().gather(more, most) {
+            return true;
+        }
+        timeout(longest, self.0.queued_for_engine.notified()).await.is_ok()
     }
 
     /// Whether nothing waits after a stop. If there was none, whoever pushes wakes the writer from now on.

@@ -25,8 +25,8 @@ pub(super) struct Queue {
     size: Size,
     /// Of those that are being written.
     taken: Size,
-    /// Whether the writer sleeps and has to be woken.
-    sleeps: bool,
+    /// If the writer sleeps: with how many pushes it has to be woken.
+    wakes_with: Option<usize>,
     /// Since when the writer is busy with the disk.
     busy_since: Option<Instant>,
     /// Whether the directory has to be left behind, for a reason that the writer does not see itself.
@@ -115,13 +115,22 @@ impl Queue {
 
     /// The writer sleeps from now on, if it has nothing to take.
     pub(super) fn sleep(&mut self) -> bool {
-        self.sleeps = self.pushes.is_empty() && self.counts.is_empty() && !self.is_untold;
-        self.sleeps
+        let sleeps = self.pushes.is_empty() && self.counts.is_empty() && !self.is_untold;
+        self.wakes_with = sleeps.then_some(1);
+        sleeps
+    }
+
+    /// The writer sleeps from now on until `more` pushes wait beside those that wait already, `most` in all.
+    pub(super) fn gather(&mut self, more: usize, most: usize) -> bool {
+        let pushes = (self.pushes.len() + more).min(most);
+        let sleeps = self.pushes.len() < pushes;
+        self.wakes_with = sleeps.then_some(pushes);
+        sleeps
     }
 
     /// Whether the writer has to be woken. It is woken once, however much comes before it wakes.
     pub(super) fn wake(&mut self) -> bool {
-        mem::take(&mut self.sleeps)
+        self.wakes_with.take_if(|pushes| self.pushes.len() >= *pushes).is_some()
     }
 
     /// The directory has to be left behind.
@@ -146,7 +155,7 @@ impl Queue {
 
     /// Takes a batch. Its pushes count until it is [done](Self::done).
     pub(super) fn take(&mut self) -> Batch {
-        self.sleeps = false;
+        self.wakes_with = None;
         // Counts are of earlier pushes.
         let mut batch = Batch { counts: mem::take(&mut self.counts).into(), ..Batch::default() };
         while let Some(first) = self.pushes.front()

@@ -1,7 +1,9 @@
 //! A dispatcher over inboxes of a test.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use turted_core::limits::{CLUSTER_ENTRY_BYTES_MAX, CLUSTER_TARGETS_MAX};
 
 use super::*;
@@ -62,4 +64,23 @@ fn what_no_node_would_read_is_refused_in_a_cluster_and_taken_elsewhere() {
     assert!(matches!(push(many(), ""), Err(DispatchRefusal::TargetsTooMany { .. })));
     let twice = Targets { users: [users(1), users(1)].concat(), ..Targets::default() };
     assert_eq!(push(twice, ""), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_writer_of_a_cluster_gathers_pushes_and_waits_for_them_no_longer_than_it_may() {
+    let log = LogLimits { dispatches: 10, bytes: 1 << 20, age: Duration::from_secs(1) };
+    let (inbox, _deliveries) = inbox(InboxLimits { dispatches: 10, bytes: 1 << 20 });
+    let dispatcher = Dispatcher::new(7, log, vec![inbox], &Backlogs::new(usize::MAX));
+    let feed = dispatcher.feed();
+    feed.refuse(false);
+    let (short, long) = (Duration::from_millis(1), Duration::from_secs(60));
+    assert!(!feed.gather(1, 9, short).await, "none comes");
+    let push = || drop(dispatcher.broadcast("e", &1).unwrap());
+    let mut gathered = pin!(feed.gather(2, 9, long));
+    push();
+    assert!(timeout(short, &mut gathered).await.is_err(), "it is not woken for one");
+    push();
+    assert!(timeout(short, &mut gathered).await.unwrap());
+    assert!(feed.gather(5, 2, long).await, "as many wait as it may gather");
+    assert_eq!(feed.take().await.unwrap().len(), 2);
 }
