@@ -6,6 +6,10 @@ use libfuzzer_sys::fuzz_target;
 use turted_core::cluster::head::Read;
 use turted_core::cluster::history::HistoryPage;
 use turted_core::cluster::message::{BODY_BYTES_MAX, COUNTS_MAX, Told, decode};
+use turted_core::limits::PRESENCE_MESSAGE_BYTES_MAX;
+
+/// The mark, the version, the kind and the author.
+const HEAD_BYTES: usize = 15;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(page) = HistoryPage::decode(data) {

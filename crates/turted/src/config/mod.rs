@@ -51,8 +51,8 @@ mod resolve;
 pub mod secrets;
 mod error;
 mod suggest;
-mod show;
 mod rules;
+mod show;
 mod sum;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Nodes, TOLD};
-use crate::harness::BACK;
-use crate::support::pause;
+use crate::harness::{BACK, until};
+use crate::support::{EventSource, Kind, pause};
 
 /// How long it takes at most until a node that says nothing is told as silent: 5 s, and what a busy machine takes.
 const SILENT: Duration = Duration::from_secs(12);
@@ -101,4 +103,28 @@ fn a_node_that_starts_knows_who_is_at_the_others() {
     let all: Vec<_> = names.iter().map(String::as_str).chain(["v"]).collect();
     late.until(&all, 0, TOLD);
     members[0].until(&all, 0, TOLD);
+}
+
+#[test]
+fn silent_nodes_are_told_over_each_wire_and_to_clients_that_ask() {
+    let nodes = Nodes::start(2, "1s");
+    let (ann, here) = (nodes.member(0, "ann"), &nodes.cluster.nodes[0]);
+    ann.until(&["ann"], 0, TOLD);
+    nodes.cluster.nodes[1].freeze();
+    ann.until(&["ann"], 1, SILENT);
+    let before = ann.messages();
+    ann.page.ask(&json!({"do": "presence", "channel": "room"}));
+    until(|| "an answer".to_owned(), TOLD, || ann.messages() > before);
+    ann.until(&["ann"], 1, TOLD);
+    let is_told = |text: &str| text.contains(r#""anonymous":"#) && text.contains(r#","silent":1}"#);
+    let mut stream = EventSource::connect(here.address(), "/sse?channel=room&presence=1", &[]).unwrap();
+    let event =
+        std::iter::repeat_with(|| stream.event()).find(|event| event.name == "turted:presence").unwrap();
+    assert!(is_told(&event.data), "{}", event.data);
+    let mut client = here.child().client(Kind::V4_WEBSOCKET);
+    client.emit("JOIN", r#"{"channel":"room","presence":true}"#);
+    let packets = std::iter::repeat_with(|| client.receive().expect("a packet"));
+    let packet = packets.take(20).find(|packet| packet.starts_with(r#"42["PRESENCE""#)).expect("an event");
+    assert!(is_told(&packet), "{packet}");
+    nodes.cluster.nodes[1].thaw();
 }

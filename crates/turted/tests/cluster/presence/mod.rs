@@ -39,7 +39,7 @@ impl Nodes {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("turted.toml");
         let text = format!(
-            "{further}\n[presence]\ngrace = \"{grace}\"\n[[channels]]\nprefix = \"room\"\npresence = true\n"
+            "{further}\n[presence]\ngrace = \"{grace}\"\n[[channels]]\nprefix = \"room\"\njoin = \"open\"\npresence = true\n"
         );
         std::fs::write(&file, text).unwrap();
         let cluster = Cluster::with(KEPT, count, &[(FILE, file.to_str().unwrap())]);

@@ -94,7 +94,8 @@ fn token(user: &str, ttl: &str) -> String {
 
 #[test]
 fn a_token_that_expires_is_told_at_all_nodes_at_once() {
-    let auth = format!("[auth]\nmethod = \"jwt\"\nalgorithm = \"HS256\"\nkey = \"{KEY}\"\nleeway = \"0s\"\n");
+    let auth =
+        format!("[auth]\nmethod = \"jwt\"\nalgorithm = \"HS256\"\nkey = \"{KEY}\"\nleeway = \"1ms\"\n");
     let nodes = Nodes::with(2, "1h", &auth);
     let member = |node: usize, user: &str, ttl: &str| {
         let page = nodes.page(node);

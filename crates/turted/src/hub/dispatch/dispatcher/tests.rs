@@ -77,6 +77,7 @@ async fn the_writer_of_a_cluster_gathers_pushes_and_waits_for_them_no_longer_tha
     assert!(!feed.gather(1, 9, short).await, "none comes");
     let push = || drop(dispatcher.broadcast("e", &1).unwrap());
     let mut gathered = pin!(feed.gather(2, 9, long));
+    assert!(timeout(short, &mut gathered).await.is_err());
     push();
     assert!(timeout(short, &mut gathered).await.is_err(), "it is not woken for one");
     push();
