@@ -142,10 +142,8 @@ impl Server {
         rewrite::answer(&shared.sessions, &peers);
         let dispatcher = Dispatcher::over(log, epochs, senders, shared.live.clone())
             .with_history(&config, history)
+            .without(deleted)
             .with_expansion_bytes(config.limits.expansion_bytes);
-        for (channel, numbers) in deleted {
-            dispatcher.delete_history(&channel, numbers);
-        }
         tell_others(&dispatcher, &shared);
         let log_found =
             on_disk.map(|on_disk| go_on(on_disk, &dispatcher, (&push, &mut opened))).transpose()?;

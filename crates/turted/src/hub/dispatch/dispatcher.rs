@@ -35,7 +35,7 @@ use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
 #[cfg(test)]
 use crate::hub::dispatch::log::LogLimits;
-use crate::hub::dispatch::log::disk::deleted;
+use crate::hub::dispatch::log::disk::deleted::{self, Deleted};
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::log::{Accepted, Log};
 use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
@@ -110,6 +110,14 @@ impl Dispatcher {
         let order = &mut *self.order();
         order.history = History::over(&order.log, config, (former, Instant::now()));
         self.clone()
+    }
+
+    /// The same dispatcher without what was deleted from history in an earlier life.
+    pub(crate) fn without(self, deleted: Vec<Deleted>) -> Self {
+        for (channel, numbers) in deleted {
+            self.delete_history(&channel, numbers);
+        }
+        self
     }
 
     /// The same dispatcher for dispatches of this source. A push connector calls it: the dispatcher of a worker is

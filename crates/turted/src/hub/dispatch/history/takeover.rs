@@ -258,18 +258,24 @@ impl History {
         }
         let mut names = HashSet::new();
         for (name, (edge, numbers)) in fetched.channels {
-            let (mut edge, mut told) = (edge, Vec::new());
+            let (mut missing, mut told) = (None, Vec::new());
             for number in numbers.into_iter().filter(|number| *number <= read) {
                 match dispatches.get(&number).and_then(|accepted| told_of(accepted, &name)) {
                     Some(found) => told.push(found),
-                    // It is too large to be sent: missing like one that gave way.
-                    None => edge = edge.join(Edge { number, pushed_out: Some(now) }),
+                    None => missing = Some(number),
                 }
             }
             let events = told.iter().map(|(accepted, place)| kept(accepted, *place));
             self.store.restore((&name, edge), now, events, |(gone, _)| log.let_go(&gone));
+            // It is too large to be sent, and counts as one that gave way.
+            if let Some(number) = missing {
+                self.store.join_edge(&name, Edge { number, pushed_out: Some(now) });
+            }
             names.insert(name);
         }
         names
     }
 }
+
+#[cfg(test)]
+mod tests;
