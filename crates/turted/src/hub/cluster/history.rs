@@ -64,15 +64,10 @@ pub(super) async fn fill<E: Engine>(node: Rc<Node<E>>) {
         others.sort_by_key(|other| other.is_draining);
         let mut may_answer_later = false;
         for other in others {
-            match fetch(&cluster, other.number, has_from).await {
-                Ok(fetched) => {
-                    if node.feed.fill_history(fetched) {
-                        return;
-                    }
-                    may_answer_later = true;
-                }
-                Err(Nothing::IsFilling) => {}
-                Err(Nothing::Silent) => may_answer_later = true,
+            let fetched = fetch(&cluster, other.number, has_from).await;
+            may_answer_later |= !matches!(fetched, Err(Nothing::IsFilling));
+            if fetched.is_ok_and(|fetched| node.feed.fill_history(fetched)) {
+                return;
             }
         }
         // Nodes that all ask each other have nothing to wait for.
