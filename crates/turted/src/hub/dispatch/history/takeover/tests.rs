@@ -96,11 +96,8 @@ fn a_node_goes_on_with_what_another_one_has_and_with_its_own_behind_that() {
     for channel in ["c1", "c2"] {
         assert_eq!(new.numbers(channel), [1, 2, 3, 4, 5, 6, 7]);
     }
-    let held = new.history.store().newest(
-        &Name::new("c1").unwrap(),
-        Range { after: 0, up_to: 7, most: 1 },
-        Instant::now(),
-    );
+    let (channel, range) = (Name::new("c1").unwrap(), Range { after: 0, up_to: 7, most: 1 });
+    let held = new.history.store().newest(&channel, range, Instant::now());
     assert!(held.map(|kept| Arc::strong_count(&kept.event.0)).eq([3]), "log and both channels share it");
 }
 

@@ -105,8 +105,8 @@ impl Opening {
             Verdict::Continued => self.reading.dispatches.front().map(|first| first.sequence),
             Verdict::Empty | Verdict::NewEpoch(_) => None,
         };
-        let kept = first.map_or(u64::MAX..=0, |first| first..=self.last());
-        deleted::take_over(&self.directory, kept).unwrap_or_else(|error| {
+        let kept = first.map(|first| first..=self.last());
+        deleted::take_over(&self.directory, kept.as_ref()).unwrap_or_else(|error| {
             warnings.push(format!(
                 "what was deleted from the history of channels cannot be read, so that it comes back as far as the log has it: {error}"
             ));

@@ -58,9 +58,13 @@ fn append(directory: &Directory, deleted: &Deleted) -> io::Result<()> {
 ///
 /// # Errors
 /// The disk fails.
-pub(super) fn take_over(directory: &Directory, kept: RangeInclusive<u64>) -> io::Result<Vec<Deleted>> {
+pub(super) fn take_over(
+    directory: &Directory,
+    kept: Option<&RangeInclusive<u64>>,
+) -> io::Result<Vec<Deleted>> {
     let read = read(directory)?;
     let within = |(channel, numbers): Deleted| {
+        let kept = kept?;
         let numbers = *numbers.start().max(kept.start())..=*numbers.end().min(kept.end());
         (!numbers.is_empty()).then_some((channel, numbers))
     };
