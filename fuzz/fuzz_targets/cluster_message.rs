@@ -20,10 +20,7 @@ fuzz_target!(|data: &[u8]| {
     match message.told {
         Told::Counts(counts) => assert!(counts.len() <= COUNTS_MAX),
         Told::Ask { body, .. } | Told::Answer { body, .. } => assert!(body.len() <= BODY_BYTES_MAX),
-        Told::LetGo { .. }
-        | Told::LetGone { .. }
-        | Told::Block { .. }
-        | Told::AskHistory { .. }
-        | Told::Presence(_) => {}
+        Told::Presence(_) => assert!(data.len() <= PRESENCE_MESSAGE_BYTES_MAX + HEAD_BYTES),
+        Told::LetGo { .. } | Told::LetGone { .. } | Told::Block { .. } | Told::AskHistory { .. } => {}
     }
 });
