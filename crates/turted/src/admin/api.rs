@@ -14,7 +14,7 @@ use super::monitor::Monitor;
 use super::nodes::merge::Merge;
 use super::query::{decode, parameters, target};
 use super::refusal::ApiRefusal;
-use super::{sources, trace};
+use super::{groups, sources, trace};
 use crate::http::Answer;
 use crate::hub::delivery::metrics::Route;
 use crate::hub::worker::queries::{
@@ -167,7 +167,7 @@ async fn find(monitor: &Monitor, question: Question, payloads: Payloads) -> Resu
         Question::History(name, page) => history::answer(monitor, (&name, page), payloads),
         Question::Sources => Ok(sources::answer(&monitor.sources)),
         Question::List(selection) => list(monitor, selection).await,
-        Question::Group(kind, name) => group(monitor, kind, &name).await,
+        Question::Group(kind, name) => groups::group(monitor, kind, &name).await,
         Question::Connections(page) => connections(monitor, page).await,
         Question::Connection(wanted) => {
             let state = monitor.connection(&wanted).await?.ok_or(ApiRefusal::NoSuchConnection)?;
@@ -241,27 +241,6 @@ async fn list(monitor: &Monitor, selection: Selection) -> Result<Answer, ApiRefu
         GroupKind::Channels => (None, Some(entries)),
     };
     Ok(json(&Listed { users, channels, more }))
-}
-
-/// `GET /api/v1/users/NAME` and `GET /api/v1/channels/NAME`
-#[derive(Serialize)]
-struct Group<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    online: Option<bool>,
-    connections: usize,
-    /// The first 1,000 of them.
-    connection_ids: Vec<String>,
-}
-
-async fn group(monitor: &Monitor, kind: GroupKind, name: &Name) -> Result<Answer, ApiRefusal> {
-    let group = monitor.group(kind, name).await?;
-    Ok(json(&Group {
-        name: name.as_str(),
-        online: (kind == GroupKind::Users).then_some(group.connections > 0),
-        connections: group.connections,
-        connection_ids: group.ids.iter().map(ToString::to_string).collect(),
-    }))
 }
 
 /// One of `GET /api/v1/connections`

@@ -10,7 +10,7 @@ use crate::hub::delivery::metrics::{CLOSE_REASONS, LATENCY_BOUNDS, Recovered, Ro
 use crate::hub::dispatch::dispatcher::Source;
 use crate::hub::dispatch::log::health::{LogHealth, LogState};
 use crate::hub::worker::queries;
-use crate::io::log_lines;
+use crate::io::{log_lines, memory};
 use crate::push::intake::{OUTCOMES, Status};
 
 /// Writes the page. The workers are asked for users, channels and responsiveness; everything else
@@ -144,6 +144,9 @@ fn kept(page: &mut Exposition, monitor: &Monitor) {
     gauge("turted_backlog_bytes", help, shared.backlogs.bytes());
     let help = "Bytes that may wait for all clients together (limits.backlog_bytes).";
     gauge("turted_backlog_limit_bytes", help, shared.backlogs.limit());
+    gauge("turted_memory_bytes", "Resident memory of the process.", memory::resident());
+    let help = "Memory that the process takes at most, by its limits.";
+    gauge("turted_memory_max_bytes", help, shared.memory_max);
 }
 
 /// What channels keep for those who join later.

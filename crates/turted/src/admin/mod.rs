@@ -9,6 +9,7 @@
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
 //! | `guard` | which requests may read, and which may change something |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
+//! | `groups` | one user or channel: its connections, and what presence knows |
 //! | `query`, `json` | the query of a request to the API; an answer as JSON |
 //! | `events` | `/api/v1/events`: the live view |
 //! | `node` | `/api/v1/node`: what the server is, and what a token may do |
@@ -29,6 +30,7 @@
 mod monitor;
 mod guard;
 mod api;
+mod groups;
 mod query;
 mod json;
 mod events;

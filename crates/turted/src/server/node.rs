@@ -177,6 +177,7 @@ pub(crate) fn share(
     Shared {
         permits: Permits::new(room.connections),
         spare: Permits::new(room.spare),
+        memory_max: config.memory_max(room.connections + room.spare),
         metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::default())).collect(),
         life: Life::new(config.workers),
         gate: Arc::new(Gate::new(config.gate(), authenticator, live.clone())),

@@ -43,6 +43,36 @@ fn on_both_workers(server: &TestServer, user: &str) -> Vec<Client> {
 }
 
 #[test]
+fn a_channel_with_presence_and_a_user_show_what_presence_knows() {
+    use turted::config::{ChannelPattern, PresenceRules};
+    let server = TestServer::with(|config| {
+        config.presence.channels = PresenceRules::new([(ChannelPattern::parse("c*").unwrap(), true)]);
+    });
+    let nobody = json!({"count": 0, "anonymous": 0});
+    assert_eq!(get(&server, "/api/v1/channels/c1")["presence"], nobody);
+    assert!(get(&server, "/api/v1/channels/other").get("presence").is_none(), "its rule has none");
+    let mut adam = server.client(Kind::V4_WEBSOCKET);
+    adam.ask("IDENT", r#"{"username":"adam"}"#);
+    let mut stranger = server.client(Kind::V4_WEBSOCKET);
+    [&mut adam, &mut stranger].map(|client| client.ask("JOIN", r#"{"channel":"c1"}"#));
+    let both = json!({"count": 1, "anonymous": 1, "users": ["adam"]});
+    eventually("both are told", || get(&server, "/api/v1/channels/c1")["presence"] == both);
+    let seen = |user: &str| get(&server, &format!("/api/v1/users/{user}"))["last_seen"].as_u64();
+    assert!(seen("adam").is_some(), "now");
+    assert_eq!(seen("eve"), None, "unknown");
+    drop(adam);
+    eventually("it is gone", || get(&server, "/api/v1/users/adam")["online"] == false);
+    assert!(seen("adam").is_some(), "it is known when it was there last");
+}
+
+#[test]
+fn the_memory_of_the_process_stands_beside_what_it_is_at_most() {
+    let server = TestServer::new();
+    let [now, most] = ["turted_memory_bytes", "turted_memory_max_bytes"].map(|name| server.metric(name));
+    assert!(now > 1 << 20 && most > now, "{now} of {most}");
+}
+
+#[test]
 fn a_user_on_two_workers_is_one_user() {
     let server = TestServer::new();
     let clients = on_both_workers(&server, "adam");

@@ -104,6 +104,10 @@ fn group(mut whole: Members, values: &[(u16, Value)]) -> Members {
         let online = values.iter().any(|(_, value)| value["online"] == json!(true));
         whole.insert("online".to_owned(), online.into());
     }
+    // A user that is nowhere was seen last where it was seen latest.
+    if let Some(seen) = values.iter().filter_map(|(_, value)| value["last_seen"].as_u64()).max() {
+        whole.insert("last_seen".to_owned(), seen.into());
+    }
     let mut ids: Vec<_> = entries(values, "connection_ids")
         .filter_map(|id| id.as_str()?.parse::<ConnectionId>().ok())
         .collect();

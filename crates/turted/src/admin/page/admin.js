@@ -195,6 +195,8 @@ async function sample() {
     slow: sum(metrics, 'turted_closes_total', 'reason', 'slow_reader'),
     waiting: sum(metrics, 'turted_backlog_bytes'),
     limit: sum(metrics, 'turted_backlog_limit_bytes'),
+    memory: sum(metrics, 'turted_memory_bytes'),
+    memoryMax: sum(metrics, 'turted_memory_max_bytes'),
   };
   const seconds = before && (now - before.now) / 1000;
   // A server that was started anew counts from nothing.
@@ -236,6 +238,11 @@ const FIGURES = [
     title: 'Waits for clients',
     now: ({ waiting, limit }) => `${bytes(waiting)} of ${bytes(limit)}`,
     lines: ({ waiting }) => [waiting],
+  },
+  {
+    title: 'Memory',
+    now: ({ memory, memoryMax }) => `${bytes(memory)}, at most ${bytes(memoryMax)}`,
+    lines: ({ memory }) => [memory],
   },
 ];
 const percent = (share) => `${Math.round(share * 100)} %`;
@@ -393,6 +400,9 @@ function link(kind, name, text = name) {
 
 const links = (kind, names) => put(make('span', '', { className: 'links' }), ...names.map((name) => link(kind, name)));
 
+/** Who is in a channel, in numbers. */
+const presentIn = ({ count, anonymous }) => `${number(count)} users, and ${number(anonymous)} connections that are none`;
+
 /** A list of terms and what they are: texts or elements. */
 function terms(pairs) {
   const parts = pairs.filter(([, value]) => value !== undefined && value !== null && value !== '');
@@ -403,13 +413,13 @@ const ENTRIES = {
   users: {
     title: (name) => `User ${name}`,
     path: (name) => pathOf('users', name),
-    show: ({ online, connections, connection_ids, presence }) => [
+    show: ({ online, connections, connection_ids, last_seen }) => [
       terms([
         ['online', online ? 'yes' : 'no'],
+        ['last seen', !online && (last_seen === undefined ? 'unknown' : new Date(last_seen).toLocaleString())],
         ['connections', number(connections)],
         ['', links('connections', connection_ids.slice(0, PAGE))],
-        ['presence', presence && JSON.stringify(presence)],
-      ]),
+      ].filter(([, value]) => value !== false)),
       ...(online ? [] : [make('p', 'Not online on this server. Names are compared with their case.', { className: 'hint' })]),
     ],
   },
@@ -423,7 +433,8 @@ const ENTRIES = {
         terms([
           ['connections', number(connections)],
           ['', links('connections', connection_ids.slice(0, PAGE))],
-          ['presence', presence && JSON.stringify(presence)],
+          ['presence', presence ? presentIn(presence) : 'none: presence in [[channels]]'],
+          ['', presence?.users && links('users', presence.users.slice(0, PAGE))],
         ]),
         history,
       ];

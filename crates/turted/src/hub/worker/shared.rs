@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Places>,
     /// Bodies of requests that are being read.
     pub(crate) bodies: Arc<Bodies>,
+    /// How much memory the process takes at most, by its limits.
+    pub(crate) memory_max: usize,
     /// What TLS shows; `None` serves in the clear.
     pub(crate) certificates: Option<Certificates>,
     /// The other nodes; `None` if this one is alone.
