@@ -9,8 +9,10 @@
 //! | `sessions` | sessions that outlive a connection, and a server |
 //! | `backends` | what backends hear of users |
 //! | `crowd` | many users that come and go: how much is told of them |
+//! | `channel` | ten thousand users in one channel that leave and return: what it costs the server |
 
 mod backends;
+mod channel;
 mod crowd;
 mod life;
 mod rules;
