@@ -61,17 +61,20 @@ fn a_member_is_listed_whether_it_asks_or_not_and_only_members_are_told() {
 #[test]
 fn a_user_with_two_tabs_leaves_with_the_last_of_them() {
     let server = server(Duration::from_millis(20));
-    let mut watcher = Watcher::v1(&server, "observer");
-    let (first, mut second) = (Watcher::v1(&server, "adam"), Watcher::v1(&server, "adam"));
-    watcher.until(&["adam", "observer"], 0);
-    first.end();
-    // Something that comes behind its end.
-    let mut mark = Watcher::v1(&server, "mark");
-    watcher.until(&["adam", "mark", "observer"], 0);
-    mark.leave(CHANNEL);
-    watcher.until(&["adam", "observer"], 0);
-    second.leave(CHANNEL);
-    watcher.until(&["observer"], 0);
+    for_each_way(|way, channel| {
+        let of = |way, user| Watcher::of(&server, way, (Some(user), channel));
+        let mut observer = of(Way::V1, "observer");
+        let (first, second) = (of(way, "adam"), of(way, "adam"));
+        observer.until(&["adam", "observer"], 0);
+        first.end();
+        // Something that comes behind its end.
+        let mut mark = of(Way::V1, "mark");
+        observer.until(&["adam", "mark", "observer"], 0);
+        mark.leave(channel);
+        observer.until(&["adam", "observer"], 0);
+        second.end();
+        observer.until(&["observer"], 0);
+    });
 }
 
 #[test]

@@ -11,7 +11,8 @@ use turted::config::{DiskLog, LogStart, LogStore, LogSync};
 use turted::server::Server;
 
 use super::watcher::CHANNEL;
-use super::{HOUR, Watcher, server};
+use super::{HOUR, Watcher, Way, server};
+use crate::sockjs::client::Way as SockJsWay;
 use crate::support::resuming::Resuming;
 use crate::support::{Child, Client, Kind, TestServer, WebSocket, config, eventually};
 use crate::v1;
@@ -160,6 +161,44 @@ fn a_client_is_told_again_by_the_next_server_and_a_deploy_is_not_told() {
         first.ask(&json!({"id": 1, "do": "leave", "channel": CHANNEL}));
         server.kill();
         let _ = std::fs::remove_dir_all(program.directory.join("log"));
+    }
+}
+
+#[test]
+fn a_user_is_listed_over_a_kill_and_over_a_deploy_whatever_its_transport() {
+    let program = Program::new("transports");
+    for way in [
+        Way::SocketIo(Kind::V4_WEBSOCKET),
+        Way::SocketIo(Kind::V4_POLLING),
+        Way::SockJs(SockJsWay::WebSocket),
+    ] {
+        for signal in [Signal::KILL, Signal::TERM] {
+            let server = program.start();
+            let adam = Watcher::at(server.address(), way, (Some("adam"), CHANNEL));
+            let mut eve = member(open(&server), "eve");
+            let resume = resume_of(&eve);
+            if signal == Signal::KILL {
+                server.kill();
+            } else {
+                server.signal(signal);
+                while eve.socket.text().is_some() {}
+                drop(adam);
+                server.finish();
+            }
+            let server = program.start();
+            let mut eve = open(&server);
+            assert_eq!(eve.ask(&resume)["ok"], true, "{way:?} {signal:?}");
+            assert_eq!(users(&eve.receive()), &json!(["adam", "eve"]), "{way:?} {signal:?}");
+            // The page is loaded anew, which is not told. Something that comes behind it is.
+            let again = Watcher::at(server.address(), way, (Some("adam"), CHANNEL));
+            let mark = member(open(&server), "mark");
+            let told =
+                json!({"channel": CHANNEL, "joined": ["mark"], "left": [], "count": 3, "anonymous": 0});
+            assert_eq!(eve.receive(), json!({"presence": told}), "{way:?} {signal:?}");
+            drop((again, mark));
+            server.kill();
+            let _ = std::fs::remove_dir_all(program.directory.join("log"));
+        }
     }
 }
 

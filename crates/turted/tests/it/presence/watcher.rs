@@ -92,7 +92,8 @@ impl Watcher {
         Self::at(server.address(), way, (user, channel))
     }
 
-    fn at(server: SocketAddr, way: Way, (user, channel): (Option<&str>, &str)) -> Self {
+    /// The same with the server at this address.
+    pub(super) fn at(server: SocketAddr, way: Way, (user, channel): (Option<&str>, &str)) -> Self {
         let link = match way {
             Way::V1 => Link::V1(WebSocket::connect(server, "/ws", &[]).unwrap()),
             Way::SocketIo(kind) => Link::SocketIo(Box::new(Client::connect(server, kind))),
