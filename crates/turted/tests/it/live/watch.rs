@@ -43,6 +43,44 @@ fn it_prints_a_line_for_each_record_and_ends_after_as_many_as_it_is_asked_for() 
 }
 
 #[test]
+fn each_filter_of_the_command_line_must_hold() {
+    let server = server();
+    let url = url(&server);
+    let watch = |filters: &[&str], count: &str| {
+        let program =
+            Program::start(&[&["watch", "--url", &url, "--count", count], filters].concat(), &[VARIABLE]);
+        assert!(program.line().contains(" watching "));
+        program
+    };
+    let of_user = watch(&["--user", "adam"], "3");
+    let of_channel = watch(&["--channel", "chat"], "2");
+    let of_both = watch(&["--channel", "chat", "--user", "eve"], "1");
+    let from_here = watch(&["--address", "127.0.0.1", "--type", "connected"], "1");
+    let from_elsewhere = watch(&["--address", "192.0.2.1", "--timeout", "3s"], "1");
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    client.ask("IDENT", r#"{"username":"adam"}"#);
+    client.ask("JOIN", r#"{"channel":"chat"}"#);
+    for user in ["adam", "eve"] {
+        server.dispatcher().notify_user(user, "E", &1).unwrap().wait().unwrap();
+    }
+    let mut other = server.client(Kind::V4_WEBSOCKET);
+    other.ask("IDENT", r#"{"username":"eve"}"#);
+    other.ask("JOIN", r#"{"channel":"chat"}"#);
+    let kinds = |program: Program, count: usize| {
+        let lines: Vec<_> = (0..count).map(|_| program.line()).collect();
+        let kinds = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned());
+        let kinds: Vec<_> = kinds.collect();
+        assert_eq!(program.end().0, Some(0), "{lines:?}");
+        kinds.join(" ")
+    };
+    assert_eq!(kinds(of_user, 3), "identified joined push");
+    assert_eq!(kinds(of_channel, 2), "joined joined");
+    assert_eq!(kinds(of_both, 1), "joined");
+    assert_eq!(kinds(from_here, 1), "connected");
+    assert_eq!(from_elsewhere.end().0, Some(1), "nothing comes from there");
+}
+
+#[test]
 fn names_from_strangers_do_not_steer_the_terminal() {
     let server = server();
     for json in [false, true] {
