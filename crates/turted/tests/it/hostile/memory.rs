@@ -5,6 +5,7 @@
 //! what is resident, above what was so before.
 
 mod all;
+mod looking;
 mod unread;
 
 use std::io::Write;

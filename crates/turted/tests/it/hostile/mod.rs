@@ -7,6 +7,7 @@ mod guesses;
 mod h2;
 mod idents;
 mod memory;
+mod names;
 pub(crate) mod places;
 mod polling;
 mod pushes;
