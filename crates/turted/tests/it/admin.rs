@@ -54,7 +54,9 @@ fn a_channel_with_presence_and_a_user_show_what_presence_knows() {
     let mut adam = server.client(Kind::V4_WEBSOCKET);
     adam.ask("IDENT", r#"{"username":"adam"}"#);
     let mut stranger = server.client(Kind::V4_WEBSOCKET);
-    [&mut adam, &mut stranger].map(|client| client.ask("JOIN", r#"{"channel":"c1"}"#));
+    for client in [&mut adam, &mut stranger] {
+        client.ask("JOIN", r#"{"channel":"c1"}"#);
+    }
     let both = json!({"count": 1, "anonymous": 1, "users": ["adam"]});
     eventually("both are told", || get(&server, "/api/v1/channels/c1")["presence"] == both);
     let seen = |user: &str| get(&server, &format!("/api/v1/users/{user}"))["last_seen"].as_u64();
