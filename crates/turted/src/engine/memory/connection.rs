@@ -4,13 +4,13 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use turted_core::cursor::Cursor;
 
 use super::super::{Append, Appended, Change, Changed, Ears, Failure, Reader, Reign, State, Values, Writer};
 use super::data::{Command, Push};
-use super::faults::Fate;
+use super::faults::{Fate, STEP, pass};
 use super::server::{Hearing, Server};
 use super::world::{Address, World};
 use super::{BLOCK, HEAR};
@@ -75,9 +75,9 @@ impl Connection {
             Fate::Done => {}
         }
         let answer = answered.await.map_err(|_| lost("the connection has ended"))?;
-        sleep(back).await;
+        pass(back).await;
         while world.holds_up(self.to) {
-            sleep(back).await;
+            sleep(super::world::HELD_UP).await;
         }
         if !world.has(self.to) {
             return Err(lost("the connection has ended"));
@@ -90,6 +90,7 @@ impl Connection {
     pub(super) async fn end(&mut self, number: u64) -> Result<(), Failure> {
         self.call(move |server| {
             server.ended.insert(number);
+            server.wake_all();
             Ok(())
         })
         .await
@@ -116,10 +117,11 @@ impl Connection {
         .await
     }
 
-    /// Waits for something on the server, until a moment. `None`: there was nothing.
+    /// Waits for something on the server, until a moment, and looks again at its news. `None`: there was nothing.
     async fn wait<T>(
         &mut self,
         until: Instant,
+        news: impl Fn(&Server) -> &Rc<Notify>,
         mut look: impl FnMut(&mut Server) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
         if std::mem::replace(&mut self.is_broken, true) {
@@ -133,7 +135,7 @@ impl Connection {
             _ => return Err(lost("the connection broke")),
         }
         let (way, back) = (chances.way(dice), chances.way(dice));
-        sleep(way).await;
+        pass(way).await;
         let was_master = world.followed(self.to.server) == self.to.server;
         let found = loop {
             if !world.has(self.to) {
@@ -144,7 +146,7 @@ impl Connection {
                 continue;
             }
             let server = world.followed(self.to.server);
-            let changed = world.with(server, |server| Rc::clone(&server.changed));
+            let changed = world.with(server, |server| Rc::clone(news(server)));
             let mut changed = pin!(changed.notified());
             changed.as_mut().enable();
             if was_master != (server == self.to.server) {
@@ -157,7 +159,9 @@ impl Connection {
                 break None;
             }
         };
-        sleep(back).await;
+        // A node that was frozen does something else first.
+        let is_late = Instant::now() > until;
+        pass(if is_late { back.max(STEP) } else { back }).await;
         self.is_broken = false;
         Ok(found)
     }
@@ -188,6 +192,7 @@ impl Writer for MemoryWriter {
                     return Appended::Refused(reason.clone());
                 }
                 server.remember();
+                server.appended.notify_waiters();
                 match server.data.append(epoch, push, by) {
                     Appended::At(at) if !is_replicated => Appended::Unreplicated(at),
                     Appended::Known(..) if !is_replicated => Appended::KnownUnreplicated,
@@ -208,6 +213,7 @@ impl Writer for MemoryWriter {
                 return Err(Failure::Lost(reason.clone()));
             }
             server.remember();
+            server.appended.notify_waiters();
             Ok(server.data.begin(&seen, begun, entry))
         };
         self.0.call(begin).await
@@ -234,9 +240,11 @@ impl Reader for MemoryReader {
         after: Option<Cursor>,
         count: usize,
     ) -> Result<Vec<(Cursor, Option<Bytes>)>, Failure> {
-        let read = self.0.wait(Instant::now() + BLOCK, |server| {
-            Some(server.data.behind(after, count)).filter(|read| !read.is_empty())
-        });
+        let read = self.0.wait(
+            Instant::now() + BLOCK,
+            |server| &server.appended,
+            |server| Some(server.data.behind(after, count)).filter(|read| !read.is_empty()),
+        );
         read.await.map(Option::unwrap_or_default)
     }
 
@@ -269,6 +277,7 @@ pub(crate) struct MemoryEars(pub(super) Connection, pub(super) Rc<Hearing>);
 impl Ears for MemoryEars {
     async fn hear(&mut self) -> Result<Option<Bytes>, Failure> {
         let hearing = Rc::clone(&self.1);
-        self.0.wait(Instant::now() + HEAR, |_| hearing.heard.borrow_mut().pop_front()).await
+        let next = |_: &mut Server| hearing.heard.borrow_mut().pop_front();
+        self.0.wait(Instant::now() + HEAR, |server| &server.told, next).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::data::Data;
 use super::dice::Dice;
@@ -11,13 +11,15 @@ use super::world::World;
 
 /// How long what is sent is on its way, at most.
 const WAY: Duration = Duration::from_millis(2);
+/// What the clock of tokio counts.
+pub(super) const STEP: Duration = Duration::from_millis(1);
 /// How long it is on a slow way.
 const SLOW: Duration = Duration::from_secs(1);
 /// How late what an abandoned connection had sent comes.
 const LATE: Duration = Duration::from_secs(4);
 
 /// How often in a thousand commands something goes wrong.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chances {
     /// The connection breaks before the command comes to the server.
     pub(crate) before: u32,
@@ -108,6 +110,13 @@ impl Server {
     }
 }
 
+/// Waits as long as something is on its way. What takes no whole step of the clock takes no time.
+pub(super) async fn pass(way: Duration) {
+    if way >= STEP {
+        sleep(way).await;
+    }
+}
+
 /// Faults of servers.
 impl World {
     /// The master ends and loses something. It is there again after a while.
@@ -119,6 +128,19 @@ impl World {
             (server.run, server.replication) = (run, run);
             server.stopped_until = None;
             server.down_until = Some(Instant::now() + down);
+        });
+    }
+
+    /// Servers that still are masters for some processes, though another one is the master, end and are there again at once,
+    /// with all that they had.
+    pub(crate) fn restart_former(&self) {
+        let run = self.dice.number();
+        self.with_replicas(|server, connections| {
+            if server.is_master {
+                server.end_all(connections);
+                (server.run, server.replication) = (run, run);
+                server.wake_all();
+            }
         });
     }
 
@@ -135,6 +157,16 @@ impl World {
     /// The master takes nothing for a reason, or takes everything again.
     pub(crate) fn refuse(&self, reason: Option<&str>) {
         self.with_master(|server, _| server.refuses = reason.map(str::to_owned));
+    }
+
+    /// The master goes back to what its replica has, and goes on.
+    pub(crate) fn go_back_to_replica(&self) {
+        self.with_master(|server, _| {
+            if let Some(past) = server.replica.take() {
+                server.data.go_back(&past);
+                server.past.clear();
+            }
+        });
     }
 
     /// The clock of the master is set back.
@@ -182,7 +214,7 @@ impl World {
             if ends_connections {
                 server.end_all(connections);
             }
-            server.changed.notify_waiters();
+            server.wake_all();
         });
     }
 

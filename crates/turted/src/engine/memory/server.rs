@@ -41,8 +41,10 @@ pub(super) struct Server {
     pub(super) ended: HashSet<u64>,
     /// Connections that hear messages.
     pub(super) ears: Vec<Rc<Hearing>>,
-    /// Tells that something has changed.
-    pub(super) changed: Rc<Notify>,
+    /// Tells that something was appended.
+    pub(super) appended: Rc<Notify>,
+    /// Tells that a message was told.
+    pub(super) told: Rc<Notify>,
     started: Instant,
 }
 
@@ -68,7 +70,8 @@ impl Server {
             set_back: Duration::ZERO,
             ended: HashSet::new(),
             ears: Vec::new(),
-            changed: Rc::default(),
+            appended: Rc::default(),
+            told: Rc::default(),
             started,
         }
     }
@@ -79,6 +82,12 @@ impl Server {
             self.past.pop_front();
         }
         self.past.push_back(self.data.past());
+    }
+
+    /// Tells all connections that wait to look again: what they wait for may be gone, and so may the server.
+    pub(super) fn wake_all(&self) {
+        self.appended.notify_waiters();
+        self.told.notify_waiters();
     }
 
     /// Forgets what its last commands changed.
@@ -138,6 +147,7 @@ impl Server {
         for hearing in self.ears.iter().filter(|hearing| to.is_none_or(|to| to == hearing.node)) {
             hearing.heard.borrow_mut().push_back(message.clone());
         }
+        self.told.notify_waiters();
     }
 
     /// Ends all connections.

@@ -154,7 +154,6 @@ impl World {
         let server = &mut servers[to.server];
         if server.has(to) {
             job(server);
-            server.changed.notify_waiters();
         }
     }
 
@@ -162,8 +161,12 @@ impl World {
     pub(super) fn send(&self, to: Address, at: Instant, job: Job) {
         let number = self.sent.get();
         self.sent.set(number + 1);
-        self.under_way.borrow_mut().push(Reverse(UnderWay { at, number, to, job }));
-        self.is_sent.notify_one();
+        let mut under_way = self.under_way.borrow_mut();
+        let is_next = under_way.peek().is_none_or(|Reverse(next)| at < next.at);
+        under_way.push(Reverse(UnderWay { at, number, to, job }));
+        if is_next {
+            self.is_sent.notify_one();
+        }
     }
 
     /// Whether nothing comes from a process to a server at the moment.
@@ -197,7 +200,7 @@ impl World {
     pub(super) fn with_master<T>(&self, change: impl FnOnce(&mut Server, u64) -> T) -> T {
         let master = &mut self.servers.borrow_mut()[self.master.get()];
         let changed = change(master, self.connections.get());
-        master.changed.notify_waiters();
+        master.wake_all();
         changed
     }
 

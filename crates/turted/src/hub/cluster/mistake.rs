@@ -52,25 +52,6 @@ pub(super) const fn makes(_: Mistake) -> bool {
 
 #[cfg(test)]
 impl Mistake {
-    pub(super) const ALL: [Self; 12] = [
-        Self::CountsEpochs,
-        Self::GoesOnCounting,
-        Self::KeepsLossToItself,
-        Self::IgnoresWitnesses,
-        Self::DeliversAtOnce,
-        Self::RepeatsWithoutReading,
-        Self::IgnoresHoles,
-        Self::TrimsTooMuch,
-        Self::LeavesFormer,
-        Self::StoresKeyFirst,
-        Self::IgnoresProcess,
-        Self::IgnoresEntry,
-    ];
-
-    /// Those that are found by few seeds.
-    pub(super) const FOUND_SOON: [Self; 4] =
-        [Self::KeepsLossToItself, Self::DeliversAtOnce, Self::RepeatsWithoutReading, Self::IgnoresHoles];
-
     /// Makes a mistake on this thread from now on, or none.
     pub(super) fn make(mistake: Option<Self>) {
         MADE.set(mistake);

@@ -139,7 +139,7 @@ impl Simulation {
     }
 
     /// Lets a backend push something. Returns its number.
-    fn push(self: &Rc<Self>, has_key: bool) -> u64 {
+    pub(super) fn push(self: &Rc<Self>, has_key: bool) -> u64 {
         let count = 1 + self.dice.number() % DISPATCHES_MAX;
         let number = self.pushes.borrow().len() as u64;
         self.pushes.borrow_mut().push(Pushed { number, count, has_key, accepted: None, is_done: false });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::disasters;
 use super::node::Node;
 use super::simulation::Simulation;
 use crate::engine::memory::{Chances, Loss};
@@ -12,9 +13,9 @@ use crate::engine::memory::{Chances, Loss};
 /// Time between two troubles, at most.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long a trouble lasts, at most. A node is silent for longer than its lease then.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 /// The same where nothing may be lost.
-const SHORT: Duration = Duration::from_secs(4);
+pub(super) const SHORT: Duration = Duration::from_secs(4);
 /// Commands that a server may lose.
 const TAIL: usize = 12;
 
@@ -39,8 +40,12 @@ pub(super) async fn make(simulation: Rc<Simulation>) {
         sleep(dice.time(PAUSE)).await;
         match simulation.is_gentle {
             true => gentle(&simulation).await,
-            false if dice.happens(500) => of_nodes(&simulation).await,
-            false => of_servers(&simulation).await,
+            false => match dice.below(10) {
+                0..4 => of_nodes(&simulation).await,
+                4..8 => of_servers(&simulation).await,
+                8 => disasters::refill(&simulation, chances == Chances::default()).await,
+                _ => disasters::strike(&simulation).await,
+            },
         }
     }
 }
@@ -125,7 +130,12 @@ async fn promote(simulation: &Rc<Simulation>, time: Duration) {
     };
     simulation.note(format!("a replica is promoted (lags: {is_lagging}); {} stay for {time:?}", stays.len()));
     world.promote(&stays);
-    sleep(time).await;
+    sleep(time / 2).await;
+    if dice.happens(300) {
+        simulation.note("the former master is started again".to_owned());
+        world.restart_former();
+    }
+    sleep(time / 2).await;
     world.demote(dice.happens(500));
     simulation.note("the former master is demoted".to_owned());
 }
@@ -152,14 +162,19 @@ async fn of_nodes(simulation: &Rc<Simulation>) {
 
 async fn kill(simulation: &Rc<Simulation>, time: Duration) {
     let place = simulation.dice.below(simulation.nodes.borrow().len());
-    let Some(killed) = simulation.nodes.borrow_mut()[place].take() else { return };
-    simulation.note(format!("node {:x} is killed", killed.process));
-    drop(killed);
+    end_node(simulation, place);
     sleep(time / 4).await;
     start(simulation, place);
 }
 
-fn start(simulation: &Rc<Simulation>, place: usize) {
+pub(super) fn end_node(simulation: &Simulation, place: usize) {
+    let killed = simulation.nodes.borrow_mut()[place].take();
+    if let Some(killed) = killed {
+        simulation.note(format!("node {:x} is killed", killed.process));
+    }
+}
+
+pub(super) fn start(simulation: &Rc<Simulation>, place: usize) {
     let node = Node::start(simulation, place);
     simulation.note(format!("node {:x} starts", node.process));
     simulation.nodes.borrow_mut()[place] = Some(node);
@@ -167,17 +182,16 @@ fn start(simulation: &Rc<Simulation>, place: usize) {
 
 async fn freeze(simulation: &Rc<Simulation>, time: Duration) {
     let place = simulation.dice.below(simulation.nodes.borrow().len());
-    let set = |is_frozen| {
-        let nodes = simulation.nodes.borrow();
-        let node = nodes[place].as_ref();
-        if let Some(node) = node {
-            simulation.note(format!("node {:x} is frozen: {is_frozen}", node.process));
-            node.freeze(is_frozen);
-        }
-    };
-    set(true);
+    set_frozen(simulation, place, true);
     sleep(time).await;
-    set(false);
+    set_frozen(simulation, place, false);
+}
+
+pub(super) fn set_frozen(simulation: &Simulation, place: usize, is_frozen: bool) {
+    if let Some(node) = &simulation.nodes.borrow()[place] {
+        simulation.note(format!("node {:x} is frozen: {is_frozen}", node.process));
+        node.freeze(is_frozen);
+    }
 }
 
 /// Ends all troubles.
