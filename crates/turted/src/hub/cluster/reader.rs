@@ -39,10 +39,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
                 node.view.borrow_mut().reign = state.reign.map_or(0, |reign| reign.epoch);
                 // It follows the log once it has read something of its own.
                 node.heartbeat.notify_one();
-                tokio::select! {
-                    failure = follow(&node, reader) => failure.to_string(),
-                    () = node.reader_stuck.notified() => "nothing of this node is read back".to_owned(),
-                }
+                follow(&node, reader).await.to_string()
             }
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => "it does not answer".to_owned(),
@@ -58,7 +55,14 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
     loop {
         let after = node.view.borrow().after;
         node.status.waits(true);
-        let read = match timeout(READ_MAX, reader.read(after, PORTION)).await {
+        // It is given up while it reads alone: what it has read counts as read, and is handed over whatever happens.
+        let read = tokio::select! {
+            read = timeout(READ_MAX, reader.read(after, PORTION)) => read,
+            () = node.reader_stuck.notified() => {
+                return Failure::Lost("nothing of this node is read back".to_owned());
+            }
+        };
+        let read = match read {
             Ok(Ok(read)) => read,
             Ok(Err(failure)) => return failure,
             Err(_) => return Failure::Lost("it does not answer".to_owned()),
