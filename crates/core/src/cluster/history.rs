@@ -267,7 +267,8 @@ mod tests {
         #[test]
         fn a_page_is_read_as_it_was_written(page in page(), cut: prop::sample::Index) {
             let mut bytes = page.encode();
-            prop_assert_eq!(HistoryPage::decode(&bytes).as_ref(), Ok(&page));
+            let read = HistoryPage::decode(&bytes);
+            prop_assert_eq!(read.as_ref(), Ok(&page));
             prop_assert_eq!(HistoryPage::decode(&bytes[..cut.index(bytes.len())]), Err(Malformed));
             bytes.push(0);
             prop_assert_eq!(HistoryPage::decode(&bytes), Err(Malformed));
