@@ -94,6 +94,14 @@ async fn lasting<E: Engine>(
     if known.highest.is_some_and(|highest| position(highest) > position(last)) {
         return Ok(None);
     }
+    if let Some((at, _)) = known.last_read
+        && (at.epoch < reign.epoch && reign.first <= at.sequence && at.sequence < NUMBER_MAX)
+    {
+        // A node that knew nothing of the epochs before has begun it with numbers that this one has read: it would read
+        // nothing of it. What it has read is lost.
+        node.view.borrow_mut().must_begin = true;
+        return Ok(None);
+    }
     if let Some((at, tag)) = known.last_read
         && let Some(bytes) = writer.entry(at).await?
         && let Read::Ours(entry) = entry::decode(&bytes, node.settings.limits)
