@@ -16,7 +16,8 @@ use super::handle::Cluster;
 use super::node::{Announced, Node};
 use super::questions::Whom;
 use crate::engine::Engine;
-use crate::hub::dispatch::history::{Deletion, Fetched};
+use crate::hub::dispatch::history::Fetched;
+use crate::hub::dispatch::history::deletion::Deletion;
 
 /// How often each of the other nodes is asked.
 const ROUNDS: usize = 3;

@@ -21,9 +21,8 @@ use super::counts::{ANSWER_MAX, Counts};
 use super::handle::Cluster;
 use super::job::{Job, Unavailable, Wanted};
 use super::sessions::SessionWrites;
-use super::settings::Settings;
+use super::settings::{HEARTBEAT, Settings};
 use super::status::Status;
-use super::writer::HEARTBEAT;
 use crate::engine::{Changed, Engine, State};
 use crate::hub::dispatch::feed::{Feed, Own};
 

@@ -13,6 +13,9 @@ use super::peers::Peers;
 use super::proof::Proof;
 use super::rules::Rules;
 
+/// Time between two heartbeats of a node.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// What a node says of itself, and how it appends.
 #[derive(Debug)]
 pub(crate) struct Settings {

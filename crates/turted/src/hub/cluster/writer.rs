@@ -19,10 +19,9 @@ use super::node::{Announced, Node};
 use super::pace::{GATHER, GATHERED_MAX, Gathering};
 use super::pushes::{PUSH_MAX, Pushes};
 use super::reign::{Known, establish};
+use super::settings::HEARTBEAT;
 use crate::engine::{Append, Appended, Engine, Failure, Writer};
 
-/// Time between two heartbeats of a node.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.

@@ -17,7 +17,8 @@ use turted_core::dispatch::Dispatch;
 use turted_core::epochs::{Epoch, Epochs};
 use turted_core::name::Name;
 
-use crate::hub::dispatch::history::{DELETIONS_MAX, Deletion, Fetched};
+use crate::hub::dispatch::history::deletion::Deletion;
+use crate::hub::dispatch::history::{DELETIONS_MAX, Fetched};
 use crate::hub::dispatch::inner::Inner;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::order::{Entry, Order, Push, Size};

@@ -1,6 +1,7 @@
 //! The last events of channels, for those who join later. They are filled where dispatches are numbered, under the
 //! dispatcher's lock, and share their dispatches with the log.
 
+pub(crate) mod deletion;
 mod takeover;
 
 use std::collections::{BTreeMap, HashSet};
@@ -8,7 +9,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::Dispatch;
 use turted_core::history::{self, Edge, HistoryLimits, Kept, Range};
@@ -29,15 +29,6 @@ pub(super) const EVENTS_PER_LOCK: usize = 256;
 
 /// A dispatch, and the number of the reason to receive it that is the channel.
 pub(crate) type Told = (Arc<Accepted>, u32);
-
-/// History of a channel that an operator has deleted, to be recorded so that no start brings it back.
-#[derive(Debug)]
-pub(crate) struct Deletion {
-    pub(crate) channel: Name,
-    pub(crate) numbers: RangeInclusive<u64>,
-    /// Where it is told that it stands there.
-    pub(crate) recorded: oneshot::Sender<()>,
-}
 
 /// The history that a former life has left, up to the last number of the log.
 #[derive(Debug)]

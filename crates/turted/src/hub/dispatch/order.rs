@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use turted_core::dispatch::Dispatch;
 use turted_core::name::Name;
 
-use crate::hub::dispatch::history::{Deletion, History};
+use crate::hub::dispatch::history::History;
+use crate::hub::dispatch::history::deletion::Deletion;
 use crate::hub::dispatch::inbox::Inbox;
 use crate::hub::dispatch::log::{self, Accepted, Log};
 use crate::hub::dispatch::queue::Queue;

@@ -17,7 +17,7 @@ use turted_core::record::history::WrittenDeletion;
 
 use super::directory::{DELETED, DELETED_NEW, Directory};
 use super::frames::FileFrames;
-use crate::hub::dispatch::history::Deletion;
+use crate::hub::dispatch::history::deletion::Deletion;
 
 /// Events of a channel, by their numbers.
 pub(crate) type Deleted = (Name, RangeInclusive<u64>);
