@@ -23,6 +23,8 @@ pub(super) struct Client {
     pub(super) at: Option<(usize, u64)>,
     /// How often the clients of its node had been ended when it came.
     ended: usize,
+    /// The number behind which it began, or went on after a gap.
+    began_after: u64,
     /// The position of the last event that it has seen.
     cursor: Option<Cursor>,
     /// The number up to which its node has looked after it.
@@ -84,7 +86,8 @@ impl Client {
             return;
         };
         let kept = node.dispatcher.read_log(|log| log.has_all_after(number).then(|| log.kept()));
-        let Some(kept) = kept else { return self.miss(place, node) };
+        let is_whole = self.began_after >= node.dispatcher.lost_before();
+        let Some(kept) = kept.filter(|_| is_whole) else { return self.miss(place, node) };
         self.number = number;
         kept.iter().for_each(|accepted| self.take(accepted));
         self.number = node.dispatcher.last();
@@ -106,6 +109,7 @@ impl Client {
 
     fn begin(&mut self, place: usize, node: &Node) {
         self.number = node.dispatcher.last();
+        self.began_after = self.number;
         self.cursor = Some(node.dispatcher.cursor(self.number));
         self.stays(place, node);
     }

@@ -59,7 +59,8 @@ fn what_no_node_would_read_is_refused_in_a_cluster_and_taken_elsewhere() {
     };
     let many = || Targets { users: users(CLUSTER_TARGETS_MAX + 1), ..Targets::default() };
     assert_eq!((push(Targets::default(), &text), push(many(), "")), (Ok(()), Ok(())));
-    let _feed = dispatcher.feed();
+    let feed = dispatcher.feed();
+    feed.refuse(false);
     assert!(matches!(push(Targets::default(), &text), Err(DispatchRefusal::EntryTooLarge { .. })));
     assert!(matches!(push(many(), ""), Err(DispatchRefusal::TargetsTooMany { .. })));
     let twice = Targets { users: [users(1), users(1)].concat(), ..Targets::default() };
