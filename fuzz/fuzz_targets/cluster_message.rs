@@ -6,7 +6,10 @@ use libfuzzer_sys::fuzz_target;
 use turted_core::cluster::head::Read;
 use turted_core::cluster::history::HistoryPage;
 use turted_core::cluster::message::{BODY_BYTES_MAX, COUNTS_MAX, Told, decode};
-use turted_core::limits::PRESENCE_MESSAGE_BYTES_MAX;
+use turted_core::cluster::watch::WatchTold;
+use turted_core::limits::{
+    PRESENCE_MESSAGE_BYTES_MAX, WATCH_FILTER_BYTES_MAX, WATCHED_MESSAGE_BYTES_MAX,
+};
 
 /// The mark, the version, the kind and the author.
 const HEAD_BYTES: usize = 15;
@@ -21,6 +24,8 @@ fuzz_target!(|data: &[u8]| {
         Told::Counts(counts) => assert!(counts.len() <= COUNTS_MAX),
         Told::Ask { body, .. } | Told::Answer { body, .. } => assert!(body.len() <= BODY_BYTES_MAX),
         Told::Presence(_) => assert!(data.len() <= PRESENCE_MESSAGE_BYTES_MAX + HEAD_BYTES),
+        Told::Watch(WatchTold::Wanted { filter, .. }) => assert!(filter.len() <= WATCH_FILTER_BYTES_MAX),
+        Told::Watch(WatchTold::Records(_)) => assert!(data.len() <= WATCHED_MESSAGE_BYTES_MAX + HEAD_BYTES),
         Told::LetGo { .. } | Told::LetGone { .. } | Told::Block { .. } | Told::AskHistory { .. } => {}
     }
 });

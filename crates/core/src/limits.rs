@@ -370,6 +370,13 @@ pub const WATCHER_RECORDS_MAX: usize = 1_000;
 pub const WATCHER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a payload that a watcher is shown: enough to see what it is.
 pub const WATCHED_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a filter of the live view that nodes tell each other: three names with each byte percent-encoded, and the rest.
+pub const WATCH_FILTER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of records that a node tells one that watches it in one message, after which a message ends. It goes ten times a
+/// second at most, so a node that watches can read it, and Redis pass it on.
+pub const WATCHED_PORTION_BYTES: usize = 64 * 1024;
+/// Bytes of such a message: a portion, and behind it the longest record, which names 200 users and channels.
+pub const WATCHED_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of log lines that wait for standard error: some 6,000 lines. A reader that stops for a moment misses
 /// fewer, and it is little memory for a server.

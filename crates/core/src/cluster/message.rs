@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::head::{self, Author, Read, address, put_address};
 use super::history::HistoryAsk;
 use super::presence::{self, PresenceTold};
+use super::watch::{self, WatchTold};
 use crate::record::field::{Fields, Malformed, put_bytes, put_count};
 use crate::session_key::SessionKey;
 
@@ -28,6 +29,8 @@ mod kind {
     pub(super) const PRESENCE_WANTED: u8 = 7;
     pub(super) const PRESENCE_PORTION: u8 = 8;
     pub(super) const ASK_HISTORY: u8 = 9;
+    pub(super) const WATCH_WANTED: u8 = 10;
+    pub(super) const WATCHED_RECORDS: u8 = 11;
 }
 
 /// A message.
@@ -96,6 +99,8 @@ pub enum Told {
         /// Which page.
         ask: HistoryAsk,
     },
+    /// The live view of another node.
+    Watch(WatchTold),
 }
 
 /// What an address may guess.
@@ -136,6 +141,8 @@ impl Told {
             Self::Presence(PresenceTold::Wanted(_)) => kind::PRESENCE_WANTED,
             Self::Presence(PresenceTold::Portion(_)) => kind::PRESENCE_PORTION,
             Self::AskHistory { .. } => kind::ASK_HISTORY,
+            Self::Watch(WatchTold::Wanted { .. }) => kind::WATCH_WANTED,
+            Self::Watch(WatchTold::Records(_)) => kind::WATCHED_RECORDS,
         }
     }
 
@@ -144,6 +151,7 @@ impl Told {
             Self::Counts(counts) => counts.len() * COUNT_BYTES,
             Self::Ask { body, .. } | Self::Answer { body, .. } => body.len(),
             Self::Presence(told) => told.room(),
+            Self::Watch(told) => told.room(),
             Self::LetGo { .. } | Self::LetGone { .. } | Self::Block { .. } | Self::AskHistory { .. } => 0,
         }
     }
@@ -172,6 +180,7 @@ impl Told {
                 put_bytes(bytes, body);
             }
             Self::Presence(told) => told.put(bytes),
+            Self::Watch(told) => told.put(bytes),
             Self::AskHistory { question, ask } => {
                 bytes.extend_from_slice(&question.to_le_bytes());
                 ask.put(bytes);
@@ -197,6 +206,8 @@ impl Told {
             kind::PRESENCE_WANTED => Self::Presence(presence::wanted(fields)?),
             kind::PRESENCE_PORTION => Self::Presence(presence::portion(fields)?),
             kind::ASK_HISTORY => Self::AskHistory { question: fields.u64()?, ask: HistoryAsk::read(fields)? },
+            kind::WATCH_WANTED => Self::Watch(watch::wanted(fields)?),
+            kind::WATCHED_RECORDS => Self::Watch(watch::records(fields)?),
             _ => return Err(Malformed),
         })
     }
@@ -251,6 +262,7 @@ mod tests {
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Ask { question, body }),
             (any::<u64>(), body()).prop_map(|(question, body)| Told::Answer { question, body }),
             presence::tests::told().prop_map(Told::Presence),
+            watch::tests::told().prop_map(Told::Watch),
             any::<(u64, u32, u64, u64)>().prop_map(|(question, channel, after, has_from)| {
                 let from = HistoryPlace { channel, after };
                 Told::AskHistory { question, ask: HistoryAsk { from, has_from } }
@@ -278,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..11_u8, rest in vec(any::<u8>(), 0..60)) {
+        fn what_is_read_from_any_bytes_is_written_as_the_same_bytes(kind in 0..13_u8, rest in vec(any::<u8>(), 0..60)) {
             let mut bytes = head::begin(0);
             bytes.push(kind);
             bytes.extend(rest);

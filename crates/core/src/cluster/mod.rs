@@ -12,6 +12,7 @@
 //! | `node` | what a node says of itself in each heartbeat; how far it has read |
 //! | `message` | what nodes tell each other beside the log |
 //! | `presence` | what they tell of who is in their channels |
+//! | `watch` | what they tell one that watches what happens on them |
 //! | `history` | how a node that starts takes the history of channels over |
 //! | `session`, `key` | what is kept of a session, and beside the key of a push |
 //! | `table` | which nodes there are, and whether one of them knows of a loss |
@@ -22,6 +23,7 @@ pub mod fit;
 pub mod node;
 pub mod message;
 pub mod presence;
+pub mod watch;
 pub mod history;
 pub mod session;
 pub mod key;

@@ -171,7 +171,8 @@ pub(crate) fn hear(shared: &Arc<Shared>, peers: &Peers, from: Author, told: Told
         | Told::Block { .. }
         | Told::Ask { .. }
         | Told::AskHistory { .. }
-        | Told::Answer { .. } => {}
+        | Told::Answer { .. }
+        | Told::Watch(_) => {}
     }
 }
 
