@@ -142,6 +142,7 @@ fn made_up_heartbeat(number: u16) -> Vec<u8> {
         reads: VERSION,
         advertise: Some(([127, 0, 0, 1], number).into()),
         progress: Progress::default(),
+        keeps: None,
         draining: false,
         connections: 7,
         rules: ["auth", "limits"].map(|name| (Name::new(name).unwrap(), number.into())).into(),

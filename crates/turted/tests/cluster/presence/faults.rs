@@ -75,7 +75,7 @@ fn a_node_that_stops_is_not_told_to_members_elsewhere_for_as_long_as_a_deploy() 
 
 #[test]
 fn a_node_that_does_not_reach_redis_keeps_what_it_knows_and_says_that_all_others_are_silent() {
-    let mut nodes = Nodes::start(3, "1s");
+    let nodes = Nodes::start(3, "1s");
     let (ann, eve) = (nodes.member(0, "ann"), nodes.member(2, "eve"));
     ann.until(&["ann", "eve"], 0, TOLD);
     eve.until(&["ann", "eve"], 0, TOLD);
