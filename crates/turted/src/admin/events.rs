@@ -11,13 +11,16 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use turted_core::limits::WATCH_FILTER_BYTES_MAX;
 
 use super::guard::Shown;
+use super::nodes::watch;
 use super::places::AdminPlace;
 use super::query;
 use super::refusal::ApiRefusal;
 use crate::http::Body;
+use crate::hub::cluster::Cluster;
 use crate::live::{Filter, Kind, Live, Record, TooMany, Watching};
 
 pub(super) const PATH: &str = "/api/v1/events";
@@ -25,6 +28,8 @@ pub(super) const PATH: &str = "/api/v1/events";
 const PORTION_BYTES: usize = 16 * 1024;
 /// Silence after which a comment is sent: a watcher that is gone is noticed, and no proxy takes the stream for a dead one.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The parameter that asks for the records of other nodes as well.
+const NODES: &str = "nodes";
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The body of an answer of the admin listener.
@@ -36,6 +41,8 @@ pub(super) enum AdminBody {
 /// What a watcher needs.
 pub(super) struct Watch<'a> {
     pub(super) live: &'a Live,
+    /// The place of this node among others, if it is one of a cluster.
+    pub(super) cluster: Option<&'a Cluster>,
     pub(super) node: &'a str,
     pub(super) shown: &'a Shown,
     pub(super) place: &'a Arc<AdminPlace>,
@@ -46,9 +53,7 @@ pub(super) struct Watch<'a> {
 impl Watch<'_> {
     /// Begins to tell what the request asks for. The request [may read](super::guard::Guard::check).
     pub(super) fn begin<B>(&self, request: &Request<B>) -> Result<Response<AdminBody>, ApiRefusal> {
-        let parameters = query::parameters(request.uri().query()).map_err(|_| ApiRefusal::BadFilter)?;
-        let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
-        let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
+        let (filter, others) = self.filter(request.uri().query())?;
         if !self.shown.is_token() && filter.shows_payload() {
             return Err(ApiRefusal::PayloadNeedsToken);
         }
@@ -57,10 +62,15 @@ impl Watch<'_> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
         if request.method() == Method::GET {
-            let greeting = Record { node: Some(self.node), ..Record::new(Kind::Watching) };
-            let watching = self.live.watch(filter, &greeting);
+            let (node, cluster_node) =
+                (Some(self.node), others.as_ref().map(|others| others.cluster.number()));
+            let greeting = Record { node, cluster_node, ..Record::new(Kind::Watching) };
+            let watching = self.live.watch(filter, Some(&greeting));
+            let watching = watching.map_err(|TooMany| ApiRefusal::TooManyWatchers)?;
+            let others = others.map(|others| watch::begin(others.cluster, others.filter, watching.feeder()));
             let watched = Watched {
-                watching: watching.map_err(|TooMany| ApiRefusal::TooManyWatchers)?,
+                _others: others,
+                watching,
                 ending: self.ending.clone(),
                 shown: self.shown.clone(),
                 place: Arc::clone(self.place),
@@ -69,6 +79,34 @@ impl Watch<'_> {
         }
         Ok(answer)
     }
+
+    /// Which records a query asks for; and what the other nodes are asked, if it asks for theirs.
+    fn filter(&self, query: Option<&str>) -> Result<(Filter, Option<AskedOthers<'_>>), ApiRefusal> {
+        let mut parameters = query::parameters(query).map_err(|_| ApiRefusal::BadFilter)?;
+        let nodes = parameters.remove(NODES);
+        let parameters = parameters.iter().map(|(key, value)| (*key, &**value));
+        let filter = Filter::read(parameters).map_err(|_| ApiRefusal::BadFilter)?;
+        match nodes.as_deref() {
+            None => return Ok((filter, None)),
+            Some("all") if filter.is_narrow() => {}
+            Some("all") => return Err(ApiRefusal::NodesNeedFilter),
+            Some(_) => return Err(ApiRefusal::BadFilter),
+        }
+        let Some(cluster) = self.cluster else { return Ok((filter, None)) };
+        let is_of_filter = |part: &&str| part.split_once('=').is_some_and(|(key, _)| key != NODES);
+        let parts: Vec<_> = query.unwrap_or("").split('&').filter(is_of_filter).collect();
+        let asked = AskedOthers { cluster, filter: parts.join("&") };
+        if asked.filter.len() > WATCH_FILTER_BYTES_MAX {
+            return Err(ApiRefusal::BadFilter);
+        }
+        Ok((filter.naming(self.node), Some(asked)))
+    }
+}
+
+/// What other nodes are asked.
+struct AskedOthers<'a> {
+    cluster: &'a Cluster,
+    filter: String,
 }
 
 /// Records as they come.
@@ -78,6 +116,8 @@ pub(super) struct Records {
 }
 
 struct Watched {
+    /// Ends what other nodes tell.
+    _others: Option<DropGuard>,
     watching: Watching,
     ending: CancellationToken,
     /// What the watcher has shown.

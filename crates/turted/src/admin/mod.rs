@@ -357,7 +357,8 @@ where
         node::PATH | nodes::list::PATH if has_query => known(ApiRefusal::BadQuery.into()),
         events::PATH => {
             let (live, node) = (&state.monitor.shared.live, state.node.name());
-            let watched = Watch { live, node, shown, place, ending }.begin(&request);
+            let cluster = state.monitor.shared.cluster.get();
+            let watched = Watch { live, cluster, node, shown, place, ending }.begin(&request);
             watched.unwrap_or_else(|refusal| known(refusal.into()))
         }
         METRICS => known(metrics(&state.monitor).await),

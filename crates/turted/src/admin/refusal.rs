@@ -49,6 +49,7 @@ pub(super) enum ApiRefusal {
     BadQuery,
     ActionQuery,
     BadFilter,
+    NodesNeedFilter,
     ForeignPage,
     PayloadNeedsToken,
     TooManyWatchers,
@@ -63,7 +64,7 @@ pub(super) enum ApiRefusal {
 }
 
 impl ApiRefusal {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::NoSuchPath,
         Self::NoSuchNode,
         Self::NodeSilent,
@@ -76,6 +77,7 @@ impl ApiRefusal {
         Self::BadQuery,
         Self::ActionQuery,
         Self::BadFilter,
+        Self::NodesNeedFilter,
         Self::ForeignPage,
         Self::PayloadNeedsToken,
         Self::TooManyWatchers,
@@ -127,7 +129,11 @@ impl ApiRefusal {
             ),
             Self::BadFilter => row(
                 StatusCode::BAD_REQUEST,
-                "the live view takes event=PATTERN, user=NAME, channel=NAME, address=IP, type=A,B and payload=1, each once",
+                "the live view takes event=PATTERN, user=NAME, channel=NAME, address=IP, type=A,B, payload=1 and nodes=all, each once",
+            ),
+            Self::NodesNeedFilter => row(
+                StatusCode::BAD_REQUEST,
+                "nodes=all takes user, channel or address beside it: no node sees all that happens on all of them",
             ),
             Self::ForeignPage => row(StatusCode::FORBIDDEN, "pages of other origins may ask nothing here"),
             Self::PayloadNeedsToken => {

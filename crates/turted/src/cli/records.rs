@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::shown::{plain, plain_json};
 
 /// The members of a record in the order in which they are shown; what is not among them comes behind.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "node",
+    "cluster_node",
     "action",
     "event",
     "users",
@@ -85,7 +86,7 @@ impl<'a> ShownRecord<'a> {
 
     /// Whether it tells something that happened.
     pub(super) fn counts(&self) -> bool {
-        !matches!(&*self.kind(), "watching" | "dropped")
+        !matches!(&*self.kind(), "watching" | "silent" | "dropped")
     }
 
     /// As one line.
@@ -149,7 +150,7 @@ fn colour(kind: &str) -> &'static str {
         "push" => "32",
         "connected" | "identified" | "joined" => "36",
         "left" | "closed" => "33",
-        "dropped" => "35",
+        "dropped" | "silent" => "35",
         _ if kind.ends_with("-refused") => "31",
         _ => "1",
     }
@@ -172,6 +173,16 @@ mod tests {
         );
         assert_eq!(line(push, Style::Json), format!("{push}\n"));
         assert!(line(push, Style::Coloured).contains("\x1b[32mpush"));
+    }
+
+    #[test]
+    fn what_is_known_of_nodes_is_shown_and_does_not_count() {
+        let silent = r#"{"type":"silent","at":0,"cluster_node":7,"reason":"no-answer"}"#;
+        assert_eq!(
+            line(silent, Style::Plain),
+            "00:00:00.000Z silent        cluster_node=7 reason=no-answer\n"
+        );
+        assert!(!ShownRecord::read(silent).unwrap().counts());
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub(super) struct WatchArgs {
     /// Records of these types: push, push-refused, connected, identified, ident-refused, joined, join-refused, left, closed, action
     #[arg(long = "type", value_name = "TYPE,..")]
     kinds: Option<String>,
+    /// What happens on all nodes of the cluster; takes --user, --channel or --address
+    #[arg(long)]
+    all_nodes: bool,
     /// Show payloads, up to 4 KiB of each; the server must have an admin_token
     #[arg(long)]
     payload: bool,
@@ -71,6 +74,7 @@ Examples:
   turted watch
   turted watch --user adam
   turted watch --channel chat --event 'MESSAGE:*' --payload
+  turted watch --user adam --all-nodes
   turted watch --type push-refused,ident-refused --json
   turted watch --user adam --event MESSAGE:NEW --count 1 --timeout 30s
 
@@ -148,7 +152,19 @@ impl Pause {
     }
 }
 
+impl WatchArgs {
+    /// What is wrong with them together.
+    fn fault(&self) -> Option<&'static str> {
+        let is_narrow = self.user.is_some() || self.channel.is_some() || self.address.is_some();
+        (self.all_nodes && !is_narrow).then_some("--all-nodes takes --user, --channel or --address beside it")
+    }
+}
+
 pub(super) fn run(args: WatchArgs, variables: &Variables) -> ExitCode {
+    if let Some(fault) = args.fault() {
+        complain(fault);
+        return ExitCode::from(EXIT_USAGE);
+    }
     let (target, style, end) = (target(&args), Style::of(args.json), args.end);
     let operator = Operator::new(args.operator, variables);
     match operator.and_then(|operator| operator.request(&target).map(|_| operator)) {
@@ -163,6 +179,7 @@ pub(super) fn run(args: WatchArgs, variables: &Variables) -> ExitCode {
 
 fn target(args: &WatchArgs) -> String {
     let payload = args.payload.then(|| "1".to_owned());
+    let nodes = args.all_nodes.then(|| "all".to_owned());
     let parameters = [
         ("user", &args.user),
         ("channel", &args.channel),
@@ -170,6 +187,7 @@ fn target(args: &WatchArgs) -> String {
         ("address", &args.address),
         ("type", &args.kinds),
         ("payload", &payload),
+        ("nodes", &nodes),
     ];
     let given =
         parameters.iter().filter_map(|(key, value)| Some(format!("{key}={}", encoded(value.as_ref()?))));

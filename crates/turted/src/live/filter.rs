@@ -1,6 +1,7 @@
 //! Which records a watcher wants. All that it names must hold.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use turted_core::channel::ChannelPattern;
 use turted_core::name::Name;
@@ -16,6 +17,7 @@ pub(crate) struct Filter {
     address: Option<IpAddr>,
     kinds: Option<Vec<Kind>>,
     shows_payload: bool,
+    node: Option<Arc<str>>,
 }
 
 /// A parameter that is unknown, or whose value is none.
@@ -44,6 +46,21 @@ impl Filter {
             }
         }
         Ok(filter)
+    }
+
+    /// The same, and each record says that it is of this node.
+    pub(crate) fn naming(self, node: &str) -> Self {
+        Self { node: Some(node.into()), ..self }
+    }
+
+    /// The node that each record names.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
+    /// Whether it has a user, a channel or an address. Only such records do all nodes tell.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.user.is_some() || self.channel.is_some() || self.address.is_some()
     }
 
     /// Whether payloads are shown.

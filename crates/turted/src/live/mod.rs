@@ -10,12 +10,14 @@
 //! | `push` | a push whose connections are being counted |
 //! | `filter` | which records a watcher wants |
 //! | `queue` | the records that wait for one watcher |
+//! | `feeder` | puts what happens on other nodes before a watcher |
 //! | `tests` | who hears what, and what it costs who does not read |
 
 mod record;
 mod push;
 mod filter;
 mod queue;
+mod feeder;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ use turted_core::dispatch::Dispatch;
 use turted_core::limits::WATCHERS_MAX;
 use turted_core::name::Name;
 
+pub(crate) use feeder::Feeder;
 pub(crate) use filter::Filter;
 #[cfg(test)]
 use filter::FilterRefusal;
@@ -131,8 +134,8 @@ impl Live {
         }
     }
 
-    /// Watches from now on what passes `filter`. The first record is `greeting`.
-    pub(crate) fn watch(&self, filter: Filter, greeting: &Record<'_>) -> Result<Watching, TooMany> {
+    /// Watches from now on what passes `filter`. The first record is `greeting`, if there is one.
+    pub(crate) fn watch(&self, filter: Filter, greeting: Option<&Record<'_>>) -> Result<Watching, TooMany> {
         let mut told = self.told();
         if told.watchers.len() >= WATCHERS_MAX {
             return Err(TooMany);
@@ -140,7 +143,9 @@ impl Live {
         let (number, news) = (told.next, Arc::new(Notify::new()));
         told.next += 1;
         let mut queue = Queue::default();
-        queue.put(greeting.write(false).into());
+        if let Some(greeting) = greeting {
+            queue.put(greeting.write(false).into());
+        }
         told.watchers.push(Watcher { number, filter, queue, news: Arc::clone(&news) });
         self.0.watching.store(told.watchers.len(), Ordering::Relaxed);
         drop(told);
@@ -168,7 +173,10 @@ impl Told {
             let shows_payload = watcher.filter.shows_payload();
             let written = if shows_payload { &mut with_payload } else { &mut plain };
             let written = written.get_or_insert_with(|| Arc::from(record.write(shows_payload)));
-            watcher.queue.put(Arc::clone(written));
+            watcher.queue.put(match watcher.filter.node() {
+                Some(node) => record::named(written, node),
+                None => Arc::clone(written),
+            });
             watcher.news.notify_one();
         }
     }
@@ -183,6 +191,11 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
+    /// Puts what happens on other nodes before this watcher.
+    pub(crate) fn feeder(&self) -> Feeder {
+        Feeder::new(self.live.clone(), self.number)
+    }
+
     /// Waits for records and takes out some, of about so many bytes at most, but one at least. For one waiter. Cancel safe.
     pub(crate) async fn take(&self, bytes: usize) -> Vec<Arc<str>> {
         loop {

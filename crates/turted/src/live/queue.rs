@@ -6,6 +6,8 @@ use std::sync::Arc;
 use turted_core::limits::{WATCHER_BYTES_MAX, WATCHER_RECORDS_MAX};
 use turted_core::shrink::shrink_queue;
 
+use super::record;
+
 /// Records in their order, as they are written.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -51,7 +53,7 @@ impl Queue {
     fn note_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            let record: Arc<str> = format!(r#"{{"type":"dropped","dropped":{dropped}}}"#).into();
+            let record = record::dropped(dropped);
             self.bytes += record.len();
             self.waiting.push_back(record);
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
@@ -19,6 +20,8 @@ pub(super) const NAMES_MAX: usize = 100;
 pub(crate) enum Kind {
     /// The first record: which node is watched.
     Watching,
+    /// Another node does not tell what happens on it.
+    Silent,
     Push,
     PushRefused,
     Connected,
@@ -50,6 +53,7 @@ impl Kind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Watching => "watching",
+            Self::Silent => "silent",
             Self::Push => "push",
             Self::PushRefused => "push-refused",
             Self::Connected => "connected",
@@ -73,6 +77,9 @@ pub(crate) struct Record<'a> {
     pub(crate) at: SystemTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node: Option<&'a str>,
+    /// The number of the node, if it is one of a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster_node: Option<u16>,
     /// What an operator did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<&'static str>,
@@ -167,6 +174,7 @@ impl Record<'_> {
             kind,
             at: SystemTime::now(),
             node: None,
+            cluster_node: None,
             action: None,
             connection: None,
             public_id: None,
@@ -210,6 +218,18 @@ impl Record<'_> {
         }
         json
     }
+}
+
+/// A record that says which node it is of.
+pub(super) fn named(record: &str, node: &str) -> Arc<str> {
+    let node = serde_json::to_string(node).expect("a text is JSON");
+    let members = record.strip_suffix('}').unwrap_or(record);
+    format!(r#"{members},"node":{node}}}"#).into()
+}
+
+/// A record that says how many others were dropped in its place.
+pub(super) fn dropped(count: u64) -> Arc<str> {
+    format!(r#"{{"type":"dropped","dropped":{count}}}"#).into()
 }
 
 fn word<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {

@@ -15,7 +15,7 @@ fn name(text: &str) -> Name {
 
 fn watch(live: &Live, parameters: &[(&str, &str)]) -> Watching {
     let filter = Filter::read(parameters.iter().copied()).unwrap();
-    let watching = live.watch(filter, &Record::new(Kind::Watching)).unwrap();
+    let watching = live.watch(filter, Some(&Record::new(Kind::Watching))).unwrap();
     assert_eq!(types(&watching), ["watching"]);
     watching
 }
@@ -187,7 +187,7 @@ fn a_push_to_very_many_names_the_first_hundred_of_each() {
 fn there_are_at_most_eight_watchers() {
     let live = Live::default();
     let mut watching: Vec<_> = (0..8).map(|_| watch(&live, &[])).collect();
-    assert!(live.watch(Filter::default(), &Record::new(Kind::Watching)).is_err());
+    assert!(live.watch(Filter::default(), None).is_err());
     watching.pop();
     watching.push(watch(&live, &[]));
     let chat = name("chat");
@@ -208,4 +208,38 @@ fn what_a_worker_resolves_between_pushes_is_not_told() {
     }
     let told: Vec<_> = taken(&watching).iter().map(|record| record["position"].clone()).collect();
     assert_eq!(told, [json!("1-1"), json!("1-1048576")]);
+}
+
+#[test]
+fn what_other_nodes_tell_waits_among_the_records_of_this_one_and_each_names_its_node() {
+    let live = Live::default();
+    let filter = Filter::read([("channel", "chat")]).unwrap().naming("here");
+    let watching = live.watch(filter, None).unwrap();
+    let feeder = watching.feeder();
+    let chat = name("chat");
+    live.tell(|| joined(&["adam"], &chat));
+    assert!(feeder.put(r#"{"type":"left","at":1}"#, "there"));
+    for refused in ["", "{}", "[]", r#"{"at":1}"#, "{\"type\":\"left\",\n\"at\":1}", r#"{"type":"left"} "#] {
+        assert!(!feeder.put(refused, "there"), "{refused:?}");
+    }
+    feeder.dropped(3, "there");
+    let of: Vec<_> =
+        taken(&watching).iter().map(|record| (record["type"].clone(), record["node"].clone())).collect();
+    let expected = [("joined", "here"), ("left", "there"), ("dropped", "there")];
+    assert_eq!(of, expected.map(|(kind, node)| (json!(kind), json!(node))));
+    drop(watching);
+    assert!(feeder.put(r#"{"type":"left","at":1}"#, "there"), "nobody reads it any more");
+    assert!(!live.is_watched());
+}
+
+#[test]
+fn what_other_nodes_tell_is_bounded_as_what_this_one_tells() {
+    let live = Live::default();
+    let watching = live.watch(Filter::default(), None).unwrap();
+    let feeder = watching.feeder();
+    for _ in 0..1_003 {
+        feeder.put(r#"{"type":"left"}"#, "there");
+    }
+    let records = taken(&watching);
+    assert_eq!((records.len(), &records[1_000]["dropped"]), (1_001, &json!(3)));
 }

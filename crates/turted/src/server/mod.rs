@@ -156,7 +156,7 @@ impl Server {
         #[cfg(not(feature = "redis"))]
         let cluster = None::<ClusterThread>;
         let Listeners { sockets: listeners, queue, .. } = reserved.listen()?;
-        others::join_in(&shared, &push, &monitor)?;
+        others::join_in(&shared, &push, (&monitor, address))?;
         let drain_delay = config.drain_delay;
         let from_rest = dispatcher.for_source(Source::Rest);
         let node = Node { config, dispatcher: from_rest, shared, peers, endpoints, push };

@@ -1,5 +1,6 @@
 //! What this node does together with the others of its cluster, besides the log: it answers them, and blocks whom they block.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,14 +13,14 @@ use crate::hub::cluster::Cluster;
 use crate::hub::worker::shared::Shared;
 use crate::push::rest::PushGate;
 
-/// Answers other nodes from now on, and blocks addresses with them.
+/// Answers other nodes from now on as the node that serves clients at `address`, and blocks addresses with them.
 ///
 /// # Errors
 /// The operating system refuses a thread.
 pub(super) fn join_in(
     shared: &Arc<Shared>,
     push: &Arc<PushGate>,
-    monitor: &Monitor,
+    (monitor, address): (&Monitor, SocketAddr),
 ) -> Result<(), ServerError> {
     let Some(cluster) = shared.cluster.get() else { return Ok(()) };
     let number = Arc::clone(cluster.status());
@@ -39,7 +40,7 @@ pub(super) fn join_in(
             }
         }
     });
-    nodes::thread::start(cluster, monitor.clone()).map_err(ServerError::Start)
+    nodes::thread::start(cluster, monitor.clone(), address).map_err(ServerError::Start)
 }
 
 fn tell_blocked(attempts: &Attempts, list: Guesses, cluster: &Cluster) {

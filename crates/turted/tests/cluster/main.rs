@@ -25,6 +25,7 @@ mod sessions;
 mod soak;
 mod sources;
 mod strangers;
+mod watch;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "these helpers are those of the tests of one server")]
 mod support;

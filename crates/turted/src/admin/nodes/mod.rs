@@ -9,6 +9,8 @@
 //! | `merge` | the answers of several nodes as one |
 //! | `counts` | how many users and channels several nodes have, each counted once |
 //! | `short` | answers that are cut to what a message has room for |
+//! | `watch` | the live view of all nodes: what this one asks the others, and what becomes of what they tell |
+//! | `tell` | what other nodes are told that watch this one |
 //! | `thread` | the thread that answers other nodes |
 
 mod ask;
@@ -16,6 +18,8 @@ pub(super) mod list;
 pub(super) mod merge;
 mod counts;
 mod short;
+pub(super) mod watch;
+mod tell;
 pub(crate) mod thread;
 
 use std::time::Instant;

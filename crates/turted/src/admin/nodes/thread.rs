@@ -1,7 +1,8 @@
-//! The thread that answers the questions of other nodes: they ask seldom, and the threads of clients and of the log do not
+//! The thread that answers the questions of other nodes, and tells them what they watch: they ask seldom, and the threads of clients and of the log do not
 //! wait for that.
 
 use std::io;
+use std::net::SocketAddr;
 use std::thread::Builder;
 
 use tokio::runtime;
@@ -11,23 +12,28 @@ use turted_core::limits::PRESENCE_ASKED_MAX;
 use turted_core::name::Name;
 
 use super::ask::Ask;
-use super::{answer_here, short};
+use super::{answer_here, short, tell};
 use crate::admin::monitor::Monitor;
 use crate::hub::cluster::Cluster;
 use crate::hub::cluster::questions::Asked;
 use crate::hub::presence::online::OnlineQuestion;
+use crate::io::host::node_name;
 
 /// Questions that are answered at once. Others wait: the workers are asked for each of them.
 const AT_ONCE_MAX: usize = 8;
 
-/// Starts the thread. It ends when the node has left its cluster.
+/// Starts the thread of the node that serves clients at `address`. It ends when the node has left its cluster.
 ///
 /// # Errors
 /// The operating system refuses a thread or its runtime.
-pub(crate) fn start(cluster: &Cluster, monitor: Monitor) -> io::Result<()> {
-    let asked = cluster.status().questions.asked();
+pub(crate) fn start(cluster: &Cluster, monitor: Monitor, address: SocketAddr) -> io::Result<()> {
+    let (asked, wanted) = (cluster.status().questions.asked(), cluster.status().watches.wanted());
+    // A name that no client may have is no name in the view of an operator either.
+    let name = Name::new(&node_name(address)).or_else(|_| Name::new("unnamed")).map_err(io::Error::other)?;
+    let telling = tell::run((monitor.shared.live.clone(), cluster.clone()), name, wanted);
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let run = move || LocalSet::new().block_on(&runtime, answer_all(monitor, asked));
+    let both = async { tokio::join!(answer_all(monitor, asked), telling) };
+    let run = move || LocalSet::new().block_on(&runtime, both);
     Builder::new().name("turted-answers".to_owned()).spawn(run)?;
     Ok(())
 }

@@ -57,6 +57,7 @@ fn hear<E: Engine>(node: &Rc<Node<E>>, bytes: &[u8]) {
         Told::Block { address, list, seconds } => {
             node.status.questions.block(list, address, Duration::from_secs(seconds.into()));
         }
+        Told::Watch(told) => node.status.watches.hear(from, told),
         told => node.status.hear(from, told),
     }
 }

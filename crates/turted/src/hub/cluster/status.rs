@@ -18,6 +18,7 @@ use turted_core::name::Name;
 
 use super::questions::Questions;
 use super::rules::Rules;
+use super::watches::Watches;
 use crate::io::seldom::Seldom;
 
 /// Time between two lines about an engine that does not answer.
@@ -58,6 +59,7 @@ pub(crate) struct Status {
     pub(crate) left: CancellationToken,
     pub(crate) counters: Counters,
     pub(crate) questions: Questions,
+    pub(crate) watches: Watches,
 }
 
 /// What is counted since the start.
@@ -129,6 +131,7 @@ impl Status {
             left: CancellationToken::new(),
             counters: Counters::default(),
             questions: Questions::default(),
+            watches: Watches::default(),
         }
     }
 

@@ -192,6 +192,7 @@ pub(super) async fn live<E: Engine>(
     others.iter().for_each(|task| task.abort());
     filling.abort();
     node.status.questions.end();
+    node.status.watches.end();
     drop(timeout(END_MAX, release_number(&node)).await);
 }
 

@@ -262,3 +262,24 @@ fn a_stop_of_the_server_ends_the_stream() {
     watcher.expect("closed", &[("reason", json!("the server is stopping"))]);
     assert!(watcher.0.is_ended_well());
 }
+
+#[test]
+fn a_server_that_is_no_cluster_is_all_nodes() {
+    let server = server();
+    let mut all = Watcher::of(server.admin_address(), "nodes=all&channel=chat");
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    client.ask("JOIN", r#"{"channel":"chat"}"#);
+    let joined = all.expect("joined", &[("channel", json!("chat"))]);
+    assert!(joined.get("node").is_none(), "{joined}");
+    let bearer = format!("Bearer {TOKEN}");
+    for query in
+        ["nodes=all", "nodes=all&event=E", "nodes=one&channel=chat", "nodes=all&channel=chat&nodes=all"]
+    {
+        let mut admin = Http::connect(server.admin_address());
+        let headers = [("Authorization", &*bearer)];
+        let refused = admin.request("GET", &format!("/api/v1/events?{query}"), &headers, b"");
+        assert_eq!(refused.status, 400, "{query}");
+        let rule = refused.text().contains("nodes=all takes user, channel or address");
+        assert_eq!(rule, query.starts_with("nodes=all") && !query.contains("channel"), "{}", refused.text());
+    }
+}

@@ -207,3 +207,19 @@ fn it_comes_back_to_a_server_that_was_restarted() {
     assert!(complaint.contains("trying again"), "{complaint}");
     second.stop();
 }
+
+#[test]
+fn all_nodes_are_watched_with_a_user_a_channel_or_an_address_alone() {
+    let ended =
+        Program::start(&["watch", "--url", "http://127.0.0.1:1", "--all-nodes", "--type", "push"], &[]).end();
+    let expected = "turted: --all-nodes takes --user, --channel or --address beside it\n";
+    assert_eq!((ended.0, &*ended.2), (Some(2), expected));
+    let server = server();
+    let watch = ["watch", "--url", &url(&server), "--all-nodes", "--channel", "chat", "--count", "1"];
+    let program = Program::start(&watch, &[VARIABLE]);
+    assert!(program.line().contains(" watching "));
+    let mut client = server.client(Kind::V4_WEBSOCKET);
+    client.ask("JOIN", r#"{"channel":"chat"}"#);
+    assert!(program.line().contains(" joined "));
+    assert_eq!(program.end().0, Some(0));
+}
