@@ -324,6 +324,14 @@ describe('the page of operators', { concurrency: false }, () => {
     await admin.list('channels', 1);
     await admin.show('chat');
     await admin.says('entry', '3');
+    assert.ok(await admin.page.isDisabled('#filter [name=all]'), 'a filter for all nodes has a user, a channel or an address');
+    await admin.page.fill('#filter [name=text]', 'channel=news');
+    await admin.page.check('#filter [name=all]');
+    await admin.page.click('#filter button');
+    await admin.state('watching all nodes');
+    await untilPage(admin.page, () => document.querySelector('#rows').textContent.split('watching').length > 3);
+    await connect(t, cluster.nodes[2], 'judith', ['news']);
+    await admin.row('joined', 'news');
     await cluster.nodes[1].kill();
     await admin.says('nodes', 'silent');
   });

@@ -290,6 +290,7 @@ async function showNodes() {
     cluster.isAlone = nodes[0].number === undefined;
     cluster.isOne = !cluster.isAlone;
     at('nodes').hidden = cluster.isAlone;
+    showAll();
     if (cluster.isOne) at('nodes').replaceChildren(...nodes.map((one) => nodeRow(one, silent.includes(one.number))));
   } finally {
     cluster.isAsked = false;
@@ -530,7 +531,7 @@ const live = { abort: null, isPaused: false, waiting: [], skipped: 0, retry: 0, 
 
 /** The filters as the server takes them: `key=value` with spaces between, values with spaces as JSON strings. */
 function filters() {
-  const { text, payload } = at('filter').elements;
+  const { text, payload, all } = at('filter').elements;
   const parameters = new URLSearchParams();
   const rest = text.value.replace(/(\w+)=("(?:[^"\\]|\\.)*"|\S*)/g, (_, key, value) => {
     parameters.append(key, value.startsWith('"') ? unquoted(value) : value);
@@ -538,7 +539,17 @@ function filters() {
   });
   if (rest.trim() !== '') throw new Refusal(0, `A filter is key=value: ${rest.trim()}`);
   if (payload.checked && node?.payloads) parameters.append('payload', '1');
+  if (all.checked && mayWatchAll()) parameters.append('nodes', 'all');
   return parameters;
+}
+
+/** Whether the filter is one for all nodes: each of them tells alone what concerns a user, a channel or an address. */
+const mayWatchAll = () => cluster.isOne && /(^|\s)(user|channel|address)=/.test(at('filter').elements.text.value);
+
+function showAll() {
+  at('all-nodes').hidden = !cluster.isOne;
+  at('all-nodes').title = 'For a filter with user, channel or address';
+  at('filter').elements.all.disabled = !mayWatchAll();
 }
 
 function unquoted(value) {
@@ -562,8 +573,9 @@ async function watch() {
   const abort = (live.abort = new AbortController());
   let wait = RETRY_MS;
   try {
-    const answer = await ask(`api/v1/events?${filters()}`, { signal: abort.signal });
-    tell(at('live-state'), cluster.isOne ? 'watching this node alone' : 'watching', 'right');
+    const parameters = filters();
+    const answer = await ask(`api/v1/events?${parameters}`, { signal: abort.signal });
+    tell(at('live-state'), !cluster.isOne ? 'watching' : parameters.has('nodes') ? 'watching all nodes' : 'watching this node alone', 'right');
     await takeRecords(answer.body.getReader());
   } catch (error) {
     if (abort.signal.aborted) return;
@@ -610,11 +622,11 @@ function draw({ isAll = false } = {}) {
 }
 
 const note = (text) => make('li', text, { className: 'note' });
-const WRONG = new Set(['push-refused', 'ident-refused', 'join-refused']);
+const WRONG = new Set(['silent', 'push-refused', 'ident-refused', 'join-refused']);
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
 
 function rowOf(record) {
-  if (record.dropped !== undefined) return note(`${number(record.dropped)} records were dropped: they were not read in time`);
+  if (record.dropped !== undefined) return note(`${number(record.dropped)} records were dropped${record.node ? ` on ${record.node}` : ''}: they were not read in time`);
   const type = make('b', record.type);
   if (WRONG.has(record.type)) type.dataset.kind = 'wrong';
   const button = put(make('button', '', { type: 'button', className: 'row', ariaExpanded: 'false' }), make('time', clock.format(record.at)), type, make('span', summary(record)));
@@ -624,12 +636,12 @@ function rowOf(record) {
 }
 
 /** What is said of a record in one line. */
-function summary({ action, event, users, channel, targets, connection, bytes: size, reached, rule, field, reason, method, transport, address, node: name, count }) {
+function summary({ action, event, users, channel, targets, connection, bytes: size, reached, rule, field, reason, method, transport, address, node: name, cluster_node: place, count }) {
   const parts = [action, event, users?.join(', '), channel, targets && targetsOf(targets)];
   if (size !== undefined) parts.push(`${number(size)} bytes`);
   if (reached !== undefined) parts.push(`reached ${number(reached)}`);
   if (count !== undefined) parts.push(`concerned ${number(count)}`);
-  parts.push(rule, field, reason, method && `by ${method}`, transport, name, connection, address);
+  parts.push(rule, field, reason, method && `by ${method}`, transport, name, place !== undefined && `node ${place}`, connection, address);
   return parts.filter(Boolean).join(' · ');
 }
 
@@ -861,6 +873,7 @@ onSubmit('search', search);
 onClick('list-more', showList);
 onClick('entry-again', () => showEntry(entry.kind, entry.name, { keepFocus: true }));
 onSubmit('filter', () => (live.isPaused ? pause(false) : watch()));
+at('filter').elements.text.addEventListener('input', showAll);
 onClick('pause', () => pause(!live.isPaused));
 onClick('clear', () => {
   live.waiting.length = 0;
