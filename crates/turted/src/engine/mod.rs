@@ -82,6 +82,12 @@ pub(crate) trait Reader {
         count: usize,
     ) -> Result<Vec<(Cursor, Option<Bytes>)>, Failure>;
 
+    /// Whether part of the next entries has come: the last read has returned an empty list, and the next one, behind the
+    /// same position, goes on with them. A slow network takes longer for large ones than a read may take.
+    fn is_coming(&self) -> bool {
+        false
+    }
+
     /// What the log is like now.
     #[allow(dead_code, reason = "only the suite asks every connection")]
     async fn state(&mut self) -> Result<State, Failure>;

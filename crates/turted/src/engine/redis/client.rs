@@ -11,7 +11,8 @@ use super::shared::Shared;
 use crate::io::failure::Failure as Broken;
 use crate::io::redis::{Connection, NoEntry, RedisServer, refused, silent, strange};
 
-/// How long an answer may take: Redis answers within a millisecond, unless it is stopped or the way is cut.
+/// How long nothing may come of an answer: Redis answers within a millisecond, unless it is stopped or the way is cut. An
+/// answer that comes over a slow network may take longer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long an address may take to answer at all: less, because there may be another one to ask.
 const ENTER_WAIT: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ pub(super) const STRING_BYTES_MAX: usize = CLUSTER_ENTRY_BYTES_MAX;
 /// Values of one array that are kept: above the entries that are read at once.
 const ARRAY_VALUES_MAX: usize = 4096;
 /// Bytes of a reply after which nothing more of it is kept.
-const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const BOUNDS: Bounds =
     Bounds { string_bytes: STRING_BYTES_MAX, array_values: ARRAY_VALUES_MAX, reply_bytes: REPLY_BYTES_MAX };
@@ -53,16 +54,41 @@ impl Client {
 
     /// Sends what was added, and returns so many replies. `patience` is how long the server may wait by itself.
     pub(super) async fn replies(&mut self, count: usize, patience: Duration) -> Result<Vec<Reply>, Failure> {
+        self.send().await?;
         let wait = ANSWER_WAIT + patience;
-        let exchange = async {
-            self.connection.send().await?;
-            let mut replies = Vec::with_capacity(count);
-            while replies.len() < count {
-                replies.push(self.connection.reply_within(wait).await?);
-            }
-            Ok(replies)
-        };
-        timeout(wait, exchange).await.unwrap_or_else(|_| Err(silent(wait))).map_err(lost)
+        let mut replies = Vec::with_capacity(count);
+        while replies.len() < count {
+            replies.push(self.connection.reply_within(wait).await.map_err(lost)?);
+        }
+        Ok(replies)
+    }
+
+    /// Sends what was added.
+    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+        let sent = timeout(ANSWER_WAIT, self.connection.send()).await;
+        sent.unwrap_or_else(|_| Err(silent(ANSWER_WAIT))).map_err(lost)
+    }
+
+    /// Waits so long for the next reply. `None`: it is not complete yet.
+    ///
+    /// # Errors
+    /// Nothing came of it.
+    ///
+    /// # Cancel safety
+    /// Nothing that was read is lost.
+    pub(super) async fn reply_or_part(&mut self, wait: Duration) -> Result<Option<Reply>, Failure> {
+        let before = self.connection.received();
+        match timeout(wait, self.connection.read(wait)).await {
+            Ok(Ok(Some(reply))) => Ok(Some(reply)),
+            Ok(Err(failure)) => Err(lost(failure)),
+            Ok(Ok(None)) | Err(_) if self.connection.received() > before => Ok(None),
+            Ok(Ok(None)) | Err(_) => Err(lost(silent(wait))),
+        }
+    }
+
+    /// Bytes that were read in all.
+    pub(super) fn received(&self) -> u64 {
+        self.connection.received()
     }
 
     /// Sends one command, and returns its reply, which may be an error.

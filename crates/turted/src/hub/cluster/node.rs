@@ -117,6 +117,8 @@ pub(super) struct View {
     pub(super) must_begin: bool,
     /// When it has read a heartbeat of its own.
     pub(super) heard_own: Instant,
+    /// When it has read something that was written long ago, or part of it: its own heartbeats are behind that.
+    pub(super) behind: Instant,
     /// The moment of the last heartbeat of its own that it has read; `None` before the first.
     pub(super) own: Option<Duration>,
     /// When it found for the last time that entries are gone which it has not read.
@@ -137,6 +139,7 @@ impl View {
             beyond: None,
             must_begin: false,
             heard_own: Instant::now(),
+            behind: Instant::now(),
             own: None,
             hole: None,
         }

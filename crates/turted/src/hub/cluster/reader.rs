@@ -18,12 +18,13 @@ use super::mistake::{Mistake, makes};
 use super::node::{Clocks, Node, position};
 use super::pace::{self, Pace};
 use super::reign::absurd;
+use super::watch::SILENCE_MAX;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
 /// Entries that are read at once.
-const PORTION: usize = 512;
-/// How long a read may take: it waits for a second itself.
+const PORTION: usize = 128;
+/// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -69,6 +70,9 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         };
         node.status.waits(false);
         let count = read.len();
+        if reader.is_coming() {
+            node.view.borrow_mut().behind = Instant::now();
+        }
         if let Err(failure) = take(node, read).await {
             return failure;
         }
@@ -245,9 +249,19 @@ async fn take_entry<E: Engine>(
             waiting.push(filler(at, accepted_at));
         }
     }
-    node.status.lags(clocks.engine.saturating_sub(time));
-    node.view.borrow_mut().written = time;
+    note_time(node, time, clocks.engine);
     note(node, at, tag);
+}
+
+/// An entry was written at this time, and read now, both by the engine's clock.
+fn note_time<E: Engine>(node: &Node<E>, time: Duration, now: Duration) {
+    let lag = now.saturating_sub(time);
+    node.status.lags(lag);
+    let mut view = node.view.borrow_mut();
+    view.written = time;
+    if lag > SILENCE_MAX {
+        view.behind = Instant::now();
+    }
 }
 
 /// This entry was read.

@@ -16,8 +16,9 @@ use crate::engine::Engine;
 const ROUND: Duration = Duration::from_millis(200);
 /// A node whose own entries are older than this before it reads them takes no more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
-/// A reader that waits and has read no heartbeat of its own node for so long has a connection that is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// A reader that waits and has read no heartbeat of its own node for so long has a connection that is dead, unless what it reads
+/// was written longer ago: it comes to its own heartbeats later.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// What was not read back in this time never will be.
 const OWN_MAX: Duration = Duration::from_secs(60);
 
@@ -44,8 +45,11 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
     own.retain(|_, underway| !underway.is_settled || now - underway.since < OWN_MAX);
     drop(own);
     node.feed.hold_back(oldest > BEHIND_MAX);
-    let heard_own = node.view.borrow().heard_own;
-    if node.status.is_waiting() && now - heard_own > SILENCE_MAX {
+    let heard = {
+        let view = node.view.borrow();
+        view.heard_own.max(view.behind)
+    };
+    if node.status.is_waiting() && now - heard > SILENCE_MAX {
         node.view.borrow_mut().heard_own = now;
         node.reader_stuck.notify_one();
         node.writer_stuck.notify_one();

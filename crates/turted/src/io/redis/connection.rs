@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     /// Commands that were not sent yet, but for so many of their bytes.
     out: Vec<u8>,
     sent: usize,
+    /// Bytes that were read in all.
+    received: u64,
 }
 
 impl Connection {
@@ -65,7 +67,8 @@ impl Connection {
     /// Connects as `name`, without a command that tells whether the server knows us.
     pub(crate) async fn enter(server: &RedisServer, name: &str, decoder: Decoder) -> Result<Self, NoEntry> {
         let stream = broker_stream::connect(&server.broker).await?;
-        let mut connection = Self { stream, decoder, buffer: BytesMut::new(), out: Vec::new(), sent: 0 };
+        let mut connection =
+            Self { stream, decoder, buffer: BytesMut::new(), out: Vec::new(), sent: 0, received: 0 };
         connection.greet(server, name).await?;
         Ok(connection)
     }
@@ -156,10 +159,16 @@ impl Connection {
             // A large reply may take longer over a slow line.
             let read = timeout(silence, self.stream.read_buf(&mut self.buffer)).await;
             let Ok(read) = read else { return Ok(None) };
-            if read.map_err(lost)? == 0 {
-                return Err(Failure("the server closed the connection".to_owned()));
+            match read.map_err(lost)? {
+                0 => return Err(Failure("the server closed the connection".to_owned())),
+                read => self.received += read as u64,
             }
         }
+    }
+
+    /// Bytes that were read in all, also those of a reply that is not complete.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// The reply to a command that is answered at once.
