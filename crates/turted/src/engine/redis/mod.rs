@@ -83,7 +83,7 @@ impl RedisEngine {
     }
 
     async fn connect(&self, role: &str) -> Result<(Client, Look), Failure> {
-        self.finder.connect(role, &self.shared.keys).await
+        self.finder.connect(role, &self.shared).await
     }
 }
 
@@ -107,7 +107,7 @@ impl Engine for RedisEngine {
             return Err(Failure::Unusable(format!("the user of Redis may not {command:?} (its ACL)")));
         }
         // What the former connection did before it was ended counts.
-        let state = Look::at(&mut client, &self.shared.keys).await?.state;
+        let state = Look::at(&mut client, &self.shared).await?.state;
         Ok((RedisWriter::new(client, Arc::clone(&self.shared)), state))
     }
 

@@ -88,7 +88,7 @@ impl Reader for RedisReader {
     }
 
     async fn state(&mut self) -> Result<State, Failure> {
-        Look::at(&mut self.client, &self.shared.keys).await.map(|look| look.state)
+        Look::at(&mut self.client, &self.shared).await.map(|look| look.state)
     }
 }
 

@@ -6,8 +6,8 @@ use turted_core::wire::resp::Reply;
 
 use super::super::Failure;
 use super::client::{Client, unknown};
-use super::keys::Keys;
 use super::settings::RedisServers;
+use super::shared::Shared;
 use super::state::Look;
 use crate::io::redis::RedisServer;
 
@@ -35,23 +35,28 @@ impl Finder {
     }
 
     /// Connects to the server that has the log now. Sentinels are asked each time.
-    pub(super) async fn connect(&self, role: &str, keys: &Keys) -> Result<(Client, Look), Failure> {
+    pub(super) async fn connect(&self, role: &str, shared: &Shared) -> Result<(Client, Look), Failure> {
         match &self.servers {
-            RedisServers::One(server) => self.follow(server, role, keys).await,
+            RedisServers::One(server) => self.follow(server, role, shared).await,
             RedisServers::Sentinel { sentinels, master, server } => {
                 let address = ask_sentinels(sentinels, master).await?;
-                enter(&at(server, &address), role, keys).await.map_err(Refusal::failure)
+                enter(&at(server, &address), role, shared).await.map_err(Refusal::failure)
             }
         }
     }
 
     /// Goes where a Cluster sends us. What it said last is forgotten once it is of no use.
-    async fn follow(&self, server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Failure> {
+    async fn follow(
+        &self,
+        server: &RedisServer,
+        role: &str,
+        shared: &Shared,
+    ) -> Result<(Client, Look), Failure> {
         let mut target = self.moved().take();
         let mut failed = None;
         for _ in 0..=MOVES_MAX {
             let asked = target.as_ref().map_or_else(|| server.clone(), |address| at(server, address));
-            match enter(&asked, role, keys).await {
+            match enter(&asked, role, shared).await {
                 Ok(entered) => {
                     *self.moved() = target;
                     return Ok(entered);
@@ -92,9 +97,9 @@ impl Refusal {
     }
 }
 
-async fn enter(server: &RedisServer, role: &str, keys: &Keys) -> Result<(Client, Look), Refusal> {
+async fn enter(server: &RedisServer, role: &str, shared: &Shared) -> Result<(Client, Look), Refusal> {
     let mut client = Client::enter(server, role).await.map_err(Refusal::Failure)?;
-    match Look::at(&mut client, keys).await {
+    match Look::at(&mut client, shared).await {
         Ok(look) => Ok((client, look)),
         Err(Failure::Moved(said)) => match Address::told(&said) {
             Some(address) => Err(Refusal::Elsewhere(address)),

@@ -8,8 +8,8 @@ use turted_core::cursor::Cursor;
 use turted_core::wire::resp::Reply;
 
 use super::super::{Failure, Keeping, Reign, State};
-use super::client::{Client, accepted, failure, unknown};
-use super::keys::Keys;
+use super::client::{Client, accepted, unknown};
+use super::shared::Shared;
 
 /// The oldest versions that number entries of an epoch by themselves (`<epoch>-*`) and tell the rights of a script.
 const REDIS_MIN: [u32; 2] = [7, 0];
@@ -31,22 +31,24 @@ impl Look {
     /// Looks at everything, at the reign before the log: an epoch that begins meanwhile makes the reign look older than
     /// the log, never the log older than the reign, which would be a loss. A transaction would be refused when Redis is
     /// out of memory.
-    pub(super) async fn at(client: &mut Client, keys: &Keys) -> Result<Self, Failure> {
+    pub(super) async fn at(client: &mut Client, shared: &Shared) -> Result<Self, Failure> {
+        let Shared { keys, scripts, .. } = shared;
         client.add(["INFO", "server"]);
         client.add(["INFO", "replication"]);
         client.add(["INFO", "memory"]);
         client.add(["TIME"]);
         client.add(["HMGET", &keys.reign, "epoch", "first", "process"]);
-        client.add(["XINFO", "STREAM", &keys.log]);
+        let [eval, script] = scripts.last.run_alone();
+        client.add([eval, script, "1", &keys.log]);
         let replies: Result<[Reply; LOOK], _> = client.replies(LOOK, Duration::ZERO).await?.try_into();
-        let [server, replication, memory, time, reign, stream] = replies.map_err(|_| unknown("INFO"))?;
+        let [server, replication, memory, time, reign, last] = replies.map_err(|_| unknown("INFO"))?;
         let mut info = Info::read(server)?;
         // First of all, for an old server does not know what else is asked.
         let product = info.product()?;
         info.extend(replication)?;
         info.extend(memory)?;
         // In a Cluster a replica says here where the master is.
-        let (reign, last) = (read_reign(accepted(reign)?)?, last(stream)?);
+        let (reign, last) = (read_reign(accepted(reign)?)?, read_last(accepted(last)?)?);
         if info.get("role") != "master" {
             return Err(Failure::Moved("the server is a replica".to_owned()));
         }
@@ -116,19 +118,11 @@ fn clock(reply: Reply) -> Result<Duration, Failure> {
 }
 
 /// The id that the stream has given last.
-fn last(reply: Reply) -> Result<Option<Cursor>, Failure> {
-    let values = match reply {
-        Reply::Error(error) if error.starts_with(b"ERR no such key") => return Ok(None),
-        Reply::Error(error) => return Err(failure(&error)),
-        reply => reply.into_values().unwrap_or_default(),
-    };
-    let mut values = values.into_iter();
-    while let (Some(name), Some(value)) = (values.next(), values.next()) {
-        if name == Reply::Text(Bytes::from_static(b"last-generated-id")) {
-            return value.into_text().and_then(|id| position(&id)).map(Some).ok_or_else(|| unknown("XINFO"));
-        }
+fn read_last(reply: Reply) -> Result<Option<Cursor>, Failure> {
+    match reply {
+        Reply::Nil => Ok(None),
+        reply => reply.into_text().and_then(|id| position(&id)).map(Some).ok_or_else(|| unknown("EVAL")),
     }
-    Err(unknown("XINFO"))
 }
 
 fn read_reign(reply: Reply) -> Result<Option<Reign>, Failure> {

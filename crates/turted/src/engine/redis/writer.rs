@@ -58,7 +58,7 @@ impl RedisWriter {
 
 impl Writer for RedisWriter {
     async fn state(&mut self) -> Result<State, Failure> {
-        Look::at(&mut self.client, &self.shared.keys).await.map(|look| look.state)
+        Look::at(&mut self.client, &self.shared).await.map(|look| look.state)
     }
 
     async fn append(

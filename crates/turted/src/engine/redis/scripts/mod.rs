@@ -1,7 +1,7 @@
 //! What Redis does in one step, in Lua.
 //!
-//! `append.lua` appends a push with its key, `begin.lua` begins an epoch, `change.lua` changes a value, and `rights.lua`
-//! names what the user may not do.
+//! `append.lua` appends a push with its key, `begin.lua` begins an epoch, `change.lua` changes a value, `last.lua` tells the last
+//! id of the log, and `rights.lua` names what the user may not do.
 
 use sha1::{Digest, Sha1};
 
@@ -36,6 +36,7 @@ pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) begin: Script,
     pub(super) change: Script,
+    pub(super) last: Script,
     pub(super) rights: Script,
 }
 
@@ -45,6 +46,7 @@ impl Scripts {
             append: Script::new(include_str!("append.lua")),
             begin: Script::new(include_str!("begin.lua")),
             change: Script::new(include_str!("change.lua")),
+            last: Script::new(include_str!("last.lua")),
             rights: Script::new(include_str!("rights.lua")),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use turted_core::cursor::Cursor;
 
+use super::super::state::Look;
 use super::server::Redis;
 use super::{EPOCH, append, begun, plain};
 use crate::engine::{Append, Appended, Change, Changed, Ears, Engine, Reader, Values};
@@ -78,6 +79,20 @@ async fn entries_that_are_larger_than_any_of_ours_are_not_kept() {
     // The last one may be large as well.
     add(&redis, &["d", &larger]).await;
     assert_eq!(engine.writer().await.unwrap().1.last, Some(at(10)));
+}
+
+#[tokio::test]
+async fn a_look_at_the_log_is_sent_no_entry() {
+    let redis = Redis::start().await;
+    let engine = redis.engine(1);
+    begun(&engine).await;
+    // The first entry as well as the last one.
+    redis.ask(&["XTRIM", LOG, "MAXLEN", "0"]).await;
+    add(&redis, &["d", &"x".repeat(MIB)]).await;
+    let (mut client, entered) = engine.connect("test").await.unwrap();
+    let look = Look::at(&mut client, &engine.shared).await.unwrap();
+    assert_eq!([entered.state.last, look.state.last], [Some(at(2)); 2]);
+    assert!(client.received() < 64 * 1024, "{} bytes", client.received());
 }
 
 #[tokio::test]
