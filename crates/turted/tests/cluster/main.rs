@@ -22,6 +22,7 @@ mod presence;
 mod quickstart;
 mod replicas;
 mod sessions;
+mod slow;
 mod soak;
 mod sources;
 mod strangers;

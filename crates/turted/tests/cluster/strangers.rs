@@ -59,40 +59,12 @@ fn nothing_dies_of_garbage_in_the_log_and_in_the_channel() {
 }
 
 /// Entries and messages that a node has found to be none of turted.
-fn foreign(node: &Node) -> usize {
+pub(crate) fn foreign(node: &Node) -> usize {
     node.child().metric("turted_cluster_foreign_entries_total")
 }
 
-#[test]
-fn an_entry_of_100_mib_is_skipped_and_its_bytes_are_not_kept() {
-    // A disk that has to take it at once is not what is tried.
-    let cluster = Cluster::with(&[], 1, &[]);
-    let crowd = Crowd::start(&cluster.directory, 4);
-    let backends = Backends::idle(&cluster.directory);
-    let before = cluster.nodes.iter().map(|node| {
-        node.child().forget_most_memory();
-        (foreign(node), node.child().memory())
-    });
-    let before: Vec<_> = before.collect();
-    let id = format!("{}-*", cluster.epoch());
-    let log = cluster.key("log");
-    // Another one behind it: Redis tells whoever connects the last entry as a whole.
-    let add = |bytes: Vec<u8>| ["XADD", &log, &id, "d"].map(Vec::from).into_iter().chain([bytes]).collect();
-    cluster.redis.client().ask_all::<Vec<u8>>(&[add(vec![1; 100 * MIB]), add(vec![1])]);
-    backends.reach(&crowd, 4 * BACK);
-    cluster.await_ready();
-    for (node, (foreign_before, memory)) in cluster.nodes.iter().zip(before) {
-        assert_eq!(foreign(node), foreign_before + 2);
-        let most = node.child().most_memory();
-        assert!(most < memory + 50 * MIB, "{memory} bytes before, {most} at most");
-    }
-    let losses = crowd.losses();
-    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
-    assert_eq!(losses, 0);
-}
-
 /// The bytes of the last entry that has this text in it.
-fn entry_with(cluster: &Cluster, text: &str) -> Vec<u8> {
+pub(crate) fn entry_with(cluster: &Cluster, text: &str) -> Vec<u8> {
     let said = cluster.redis.client().ask(&["XREVRANGE", &cluster.key("log"), "+", "-"]);
     let Reply::Array(entries) = &said else { panic!("{said:?}") };
     let bytes = |entry: &Reply| {

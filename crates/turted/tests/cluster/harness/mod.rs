@@ -87,6 +87,13 @@ impl Cluster {
         self.await_ready();
     }
 
+    /// One more node, whose way to Redis carries so many bytes a second on each connection. It need not be ready.
+    pub(crate) fn join_slowly(&mut self, rate: u64, variables: &[(&str, &str)]) {
+        let proxy = Proxy::to(self.redis.node_port());
+        proxy.slow_down(rate);
+        self.group.add_by(&self.redis, proxy, ("turted", 0), variables);
+    }
+
     /// Tells Redis something, past all proxies.
     pub(crate) fn tell(&self, command: &[&str]) {
         self.redis.client().ask(command);
@@ -167,8 +174,12 @@ impl Group {
 
     /// One more node on this Redis.
     fn add_to(&mut self, redis: &Server, (prefix, database): (&str, u32), variables: &[(&str, &str)]) {
-        let proxy = Proxy::to(redis.node_port());
-        let own = redis.variables((prefix, database), proxy.port());
+        self.add_by(redis, Proxy::to(redis.node_port()), (prefix, database), variables);
+    }
+
+    /// One more node on this Redis, by way of this proxy.
+    fn add_by(&mut self, redis: &Server, proxy: Proxy, place: (&str, u32), variables: &[(&str, &str)]) {
+        let own = redis.variables(place, proxy.port());
         let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
         self.add(proxy, &[&own, variables].concat());
     }

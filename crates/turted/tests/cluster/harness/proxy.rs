@@ -73,6 +73,8 @@ struct State {
     /// Which directions of new connections are stalled.
     stalled: Mutex<Option<Way>>,
     delay_ms: AtomicU64,
+    /// Bytes a second that a connection carries to the node; 0: any number.
+    rate: AtomicU64,
     links: Mutex<Vec<Arc<Link>>>,
 }
 
@@ -137,6 +139,11 @@ impl Proxy {
     /// Each portion of bytes waits so long.
     pub(crate) fn delay(&self, by: Duration) {
         self.state.delay_ms.store(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Each connection carries so many bytes a second to the node.
+    pub(crate) fn slow_down(&self, rate: u64) {
+        self.state.rate.store(rate, Ordering::SeqCst);
     }
 
     /// Connections of the node go to this port from now on, those that there are end.
@@ -206,6 +213,10 @@ impl State {
         let mut buffer = vec![0; PORTION_BYTES];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             pause(Duration::from_millis(self.delay_ms.load(Ordering::SeqCst)));
+            let rate = self.rate.load(Ordering::SeqCst);
+            if way == Way::ToNode && rate > 0 {
+                pause(Duration::from_secs_f64(read as f64 / rate as f64));
+            }
             gate.pass();
             if to.write_all(&buffer[..read]).is_err() {
                 break;
