@@ -23,7 +23,7 @@ use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
 /// Entries that are read at once.
-const PORTION: usize = 128;
+const PORTION: usize = 512;
 /// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.
