@@ -179,3 +179,26 @@ fn the_log_keeps_what_the_node_keeps_that_keeps_most() {
     assert!((60..100).contains(&length([4, 60])));
     assert!((60..100).contains(&length([60, 4])));
 }
+
+#[test]
+fn a_node_that_has_read_higher_numbers_than_a_fresh_log_has_is_not_deaf() {
+    with_two(async |world, first, second| {
+        [&first, &second].iter().for_each(|node| world.cut_off(node.process, true));
+        world.restart(Loss::Everything, SOON);
+        sleep(SOON * 2).await;
+        // It knows nothing of the epochs before, and begins with the number 1.
+        let fresh = Node::start(&world, 3, 4_000);
+        while !fresh.status.follows() {
+            sleep(SOON).await;
+        }
+        assert!(fresh.dispatcher.last() < first.dispatcher.last());
+        [&first, &second].iter().for_each(|node| world.cut_off(node.process, false));
+        sleep(LONG * 2).await;
+        let read = |node: &Node| node.dispatcher.cursor(node.dispatcher.last());
+        for node in [&first, &second] {
+            assert!(node.status.follows());
+            assert_eq!(read(node), read(&fresh), "it reads what the others read");
+            assert_eq!(node.losses(), 1, "its clients are told");
+        }
+    });
+}
