@@ -10,7 +10,7 @@ use turted_core::cluster::watch::WatchedRecords;
 use turted_core::name::Name;
 
 use crate::hub::cluster::Cluster;
-use crate::hub::cluster::watches::WatchingOthers;
+use crate::hub::cluster::watching::WatchingOthers;
 use crate::live::{Feeder, Kind, Record};
 
 /// Time between two renewals.

@@ -20,6 +20,7 @@
 //! | `asking` | how nodes ask each other, and answer |
 //! | `questions` | what nodes ask each other for operators, and which addresses they block together |
 //! | `watches` | the live view over several machines: who watches other nodes from here, and what others want to watch here |
+//! | `watching` | how a node watches the others |
 //! | `history` | the history of channels: what is deleted for all nodes, and what a node that starts takes over from another |
 //! | `ears` | what other nodes tell this one |
 //! | `peers` | the other nodes as those need them who pass requests on: addresses, the secret, TLS |
@@ -47,6 +48,7 @@ pub(crate) mod sessions;
 mod asking;
 pub(crate) mod questions;
 pub(crate) mod watches;
+pub(crate) mod watching;
 mod history;
 mod ears;
 pub(crate) mod rules;

@@ -5,10 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use turted_core::cluster::head::Author;
-use turted_core::cluster::message::Told;
 use turted_core::cluster::watch::{WatchTold, WatchedRecords};
-
-use super::handle::Cluster;
 
 /// Messages of other nodes that wait for one watcher, up to 256 KiB each. A further one counts as lost.
 const MESSAGES_MAX: usize = 16;
@@ -69,46 +66,19 @@ impl Watches {
         }
     }
 
+    /// What other nodes tell this watch from now on.
+    pub(super) fn open(&self, watch: u64) -> mpsc::Receiver<(Author, WatchedRecords)> {
+        let (sender, told) = mpsc::channel(MESSAGES_MAX);
+        self.lock().own.insert(watch, sender);
+        told
+    }
+
+    /// Nobody watches there any more.
+    pub(super) fn close(&self, watch: u64) {
+        self.lock().own.remove(&watch);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Cluster {
-    /// Watches other nodes until what this returns is dropped. They know nothing of it before it is renewed.
-    pub(crate) fn watch_others(&self, filter: String) -> WatchingOthers {
-        let watch = getrandom::u64().unwrap_or_default();
-        let (sender, told) = mpsc::channel(MESSAGES_MAX);
-        self.status().watches.lock().own.insert(watch, sender);
-        WatchingOthers { cluster: self.clone(), watch, filter, told }
-    }
-}
-
-/// One watcher of other nodes, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct WatchingOthers {
-    cluster: Cluster,
-    watch: u64,
-    filter: String,
-    told: mpsc::Receiver<(Author, WatchedRecords)>,
-}
-
-impl WatchingOthers {
-    /// The other nodes are to tell it for so many seconds from now on.
-    pub(crate) fn renew(&self, seconds: u16) {
-        let (watch, filter) = (self.watch, self.filter.clone());
-        self.cluster.tell(None, Told::Watch(WatchTold::Wanted { watch, seconds, filter }));
-    }
-
-    /// What another node tells. Cancel safe.
-    pub(crate) async fn told(&mut self) -> Option<(Author, WatchedRecords)> {
-        self.told.recv().await
-    }
-}
-
-impl Drop for WatchingOthers {
-    fn drop(&mut self) {
-        self.cluster.status().watches.lock().own.remove(&self.watch);
-        self.renew(0);
     }
 }
