@@ -161,21 +161,30 @@ fn at_most_eight_watch_a_node_those_of_other_nodes_included() {
 
     // A watcher that is gone is gone on all nodes.
     drop(watchers);
-    until(
-        || "node 1 has room".to_owned(),
-        PATIENCE,
-        || {
-            let authorization = format!("Bearer {TOKEN}");
-            let admin = cluster.nodes[1].child().admin_address();
-            let watching =
-                || EventSource::connect(admin, "/api/v1/events", &[("Authorization", &authorization)]).ok();
-            let all: Option<Vec<_>> = (0..6).map(|_| watching()).collect();
-            all.is_some()
-        },
-    );
+    until(|| "node 1 has room".to_owned(), PATIENCE, || has_room(&cluster.nodes[1], 6));
     // The next renewal finds room there.
     let found = ninth.await_one(&json!({"type": "watching", "node": full["node"]}));
     assert_eq!(found["cluster_node"], full["cluster_node"]);
+}
+
+/// Whether so many more may watch a node.
+fn has_room(node: &Node, watchers: usize) -> bool {
+    let authorization = format!("Bearer {TOKEN}");
+    let admin = node.child().admin_address();
+    let watch = || EventSource::connect(admin, "/api/v1/events", &[("Authorization", &authorization)]).ok();
+    let all: Option<Vec<_>> = (0..watchers).map(|_| watch()).collect();
+    all.is_some()
+}
+
+#[test]
+fn watchers_whose_node_is_killed_end_with_their_lease() {
+    let mut cluster = cluster();
+    let mut watchers: Vec<_> =
+        (0..8).map(|_| Watcher::of(&cluster.nodes[0], "nodes=all&user=adam")).collect();
+    watchers.iter_mut().for_each(|watcher| assert_eq!(watcher.await_nodes(3).len(), 3));
+    assert!(!has_room(&cluster.nodes[1], 1), "eight watch it");
+    cluster.nodes[0].kill();
+    until(|| "their leases are over".to_owned(), PATIENCE, || has_room(&cluster.nodes[1], 8));
 }
 
 #[test]
