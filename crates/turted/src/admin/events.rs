@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use turted_core::limits::WATCH_FILTER_BYTES_MAX;
 
 use super::guard::Shown;
@@ -46,6 +47,8 @@ pub(super) struct Watch<'a> {
     pub(super) node: &'a str,
     pub(super) shown: &'a Shown,
     pub(super) place: &'a Arc<AdminPlace>,
+    /// What the end waits for.
+    pub(super) tasks: &'a TaskTracker,
     /// Ends all streams.
     pub(super) ending: &'a CancellationToken,
 }
@@ -67,7 +70,8 @@ impl Watch<'_> {
             let greeting = Record { node, cluster_node, ..Record::new(Kind::Watching) };
             let watching = self.live.watch(filter, Some(&greeting));
             let watching = watching.map_err(|TooMany| ApiRefusal::TooManyWatchers)?;
-            let others = others.map(|others| watch::begin(others.cluster, others.filter, watching.feeder()));
+            let others = others
+                .map(|others| watch::begin(self.tasks, (others.cluster, others.filter), watching.feeder()));
             let watched = Watched {
                 _others: others,
                 watching,

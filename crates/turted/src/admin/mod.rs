@@ -358,7 +358,8 @@ where
         events::PATH => {
             let (live, node) = (&state.monitor.shared.live, state.node.name());
             let cluster = state.monitor.shared.cluster.get();
-            let watched = Watch { live, cluster, node, shown, place, ending }.begin(&request);
+            let tasks = &state.tasks;
+            let watched = Watch { live, cluster, node, shown, place, tasks, ending }.begin(&request);
             watched.unwrap_or_else(|refusal| known(refusal.into()))
         }
         METRICS => known(metrics(&state.monitor).await),

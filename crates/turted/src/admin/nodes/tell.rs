@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use turted_core::cluster::head::Author;
 use turted_core::cluster::message::Told;
 use turted_core::cluster::watch::{WatchTold, WatchedRecords};
 use turted_core::limits::WATCHED_PORTION_BYTES;
@@ -24,8 +25,8 @@ const LEASE_SECONDS_MAX: u16 = 60;
 /// Renewals that wait: each is looked at at once.
 const RENEWALS_MAX: usize = 4;
 
-/// The number of a watch, and the process that watches.
-type Watcher = (u64, u64);
+/// The number of a watch, and who watches: a process that has another number from now on is told there.
+type Watcher = (u64, Author);
 
 /// Tells other nodes what they want to watch on this one, which is called `name`, until it has left its cluster.
 pub(super) async fn run(
@@ -58,7 +59,7 @@ struct Watchers {
 impl Watchers {
     /// Another node wants to watch, or does not want to any more.
     fn want(&mut self, wanted: &WatchWanted) {
-        let watcher = (wanted.watch, wanted.from.process);
+        let watcher = (wanted.watch, wanted.from);
         let is_known = self.leases.get(&watcher).is_some_and(|lease| renew(lease, wanted.seconds));
         if is_known || wanted.seconds == 0 {
             return;

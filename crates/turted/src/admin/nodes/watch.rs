@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use turted_core::cluster::head::Author;
 use turted_core::cluster::watch::WatchedRecords;
 use turted_core::name::Name;
@@ -21,11 +22,15 @@ const LEASE_SECONDS: u16 = 10;
 const SILENT: Duration = Duration::from_secs(5);
 
 /// Watches the other nodes for the watcher behind `feeder`, until what this returns is dropped.
-pub(in crate::admin) fn begin(cluster: &Cluster, filter: String, feeder: Feeder) -> DropGuard {
+pub(in crate::admin) fn begin(
+    tasks: &TaskTracker,
+    (cluster, filter): (&Cluster, String),
+    feeder: Feeder,
+) -> DropGuard {
     let (ended, cluster) = (CancellationToken::new(), cluster.clone());
     let watching = cluster.watch_others(filter);
     let own = ended.clone();
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         own.run_until_cancelled(follow(&cluster, watching, &feeder)).await;
     });
     ended.drop_guard()
