@@ -8,6 +8,7 @@ use turted_core::cursor::Cursor;
 
 use super::node::Node;
 use crate::hub::dispatch::log::Accepted;
+use crate::hub::worker::loss::GAP;
 
 /// How long a node waits until it has read what a client has seen elsewhere.
 const AHEAD_MAX: Duration = Duration::from_secs(2);
@@ -21,9 +22,10 @@ pub(super) struct Client {
     pub(super) seen: Vec<Seen>,
     /// The place of its node, and the process there; `None` while it has none.
     pub(super) at: Option<(usize, u64)>,
-    /// How often the clients of its node had been ended when it came.
+    /// How often the clients of its node had been ended when it came, and how often because of a loss.
     ended: usize,
-    /// The number behind which it began, or went on after a gap.
+    losses: u64,
+    /// The number behind which its session began.
     began_after: u64,
     /// The position of the last event that it has seen.
     cursor: Option<Cursor>,
@@ -49,6 +51,14 @@ impl Client {
         self.ended != node.ended.load(Ordering::Relaxed)
     }
 
+    /// It leaves its node. If that has told it of a loss, its session has a gap, wherever it comes back.
+    pub(super) fn leave(&mut self, node: Option<&Node>) {
+        if node.is_some_and(|node| node.losses() != self.losses) {
+            self.began_after = GAP;
+        }
+        self.at = None;
+    }
+
     /// The process at which it waits.
     pub(super) fn waits_at(&self) -> Option<u64> {
         self.waits.map(|(process, _)| process)
@@ -70,7 +80,13 @@ impl Client {
     /// Comes to a node. It may have to wait there.
     pub(super) fn come(&mut self, place: usize, node: &Node) {
         let Some(cursor) = self.cursor else { return self.begin(place, node) };
-        let number = node.dispatcher.number(cursor);
+        let read = node.dispatcher.cursor(node.dispatcher.last());
+        let is_ahead = (cursor.epoch, cursor.sequence) > (read.epoch, read.sequence);
+        // What a session of before a loss has missed is not known, whatever its client has seen since.
+        if self.has_gap(node) && !is_ahead {
+            return self.miss(place, node);
+        }
+        let number = node.dispatcher.number(cursor).filter(|_| !is_ahead);
         let reached = number.filter(|number| *number <= node.dispatcher.last());
         let Some(number) = reached else {
             let now = Instant::now();
@@ -86,12 +102,15 @@ impl Client {
             return;
         };
         let kept = node.dispatcher.read_log(|log| log.has_all_after(number).then(|| log.kept()));
-        let is_whole = self.began_after >= node.dispatcher.lost_before();
-        let Some(kept) = kept.filter(|_| is_whole) else { return self.miss(place, node) };
+        let Some(kept) = kept else { return self.miss(place, node) };
         self.number = number;
         kept.iter().for_each(|accepted| self.take(accepted));
         self.number = node.dispatcher.last();
         self.stays(place, node);
+    }
+
+    fn has_gap(&self, node: &Node) -> bool {
+        self.began_after == GAP || self.began_after < node.dispatcher.lost_before()
     }
 
     /// How it is, for whoever looks at a fault.
@@ -116,7 +135,7 @@ impl Client {
 
     fn stays(&mut self, place: usize, node: &Node) {
         self.at = Some((place, node.process));
-        self.ended = node.ended.load(Ordering::Relaxed);
+        (self.ended, self.losses) = (node.ended.load(Ordering::Relaxed), node.losses());
         (self.waits, self.tries) = (None, 0);
     }
 }

@@ -130,6 +130,11 @@ impl Node {
         self.is_ready.get() && !self.is_frozen()
     }
 
+    /// How often it has told its clients of a loss.
+    pub(super) fn losses(&self) -> u64 {
+        self.status.counters.losses.load(Ordering::Relaxed)
+    }
+
     /// How it is, for whoever looks at a fault.
     pub(super) fn describe(&self) -> String {
         let (last, waiting) = (self.dispatcher.last(), self.dispatcher.waiting());

@@ -166,7 +166,7 @@ impl Simulation {
             if stays && !self.dice.happens(5) {
                 continue;
             }
-            client.at = None;
+            client.leave(node);
             let ready: Vec<_> = (0..nodes.len())
                 .filter(|place| nodes[*place].as_ref().is_some_and(Node::takes_clients))
                 .collect();
