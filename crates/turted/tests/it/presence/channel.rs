@@ -19,7 +19,7 @@ const USERS: usize = 10_000;
 /// Those with whom it is found out what a client costs without presence.
 const FEWER: usize = 2_000;
 /// What a client may cost with presence, in what it costs without: it connects, says who it is, joins and ends.
-const COST_MAX: f64 = 2.0;
+const COST_MAX: f64 = 4.0;
 
 /// The program, where channels that begin with `c` have presence.
 fn program(directory: &tempfile::TempDir) -> Child {
