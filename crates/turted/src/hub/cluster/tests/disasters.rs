@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::node::Node;
-use super::simulation::Simulation;
+use super::simulation::{Simulation, TROUBLED};
 use super::troubles::{LONG, SHORT, end_node, set_frozen, start};
 use crate::engine::memory::Loss;
 
@@ -100,7 +100,8 @@ pub(super) async fn refill(simulation: &Rc<Simulation>, is_quiet: bool) {
     let places = simulation.nodes.borrow().len();
     let reader = dice.below(places);
     let is_ready = simulation.nodes.borrow().iter().flatten().all(Node::takes_clients);
-    if !is_quiet || !is_ready {
+    let has_time = simulation.began.get().elapsed() + SETTLED * 2 + HEARTBEATS < TROUBLED;
+    if !is_quiet || !is_ready || !has_time {
         return;
     }
     let set_others = |is_frozen| {

@@ -22,7 +22,7 @@ use crate::engine::memory::{Dice, Flaws, World};
 use crate::hub::dispatch::log::Accepted;
 
 /// How long something goes wrong.
-const TROUBLED: Duration = Duration::from_secs(20);
+pub(super) const TROUBLED: Duration = Duration::from_secs(20);
 /// How long it takes at most until a loss is told. A witness that was killed is silent for 15 s of it.
 const TOLD_MAX: Duration = Duration::from_secs(24);
 /// How long the last pushes take.
