@@ -89,6 +89,8 @@ export interface Presence {
     /** How many users there are, and how many connections that are no user. */
     count: number;
     anonymous: number;
+    /** Of how many nodes of a cluster is not known who is there; undefined if there are none. */
+    silent?: number;
 }
 export type Handler<Payload, Name extends string = string> = (this: Meta<Name>, payload: Payload, meta: Meta<Name>) => unknown;
 export type State = 'connecting' | 'connected' | 'waiting' | 'offline' | 'closed';
