@@ -63,7 +63,8 @@ impl NodeCopy {
 
     /// Adds what the node tells of channels. Those without presence here do not count.
     pub(super) fn change(&mut self, groups: &[Group], room: &mut Room<'_>) {
-        for group in groups.iter().filter(|group| room.rules.allow(&group.channel)).collect::<Vec<_>>() {
+        let rules = room.rules;
+        for group in groups.iter().filter(|group| rules.allow(&group.channel)) {
             // Those who come first, so that the channel is not empty in between.
             group.present.iter().for_each(|user| self.enter(&group.channel, user, room));
             if let Some(anonymous) = group.anonymous {

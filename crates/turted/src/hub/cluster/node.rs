@@ -365,9 +365,7 @@ impl<E: Engine> Node<E> {
 
     /// Asks the engine for something, over the connection for values, and waits for it as long as `most`.
     pub(super) async fn ask(&self, wanted: Wanted, most: Duration) -> Result<Changed, Unavailable> {
-        let (job, answered) = Job::new(wanted, most);
-        self.jobs.send(job).await.map_err(|_| Unavailable)?;
-        answered.await.unwrap_or(Err(Unavailable))
+        self.handle().ask(wanted, most).await
     }
 
     /// What this node says of itself.

@@ -47,3 +47,22 @@ impl Settings {
         Author { node: self.number.get(), process: self.process }
     }
 }
+
+#[cfg(test)]
+impl Settings {
+    /// Those of a process that has no number yet, no secret, and nobody who passes requests on.
+    pub(super) fn of_process(process: u64) -> Self {
+        Self {
+            number: Cell::new(0),
+            process,
+            version: Name::new("1.0.0").unwrap(),
+            advertise: None,
+            rules: Rules::default(),
+            key_age: Duration::from_secs(300),
+            replicas: 0,
+            limits: PushLimits::default(),
+            proof: Proof::new(&[]),
+            peers: None,
+        }
+    }
+}

@@ -13,11 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
-use turted_core::name::Name;
-use turted_core::push::PushLimits;
 
-use super::super::proof::Proof;
-use super::super::rules::Rules;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
@@ -71,18 +67,7 @@ impl Node {
         let (status, ended) = (Arc::new(Status::new()), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&ended);
         status.end_all_by(move |_| _ = counted.fetch_add(1, Ordering::Relaxed));
-        let settings = Settings {
-            number: Cell::new(0),
-            process,
-            version: Name::new("1.0.0").unwrap(),
-            advertise: None,
-            rules: Rules::default(),
-            key_age: Duration::from_secs(300),
-            replicas: simulation.replicas,
-            limits: PushLimits::default(),
-            proof: Proof::new(&[]),
-            peers: None,
-        };
+        let settings = Settings { replicas: simulation.replicas, ..Settings::of_process(process) };
         let (engine, feed) = (MemoryEngine::new(&simulation.world, process), dispatcher.feed());
         let (begun, has_begun) = sync_channel(1);
         let (jobs, jobs_wanted) = mpsc::channel(JOBS_MAX);

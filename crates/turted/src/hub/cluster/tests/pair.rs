@@ -1,6 +1,5 @@
 //! Two nodes without clients: what one sees of the other, and what the log keeps.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
-use turted_core::name::Name;
-use turted_core::push::PushLimits;
 
-use super::super::proof::Proof;
-use super::super::rules::Rules;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::{NodeSeen, Status};
@@ -46,18 +41,7 @@ impl Node {
         let (sender, mut deliveries) = inbox(InboxLimits { dispatches: 64, bytes: 1 << 20 });
         let dispatcher = Dispatcher::new(0, limits, vec![sender], &Backlogs::new(usize::MAX));
         let status = Arc::new(Status::new());
-        let settings = Settings {
-            number: Cell::new(0),
-            process,
-            version: Name::new("1.0.0").unwrap(),
-            advertise: None,
-            rules: Rules::default(),
-            key_age: Duration::from_secs(300),
-            replicas: 0,
-            limits: PushLimits::default(),
-            proof: Proof::new(&[]),
-            peers: None,
-        };
+        let settings = Settings::of_process(process);
         let (engine, feed) = (MemoryEngine::new(world, process), dispatcher.feed());
         let (begun, has_begun) = sync_channel(1);
         let (jobs, jobs_wanted) = mpsc::channel(JOBS_MAX);

@@ -6,12 +6,8 @@ use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use turted_core::cluster::message::{Message, Told};
-use turted_core::name::Name;
-use turted_core::push::PushLimits;
 
 use super::super::node::{Clock, View};
-use super::super::proof::Proof;
-use super::super::rules::Rules;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
@@ -26,18 +22,7 @@ use crate::io::backlogs::Backlogs;
 fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
     let limits = LogLimits { dispatches: 1, bytes: 1, age: Duration::from_secs(1) };
     let (jobs, wanted) = mpsc::channel(JOBS_MAX);
-    let settings = Settings {
-        number: Cell::new(1),
-        process: 1,
-        version: Name::new("1.0.0").unwrap(),
-        advertise: None,
-        rules: Rules::default(),
-        key_age: Duration::from_secs(300),
-        replicas: 0,
-        limits: PushLimits::default(),
-        peers: None,
-        proof: Proof::new(&[]),
-    };
+    let settings = Settings { number: Cell::new(1), ..Settings::of_process(1) };
     let node = Node {
         tags: Cell::default(),
         engine: MemoryEngine::new(world, 1),
