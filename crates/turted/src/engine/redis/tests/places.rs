@@ -100,8 +100,8 @@ async fn sentinels_tell_where_the_master_is_now() {
 
 #[tokio::test]
 async fn a_cluster_is_followed_to_the_server_that_has_the_slot() {
-    let (owner, other) = (Redis::with_cluster().await, Redis::with(&["--cluster-enabled", "yes"]).await);
-    other.ask(&["CLUSTER", "MEET", "127.0.0.1", &owner.port.to_string()]).await;
+    let (owner, other) = (Redis::with_cluster().await, Redis::with_no_slot().await);
+    other.meet(&owner).await;
     let engine = other.engine(1);
     let mut writer = eventually("the servers know each other", async || {
         let (writer, state) = engine.writer().await.ok()?;

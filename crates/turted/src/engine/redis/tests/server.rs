@@ -100,9 +100,15 @@ impl Redis {
         redis
     }
 
+    /// One of a Cluster that has no slot yet.
+    pub(super) async fn with_no_slot() -> Self {
+        // For the bus it would take the port 10,000 above its own, which a connection of another test may have.
+        Self::with(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()]).await
+    }
+
     /// One that is a Cluster of its own.
     pub(super) async fn with_cluster() -> Self {
-        let redis = Self::with(&["--cluster-enabled", "yes"]).await;
+        let redis = Self::with_no_slot().await;
         redis.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
         for _ in 0..STARTS {
             let info = redis.ask(&["CLUSTER", "INFO"]).await.into_text().unwrap();
@@ -112,6 +118,12 @@ impl Redis {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the Cluster has no state");
+    }
+
+    /// Makes it one Cluster with another.
+    pub(super) async fn meet(&self, other: &Self) {
+        let (port, bus_port) = (other.port.to_string(), other.options.last().unwrap());
+        self.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, bus_port]).await;
     }
 
     async fn wait(&self) {
