@@ -7,44 +7,39 @@
 //! # }
 //! ```
 
-use std::ops::RangeInclusive;
+mod history;
+mod life;
+
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::time::Instant;
-use std::{io, mem};
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::Notify;
 use turted_core::cluster::fit::fit;
 use turted_core::cursor::Cursor;
 use turted_core::dispatch::{Dispatch, Targets};
 #[cfg(test)]
 use turted_core::epochs::Epoch;
 use turted_core::epochs::Epochs;
-use turted_core::history::Range;
 use turted_core::limits::EXPANSION_BYTES_MAX;
 use turted_core::name::Name;
 
-use crate::config::Config;
-use crate::hub::dispatch::feed::Feed;
 use crate::hub::dispatch::handlers::HandlerId;
-use crate::hub::dispatch::history::deletion::Deletion;
-use crate::hub::dispatch::history::{DELETIONS_MAX, EVENTS_PER_LOCK, FormerHistory, History, Told};
 use crate::hub::dispatch::inbox::{Inbox, inbox};
 use crate::hub::dispatch::inner::{Inner, lock};
 use crate::hub::dispatch::journal::{Pusher, Pushes};
 #[cfg(test)]
 use crate::hub::dispatch::log::LogLimits;
-use crate::hub::dispatch::log::disk::deleted::{self, Deleted};
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::log::{Accepted, Log};
 use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
-use crate::hub::dispatch::queue::{BUSY_MAX, Counts, PushedKey, Queue, Waiting};
+use crate::hub::dispatch::queue::{Counts, PushedKey, Waiting};
 pub use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Receipt};
 pub(crate) use crate::hub::dispatch::receipt::{Reach, Settled, Submitted};
 pub(crate) use crate::hub::dispatch::source::Source;
-use crate::hub::dispatch::writer::{Ending, Writer, WriterEnd, WriterParts};
 #[cfg(test)]
 use crate::io::backlogs::Backlogs;
 use crate::io::link::Link;
@@ -103,22 +98,6 @@ impl Dispatcher {
     /// The same dispatcher with another limit (`limits.expansion_bytes`).
     pub(crate) fn with_expansion_bytes(self, expansion_bytes: usize) -> Self {
         Self { expansion_bytes, ..self }
-    }
-
-    /// The same dispatcher, which keeps the history of channels from now on, if a channel has any. It goes on with what the
-    /// last life left.
-    pub(crate) fn with_history(self, config: &Config, former: Option<FormerHistory>) -> Self {
-        let order = &mut *self.order();
-        order.history = History::over(&order.log, config, (former, Instant::now()));
-        self.clone()
-    }
-
-    /// The same dispatcher without what was deleted from history in an earlier life.
-    pub(crate) fn without(self, deleted: Vec<Deleted>) -> Self {
-        for (channel, numbers) in deleted {
-            self.delete_history(&channel, numbers);
-        }
-        self
     }
 
     /// The same dispatcher for dispatches of this source. A push connector calls it: the dispatcher of a worker is
@@ -285,70 +264,6 @@ impl Dispatcher {
         read(&mut self.order().log)
     }
 
-    /// Looks into the history of channels; `None` if no channel has any. Pushes wait meanwhile, so it must be a short look.
-    pub(crate) fn read_history<T>(&self, read: impl FnOnce(&History) -> T) -> Option<T> {
-        self.order().history.as_ref().map(read)
-    }
-
-    /// The events of a channel that are asked for, the newest first. They are read a portion at a time, backwards: what gives
-    /// way meanwhile is older than what was read.
-    pub(crate) fn history_of(&self, channel: &Name, mut range: Range, now: Instant) -> Vec<Told> {
-        let mut events = Vec::new();
-        while range.most > 0 {
-            let portion = Range { most: range.most.min(EVENTS_PER_LOCK), ..range };
-            let found =
-                self.read_history(|history| history.newest(channel, portion, now)).unwrap_or_default();
-            let Some((oldest, _)) = found.last() else { break };
-            range.up_to = oldest.sequence() - 1;
-            range.most -= found.len();
-            let is_last = found.len() < portion.most;
-            events.extend(found);
-            if is_last {
-                break;
-            }
-        }
-        events
-    }
-
-    /// Deletes the events of the history of `channel` with numbers within a range, and returns how many there were. The log
-    /// keeps them for clients that come back.
-    pub(crate) fn delete_history(&self, channel: &Name, numbers: RangeInclusive<u64>) -> usize {
-        self.order().delete_history(channel, numbers)
-    }
-
-    /// Records that history is deleted: in the log of a cluster, so that every node deletes it, one that starts later as well,
-    /// or beside the log on disk, so that a start deletes it after a kill too. Says later that it stands there. `None` if the
-    /// log is in memory, or too many wait.
-    pub(crate) fn record_deletion(
-        &self,
-        channel: &Name,
-        numbers: RangeInclusive<u64>,
-    ) -> Option<oneshot::Receiver<()>> {
-        let deletions = self.order().deletions.clone()?;
-        let (recorded, is_recorded) = oneshot::channel();
-        deletions.try_send(Deletion { channel: channel.clone(), numbers, recorded }).ok()?;
-        Some(is_recorded)
-    }
-
-    /// Gives up a portion of what log and history keep and is too old. Returns whether there is more.
-    pub(crate) fn tidy(&self, now: Instant) -> bool {
-        let order = &mut *self.order();
-        let has_more = order.history.as_mut().is_some_and(|history| history.tidy(&order.log, now));
-        order.log.tidy(now) || has_more
-    }
-
-    /// Accepts nothing from now on; the workers end when their inboxes are empty.
-    pub(crate) fn stop(&self) {
-        let mut order = self.order();
-        if order.queue.is_none() {
-            order.close();
-        } else if !mem::replace(&mut order.stopped, true) {
-            // The log writer closes the inboxes, when it has written what waits.
-            Inner::watch_stop(&self.inner);
-            self.inner.wake_writer();
-        }
-    }
-
     /// Whether keys of pushes are kept with them, because the log is on disk.
     pub(crate) fn keeps_keys(&self) -> bool {
         self.inner.keeps_keys.load(Ordering::Relaxed)
@@ -359,77 +274,11 @@ impl Dispatcher {
         &self.inner.health
     }
 
-    /// Starts the thread that writes pushes to disk, before the first one comes.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
-    pub(crate) fn start_writer(&self, parts: WriterParts) -> io::Result<()> {
-        if let Some((directory, _)) = &parts.settings.directory {
-            let (deletions, receiver) = mpsc::channel(DELETIONS_MAX);
-            deleted::start(Arc::clone(directory), receiver)?;
-            self.order().deletions = Some(deletions);
-        }
-        let end = Writer::start(Arc::clone(&self.inner), parts)?;
-        *lock(&self.inner.writer_end) = Some(end);
-        self.inner.keeps_keys.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Lets a cluster number the dispatches from now on. Nothing is taken until it says so.
-    pub(crate) fn feed(&self) -> Feed {
-        let mut order = self.order();
-        (order.queue, order.is_restoring, order.has_nodes) = (Some(Queue::new(true)), true, true);
-        if let Some(history) = &mut order.history {
-            history.begin_filling();
-        }
-        drop(order);
-        self.inner.keeps_keys.store(true, Ordering::Relaxed);
-        self.inner.has_nodes.store(true, Ordering::Relaxed);
-        Feed::new(Arc::clone(&self.inner))
-    }
-
-    /// The workers begin behind what was read of the log of a cluster until now.
-    pub(crate) fn begin_feed(&self) {
-        Feed::new(Arc::clone(&self.inner)).begin();
-    }
-
-    /// Leaves the directory of the log behind: something else in it cannot be believed by a later start. Waits until it is
-    /// marked, or until the disk is taken for one that hangs. Not for threads of workers.
-    pub(crate) fn leave_log(&self) {
-        let mut order = self.order();
-        if let Some(queue) = &mut order.queue {
-            queue.leave();
-            self.inner.queued.notify_all();
-            let is_unmarked = |order: &mut Order| !order.is_closed() && order.queue_mut().must_leave();
-            drop(self.inner.queued.wait_timeout_while(order, BUSY_MAX, is_unmarked));
-        }
-    }
-
-    /// Waits until the log writer has ended, after a [stop](Self::stop). What it gives ends the log in good order, when
-    /// nothing else can be recorded.
-    pub(crate) fn wait_for_writer(&self) -> Option<Ending> {
-        let end = lock(&self.inner.writer_end).take();
-        end.and_then(WriterEnd::wait)
-    }
-
-    /// Lets the log writer end without a clean end of the log, after a [stop](Self::stop) that nobody waits for.
-    pub(crate) fn forget_writer(&self) {
-        drop(lock(&self.inner.writer_end).take());
-    }
-
     /// Notes how many connections each dispatch of an accepted push reached, for a repeated answer after a restart.
     pub(crate) fn note_delivered(&self, first: u64, delivered: Vec<u64>) {
         // They are written with the next push, or within a second.
         if let Some(queue) = &mut self.order().queue {
             queue.put_counts(Counts { first, delivered });
-        }
-    }
-
-    /// Waits until the handlers have heard everything, after a [stop](Self::stop).
-    pub(crate) fn wait_for_handlers(&self) {
-        let end = lock(&self.inner.handlers_end).take();
-        if let Some(end) = end {
-            end.wait();
         }
     }
 
