@@ -68,7 +68,14 @@ class Results:
 
     def difference(self, more, less):
         """One figure less another, within each repetition. Each is given as (job, server, path)."""
-        return Figure.of([a - b for a, b in self.pairs(more, less) if a is not None and b is not None])
+        return Figure.of(self.differences(more, less))
+
+    def differences(self, more, less):
+        return [a - b for a, b in self.pairs(more, less) if a is not None and b is not None]
+
+    def increase(self, more, less, whole):
+        """What a whole becomes, as a multiple of it, by what one figure is above another within each repetition."""
+        return Figure.of([1 + above / whole for above in self.differences(more, less)]) if whole else None
 
     def ratio_of_all(self, pairs):
         """The same for several pairs that measure the same ratio."""

@@ -5,9 +5,7 @@ import subprocess
 from ..run import Failed, bench
 from .nodes import MEMORY, ONE, THREE, side
 
-# A single connection that waits for each answer keeps fewer than 64 pushes outstanding.
 FANOUT = ["--transport", "websocket", "--connections", "10000", "--inflight", "1"]
-BUSY = ["--connections", "0", "--inflight", "64", "--pushers", "8"]
 RATE = 10_000
 PACED = ["--connections", "0", "--rate", str(RATE), "--pushers", "8"]
 LATENCY = ["--transport", "websocket", "--connections", "1", "--inflight", "1"]
@@ -15,7 +13,10 @@ LATENCY = ["--transport", "websocket", "--connections", "1", "--inflight", "1"]
 OTHERS = 100
 # A run that pushed less than this share of its rate says nothing about that rate.
 SHARE_MIN = 0.95
-FANNED, BACKED, STEADY, ALONE = "fanout", "back to back", f"{RATE:,} a second", "one at a time"
+FANNED, STEADY, ALONE = "fanout", f"{RATE:,} a second", "one at a time"
+# Each backend waits for its answer, so that as many pushes are under way as there are backends.
+BACKED, CROWDED = "back to back", "back to back from 16 backends"
+BACKENDS = {BACKED: 8, CROWDED: 16}
 
 
 def fanned(servers, seconds):
@@ -26,7 +27,11 @@ def fanned(servers, seconds):
 def backed(servers, seconds):
     """Pushes back to back, after a while without any."""
     idle = servers.idle_us()
-    return shared(servers, BUSY, seconds) | {"idle_us": idle}
+    return crowded(servers, seconds, BACKENDS[BACKED]) | {"idle_us": idle}
+
+
+def crowded(servers, seconds, backends=BACKENDS[CROWDED]):
+    return shared(servers, ["--connections", "0", "--inflight", "64", "--pushers", str(backends)], seconds)
 
 
 def steady(servers, seconds):
@@ -81,6 +86,7 @@ def shared(servers, arguments, seconds):
 JOBS = [
     (FANNED, fanned, [MEMORY, ONE, THREE], (6, 4)),
     (BACKED, backed, [MEMORY, ONE, THREE], (4, 3)),
+    (CROWDED, crowded, [MEMORY, THREE], (4, 3)),
     (STEADY, steady, [ONE, THREE], (4, 3)),
     (ALONE, alone, [MEMORY, ONE, THREE], (3, 2)),
 ]

@@ -6,7 +6,7 @@ from ..comparing import MEMORY as PER_CONNECTION
 from ..results import Figure
 from ..run import wrongs
 from ..tables import about, grid, median, number
-from .jobs import ALONE, BACKED, FANNED, JOBS, OTHERS, RATE, STEADY
+from .jobs import ALONE, BACKED, BACKENDS, CROWDED, FANNED, JOBS, OTHERS, RATE, STEADY
 from .nodes import MEMORY, NODES, ONE, PINGS, THREE
 
 SIDES = list(NODES)
@@ -22,11 +22,15 @@ RAW = [
     ("CPU per delivery, 10,000 connections, one event at a time", FANNED, DELIVERY, "us"),
     ("CPU per connect with JOIN", FANNED, CONNECT, "us"),
     ("memory per idle connection (slope from 1,000 to 10,000)", FANNED, PER_CONNECTION, "bytes"),
-    ("CPU per push back to back, all nodes", BACKED, "all_us", "us"),
+    ("CPU per push back to back from 8 backends, all nodes", BACKED, "all_us", "us"),
     (".. the node that is pushed to", BACKED, "first_us", "us"),
     (".. a node that only reads", BACKED, "reader_us", "us"),
     (".. Redis", BACKED, "redis_us", "us"),
     (".. pushes per second", BACKED, "per_second", "/s"),
+    ("CPU per push back to back from 16 backends, all nodes", CROWDED, "all_us", "us"),
+    (".. the node that is pushed to", CROWDED, "first_us", "us"),
+    (".. a node that only reads", CROWDED, "reader_us", "us"),
+    (".. pushes per second", CROWDED, "per_second", "/s"),
     ("CPU of an idle node in a second", BACKED, "idle_us", "us"),
     (f"CPU per push at {RATE:,} a second, the node that is pushed to", STEADY, "first_us", "us"),
     (".. a node that only reads", STEADY, "reader_us", "us"),
@@ -43,7 +47,10 @@ def rows(results):
     reader = results.ratio((STEADY, THREE, "reader_us"), (BACKED, MEMORY, "all_us"))
     return [
         Row("CPU per delivery, a node / memory", ratio(FANNED, DELIVERY), "x", most=1.05),
-        Row("CPU per push back to back, three nodes together / memory", ratio(BACKED, "all_us"), "x", most=2.6),
+        *(
+            Row(f"CPU per push back to back from {backends} backends, three nodes together / memory", ratio(job, "all_us"), "x", most=2.6)
+            for job, backends in BACKENDS.items()
+        ),
         Row(f"CPU of a node for a dispatch that concerns none of its clients, at {RATE:,} a second / a push back to back in memory", reader, "x", most=0.5),
         Row("push to client, one at a time, p50: one node less memory", trips(results, ONE), "round trips", most=3),
         Row("memory per idle connection, a node / memory", ratio(FANNED, PER_CONNECTION), "x", most=1.05),

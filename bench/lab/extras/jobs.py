@@ -1,15 +1,17 @@
 """The loads, and which sides bear which."""
 
 import subprocess
+import time
 
+from ..clients import V1
 from ..comparing import FANOUT, PUSHERS
 from ..counting import CHANNEL, instructions
 from ..paths import TURTED
-from ..run import Failed, bench
+from ..run import Failed, bench, cpu_ns
 from .sides import HISTORY, LOOKING, PAGE, PRESENCE, UNUSED, WATCHED, WITHOUT, config, serve
 
 CONNECTIONS, RATE = 1_000, 1_000
-DELIVERIES, PUSHES, LOOKED_AT = "deliveries", "pushes", "page"
+DELIVERIES, PUSHES, LOOKED_AT, ALONE = "deliveries", "pushes", "page", "page without pushes"
 ONE, MANY = "instructions, 1 client", "instructions, 1,000 clients"
 CLIENTS = {ONE: 1, MANY: 1_000}
 COUNTED = 200
@@ -25,6 +27,7 @@ JOBS = [
     (PUSHES, BUSY, SIDES, (2, 1)),
     # The page asks for its figures every two seconds.
     (LOOKED_AT, PACED, [WITHOUT, PAGE], (10, 4)),
+    (ALONE, None, [WITHOUT, PAGE], (10, 4)),
 ]
 
 
@@ -33,7 +36,7 @@ def repeat(results, repetition, length, progress):
     for job, arguments, sides, seconds in JOBS:
         for side in reversed(sides) if repetition % 2 else sides:
             progress.step(f"{job}: {side}")
-            note(results, repetition, (job, side), lambda: load(side, arguments, seconds[length]), progress)
+            note(results, repetition, (job, side), lambda: run(side, arguments, seconds[length]), progress)
 
 
 def count(results, progress):
@@ -50,6 +53,24 @@ def note(results, repetition, names, run, progress):
     except (Failed, OSError, ValueError, KeyError, subprocess.SubprocessError) as failed:
         progress.say(f"failed: {': '.join(names)}: {failed}")
         results.fail(*names, failed)
+
+
+def run(side, arguments, seconds):
+    return load(side, arguments, seconds) if arguments else rest(side, seconds)
+
+
+def rest(side, seconds):
+    """CPU time of a second in which nothing is pushed, with as many connections and channels as under load."""
+    with serve(side) as (port, pid):
+        clients = [V1(port) for _ in range(CONNECTIONS)]
+        for number, client in enumerate(clients):
+            client.join(f"bench-{number}")
+        before = cpu_ns(pid)
+        time.sleep(seconds)
+        spent = cpu_ns(pid) - before
+        for client in clients:
+            client.socket.close()
+    return {"us_a_second": spent / seconds / 1000}
 
 
 def load(side, arguments, seconds):

@@ -4,7 +4,7 @@ from .. import page
 from ..comparing import CONNECT, DELIVERY, MEMORY, PUSH, Row
 from ..run import wrongs
 from ..tables import about, grid, median, number
-from .jobs import CLIENTS, CONNECTIONS, COUNTED, DELIVERIES, JOBS, LOOKED_AT, MANY, ONE, PUSHES, RATE, SIDES
+from .jobs import ALONE, CLIENTS, CONNECTIONS, COUNTED, DELIVERIES, JOBS, LOOKED_AT, MANY, ONE, PUSHES, RATE, SIDES
 from .sides import HISTORY, PAGE, PRESENCE, UNUSED, WATCHED, WITHOUT
 
 EACH = "each"
@@ -29,6 +29,9 @@ def rows(results):
     yield Row("the same in instructions", ratio(WATCHED, ONE, EACH), "x", most=2)
     what = f"CPU, {CONNECTIONS:,} connections and {RATE:,} pushes a second, with the page (live view paused) / without"
     yield Row(what, ratio(PAGE, LOOKED_AT, PUSH), "x", most=1.05)
+    alone = [(ALONE, side, "us_a_second") for side in (PAGE, WITHOUT)]
+    loaded = results.figure(LOOKED_AT, WITHOUT, PUSH)
+    yield Row("the same by what the page takes while nothing is pushed", results.increase(*alone, loaded and loaded.median * RATE), "x", most=1.05)
     for side in (HISTORY, PRESENCE, WATCHED):
         yield Row(f"CPU per delivery, {side} / without", ratio(side, DELIVERIES, DELIVERY), "x")
     for side in (UNUSED, HISTORY, PRESENCE):
@@ -55,7 +58,7 @@ def missed(results):
 
 def faults(results):
     """What was lost, doubled or out of order, by job and side."""
-    loads = [(run["job"], run["server"], run["report"]) for run in results.data["runs"] if run["job"] not in CLIENTS]
+    loads = [(run["job"], run["server"], run["report"]) for run in results.data["runs"] if run["job"] not in [*CLIENTS, ALONE]]
     return list(dict.fromkeys(f"{job}: {side}: {wrongs(report)}" for job, side, report in loads if wrongs(report)))
 
 
