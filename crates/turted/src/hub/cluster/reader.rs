@@ -22,8 +22,8 @@ use super::watch::SILENCE_MAX;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
-/// Entries that are read at once.
-const PORTION: usize = 512;
+/// Entries that are read at once. Behind so many there are more, and no pause: a node that starts reads all that is kept.
+const PORTION: usize = 128;
 /// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
 /// Time between two attempts to connect.
