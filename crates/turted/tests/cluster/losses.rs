@@ -10,7 +10,7 @@ use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{demote, promote, replica_of};
 use crate::harness::server::Server;
-use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Proxy, Way, until};
+use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Node, Proxy, Way, until};
 use crate::support::pause;
 
 /// Every client is told within this time, if all nodes can say how far they were.
@@ -27,7 +27,7 @@ fn assert_told(mut cluster: Cluster, within: Duration, fault: impl FnOnce(&mut C
     let began = Instant::now();
     fault(&mut cluster);
     let took = crowd.await_told(began, within);
-    cluster.nodes.iter().for_each(super::harness::Node::thaw);
+    cluster.nodes.iter().for_each(Node::thaw);
     cluster.await_ready();
     crowd.await_all(BACK);
     pause(Duration::from_millis(500));
@@ -146,6 +146,30 @@ fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
         demote(&cluster.redis, other.port());
         promote(&cluster.redis);
     });
+}
+
+#[test]
+fn a_loss_that_was_told_before_a_node_was_there_is_not_counted_by_it() {
+    let mut cluster = Cluster::with(KEPT, 2, &[("TURTED_LOG_LEVEL", "info")]);
+    let counted = |node: &Node| {
+        let page = node.admin("/metrics").expect("an answer").body;
+        ["losses", "epochs"].map(|what| {
+            let line =
+                page.lines().find_map(|line| line.strip_prefix(&format!("turted_cluster_{what}_total ")));
+            line.expect("a line").to_owned()
+        })
+    };
+    assert_eq!(counted(&cluster.nodes[1]), ["0", "0"]);
+    cluster.tell(&["FLUSHALL"]);
+    let told = || cluster.nodes.iter().all(|node| counted(node) == ["1", "1"]);
+    until(|| "both nodes have told it".to_owned(), TOLD, told);
+    cluster.nodes[1].kill();
+    cluster.nodes[1].run();
+    cluster.await_ready();
+    assert_eq!(counted(&cluster.nodes[1]), ["0", "0"]);
+    let said = cluster.nodes[1].stop();
+    assert!(!said.contains("may have lost events"), "{said}");
+    assert!(said.contains("has told a loss before this node was there"), "{said}");
 }
 
 /// The file in which Redis writes down what it is told, and how long it is.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use turted_core::cluster::head::Author;
 use turted_core::cluster::message::Told;
 use turted_core::cluster::table::{NodeState, Table};
@@ -42,6 +42,8 @@ pub(crate) enum Ending {
 /// What is known outside the thread.
 pub(crate) struct Status {
     is_following: AtomicBool,
+    /// Whether it has done so once. Before, it has no clients.
+    has_followed: AtomicBool,
     is_waiting: AtomicBool,
     is_up: AtomicBool,
     is_draining: AtomicBool,
@@ -67,9 +69,9 @@ pub(crate) struct Status {
 pub(crate) struct Counters {
     /// How often a connection to the engine was lost or could not be made.
     pub(crate) failures: AtomicU64,
-    /// Epochs that began.
+    /// Epochs that began while this node was there.
     pub(crate) epochs: AtomicU64,
-    /// How often all positions became gaps.
+    /// How often all positions became gaps while this node was there.
     pub(crate) losses: AtomicU64,
     /// Entries that are none of ours.
     pub(crate) foreign: AtomicU64,
@@ -118,6 +120,7 @@ impl Status {
     pub(super) fn new() -> Self {
         Self {
             is_following: AtomicBool::new(false),
+            has_followed: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),
             is_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
@@ -218,6 +221,7 @@ impl Status {
     }
 
     pub(super) fn is_following(&self) {
+        self.has_followed.store(true, Ordering::Relaxed);
         if !self.is_following.swap(true, Ordering::Relaxed) {
             self.lock().failure = None;
             if self.told.is_over().is_some() {
@@ -275,20 +279,31 @@ impl Status {
         }
     }
 
+    /// An epoch began. One that began before this node had read what is kept is not counted.
     pub(super) fn began(&self) {
-        self.counters.epochs.fetch_add(1, Ordering::Relaxed);
+        self.counters.epochs.fetch_add(u64::from(self.has_followed()), Ordering::Relaxed);
     }
 
-    /// What was before is lost for all nodes, or may be.
+    /// What was before is lost for all nodes, or may be. Clients of this node are told, if it has had any.
     pub(super) fn lost(&self) {
-        warn!("the log of the cluster may have lost events: every client is told");
-        self.end_all(Ending::Lost);
+        if self.has_followed() {
+            warn!("the log of the cluster may have lost events: every client is told");
+            self.end_all(Ending::Lost);
+        } else {
+            info!("the log of the cluster has told a loss before this node was there");
+        }
     }
 
     /// The log was trimmed past this node.
     pub(super) fn lost_here(&self) {
-        warn!("the log of the cluster was trimmed past this node: its clients are told");
-        self.end_all(Ending::Lost);
+        if self.has_followed() {
+            warn!("the log of the cluster was trimmed past this node: its clients are told");
+            self.end_all(Ending::Lost);
+        }
+    }
+
+    fn has_followed(&self) -> bool {
+        self.has_followed.load(Ordering::Relaxed)
     }
 
     fn end_all(&self, ending: Ending) {
