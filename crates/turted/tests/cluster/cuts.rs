@@ -141,3 +141,41 @@ fn the_first_question_after_a_reconnect_is_answered_by_all_nodes() {
         assert!(told["nodes"] == 3 && told.get("silent").is_none(), "{asking}: {told}");
     }
 }
+
+/// What a node says if one of its connections breaks, by their roles.
+const BROKEN: [(&str, &str); 4] = [
+    ("writer", "this node cannot append to the log in Redis"),
+    ("reader", "this node cannot read the log in Redis"),
+    ("values", "this node cannot reach sessions in Redis"),
+    ("ears", "this node cannot hear other nodes over Redis"),
+];
+
+#[test]
+fn a_node_says_which_of_its_connections_to_redis_breaks() {
+    let mut clusters = BROKEN.map(|(role, _)| (role, Cluster::with(KEPT, 1, &[])));
+    for (role, cluster) in &clusters {
+        let mut ids = Vec::new();
+        until(
+            || format!("there is the {role}"),
+            BACK,
+            || {
+                ids = cluster.connections(role, "id=");
+                !ids.is_empty()
+            },
+        );
+        ids.iter().for_each(|id| cluster.tell(&["CLIENT", "KILL", "ID", id]));
+    }
+    for ((role, cluster), (_, line)) in clusters.iter_mut().zip(BROKEN) {
+        let node = &cluster.nodes[0];
+        let is_noticed = || {
+            let page = node.admin("/metrics").expect("an answer").body;
+            !page.contains("\nturted_cluster_reconnects_total 0\n")
+        };
+        until(|| format!("the {role} is missed"), BACK, is_noticed);
+        node.await_ready(BACK);
+        let said = cluster.nodes[0].stop();
+        for (_, other) in BROKEN {
+            assert_eq!(said.contains(other), other == line, "{role}: {said}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{promote, replica_of};
 use crate::harness::sentinel::Sentinels;
 use crate::harness::server::Server;
-use crate::harness::{BACK, Cluster, Group, KEPT, Way, until};
+use crate::harness::{BACK, Cluster, Group, KEPT, Node, Way, until};
 use crate::support::pause;
 use crate::support::redis::RedisServer;
 
@@ -56,6 +56,21 @@ fn redis_that_is_killed_and_wrote_all_down_loses_nothing_and_no_client_hears_of_
         cluster.await_ready();
     }
     assert_unnoticed(backends, crowd);
+}
+
+#[test]
+fn a_node_of_which_redis_takes_nothing_names_that_as_the_reason() {
+    let mut cluster = Cluster::with(KEPT, 1, &[]);
+    cluster.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+    let ready = |node: &Node| node.admin("/ready").expect("an answer");
+    until(|| "it is not ready".to_owned(), BACK, || ready(&cluster.nodes[0]).status == 503);
+    let said = ready(&cluster.nodes[0]).body;
+    assert!(said.contains(": Redis takes nothing of this node: ") && said.contains("OOM"), "{said}");
+    cluster.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+    cluster.await_ready();
+    let said = cluster.nodes[0].stop();
+    assert!(said.contains("the log takes nothing: pushes are refused"), "{said}");
+    assert!(!said.contains("cannot read the log"), "its connections work: {said}");
 }
 
 /// Seconds of the clock of Redis.

@@ -7,9 +7,11 @@ use tokio::time::{sleep, timeout};
 use turted_core::cluster::head::Read;
 use turted_core::cluster::message::{self, Message, Told};
 
+use super::lease::in_time;
 use super::node::Node;
+use super::ways::Way;
 use super::{asking, counts, history};
-use crate::engine::{Ears, Engine};
+use crate::engine::{Ears, Engine, Failure};
 
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -19,22 +21,32 @@ const HEAR_MAX: Duration = Duration::from_secs(10);
 /// Hears, for ever.
 pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
     loop {
-        let connecting = timeout(HEAR_MAX, node.engine.ears(node.settings.number.get()));
-        if let Ok(Ok(mut ears)) = connecting.await {
-            // What was told meanwhile is not heard: whoever asked waits for a while only.
-            tokio::select! {
-                () = listen(&node, &mut ears) => {}
-                () = node.ears_stuck.notified() => {}
+        let failure = match in_time(node.engine.ears(node.settings.number.get())).await {
+            Ok(mut ears) => {
+                node.status.works(Way::Ears);
+                // What was told meanwhile is not heard: whoever asked waits for a while only.
+                tokio::select! {
+                    failure = listen(&node, &mut ears) => Some(failure),
+                    () = node.ears_stuck.notified() => None,
+                }
             }
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = failure {
+            node.status.failed(Way::Ears, &failure.to_string());
         }
         sleep(PAUSE).await;
     }
 }
 
 /// Hears until the connection is lost.
-async fn listen<E: Engine>(node: &Rc<Node<E>>, ears: &mut E::Ears) {
-    while let Ok(Ok(heard)) = timeout(HEAR_MAX, ears.hear()).await {
-        heard.iter().for_each(|bytes| hear(node, bytes));
+async fn listen<E: Engine>(node: &Rc<Node<E>>, ears: &mut E::Ears) -> Failure {
+    loop {
+        match timeout(HEAR_MAX, ears.hear()).await {
+            Ok(Ok(heard)) => heard.iter().for_each(|bytes| hear(node, bytes)),
+            Ok(Err(failure)) => return failure,
+            Err(_) => return Failure::Lost("it does not answer".to_owned()),
+        }
     }
 }
 

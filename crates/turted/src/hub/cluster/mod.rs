@@ -29,6 +29,7 @@
 //! | `handle` | what the rest of the program has of it |
 //! | `rules` | which rules other nodes have |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
+//! | `ways` | which connections of a node to the engine cannot be used, and what that means |
 //! | `lease` | how long a node keeps what it has a lease on |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
 //! | `mistake`, `tests` | several nodes in one process, under faults by a seed; mistakes that must be found there |
@@ -54,6 +55,7 @@ mod ears;
 pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod status;
+mod ways;
 mod lease;
 mod thread;
 mod handle;

@@ -6,6 +6,7 @@ use turted_core::secret::Secret;
 
 use super::lease::{LEASE, PAUSE, in_time};
 use super::status::Status;
+use super::ways::Way;
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 
 /// The name of the value.
@@ -56,7 +57,7 @@ impl Proof {
                 }
                 Ok(Shown::Other) => status.waits_for_secret(),
                 Err(Failure::Unusable(reason)) => return Err(reason),
-                Err(failure) => status.failed(&failure.to_string()),
+                Err(failure) => status.failed(Way::Start, &failure.to_string()),
             }
             sleep(PAUSE).await;
         }

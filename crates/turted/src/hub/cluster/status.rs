@@ -19,10 +19,7 @@ use turted_core::name::Name;
 use super::questions::Questions;
 use super::rules::Rules;
 use super::watches::Watches;
-use crate::io::seldom::Seldom;
-
-/// Time between two lines about an engine that does not answer.
-const TELL_PAUSE: Duration = Duration::from_secs(60);
+use super::ways::{Way, Ways};
 
 /// Nodes with other rules of which is told at once: others may write as many into the log as they like.
 const OTHER_RULES_MAX: usize = 64;
@@ -50,7 +47,7 @@ pub(crate) struct Status {
     /// Asks the writer to append a heartbeat at once.
     pub(super) heartbeat: Arc<Notify>,
     connections: OnceLock<Count>,
-    told: Seldom,
+    ways: Ways,
     state: Mutex<State>,
     number: AtomicU16,
     /// Hears what other nodes tell this one.
@@ -88,8 +85,6 @@ struct State {
     other_rules: BTreeSet<u64>,
     /// Processes that are gone without a word.
     silent: Vec<u64>,
-    /// Why the log is not followed.
-    failure: Option<String>,
     /// By which policy the engine throws values away.
     evicts: Option<String>,
 }
@@ -126,7 +121,7 @@ impl Status {
             is_draining: AtomicBool::new(false),
             heartbeat: Arc::default(),
             connections: OnceLock::new(),
-            told: Seldom::every(TELL_PAUSE),
+            ways: Ways::new(),
             state: Mutex::default(),
             number: AtomicU16::new(0),
             hears: OnceLock::new(),
@@ -145,7 +140,7 @@ impl Status {
 
     /// Why it does not.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+        self.ways.failure()
     }
 
     /// The nodes that are heard, this one included.
@@ -223,8 +218,7 @@ impl Status {
     pub(super) fn is_following(&self) {
         self.has_followed.store(true, Ordering::Relaxed);
         if !self.is_following.swap(true, Ordering::Relaxed) {
-            self.lock().failure = None;
-            if self.told.is_over().is_some() {
+            if [Way::Start, Way::Reader].map(|way| self.ways.works(way)).contains(&true) {
                 warn!("the log of the cluster is followed again");
             }
         }
@@ -232,22 +226,35 @@ impl Status {
 
     pub(super) fn is_not_following(&self, failure: &str) {
         self.is_following.store(false, Ordering::Relaxed);
-        self.failed(failure);
+        self.failed(Way::Reader, failure);
     }
 
     /// Nodes that are there, or were a moment ago, have another secret. It is told once.
     pub(super) fn waits_for_secret(&self) {
         const OTHER: &str = "nodes with this cluster.prefix have another secret (cluster.secret_file)";
-        let before = self.lock().failure.replace(OTHER.to_owned());
-        if before.as_deref() != Some(OTHER) {
+        if self.ways.note(Way::Start, OTHER) {
             warn!(
                 "nodes with this cluster.prefix have another secret: waiting up to 16 s for them to be gone"
             );
         }
     }
 
+    /// The writer has connected.
     pub(super) fn is_connected(&self) {
         self.is_up.store(true, Ordering::Relaxed);
+        self.works(Way::Writer);
+    }
+
+    /// A connection to the engine can be used.
+    pub(super) fn works(&self, way: Way) {
+        if self.ways.works(way) {
+            warn!(connection = way.name(), "a connection to Redis can be used again");
+        }
+    }
+
+    /// The engine takes heartbeats, or takes none for this reason.
+    pub(super) fn takes_heartbeats(&self, refused: Option<&str>) {
+        self.ways.refuses(refused);
     }
 
     /// Whether the writer has connected, now or before.
@@ -256,12 +263,9 @@ impl Status {
     }
 
     /// A connection to the engine failed.
-    pub(super) fn failed(&self, failure: &str) {
+    pub(super) fn failed(&self, way: Way, failure: &str) {
         self.counters.failures.fetch_add(1, Ordering::Relaxed);
-        self.lock().failure = Some(failure.to_owned());
-        if self.told.tell(Instant::now()).is_some() {
-            error!(reason = failure, "Redis cannot be used: pushes are refused, clients stay");
-        }
+        self.ways.fail(way, failure);
     }
 
     /// The engine throws values away by this policy when its memory is full, or throws none away. It is told once.
@@ -325,7 +329,7 @@ impl Status {
         let failure =
             format!("entry {at} of the log is of version {version}, which this program does not know");
         error!(entry = %at, version, "the log of the cluster has an entry of a later version: this node reads no further");
-        self.lock().failure = Some(failure);
+        self.ways.note(Way::Reader, &failure);
         self.end_all(Ending::Elsewhere);
     }
 

@@ -23,6 +23,7 @@ use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::JOBS_MAX;
+use super::ways::Way;
 use super::{ears, reader, values, watch, writer};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
 use crate::hub::dispatch::feed::Feed;
@@ -202,7 +203,7 @@ async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, Stri
         match in_time(try_number(engine)).await {
             Ok(number) => return Ok(number),
             Err(Failure::Unusable(reason)) => return Err(reason),
-            Err(failure) => status.failed(&failure.to_string()),
+            Err(failure) => status.failed(Way::Start, &failure.to_string()),
         }
         sleep(PAUSE).await;
     }

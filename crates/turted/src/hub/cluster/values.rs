@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::claims::Question;
 use super::job::{Job, Unavailable, Wanted};
+use super::lease::in_time;
 use super::node::Node;
 use super::sessions::{REST, Underway};
+use super::ways::Way;
 use crate::engine::{Engine, Values};
 
 /// Jobs that may wait.
 pub(super) const JOBS_MAX: usize = 16_384;
 /// Changes that are sent together.
 const TOGETHER_MAX: usize = 256;
-/// How long the engine may take for changes that are sent together.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long a question of those who pass requests on waits for the engine.
 const QUESTION_MAX: Duration = Duration::from_secs(10);
 /// Time between two attempts to connect.
@@ -54,12 +54,14 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>, mut jobs: mpsc::Receiver<J
             }
         }
         let Some(values) = &mut connection else {
-            match timeout(ANSWER_MAX, node.engine.values()).await {
-                Ok(Ok(values)) => {
+            match in_time(node.engine.values()).await {
+                Ok(values) => {
                     connection = Some(values);
                     node.sessions.is_back();
+                    node.status.works(Way::Values);
                 }
-                Ok(Err(_)) | Err(_) => {
+                Err(failure) => {
+                    node.status.failed(Way::Values, &failure.to_string());
                     node.sessions.put_back(Vec::new());
                     give_up_old(&mut waiting);
                     sleep(PAUSE).await;
@@ -74,10 +76,10 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>, mut jobs: mpsc::Receiver<J
         if changes.is_empty() {
             continue;
         }
-        let changed = timeout(ANSWER_MAX, values.all(&changes)).await;
+        let changed = in_time(values.all(&changes)).await;
         drop(changes);
         match changed {
-            Ok(Ok(changed)) => {
+            Ok(changed) => {
                 let mut changed = changed.into_iter();
                 for (job, changed) in waiting.drain(..).zip(changed.by_ref()) {
                     // Whoever asked may have stopped waiting.
@@ -88,7 +90,8 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>, mut jobs: mpsc::Receiver<J
                 }
             }
             // Each of these may be done twice: they say what is to be, not what is to be changed.
-            Ok(Err(_)) | Err(_) => {
+            Err(failure) => {
+                node.status.failed(Way::Values, &failure.to_string());
                 connection = None;
                 node.sessions.put_back(sessions);
                 give_up_old(&mut waiting);

@@ -20,6 +20,7 @@ use super::pace::{GATHER, GATHERED_MAX, Gathering};
 use super::pushes::{PUSH_MAX, Pushes};
 use super::reign::{Known, establish};
 use super::settings::HEARTBEAT;
+use super::ways::Way;
 use crate::engine::{Append, Appended, Engine, Failure, Writer};
 
 /// How long a connection may take.
@@ -147,7 +148,7 @@ impl<E: Engine> State<E> {
             }
             Err(failure) => failure,
         };
-        self.node.status.failed(&failure);
+        self.node.status.failed(Way::Writer, &failure);
         self.pushes.expire(since);
         if since.elapsed() >= PUSH_MAX {
             self.node.feed.health().is_refusing(&failure);
@@ -181,7 +182,7 @@ impl<E: Engine> State<E> {
 
     /// The connection is of no use any more. It has not answered since then, so pushes have waited since then.
     fn lose_connection(&mut self, reason: &str, since: Instant) {
-        self.node.status.failed(reason);
+        self.node.status.failed(Way::Writer, reason);
         self.connected = None;
         self.down = Some(since);
     }
@@ -234,6 +235,7 @@ impl<E: Engine> State<E> {
                 Appended::At(at) => {
                     self.node.view.borrow_mut().acknowledge(at, self.node.clock.now());
                     self.node.feed.health().is_in_engine();
+                    self.node.status.takes_heartbeats(None);
                     if let Some(recorded) = told.recorded {
                         // Whoever waits for it may have stopped.
                         let _ = recorded.send(());
@@ -243,9 +245,13 @@ impl<E: Engine> State<E> {
                 Appended::Unreplicated(at) => {
                     self.node.view.borrow_mut().acknowledge(at, self.node.clock.now());
                     self.node.is_unreplicated();
+                    self.node.status.takes_heartbeats(None);
                     continue;
                 }
-                Appended::Refused(reason) => self.node.feed.health().is_refusing(&reason),
+                Appended::Refused(reason) => {
+                    self.node.feed.health().is_refusing(&reason);
+                    self.node.status.takes_heartbeats(Some(&reason));
+                }
                 Appended::Stale | Appended::Gone => is_stale = true,
                 Appended::Known(..) | Appended::KnownUnreplicated | Appended::NotHeld => {}
             }

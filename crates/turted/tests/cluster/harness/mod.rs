@@ -107,13 +107,25 @@ impl Cluster {
 
     /// Holds back what Redis sends on the connections of a node that have this role, which are its last ones of this role.
     pub(crate) fn stall_role(&self, node: usize, role: &str) {
+        let ports = self
+            .connections(role, "addr=127.0.0.1:")
+            .iter()
+            .map(|port| port.parse().unwrap())
+            .collect::<Vec<_>>();
+        assert!(self.nodes[node].proxy.stall_those(Way::ToNode, &ports) > 0, "no {role} at {ports:?}");
+    }
+
+    /// What Redis says behind this of the connections that have this role.
+    pub(crate) fn connections(&self, role: &str, what: &str) -> Vec<String> {
         let said = self.redis.client().ask(&["CLIENT", "LIST"]);
         let Reply::Text(said) = said else { panic!("{said:?}") };
         let said = std::str::from_utf8(&said).unwrap();
         let named = format!(" name=turted-{role} ");
-        let port = |line: &str| line.split_once(" addr=127.0.0.1:")?.1.split(' ').next()?.parse().ok();
-        let ports: Vec<u16> = said.lines().filter(|line| line.contains(&named)).filter_map(port).collect();
-        assert!(self.nodes[node].proxy.stall_those(Way::ToNode, &ports) > 0, "no {role} in {said}");
+        let those = said.lines().filter(|line| line.contains(&named));
+        those
+            .filter_map(|line| line.split(' ').find_map(|part| part.strip_prefix(what)))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The epoch of the last entry in the log, as ids of entries have it.
