@@ -1,12 +1,14 @@
 //! Faults one after the other under a steady load: nothing is lost, doubled, reordered or sent to the wrong client, and all
-//! clients come back soon.
+//! clients come back soon. A fourth of them each connects by WebSocket, SockJS, Socket.IO by polling and event stream.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::clients::backends::Manner;
-use crate::clients::{Backends, Crowd, Findings, check};
+use crate::clients::journal::{Journal, Step};
+use crate::clients::sse::HEARTBEAT;
+use crate::clients::{Backends, Crowd, Findings, Way, check};
 use crate::harness::{Cluster, KEPT, until};
 use crate::support::{Random, pause, raise_descriptors};
 
@@ -92,8 +94,8 @@ impl Soak {
 
 /// These faults, spread over this time, with so many clients and pushes per second.
 fn soak(time: Duration, clients: usize, rate: u64, faults: &[Fault]) {
-    let cluster = Cluster::start(KEPT);
-    let crowd = Crowd::start(&cluster.directory, clients);
+    let cluster = Cluster::with(KEPT, 3, &[HEARTBEAT]);
+    let crowd = Crowd::by(&cluster.directory, clients, &Way::ALL);
     let mut backends = Backends::start(&cluster.directory, clients, rate, Manner::Mixed);
     let mut soak = Soak { cluster, crowd, random: Random::new(7), began: Instant::now(), back: Vec::new() };
     soak.say(&format!("{clients} clients are there"));
@@ -113,11 +115,25 @@ fn soak(time: Duration, clients: usize, rate: u64, faults: &[Fault]) {
     let Soak { crowd, back, began, .. } = soak;
     let lasted = began.elapsed();
     let returns = crowd.returns();
-    let findings = check(&backends.finish(), &crowd.finish());
+    let journals = crowd.finish();
+    let by_way = returns_by_way(&journals);
+    println!("returns by way: {by_way:?}");
+    let findings = check(&backends.finish(), &journals);
     summarize(faults, &back, &findings, (lasted, returns));
     findings.assert_sound();
+    assert!(by_way.iter().all(|(_, returns)| *returns > 0), "{by_way:?}");
     // Redis has lost nothing, so no gap is told for a reason.
     assert!(findings.gaps * 100 <= returns, "false alarms: {} of {returns} returns", findings.gaps);
+}
+
+/// How often clients that connect so have come back and were told that nothing is missing.
+fn returns_by_way(journals: &[Journal]) -> [(Way, usize); Way::ALL.len()] {
+    let mut returns = Way::ALL.map(|way| (way, 0));
+    for (number, journal) in journals.iter().enumerate() {
+        let recovered = journal.steps.iter().filter(|step| matches!(step, Step::Recovered { .. }));
+        returns[number % Way::ALL.len()].1 += recovered.count();
+    }
+    returns
 }
 
 /// Says a line for each promise.
@@ -157,7 +173,7 @@ fn one_fault_of_each_kind_under_load() {
         Fault::RestartAll,
         Fault::CutNode(seconds(8)),
     ];
-    soak(seconds(60), 150, 150, &faults);
+    soak(seconds(54), 150, 150, &faults);
 }
 
 /// A number of the environment.

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::Member;
 use super::client::Client;
 use super::journal::{Journal, Step};
+use super::way::Way;
 use crate::harness::{Directory, until};
 use crate::support::Random;
 
@@ -25,15 +26,21 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// So many clients, which are all there.
+    /// So many clients of turted.v1 over WebSocket, which are all there.
     pub(crate) fn start(directory: &Arc<Directory>, count: usize) -> Self {
+        Self::by(directory, count, &[Way::WebSocket])
+    }
+
+    /// So many clients, which are all there and connect in these ways in turn.
+    pub(crate) fn by(directory: &Arc<Directory>, count: usize, ways: &[Way]) -> Self {
         let journals: Vec<_> =
             (0..count).map(|number| Arc::new(Mutex::new(Journal::new(Member::of(number, count))))).collect();
         let cuts: Vec<_> = (0..count).map(|_| Arc::new(Notify::new())).collect();
         let clients: Vec<_> = (0..)
+            .zip(ways.iter().cycle())
             .zip(journals.iter().zip(&cuts))
-            .map(|(seed, (journal, cut))| {
-                Client::new(Arc::clone(directory), Arc::clone(journal), Arc::clone(cut), seed)
+            .map(|((seed, way), (journal, cut))| {
+                Client::new(Arc::clone(directory), Arc::clone(journal), Arc::clone(cut), (seed, *way))
             })
             .collect();
         let (stop, stopped) = oneshot::channel();

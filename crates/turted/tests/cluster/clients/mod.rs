@@ -4,21 +4,34 @@
 //! |---|---|
 //! | `backends` | backends that push and note what they were answered |
 //! | `checker` | what was lost, doubled, reordered, or went to the wrong client |
-//! | `client` | one client of turted.v1 that loses its connection and comes back |
+//! | `client` | one client that loses its connection and comes back |
 //! | `crowd` | many of them |
+//! | `http` | a request that waits for nothing else |
 //! | `journal` | what a client has heard |
+//! | `socketio` | a client of Socket.IO by polling |
+//! | `sockjs` | a session of SockJS by `xhr_streaming` |
+//! | `sse` | a client of event streams |
+//! | `v1` | a client of turted.v1, over WebSocket and in SockJS |
+//! | `way` | how a client connects, and to which nodes its requests go |
 //! | `wire` | a WebSocket that waits for nothing else |
 
 pub(crate) mod backends;
 pub(crate) mod checker;
 pub(crate) mod client;
 pub(crate) mod crowd;
+mod http;
 pub(crate) mod journal;
+mod socketio;
+mod sockjs;
+pub(crate) mod sse;
+mod v1;
+mod way;
 mod wire;
 
 pub(crate) use backends::Backends;
 pub(crate) use checker::{Findings, check};
 pub(crate) use crowd::Crowd;
+pub(crate) use way::Way;
 
 use std::fmt;
 

@@ -14,12 +14,12 @@ const REQUEST: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-pub(crate) struct Wire {
+pub(crate) struct WebSocket {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-impl Wire {
+impl WebSocket {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
