@@ -154,7 +154,7 @@ where
 {
     let query = request.uri().query().map(str::to_owned);
     let cluster = state.monitor.shared.cluster.get().cloned();
-    let own = if cluster.is_some() { without_node(query.as_deref())?.1 } else { query.clone() };
+    let (_, own) = without_node(query.as_deref())?;
     let action = read(path, own.as_deref())?;
     if !shown.may_write() {
         let is_set = state.guard.has_write_token();
@@ -173,13 +173,8 @@ where
     let (by, path) = (Operator::new(state.monitor.clone(), peer), path.to_owned());
     // What belongs to the request alone ends when its client hangs up.
     let acting = state.tasks.spawn(async move {
-        let answer = match cluster {
-            Some(cluster) => {
-                let target = (&*path, query.as_deref());
-                nodes::act((&by, &cluster), target, (head.headers, body), began).await
-            }
-            None => by.act(action, (head.headers, body), began).await,
-        };
+        let target = (&*path, query.as_deref());
+        let answer = nodes::act((&by, cluster.as_ref()), target, (head.headers, body), began).await;
         drop(place);
         answer
     });

@@ -369,11 +369,7 @@ where
         _ => {
             let payloads = if shown.is_token() { Payloads::Shown } else { Payloads::Hidden };
             let (monitor, target) = (&state.monitor, (path, request.uri().query()));
-            let answered = match monitor.shared.cluster.get() {
-                Some(cluster) => nodes::read((monitor, cluster), target, payloads).await,
-                None => api::answer(monitor, target, payloads).await,
-            };
-            known(answered.unwrap_or_else(Answer::from))
+            known(nodes::read(monitor, target, payloads).await.unwrap_or_else(Answer::from))
         }
     }
 }

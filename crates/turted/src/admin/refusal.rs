@@ -99,7 +99,7 @@ impl ApiRefusal {
     pub(super) fn row(self) -> Row {
         match self {
             Self::NoSuchPath => row(StatusCode::NOT_FOUND, "there is nothing under this path"),
-            Self::NoSuchNode => row(StatusCode::NOT_FOUND, "the cluster has no node with this number"),
+            Self::NoSuchNode => row(StatusCode::NOT_FOUND, "there is no node with this number"),
             Self::NodeSilent => row(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the node that was asked does not answer within a second",
@@ -121,11 +121,11 @@ impl ApiRefusal {
             }
             Self::BadQuery => row(
                 StatusCode::BAD_REQUEST,
-                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, what is below users and channels name=NAME, in a cluster all of these node=NUMBER, each once; node and nodes take none",
+                "a list takes limit=1 to 1000, after=NAME and prefix=TEXT, that of connections limit and after=ID, history limit and before=POSITION, what is below users and channels name=NAME, all of these node=NUMBER, each once; node and nodes take none",
             ),
             Self::ActionQuery => row(
                 StatusCode::BAD_REQUEST,
-                "an action takes no parameter but name=NAME, in place of the name in its path",
+                "an action takes no parameters but name=NAME, in place of the name in its path, and node=NUMBER",
             ),
             Self::BadFilter => row(
                 StatusCode::BAD_REQUEST,

@@ -165,7 +165,31 @@ fn a_server_without_a_cluster_answers_as_before() {
     let only = &listed["nodes"][0];
     assert!(only.get("number").is_none() && listed.get("silent").is_none(), "{listed}");
     assert_eq!(only["draining"], false);
-    assert_eq!(server.admin().get("/api/v1/users?node=1").status, 400);
+}
+
+#[test]
+fn a_server_without_a_cluster_has_no_node_with_a_number() {
+    let server = TestServer::with(|config| config.admin.write_token = Some(Secret::from(TOKEN)));
+    let mut adam = client(&server, "adam", "chat");
+    for (method, target, body) in [
+        ("GET", "/api/v1/counts", ""),
+        ("GET", "/api/v1/sources", ""),
+        ("GET", "/api/v1/users", ""),
+        ("GET", "/api/v1/users/adam", ""),
+        ("GET", "/api/v1/channels/chat/history", ""),
+        ("GET", "/api/v1/connections", ""),
+        ("POST", "/api/v1/channels/chat/remove", r#"{"user":"adam"}"#),
+        ("POST", "/api/v1/users/adam/disconnect", ""),
+        ("DELETE", "/api/v1/channels/chat/history", ""),
+    ] {
+        let answer = ask(&server, method, &format!("{target}?node=7"), body);
+        assert_eq!(answer.status, 404, "{method} {target}: {}", answer.text());
+        assert_eq!(answer.json()["detail"], "there is no node with this number", "{method} {target}");
+        assert_eq!(ask(&server, method, &format!("{target}?node=x"), body).status, 400, "{method} {target}");
+    }
+    assert_eq!(ask(&server, "GET", "/api/v1/users?node=7&limit=0", "").status, 400);
+    push(&server, &json!({"channels": ["chat"]}));
+    assert_eq!(adam.receive()["event"], "E", "no action was done");
 }
 
 #[test]
@@ -266,6 +290,8 @@ fn a_node_that_is_silent_is_named_and_not_waited_for_again() {
     assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
     let answer = ask(node, "GET", "/api/v1/users?node=7", "");
     assert_eq!(answer.status, 503, "{}", answer.text());
+    let answer = ask(node, "GET", "/api/v1/users?node=8", "");
+    assert_eq!((answer.status, &answer.json()["detail"]), (404, &json!("there is no node with this number")));
 }
 
 #[test]

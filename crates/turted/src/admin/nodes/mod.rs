@@ -48,9 +48,10 @@ impl From<TooMany> for ApiRefusal {
     }
 }
 
-/// Answers a request that reads, for the whole cluster or for the node that it names.
+/// Answers a request that reads, for the whole cluster or for the node that it names. A server that is in no cluster has no
+/// such node.
 pub(super) async fn read(
-    (monitor, cluster): (&Monitor, &Cluster),
+    monitor: &Monitor,
     (path, query): (&str, Option<&str>),
     payloads: Payloads,
 ) -> Result<Answer, ApiRefusal> {
@@ -60,6 +61,10 @@ pub(super) async fn read(
     let place = match node {
         Some(node) => Place::At(node),
         None => question.place(),
+    };
+    let Some(cluster) = monitor.shared.cluster.get() else {
+        alone(node)?;
+        return api::answer(monitor, (path, query), payloads).await;
     };
     let ask = || Ask::Read {
         path: path.to_owned(),
@@ -86,7 +91,7 @@ pub(super) async fn read(
 
 /// Does what an operator asks for, on all nodes that it concerns. Pushes reach all nodes by the log.
 pub(super) async fn act(
-    (by, cluster): (&Operator, &Cluster),
+    (by, cluster): (&Operator, Option<&Cluster>),
     (path, query): (&str, Option<&str>),
     (headers, body): (HeaderMap, Bytes),
     began: Instant,
@@ -94,6 +99,10 @@ pub(super) async fn act(
     let (node, query) = without_node(query)?;
     let query = query.as_deref();
     let action = actions::read(path, query)?;
+    let Some(cluster) = cluster else {
+        alone(node)?;
+        return by.act(action, (headers, body), began).await;
+    };
     let text = std::str::from_utf8(&body).map_err(|_| ApiRefusal::BadAction);
     let place = if action.is_for_all() { Place::Everywhere(Merge::Action) } else { Place::Here };
     let node = node.or(action.node()).filter(|_| !action.is_for_none_alone());
@@ -125,6 +134,11 @@ pub(super) async fn act(
         }
         _ => by.act(action, (headers, body), began).await,
     }
+}
+
+/// Checks that a request to a server that is in no cluster names no node.
+fn alone(node: Option<u16>) -> Result<(), ApiRefusal> {
+    node.map_or(Ok(()), |_| Err(ApiRefusal::NoSuchNode))
 }
 
 /// The answers of several nodes as one.

@@ -31,8 +31,12 @@ const SCHEMAS: &str = include_str!("schemas.json");
 /// The document of a server with this configuration that listens at these addresses; it may have no admin listener.
 pub(crate) fn document(config: &Config, public: SocketAddr, admin: Option<SocketAddr>) -> String {
     let document = put(DOCUMENT, r#""@{schemas}""#, SCHEMAS.trim_end());
-    let members =
-        [("guard", refusals::guard()), ("api", refusals::api()), ("refusals", refusals::components())];
+    let members = [
+        ("guard", refusals::guard()),
+        ("api", refusals::api()),
+        ("nodes", refusals::nodes()),
+        ("refusals", refusals::components()),
+    ];
     let document = members.into_iter().fold(document, |document, (name, value)| {
         put(&document, &format!(r#""@{{{name}}}": null"#), &members_of(&value))
     });

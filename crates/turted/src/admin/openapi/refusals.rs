@@ -88,13 +88,25 @@ pub(super) fn api() -> Value {
     references(refused.iter().chain(&GuardRefusal::ALL.map(GuardRefusal::row)))
 }
 
+/// The same, where a request may name a node.
+pub(super) fn nodes() -> Value {
+    let mut answers = api();
+    let status = ApiRefusal::NoSuchNode.row().status.as_u16();
+    answers[status.to_string()] = response(status);
+    answers
+}
+
 fn references<'a>(rows: impl Iterator<Item = &'a Row>) -> Value {
     let reference = |row: &Row| {
         let status = row.status.as_u16();
-        (status.to_string(), json!({"$ref": format!("#/components/responses/{}", name(status))}))
+        (status.to_string(), response(status))
     };
     let too_long = ("414".to_owned(), json!({"$ref": "#/components/responses/TargetTooLong"}));
     rows.map(reference).chain([too_long]).collect::<Map<_, _>>().into()
+}
+
+fn response(status: u16) -> Value {
+    json!({"$ref": format!("#/components/responses/{}", name(status))})
 }
 
 /// What the answers above refer to.

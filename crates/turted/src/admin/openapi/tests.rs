@@ -165,3 +165,19 @@ fn a_listener_on_every_address_is_reached_on_this_machine() {
     assert_eq!(url("https", "[::]:443".parse().unwrap()), "https://[::1]:443");
     assert_eq!(url("http", "192.0.2.7:1".parse().unwrap()), "http://192.0.2.7:1");
 }
+
+#[test]
+fn what_all_nodes_answer_takes_the_number_of_one() {
+    let document = usual();
+    let node = json!({"$ref": "#/components/parameters/Node"});
+    let here = ["nodes", "node", "events", "push"].map(|path| format!("/api/v1/{path}"));
+    let paths = document["paths"].as_object().unwrap();
+    for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/api/v1/")) {
+        for (method, operation) in item.as_object().unwrap() {
+            let takes = operation["parameters"].as_array().is_some_and(|all| all.contains(&node));
+            assert_eq!(takes, !here.contains(path), "{method} {path}");
+            let missing = &operation["responses"]["404"]["$ref"];
+            assert!(!takes || missing == "#/components/responses/Refused404", "{method} {path}");
+        }
+    }
+}
