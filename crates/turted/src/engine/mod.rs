@@ -30,6 +30,9 @@ pub(crate) trait Engine: 'static {
     type Values: Values;
     type Ears: Ears;
 
+    /// Whether a node may do all that it needs. It is asked at its start, so that it ends at once with the reason.
+    async fn rights(&self) -> Result<(), Failure>;
+
     /// Connects to append. The connection that this node appended with before is ended first, by its id, so that nothing that
     /// was sent on it is done later. Returns what the log is like.
     async fn writer(&self) -> Result<(Self::Writer, State), Failure>;

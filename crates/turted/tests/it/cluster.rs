@@ -63,6 +63,34 @@ fn the_documented_rights_are_enough_and_needed() {
 }
 
 #[test]
+fn a_node_that_lacks_a_right_ends_at_its_start_and_names_all_that_it_lacks() {
+    let redis = RedisServer::start();
+    let rights = documented_rights();
+    redis.client().ask(&rights);
+    let url = format!("{}/1", redis.url().replace("://", "://turted:PASSWORD@"));
+    let serve = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_turted"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .envs([("TURTED_ADMIN_LISTEN", "127.0.0.1:0"), ("TURTED_CLUSTER_URL", &url)])
+            .current_dir(std::env::temp_dir())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for right in rights.iter().filter(|right| right.starts_with('+') && **right != "+client|setname") {
+        redis.client().ask(&["ACL", "SETUSER", "turted", &right.replace('+', "-")]);
+        let said = serve();
+        assert!(said.contains("the cluster cannot be joined: "), "{right}: {said}");
+        redis.client().ask(&["ACL", "SETUSER", "turted", right]);
+    }
+    redis.client().ask(&["ACL", "SETUSER", "turted", "-xread", "-publish"]);
+    let said = serve();
+    assert!(said.contains("XREAD") && said.contains("PUBLISH"), "{said}");
+}
+
+#[test]
 fn what_keeps_a_node_from_its_redis_is_told() {
     let redis = RedisServer::start();
     let url = redis.url();

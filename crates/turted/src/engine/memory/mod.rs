@@ -55,6 +55,10 @@ impl Engine for MemoryEngine {
     type Values = MemoryValues;
     type Ears = MemoryEars;
 
+    async fn rights(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn writer(&self) -> Result<(MemoryWriter, State), Failure> {
         let mut connection = self.connect().await?;
         let (run, number) = connection.name();

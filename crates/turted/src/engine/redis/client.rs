@@ -118,6 +118,16 @@ impl Client {
         self.connection.read(silence).await.map_err(lost)
     }
 
+    /// Whether this user may run all that a node needs.
+    pub(super) async fn rights(&mut self, shared: &Shared) -> Result<(), Failure> {
+        match &*self.denied(shared).await? {
+            [] => Ok(()),
+            denied => {
+                Err(Failure::Unusable(format!("the user of Redis may not {:?} (its ACL)", denied.join(", "))))
+            }
+        }
+    }
+
     /// The commands that this user may not run.
     pub(super) async fn denied(&mut self, shared: &Shared) -> Result<Vec<String>, Failure> {
         let keys = &shared.keys;

@@ -93,6 +93,11 @@ impl Engine for RedisEngine {
     type Values = RedisValues;
     type Ears = RedisEars;
 
+    async fn rights(&self) -> Result<(), Failure> {
+        let (mut client, _) = self.connect("start").await?;
+        client.rights(&self.shared).await
+    }
+
     async fn writer(&self) -> Result<(RedisWriter, State), Failure> {
         let (mut client, look) = self.connect("writer").await?;
         let former = self.former.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -102,10 +107,7 @@ impl Engine for RedisEngine {
         }
         let id = client.number(&["CLIENT", "ID"]).await?;
         *self.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(Former { run: look.run, id });
-        let denied = client.denied(&self.shared).await?;
-        if let Some(command) = denied.first() {
-            return Err(Failure::Unusable(format!("the user of Redis may not {command:?} (its ACL)")));
-        }
+        client.rights(&self.shared).await?;
         // What the former connection did before it was ended counts.
         let state = Look::at(&mut client, &self.shared).await?.state;
         Ok((RedisWriter::new(client, Arc::clone(&self.shared)), state))

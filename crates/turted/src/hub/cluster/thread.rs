@@ -132,6 +132,9 @@ pub(super) async fn live<E: Engine>(
     (feed, (status, sessions), (sender, jobs, questions)): (Feed, Shown, Wishes),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
+    if let Err(refused) = until_done(&status, || engine.rights()).await {
+        return drop(begun.send(Err(NotStarted::Unusable(refused))));
+    }
     if let Err(refused) = settings.proof.show(&engine, &status).await {
         return drop(begun.send(Err(NotStarted::Unusable(refused))));
     }
@@ -199,9 +202,14 @@ pub(super) async fn live<E: Engine>(
 
 /// Takes a number that no other node has. Waits for the engine.
 async fn take_number<E: Engine>(engine: &E, status: &Status) -> Result<u16, String> {
+    until_done(status, || try_number(engine)).await
+}
+
+/// Tries something at the start for as long as the engine is away.
+async fn until_done<T>(status: &Status, attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, String> {
     loop {
-        match in_time(try_number(engine)).await {
-            Ok(number) => return Ok(number),
+        match in_time(attempt()).await {
+            Ok(done) => return Ok(done),
             Err(Failure::Unusable(reason)) => return Err(reason),
             Err(failure) => status.failed(Way::Start, &failure.to_string()),
         }
