@@ -148,10 +148,13 @@ forms-cluster FORMS="tls,acl,cluster" SERVER="redis-server":
 keys-cluster:
     cargo test --release --locked --package turted --test cluster many_pushes -- --ignored --nocapture
 
-# The scenario and the recovery of every client over every transport, with three servers and each request at the next one.
+# The suites of one server against three, with each request and push at the next one: scenario, recovery, history and presence of
+# every client, hostile inputs, hostile pushes, the model.
 scenario-cluster:
     cargo build --locked --package turted
-    TURTED_TEST_CLUSTER=1 node --test --test-concurrency=1 tests/clients/scenario.test.js tests/clients/recovery.test.js
+    cd tests/clients && TURTED_TEST_CLUSTER=1 node --test --test-concurrency=1 \
+        scenario.test.js recovery.test.js history.test.js presence.test.js hostile.test.js
+    TURTED_TEST_CLUSTER=1 cargo test --locked --package turted --test it -- hostile::pushes model:: presence::life
 
 # Several nodes in one process under faults, 100,000 times, each by a seed. A seed that fails is repeated by
 # `SEED=<n> cargo test -p turted --lib cluster::tests::a_seed`.

@@ -46,6 +46,8 @@ class Balancer {
     });
     onward.on('error', () => response.destroy());
     response.on('close', () => onward.destroy());
+    // A server may answer before the body comes.
+    onward.flushHeaders();
     request.pipe(onward);
   }
 
@@ -72,6 +74,16 @@ class Balancer {
   }
 }
 
+/** Whether a server tells of a channel with presence that no other server is silent. */
+async function knowsAll(node, channel) {
+  const stream = await fetch(`${node.url}/sse?channel=${channel}&presence=1`);
+  let text = '';
+  for await (const bytes of stream.body) {
+    text += Buffer.from(bytes).toString();
+    if (/^data: .*\n/m.test(text)) return !text.includes('"silent"');
+  }
+}
+
 /** Servers that are killed, started and put away together, and a balancer whose port is theirs. */
 class Cluster extends Server {
   constructor(config, env, redis) {
@@ -92,6 +104,9 @@ class Cluster extends Server {
     await Promise.all(this.nodes.map((node) => node.run()));
     const isReady = async (node) => (await node.push(this.nobody())).status === 200;
     for (const node of this.nodes) await until(() => isReady(node).catch(() => false), () => node.output);
+    const [told] = (this.config.channels ?? []).filter(({ presence }) => presence);
+    // A server that has not heard of the others yet says that they are silent.
+    for (const node of told ? this.nodes : []) await until(() => knowsAll(node, `${told.prefix}-nobody`), () => node.output);
     if (this.balancer.listener.listening) return;
     await this.balancer.listen(this.port);
     this.port = this.balancer.listener.address().port;

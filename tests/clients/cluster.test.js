@@ -1,6 +1,6 @@
 'use strict';
 // Every client over every transport where there are three servers, and each request goes to the next one in turn. The whole
-// scenario against them: `TURTED_TEST_CLUSTER=1 node --test scenario.test.js recovery.test.js`.
+// scenario against them: `just scenario-cluster`.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');

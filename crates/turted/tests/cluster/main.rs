@@ -14,6 +14,7 @@ mod history;
 mod hooks;
 mod keys;
 mod losses;
+mod model;
 mod nodes;
 mod order;
 mod outages;

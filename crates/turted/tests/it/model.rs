@@ -9,10 +9,12 @@ mod run;
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use turted::config::{DiskLog, LogStart, LogStore, LogSync};
+use turted::config::{ChannelPattern, Depth, DiskLog, HistoryRules, LogStart, LogStore, LogSync};
 
+use self::reference::HISTORY;
 use self::run::{MARKER, Run};
 use crate::support::{Kind, TestServer};
 
@@ -32,14 +34,27 @@ pub(crate) fn variable<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     Some(std::env::var(name).ok()?.parse().unwrap())
 }
 
+/// A server that keeps some history of every channel.
+fn server(workers: usize, log: LogStore) -> TestServer {
+    TestServer::with(|config| {
+        config.workers = workers;
+        config.log = log;
+        config.limits.message_rate = 1_000_000;
+        let depth = Depth { events: HISTORY, age: Duration::from_secs(3_600) };
+        config.history = HistoryRules::new([(ChannelPattern::prefix("").unwrap(), depth)]);
+    })
+}
+
 fn run(workers: usize, log: impl Fn() -> LogStore) {
     let steps = variable("TURTED_TEST_STEPS").unwrap_or(600);
     let seeds = variable("TURTED_TEST_SEED").map_or(0..3, |seed| seed..seed + 1);
     for seed in seeds {
         let _replay = Replay(workers, seed, steps);
-        let mut run = Run::new(workers, seed, log());
+        let server = server(workers, log());
+        let mut run = Run::new(&server.addresses(), seed);
         (0..steps).for_each(|_| run.step());
         run.end();
+        server.stop();
     }
 }
 

@@ -199,7 +199,8 @@ fn who_is_taken_out_of_a_channel_by_an_operator_leaves_at_once_and_hears_no_more
     observer.until(&["adam", "observer"], 0);
     let bearer = [("Authorization", "Bearer a token of 22 characters that writes")];
     let removed = server.admin().post("/api/v1/channels/c/remove", &bearer, r#"{"user":"adam"}"#);
-    assert_eq!((removed.status, removed.json()), (200, json!({"connections": 1, "away": 0})));
+    let reached = removed.json();
+    assert_eq!((removed.status, &reached["connections"], &reached["away"]), (200, &json!(1), &json!(0)));
     observer.until(&["observer"], 0);
     let mut other = Watcher::v1(&server, "eve");
     observer.until(&["eve", "observer"], 0);

@@ -92,24 +92,33 @@ impl Client {
 
     /// Connects, with a connect packet of one's own if the version sends one.
     pub(crate) fn connect_with(address: SocketAddr, kind: Kind, packet: &str) -> Self {
-        let mut client = Self::open(address, kind);
+        Self::connect_in_turn(&[address], kind, packet)
+    }
+
+    /// The same where servers take turns: each request goes to the next one.
+    pub(crate) fn connect_in_turn(servers: &[SocketAddr], kind: Kind, packet: &str) -> Self {
+        let mut client = Self::open_in_turn(servers, kind);
         if kind.version == 4 {
             client.send(packet);
         }
         client.connected = client.receive().expect("the answer to the connect packet");
         assert!(client.connected.starts_with("40"), "{}", client.connected);
         if kind.transport == Transport::Upgraded {
-            client.upgrade(address);
+            client.upgrade(*servers.last().expect("a server"));
         }
         client
     }
 
     /// An Engine.IO session without Socket.IO on it.
     pub(crate) fn open(address: SocketAddr, kind: Kind) -> Self {
+        Self::open_in_turn(&[address], kind)
+    }
+
+    fn open_in_turn(servers: &[SocketAddr], kind: Kind) -> Self {
         let link = if kind.transport == Transport::WebSocket {
-            Link::WebSocket(WebSocket::connect(address, &kind.target("websocket", ""), &[]).unwrap())
+            Link::WebSocket(WebSocket::connect(servers[0], &kind.target("websocket", ""), &[]).unwrap())
         } else {
-            Link::Polling(Box::new([Http::connect(address), Http::connect(address)]))
+            Link::Polling(Box::new([Http::connect_in_turn(servers), Http::connect_in_turn(servers)]))
         };
         let (waiting, events) = Default::default();
         let (sid, connected) = Default::default();

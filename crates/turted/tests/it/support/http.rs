@@ -1,5 +1,6 @@
 //! HTTP by hand: requests as written, answers as they come.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
@@ -46,12 +47,22 @@ impl Response {
 pub(crate) struct Http {
     pub(crate) stream: TcpStream,
     server: SocketAddr,
+    /// Servers that take turns, if there are several.
+    others: VecDeque<SocketAddr>,
     buffer: Vec<u8>,
 }
 
 impl Http {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connections to servers that take turns: each `refresh` connects to the next one.
+    pub(crate) fn connect_in_turn(servers: &[SocketAddr]) -> Self {
+        let (server, others) = servers.split_first().expect("a server");
+        let mut http = Self::connect(*server);
+        http.others.extend(others);
+        http
     }
 
     /// A connection whose kernel takes little of what the server sends: one that is not read is full soon.
@@ -66,7 +77,8 @@ impl Http {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { server: stream.peer_addr().unwrap(), stream, buffer: Vec::new() }
+        let (others, buffer) = Default::default();
+        Self { server: stream.peer_addr().unwrap(), stream, others, buffer }
     }
 
     pub(crate) fn get(&mut self, target: &str) -> Response {
@@ -111,8 +123,16 @@ impl Http {
         assert!(sent.as_ref().err().is_none_or(|error| broken.contains(&error.kind())), "{sent:?}");
     }
 
-    /// Connects again if the server has closed the connection meanwhile, as it does to idle ones.
+    /// Connects again if the server has closed the connection meanwhile, as it does to idle ones, and to the next server if
+    /// several take turns.
     pub(crate) fn refresh(&mut self) {
+        if let Some(next) = self.others.pop_front() {
+            let former = std::mem::replace(self, Self::connect(next));
+            assert!(former.buffer.is_empty(), "what came was not read");
+            self.others = former.others;
+            self.others.push_back(former.server);
+            return;
+        }
         self.stream.set_nonblocking(true).unwrap();
         let is_open =
             matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);

@@ -1,10 +1,14 @@
-//! A server in this process, on a free port, which stops at the end of the test and must have run well.
+//! A server in this process, on a free port, which stops at the end of the test and must have run well. With
+//! `TURTED_TEST_CLUSTER` it is three, which take turns.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 use turted::config::{Admin, AdminListen, Config};
+#[cfg(feature = "redis")]
+use turted::config::{Broker, ClusterConfig, LogStore, RedisServer};
 use turted::dispatcher::Dispatcher;
 use turted::server::{Server, ServerError};
 use turted::tls::Certificates;
@@ -19,6 +23,24 @@ pub(crate) fn config() -> Config {
     Config { listen: free, admin, workers: 2, ..Config::default() }
 }
 
+/// The configuration of a node whose log is in the Redis at this port.
+#[cfg(feature = "redis")]
+fn of_cluster(config: &Config, port: u16) -> Config {
+    let host = "127.0.0.1".to_owned();
+    let broker = Broker { host, port, user: None, password: None, tls: None };
+    let cluster = ClusterConfig {
+        server: RedisServer { broker, database: 0, heartbeat: std::time::Duration::from_secs(10) },
+        sentinels: None,
+        prefix: "turted".to_owned(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        advertise: None,
+        secrets: Vec::new(),
+        replicas: 0,
+        tls: None,
+    };
+    Config { log: LogStore::Redis, cluster: Some(cluster), ..config.clone() }
+}
+
 pub(crate) struct TestServer {
     address: SocketAddr,
     admin: Option<SocketAddr>,
@@ -26,6 +48,10 @@ pub(crate) struct TestServer {
     certificates: Option<Certificates>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
+    /// The others, if it is one of several that take turns, and the Redis of all.
+    others: Vec<TestServer>,
+    turn: AtomicUsize,
+    redis: Option<super::redis::RedisServer>,
 }
 
 impl TestServer {
@@ -41,7 +67,21 @@ impl TestServer {
     }
 
     pub(crate) fn start(config: Config) -> Self {
+        #[cfg(feature = "redis")]
+        if std::env::var_os("TURTED_TEST_CLUSTER").is_some() && config.cluster.is_none() {
+            return Self::three(&config);
+        }
         Self::run(Server::bind(config).unwrap())
+    }
+
+    /// Three servers that are as one. A log on disk gives way to that of the cluster.
+    #[cfg(feature = "redis")]
+    fn three(config: &Config) -> Self {
+        let redis = super::redis::RedisServer::start();
+        let mut servers: Vec<_> = (0..3).map(|_| Self::start(of_cluster(config, redis.port()))).collect();
+        let mut first = servers.remove(0);
+        (first.others, first.redis) = (servers, Some(redis));
+        first
     }
 
     /// Runs a server with parts of the test in it.
@@ -57,22 +97,36 @@ impl TestServer {
             }))
         };
         let (stop, thread) = (Some(stop), Some(thread::spawn(run)));
-        Self { address, admin, dispatcher, certificates, stop, thread }
+        let (others, turn, redis) = Default::default();
+        Self { address, admin, dispatcher, certificates, stop, thread, others, turn, redis }
+    }
+
+    /// All servers, first the one whose turn it is.
+    fn all(&self) -> Vec<&Self> {
+        let mut all: Vec<_> = [self].into_iter().chain(&self.others).collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
+        all.rotate_left(turn);
+        all
+    }
+
+    /// Where they listen, first the one whose turn it is.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.all().iter().map(|server| server.address).collect()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses()[0]
     }
 
     /// What it counts in one series.
     pub(crate) fn metric(&self, series: &str) -> usize {
-        Metrics::read(&mut self.admin()).value(series)
+        self.all().iter().map(|server| Metrics::read(&mut server.admin()).value(series)).sum()
     }
 
     /// How often a rule was broken.
     pub(crate) fn refusals(&self, rule: &str) -> usize {
         let series = format!("turted_refusals_total{{rule=\"{rule}\"}}");
-        Metrics::read(&mut self.admin()).find(&series).unwrap_or(0)
+        self.all().iter().filter_map(|server| Metrics::read(&mut server.admin()).find(&series)).sum()
     }
 
     /// A connection to its admin listener.
@@ -85,7 +139,7 @@ impl TestServer {
     }
 
     pub(crate) fn dispatcher(&self) -> &Dispatcher {
-        &self.dispatcher
+        &self.all()[0].dispatcher
     }
 
     pub(crate) fn certificates(&self) -> &Certificates {
@@ -93,11 +147,11 @@ impl TestServer {
     }
 
     pub(crate) fn http(&self) -> Http {
-        Http::connect(self.address)
+        Http::connect_in_turn(&self.addresses())
     }
 
     pub(crate) fn client(&self, kind: Kind) -> Client {
-        Client::connect(self.address, kind)
+        Client::connect_in_turn(&self.addresses(), kind, "40")
     }
 
     /// One push on a connection of its own.
@@ -124,9 +178,10 @@ impl TestServer {
         self.end();
     }
 
-    /// Stops the server, which closes what its clients left open. Its workers assert that they leave no connection,
+    /// Stops the servers, which close what its clients left open. Their workers assert that they leave no connection,
     /// user, channel or task behind (`server/leftovers.rs`), and end badly otherwise.
     fn end(&mut self) {
+        self.others.iter_mut().for_each(Self::end);
         let Some(thread) = self.thread.take() else { return };
         let admin = self.admin.as_ref().map(SocketAddr::port);
         let ports: Vec<u16> = admin.into_iter().chain([self.address.port()]).collect();
@@ -135,6 +190,7 @@ impl TestServer {
             let _ = stop.send(());
         }
         let ended = thread.join();
+        drop(self.redis.take());
         if !thread::panicking() {
             ended
                 .expect("the server does not panic")
