@@ -1,5 +1,7 @@
 //! The history of channels over several nodes: one that starts has that of the others, and what was deleted stays deleted.
 
+mod transports;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -25,6 +25,8 @@ mod replicas;
 mod sessions;
 mod slow;
 mod soak;
+#[allow(dead_code, reason = "it is that of the tests of one server")]
+mod sockjs;
 mod sources;
 mod strangers;
 mod watch;

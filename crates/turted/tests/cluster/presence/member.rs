@@ -157,6 +157,18 @@ impl Member {
         })
     }
 
+    /// How many users are in the room.
+    pub(super) fn users(&self) -> usize {
+        self.page.heard().users.len()
+    }
+
+    /// Each user that a message behind the first ones named as come or gone.
+    pub(super) fn moved(&self, behind: usize) -> Vec<String> {
+        let told = &self.page.heard().told[behind..];
+        let named = told.iter().flat_map(|told| [&told["joined"], &told["left"]]);
+        named.filter_map(Value::as_array).flatten().map(Value::to_string).collect()
+    }
+
     pub(super) fn anonymous(&self) -> u64 {
         self.page.heard().anonymous
     }

@@ -5,12 +5,17 @@
 //! | `member` | a client that hears who is in its channel, and adds it up |
 //! | `moves` | users that are at several nodes, and go from one to another |
 //! | `faults` | nodes that stand still, are killed, stop, or do not reach Redis |
+//! | `transports` | the same for clients of each transport |
 //! | `backends` | what backends hear of users |
 
 mod backends;
 mod faults;
 mod member;
 mod moves;
+mod transports;
+#[path = "../../it/presence/watcher.rs"]
+#[allow(dead_code, reason = "it is that of the tests of one server")]
+mod watcher;
 
 use std::time::Duration;
 

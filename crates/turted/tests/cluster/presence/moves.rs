@@ -9,7 +9,7 @@ use super::{Nodes, TOLD};
 use crate::harness::until;
 
 /// With which the tokens of a test are signed.
-const KEY: &str = "the-key-of-the-tokens-of-this-test";
+pub(super) const KEY: &str = "the-key-of-the-tokens-of-this-test";
 
 #[test]
 fn members_hear_of_users_at_all_nodes_and_one_with_tabs_at_two_counts_once() {
@@ -81,7 +81,7 @@ fn a_client_that_resumes_at_another_node_is_not_told_and_its_leave_counts() {
 }
 
 /// A token of a user that is good for so long.
-fn token(user: &str, ttl: &str) -> String {
+pub(super) fn token(user: &str, ttl: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_turted"))
         .args(["token", "--ttl", ttl, user])
         .env_clear()

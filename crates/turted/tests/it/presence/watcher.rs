@@ -133,6 +133,12 @@ impl Watcher {
         self.command("IDENT", &json!({"username": user}));
     }
 
+    /// Shows who it is in another way.
+    #[allow(dead_code, reason = "tests of several servers do")]
+    pub(super) fn prove(&mut self, data: &Value) {
+        self.command("IDENT", data);
+    }
+
     pub(super) fn join(&mut self, channel: &str) {
         self.command("JOIN", &json!({"channel": channel, "presence": true}));
     }
