@@ -12,6 +12,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `builder` | a server that does not listen yet |
 //! | `node` | the threads of a node, one for each worker |
 //! | `sessions` | sessions of before, and where those of this start are recorded |
 //! | `routes` | which endpoint answers which path |
@@ -25,6 +26,7 @@
 //! | `error` | why a server does not start, or ended |
 //! | `tests` | a transport and a push connector of one file each |
 
+mod builder;
 mod node;
 mod sessions;
 pub(crate) mod routes;
@@ -38,28 +40,25 @@ mod log;
 mod cluster;
 mod others;
 
-use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use turted_core::limits::WORKERS_MAX;
 
-use self::demo::IdentNeeds;
+pub use self::builder::ServerBuilder;
 pub use self::error::ServerError;
 use self::log::{OnDisk, OpenedLog};
 #[cfg(test)]
 pub(crate) use self::node::share;
-use self::node::{Door, End, Listeners, Node, Nodes, Post, Reserved};
+use self::node::{End, Listeners, Node, Nodes, Post, Reserved};
 use self::routes::Site;
 use self::sessions::Verifier;
 use crate::admin::{Admin, Monitor};
-use crate::auth::{Authenticator, Rotation};
+use crate::auth::Rotation;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
-use crate::http::endpoint::Endpoints;
 use crate::hub::cluster::{Cluster, ClusterThread};
 use crate::hub::dispatch::dispatcher::{Dispatcher, Source};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
@@ -112,7 +111,7 @@ impl Server {
     /// A server with parts of the embedding program in it.
     #[must_use]
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, authenticator: None, endpoints: routes::turted, listener: None, door: None }
+        ServerBuilder::new(config)
     }
 
     fn start(builder: ServerBuilder) -> Result<Self, ServerError> {
@@ -333,93 +332,6 @@ impl Server {
             () = tokio::time::sleep(self.drain_delay) => false,
             _ = self.ended.recv() => true,
         }
-    }
-}
-
-/// A server that does not listen yet.
-///
-/// ```no_run
-/// # fn example() -> Result<(), turted::server::ServerError> {
-/// use turted::authenticator::{IdentRefusal, IdentRequest, Verified};
-/// use turted::{config::Config, server::Server};
-/// let server = Server::builder(Config::default())
-///     .authenticator(|request: IdentRequest| async move {
-///         request.user.map(|user| Verified::user(user.name)).ok_or(IdentRefusal::UserMissing)
-///     })
-///     .bind()?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct ServerBuilder {
-    config: Config,
-    authenticator: Option<Arc<dyn Authenticator>>,
-    /// What is served.
-    endpoints: fn(&Site<'_>) -> Endpoints,
-    listener: Option<Arc<TcpListener>>,
-    /// Where it is called as a node of a cluster.
-    door: Option<Door>,
-}
-
-impl fmt::Debug for ServerBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ServerBuilder").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-impl ServerBuilder {
-    /// Lets a part of the program verify IDENTs, instead of `auth.method`.
-    #[must_use]
-    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
-        self.authenticator = Some(Arc::new(authenticator));
-        self
-    }
-
-    /// Serves a socket that listens already, instead of `listen`. Connections that wait in its queue when the
-    /// server stops are left to the other processes that have the socket.
-    #[must_use]
-    pub fn listener(mut self, listener: TcpListener) -> Self {
-        self.listener = Some(Arc::new(listener));
-        self
-    }
-
-    /// Makes it a node of a cluster, which other nodes call at an address of its own.
-    #[cfg(test)]
-    pub(crate) fn door(self, door: Door) -> Self {
-        Self { door: Some(door), ..self }
-    }
-
-    /// What is decided before anything is opened: which rules count, and what an IDENT needs.
-    fn checked(mut self) -> Result<(Self, IdentNeeds), ServerError> {
-        if let Some(listener) = &self.listener {
-            // Rules that depend on which machines reach the server are decided by the address of the socket.
-            self.config.listen = listener.local_addr().map_err(ServerError::HandedOver)?;
-        }
-        if !(1..=WORKERS_MAX).contains(&self.config.workers) {
-            return Err(ServerError::Workers(self.config.workers));
-        }
-        let ident_needs = match &self.authenticator {
-            Some(_) => IdentNeeds::Data,
-            None => IdentNeeds::of(&self.config.auth.method),
-        };
-        if ident_needs != IdentNeeds::Nothing {
-            // Not everything is open, whatever `auth.method` says.
-            self.config.demo.get_or_insert(false);
-        }
-        Ok((self, ident_needs))
-    }
-
-    /// Serves something else instead of turted.
-    pub(crate) fn endpoints(self, endpoints: fn(&Site<'_>) -> Endpoints) -> Self {
-        Self { endpoints, ..self }
-    }
-
-    /// Listens and starts the workers.
-    ///
-    /// # Errors
-    /// The address cannot be listened on, or the operating system refuses a thread.
-    pub fn bind(self) -> Result<Server, ServerError> {
-        Server::start(self)
     }
 }
 
