@@ -5,42 +5,33 @@
 //! [`Takeover`] and makes hyper let go of the socket, so that nothing of HTTP stays in memory. A request that waits for
 //! its answer does the same, and an idle connection leaves hyper as well: hyper is made anew when more comes.
 
+mod responder;
+
 use std::cell::RefCell;
 use std::future::{poll_fn, ready};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_core::future::LocalBoxFuture;
-use hyper::body::Incoming;
-use hyper::header::HeaderValue;
-use hyper::http::response;
 use hyper::server::conn::http1;
-use hyper::service::Service as HttpService;
-use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Takeover, close_if_unread};
-use super::body::Body;
-use super::call::{Call, Outcome};
-use super::endpoint::{Arrival, Endpoints};
+use self::responder::{HyperService, Responder};
+use super::answer::{Answer, Takeover};
+use super::endpoint::Arrival;
 use super::guests::{self, Guest};
-use super::incoming::{BodyEnd, RequestBody};
 use super::paced::{self, Paced};
-use super::parked::{self, Asked, Parked, Written};
+use super::parked::{self, Asked, Parked};
 use super::passing::passed::Passed;
 use super::passing::relay;
 use super::patience::{self, Patience};
 use super::rewound::Rewound;
 use super::short::{self, Handed};
-use super::{proxies, rules};
 use crate::config::Limits;
-use crate::hub::worker::journal::Agent;
 use crate::hub::worker::worker::{CLOSING_WAIT, Worker};
 use crate::io::permits::Permit;
 use crate::io::seldom::warn_seldom;
@@ -278,139 +269,6 @@ pub(crate) fn builder(limits: &Limits, patience: Patience) -> http1::Builder {
         .max_headers(limits.request_headers)
         .max_buf_size(limits.request_head_bytes);
     builder
-}
-
-/// Answers the requests of one connection.
-struct Responder {
-    worker: Rc<Worker>,
-    endpoints: Arc<Endpoints>,
-    /// The other side of the connection.
-    peer: IpAddr,
-    /// What comes next, said by the request that makes hyper let go of the connection.
-    left: RefCell<Option<Step>>,
-    /// Set for a connection that has no place of a client.
-    guest: Option<Rc<Guest>>,
-    patience: Patience,
-    /// How long the connection may be idle, as its client is told.
-    idle_wait: Option<HeaderValue>,
-}
-
-/// Makes hyper let go of the socket.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection has left hyper")]
-struct LeftHyper;
-
-impl Responder {
-    /// The answer to a request that no endpoint gets to see; `None` if one may see it.
-    fn refuse<B>(&self, request: &Request<B>) -> Option<Answer> {
-        if let Err(breach) = rules::check(request) {
-            self.worker.metrics.refused(breach.rule());
-            return Some(breach.into());
-        }
-        self.guest.as_ref().and_then(|guest| guest.check(&self.worker, &self.endpoints, request))
-    }
-
-    /// The answer to a request, or what comes next on its connection.
-    fn settle(&self, outcome: Outcome, asked: Asked) -> Result<Answer, Step> {
-        let takeover = match outcome {
-            Outcome::Answer(answer) => return Ok(self.last_touch(answer, asked)),
-            Outcome::Passed(passed) => return Err(Step::Relay(Box::new((*passed, asked)))),
-            Outcome::Stream(unending) => unending.take_over(asked.version),
-            Outcome::Takeover(takeover) => takeover,
-        };
-        Err(Step::End(End::Takeover(takeover)))
-    }
-
-    /// What comes next behind an answer that was written here.
-    fn written(&self, written: Written) -> Step {
-        match written {
-            Written::Whole => Step::Idle(self.patience.idle()),
-            Written::Stalled => Step::End(End::Stalled),
-            Written::Last | Written::Broken => Step::End(End::Over),
-        }
-    }
-
-    /// The head of an answer of another node as one of this node, and whether another request may follow.
-    fn own(&self, head: response::Parts, asked: Asked) -> (Answer, Asked) {
-        let mut answer = Answer::from_parts(head, Body::default());
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return (answer, asked);
-        }
-        let is_last = relay::strip(answer.headers_mut());
-        let asked = Asked { wants_more: asked.wants_more && !is_last, ..asked };
-        (self.last_touch(answer, asked), asked)
-    }
-
-    /// Adds to an answer over HTTP/1 what it says about its connection.
-    fn last_touch(&self, mut answer: Answer, asked: Asked) -> Answer {
-        if asked.other_version {
-            rules::tell_version(&mut answer);
-        }
-        let mut answer = close_if_unread(answer);
-        if let Some(guest) = &self.guest {
-            guest.dismiss(&mut answer);
-        }
-        patience::tell(&mut answer, self.idle_wait.as_ref().filter(|_| asked.wants_more));
-        answer
-    }
-
-    /// Answers a request in hyper, unless it has to wait and can do so outside.
-    async fn answer(&self, call: Call, (asked, body): (Asked, BodyEnd)) -> Result<Answer, LeftHyper> {
-        let mut answering = self.endpoints.answer(call);
-        let outcome = poll_fn(|context| match answering.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            // What is left of a body, and earlier answers that hyper has not written, would be lost.
-            Poll::Pending if !asked.is_head && body.is_reached() && self.patience.is_flushed() => {
-                Poll::Ready(None)
-            }
-            Poll::Pending => Poll::Pending,
-        });
-        let Some(outcome) = outcome.await else {
-            return Err(self.leave(Step::Wait(Parked { answering, asked })));
-        };
-        self.settle(outcome, asked).map_err(|next| self.leave(next))
-    }
-
-    /// What comes next when a request that has left hyper is done with; `None` if its client is gone.
-    fn answered(&self, outcome: Option<Outcome>, asked: Asked) -> Step {
-        match outcome.map(|outcome| self.settle(outcome, asked)) {
-            Some(Ok(answer)) => Step::Reply(Box::new((answer, asked))),
-            Some(Err(next)) => next,
-            None => Step::End(End::Over),
-        }
-    }
-
-    fn leave(&self, next: Step) -> LeftHyper {
-        self.left.replace(Some(next));
-        LeftHyper
-    }
-}
-
-/// The hyper service of one connection.
-struct HyperService(Rc<Responder>);
-
-impl HttpService<Request<Incoming>> for HyperService {
-    type Response = Answer;
-    type Error = LeftHyper;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, LeftHyper>>>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let responder = &self.0;
-        if let Some(refusal) = responder.refuse(&request) {
-            return Box::pin(ready(Ok(refusal)));
-        }
-        let (asked, end) = (Asked::of(&request), BodyEnd::default());
-        let endpoint = responder.endpoints.find(request.uri().path());
-        responder.patience.asked_by_backend(endpoint.is_some_and(|endpoint| endpoint.is_for_operators()));
-        let call = Call {
-            worker: Rc::clone(&responder.worker),
-            peer: proxies::client(&responder.worker.config, responder.peer, request.headers()),
-            agent: Agent::of(request.headers()),
-            request: request.map(|body| RequestBody::dropped_unread(body, &end)),
-        };
-        let responder = Rc::clone(responder);
-        Box::pin(async move { responder.answer(call, (asked, end)).await })
-    }
 }
 
 #[cfg(test)]
