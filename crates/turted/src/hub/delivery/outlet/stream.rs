@@ -1,5 +1,7 @@
 //! The way out over a socket: frames are written as they come, and what the socket does not take
-//! waits in a bounded backlog.
+//! waits in a bounded backlog (`backlog`).
+
+mod backlog;
 
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
@@ -8,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use turted_core::close::Close;
 use turted_core::wire::chunked::{LAST_CHUNK, encode_chunk};
 
+use self::backlog::Backlog;
 use super::ledger::{Flushed, Ledger, Sent, Waiting};
 use super::missed::Missed;
 use super::waitlist::Waitlist;
@@ -18,9 +21,6 @@ use crate::io::tasks::Tasks;
 
 /// Frames handed to the kernel in one call; Linux takes 1,024, more than 64 gain nothing.
 const WRITE_FRAMES_MAX: usize = 64;
-/// Bytes written to one client in one go while it takes them as fast as they come. Other clients have a turn in
-/// between, after half a millisecond.
-const FLUSH_BYTES_MAX: usize = 256 * 1024;
 
 /// What of a frame goes onto a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +72,6 @@ pub(crate) struct Stream {
     pub(crate) socket: Rc<Socket>,
     form: Form,
     backlog: Option<Box<Backlog>>,
-}
-
-#[derive(Debug)]
-struct Backlog {
-    form: Form,
-    waiting: Waitlist,
-    /// Bytes of the first frame that are sent already.
-    sent: usize,
 }
 
 impl Stream {
@@ -247,66 +239,6 @@ impl Stream {
             Err(_) => Sent::Gone,
         };
         Flushed { sent, bytes }
-    }
-}
-
-impl Backlog {
-    fn new(form: Form, ledger: &Rc<Ledger>) -> Self {
-        Self { form, waiting: Waitlist::new(ledger), sent: 0 }
-    }
-
-    /// Adds to what waits. `Kept` if no frame waited before: only ciphertext did, which is counted elsewhere.
-    fn put(&mut self, put: impl FnOnce(&mut Waitlist) -> Sent) -> Sent {
-        let was_empty = self.waiting.is_empty();
-        match put(&mut self.waiting) {
-            Sent::Yes if was_empty => Sent::Kept,
-            put => put,
-        }
-    }
-
-    /// Writes what waits, and counts it in `bytes`. Returns whether all is written.
-    fn write(&mut self, socket: &Socket, metrics: &WorkerMetrics, bytes: &mut usize) -> io::Result<bool> {
-        while !self.waiting.is_empty() {
-            if *bytes >= FLUSH_BYTES_MAX {
-                return Ok(false);
-            }
-            match self.write_batch(socket) {
-                Ok(written) => {
-                    metrics.wrote(written);
-                    *bytes += written;
-                    self.forget(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        match socket.try_flush() {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write_batch(&mut self, socket: &Socket) -> io::Result<usize> {
-        let frames = self.waiting.ready();
-        let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
-        let mut skip = self.sent;
-        let count = frames.len().min(WRITE_FRAMES_MAX);
-        for (slice, frame) in slices.iter_mut().zip(frames) {
-            *slice = IoSlice::new(&self.form.bytes(frame)[skip..]);
-            skip = 0;
-        }
-        socket.try_write_vectored(&slices[..count])
-    }
-
-    fn forget(&mut self, written: usize) {
-        self.sent += written;
-        while let Some(first) = self.waiting.ready().front()
-            && self.sent >= self.form.bytes(first).len()
-        {
-            self.sent -= self.form.bytes(first).len();
-            self.waiting.pop();
-        }
     }
 }
 
