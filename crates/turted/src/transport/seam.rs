@@ -2,10 +2,11 @@
 //! worker or before their connection is known to be dead, while backends push and the log writer lags behind a slow disk.
 //!
 //! In the end each client has heard, once and in order, what was accepted after it came and after it joined.
-//! `TURTED_TEST_SLOW=1` makes a run a hundred times as long, and demands that no worker is late.
+//! `TURTED_TEST_SLOW=1` makes a run a hundred times as long, and demands that no worker is late. `member` is one of these clients.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+mod member;
+
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc as std_mpsc};
@@ -16,31 +17,22 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use turted_core::close::{Close, Closing};
+use turted_core::close::Close;
 use turted_core::dispatch::{Dispatch, Targets};
 use turted_core::epochs::{Epoch, Epochs};
 use turted_core::name::Name;
-use turted_core::wire::websocket::Message;
 
-use super::testing::PEER;
+use self::member::{Member, connect};
 use crate::config::secrets::Secrets;
 use crate::config::{Config, LogSync};
 use crate::hub::client::commands;
-use crate::hub::client::resume::{self, ResumeOutcome, Resumption, Seen};
-use crate::hub::delivery::frame::Frame;
-use crate::hub::delivery::metrics::{Carrier, Transport};
-use crate::hub::delivery::outlet::{Flushed, Ledger, Outlet, RequestOutlet, RequestState, Sending, Sent};
-use crate::hub::delivery::wire::Wire;
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher, Receipt};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::disk::double::Double;
 use crate::hub::dispatch::log::{Log, LogLimits};
 use crate::hub::dispatch::writer::WriterParts;
 use crate::hub::run::{Queues, run};
-use crate::hub::worker::connection::{Client, Connection, Opening};
-use crate::hub::worker::session::{Session, Step};
-use crate::hub::worker::session_id::SessionId;
-use crate::hub::worker::timers::Due;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::worker::{MAIL_MAX, Peers, Worker};
 use crate::live::Live;
 use crate::server::share;
@@ -73,16 +65,6 @@ enum KeptLog<'a> {
 
 /// A moment in the order of all pushes: behind the first, at most behind the second.
 type Moment = (u64, u64);
-
-/// A client, wherever it is connected.
-#[derive(Default)]
-struct Member {
-    id: Option<SessionId>,
-    began: Moment,
-    joined: BTreeMap<usize, Moment>,
-    heard: Vec<u64>,
-    resumed: usize,
-}
 
 /// What both workers and the backend share.
 struct Scene {
@@ -121,59 +103,6 @@ impl Drop for Alarm {
     }
 }
 
-/// A client that takes everything at once.
-#[derive(Clone, Debug, Default)]
-struct Listener(Rc<RefCell<Vec<u64>>>);
-
-impl RequestOutlet for Listener {
-    fn send(&mut self, sending: Sending<'_>, _: &Rc<Ledger>) -> Sent {
-        let mut heard = self.0.borrow_mut();
-        let mut note = |sequence| heard.extend(Some(sequence).filter(|sequence| *sequence > 0));
-        match sending {
-            Sending::Frames(frames) => frames.iter().map(Frame::sequence).for_each(&mut note),
-            Sending::Ahead(_) => {}
-            Sending::Missed(missed) => missed.into_frames().for_each(|frame| note(frame.sequence())),
-        }
-        Sent::Yes
-    }
-
-    fn flush(&mut self, _: &Rc<Ledger>) -> Flushed {
-        Flushed { sent: Sent::Yes, bytes: 0 }
-    }
-
-    fn carrier(&self) -> Carrier {
-        Carrier::Polling
-    }
-
-    fn state(&self) -> RequestState<'_> {
-        RequestState::NOTHING_WAITS
-    }
-}
-
-/// A session that says nothing.
-#[derive(Debug)]
-struct Quiet;
-
-impl Session for Quiet {
-    fn transport(&self) -> Transport {
-        Transport::SocketIoV4
-    }
-
-    fn receive(&self, _: Client<'_>, _: &Message<'_>) -> Step {
-        Step::Continue
-    }
-
-    fn due(&self, _: Client<'_>, _: Due) {}
-
-    fn expired(&self, _: Client<'_>, _: &[Name]) {}
-
-    fn removed(&self, _: Client<'_>, _: &Name) {}
-
-    fn end(&self, _: &Worker, _: &mut Outlet, _: Closing<'_>) -> Option<Vec<u8>> {
-        None
-    }
-}
-
 fn below(random: &mut u64, limit: usize) -> usize {
     *random ^= *random << 13;
     *random ^= *random >> 7;
@@ -183,33 +112,6 @@ fn below(random: &mut u64, limit: usize) -> usize {
 
 fn channel(number: usize) -> Name {
     Name::new(&number.to_string()).unwrap()
-}
-
-/// Connects a member, which comes back if it was there before.
-async fn connect(worker: &Rc<Worker>, scene: &Scene, member: &mut Member) -> (Rc<Connection>, Listener) {
-    let listener = Listener::default();
-    let opening = Opening {
-        peer: PEER,
-        session: Box::new(Quiet),
-        has_id: true,
-        wire: Wire::SOCKET_IO_WITH_OFFSET,
-        outlet: Outlet::Requests(Box::new(listener.clone())),
-    };
-    let connection = Connection::open(worker, opening);
-    let Some(id) = member.id else {
-        member.id = connection.session_id();
-        connection.recovery_id.set(member.id);
-        ((), member.began) = scene.at(|| connection.admit(worker));
-        return (connection, listener);
-    };
-    let seen = member.heard.last().map_or(Seen::Nothing, |last| Seen::UpTo(scene.dispatcher.cursor(*last)));
-    let client = Client::of(worker, &connection);
-    let resumption = Resumption { id: Some(id), seen };
-    let wire = connection.wire();
-    let outcome = resume::resume(client, &resumption, wire, |_| Frame::text("", 0)).await;
-    assert!(matches!(outcome, ResumeOutcome::Resumed), "{outcome:?}");
-    member.resumed += 1;
-    (connection, listener)
 }
 
 /// Lets one member after the other connect, join and go.
