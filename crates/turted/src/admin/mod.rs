@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `monitor` | asks the workers, and does not wait for one that does not answer |
+//! | `routes` | what answers a request, by its path |
 //! | `guard` | which requests may read, and which may change something |
 //! | `api` | `/api/v1/..`: what is asked, as types, and the answers as JSON |
 //! | `groups` | one user or channel: its connections, and what presence knows |
@@ -28,6 +29,7 @@
 //! | `places` | which connection gives way when there are too many |
 
 mod monitor;
+mod routes;
 mod guard;
 mod api;
 mod groups;
@@ -58,11 +60,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::body::Body as HttpBody;
-use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -72,23 +71,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use turted_core::limits::ACCEPT_BACKOFF_MAX;
 
-use crate::config::{AdminListen, AllowOrigins, Config, Limits};
-use crate::http::cors::Page;
+use crate::config::{AdminListen, Config};
 use crate::http::paced::Paced;
-use crate::http::{self, Answer, HEALTH, Patience, allow, answer, embedded, text};
+use crate::http::{self, Patience};
 use crate::io::listener::{self, SocketOptions};
 use crate::io::tasks;
-use events::{AdminBody, Watch};
-use guard::{Guard, Scope, Shown};
-use history::Payloads;
+use events::AdminBody;
+use guard::Guard;
 pub(crate) use monitor::Monitor;
 use node::Node;
 use page::PageFiles;
 use places::{AdminPlace, Places};
-use refusal::ApiRefusal;
+use routes::{AdminState, route};
 
-/// The path of metrics.
-const METRICS: &str = "/metrics";
 /// Connections of operators at once: a few scrapers and people. They come out of the descriptors
 /// that are kept back from clients. A further one takes the place of the one that made no progress for
 /// longest.
@@ -120,25 +115,6 @@ pub(crate) struct Admin {
     ending: DropGuard,
     /// Cancelled when the thread is about to end.
     ended: CancellationToken,
-}
-
-/// What every request needs.
-#[derive(Debug)]
-struct AdminState {
-    monitor: Monitor,
-    guard: Guard,
-    /// The limits of the public port, which hold here too.
-    limits: Limits,
-    /// What `/openapi.json` answers.
-    openapi: Bytes,
-    /// What is told of this server.
-    node: Node,
-    /// The page.
-    page: PageFiles,
-    /// Room for actions.
-    actions: Arc<Semaphore>,
-    /// What the end waits for: connections, and actions, which may outlive theirs.
-    tasks: TaskTracker,
 }
 
 impl Admin {
@@ -302,98 +278,4 @@ impl Serving {
         }
         let _ = connection.await;
     }
-}
-
-async fn route<B>(
-    (state, ending): (&AdminState, &CancellationToken),
-    (peer, place): (IpAddr, &Arc<AdminPlace>),
-    request: Request<B>,
-) -> Response<AdminBody>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    if let Some(answer) = refuse(state, &request) {
-        return answer.map(AdminBody::Known);
-    }
-    let known = |answer: Answer| answer.map(AdminBody::Known);
-    let target = request.uri().path().to_owned();
-    let mut answer = match http::without_slash(&target) {
-        HEALTH => known(text(StatusCode::OK, "ok\n")),
-        "/ready" => known(ready::answer(&state.monitor)),
-        path => match state.page.file(path) {
-            Some(file) => match state.guard.check_visitor(request.headers()) {
-                Ok(()) => return known(embedded::protect(file.answer(&request))),
-                Err(refusal) => known(refusal.into()),
-            },
-            None => {
-                let scope = if path == METRICS { Scope::Metrics } else { Scope::Everything };
-                match state.guard.check(peer, request.headers(), scope) {
-                    Ok(shown) => let_in((state, ending), (peer, place, &shown), (path, request)).await,
-                    Err(refusal) => known(refusal.into()),
-                }
-            }
-        },
-    };
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
-/// Answers a request that passed the guard.
-async fn let_in<B>(
-    (state, ending): (&AdminState, &CancellationToken),
-    (peer, place, shown): (IpAddr, &Arc<AdminPlace>, &Shown),
-    (path, request): (&str, Request<B>),
-) -> Response<AdminBody>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    let known = |answer: Answer| answer.map(AdminBody::Known);
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let acted = actions::answer(state, (peer, shown), (path, request)).await;
-        return known(acted.unwrap_or_else(Answer::from));
-    }
-    let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
-    match path {
-        node::PATH | nodes::list::PATH if has_query => known(ApiRefusal::BadQuery.into()),
-        events::PATH => {
-            let (live, node) = (&state.monitor.shared.live, state.node.name());
-            let cluster = state.monitor.shared.cluster.get();
-            let tasks = &state.tasks;
-            let watched = Watch { live, cluster, node, shown, place, tasks, ending }.begin(&request);
-            watched.unwrap_or_else(|refusal| known(refusal.into()))
-        }
-        METRICS => known(metrics(&state.monitor).await),
-        "/openapi.json" => known(answer(StatusCode::OK, "application/json", state.openapi.clone())),
-        nodes::list::PATH => known(nodes::list::answer(&state.monitor).await.unwrap_or_else(Answer::from)),
-        node::PATH => known(state.node.answer(&state.monitor, &state.guard, shown)),
-        _ => {
-            let payloads = if shown.is_token() { Payloads::Shown } else { Payloads::Hidden };
-            let (monitor, target) = (&state.monitor, (path, request.uri().query()));
-            known(nodes::read(monitor, target, payloads).await.unwrap_or_else(Answer::from))
-        }
-    }
-}
-
-/// The answer to a request that is refused before anybody asks who makes it.
-fn refuse<B>(state: &AdminState, request: &Request<B>) -> Option<Answer> {
-    if let Err(breach) = http::check_rules(request) {
-        return Some(breach.into());
-    }
-    let path = http::without_slash(request.uri().path());
-    // The same rule as for pushes. Without it a page of strangers could take the places of watchers, or load what it
-    // cannot read.
-    if !Page::of(request, &AllowOrigins::Only(Vec::new())).is_allowed() && !page::is_visit(path, request) {
-        return Some(ApiRefusal::ForeignPage.into());
-    }
-    let methods = actions::methods_of(path);
-    if !methods.split(", ").any(|method| method == request.method().as_str()) {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods\n");
-        allow(&mut answer, methods);
-        return Some(answer);
-    }
-    http::check_target(&state.limits, request.uri())
-}
-
-async fn metrics(monitor: &Monitor) -> Answer {
-    answer(StatusCode::OK, exposition::CONTENT_TYPE, metrics::write(monitor).await)
 }
