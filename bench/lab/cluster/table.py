@@ -1,11 +1,11 @@
 """The tables of what several machines cost, what follows for more nodes, and their place on the page of benchmarks."""
 
-from .. import page
+from .. import page, section
 from ..comparing import CONNECT, DELIVERY, P50, P99, Row
 from ..comparing import MEMORY as PER_CONNECTION
 from ..results import Figure
-from ..run import wrongs
-from ..tables import about, grid, median, number
+from ..section import Section
+from ..tables import grid, median, number
 from .jobs import ALONE, BACKED, BACKENDS, CROWDED, FANNED, JOBS, OTHERS, RATE, STEADY
 from .nodes import MEMORY, NODES, ONE, PINGS, THREE
 
@@ -70,10 +70,6 @@ def trips(results, name):
     return Figure.of(found)
 
 
-def targets(results):
-    return grid([["what", "median (lowest to highest)", "target", "met"], *(row.cells() for row in rows(results))])
-
-
 def medians(results):
     cells = []
     for what, job, place, unit in RAW:
@@ -117,30 +113,6 @@ def rounded(value):
     return int(float(f"{value:.2g}"))
 
 
-def missed(results):
-    """A sentence for each target that is missed."""
-    return [f"{row.what}: {number(row.figure.median)}, target {row.target()}" for row in rows(results) if row.is_met() is False]
-
-
-def faults(results):
-    """What was lost, doubled or out of order, by job and side."""
-    loads = [(run["job"], run["server"], run["report"]) for run in results.data["runs"]]
-    return list(dict.fromkeys(f"{job}: {name}: {wrongs(report)}" for job, name, report in loads if wrongs(report)))
-
-
-def section(results, command):
-    lines = lambda found: "\n".join(f"- {one}" for one in found)
-    parts = ["## Several machines beside one", about(results.about, command), text(results), targets(results)]
-    parts += ["### Targets that several machines miss", lines(missed(results)) or "None of those that were measured."]
-    parts += ["### What each side takes", medians(results), "### What one Redis bears", REDIS_TEXT, redis(results)]
-    if not results.data["is_complete"]:
-        parts.append("**Incomplete: the run was interrupted.**")
-    if results.failures:
-        parts += ["### Runs of several machines without a result", lines(f"{one['job']}: {one['server']}: {one['why']}" for one in results.failures)]
-    parts.append(lines(faults(results)) or "Every delivery of every run arrived once and in order.")
-    return "\n\n".join(parts)
-
-
 def text(results):
     count = results.repetitions()
     seconds = ", ".join(f"{job} {measured[results.about['length']]} s" for job, _, _, measured in JOBS)
@@ -151,7 +123,8 @@ repetition. Each run has servers and a Redis of its own. Nodes have one worker a
 generator (`turted bench`) share core 1. CPU is user and system time of the processes, the network stack included. Time of pushing: {seconds}.
 
 - **{FANNED}**: 10,000 clients of turted.v1 at the first node, one event at a time. Memory and connects are from the same runs, before the first event.
-- **{BACKED}**: pushes to the first node that nobody has subscribed to, 64 outstanding, counted until all nodes have read all of them.
+- **{BACKED}**: pushes to the first node that nobody has subscribed to, by {BACKENDS[BACKED]} backends that each wait for their answer, counted until all nodes have read
+  all of them. **{CROWDED}**: the same by {BACKENDS[CROWDED]}, as many as bench/daily has.
 - **{STEADY}**: the same at that rate, with {OTHERS} clients of another channel at the last node. Its CPU is that of a node that only reads.
 - **{ALONE}**: the only client is at the first node, and each push begins when the one before has arrived. A round trip is the median of
   {PINGS:,} PINGs by `redis-benchmark` on core 0, before and after. Each push wakes all three nodes, which wait for each other on their one core:
@@ -164,5 +137,11 @@ that read it. A Redis that has much to do takes and hands out many dispatches at
 measured: how many dispatches a second take {SHARE:.0%} of one core. Redis has one core for all of this, however many the machine has."""
 
 
+def say(results):
+    section.say(results, rows(results), [medians(results), redis(results)])
+
+
 def publish(results, command):
-    page.write_section("cluster", section(results, command))
+    what = Section("Several machines beside one", text(results), "several machines")
+    tables = ["### What each side takes", medians(results), "### What one Redis bears", REDIS_TEXT, redis(results)]
+    page.write_section("cluster", section.build(what, results, command, rows(results), tables))

@@ -1,10 +1,10 @@
 """The rows of what presence, history, watchers and the page cost, and their place on the page of benchmarks."""
 
-from .. import page
+from .. import page, section
 from ..comparing import CONNECT, DELIVERY, MEMORY, PUSH, Row
-from ..run import wrongs
-from ..tables import about, grid, median, number
-from .jobs import ALONE, CLIENTS, CONNECTIONS, COUNTED, DELIVERIES, JOBS, LOOKED_AT, MANY, ONE, PUSHES, RATE, SIDES
+from ..section import Section
+from ..tables import grid, median
+from .jobs import ALONE, CONNECTIONS, COUNTED, DELIVERIES, JOBS, LOOKED_AT, MANY, ONE, PUSHES, RATE, SIDES
 from .sides import HISTORY, PAGE, PRESENCE, UNUSED, WATCHED, WITHOUT
 
 EACH = "each"
@@ -40,39 +40,11 @@ def rows(results):
     yield Row("CPU per connect with JOIN, a watcher / without", ratio(WATCHED, DELIVERIES, CONNECT), "x")
 
 
-def targets(results):
-    return grid([["what", "median (lowest to highest)", "target", "met"], *(row.cells() for row in rows(results))])
-
-
 def medians(results):
     cells = [["what", *SIDES]]
     for what, job, place, unit in RAW:
         cells.append([what, *(median(results.figure(job, side, place), unit) for side in SIDES)])
     return grid(cells)
-
-
-def missed(results):
-    """A sentence for each target that is missed."""
-    return [f"{row.what}: {number(row.figure.median)}, target {row.target()}" for row in rows(results) if row.is_met() is False]
-
-
-def faults(results):
-    """What was lost, doubled or out of order, by job and side."""
-    loads = [(run["job"], run["server"], run["report"]) for run in results.data["runs"] if run["job"] not in [*CLIENTS, ALONE]]
-    return list(dict.fromkeys(f"{job}: {side}: {wrongs(report)}" for job, side, report in loads if wrongs(report)))
-
-
-def section(results, command):
-    lines = lambda found: "\n".join(f"- {one}" for one in found)
-    parts = ["## Presence, history, watchers and the page", about(results.about, command), text(results), targets(results)]
-    parts += ["### Targets that these miss", lines(missed(results)) or "None of those that were measured."]
-    parts += ["### What each of them takes", medians(results)]
-    if not results.data["is_complete"]:
-        parts.append("**Incomplete: the run was interrupted.**")
-    if results.failures:
-        parts += ["### Runs of these without a result", lines(f"{one['job']}: {one['server']}: {one['why']}" for one in results.failures)]
-    parts.append(lines(faults(results)) or "Every delivery of every run arrived once and in order.")
-    return "\n\n".join(parts)
 
 
 def text(results):
@@ -90,5 +62,11 @@ time of the server, the network stack included. Time of pushing: {seconds}. Inst
 - **{PAGE}**: Chromium shows the page of operators, which asks for its figures every 2 s."""
 
 
+def say(results):
+    section.say(results, list(rows(results)), [medians(results)])
+
+
 def publish(results, command):
-    page.write_section("extras", section(results, command))
+    what = Section("Presence, history, watchers and the page", text(results), "these")
+    tables = ["### What each of them takes", medians(results)]
+    page.write_section("extras", section.build(what, results, command, list(rows(results)), tables))
