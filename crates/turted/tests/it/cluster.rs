@@ -63,6 +63,24 @@ fn the_documented_rights_are_enough_and_needed() {
 }
 
 #[test]
+fn all_rights_that_are_missing_are_named() {
+    let redis = RedisServer::start();
+    redis.client().ask(&documented_rights());
+    let url = format!("{}/1", redis.url().replace("://", "://turted:PASSWORD@"));
+    for lacking in [["-select", "-xread"], ["-eval", "-xread"], ["-info", "-publish"], ["-hset", "-set"]] {
+        let user = [&["ACL", "SETUSER", "turted"], &lacking[..]].concat();
+        redis.client().ask(&user);
+        let (code, text) = check(&[("TURTED_CLUSTER_URL", &url)]);
+        for right in lacking.map(|right| right[1..].to_uppercase()) {
+            assert!(text.contains(&format!("may not \"{right} ")), "{right}: {text}");
+        }
+        assert_eq!((code, text.matches("may not").count()), (1, 2), "{text}");
+        redis.client().ask(&user.iter().map(|part| part.replace('-', "+")).collect::<Vec<_>>());
+        assert_eq!(redis.client().number(&["DBSIZE"]), 0, "nothing is left");
+    }
+}
+
+#[test]
 fn a_node_that_lacks_a_right_ends_at_its_start_and_names_all_that_it_lacks() {
     let redis = RedisServer::start();
     let rights = documented_rights();
@@ -98,6 +116,11 @@ fn what_keeps_a_node_from_its_redis_is_told() {
     let wrong = url.replace("://", "://turted:canary-secret@");
     let (code, text) = check(&[("TURTED_CLUSTER_URL", &wrong)]);
     assert!(code == 1 && text.contains("WRONGPASS") && !text.contains("canary"), "{text}");
+    let needless = url.replace("://", "://:canary-secret@");
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &needless)]);
+    assert!(code == 1 && text.contains("has no password set") && !text.contains("canary"), "{text}");
+    let (code, text) = check(&[("TURTED_CLUSTER_URL", &url.replace("redis://", "rediss://"))]);
+    assert!(code == 1 && text.contains("speaks no TLS"), "{text}");
     redis.client().ask(&["SET", "{turted}:log", "no stream"]);
     let (code, text) = check(&[("TURTED_CLUSTER_URL", &url)]);
     assert!(code == 1 && text.contains("WRONGTYPE"), "{text}");

@@ -12,7 +12,7 @@ use super::super::{
 use super::client::{Client, unknown};
 use super::keys::Keys;
 use super::state::{Info, Look};
-use super::{RedisEngine, RedisEngineSettings};
+use super::{RedisEngine, RedisEngineSettings, rights};
 
 /// How long what a trial leaves behind is kept, if it is ended before it can delete it.
 const TRIAL_AGE: Duration = Duration::from_secs(60);
@@ -38,14 +38,18 @@ pub(crate) async fn check(settings: &RedisEngineSettings) -> Checked {
         RedisEngine::with(settings, Keys::of_trial(&settings.prefix, number, settings.servers.database()));
     // The real log is looked at as well: its key may have another type.
     let found = match RedisEngine::new(settings).connect("check").await {
-        Ok((client, look)) => inspect(&mut checked, client, (&look, settings.replicas), &trial).await,
+        Ok((client, look)) => inspect(&mut checked, client, (&look, settings.replicas)).await,
         Err(failure) => Err(failure),
     };
+    // What could not be looked at may be one of several rights that are missing.
+    checked.problems.extend(denied(settings, &trial).await);
     let tried = match found {
         Ok(()) if checked.problems.is_empty() => attempt(&trial).await,
         found => found,
     };
-    if let Err(failure) = tried {
+    if let Err(failure) = tried
+        && checked.problems.is_empty()
+    {
         checked.problems.push(failure.to_string());
     }
     checked
@@ -56,7 +60,6 @@ async fn inspect(
     checked: &mut Checked,
     mut client: Client,
     (look, wanted): (&Look, u32),
-    trial: &RedisEngine,
 ) -> Result<(), Failure> {
     let (name, version) = &look.product;
     checked.facts.push(format!("{name} {version}"));
@@ -92,10 +95,15 @@ async fn inspect(
             "cluster.replicas = {wanted}, but {replicas} replicas follow Redis: every push would be refused"
         ));
     }
-    for command in client.denied(&trial.shared).await? {
-        checked.problems.push(format!("the user of Redis may not {command:?} (its ACL)"));
-    }
     Ok(())
+}
+
+/// What the user may not do; nothing if there is no answer.
+async fn denied(settings: &RedisEngineSettings, trial: &RedisEngine) -> Vec<String> {
+    let Ok(client) = trial.finder.enter("check").await else { return Vec::new() };
+    let missing = rights::missing(client, &trial.shared.keys, settings.servers.database()).await;
+    let told = |(command, said)| format!("the user of Redis may not {command:?} (its ACL): {said}");
+    missing.unwrap_or_default().into_iter().map(told).collect()
 }
 
 /// A setting of the server; `None` if the user may not see it, which a node does without.

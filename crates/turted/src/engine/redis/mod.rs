@@ -14,6 +14,7 @@
 //! | `scripts` | what Redis does in one step |
 //! | `writer`, `reader` | appends to the log, follows it |
 //! | `values`, `ears` | small values and messages |
+//! | `rights` | which commands a user may not run |
 //! | `check` | tries everything once, for `turted check --connect` |
 //! | `tests` | the suite of engines and what only Redis has, on a real server |
 
@@ -28,6 +29,7 @@ mod writer;
 mod reader;
 mod values;
 mod ears;
+mod rights;
 mod check;
 #[cfg(test)]
 mod tests;

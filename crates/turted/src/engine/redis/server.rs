@@ -45,6 +45,18 @@ impl Finder {
         }
     }
 
+    /// Connects without a look at anything, and without a database: a user may lack the right.
+    pub(super) async fn enter(&self, role: &str) -> Result<Client, Failure> {
+        let mut server = match &self.servers {
+            RedisServers::One(server) => server.clone(),
+            RedisServers::Sentinel { sentinels, master, server } => {
+                at(server, &ask_sentinels(sentinels, master).await?)
+            }
+        };
+        server.database = 0;
+        Client::enter(&server, role).await
+    }
+
     /// Goes where a Cluster sends us. What it said last is forgotten once it is of no use.
     async fn follow(
         &self,

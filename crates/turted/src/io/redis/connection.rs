@@ -1,15 +1,18 @@
 //! A connection to Redis: commands out, replies in.
 
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use turted_core::secret::Secret;
 use turted_core::wire::resp::{Decoder, Reply, push_command};
 
 use super::RedisServer;
+use crate::io::broker::Broker;
 use crate::io::broker_stream::{self, BrokerStream};
 use crate::io::failure::Failure;
 
@@ -20,6 +23,14 @@ const READ_BYTES: usize = 16 * 1024;
 const READ_BYTES_MIN: usize = 2 * 1024;
 /// How long the answer to a command may take. A server that loads its data answers with an error.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// After this time without an answer to the beginning of TLS the server is asked in the clear.
+const TLS_WAIT: Duration = Duration::from_secs(1);
+/// What Redis says to a password where it has none, from version 6 on and before.
+const NO_PASSWORD: [&[u8]; 2] = [
+    b"ERR AUTH <password> called without any password configured",
+    b"ERR Client sent AUTH, but no password is set",
+];
 
 /// Why a server did not let us in.
 #[derive(Debug)]
@@ -66,7 +77,7 @@ impl Connection {
 
     /// Connects as `name`, without a command that tells whether the server knows us.
     pub(crate) async fn enter(server: &RedisServer, name: &str, decoder: Decoder) -> Result<Self, NoEntry> {
-        let stream = broker_stream::connect(&server.broker).await?;
+        let stream = reach(server).await?;
         let mut connection =
             Self { stream, decoder, buffer: BytesMut::new(), out: Vec::new(), sent: 0, received: 0 };
         connection.greet(server, name).await?;
@@ -100,6 +111,11 @@ impl Connection {
     async fn authenticate(&mut self, command: &[&str]) -> Result<(), NoEntry> {
         let reply = self.answer(command).await?;
         let Reply::Error(error) = &reply else { return Ok(()) };
+        if NO_PASSWORD.iter().any(|text| error.starts_with(text)) {
+            let failure =
+                Failure("the server has no password set: leave it out of the URL, or set one".to_owned());
+            return Err(NoEntry::Refused(failure));
+        }
         let word = error.split(|byte| *byte == b' ').next().unwrap_or_default();
         let code =
             std::str::from_utf8(word).ok().filter(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()));
@@ -203,6 +219,38 @@ impl Connection {
         self.send().await?;
         while accepted(self.reply().await?)? != Reply::Text("PONG".into()) {}
         Ok(())
+    }
+}
+
+/// Connects. A server that speaks no TLS takes the beginning of it for part of a command, and waits for the rest.
+async fn reach(server: &RedisServer) -> Result<Box<dyn BrokerStream>, NoEntry> {
+    let broker = &server.broker;
+    let connecting = broker_stream::connect(broker);
+    if broker.tls.is_none() {
+        return Ok(connecting.await?);
+    }
+    let mut connecting = pin!(connecting);
+    if let Ok(connected) = timeout(TLS_WAIT, &mut connecting).await {
+        return Ok(connected?);
+    }
+    tokio::select! {
+        connected = connecting => Ok(connected?),
+        () = speaks_in_the_clear(broker) => Err(NoEntry::Refused(Failure(format!(
+            "{broker} speaks no TLS: its URL begins with redis://, or it has another port for TLS"
+        )))),
+    }
+}
+
+/// Returns if a server answers in the clear. It is told no secret.
+async fn speaks_in_the_clear(broker: &Broker) {
+    let asking = async {
+        let mut stream = TcpStream::connect((&*broker.host, broker.port)).await?;
+        stream.write_all(b"PING\r\n").await?;
+        stream.read_u8().await
+    };
+    // `+PONG`, or an error because it does not know us.
+    if !matches!(asking.await, Ok(b'+' | b'-')) {
+        std::future::pending::<()>().await;
     }
 }
 
