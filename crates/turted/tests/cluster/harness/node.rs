@@ -100,10 +100,19 @@ impl Node {
 
     /// Ends it as an operator does, and returns what it wrote. New clients are sent elsewhere.
     pub(crate) fn stop(&mut self) -> String {
-        let child = self.child.take().expect("the node runs");
+        self.begin_to_stop();
+        self.finish()
+    }
+
+    /// Tells it to end, and waits for nothing.
+    pub(crate) fn begin_to_stop(&self) {
         self.directory.set(self.place, None);
-        child.signal(Signal::TERM);
-        child.finish()
+        self.child().signal(Signal::TERM);
+    }
+
+    /// Waits for its end, and returns what it wrote.
+    pub(crate) fn finish(&mut self) -> String {
+        self.child.take().expect("the node runs").finish()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
