@@ -1,6 +1,9 @@
 //! Sources of several nodes: one node reads what all of them would hear, and what comes again to another node is dispatched
 //! once.
 
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -51,22 +54,27 @@ impl Nodes {
 
     /// How often each message stands in the log of the cluster.
     fn dispatched(&self) -> HashMap<usize, usize> {
-        let log = self.cluster.redis.client().ask(&["XRANGE", &self.cluster.key("log"), "-", "+"]);
-        let mut found = HashMap::new();
-        for text in texts(log) {
-            let text = String::from_utf8_lossy(&text).into_owned();
-            if let Some((_, rest)) = text.split_once("\"number-") {
-                let number = rest.split_once('"').expect("a number").0.parse().unwrap();
-                *found.entry(number).or_default() += 1;
-            }
-        }
-        found
+        dispatched(&self.cluster)
     }
 
     fn assert_none_twice(&self) {
         let twice: Vec<_> = self.dispatched().into_iter().filter(|(_, times)| *times > 1).collect();
         assert!(twice.is_empty(), "{twice:?}");
     }
+}
+
+/// How often each message stands in the log of the cluster.
+fn dispatched(cluster: &Cluster) -> HashMap<usize, usize> {
+    let log = cluster.redis.client().ask(&["XRANGE", &cluster.key("log"), "-", "+"]);
+    let mut found = HashMap::new();
+    for text in texts(log) {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if let Some((_, rest)) = text.split_once("\"number-") {
+            let number = rest.split_once('"').expect("a number").0.parse().unwrap();
+            *found.entry(number).or_default() += 1;
+        }
+    }
+    found
 }
 
 /// All texts in a reply.
