@@ -199,6 +199,8 @@ fn between_history_and_what_is_new_nothing_is_missing_and_nothing_comes_twice() 
     let server = TestServer::with(|config| {
         keep(config, 200);
         (config.limits.message_rate, config.limits.message_burst) = (1_000_000, 1_000_000);
+        // These clients answer no ping.
+        config.websocket.ping_interval = Duration::from_secs(3_600);
     });
     let replayed: usize = thread::scope(|scope| {
         let joins = (0..CLIENTS).map(|_| scope.spawn(|| join_and_leave(&server, joins_each)));
@@ -218,7 +220,8 @@ fn join_and_leave(server: &TestServer, joins: usize) -> usize {
         server.dispatcher().notify_channel("c", "e", &1).unwrap();
         client.send(&json!({"id": "l", "do": "leave", "channel": "c"}));
         let told = client.receive();
-        let replayed = usize::try_from(told["replayed"].as_u64().unwrap()).unwrap();
+        let replayed = told["replayed"].as_u64().unwrap_or_else(|| panic!("{told} is no answer to a join"));
+        let replayed = usize::try_from(replayed).unwrap();
         let (mut last, mut count) = (None, 0);
         loop {
             let message = client.receive();
