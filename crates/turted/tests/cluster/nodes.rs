@@ -140,6 +140,7 @@ fn a_node_that_drains_is_heard_until_its_last_client_is_told_also_over_two_start
     cluster.nodes[2].begin_to_stop();
     for calm in [Duration::from_secs(2), LONG] {
         pause(calm);
+        assert_eq!(draining(&cluster), Some(1), "it is heard after {calm:?}");
         cluster.redis.kill();
         cluster.redis.restart();
         until(|| format!("{:?}", draining(&cluster)), BACK, || draining(&cluster) == Some(1));
