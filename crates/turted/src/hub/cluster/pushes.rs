@@ -13,7 +13,7 @@ use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
 use super::mistake::{Mistake, makes};
-use super::node::{Node, Underway};
+use super::node::{Node, Underway, position};
 use super::reader;
 use crate::engine::{Append, Appended, Engine};
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
@@ -169,7 +169,8 @@ impl<E: Engine> Pushes<E> {
     }
 
     /// Reads on up to what the log had when the connection was made: a push that was sent before is in it or not. If an epoch
-    /// has begun since it was sent, the log may have lost it after others have read it: then it is not appended anew.
+    /// has begun since it was sent, the log may have lost it after others, or this node, have read it: then it is neither
+    /// accepted nor appended anew. How many replicas have what was read back is not known.
     pub(super) async fn resolve(&mut self, epoch: u64, last: Option<Cursor>) {
         if !self.pushes.iter().any(|push| push.is_uncertain) {
             return;
@@ -192,16 +193,22 @@ impl<E: Engine> Pushes<E> {
         }
         let hole = node.view.borrow().hole;
         let may_be_gone = |push: &Push| push.epoch != epoch || hole.is_some_and(|at| at >= push.since);
-        let (mut accepted, mut unknown) = (Vec::new(), Vec::new());
+        let stands =
+            |at: Cursor| last.is_some_and(|last| position(at) <= position(last)) && node.feed.knows(at);
+        let (mut settled, mut unknown) = (Vec::new(), Vec::new());
         for mut push in std::mem::take(&mut self.pushes) {
             let first = node.read_back(push.tag).filter(|_| push.is_uncertain);
             match first {
-                Some(at) => {
+                Some(at) if stands(at) => {
                     self.forget(&push);
                     let positions = push.positions(at);
-                    accepted.push((push.unsettled, Ok(positions)));
+                    let is_replicated = node.settings.replicas == 0;
+                    let told = is_replicated.then_some(positions).ok_or(DispatchRefusal::Unreplicated);
+                    settled.push((push.unsettled, told));
                 }
-                // It may have been among the entries that are gone: others may have read it.
+                // It was among the entries that are gone.
+                Some(_) => unknown.push(push),
+                // It may have been among them: others may have read it.
                 None if push.is_uncertain && may_be_gone(&push) => unknown.push(push),
                 None => {
                     push.is_uncertain = false;
@@ -209,7 +216,7 @@ impl<E: Engine> Pushes<E> {
                 }
             }
         }
-        Feed::settle(accepted);
+        Feed::settle(settled);
         self.give_up(unknown);
     }
 

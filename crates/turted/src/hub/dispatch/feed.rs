@@ -258,6 +258,11 @@ impl Feed {
         }
     }
 
+    /// Whether a position is one of the log, by the epochs that were read.
+    pub(crate) fn knows(&self, at: Cursor) -> bool {
+        self.0.epochs().number(at).is_some()
+    }
+
     /// The first position that is kept; the next one, if none is.
     pub(crate) fn first(&self) -> Cursor {
         let first = self.0.order().log.first();

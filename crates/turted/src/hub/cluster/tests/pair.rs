@@ -16,14 +16,16 @@ use super::super::settings::Settings;
 use super::super::status::{NodeSeen, Status};
 use super::super::thread::live;
 use super::super::values::JOBS_MAX;
-use crate::engine::memory::{Loss, MemoryEngine, World};
-use crate::hub::dispatch::dispatcher::Dispatcher;
+use crate::engine::memory::{Chances, Loss, MemoryEngine, World};
+use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher, Positions};
 use crate::hub::dispatch::inbox::{InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
 use crate::io::backlogs::Backlogs;
 
 /// Longer than a node may be silent.
 const LONG: Duration = Duration::from_secs(20);
+/// Enough for an entry to be read, and less than time between two attempts to connect.
+const READ: Duration = Duration::from_millis(50);
 /// Enough for what is told at once.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -35,13 +37,13 @@ struct Node {
 }
 
 impl Node {
-    /// Starts one that keeps so many entries.
-    fn start(world: &Rc<World>, process: u64, keeps: usize) -> Self {
+    /// Starts one that keeps so many entries, and accepts what so many replicas have.
+    fn start(world: &Rc<World>, process: u64, (keeps, replicas): (usize, u32)) -> Self {
         let limits = LogLimits { dispatches: keeps, bytes: 1 << 20, age: Duration::from_secs(600) };
         let (sender, mut deliveries) = inbox(InboxLimits { dispatches: 64, bytes: 1 << 20 });
         let dispatcher = Dispatcher::new(0, limits, vec![sender], &Backlogs::new(usize::MAX));
         let status = Arc::new(Status::new());
-        let settings = Settings::of_process(process);
+        let settings = Settings { replicas, ..Settings::of_process(process) };
         let (engine, feed) = (MemoryEngine::new(world, process), dispatcher.feed());
         let (begun, has_begun) = sync_channel(1);
         let (jobs, jobs_wanted) = mpsc::channel(JOBS_MAX);
@@ -67,16 +69,16 @@ impl Node {
 
 /// Lets two nodes run, on a clock that waits for nothing.
 fn with_two(test: impl AsyncFnOnce(Rc<World>, Node, Node)) {
-    with_two_that_keep([4_000, 4_000], test);
+    with_two_of([(4_000, 0); 2], test);
 }
 
-/// The same with nodes that keep so many entries.
-fn with_two_that_keep(keep: [usize; 2], test: impl AsyncFnOnce(Rc<World>, Node, Node)) {
+/// The same with nodes that keep so many entries, and accept what so many replicas have.
+fn with_two_of(kinds: [(usize, u32); 2], test: impl AsyncFnOnce(Rc<World>, Node, Node)) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let world = World::new(1);
         spawn_local(Rc::clone(&world).run());
-        let [first, second] = [0, 1].map(|place| Node::start(&world, place as u64 + 1, keep[place]));
+        let [first, second] = [0, 1].map(|place| Node::start(&world, place as u64 + 1, kinds[place]));
         while !(first.status.follows() && second.status.follows()) {
             sleep(SOON).await;
         }
@@ -150,9 +152,9 @@ fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() 
 
 #[test]
 fn the_log_keeps_what_the_node_keeps_that_keeps_most() {
-    let length = |keep| {
+    let length = |keep: [usize; 2]| {
         let mut length = 0;
-        with_two_that_keep(keep, async |world, _first, _second| {
+        with_two_of(keep.map(|keeps| (keeps, 0)), async |world, _first, _second| {
             sleep(LONG * 10).await;
             length = world.log().len();
         });
@@ -171,7 +173,7 @@ fn a_node_that_has_read_higher_numbers_than_a_fresh_log_has_is_not_deaf() {
         world.restart(Loss::Everything, SOON);
         sleep(SOON * 2).await;
         // It knows nothing of the epochs before, and begins with the number 1.
-        let fresh = Node::start(&world, 3, 4_000);
+        let fresh = Node::start(&world, 3, (4_000, 0));
         while !fresh.status.follows() {
             sleep(SOON).await;
         }
@@ -184,5 +186,37 @@ fn a_node_that_has_read_higher_numbers_than_a_fresh_log_has_is_not_deaf() {
             assert_eq!(read(node), read(&fresh), "it reads what the others read");
             assert_eq!(node.losses(), 1, "its clients are told");
         }
+    });
+}
+
+/// What becomes of a push of the first node that was appended and read back, after its answer is lost and Redis was started
+/// again.
+async fn pushed_without_answer(world: &World, node: &Node, loss: Loss) -> Result<Positions, DispatchRefusal> {
+    world.has_chances(Chances { after: 1_000, ..Chances::default() });
+    let last = node.dispatcher.last();
+    let receipt = node.dispatcher.broadcast("e", &1).unwrap();
+    sleep(READ).await;
+    assert!(node.dispatcher.last() > last, "it is read back");
+    world.has_chances(Chances::default());
+    world.restart(loss, Duration::ZERO);
+    receipt.await
+}
+
+#[test]
+fn a_push_that_was_read_back_is_accepted_only_if_the_log_still_has_it() {
+    for (loss, expected) in [(Loss::Nothing, Ok(())), (Loss::Tail(1), Err(DispatchRefusal::LogUnavailable))] {
+        with_two(async |world, first, _second| {
+            let told = pushed_without_answer(&world, &first, loss).await;
+            assert_eq!(told.map(drop), expected, "{loss:?}");
+        });
+    }
+}
+
+#[test]
+fn a_push_that_was_read_back_is_not_accepted_for_replicas_that_may_not_have_it() {
+    with_two_of([(4_000, 1); 2], async |world, first, _second| {
+        let told = pushed_without_answer(&world, &first, Loss::Nothing).await;
+        assert_eq!(told, Err(DispatchRefusal::Unreplicated));
+        assert!(first.dispatcher.broadcast("e", &2).unwrap().await.is_ok());
     });
 }
