@@ -84,6 +84,8 @@ pub(crate) fn perform(
         Command::Leave(channel) => {
             if history::member_since(client, &channel).is_some() {
                 leave(client, &channel);
+                // Events of the channel that were on their way come before the reply.
+                client.send_chained();
             }
             let recorded = record::left(client, &channel);
             record::then(client, recorded, move |client| answer(client, Ok(Reply::Left(&channel))))
