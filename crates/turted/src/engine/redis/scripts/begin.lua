@@ -8,7 +8,7 @@ for field = 1, 3 do
         return 0
     end
 end
-local log = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local log = redis.pcall('XINFO', 'STREAM', KEYS[1], 'FULL', 'COUNT', '1')
 local last = ''
 if log.err then
     if not string.find(log.err, 'no such key', 1, true) then
