@@ -172,6 +172,26 @@ fn a_loss_that_was_told_before_a_node_was_there_is_not_counted_by_it() {
     assert!(said.contains("has told a loss before this node was there"), "{said}");
 }
 
+#[test]
+fn all_are_told_when_a_master_that_was_demoted_and_promoted_again_has_forgotten_that() {
+    let cluster = Cluster::replicated(&[KEPT, &["--repl-backlog-ttl", "1"]].concat());
+    let way = Proxy::to(cluster.redis.port());
+    let other = replica_of(way.port(), &[]);
+    // It takes one more id, as with its first replica, and says nothing of the one that it had from its master.
+    assert_told(cluster, TOLD, |cluster| {
+        way.stall(Way::ToNode);
+        pause(Duration::from_secs(1));
+        promote(&other);
+        demote(&cluster.redis, other.port());
+        promote(&cluster.redis);
+        let forgets = || {
+            let said = cluster.redis.client().ask(&["INFO", "replication"]);
+            matches!(said, Reply::Text(said) if String::from_utf8_lossy(&said).contains("master_replid2:0000"))
+        };
+        until(|| "it has forgotten".to_owned(), BACK, forgets);
+    });
+}
+
 /// The file in which Redis writes down what it is told, and how long it is.
 fn written(cluster: &Cluster) -> (PathBuf, u64) {
     let said = cluster.redis.client().ask(&["CONFIG", "GET", "dir"]);

@@ -103,6 +103,35 @@ fn a_clock_of_redis_that_is_set_back_loses_nothing_and_no_client_hears_of_it() {
 }
 
 #[test]
+fn a_master_that_gets_its_first_replica_and_forgets_it_begins_no_epoch() {
+    let cluster = Cluster::replicated(KEPT);
+    let crowd = Crowd::start(&cluster.directory, 30);
+    let backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Mixed);
+    pause(Duration::from_secs(1));
+    let (epoch, id) = (cluster.epoch(), replication_id(&cluster));
+    cluster.tell(&["CONFIG", "SET", "repl-backlog-ttl", "8"]);
+    let mut replica = replica_of(cluster.redis.port(), &[]);
+    let second = replication_id(&cluster);
+    assert_ne!(id, second, "Redis takes another id");
+    // Longer than the time between two heartbeats.
+    pause(Duration::from_secs(6));
+    replica.kill();
+    until(|| "Redis takes another id again".to_owned(), BACK, || replication_id(&cluster) != second);
+    pause(Duration::from_secs(6));
+    cluster.await_ready();
+    assert_eq!(epoch, cluster.epoch());
+    assert_unnoticed(backends, crowd);
+}
+
+/// The id under which replicas follow Redis.
+fn replication_id(cluster: &Cluster) -> String {
+    let said = cluster.redis.client().ask(&["INFO", "replication"]);
+    let Reply::Text(said) = said else { panic!("{said:?}") };
+    let said = std::str::from_utf8(&said).unwrap();
+    said.lines().find_map(|line| line.strip_prefix("master_replid:")).expect("an id").to_owned()
+}
+
+#[test]
 fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     let cluster = Cluster::replicated(KEPT);
     let replica = replica_of(cluster.redis.port(), &[]);

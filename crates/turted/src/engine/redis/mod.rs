@@ -11,6 +11,7 @@
 //! | `client` | commands with a time limit, and what their errors mean |
 //! | `keys` | the names of keys and channels |
 //! | `state` | what the log is like, and what the server is |
+//! | `identity` | whether it is the same master still, under another replication id |
 //! | `scripts` | what Redis does in one step |
 //! | `writer`, `reader` | appends to the log, follows it |
 //! | `values`, `ears` | small values and messages |
@@ -24,6 +25,7 @@ mod server;
 mod client;
 mod keys;
 mod state;
+mod identity;
 mod scripts;
 mod writer;
 mod reader;
@@ -111,7 +113,7 @@ impl Engine for RedisEngine {
         *self.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(Former { run: look.run, id });
         client.rights(&self.shared).await?;
         // What the former connection did before it was ended counts.
-        let state = Look::at(&mut client, &self.shared).await?.state;
+        let state = Look::before_appending(&mut client, &self.shared).await?;
         Ok((RedisWriter::new(client, Arc::clone(&self.shared)), state))
     }
 

@@ -1,7 +1,7 @@
 //! What the log is like, and what the server is.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use turted_core::cursor::Cursor;
@@ -9,13 +9,14 @@ use turted_core::wire::resp::Reply;
 
 use super::super::{Failure, Keeping, Reign, State};
 use super::client::{Client, accepted, unknown};
+use super::identity::Said;
 use super::shared::Shared;
 
 /// The oldest versions that number entries of an epoch by themselves (`<epoch>-*`) and tell the rights of a script.
 const REDIS_MIN: [u32; 2] = [7, 0];
 const VALKEY_MIN: [u32; 2] = [7, 2];
 /// The commands of a look.
-const LOOK: usize = 6;
+const LOOK: usize = 7;
 
 /// What a look at a server has found.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Look {
     pub(super) run: String,
     /// Name and version.
     pub(super) product: (&'static str, String),
+    /// The name of the process before, if it is the same master still.
+    former: Option<String>,
 }
 
 impl Look {
@@ -36,26 +39,47 @@ impl Look {
         client.add(["INFO", "server"]);
         client.add(["INFO", "replication"]);
         client.add(["INFO", "memory"]);
+        client.add(["INFO", "stats"]);
         client.add(["TIME"]);
         client.add(["HMGET", &keys.reign, "epoch", "first", "process"]);
         let [eval, script] = scripts.last.run_alone();
         client.add([eval, script, "1", &keys.log]);
         let replies: Result<[Reply; LOOK], _> = client.replies(LOOK, Duration::ZERO).await?.try_into();
-        let [server, replication, memory, time, reign, last] = replies.map_err(|_| unknown("INFO"))?;
+        let [server, replication, memory, stats, time, reign, last] = replies.map_err(|_| unknown("INFO"))?;
         let mut info = Info::read(server)?;
         // First of all, for an old server does not know what else is asked.
         let product = info.product()?;
         info.extend(replication)?;
         info.extend(memory)?;
+        info.extend(stats)?;
         // In a Cluster a replica says here where the master is.
         let (reign, last) = (read_reign(accepted(reign)?)?, read_last(accepted(last)?)?);
         if info.get("role") != "master" {
             return Err(Failure::Moved("the server is a replica".to_owned()));
         }
         let run = info.get("run_id").to_owned();
-        let process = format!("{run}:{}", info.get("master_replid"));
+        let said = info.identity();
+        let process = said.name();
+        let former = shared.identity.see(said, Instant::now());
         let state = State { process, now: clock(time)?, last, reign, keeping: info.keeping() };
-        Ok(Self { state, run, product })
+        Ok(Self { state, run, product, former })
+    }
+
+    /// The same for a node that is about to append. If the epoch belongs to this reign of this process, which has another name
+    /// since, it is told so.
+    pub(super) async fn before_appending(client: &mut Client, shared: &Shared) -> Result<State, Failure> {
+        let Self { mut state, former, .. } = Self::at(client, shared).await?;
+        let Some(former) = former else { return Ok(state) };
+        if let Some(reign) = state.reign.as_mut().filter(|reign| reign.process == former) {
+            let [eval, script] = shared.scripts.rename.run_alone();
+            let [epoch, first] = [reign.epoch, reign.first].map(|number| number.to_string());
+            let command = [eval, script, "1", &shared.keys.reign, &epoch, &first, &former, &state.process];
+            // If that fails, or another node was faster, it is another process for this node: an epoch begins, or there is one.
+            if client.ask(&command).await? == Reply::Integer(1) {
+                reign.process.clone_from(&state.process);
+            }
+        }
+        Ok(state)
     }
 }
 
@@ -89,6 +113,15 @@ impl Info {
         let told =
             format!("{name} {version} is too old: `[cluster]` takes Redis from 7.0 and Valkey from 7.2");
         Err(Failure::Unusable(told))
+    }
+
+    /// Which server it is.
+    fn identity(&self) -> Said {
+        let number = |name| self.get(name).parse().ok();
+        let [run, id, second_id] =
+            ["run_id", "master_replid", "master_replid2"].map(|name| self.get(name).to_owned());
+        let counted = number("total_net_repl_input_bytes").zip(number("total_commands_processed"));
+        Said { run, id, second_id, counted }
     }
 
     /// How safe is what the server has.

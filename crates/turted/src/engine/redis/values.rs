@@ -40,7 +40,7 @@ impl RedisValues {
             Change::Delete { name } => (name, "delete", none, &[][..]),
             Change::Renew { name, age } => (name, "renew", age, &[][..]),
         };
-        let Shared { keys, scripts, owner } = &*self.shared;
+        let Shared { keys, scripts, owner, .. } = &*self.shared;
         let [run, script] = scripts.change.run(!has_script);
         let (key, age) = (keys.value(name), age.as_millis().max(1).to_string());
         let head = [run, script, "1", &key, what].map(str::as_bytes);

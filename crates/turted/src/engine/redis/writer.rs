@@ -33,7 +33,7 @@ impl RedisWriter {
 
     /// Adds the command that appends a push. Returns whether it is a script.
     fn add(&mut self, next: &str, push: &Append<'_>, has_script: bool) -> bool {
-        let Shared { keys, scripts, owner } = &*self.shared;
+        let Shared { keys, scripts, owner, .. } = &*self.shared;
         if let (Append { key: None, holds: None, .. }, [entry]) = (push, push.entries) {
             self.client.add([b"XADD", keys.log.as_bytes(), b"NOMKSTREAM", next.as_bytes(), b"d", entry]);
             return has_script;
@@ -58,7 +58,7 @@ impl RedisWriter {
 
 impl Writer for RedisWriter {
     async fn state(&mut self) -> Result<State, Failure> {
-        Look::at(&mut self.client, &self.shared).await.map(|look| look.state)
+        Look::before_appending(&mut self.client, &self.shared).await
     }
 
     async fn append(

@@ -1,7 +1,7 @@
 //! What Redis does in one step, in Lua.
 //!
 //! `append.lua` appends a push with its key, `begin.lua` begins an epoch, `change.lua` changes a value, `last.lua` tells the last
-//! id of the log, and `rights.lua` names what the user may not do.
+//! id of the log, `rename.lua` gives a reign to a process that has another name, and `rights.lua` names what the user may not do.
 
 use sha1::{Digest, Sha1};
 
@@ -37,6 +37,7 @@ pub(super) struct Scripts {
     pub(super) begin: Script,
     pub(super) change: Script,
     pub(super) last: Script,
+    pub(super) rename: Script,
     pub(super) rights: Script,
 }
 
@@ -47,6 +48,7 @@ impl Scripts {
             begin: Script::new(include_str!("begin.lua")),
             change: Script::new(include_str!("change.lua")),
             last: Script::new(include_str!("last.lua")),
+            rename: Script::new(include_str!("rename.lua")),
             rights: Script::new(include_str!("rights.lua")),
         }
     }
