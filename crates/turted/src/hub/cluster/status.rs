@@ -217,10 +217,10 @@ impl Status {
 
     pub(super) fn is_following(&self) {
         self.has_followed.store(true, Ordering::Relaxed);
-        if !self.is_following.swap(true, Ordering::Relaxed) {
-            if [Way::Start, Way::Reader].map(|way| self.ways.works(way)).contains(&true) {
-                warn!("the log of the cluster is followed again");
-            }
+        if !self.is_following.swap(true, Ordering::Relaxed)
+            && [Way::Start, Way::Reader].map(|way| self.ways.works(way)).contains(&true)
+        {
+            warn!("the log of the cluster is followed again");
         }
     }
 
