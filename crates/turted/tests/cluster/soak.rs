@@ -83,7 +83,8 @@ impl Soak {
         let there = || self.crowd.count(|journal| journal.is_in);
         let most = self.crowd.len() - self.crowd.len() / 100;
         let ended = Instant::now();
-        let took = until(|| format!("{} of {most} are back", there()), BACK_MOST, || there() >= most);
+        let what = || format!("{} of {most} are back, away: {:?}", there(), self.crowd.away());
+        let took = until(what, BACK_MOST, || there() >= most);
         self.cluster.nodes.iter().for_each(|node| node.await_ready(BACK_MOST));
         self.crowd.await_all(BACK_ALL);
         let all = ended.elapsed();

@@ -142,6 +142,26 @@ fn draining(child: &Child) -> SlowReader {
     slow
 }
 
+/// A portion each time: less than a third of an event of 1 MB in the time for which a client may take nothing.
+const SLOWLY: Duration = Duration::from_millis(120);
+
+#[test]
+fn a_client_that_takes_one_large_event_slowly_is_told_behind_it() {
+    let child = Child::start(&BROAD);
+    let slow = SlowReader::with(child.address(), SLOWLY);
+    let body =
+        format!(r#"{{"event":"E","targets":{{"broadcast":true}},"payload":"{}"}}"#, "x".repeat(1_000_000));
+    (0..10).for_each(|_| assert_eq!(child.http().post("/push/", &[], &body).text(), "OK"));
+    child.signal(Signal::TERM);
+    eventually("it drains", || child.admin().get("/ready").status == 503);
+    // As long as a client may take nothing, three times.
+    pause(Duration::from_secs(6));
+    let received = slow.finish();
+    let events = received.windows(12).filter(|text| text == br#"["EVENT",{"e"#).count();
+    assert_eq!((events, received.ends_with(b"the server is stopping")), (10, true));
+    child.finish();
+}
+
 const BROAD: [(&str, &str); 1] = [("TURTED_LIMITS_OUTBOX_BYTES", "64MiB")];
 
 #[test]

@@ -54,13 +54,15 @@ pub(crate) async fn tell_all(worker: &Rc<Worker>) {
 struct Late {
     key: ConnectionKey,
     waiting: Waiting,
+    /// Bytes that it has taken of the first frame that waits: a large one may take it long.
+    under_way: usize,
     /// When it last took something.
     since: Instant,
 }
 
 impl Late {
     fn new(key: ConnectionKey) -> Self {
-        Self { key, waiting: Waiting::default(), since: Instant::now() }
+        Self { key, waiting: Waiting::default(), under_way: 0, since: Instant::now() }
     }
 
     /// Tells the client if it has taken everything and can be reached, or if it takes nothing any more. Returns
@@ -68,12 +70,12 @@ impl Late {
     fn tell(&mut self, worker: &Worker) -> bool {
         let connection = worker.registry.borrow().get(self.key).cloned();
         let Some(connection) = connection else { return true };
-        let (is_ready, waiting) = {
+        let (is_ready, waiting, under_way) = {
             let outlet = connection.outlet().borrow();
-            (outlet.is_flushed() && !is_between_requests(&outlet), outlet.waiting())
+            (outlet.is_flushed() && !is_between_requests(&outlet), outlet.waiting(), outlet.under_way())
         };
-        if waiting != self.waiting {
-            (self.waiting, self.since) = (waiting, Instant::now());
+        if (waiting, under_way) != (self.waiting, self.under_way) {
+            (self.waiting, self.under_way, self.since) = (waiting, under_way, Instant::now());
         }
         let over = is_ready || self.since.elapsed() >= STALL;
         if over {

@@ -72,6 +72,8 @@ impl RequestOutlet for Polling {
     fn state(&self) -> RequestState<'_> {
         RequestState {
             waiting: self.waiting.waiting(),
+            // An answer has whole packets, which do not wait any more.
+            under_way: 0,
             since: self.waiting.since(),
             is_flushed: self.waiting.is_empty(),
             // The client cannot ask for more before it has the last answer.

@@ -231,12 +231,22 @@ impl RequestOutlet for Receiving {
             ),
             Receiver::Nobody | Receiver::Taker(_) => (own.0, own.1, false, None),
         };
+        let under_way =
+            if let Receiver::Stream(response) = &self.receiver { response.under_way() } else { 0 };
         let absent_since = match self.presence() {
             Presence::Absent(since) => Some(since),
             Presence::Attached(_) => None,
         };
         let is_flushed = waiting == Waiting::default() && !is_blocked;
-        RequestState { waiting, since, is_flushed, is_being_taken: is_blocked, absent_since, socket }
+        RequestState {
+            waiting,
+            under_way,
+            since,
+            is_flushed,
+            is_being_taken: is_blocked,
+            absent_since,
+            socket,
+        }
     }
 }
 

@@ -102,6 +102,11 @@ impl Response {
         self.stream.is_blocked()
     }
 
+    /// Bytes of the first frame that waits which are sent already.
+    pub(super) fn under_way(&self) -> usize {
+        self.stream.under_way()
+    }
+
     pub(super) fn waiting(&self) -> Waiting {
         self.stream.waiting()
     }

@@ -83,7 +83,7 @@ impl Crowd {
     }
 
     /// Why clients are away, and how many.
-    fn away(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn away(&self) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
         for journal in &self.journals {
             let journal = journal.lock().unwrap();

@@ -19,6 +19,11 @@ pub(crate) struct SlowReader {
 impl SlowReader {
     /// A client of Socket.IO 4 on a WebSocket.
     pub(crate) fn start(address: SocketAddr) -> Self {
+        Self::with(address, BEAT)
+    }
+
+    /// The same with this time between two portions.
+    pub(crate) fn with(address: SocketAddr, beat: Duration) -> Self {
         let target = Kind::V3_WEBSOCKET.target("websocket", "");
         let socket = WebSocket::over(Http::connect_narrow(address), &target, &[]).unwrap();
         let (mut stream, mut received) = socket.into_parts();
@@ -26,7 +31,7 @@ impl SlowReader {
         let own = Arc::clone(&enough);
         let read = move || {
             while !own.load(Ordering::Relaxed) && read_some(&mut stream, &mut received) > 0 {
-                pause(BEAT);
+                pause(beat);
             }
             (stream, received)
         };

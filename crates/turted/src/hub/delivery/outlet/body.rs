@@ -182,6 +182,11 @@ impl BodyOutlet {
         self.0.waiting()
     }
 
+    /// Bytes of the first frame that waits which are taken already.
+    pub(super) fn under_way(&self) -> usize {
+        self.0.sent.get()
+    }
+
     /// Since when something has waited; `None` if nothing waits.
     pub(super) fn since(&self) -> Option<Instant> {
         self.0.waiting.borrow().since()

@@ -171,6 +171,16 @@ impl Outlet {
         }
     }
 
+    /// Bytes of the first frame that waits which the client has taken already.
+    pub(crate) fn under_way(&self) -> usize {
+        match self {
+            Self::Stream(stream) => stream.under_way(),
+            Self::Body(body) => body.under_way(),
+            Self::Requests(requests) => requests.state().under_way,
+            Self::Closed => 0,
+        }
+    }
+
     /// Since when no request of the client is there to be answered; `None` if one is, or if the session does
     /// not live by requests.
     pub(crate) fn absent_since(&self) -> Option<Instant> {

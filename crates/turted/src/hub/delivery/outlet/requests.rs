@@ -31,6 +31,8 @@ pub(crate) enum Sending<'a> {
 pub(crate) struct RequestState<'a> {
     /// What the client has not taken yet.
     pub(crate) waiting: Waiting,
+    /// Bytes of the first frame that waits which the client has taken already.
+    pub(crate) under_way: usize,
     /// Since when something has waited; `None` if nothing waits.
     pub(crate) since: Option<Instant>,
     /// Whether the client has taken everything, as far as can be known on this side of the kernel.
@@ -48,6 +50,7 @@ impl RequestState<'_> {
     /// That of a client which has taken everything.
     pub(crate) const NOTHING_WAITS: Self = Self {
         waiting: Waiting { frames: 0, bytes: 0 },
+        under_way: 0,
         since: None,
         is_flushed: true,
         is_being_taken: false,

@@ -156,6 +156,11 @@ impl Stream {
         self.backlog.as_ref().map_or(Waiting::default(), |backlog| backlog.waiting.waiting())
     }
 
+    /// Bytes of the first frame that waits which are sent already.
+    pub(crate) fn under_way(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.sent)
+    }
+
     pub(crate) fn send(&mut self, frames: &[Frame], ledger: &Rc<Ledger>) -> Sent {
         match &mut self.backlog {
             Some(backlog) => backlog.put(|waiting| waiting.add(frames)),
