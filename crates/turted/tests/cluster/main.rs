@@ -29,6 +29,7 @@ mod soak;
 mod sockjs;
 mod sources;
 mod strangers;
+mod streams;
 mod watch;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "these helpers are those of the tests of one server")]

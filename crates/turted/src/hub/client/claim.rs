@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use turted_core::cluster::head::{Author, Read};
 use turted_core::cluster::message::{Message, Told};
 use turted_core::cluster::session::{Kept, KeptSession, decode};
+use turted_core::cursor::Cursor;
 use turted_core::record::session::SessionState;
 use turted_core::session_key::SessionKey;
 
@@ -125,15 +126,24 @@ async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
 }
 
 /// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead.
-pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) {
-    if worker.shared.cluster.get().is_none() {
-        return;
-    }
-    let number = lost.map_or(0, SessionState::highest);
-    let until = Instant::now() + AHEAD_MAX;
-    while is_ahead(worker, seen, number) && Instant::now() < until {
+/// Returns `false` if this node does not follow the log: what is ahead of it may be there.
+pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) -> bool {
+    let Some(cluster) = worker.shared.cluster.get() else { return true };
+    let (number, began) = (lost.map_or(0, SessionState::highest), Instant::now());
+    while is_ahead(worker, seen, number) {
+        let follows = cluster.status().follows();
+        if began.elapsed() >= if follows { AHEAD_MAX } else { LOOK_UP_MAX } {
+            return follows;
+        }
         sleep(LOOK).await;
     }
+    true
+}
+
+/// Whether a position belongs to an epoch that this node of a cluster has not read of yet.
+pub(crate) fn is_of_later_epoch(worker: &Worker, cursor: Cursor) -> bool {
+    let read = worker.dispatcher.cursor(worker.dispatcher.last());
+    worker.shared.cluster.get().is_some() && cursor.epoch > read.epoch
 }
 
 fn is_ahead(worker: &Worker, seen: &Seen, number: u64) -> bool {

@@ -298,7 +298,11 @@ async fn missed(
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
 pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
-    claim::catch_up(client.worker, &seen, None).await;
+    if !claim::catch_up(client.worker, &seen, None).await {
+        // It is not unknown: its client tries again.
+        client.close(Close::LogSlow);
+        return None;
+    }
     catch_up(client.worker).await;
     let memberships = client.worker.registry.borrow().memberships(client.connection.key);
     // The client was a member of all of them when it was sent the position.

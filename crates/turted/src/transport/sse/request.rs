@@ -31,7 +31,7 @@ use crate::http::streaming::{self, NOT_CACHED, NoPermit, Unending, Way};
 use crate::http::{
     Answer, Call, Outcome, RequestBody, Unavailable, allow, answer as with_type, close_after, without_slash,
 };
-use crate::hub::client::identity;
+use crate::hub::client::{claim, identity};
 use crate::hub::delivery::metrics::Transport;
 use crate::hub::delivery::wire::Language;
 use crate::hub::worker::journal::{self, Agent};
@@ -282,7 +282,10 @@ async fn check(
     if presence {
         channels.iter().try_for_each(|channel| worker.shared.presence.check(channel))?;
     }
-    let seen = parameters::seen(headers, &query, |cursor| worker.dispatcher.number(cursor));
+    // Another node may have read more of the log: the latest position is one that this node does not know yet.
+    let later = |cursor| claim::is_of_later_epoch(worker, cursor).then_some(u64::MAX);
+    let number = |cursor| worker.dispatcher.number(cursor).or_else(|| later(cursor));
+    let seen = parameters::seen(headers, &query, number);
     let permit = streaming::permit(worker, request.version())?;
     let agent = Agent::default();
     Ok((Wanted { peer, agent, style, verified, channels, language, history, presence, seen }, permit))
