@@ -192,6 +192,23 @@ fn all_are_told_when_a_master_that_was_demoted_and_promoted_again_has_forgotten_
     });
 }
 
+#[test]
+fn a_node_that_starts_where_the_log_begins_with_an_epoch_tells_no_loss() {
+    let mut cluster = Cluster::with(KEPT, 1, &[]);
+    let before = cluster.epoch();
+    cluster.redis.kill();
+    cluster.redis.restart();
+    until(|| "another epoch has begun".to_owned(), TOLD, || cluster.epoch() != before);
+    cluster.await_ready();
+    cluster.tell(&["XTRIM", &cluster.key("log"), "MINID", &cluster.epoch()]);
+    cluster.join(&[]);
+    pause(Duration::from_secs(1));
+    for node in &cluster.nodes {
+        let page = node.admin("/metrics").expect("an answer").body;
+        assert!(page.contains("\nturted_cluster_losses_total 0\n"), "{page}");
+    }
+}
+
 /// The file in which Redis writes down what it is told, and how long it is.
 fn written(cluster: &Cluster) -> (PathBuf, u64) {
     let said = cluster.redis.client().ask(&["CONFIG", "GET", "dir"]);

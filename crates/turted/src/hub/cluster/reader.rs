@@ -293,7 +293,10 @@ fn begin<E: Engine>(node: &Rc<Node<E>>, (at, time): (Cursor, Duration), former: 
         let mut view = node.view.borrow_mut();
         view.epoch = at.epoch;
         view.beyond = is_beyond.then_some(view.written);
-        view.table.begun(at.epoch, former, node.moment_of(time));
+        // Where the log begins with it, this node knows no witness and has no client from before: others have to judge.
+        if progress.read.is_some() {
+            view.table.begun(at.epoch, former, node.moment_of(time));
+        }
     }
     let knows_of_loss = is_beyond && !makes(Mistake::IgnoresWitnesses);
     if knows_of_loss {
