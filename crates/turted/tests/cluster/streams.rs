@@ -55,3 +55,22 @@ fn a_stream_that_comes_to_a_node_that_is_cut_off_is_told_no_gap() {
 fn a_stream_that_comes_to_a_node_that_is_cut_off_with_a_position_of_a_later_epoch_is_told_no_gap() {
     assert_no_gap(true);
 }
+
+#[test]
+fn a_stream_that_was_told_a_loss_hears_nothing_again_at_a_node_that_was_cut_off() {
+    let cluster = Cluster::start(KEPT);
+    let mut stream = EventSource::connect(cluster.nodes[0].address(), TARGET, &[]).unwrap();
+    stream.start();
+    cluster.nodes[1].proxy.cut();
+    let is_cut = || cluster.nodes[1].status("/ready") == Some(503);
+    until(|| "the second node notices".to_owned(), Duration::from_secs(10), is_cut);
+    push(&cluster.nodes[0], 1);
+    assert_eq!(stream.event().data, "1");
+    // What a stream is told that has to be told a loss.
+    let mut stream = back(&cluster.nodes[1], "gap");
+    cluster.nodes[1].proxy.mend();
+    let event = stream.event();
+    assert_eq!((&*event.name, &*event.data), ("turted:gap", "{}"));
+    push(&cluster.nodes[2], 2);
+    assert_eq!(stream.event().data, "2");
+}

@@ -126,14 +126,30 @@ async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
 }
 
 /// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead.
-/// Returns `false` if this node does not follow the log: what is ahead of it may be there.
-pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) -> bool {
+pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) {
+    if worker.shared.cluster.get().is_none() {
+        return;
+    }
+    let number = lost.map_or(0, SessionState::highest);
+    let until = Instant::now() + AHEAD_MAX;
+    while is_ahead(worker, seen, number) && Instant::now() < until {
+        sleep(LOOK).await;
+    }
+}
+
+/// The same for a client that has nothing but a position, so that nobody has looked whether the log can be reached. Returns
+/// `false` if this node does not follow the log: what is ahead of it may be there.
+pub(super) async fn catch_up_with_log(worker: &Worker, seen: &Seen) -> bool {
     let Some(cluster) = worker.shared.cluster.get() else { return true };
-    let (number, began) = (lost.map_or(0, SessionState::highest), Instant::now());
-    while is_ahead(worker, seen, number) {
-        let follows = cluster.status().follows();
-        if began.elapsed() >= if follows { AHEAD_MAX } else { LOOK_UP_MAX } {
-            return follows;
+    let (follows, began) = (|| cluster.status().follows(), Instant::now());
+    // A client without a position, which was told a loss say, may come from any node: it hears nothing again.
+    let is_behind = || match seen {
+        Seen::Unknown => !follows(),
+        _ => is_ahead(worker, seen, 0),
+    };
+    while is_behind() {
+        if began.elapsed() >= if follows() { AHEAD_MAX } else { LOOK_UP_MAX } {
+            return follows();
         }
         sleep(LOOK).await;
     }

@@ -298,7 +298,7 @@ async fn missed(
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
 pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
-    if !claim::catch_up(client.worker, &seen, None).await {
+    if !claim::catch_up_with_log(client.worker, &seen).await {
         // It is not unknown: its client tries again.
         client.close(Close::LogSlow);
         return None;
