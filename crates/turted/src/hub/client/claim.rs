@@ -18,6 +18,7 @@ use crate::engine::Changed;
 use crate::hub::cluster::Cluster;
 use crate::hub::cluster::job::{Unavailable, Wanted};
 use crate::hub::cluster::sessions::name_of;
+use crate::hub::worker::connection::Client;
 use crate::hub::worker::loss::{self, GAP};
 use crate::hub::worker::recovery::LostSession;
 use crate::hub::worker::sessions::Found;
@@ -30,8 +31,9 @@ pub(super) const LOOK_UP_MAX: Duration = Duration::from_secs(10);
 const LETTING_GO_MAX: Duration = Duration::from_secs(2);
 /// How long a client waits that has come from a node which has read further.
 const AHEAD_MAX: Duration = Duration::from_secs(2);
-/// Time between two looks whether this node has read as far.
+/// Time between the first two looks whether this node has read as far, and between later ones.
 const LOOK: Duration = Duration::from_millis(5);
+const LOOK_MOST: Duration = Duration::from_millis(50);
 /// How often a session is claimed before its client has to try again: it is taken by another connection meanwhile, or its
 /// client was given another one.
 const ATTEMPTS_MAX: usize = 4;
@@ -125,41 +127,38 @@ async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
     cluster.sessions().answered(question);
 }
 
-/// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead.
-pub(super) async fn catch_up(worker: &Worker, seen: &Seen, lost: Option<&LostSession>) {
-    if worker.shared.cluster.get().is_none() {
-        return;
-    }
-    let number = lost.map_or(0, SessionState::highest);
-    let until = Instant::now() + AHEAD_MAX;
-    while is_ahead(worker, seen, number) && Instant::now() < until {
-        sleep(LOOK).await;
-    }
-}
-
-/// The same for a client that has nothing but a position, so that nobody has looked whether the log can be reached. Returns
-/// `false` if this node does not follow the log: what is ahead of it may be there.
-pub(super) async fn catch_up_with_log(worker: &Worker, seen: &Seen) -> bool {
+/// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead, or
+/// until the client is gone. Returns `false` if this node does not follow the log: what is ahead of it may be there.
+pub(super) async fn catch_up(client: Client<'_>, seen: &Seen, lost: Option<&LostSession>) -> bool {
+    let Client { worker, connection } = client;
     let Some(cluster) = worker.shared.cluster.get() else { return true };
-    let (follows, began) = (|| cluster.status().follows(), Instant::now());
+    let number = lost.map_or(0, SessionState::highest);
+    let follows = || cluster.status().follows();
     // A client without a position, which was told a loss say, may come from any node: it hears nothing again.
     let is_behind = || match seen {
         Seen::Unknown => !follows(),
-        _ => is_ahead(worker, seen, 0),
+        _ => is_ahead(worker, seen, number),
     };
+    let (began, mut pause) = (Instant::now(), LOOK);
     while is_behind() {
         if began.elapsed() >= if follows() { AHEAD_MAX } else { LOOK_UP_MAX } {
             return follows();
         }
-        sleep(LOOK).await;
+        sleep(pause).await;
+        pause = (2 * pause).min(LOOK_MOST);
+        // No task reads its socket meanwhile.
+        connection.close_if_gone(worker);
+        if connection.is_closed() {
+            break;
+        }
     }
     true
 }
 
 /// Whether a position belongs to an epoch that this node of a cluster has not read of yet.
 pub(crate) fn is_of_later_epoch(worker: &Worker, cursor: Cursor) -> bool {
-    let read = worker.dispatcher.cursor(worker.dispatcher.last());
-    worker.shared.cluster.get().is_some() && cursor.epoch > read.epoch
+    let read = || worker.dispatcher.cursor(worker.dispatcher.last());
+    worker.shared.cluster.get().is_some() && cursor.epoch > read().epoch
 }
 
 fn is_ahead(worker: &Worker, seen: &Seen, number: u64) -> bool {

@@ -41,9 +41,9 @@ pub(crate) fn admit(client: Client<'_>, verified: &Verified) -> Result<Vec<Name>
     client.connection.standing.borrow_mut().accept(verified, mode);
     note_last_seen(client, &replaced);
     let left = leave_forbidden(client, before.as_deref());
+    tell_became(client, OTHER_IDENT);
     // Events of the user that it was, and of channels that it has left, come before the reply.
     client.send_chained();
-    tell_became(client, OTHER_IDENT);
     watch_expiry(client);
     Ok(left)
 }
@@ -166,10 +166,10 @@ pub(crate) fn expire(client: Client<'_>) -> Option<Vec<Name>> {
     }
     let left = (!expired.is_empty()).then(|| leave_forbidden(client, before.as_deref()));
     if left.is_some() {
-        // As with an IDENT.
-        client.send_chained();
         note_last_seen(client, &expired);
         tell_became(client, EXPIRED);
+        // As with an IDENT.
+        client.send_chained();
     }
     watch_expiry(client);
     left

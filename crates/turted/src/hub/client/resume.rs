@@ -148,7 +148,11 @@ pub(crate) async fn resume(
             client.close(Close::LogSlow);
             return ResumeOutcome::Gone;
         };
-        claim::catch_up(client.worker, &resumption.seen, found.as_ref().map(|found| &found.lost)).await;
+        if !claim::catch_up(client, &resumption.seen, found.as_ref().map(|found| &found.lost)).await {
+            // Nor is it now.
+            client.close(Close::LogSlow);
+            return ResumeOutcome::Gone;
+        }
         catch_up(client.worker).await;
         let missed = match &found {
             Some(Found { lost, by_id: Some(_), .. }) => missed(client, (resumption, lost, wire)).await,
@@ -298,7 +302,7 @@ async fn missed(
 /// Nothing may wait between this and the admission: what was missed and what is new follow on each
 /// other.
 pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
-    if !claim::catch_up_with_log(client.worker, &seen).await {
+    if !claim::catch_up(client, &seen, None).await {
         // It is not unknown: its client tries again.
         client.close(Close::LogSlow);
         return None;

@@ -100,7 +100,7 @@ pub(super) fn seen(
     let shown = in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty());
     let cursors: Vec<Option<Cursor>> = shown.map(|shown| shown.parse().ok()).collect();
     let known = cursors.iter().flatten().filter_map(|cursor| Some((number(*cursor)?, *cursor)));
-    match known.max_by_key(|(number, _)| *number) {
+    match known.max_by_key(|(number, cursor)| (*number, cursor.epoch, cursor.sequence)) {
         Some((_, cursor)) => Some(Seen::UpTo(cursor)),
         None => (!cursors.is_empty()).then_some(Seen::Unknown),
     }
@@ -117,10 +117,15 @@ mod tests {
 
     #[test]
     fn the_latest_position_counts_wherever_it_stands() {
-        let of_epoch_15 = |cursor: Cursor| (cursor.epoch == 15).then_some(cursor.sequence);
+        // Of a later epoch this server has not read yet.
+        let number = |cursor: Cursor| match cursor.epoch {
+            15 => Some(cursor.sequence),
+            16.. => Some(u64::MAX),
+            _ => None,
+        };
         let at = |header: Option<&'static str>, query: &str| {
             let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
-            match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), of_epoch_15) {
+            match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), number) {
                 Some(Seen::UpTo(cursor)) => cursor.to_string(),
                 Some(_) => "gap".into(),
                 None => "none".into(),
@@ -142,6 +147,9 @@ mod tests {
             (None, "lastEventId=e-99&lastEventId=f-7", "f-7"),
             (Some("e-99"), "lastEventId=f-7", "f-7"),
             (Some("e-99"), "", "gap"),
+            (Some("10-8"), "lastEventId=f-9", "10-8"),
+            (Some("10-8"), "lastEventId=10-7&lastEventId=11-6", "11-6"),
+            (Some("10-8"), "lastEventId=10-7", "10-8"),
             (Some("constructor"), "", "gap"),
             (Some("constructor"), "lastEventId=f-8", "f-8"),
             (Some("constructor"), "lastEventId=x", "gap"),
