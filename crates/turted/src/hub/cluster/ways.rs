@@ -60,6 +60,10 @@ impl Ways {
     /// A way cannot be used.
     pub(super) fn fail(&self, way: Way, reason: &str) {
         self.note(way, reason);
+        if way == Way::Writer {
+            // What it refused before is not why now.
+            self.refuses(None);
+        }
         // A node whose heartbeats are refused reads nothing of its own. The refusal is told already.
         let is_told = way == Way::Reader && self.lock().refused.is_some();
         if !is_told && self.told[way as usize].tell(Instant::now()).is_some() {
@@ -133,6 +137,9 @@ mod tests {
         assert_eq!(ways.failure().as_deref(), Some("no way"));
         ways.refuses(Some("OOM"));
         assert_eq!(ways.failure().as_deref(), Some("Redis takes nothing of this node: OOM"));
+        ways.fail(Way::Writer, "killed");
+        assert_eq!(ways.failure().as_deref(), Some("killed"), "it answers no more");
+        ways.refuses(Some("OOM"));
         ways.refuses(None);
         assert!(ways.works(Way::Writer) && !ways.works(Way::Writer));
         assert_eq!(ways.failure().as_deref(), Some("nothing is read back"));
