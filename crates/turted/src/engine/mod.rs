@@ -85,6 +85,11 @@ pub(crate) trait Reader {
         count: usize,
     ) -> Result<Vec<(Cursor, Option<Bytes>)>, Failure>;
 
+    /// Whether the last read, which was asked for `count` and returned `read` of them, was full: there may be more.
+    fn was_full(&self, read: usize, count: usize) -> bool {
+        read >= count
+    }
+
     /// Whether part of the next entries has come: the last read has returned an empty list, and the next one, behind the
     /// same position, goes on with them. A slow network takes longer for large ones than a read may take.
     fn is_coming(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Whether a server that has another replication id than before is still the same master, and has been one all the time.
 //!
 //! A master takes a new id with its first replica, and when it had none for so long that it forgets what it kept for them. It
-//! has lost nothing then. So has not, as far as `run_id` and the new id say, one that was demoted, has taken over the data of
-//! another server and was promoted again. That one has received those data, and knows its former id for a while.
+//! has lost nothing then. By `run_id` and the new id alone, one that was demoted, took over the data of another server and was
+//! promoted again looks the same. That one has received those data, and knows its former id for a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -32,11 +32,13 @@ pub(crate) struct RedisReader {
     count: usize,
     /// What the client had received when it asked; `None` if it has the reply.
     asked: Option<u64>,
+    /// Whether the last reply had as many entries as were asked for.
+    was_full: bool,
 }
 
 impl RedisReader {
     pub(super) fn new(client: Client, shared: Arc<Shared>) -> Self {
-        Self { client, shared, count: COUNT_FIRST, asked: None }
+        Self { client, shared, count: COUNT_FIRST, asked: None, was_full: false }
     }
 
     /// Asks for entries. Returns what the client had received before.
@@ -72,15 +74,20 @@ impl Reader for RedisReader {
         };
         self.asked = Some(before);
         let Some(reply) = self.client.reply_or_part(WAIT).await? else { return Ok(Vec::new()) };
-        self.asked = None;
+        (self.asked, self.was_full) = (None, false);
         let reply = accepted(reply)?;
         let Some(stream) = reply.into_values().ok_or_else(|| unknown("XREAD"))?.into_iter().next() else {
             return Ok(Vec::new());
         };
         let entries = stream.into_values().and_then(|stream| entries(stream.into_iter().nth(1)?));
         let entries = entries.ok_or_else(|| unknown("XREAD"))?;
+        self.was_full = entries.all >= count.clamp(1, self.count);
         self.count = next_count(self.count, &entries, self.client.received() - before);
         Ok(entries.read)
+    }
+
+    fn was_full(&self, _read: usize, _count: usize) -> bool {
+        self.was_full
     }
 
     fn is_coming(&self) -> bool {

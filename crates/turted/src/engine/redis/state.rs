@@ -74,7 +74,7 @@ impl Look {
             let [eval, script] = shared.scripts.rename.run_alone();
             let [epoch, first] = [reign.epoch, reign.first].map(|number| number.to_string());
             let command = [eval, script, "1", &shared.keys.reign, &epoch, &first, &former, &state.process];
-            // If that fails, or another node was faster, it is another process for this node: an epoch begins, or there is one.
+            // If that fails, the node begins an epoch, or finds with its next look that another node has renamed the reign.
             if client.ask(&command).await? == Reply::Integer(1) {
                 reign.process.clone_from(&state.process);
             }

@@ -22,7 +22,7 @@ use super::watch::SILENCE_MAX;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 
-/// Entries that are read at once. Behind so many there are more, and no pause: a node that starts reads all that is kept.
+/// Entries that are read at once.
 const PORTION: usize = 128;
 /// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         if let Err(failure) = take(node, read).await {
             return failure;
         }
-        if count >= PORTION {
+        if reader.was_full(count, PORTION) {
             continue;
         }
         if node.view.borrow().heard_own > connected {
