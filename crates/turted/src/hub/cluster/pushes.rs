@@ -202,8 +202,10 @@ impl<E: Engine> Pushes<E> {
                 Some(at) if stands(at) => {
                     self.forget(&push);
                     let positions = push.positions(at);
-                    let is_replicated = node.settings.replicas == 0;
-                    let told = is_replicated.then_some(positions).ok_or(DispatchRefusal::Unreplicated);
+                    let told = match node.settings.replicas {
+                        0 => Ok(positions),
+                        _ => Err(DispatchRefusal::LogUnavailable),
+                    };
                     settled.push((push.unsettled, told));
                 }
                 // It was among the entries that are gone.

@@ -216,7 +216,7 @@ fn a_push_that_was_read_back_is_accepted_only_if_the_log_still_has_it() {
 fn a_push_that_was_read_back_is_not_accepted_for_replicas_that_may_not_have_it() {
     with_two_of([(4_000, 1); 2], async |world, first, _second| {
         let told = pushed_without_answer(&world, &first, Loss::Nothing).await;
-        assert_eq!(told, Err(DispatchRefusal::Unreplicated));
+        assert_eq!(told, Err(DispatchRefusal::LogUnavailable));
         assert!(first.dispatcher.broadcast("e", &2).unwrap().await.is_ok());
     });
 }
