@@ -195,8 +195,8 @@ impl Sender {
                         hook = self.hook.name(),
                         "the backend answered 410: the hook ends until the restart"
                     );
-                    self.hook.count_failure();
                     self.hook.end();
+                    self.hook.count_failure();
                     self.under_way = 0;
                     return Sent::GivenUp;
                 }

@@ -113,7 +113,8 @@ fn a_hook_whose_backend_answers_410_ends() {
     let server = listening(&backend);
     eventually("the answer", || server.metric("turted_hook_failures_total{hook=\"app\"}") == 1);
     for number in 0..20_000 {
-        server.dispatcher().broadcast("e", &number).unwrap();
+        // On a busy machine the inbox may be full.
+        eventually("it is accepted", || server.dispatcher().broadcast("e", &number).is_ok());
     }
     server.assert_alive();
     assert_eq!(server.metric("turted_hook_waiting_records{hook=\"app\"}"), 0, "nothing is kept for it");
