@@ -30,6 +30,8 @@ fn it_tells_who_was_sent_an_event_who_came_later_and_who_was_away() {
     bert.send_text(r#"{"id":1,"do":"ident","data":{"username":"bert"}}"#);
     bert.send_text(r#"{"id":2,"do":"join","channel":"chat"}"#);
     eventually("bert is a member", || server.admin().get("/api/v1/channels/chat").json()["connections"] == 1);
+    let earlier = push(&server);
+    adam.event();
     drop(bert);
     eventually("bert is gone", || server.admin().get("/api/v1/channels/chat").json()["connections"] == 0);
     let position = push(&server);
@@ -55,6 +57,8 @@ fn it_tells_who_was_sent_an_event_who_came_later_and_who_was_away() {
     let sessions = told["sessions"].as_array().unwrap();
     assert_eq!(sessions.len(), 1, "{told}");
     assert_eq!((&sessions[0]["users"], &sessions[0]["state"]), (&json!(["bert"]), &json!("away")));
+    let state = &trace(&server, &earlier)["sessions"][0]["state"];
+    assert_eq!(state, "unknown", "it may have reached him before he was away");
 
     let url = format!("http://{}", server.admin_address());
     let (code, printed, complaint) = Program::start(&["trace", "--url", &url, &position], &[]).end();
