@@ -133,6 +133,15 @@ fn all_are_told_once_more_of_what_a_former_master_took_behind_a_loss_that_was_to
     });
 }
 
+/// Lets a master take over the data of a replica that lags by a second, and promotes it again.
+fn demote_and_promote(master: &Server, (way, other): (&Proxy, &Server)) {
+    way.stall(Way::ToNode);
+    pause(Duration::from_secs(1));
+    promote(other);
+    demote(master, other.port());
+    promote(master);
+}
+
 #[test]
 fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
     let cluster = Cluster::replicated(KEPT);
@@ -140,11 +149,7 @@ fn all_are_told_when_a_master_was_demoted_and_is_promoted_again() {
     let other = replica_of(way.port(), &[]);
     // Its `run_id` stays, and so do the connections of the nodes.
     assert_told(cluster, TOLD, |cluster| {
-        way.stall(Way::ToNode);
-        pause(Duration::from_secs(1));
-        promote(&other);
-        demote(&cluster.redis, other.port());
-        promote(&cluster.redis);
+        demote_and_promote(&cluster.redis, (&way, &other));
     });
 }
 
@@ -179,11 +184,7 @@ fn all_are_told_when_a_master_that_was_demoted_and_promoted_again_has_forgotten_
     let other = replica_of(way.port(), &[]);
     // It takes one more id, as with its first replica, and says nothing of the one that it had from its master.
     assert_told(cluster, TOLD, |cluster| {
-        way.stall(Way::ToNode);
-        pause(Duration::from_secs(1));
-        promote(&other);
-        demote(&cluster.redis, other.port());
-        promote(&cluster.redis);
+        demote_and_promote(&cluster.redis, (&way, &other));
         let forgets = || {
             let said = cluster.redis.client().ask(&["INFO", "replication"]);
             matches!(said, Reply::Text(said) if String::from_utf8_lossy(&said).contains("master_replid2:0000"))
