@@ -36,7 +36,7 @@ impl Connection {
             sleep(world.chances.get().way(&world.dice)).await;
             return Err(lost("connection refused"));
         }
-        connection.call(|server| server.as_master().map(drop)).await?;
+        connection.call(|server| server.let_in()).await?;
         Ok(connection)
     }
 

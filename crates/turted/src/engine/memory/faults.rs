@@ -159,6 +159,14 @@ impl World {
         self.with_master(|server, _| server.refuses = reason.map(str::to_owned));
     }
 
+    /// The master ends all connections, and lets nobody in for a reason.
+    pub(crate) fn forbid(&self, reason: &str) {
+        self.with_master(|server, connections| {
+            server.end_all(connections);
+            server.forbids = Some(reason.to_owned());
+        });
+    }
+
     /// The master goes back to what its replica has, and goes on.
     pub(crate) fn go_back_to_replica(&self) {
         self.with_master(|server, _| {

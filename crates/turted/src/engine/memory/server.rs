@@ -30,6 +30,8 @@ pub(super) struct Server {
     pub(super) stopped_until: Option<Instant>,
     /// Why it takes nothing.
     pub(super) refuses: Option<String>,
+    /// Why nobody may use it.
+    pub(super) forbids: Option<String>,
     /// Where its replica stopped following it.
     pub(super) replica: Option<Past>,
     pub(super) data: Data,
@@ -64,6 +66,7 @@ impl Server {
             is_master: true,
             stopped_until: None,
             refuses: None,
+            forbids: None,
             replica: None,
             data,
             past: VecDeque::new(),
@@ -119,6 +122,14 @@ impl Server {
     /// Whether a connection is there.
     pub(super) fn has(&self, connection: Address) -> bool {
         self.run == connection.run && self.is_up() && !self.ended.contains(&connection.number)
+    }
+
+    /// Whether a new connection may be used.
+    pub(super) fn let_in(&mut self) -> Result<(), Failure> {
+        match &self.forbids {
+            Some(reason) => Err(Failure::Unusable(reason.clone())),
+            None => self.as_master().map(drop),
+        }
     }
 
     /// What a replica refuses.

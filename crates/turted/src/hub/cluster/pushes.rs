@@ -121,14 +121,26 @@ impl<E: Engine> Pushes<E> {
     /// Refuses what has waited too long for a connection.
     pub(super) fn expire(&mut self, since: Instant) {
         if since.elapsed() >= PUSH_MAX {
-            self.node.feed.refuse(true);
-            let waiting = self.node.feed.take_now();
-            self.node.feed.done();
-            Feed::settle(
-                waiting.into_iter().map(|taken| (taken.unsettled, Err(DispatchRefusal::LogUnavailable))),
-            );
+            self.refuse_waiting();
         }
         self.expire_taken();
+    }
+
+    /// Refuses everything: there will be no connection.
+    pub(super) fn refuse_all(&mut self) {
+        self.refuse_waiting();
+        let all = std::mem::take(&mut self.pushes);
+        self.give_up(all);
+    }
+
+    /// Refuses what waits to be taken, and what is pushed from now on.
+    fn refuse_waiting(&self) {
+        self.node.feed.refuse(true);
+        let waiting = self.node.feed.take_now();
+        self.node.feed.done();
+        Feed::settle(
+            waiting.into_iter().map(|taken| (taken.unsettled, Err(DispatchRefusal::LogUnavailable))),
+        );
     }
 
     /// Refuses pushes that were taken too long ago.

@@ -133,6 +133,8 @@ impl<E: Engine> State<E> {
                 () = sleep(PAUSE) => self.pushes.expire(since),
             }
         };
+        // It stays so until somebody changes something.
+        let is_unusable = matches!(connected, Ok(Err(Failure::Unusable(_))));
         let failure = match in_time(connected) {
             Ok((writer, epoch, last)) => {
                 self.connected = Some(Connected { writer, epoch });
@@ -150,7 +152,10 @@ impl<E: Engine> State<E> {
         };
         self.node.status.failed(Way::Writer, &failure);
         self.pushes.expire(since);
-        if since.elapsed() >= PUSH_MAX {
+        if is_unusable {
+            self.pushes.refuse_all();
+        }
+        if is_unusable || since.elapsed() >= PUSH_MAX {
             self.node.feed.health().is_refusing(&failure);
         }
         sleep(PAUSE).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
@@ -218,5 +218,18 @@ fn a_push_that_was_read_back_is_not_accepted_for_replicas_that_may_not_have_it()
         let told = pushed_without_answer(&world, &first, Loss::Nothing).await;
         assert_eq!(told, Err(DispatchRefusal::LogUnavailable));
         assert!(first.dispatcher.broadcast("e", &2).unwrap().await.is_ok());
+    });
+}
+
+#[test]
+fn pushes_are_refused_at_once_where_the_node_may_not_use_redis_any_more() {
+    with_two(async |world, first, _second| {
+        let began = Instant::now();
+        let under_way = first.dispatcher.broadcast("e", &1).unwrap();
+        world.forbid("NOPERM");
+        assert_eq!(under_way.await.map(drop), Err(DispatchRefusal::LogUnavailable));
+        let later = async { first.dispatcher.broadcast("e", &2)?.await };
+        assert_eq!(later.await.map(drop), Err(DispatchRefusal::LogUnavailable));
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     });
 }
