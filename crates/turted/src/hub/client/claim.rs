@@ -29,7 +29,7 @@ use crate::hub::worker::worker::{Peers, Worker};
 pub(super) const LOOK_UP_MAX: Duration = Duration::from_secs(10);
 /// How long another node may take to let go of a session. One that is frozen or cut off loses it.
 const LETTING_GO_MAX: Duration = Duration::from_secs(2);
-/// How long a client waits that has come from a node which has read further.
+/// How long a client waits that may have come from a node which has read further, if Redis takes nothing of this node.
 const AHEAD_MAX: Duration = Duration::from_secs(2);
 /// Time between the first two looks whether this node has read as far, and between later ones.
 const LOOK: Duration = Duration::from_millis(5);
@@ -128,22 +128,25 @@ async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
 }
 
 /// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead, or
-/// until the client is gone. Returns `false` if this node does not follow the log: what is ahead of it may be there.
+/// all that stands in the log now, so that what is ahead is nowhere; or until the client is gone. Returns `false` if this node
+/// cannot read the log: what is ahead of it may be there.
 pub(super) async fn catch_up(client: Client<'_>, seen: &Seen, lost: Option<&LostSession>) -> bool {
     let Client { worker, connection } = client;
     let Some(cluster) = worker.shared.cluster.get() else { return true };
     let number = lost.map_or(0, SessionState::highest);
-    let follows = || cluster.status().follows();
+    let (status, mark) = (cluster.status(), cluster.status().marks.now());
     // A client without a position, which was told a loss say, may come from any node: it hears nothing again.
-    let is_behind = || match seen {
-        Seen::Unknown => !follows(),
-        _ => is_ahead(worker, seen, number),
-    };
+    let may_be_ahead = || matches!(seen, Seen::Unknown) || is_ahead(worker, seen, number);
     let (began, mut pause) = (Instant::now(), LOOK);
-    while is_behind() {
-        if began.elapsed() >= if follows() { AHEAD_MAX } else { LOOK_UP_MAX } {
-            return follows();
+    while may_be_ahead() && !status.marks.has_read_up_to(mark) {
+        if status.is_refused() && began.elapsed() >= AHEAD_MAX {
+            // It may read all there is, but no entry of its own says so.
+            return true;
         }
+        if began.elapsed() >= LOOK_UP_MAX {
+            return false;
+        }
+        status.is_waited_for();
         sleep(pause).await;
         pause = (2 * pause).min(LOOK_MOST);
         // No task reads its socket meanwhile.

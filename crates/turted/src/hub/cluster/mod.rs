@@ -29,6 +29,7 @@
 //! | `handle` | what the rest of the program has of it |
 //! | `rules` | which rules other nodes have |
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
+//! | `marks` | whether this node has read all that stood in the log at a moment |
 //! | `ways` | which connections of a node to the engine cannot be used, and what that means |
 //! | `lease` | how long a node keeps what it has a lease on |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
@@ -55,6 +56,7 @@ mod ears;
 pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod status;
+mod marks;
 mod ways;
 mod lease;
 mod thread;

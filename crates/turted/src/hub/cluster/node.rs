@@ -46,8 +46,6 @@ pub(super) struct Node<E> {
     /// How many replicas followed the engine when it was asked last.
     pub(super) replicas: Cell<u32>,
     pub(super) started: Instant,
-    /// The tag of its last entry.
-    pub(super) tags: Cell<u64>,
     pub(super) view: RefCell<View>,
     /// Entries that this node appends and has not read back, by their tags.
     pub(super) own: RefCell<HashMap<u64, Underway>>,
@@ -246,7 +244,7 @@ impl<E: Engine> Node<E> {
 
     /// An entry of this node, and its tag.
     pub(super) fn encode(&self, body: Body) -> (Bytes, u64) {
-        let (author, tag) = (self.settings.author(), self.next_tag());
+        let (author, tag) = (self.settings.author(), self.status.marks.make());
         (Entry { author, tag, time: self.clock.now(), body }.encode().into(), tag)
     }
 
@@ -257,14 +255,6 @@ impl<E: Engine> Node<E> {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let known = now.saturating_mul(1 << 16).max(view.epoch).max(view.reign);
         at.epoch > known.saturating_add(AHEAD_MAX) || at.epoch == u64::MAX
-    }
-
-    /// By which an entry of this node is known again: they count from a random number on, so that two processes with one
-    /// number do not mistake each other's entries for their own.
-    fn next_tag(&self) -> u64 {
-        let tag = self.tags.get().wrapping_add(1);
-        self.tags.set(tag);
-        tag
     }
 
     /// Where an entry of this node was read.

@@ -94,7 +94,7 @@ pub(super) async fn take<E: Engine>(
     read: Vec<(Cursor, Option<Bytes>)>,
 ) -> Result<(), Failure> {
     let mut waiting = Vec::with_capacity(read.len());
-    let (clocks, mut has_heard) = (node.clock.look(), false);
+    let (clocks, mut has_heard, mut own) = (node.clock.look(), false, None);
     for (at, bytes) in read {
         let decoded = match &bytes {
             Some(bytes) => entry::decode(bytes, node.settings.limits),
@@ -106,6 +106,9 @@ pub(super) async fn take<E: Engine>(
                 if !continues(node, at, &entry.body) && !makes(Mistake::IgnoresHoles) {
                     hand_over(node, &mut waiting).await;
                     begin_behind_hole(node, at);
+                }
+                if entry.author.process == node.settings.process {
+                    own = Some(entry.tag);
                 }
                 has_heard |= matches!(entry.body, Body::Heartbeat(_) | Body::Leave(_));
                 take_entry(node, (at, clocks), entry, &mut waiting).await;
@@ -131,6 +134,9 @@ pub(super) async fn take<E: Engine>(
         }
     }
     hand_over(node, &mut waiting).await;
+    if let Some(tag) = own {
+        node.status.marks.reads_back(tag);
+    }
     if has_heard {
         node.tell_nodes();
     }

@@ -16,6 +16,7 @@ use turted_core::cluster::table::{NodeState, Table};
 use turted_core::cursor::Cursor;
 use turted_core::name::Name;
 
+use super::marks::Marks;
 use super::questions::Questions;
 use super::rules::Rules;
 use super::watches::Watches;
@@ -47,6 +48,7 @@ pub(crate) struct Status {
     /// Asks the writer to append a heartbeat at once.
     pub(super) heartbeat: Arc<Notify>,
     connections: OnceLock<Count>,
+    pub(crate) marks: Marks,
     ways: Ways,
     state: Mutex<State>,
     number: AtomicU16,
@@ -121,6 +123,7 @@ impl Status {
             is_draining: AtomicBool::new(false),
             heartbeat: Arc::default(),
             connections: OnceLock::new(),
+            marks: Marks::new(),
             ways: Ways::new(),
             state: Mutex::default(),
             number: AtomicU16::new(0),
@@ -151,6 +154,18 @@ impl Status {
     /// The processes that are gone without a word, as far as they are remembered.
     pub(crate) fn silent(&self) -> Vec<u64> {
         self.lock().silent.clone()
+    }
+
+    /// Somebody waits until this node has read what stands in the log now: an entry of its own has to come behind it.
+    pub(crate) fn is_waited_for(&self) {
+        if self.marks.is_heartbeat_due(Instant::now()) {
+            self.heartbeat.notify_one();
+        }
+    }
+
+    /// Whether the engine answers, but takes nothing of this node.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.ways.is_refused()
     }
 
     /// This node takes no new clients. The others are told at once.

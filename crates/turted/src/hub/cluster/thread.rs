@@ -152,7 +152,6 @@ pub(super) async fn live<E: Engine>(
         clock: Clock::new(),
         replicas: Cell::new(0),
         started: Instant::now(),
-        tags: Cell::new(getrandom::u64().unwrap_or_default()),
         view: RefCell::new(View::new()),
         own: RefCell::new(HashMap::new()),
         counts: RefCell::default(),

@@ -24,7 +24,6 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
     let (jobs, wanted) = mpsc::channel(JOBS_MAX);
     let settings = Settings { number: Cell::new(1), ..Settings::of_process(1) };
     let node = Node {
-        tags: Cell::default(),
         engine: MemoryEngine::new(world, 1),
         settings,
         feed: Dispatcher::new(0, limits, Vec::new(), &Backlogs::new(usize::MAX)).feed(),
