@@ -9,7 +9,8 @@ from pathlib import Path
 from .clients import V1, Backend, SocketIo, counted, event
 from .comparing import MEMORY, PUSHERS
 from .paths import TURTED, WORK
-from .run import bench, free_port, serving
+from .ports import free_port
+from .run import bench, serving
 from .tables import number
 
 # No heartbeat is due while calls are counted.

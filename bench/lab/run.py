@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .paths import TURTED, WORK
+from .ports import free_port
 
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 # Seconds that a server may take to listen, and to stop: several may start at once.
@@ -52,12 +52,6 @@ def stop(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_for(port, process, log):

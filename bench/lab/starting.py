@@ -18,7 +18,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from .paths import TURTED, WORK
-from .run import Failed, free_port, last_line, wait_for
+from .ports import free_ports
+from .run import Failed, last_line, wait_for
 
 SESSIONS = DISPATCHES = 100_000
 BATCH = 500
@@ -38,7 +39,7 @@ class Server:
     """A server on the directory, until it is killed."""
 
     def __init__(self, folder, workers):
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin = free_ports(2)
         self.said = folder / "server.log"
         keys = {
             "LISTEN": f"127.0.0.1:{self.port}",

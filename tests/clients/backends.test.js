@@ -11,6 +11,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { afterwards } = require('./afterwards');
+const { freePort } = require('./ports');
 const { BINARY, start } = require('./server');
 const { CELLS, open } = require('./tab');
 const { until } = require('./waiting');
@@ -171,12 +172,7 @@ function check(language) {
 
     test('gives up on a server that does not answer, and on one that is not there', LIMITS, async (t) => {
       const port = await silent(t);
-      const free = await new Promise((resolve) => {
-        const server = net.createServer().listen(0, '127.0.0.1', () => {
-          const { port: found } = server.address();
-          server.close(() => resolve(found));
-        });
-      });
+      const free = await freePort();
       for (const url of [`http://127.0.0.1:${port}/push/`, `http://127.0.0.1:${free}/push/`]) {
         const { code, stdout, stderr } = await pushed(url, 17, PASSWORD);
         assert.notEqual(code, 0, url);

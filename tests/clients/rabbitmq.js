@@ -7,6 +7,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { afterwards } = require('./afterwards');
+const { freePorts } = require('./ports');
 const { until } = require('./waiting');
 
 // The programs of the package; those in /usr/sbin change the user.
@@ -14,19 +15,6 @@ const PROGRAM = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const INSTALL = 'apt-get install --no-install-recommends rabbitmq-server';
 // It takes 4 s of a processor to start, which others may use as well.
 const START_MS_MAX = 60_000;
-
-/** Ports that are free at this moment. */
-async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => new Promise((resolve, reject) => {
-      const server = net.createServer().once('error', reject);
-      server.listen(0, '127.0.0.1', () => resolve(server));
-    })),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
 
 /** Runs a program until the test `t` has ended. */
 function run(t, program, args, options) {

@@ -7,18 +7,8 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { afterwards } = require('./afterwards');
+const { freePort } = require('./ports');
 const { until } = require('./waiting');
-
-/** A port that is free at this moment. */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** Whether somebody listens there. */
 function answers(port) {

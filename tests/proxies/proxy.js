@@ -3,12 +3,12 @@
 
 const assert = require('node:assert/strict');
 const { execFileSync, spawn, spawnSync } = require('node:child_process');
-const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { afterwards } = require('../clients/afterwards');
+const { freePort, freePorts } = require('../clients/ports');
 const { until } = require('../clients/waiting');
 
 const SAMPLES = path.resolve(__dirname, '../../packaging');
@@ -29,15 +29,6 @@ function directoryFor(t) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'turted-proxies-'));
   afterwards(t, () => fs.rmSync(directory, { recursive: true, force: true }));
   return directory;
-}
-
-async function freePort() {
-  const listener = net.createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address();
-  listener.close();
-  await once(listener, 'close');
-  return port;
 }
 
 /** A sample with the addresses of this test. Each text that is replaced must be in the sample. */
@@ -108,7 +99,7 @@ async function nginx(t, server, scheme = 'http', changes = []) {
 async function haproxy(t, port, tlsPort, changes = []) {
   const directory = directoryFor(t);
   certify(directory);
-  const [front, through] = [await freePort(), await freePort()];
+  const [front, through] = await freePorts(2);
   const config = adapt('haproxy.cfg', [
     ['bind :::443 v4v6 ', `bind 127.0.0.1:${front} `],
     ['bind :::8443 v4v6', `bind 127.0.0.1:${through}`],

@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 
 from ..clients import V1, metrics
 from ..paths import TURTED, WORK
+from ..ports import free_port
 from ..proving import QUIET
-from ..run import GENERATOR_CORE, SERVER_CORE, SERVER_WAIT, Failed, cpu_ns, free_port, serving
+from ..run import GENERATOR_CORE, SERVER_CORE, SERVER_WAIT, Failed, cpu_ns, serving
 from ..sources.brokers import running, wait_for_answer
 
 MEMORY, ONE, THREE = "one server in memory", "a cluster of one node", "a cluster of three nodes"

@@ -7,7 +7,8 @@ import threading
 from contextlib import ExitStack, contextmanager
 
 from ..paths import ROOT, TURTED
-from ..run import GENERATOR_CORE, Failed, free_port, serving
+from ..ports import free_port
+from ..run import GENERATOR_CORE, Failed, serving
 
 WITHOUT, UNUSED = "without", "rules for other channels"
 HISTORY, PRESENCE, WATCHED, PAGE = "history", "presence", "a watcher", "the page"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..clients import metrics
 from ..paths import TURTED, WORK
-from ..run import SERVER_CORE, fields, free_port, stop, wait_for
+from ..ports import free_ports
+from ..run import SERVER_CORE, fields, stop, wait_for
 
 # The admin listener answers even when workers do not.
 SCRAPE_PATIENCE = 5
@@ -69,7 +70,7 @@ def target(settings, is_tls=False, is_unheard=False):
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         folder = Path(folder)
         (folder / "assets").mkdir()
-        port, admin = free_port(), free_port()
+        port, admin = free_ports(2)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TURTED_")}
         environment |= {**SETTINGS, "TURTED_ADMIN_LISTEN": f"127.0.0.1:{admin}"} | settings
         environment |= certificate() if is_tls else {}

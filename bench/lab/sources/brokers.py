@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..paths import WORK
-from ..run import Failed, free_port, stop
+from ..ports import free_port, free_ports
+from ..run import Failed, stop
 
 # The program of Debian's package; that in /usr/sbin changes the user.
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -96,12 +97,3 @@ def settings(folder, port, distribution, epmd):
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
         **{variable: str(folder / name) for variable, name in places.items()},
     }
-
-
-def free_ports(count):
-    """Ports that are free at this moment. All at once, so that they differ."""
-    with ExitStack() as open_sockets:
-        listeners = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from ..clients import V1
 from ..proving import QUIET
-from ..run import Failed, cpu_ns, free_port, serving
+from ..ports import free_port
+from ..run import Failed, cpu_ns, serving
 from .ways import RabbitMq, RedisPubSub, RedisStream, Rest, Tail
 
 CHANNEL = "bench"

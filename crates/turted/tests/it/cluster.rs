@@ -1,12 +1,12 @@
 //! `turted check --connect` of a node of a cluster, with a real redis-server.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::Http;
+use crate::support::ports;
 use crate::support::redis::RedisServer;
 
 /// Exit code and output of `check --connect` with these variables.
@@ -139,18 +139,13 @@ fn replicas_that_are_missing_are_a_problem() {
     assert!(code == 1 && text.contains(problem), "{text}");
 }
 
-/// A port at which nobody listens: it was given up.
-fn port_of_nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A node at these addresses, whose Redis is not there.
 fn waiting_node(listen: &str, admin_listen: &str) -> std::process::Child {
     Command::new(env!("CARGO_BIN_EXE_turted"))
         .args(["serve", "--listen", listen])
         .env_clear()
         .env("TURTED_ADMIN_LISTEN", admin_listen)
-        .env("TURTED_CLUSTER_URL", format!("redis://127.0.0.1:{}/0", port_of_nobody()))
+        .env("TURTED_CLUSTER_URL", format!("redis://127.0.0.1:{}/0", ports::free::<1>()[0]))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -159,8 +154,7 @@ fn waiting_node(listen: &str, admin_listen: &str) -> std::process::Child {
 
 #[test]
 fn a_node_that_waits_for_redis_serves_operators_and_no_clients() {
-    let listen = format!("127.0.0.1:{}", port_of_nobody());
-    let admin_listen = format!("127.0.0.1:{}", port_of_nobody());
+    let [listen, admin_listen] = ports::free().map(|port| format!("127.0.0.1:{port}"));
     let mut child = waiting_node(&listen, &admin_listen);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let waits = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Redis cannot be used"));

@@ -1,14 +1,14 @@
 //! Standard error and standard output that nobody reads, or that are closed: the server serves.
 
 use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Child, Flood, Http, Kind, eventually};
+use crate::support::{Child, Flood, Http, Kind, eventually, ports};
 
 /// How long a stop may take: half of what it would wait for clients (`drain_timeout`).
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -101,8 +101,9 @@ fn full_pipe() -> (PipeReader, impl Fn() -> Stdio) {
 #[test]
 fn a_program_that_is_started_with_full_pipes_serves_and_stops() {
     let (_unread, full) = full_pipe();
-    // Free a moment ago: where the program listens, nobody hears from it.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Where the program listens, nobody hears from it.
+    let [port] = ports::free();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut process = Command::new(env!("CARGO_BIN_EXE_turted"))
         .args(["serve", "--listen", &address.to_string(), "--workers", "2"])
         .env_clear()

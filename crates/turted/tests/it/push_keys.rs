@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{ChildStderr, Command};
 
@@ -11,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use turted::config::{ChannelPattern, PushKey, Scope, Secret};
 
-use super::support::{Child, Http, Kind, TestServer};
+use super::support::{Child, Http, Kind, TestServer, ports};
 
 /// 22 characters: too long to be guessed.
 const STRONG: &str = "0123456789abcdefghijkl";
@@ -276,8 +275,8 @@ fn idempotency_keys_stay_those_of_the_name_over_new_passwords_and_a_restart() {
 
 #[test]
 fn what_is_asked_of_a_backend_and_what_it_fails_with_is_told_without_a_secret() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{closed}/may-push?key=canary");
+    let [closed] = ports::free();
+    let url = format!("http://127.0.0.1:{closed}/may-push?key=canary");
     let child = Child::start(&[
         ("TURTED_PUSH_URL", &url),
         ("TURTED_LOGLEVEL", "trace"),
@@ -293,7 +292,7 @@ fn what_is_asked_of_a_backend_and_what_it_fails_with_is_told_without_a_secret() 
     let told =
         |message: &str| lines.iter().find(|line| line["message"] == message).cloned().unwrap_or_default();
     let first = told("no verdict about a push: it is answered 503, and no guess is counted");
-    assert_eq!(first["asked"], format!("http://{closed}/may-push"), "{log}");
+    assert_eq!(first["asked"], format!("http://127.0.0.1:{closed}/may-push"), "{log}");
     assert!(first["failure"].as_str().unwrap().starts_with("cannot connect: "), "{first}");
     assert_eq!(told("no verdict about a push")["level"], "DEBUG", "{log}");
 }

@@ -5,11 +5,11 @@
 
 const { fork } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
 const { setTimeout: pause } = require('node:timers/promises');
+const { freePort } = require('../../ports');
 const { start } = require('../../server');
 const { until } = require('../../waiting');
 const { check } = require('../checker');
@@ -21,8 +21,6 @@ const { Pushing } = require('./pushing');
 const { summarize } = require('./summary');
 
 const PROGRESS_EVERY_MS = 5000;
-/** Below the ports that connections take: a client of a server that is away must not connect to itself. */
-const PORTS = [20_000, 30_000];
 const CALM_MS = 5000;
 const BACK_MS_MAX = 60_000;
 /** So many of the kills come at once after a start. */
@@ -63,7 +61,7 @@ class Soak {
     const { store, sync, rate, connections } = this.options;
     const log = store === 'disk' ? { log: { store, sync, directory: path.join(this.directory, 'log') } } : {};
     const config = { sse: { query_credentials: true, retry: '500ms' }, ...log };
-    this.server = await start(this, config, {}, await freePort(this.random));
+    this.server = await start(this, config, {}, await freePort((limit) => this.random.below(limit)));
     this.record('listening');
     this.crowds = Array.from({ length: this.options.processes }, (_, index) => this.crowd(index));
     this.backends = new Lines(this.file('backends'));
@@ -210,18 +208,6 @@ class Soak {
     if (!this.options.keep && isGood) fs.rmSync(this.directory, { recursive: true, force: true });
     else console.log(`journals: ${this.directory}`);
     return isGood;
-  }
-}
-
-async function freePort(random) {
-  for (;;) {
-    const port = PORTS[0] + random.below(PORTS[1] - PORTS[0]);
-    const listener = net.createServer();
-    const isFree = await new Promise((resolve) => listener.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
-    if (!isFree) continue;
-    listener.close();
-    await once(listener, 'close');
-    return port;
   }
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::{Setup, listener, push};
 use crate::support::TestServer;
 use crate::support::authority::Authority;
+use crate::support::ports;
 use crate::support::redis::RedisServer;
 
 /// A server that speaks TLS on a second port, and asks clients for a certificate if they have to have one.
 fn server(authority: &Authority, host: &str, asks: &str) -> (RedisServer, String) {
     let (cert, key) = authority.issue(host);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = ports::free();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let redis = RedisServer::with(&[
         "--tls-port",
