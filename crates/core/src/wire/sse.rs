@@ -139,6 +139,31 @@ fn event_of(data: &str, cursor: Option<Cursor>) -> String {
     event
 }
 
+/// What an id begins with that says that everything up to the position behind it may be lost.
+const LOSS: &str = "gap-";
+
+/// Gives a client an id that is no position: what it has seen is not all, perhaps. When it shows the id it is told of a gap, by a
+/// node of a cluster that has read up to `cursor`.
+///
+/// ```
+/// use turted_core::{cursor::Cursor, wire::sse::{encode_loss, loss}};
+/// let cursor = Cursor { epoch: 255, sequence: 36 };
+/// assert_eq!(encode_loss(Some(cursor)), "id: gap-ff-36\n\n");
+/// assert_eq!(loss("gap-ff-36"), Some(cursor));
+/// assert_eq!((encode_loss(None), loss("ff-36")), ("id: gap-\n\n".to_owned(), None));
+/// ```
+#[must_use]
+pub fn encode_loss(cursor: Option<Cursor>) -> String {
+    let at = cursor.map(|cursor| cursor.to_string()).unwrap_or_default();
+    format!("id: {LOSS}{at}\n\n")
+}
+
+/// The position of an id that tells a loss.
+#[must_use]
+pub fn loss(id: &str) -> Option<Cursor> {
+    id.strip_prefix(LOSS)?.parse().ok()
+}
+
 /// Tells a client that came back that it has missed the events between its `Last-Event-ID` and `cursor`. The
 /// name of the event is `turted:gap`; the page should fetch anew what it shows.
 ///

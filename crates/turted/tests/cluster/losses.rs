@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
-use crate::clients::{Backends, Crowd, check};
+use crate::clients::{self, Backends, Crowd, check};
 use crate::harness::replica::{demote, promote, replica_of};
 use crate::harness::server::Server;
 use crate::harness::{BACK, Cluster, FORGETFUL, KEPT, Node, Proxy, Way, until};
@@ -20,8 +20,18 @@ const TOLD_WITHOUT_A_WITNESS: Duration = Duration::from_secs(35);
 
 /// Something happens to Redis under load that loses pushes: all clients are told within this time, and receive what comes
 /// then. Returns what there is to say of it.
-fn assert_told(mut cluster: Cluster, within: Duration, fault: impl FnOnce(&mut Cluster)) {
-    let crowd = Crowd::start(&cluster.directory, 30);
+fn assert_told(cluster: Cluster, within: Duration, fault: impl FnOnce(&mut Cluster)) {
+    assert_all_told(cluster, &clients::Way::ALL, within, fault);
+}
+
+/// The same with clients that connect in these ways.
+fn assert_all_told(
+    mut cluster: Cluster,
+    ways: &[clients::Way],
+    within: Duration,
+    fault: impl FnOnce(&mut Cluster),
+) {
+    let crowd = Crowd::by(&cluster.directory, 32, ways);
     let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
     pause(Duration::from_secs(1));
     let began = Instant::now();
@@ -47,7 +57,9 @@ fn all_are_told_when_redis_is_killed_and_wrote_nothing_down() {
 
 #[test]
 fn all_are_told_when_the_witness_that_knows_stands_still() {
-    assert_told(Cluster::start(FORGETFUL), TOLD_WITHOUT_A_WITNESS, |cluster| {
+    // Those that notice soon that their node is frozen.
+    let ways = [clients::Way::WebSocket];
+    assert_all_told(Cluster::start(FORGETFUL), &ways, TOLD_WITHOUT_A_WITNESS, |cluster| {
         cluster.nodes[0].freeze();
         cluster.redis.kill();
         cluster.redis.restart();
@@ -58,6 +70,26 @@ fn all_are_told_when_the_witness_that_knows_stands_still() {
 #[test]
 fn all_are_told_when_redis_is_flushed() {
     assert_told(Cluster::start(KEPT), TOLD, |cluster| cluster.tell(&["FLUSHALL"]));
+}
+
+#[test]
+fn who_was_told_a_loss_is_told_no_gap_when_it_comes_back_later() {
+    let cluster = Cluster::start(KEPT);
+    let crowd = Crowd::by(&cluster.directory, 32, &clients::Way::ALL);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 100, Manner::Plain);
+    let began = Instant::now();
+    cluster.tell(&["FLUSHALL"]);
+    crowd.await_told(began, TOLD);
+    cluster.await_ready();
+    crowd.await_all(BACK);
+    let (told, returns) = (Instant::now(), crowd.returns());
+    (0..crowd.len()).for_each(|number| crowd.cut(number));
+    let are_back = || crowd.returns() >= returns + crowd.len();
+    until(|| "all have come back again, without a gap".to_owned(), BACK, are_back);
+    assert_eq!(crowd.count(|journal| journal.gaps().any(|at| at >= told)), 0);
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    check(&backends.finish(), &crowd.finish()).assert_sound();
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_stream_that_was_told_a_loss_hears_nothing_again_at_a_node_that_was_cut_off(
     push(&cluster.nodes[0], 1);
     assert_eq!(stream.event().data, "1");
     // What a stream is told that has to be told a loss.
-    let mut stream = back(&cluster.nodes[1], "gap");
+    let mut stream = back(&cluster.nodes[1], "gap-");
     cluster.nodes[1].proxy.mend();
     let event = stream.event();
     assert_eq!((&*event.name, &*event.data), ("turted:gap", "{}"));

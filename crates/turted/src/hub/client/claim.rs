@@ -14,9 +14,11 @@ use turted_core::record::session::SessionState;
 use turted_core::session_key::SessionKey;
 
 use super::resume::{self, ConnectionHint, Seen};
+use crate::auth::unix_now;
 use crate::engine::Changed;
 use crate::hub::cluster::Cluster;
 use crate::hub::cluster::job::{Unavailable, Wanted};
+use crate::hub::cluster::marks::Wait;
 use crate::hub::cluster::sessions::name_of;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::loss::{self, GAP};
@@ -29,8 +31,6 @@ use crate::hub::worker::worker::{Peers, Worker};
 pub(super) const LOOK_UP_MAX: Duration = Duration::from_secs(10);
 /// How long another node may take to let go of a session. One that is frozen or cut off loses it.
 const LETTING_GO_MAX: Duration = Duration::from_secs(2);
-/// How long a client waits that may have come from a node which has read further, if Redis takes nothing of this node.
-const AHEAD_MAX: Duration = Duration::from_secs(2);
 /// Time between the first two looks whether this node has read as far, and between later ones.
 const LOOK: Duration = Duration::from_millis(5);
 const LOOK_MOST: Duration = Duration::from_millis(50);
@@ -52,9 +52,9 @@ enum Claimed {
 pub(super) async fn claim(
     worker: &Rc<Worker>,
     cluster: &Cluster,
-    shown: SessionKey,
+    (shown, until): (SessionKey, Instant),
 ) -> Result<Option<SessionKey>, Unavailable> {
-    let (recovery, until) = (&worker.shared.recovery, Instant::now() + LOOK_UP_MAX);
+    let recovery = &worker.shared.recovery;
     let (mut key, mut next) = (shown, recovery.successor(shown));
     for _ in 0..ATTEMPTS_MAX {
         resume::let_go_here(worker, key).await;
@@ -128,25 +128,31 @@ async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
 }
 
 /// Waits until this node has read as far as the node from which a client comes, so that nothing of the session is ahead, or
-/// all that stands in the log now, so that what is ahead is nowhere; or until the client is gone. Returns `false` if this node
-/// cannot read the log: what is ahead of it may be there.
-pub(super) async fn catch_up(client: Client<'_>, seen: &Seen, lost: Option<&LostSession>) -> bool {
+/// until what is ahead is nowhere, or until the client is gone.
+///
+/// # Errors
+/// This node cannot read the log now: what is ahead of it may be there.
+pub(super) async fn catch_up(
+    client: Client<'_>,
+    (seen, lost): (&Seen, Option<&LostSession>),
+    until: Instant,
+) -> Result<(), Unavailable> {
     let Client { worker, connection } = client;
-    let Some(cluster) = worker.shared.cluster.get() else { return true };
+    let Some(cluster) = worker.shared.cluster.get() else { return Ok(()) };
     let number = lost.map_or(0, SessionState::highest);
-    let (status, mark) = (cluster.status(), cluster.status().marks.now());
+    let position = match seen {
+        Seen::UpTo(cursor) => Some(*cursor),
+        Seen::Unknown(told) => *told,
+        Seen::Nothing => None,
+    };
     // A client without a position, which was told a loss say, may come from any node: it hears nothing again.
-    let may_be_ahead = || matches!(seen, Seen::Unknown) || is_ahead(worker, seen, number);
-    let (began, mut pause) = (Instant::now(), LOOK);
-    while may_be_ahead() && !status.marks.has_read_up_to(mark) {
-        if status.is_refused() && began.elapsed() >= AHEAD_MAX {
-            // It may read all there is, but no entry of its own says so.
-            return true;
+    let may_be_ahead = || matches!(seen, Seen::Unknown(_)) || is_ahead(worker, position, number);
+    let (mut wait, mut pause) = (Wait::no_longer_than(until), LOOK);
+    while may_be_ahead() {
+        let read = worker.dispatcher.cursor(worker.dispatcher.last());
+        if let Some(end) = wait.end(cluster.status(), (position, read), unix_now()) {
+            return end;
         }
-        if began.elapsed() >= LOOK_UP_MAX {
-            return false;
-        }
-        status.is_waited_for();
         sleep(pause).await;
         pause = (2 * pause).min(LOOK_MOST);
         // No task reads its socket meanwhile.
@@ -155,7 +161,7 @@ pub(super) async fn catch_up(client: Client<'_>, seen: &Seen, lost: Option<&Lost
             break;
         }
     }
-    true
+    Ok(())
 }
 
 /// Whether a position belongs to an epoch that this node of a cluster has not read of yet.
@@ -164,13 +170,13 @@ pub(crate) fn is_of_later_epoch(worker: &Worker, cursor: Cursor) -> bool {
     worker.shared.cluster.get().is_some() && cursor.epoch > read().epoch
 }
 
-fn is_ahead(worker: &Worker, seen: &Seen, number: u64) -> bool {
+fn is_ahead(worker: &Worker, seen: Option<Cursor>, number: u64) -> bool {
     let last = worker.dispatcher.last();
     if number > last && number != GAP {
         return true;
     }
     let read = worker.dispatcher.cursor(last);
-    matches!(seen, Seen::UpTo(cursor) if (cursor.epoch, cursor.sequence) > (read.epoch, read.sequence))
+    seen.is_some_and(|seen| (seen.epoch, seen.sequence) > (read.epoch, read.sequence))
 }
 
 /// From now on the sessions of this node are those of a cluster. To be called before the workers run.

@@ -7,6 +7,7 @@
 //! | `record` | what becomes of a session is recorded before its client is answered |
 //! | `place` | a place for a session that lives by requests |
 //! | `resume`, `replay` | a client comes back; what it missed, found in the log |
+//! | `stream` | a client without a session comes back, with its position |
 //! | `claim` | a session that another node has is claimed for this one |
 //! | `history` | the last events of channels, for a client that has joined them |
 //! | `presence` | who is in a channel, for its members: at once, and when it changes |
@@ -18,6 +19,7 @@ pub(crate) mod record;
 pub(crate) mod place;
 pub(crate) mod resume;
 pub(crate) mod replay;
+pub(crate) mod stream;
 pub(crate) mod claim;
 pub(crate) mod history;
 pub(crate) mod presence;

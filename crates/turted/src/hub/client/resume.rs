@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use turted_core::close::Close;
 use turted_core::cursor::Cursor;
 use turted_core::membership::Since;
@@ -15,7 +15,7 @@ use turted_core::registry::ConnectionKey;
 use turted_core::session_key::SessionKey;
 
 use crate::auth::unix_now;
-use crate::hub::client::claim;
+use crate::hub::client::claim::{self, LOOK_UP_MAX};
 use crate::hub::client::identity;
 use crate::hub::client::presence;
 use crate::hub::client::record;
@@ -55,8 +55,8 @@ pub(crate) enum Seen {
     /// It has seen no event since it connected.
     Nothing,
     UpTo(Cursor),
-    /// It shows something that is no position.
-    Unknown,
+    /// It shows something that is no position. If it was told a loss, that has the position of its node then.
+    Unknown(Option<Cursor>),
 }
 
 /// What came of resuming.
@@ -108,10 +108,14 @@ impl Resumption {
         let number = match self.seen {
             Seen::Nothing => lost.began_after,
             Seen::UpTo(cursor) => worker.dispatcher.number(cursor)?,
-            Seen::Unknown => return None,
+            Seen::Unknown(_) => return None,
         };
-        // What a session of before a loss has missed is not known, whatever its client has seen since.
-        let is_whole = lost.began_after >= worker.dispatcher.lost_before();
+        let losses = worker.dispatcher.losses();
+        let is_whole = match self.id {
+            // What a session of before a loss has missed is not known, whatever its client has seen since.
+            Some(_) => losses.spare(lost.began_after),
+            None => losses.were_told(number),
+        };
         (is_whole && (lost.began_after..=worker.seen()).contains(&number)).then_some(number)
     }
 }
@@ -137,22 +141,13 @@ pub(crate) async fn resume(
     // Two lists of the past at once would be encoded as a whole.
     client.worker.feeds.ended(client.connection.key).await;
     let recovery = &client.worker.shared.recovery;
-    let mut attempts = 0;
+    let (until, mut attempts) = (Instant::now() + LOOK_UP_MAX, 0);
     let (found, missed) = loop {
-        let found = match resumption.id {
-            Some(id) => reclaim(client.worker, id).await,
-            None => Ok(None),
-        };
-        let Ok(found) = found else {
+        let Ok(found) = find(client, resumption, until).await else {
             // It is not unknown: its client tries again.
             client.close(Close::LogSlow);
             return ResumeOutcome::Gone;
         };
-        if !claim::catch_up(client, &resumption.seen, found.as_ref().map(|found| &found.lost)).await {
-            // Nor is it now.
-            client.close(Close::LogSlow);
-            return ResumeOutcome::Gone;
-        }
         catch_up(client.worker).await;
         let missed = match &found {
             Some(Found { lost, by_id: Some(_), .. }) => missed(client, (resumption, lost, wire)).await,
@@ -203,15 +198,29 @@ pub(crate) async fn resume(
     outcome
 }
 
+/// The lost session, when this node has read all that its client may have seen.
+async fn find(
+    client: Client<'_>,
+    resumption: &Resumption,
+    until: Instant,
+) -> Result<Option<Found>, Unavailable> {
+    let found = match resumption.id {
+        Some(id) => reclaim(client.worker, id, until).await?,
+        None => None,
+    };
+    claim::catch_up(client, (&resumption.seen, found.as_ref().map(|found| &found.lost)), until).await?;
+    Ok(found)
+}
+
 /// The lost session, which a connection that is not known to be dead gives up if need be. It stays among those that are
 /// lost.
-async fn reclaim(worker: &Rc<Worker>, id: SessionId) -> Result<Option<Found>, Unavailable> {
+async fn reclaim(worker: &Rc<Worker>, id: SessionId, until: Instant) -> Result<Option<Found>, Unavailable> {
     let Some(cluster) = worker.shared.cluster.get() else { return Ok(reclaim_here(worker, id).await) };
     let found = |key| {
         let lost = worker.shared.recovery.look(key)?;
         Some(Found { key, lost, by_id: (key == id.key()).then_some(id) })
     };
-    Ok(claim::claim(worker, cluster, id.key()).await?.and_then(found))
+    Ok(claim::claim(worker, cluster, (id.key(), until)).await?.and_then(found))
 }
 
 /// The same where no other node can have it.
@@ -262,7 +271,7 @@ async fn ask_to_let_go(worker: &Worker, owner: u8, (hint, key): (ConnectionHint,
 
 /// Waits until this worker has resolved every dispatch that another worker may have sent to the client already.
 /// Otherwise one could reach it a second time, or reach it by a channel that it joined later.
-async fn catch_up(worker: &Worker) {
+pub(super) async fn catch_up(worker: &Worker) {
     let last = worker.dispatcher.last();
     while worker.seen() < last {
         yield_now().await;
@@ -285,7 +294,7 @@ pub(super) fn supersede(worker: &Rc<Worker>, hint: ConnectionHint, session: Sess
 }
 
 /// What a client missed; `None` if not all of that is known any more.
-async fn missed(
+pub(super) async fn missed(
     client: Client<'_>,
     (resumption, lost, wire): (&Resumption, &LostSession, Wire),
 ) -> Option<Missed> {
@@ -294,38 +303,6 @@ async fn missed(
     let missed = replay::missed(client, returning).await?;
     // What came after the token expired was not for this client any more.
     (!lost.standing.has_expired(unix_now())).then_some(missed)
-}
-
-/// What a client missed that names its memberships anew. Its connection has them already, but is not admitted
-/// yet. `None` if not all of that is known any more.
-///
-/// Nothing may wait between this and the admission: what was missed and what is new follow on each
-/// other.
-pub(crate) async fn missed_since(client: Client<'_>, seen: Seen) -> Option<Missed> {
-    if !claim::catch_up(client, &seen, None).await {
-        // It is not unknown: its client tries again.
-        client.close(Close::LogSlow);
-        return None;
-    }
-    catch_up(client.worker).await;
-    let memberships = client.worker.registry.borrow().memberships(client.connection.key);
-    // The client was a member of all of them when it was sent the position.
-    let since = if let Seen::UpTo(cursor) = seen { cursor.sequence } else { 0 };
-    let lost = LostSession {
-        memberships: memberships.held_since(Since(since)),
-        presence: Vec::new(),
-        standing: client.connection.standing.borrow().clone(),
-        began_after: 0,
-    };
-    let resumption = Resumption { id: None, seen };
-    let missed = match client.worker.config.recovery.enabled {
-        true => missed(client, (&resumption, &lost, client.connection.wire())).await,
-        false => None,
-    };
-    if !client.connection.is_closed() {
-        client.worker.metrics.recovered(if missed.is_some() { Recovered::Resumed } else { Recovered::Anew });
-    }
-    missed
 }
 
 /// Makes the connection what the session was, without the channels that it may not have any more. What was

@@ -17,6 +17,8 @@ pub(super) enum Mistake {
     RepeatsWithoutReading,
     /// What is trimmed past this node is not told.
     IgnoresHoles,
+    /// What this node has read of its own says that it has read everything, whenever that was made.
+    CountsOldEntries,
     /// The log is trimmed to what this node has read.
     TrimsTooMuch,
     /// The engine connects anew without ending the former connection.

@@ -56,7 +56,7 @@ mod ears;
 pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod status;
-mod marks;
+pub(crate) mod marks;
 mod ways;
 mod lease;
 mod thread;

@@ -20,14 +20,12 @@ use turted_core::cursor::Cursor;
 use super::counts::{ANSWER_MAX, Counts};
 use super::handle::Cluster;
 use super::job::{Job, Unavailable, Wanted};
+use super::marks::is_absurd;
 use super::sessions::SessionWrites;
 use super::settings::{HEARTBEAT, Settings};
 use super::status::Status;
 use crate::engine::{Changed, Engine, State};
 use crate::hub::dispatch::feed::{Feed, Own};
-
-/// How far an epoch may be ahead of the engine's clock: a day, in case that was set back.
-const AHEAD_MAX: u64 = 86_400_000 << 16;
 
 /// For so long after a heartbeat of its own a node takes the silence of others for theirs. It may be its own: the next
 /// heartbeat is due before.
@@ -252,9 +250,7 @@ impl<E: Engine> Node<E> {
     /// its epoch.
     pub(super) fn is_absurd(&self, at: Cursor, now: Duration) -> bool {
         let view = self.view.borrow();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let known = now.saturating_mul(1 << 16).max(view.epoch).max(view.reign);
-        at.epoch > known.saturating_add(AHEAD_MAX) || at.epoch == u64::MAX
+        is_absurd(at.epoch, view.epoch.max(view.reign), now)
     }
 
     /// Where an entry of this node was read.
@@ -331,9 +327,17 @@ impl<E: Engine> Node<E> {
         if self.started.elapsed() < SILENCE {
             return None;
         }
-        let (own, attentive) = (self.feed.first(), self.attentive());
+        let (own, attentive) = (self.kept(), self.attentive());
         let others = self.view.borrow().table.keeps(attentive);
-        others.into_iter().chain([own]).min_by_key(|at| position(*at))
+        others.into_iter().chain(own).min_by_key(|at| position(*at))
+    }
+
+    /// The first entry that this node keeps for its clients. `None` if it reads only, or not even, what is too old to be kept:
+    /// the log of all does not wait for it.
+    fn kept(&self) -> Option<Cursor> {
+        let (moment, own) = (self.moment(), self.view.borrow().own);
+        let unread = moment.saturating_sub(own.unwrap_or(BEGINNING));
+        (unread <= self.feed.kept_for()).then(|| self.feed.first())
     }
 
     /// This node has a number.
@@ -366,7 +370,7 @@ impl<E: Engine> Node<E> {
             reads: VERSION,
             advertise: self.settings.advertise,
             progress: view.progress(),
-            keeps: Some(self.feed.first()),
+            keeps: self.kept(),
             draining: self.status.is_draining(),
             connections: self.status.connections(),
             rules: self.settings.rules.told(),

@@ -136,11 +136,17 @@ impl<E: Engine> Pushes<E> {
     /// Refuses what waits to be taken, and what is pushed from now on.
     fn refuse_waiting(&self) {
         self.node.feed.refuse(true);
-        let waiting = self.node.feed.take_now();
-        self.node.feed.done();
-        Feed::settle(
-            waiting.into_iter().map(|taken| (taken.unsettled, Err(DispatchRefusal::LogUnavailable))),
-        );
+        loop {
+            // So much as is written at once.
+            let waiting = self.node.feed.take_now();
+            self.node.feed.done();
+            if waiting.is_empty() {
+                return;
+            }
+            Feed::settle(
+                waiting.into_iter().map(|taken| (taken.unsettled, Err(DispatchRefusal::LogUnavailable))),
+            );
+        }
     }
 
     /// Refuses pushes that were taken too long ago.

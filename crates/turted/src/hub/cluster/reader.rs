@@ -53,9 +53,12 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
 async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure {
     let connected = Instant::now();
     let mut pace = Pace::new(connected);
+    // Since when it waits for an answer.
+    let mut asked = None;
     loop {
         let after = node.view.borrow().after;
         node.status.waits(true);
+        let since = *asked.get_or_insert_with(Instant::now);
         // It is given up while it reads alone: what it has read counts as read, and is handed over whatever happens.
         let read = tokio::select! {
             read = timeout(READ_MAX, reader.read(after, PORTION)) => read,
@@ -70,8 +73,13 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         };
         node.status.waits(false);
         let count = read.len();
-        if reader.is_coming() {
-            node.view.borrow_mut().behind = Instant::now();
+        match reader.is_coming() {
+            true => node.view.borrow_mut().behind = Instant::now(),
+            false if count == 0 => node.status.marks.had_all(since),
+            false => {}
+        }
+        if !reader.is_coming() {
+            asked = None;
         }
         if let Err(failure) = take(node, read).await {
             return failure;

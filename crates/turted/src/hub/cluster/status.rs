@@ -47,8 +47,10 @@ pub(crate) struct Status {
     is_draining: AtomicBool,
     /// Asks the writer to append a heartbeat at once.
     pub(super) heartbeat: Arc<Notify>,
+    /// The same without a look at the engine: somebody waits until this node has read what stands in the log now.
+    pub(super) waited_for: Notify,
     connections: OnceLock<Count>,
-    pub(crate) marks: Marks,
+    pub(super) marks: Marks,
     ways: Ways,
     state: Mutex<State>,
     number: AtomicU16,
@@ -122,6 +124,7 @@ impl Status {
             is_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             heartbeat: Arc::default(),
+            waited_for: Notify::new(),
             connections: OnceLock::new(),
             marks: Marks::new(),
             ways: Ways::new(),
@@ -157,15 +160,10 @@ impl Status {
     }
 
     /// Somebody waits until this node has read what stands in the log now: an entry of its own has to come behind it.
-    pub(crate) fn is_waited_for(&self) {
-        if self.marks.is_heartbeat_due(Instant::now()) {
-            self.heartbeat.notify_one();
+    pub(super) fn is_waited_for(&self) {
+        if self.marks.is_heartbeat_due() {
+            self.waited_for.notify_one();
         }
-    }
-
-    /// Whether the engine answers, but takes nothing of this node.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.ways.is_refused()
     }
 
     /// This node takes no new clients. The others are told at once.

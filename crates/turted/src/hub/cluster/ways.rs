@@ -65,7 +65,7 @@ impl Ways {
             self.refuses(None);
         }
         // A node whose heartbeats are refused reads nothing of its own. The refusal is told already.
-        let is_told = way == Way::Reader && self.is_refused();
+        let is_told = way == Way::Reader && self.lock().refused.is_some();
         if !is_told && self.told[way as usize].tell(Instant::now()).is_some() {
             tell(way, reason);
         }
@@ -86,11 +86,6 @@ impl Ways {
     /// The engine takes heartbeats, or takes none for this reason.
     pub(super) fn refuses(&self, reason: Option<&str>) {
         self.lock().refused = reason.map(str::to_owned);
-    }
-
-    /// Whether the engine takes no heartbeats.
-    pub(super) fn is_refused(&self) -> bool {
-        self.lock().refused.is_some()
     }
 
     /// Why the log is not followed: what is refused or cannot be appended cannot be read back either.
@@ -141,10 +136,8 @@ mod tests {
         ways.fail(Way::Writer, "no way");
         assert_eq!(ways.failure().as_deref(), Some("no way"));
         ways.refuses(Some("OOM"));
-        assert!(ways.is_refused());
         assert_eq!(ways.failure().as_deref(), Some("Redis takes nothing of this node: OOM"));
         ways.fail(Way::Writer, "killed");
-        assert!(!ways.is_refused());
         assert_eq!(ways.failure().as_deref(), Some("killed"), "it answers no more");
         ways.refuses(Some("OOM"));
         ways.refuses(None);

@@ -72,12 +72,13 @@ async fn take_part<E: Engine>(node: Rc<Node<E>>) {
             }
             continue;
         }
-        let is_heartbeat = if state.pushes.is_empty() {
+        let beat = if state.pushes.is_empty() {
             tokio::select! {
                 biased;
                 () = left.cancelled(), if state.is_leaving => break,
-                _ = ticks.tick() => true,
-                () = node.heartbeat.notified() => true,
+                _ = ticks.tick() => Some(Beat::Looks),
+                () = node.heartbeat.notified() => Some(Beat::Looks),
+                () = node.status.waited_for.notified() => Some(Beat::Alone),
                 () = node.writer_stuck.notified() => {
                     state.connected = None;
                     continue;
@@ -87,18 +88,27 @@ async fn take_part<E: Engine>(node: Rc<Node<E>>) {
                         Some(taken) => state.pushes.take(taken),
                         None => state.begin_to_leave(),
                     }
-                    false
+                    None
                 }
             }
         } else {
-            false
+            None
         };
-        if is_heartbeat {
+        if beat == Some(Beat::Looks) {
             state.check().await;
         }
-        state.append(is_heartbeat).await;
+        state.append(beat.is_some()).await;
     }
     state.leave().await;
+}
+
+/// How a heartbeat is appended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beat {
+    /// Behind a look at the engine.
+    Looks,
+    /// Without: clients can cause it.
+    Alone,
 }
 
 struct State<E: Engine> {

@@ -35,6 +35,7 @@ use crate::hub::dispatch::journal::{Pusher, Pushes};
 use crate::hub::dispatch::log::LogLimits;
 use crate::hub::dispatch::log::health::LogHealth;
 use crate::hub::dispatch::log::{Accepted, Log};
+use crate::hub::dispatch::losses::Losses;
 use crate::hub::dispatch::order::{Hearing, Order, Push, Size};
 use crate::hub::dispatch::queue::{Counts, PushedKey, Waiting};
 pub use crate::hub::dispatch::receipt::{DispatchRefusal, Positions, Reached, Receipt};
@@ -80,7 +81,7 @@ impl Dispatcher {
             order,
             epochs: RwLock::new(epochs),
             began_after: began_after.into(),
-            lost_before: 0.into(),
+            losses: Losses::default(),
             backlogs,
             live,
             handlers: Arc::default(),
@@ -249,9 +250,9 @@ impl Dispatcher {
         self.inner.began_after.load(Ordering::Relaxed)
     }
 
-    /// What was accepted up to this number may be lost: a session that began before it has a gap.
-    pub(crate) fn lost_before(&self) -> u64 {
-        self.inner.lost_before.load(Ordering::Relaxed)
+    /// What the log may have lost.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.inner.losses
     }
 
     /// The number of the last dispatch that was accepted.

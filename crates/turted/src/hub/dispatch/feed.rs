@@ -208,7 +208,7 @@ impl Feed {
         // If no epoch is given up, something of the current one was trimmed.
         let is_trimmed = epochs.rows().len() == known;
         let lost = if is_trimmed { order.log.last() } else { current.after };
-        self.0.lost_before.store(lost, Ordering::Relaxed);
+        self.0.losses.note(lost, order.log.last());
         order.forget_all(Instant::now());
     }
 
@@ -267,6 +267,11 @@ impl Feed {
     pub(crate) fn first(&self) -> Cursor {
         let first = self.0.order().log.first();
         self.0.epochs().cursor(first)
+    }
+
+    /// How long an entry is kept.
+    pub(crate) fn kept_for(&self) -> Duration {
+        self.0.order().log.limits().age
     }
 
     /// How many workers count what a dispatch reaches.

@@ -10,6 +10,7 @@ use turted_core::epochs::{Epoch, Epochs};
 
 use crate::hub::dispatch::handlers::{Handlers, HandlersEnd};
 use crate::hub::dispatch::log::health::LogHealth;
+use crate::hub::dispatch::losses::Losses;
 use crate::hub::dispatch::order::Order;
 use crate::hub::dispatch::writer::WriterEnd;
 use crate::io::backlogs::Backlogs;
@@ -30,8 +31,7 @@ pub(super) struct Inner {
     pub(super) epochs: RwLock<Epochs>,
     /// The number of the last dispatch before this dispatcher was made.
     pub(super) began_after: AtomicU64,
-    /// What was accepted up to this number may be lost, or be known to some nodes of a cluster alone.
-    pub(super) lost_before: AtomicU64,
+    pub(super) losses: Losses,
     pub(super) backlogs: Arc<Backlogs>,
     pub(super) live: Live,
     pub(super) handlers: Arc<Handlers>,

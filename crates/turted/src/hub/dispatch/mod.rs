@@ -8,6 +8,7 @@
 //! | `order` | the log and all inboxes, which are filled together |
 //! | `writer`, `queue` | the thread that writes pushes to disk, and what waits for it |
 //! | `feed` | by which a cluster numbers the dispatches, in place of the writer |
+//! | `losses` | what the log of a cluster may have lost |
 //! | `inbox` | dispatches on their way to a worker |
 //! | `handlers` | functions of an embedding program that listen to events |
 //! | `log` | every accepted dispatch, kept for a while for clients that come back |
@@ -22,6 +23,7 @@ mod order;
 pub(crate) mod writer;
 pub(crate) mod queue;
 pub(crate) mod feed;
+pub(crate) mod losses;
 pub(crate) mod inbox;
 pub(crate) mod handlers;
 pub mod log;

@@ -51,7 +51,7 @@ fn read_resumption(data: Option<&RawValue>) -> Option<Resumption> {
     let seen = match cursor {
         None => Seen::Nothing,
         Some(Some(cursor)) => Seen::UpTo(cursor),
-        Some(None) => Seen::Unknown,
+        Some(None) => Seen::Unknown(None),
     };
     Some(Resumption { id, seen })
 }

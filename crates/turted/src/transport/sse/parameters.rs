@@ -7,6 +7,7 @@ use strsim::damerau_levenshtein;
 use turted_core::cursor::Cursor;
 use turted_core::limits::HISTORY_EVENTS_MAX;
 use turted_core::name::Name;
+use turted_core::wire::sse::loss;
 
 use super::request::SseRefusal;
 use crate::http::query::Query;
@@ -97,12 +98,14 @@ pub(super) fn seen(
     number: impl Fn(Cursor) -> Option<u64>,
 ) -> Option<Seen> {
     let in_headers = headers.get_all(LAST_EVENT_ID).iter().map(text);
-    let shown = in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty());
-    let cursors: Vec<Option<Cursor>> = shown.map(|shown| shown.parse().ok()).collect();
+    let shown: Vec<_> =
+        in_headers.chain(query.all("lastEventId")).filter(|shown| !shown.is_empty()).collect();
+    let cursors: Vec<Option<Cursor>> = shown.iter().map(|shown| shown.parse().ok()).collect();
+    let told = shown.iter().filter_map(|shown| loss(shown)).max_by_key(|told| (told.epoch, told.sequence));
     let known = cursors.iter().flatten().filter_map(|cursor| Some((number(*cursor)?, *cursor)));
     match known.max_by_key(|(number, cursor)| (*number, cursor.epoch, cursor.sequence)) {
         Some((_, cursor)) => Some(Seen::UpTo(cursor)),
-        None => (!cursors.is_empty()).then_some(Seen::Unknown),
+        None => (!cursors.is_empty()).then_some(Seen::Unknown(told)),
     }
 }
 
@@ -127,6 +130,7 @@ mod tests {
             let value = header.map(|value| (LAST_EVENT_ID, HeaderValue::from_static(value)));
             match seen(&HeaderMap::from_iter(value), &Query::parse(query).unwrap(), number) {
                 Some(Seen::UpTo(cursor)) => cursor.to_string(),
+                Some(Seen::Unknown(Some(told))) => format!("gap at {told}"),
                 Some(_) => "gap".into(),
                 None => "none".into(),
             }
@@ -147,6 +151,11 @@ mod tests {
             (None, "lastEventId=e-99&lastEventId=f-7", "f-7"),
             (Some("e-99"), "lastEventId=f-7", "f-7"),
             (Some("e-99"), "", "gap"),
+            (Some("gap"), "", "gap"),
+            (Some("gap-f-8"), "", "gap at f-8"),
+            (None, "lastEventId=gap-f-9&lastEventId=gap-10-8", "gap at 10-8"),
+            (Some("gap-10-8"), "lastEventId=f-9", "f-9"),
+            (Some("gap-gap"), "", "gap"),
             (Some("10-8"), "lastEventId=f-9", "10-8"),
             (Some("10-8"), "lastEventId=10-7&lastEventId=11-6", "11-6"),
             (Some("10-8"), "lastEventId=10-7", "10-8"),

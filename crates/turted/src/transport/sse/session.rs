@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use turted_core::close::{Close, Closing};
 use turted_core::name::Name;
-use turted_core::wire::sse::{encode_heartbeat, encode_left, encode_ping, encode_retry};
+use turted_core::wire::sse::{encode_heartbeat, encode_left, encode_loss, encode_ping, encode_retry};
 use turted_core::wire::websocket::Message;
 
 use crate::hub::delivery::metrics::Transport;
@@ -65,8 +65,8 @@ impl Session for SseSession {
     }
 
     fn forget_position(&self, client: Client<'_>) {
-        // It is none: the client shows it when it comes back, and is told of a gap.
-        client.send_message("id: gap\n\n");
+        // The client shows it when it comes back, and is told of a gap by a node that has read as far.
+        client.send_message(&encode_loss(client.position()));
     }
 
     fn end(&self, worker: &Worker, _: &mut Outlet, Closing { close, .. }: Closing<'_>) -> Option<Vec<u8>> {

@@ -11,7 +11,8 @@ use turted_core::wire::sse::{encode_gap, encode_heartbeat, encode_start};
 
 use super::session::{SseSession, Style, watch};
 use crate::http::streaming::Way;
-use crate::hub::client::resume::{self, Seen};
+use crate::hub::client::resume::Seen;
+use crate::hub::client::stream::missed_since;
 use crate::hub::client::{history, identity, presence};
 use crate::hub::delivery::outlet::Outlet;
 use crate::hub::delivery::wire::{Framing, Language, Wire};
@@ -111,7 +112,7 @@ fn tell_history(client: Client<'_>, newest: usize) {
 
 /// Sends a client what it missed, or tells it that something is missing, and lets it receive.
 async fn resume(client: Client<'_>, seen: Seen) {
-    let missed = resume::missed_since(client, seen).await;
+    let missed = missed_since(client, seen).await;
     if client.connection.is_closed() {
         return;
     }

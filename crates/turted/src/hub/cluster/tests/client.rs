@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use turted_core::cursor::Cursor;
+use turted_core::time::UnixTime;
 
 use super::node::Node;
+use crate::hub::cluster::marks::Wait;
 use crate::hub::dispatch::log::Accepted;
 use crate::hub::worker::loss::GAP;
 
-/// How long a node waits until it has read what a client has seen elsewhere.
-const AHEAD_MAX: Duration = Duration::from_secs(2);
-/// Nodes that a client tries until it believes that what it has seen is lost: the first ones may be behind.
-const TRIES: u32 = 5;
+/// How long a client waits at a node that is behind it, until it tries another one.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// About the time of the simulation, by the clock of a server.
+const NOW: UnixTime = UnixTime(Duration::from_secs(1_700_000_000));
 
 /// A client.
 #[derive(Debug, Default)]
 pub(super) struct Client {
+    /// Whether it has no session, and nothing but the position of the last event.
+    pub(super) is_stream: bool,
     /// What it has seen.
     pub(super) seen: Vec<Seen>,
     /// The place of its node, and the process there; `None` while it has none.
@@ -31,10 +35,8 @@ pub(super) struct Client {
     cursor: Option<Cursor>,
     /// The number up to which its node has looked after it.
     number: u64,
-    /// A node that is behind it, and since when it waits there.
-    waits: Option<(u64, Instant)>,
-    /// Nodes at which it has waited for nothing.
-    tries: u32,
+    /// The process of a node that is behind it, where it waits.
+    waits: Option<(u64, Wait)>,
 }
 
 /// Something that a client has seen.
@@ -46,6 +48,11 @@ pub(super) enum Seen {
 }
 
 impl Client {
+    /// Some have a session, others have none.
+    pub(super) fn new(number: usize) -> Self {
+        Self { is_stream: number % 2 == 1, ..Self::default() }
+    }
+
     /// Whether its node has told it to come back.
     pub(super) fn has_to_go(&self, node: &Node) -> bool {
         self.ended != node.ended.load(Ordering::Relaxed)
@@ -61,7 +68,7 @@ impl Client {
 
     /// The process at which it waits.
     pub(super) fn waits_at(&self) -> Option<u64> {
-        self.waits.map(|(process, _)| process)
+        self.waits.as_ref().map(|(process, _)| *process)
     }
 
     /// Takes an entry that its node hands over.
@@ -88,19 +95,7 @@ impl Client {
         }
         let number = node.dispatcher.number(cursor).filter(|_| !is_ahead);
         let reached = number.filter(|number| *number <= node.dispatcher.last());
-        let Some(number) = reached else {
-            let now = Instant::now();
-            let since = self.waits.filter(|(process, _)| *process == node.process);
-            let (_, since) = *self.waits.insert(since.unwrap_or((node.process, now)));
-            if now - since > AHEAD_MAX {
-                self.waits = None;
-                self.tries += 1;
-            }
-            if self.tries == TRIES {
-                self.miss(place, node);
-            }
-            return;
-        };
+        let Some(number) = reached else { return self.wait(place, node, (cursor, read)) };
         let kept = node.dispatcher.read_log(|log| log.has_all_after(number).then(|| log.kept()));
         let Some(kept) = kept else { return self.miss(place, node) };
         self.number = number;
@@ -109,16 +104,34 @@ impl Client {
         self.stays(place, node);
     }
 
+    /// Waits at a node that has read less than it has seen.
+    fn wait(&mut self, place: usize, node: &Node, (cursor, read): (Cursor, Cursor)) {
+        let begins = || (node.process, Wait::no_longer_than(Instant::now() + WAIT_MAX));
+        let mut waits = self.waits.take_if(|(process, _)| *process == node.process).unwrap_or_else(begins);
+        match waits.1.end(&node.status, (Some(cursor), read), NOW) {
+            None => self.waits = Some(waits),
+            Some(Ok(())) => self.miss(place, node),
+            // It tries another node.
+            Some(Err(_)) => self.waits = None,
+        }
+    }
+
     fn has_gap(&self, node: &Node) -> bool {
-        self.began_after == GAP || self.began_after < node.dispatcher.lost_before()
+        let losses = node.dispatcher.losses();
+        match self.cursor.filter(|_| self.is_stream) {
+            Some(cursor) => node.dispatcher.number(cursor).is_some_and(|number| !losses.were_told(number)),
+            None => self.began_after == GAP || !losses.spare(self.began_after),
+        }
     }
 
     /// How it is, for whoever looks at a fault.
     pub(super) fn describe(&self) -> String {
         let gaps = self.seen.iter().filter(|seen| matches!(seen, Seen::Gap(_))).count();
-        let Self { seen, at, cursor, number, waits, .. } = self;
-        let seen = seen.len();
-        format!("client at {at:x?}, number {number}, {cursor:?}, {seen} seen, {gaps} gaps, waits: {waits:?}")
+        let Self { seen, at, cursor, number, waits, is_stream, .. } = self;
+        let (seen, waits) = (seen.len(), waits.is_some());
+        format!(
+            "client (stream: {is_stream}) at {at:x?}, number {number}, {cursor:?}, {seen} seen, {gaps} gaps, waits: {waits}"
+        )
     }
 
     fn miss(&mut self, place: usize, node: &Node) {
@@ -136,6 +149,6 @@ impl Client {
     fn stays(&mut self, place: usize, node: &Node) {
         self.at = Some((place, node.process));
         (self.ended, self.losses) = (node.ended.load(Ordering::Relaxed), node.losses());
-        (self.waits, self.tries) = (None, 0);
+        self.waits = None;
     }
 }

@@ -18,7 +18,7 @@ use super::super::thread::live;
 use super::super::values::JOBS_MAX;
 use crate::engine::memory::{Chances, Loss, MemoryEngine, World};
 use crate::hub::dispatch::dispatcher::{DispatchRefusal, Dispatcher, Positions};
-use crate::hub::dispatch::inbox::{InboxLimits, inbox};
+use crate::hub::dispatch::inbox::{Deliveries, InboxLimits, inbox};
 use crate::hub::dispatch::log::LogLimits;
 use crate::io::backlogs::Backlogs;
 
@@ -38,9 +38,16 @@ struct Node {
 
 impl Node {
     /// Starts one that keeps so many entries, and accepts what so many replicas have.
-    fn start(world: &Rc<World>, process: u64, (keeps, replicas): (usize, u32)) -> Self {
+    fn start(world: &Rc<World>, process: u64, kind: (usize, u32)) -> Self {
+        let (node, mut deliveries) = Self::with_inbox(world, process, kind);
+        spawn_local(async move { while deliveries.recv().await.is_some() {} });
+        node
+    }
+
+    /// The same with an inbox that nobody empties.
+    fn with_inbox(world: &Rc<World>, process: u64, (keeps, replicas): (usize, u32)) -> (Self, Deliveries) {
         let limits = LogLimits { dispatches: keeps, bytes: 1 << 20, age: Duration::from_secs(600) };
-        let (sender, mut deliveries) = inbox(InboxLimits { dispatches: 64, bytes: 1 << 20 });
+        let (sender, deliveries) = inbox(InboxLimits { dispatches: 64, bytes: 1 << 23 });
         let dispatcher = Dispatcher::new(0, limits, vec![sender], &Backlogs::new(usize::MAX));
         let status = Arc::new(Status::new());
         let settings = Settings { replicas, ..Settings::of_process(process) };
@@ -53,8 +60,7 @@ impl Node {
             live(engine, settings, (feed, shown, (jobs, jobs_wanted, questions)), &begun).await;
             drop((asks, has_begun));
         });
-        spawn_local(async move { while deliveries.recv().await.is_some() {} });
-        Self { process, dispatcher, status }
+        (Self { process, dispatcher, status }, deliveries)
     }
 
     /// What another node sees of this one.
@@ -167,6 +173,17 @@ fn the_log_keeps_what_the_node_keeps_that_keeps_most() {
 }
 
 #[test]
+fn the_log_does_not_wait_for_a_node_that_reads_no_further() {
+    with_two_of([(40, 0); 2], async |world, first, _second| {
+        let (stuck, _inbox) = Node::with_inbox(&world, 3, (40, 0));
+        sleep(LONG * 200).await;
+        assert!(stuck.seen_by(&first).is_some(), "it says that it lives");
+        // Three nodes have a heartbeat every 5 s: 2,400 in all.
+        assert!(world.log().len() < 300, "{}", world.log().len());
+    });
+}
+
+#[test]
 fn a_node_that_has_read_higher_numbers_than_a_fresh_log_has_is_not_deaf() {
     with_two(async |world, first, second| {
         [&first, &second].iter().for_each(|node| world.cut_off(node.process, true));
@@ -222,12 +239,16 @@ fn a_push_that_was_read_back_is_not_accepted_for_replicas_that_may_not_have_it()
 }
 
 #[test]
-fn pushes_are_refused_at_once_where_the_node_may_not_use_redis_any_more() {
+fn all_pushes_that_wait_are_refused_at_once_where_the_node_may_not_use_redis_any_more() {
     with_two(async |world, first, _second| {
         let began = Instant::now();
-        let under_way = first.dispatcher.broadcast("e", &1).unwrap();
         world.forbid("NOPERM");
-        assert_eq!(under_way.await.map(drop), Err(DispatchRefusal::LogUnavailable));
+        // Each is nearly as much as is written at once.
+        let large = "x".repeat(900_000);
+        let waiting = [(); 4].map(|()| first.dispatcher.broadcast("e", &large).unwrap());
+        for pushed in waiting {
+            assert_eq!(pushed.await.map(drop), Err(DispatchRefusal::LogUnavailable));
+        }
         let later = async { first.dispatcher.broadcast("e", &2)?.await };
         assert_eq!(later.await.map(drop), Err(DispatchRefusal::LogUnavailable));
         assert!(began.elapsed() < SOON, "{:?}", began.elapsed());

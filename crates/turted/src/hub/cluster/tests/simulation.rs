@@ -84,7 +84,7 @@ async fn run(seed: u64, mistake: Option<Mistake>) -> Result<(), String> {
         busy_workers: if dice.happens(300) { 20 } else { 0 },
         world,
         nodes: RefCell::default(),
-        clients: RefCell::new((0..dice.below(4) + 2).map(|_| Client::default()).collect()),
+        clients: RefCell::new((0..dice.below(4) + 2).map(Client::new).collect()),
         pushes: RefCell::default(),
         troubles: RefCell::default(),
         began: Cell::new(Instant::now()),

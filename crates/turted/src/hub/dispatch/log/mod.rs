@@ -106,6 +106,11 @@ impl Log {
         }
     }
 
+    /// What it keeps at most.
+    pub(crate) fn limits(&self) -> LogLimits {
+        self.limits
+    }
+
     /// Where what it has given up is counted.
     pub(crate) fn backlogs(&self) -> &Arc<Backlogs> {
         &self.backlogs
