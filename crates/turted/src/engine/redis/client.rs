@@ -15,7 +15,7 @@ use crate::io::redis::{Connection, NoEntry, RedisServer, refused, silent, strang
 /// answer that comes over a slow network may take longer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long an address may take to answer at all: less, because there may be another one to ask.
-const ENTER_WAIT: Duration = Duration::from_secs(2);
+pub(super) const ENTER_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of one string that are kept.
 pub(super) const STRING_BYTES_MAX: usize = CLUSTER_ENTRY_BYTES_MAX;
 /// Values of one array that are kept: above the entries that are read at once.

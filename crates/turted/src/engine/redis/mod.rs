@@ -8,6 +8,7 @@
 //! | `settings` | where the server is, and what keys are called |
 //! | `shared` | what all connections of a node know |
 //! | `server` | which server has the log, and a connection to it |
+//! | `sentinels` | where the master is, by what the Sentinels say |
 //! | `client` | commands with a time limit, and what their errors mean |
 //! | `keys` | the names of keys and channels |
 //! | `state` | what the log is like, and what the server is |
@@ -22,6 +23,7 @@
 mod settings;
 mod shared;
 mod server;
+mod sentinels;
 mod client;
 mod keys;
 mod state;

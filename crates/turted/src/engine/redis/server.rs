@@ -2,10 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use turted_core::wire::resp::Reply;
-
 use super::super::Failure;
-use super::client::{Client, unknown};
+use super::client::Client;
+use super::sentinels;
 use super::settings::RedisServers;
 use super::shared::Shared;
 use super::state::Look;
@@ -24,9 +23,9 @@ pub(super) struct Finder {
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Address {
-    host: String,
-    port: u16,
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 impl Finder {
@@ -39,7 +38,7 @@ impl Finder {
         match &self.servers {
             RedisServers::One(server) => self.follow(server, role, shared).await,
             RedisServers::Sentinel { sentinels, master, server } => {
-                let address = ask_sentinels(sentinels, master).await?;
+                let address = sentinels::ask(sentinels, master).await?;
                 enter(&at(server, &address), role, shared).await.map_err(Refusal::failure)
             }
         }
@@ -50,7 +49,7 @@ impl Finder {
         let mut server = match &self.servers {
             RedisServers::One(server) => server.clone(),
             RedisServers::Sentinel { sentinels, master, server } => {
-                at(server, &ask_sentinels(sentinels, master).await?)
+                at(server, &sentinels::ask(sentinels, master).await?)
             }
         };
         server.database = 0;
@@ -143,39 +142,4 @@ impl Address {
         }
         self
     }
-}
-
-/// Where the master is. One Sentinel may be cut off and know only a former master, so the address that most of them say
-/// counts.
-async fn ask_sentinels(sentinels: &[RedisServer], master: &str) -> Result<Address, Failure> {
-    let mut votes: Vec<(Address, usize)> = Vec::new();
-    let mut failures = Vec::new();
-    for sentinel in sentinels {
-        match ask_sentinel(sentinel, master).await {
-            Ok(address) => match votes.iter_mut().find(|(voted, _)| *voted == address) {
-                Some((_, count)) => *count += 1,
-                None => votes.push((address, 1)),
-            },
-            Err(failure) => failures.push(format!("{}: {failure}", sentinel.broker)),
-        }
-    }
-    // Of two that have as many, that of the Sentinel that is named first.
-    let most = votes.into_iter().rev().max_by_key(|(_, count)| *count);
-    most.map(|(address, _)| address).ok_or_else(|| {
-        Failure::Lost(format!("no Sentinel tells where {master:?} is: {}", failures.join("; ")))
-    })
-}
-
-async fn ask_sentinel(sentinel: &RedisServer, master: &str) -> Result<Address, Failure> {
-    let mut client = Client::enter(sentinel, "sentinel").await?;
-    let reply = client.accepted(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]).await?;
-    let parts = match reply {
-        Reply::Nil => return Err(Failure::Lost(format!("it knows no master {master:?}"))),
-        reply => reply.into_values().unwrap_or_default(),
-    };
-    let mut parts =
-        parts.into_iter().map(|part| part.into_text().and_then(|text| String::from_utf8(text.to_vec()).ok()));
-    let mut part = || parts.next().flatten().ok_or_else(|| unknown("SENTINEL"));
-    let (host, port) = (part()?, part()?);
-    Ok(Address { host, port: port.parse().map_err(|_| unknown("SENTINEL"))? })
 }

@@ -1,0 +1,123 @@
+//! Where the master is, by what real Sentinels say.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::server::{Redis, free_port, local, settings};
+use super::{EPOCH, begun, eventually, plain};
+use crate::engine::redis::{RedisEngine, RedisServers};
+use crate::engine::{Appended, Engine, Failure, Writer};
+use crate::io::redis::{Connection, RedisServer};
+use bytes::Bytes;
+use turted_core::wire::resp::Reply;
+
+/// A Sentinel, until the end of the test.
+struct Sentinel {
+    port: u16,
+    process: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Sentinel {
+    fn start(master: u16) -> Self {
+        Self::with(master, "")
+    }
+
+    /// One with these further lines of configuration.
+    fn with(master: u16, further: &str) -> Self {
+        let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
+        let file = directory.path().join("sentinel.conf");
+        let lines = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n{further}\n",
+            directory.path().display()
+        );
+        std::fs::write(&file, lines).unwrap();
+        let process = Command::new("redis-server").arg(&file).arg("--sentinel").stdout(Stdio::null()).spawn();
+        Self { port, process: process.unwrap(), _directory: directory }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Servers that these Sentinels are asked for.
+fn servers(master: &str, sentinels: &[RedisServer]) -> RedisServers {
+    RedisServers::Sentinel { sentinels: sentinels.to_vec(), master: master.to_owned(), server: local(1) }
+}
+
+/// The engine on this master, by what these Sentinels say.
+fn of(master: &str, sentinels: &[RedisServer]) -> RedisEngine {
+    RedisEngine::new(&settings(servers(master, sentinels), 1))
+}
+
+fn text(reply: Reply) -> Option<String> {
+    String::from_utf8(reply.into_text()?.to_vec()).ok()
+}
+
+#[tokio::test]
+async fn sentinels_tell_where_the_master_is_now() {
+    let (mut first, second) = (Redis::start().await, Redis::start().await);
+    second.ask(&["REPLICAOF", "127.0.0.1", &first.port.to_string()]).await;
+    let sentinels = [0; 3].map(|_| Sentinel::start(first.port));
+    let away = local(free_port());
+    let known = sentinels.iter().map(|sentinel| local(sentinel.port));
+    let all: Vec<_> = std::iter::once(away).chain(known).collect();
+    let engine = of("main", &all);
+    eventually("the Sentinels come up", async || engine.reader().await.ok()).await;
+    let mut writer = begun(&engine).await;
+    let entries = [Bytes::from_static(b"a")];
+    eventually("the replica has an entry", async || {
+        let appended = writer.append(EPOCH, &[plain(&entries)], 1).await.unwrap();
+        matches!(appended[..], [Appended::At(_)]).then_some(())
+    })
+    .await;
+    let former = writer.state().await.unwrap();
+    let unknown = of("other", &all).writer().await.map(drop).unwrap_err();
+    assert!(matches!(&unknown, Failure::Lost(why) if why.contains("no master \"other\"")), "{unknown}");
+    // The Sentinels have to know the replica, or there is nothing to promote, and each other.
+    for sentinel in &sentinels {
+        eventually("the Sentinels know of the replica and each other", async || {
+            let mut client = Connection::open(&local(sentinel.port), "test").await.ok()?;
+            let told = client.ask(["SENTINEL", "MASTER", "main"]).await.ok()?.into_values()?;
+            let texts: Vec<_> = told.into_iter().filter_map(text).collect();
+            let is = |name: &str, value: &str| texts.windows(2).any(|pair| pair == [name, value]);
+            (is("num-slaves", "1") && is("num-other-sentinels", "2")).then_some(())
+        })
+        .await;
+    }
+    first.kill();
+    let state =
+        eventually("the replica becomes the master", async || Some(engine.writer().await.ok()?.1)).await;
+    assert_eq!((state.last, state.reign.is_some()), (former.last, true));
+    assert_ne!(state.process, former.process);
+}
+
+#[tokio::test]
+async fn sentinels_that_say_nothing_cost_nothing_where_most_answer() {
+    let master = Redis::start().await;
+    let answering = [0; 3].map(|_| Sentinel::start(master.port));
+    let answering = answering.each_ref().map(|sentinel| local(sentinel.port));
+    // They accept connections, and nobody reads there.
+    let silent = [0; 3].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let silent = silent.each_ref().map(|listener| local(listener.local_addr().unwrap().port()));
+    for (silent, answering, within) in [
+        (&silent[..1], &answering[..], Duration::from_secs(1)),
+        (&silent[..2], &answering[..], Duration::from_secs(1)),
+        (&silent[..], &answering[1..], Duration::from_secs(2)),
+    ] {
+        let engine = of("main", &[silent, answering].concat());
+        let what = format!("{} silent Sentinels cost less than {within:?}", silent.len());
+        eventually(&what, async || {
+            let began = Instant::now();
+            engine.reader().await.ok()?;
+            (began.elapsed() < within).then_some(())
+        })
+        .await;
+    }
+}
