@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use turted_core::wire::resp::Reply;
 
 use super::super::Failure;
-use super::client::{Client, ENTER_WAIT, unknown};
+use super::client::{Client, ENTER_WAIT, accepted, unknown};
 use super::server::Address;
 use crate::io::redis::RedisServer;
 
@@ -20,7 +20,11 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
     Master(Address),
-    /// Nothing that would help, for this reason.
+    /// It will never tell us, unless somebody changes something.
+    Refuses(String),
+    /// It may know later.
+    Unsure(String),
+    /// It cannot be reached, or did not answer.
     Nothing(String),
 }
 
@@ -28,7 +32,7 @@ enum Said {
 /// address that most of them say counts, as soon as those that have said nothing yet cannot change it.
 ///
 /// # Errors
-/// None of them says an address.
+/// None of them says an address. If all that answered refuse for good, it is of no use to ask again.
 ///
 /// # Cancel safety
 /// Those that are being asked are asked no more.
@@ -55,14 +59,17 @@ pub(super) async fn ask(sentinels: &[RedisServer], master: &str) -> Result<Addre
 async fn ask_one(sentinel: &RedisServer, master: &str) -> Said {
     let asked = async {
         let mut client = Client::enter(sentinel, "sentinel").await?;
-        match client.accepted(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]).await? {
-            Reply::Nil => Err(Failure::Lost(format!("it knows no master {master:?}"))),
-            reply => address(reply),
-        }
+        client.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]).await
     };
     match asked.await {
-        Ok(address) => Said::Master(address),
+        Err(Failure::Unusable(why)) => Said::Refuses(why),
         Err(failure) => Said::Nothing(failure.to_string()),
+        Ok(Reply::Nil) => Said::Unsure(format!("it knows no master {master:?}")),
+        Ok(reply) => match accepted(reply).and_then(address) {
+            Ok(address) => Said::Master(address),
+            Err(Failure::Unusable(why)) => Said::Refuses(why),
+            Err(failure) => Said::Unsure(failure.to_string()),
+        },
     }
 }
 
@@ -118,15 +125,32 @@ impl Votes {
     /// Why there is no address.
     fn failure(&self, sentinels: &[RedisServer], master: &str) -> Failure {
         let why = |(RedisServer { broker, .. }, said): (&RedisServer, &Option<Said>)| match said {
-            Some(Said::Nothing(why)) => {
+            Some(Said::Refuses(why) | Said::Unsure(why) | Said::Nothing(why)) => {
                 let place = broker.to_string();
                 if why.contains(&place) { why.clone() } else { format!("{place}: {why}") }
             }
             Some(Said::Master(_)) | None => format!("{broker} does not answer"),
         };
         let all: Vec<_> = sentinels.iter().zip(&self.0).map(why).collect();
-        Failure::Lost(format!("no Sentinel tells where {master:?} is: {}", all.join("; ")))
+        let mut told = format!("no Sentinel tells where {master:?} is: {}", all.join("; "));
+        if wants_name(&told) && sentinels.iter().all(is_nameless) {
+            told += " (turted sends Sentinels no password)";
+        }
+        let has = |is: fn(&Said) -> bool| self.0.iter().flatten().any(is);
+        match has(|said| matches!(said, Said::Refuses(_))) && !has(|said| matches!(said, Said::Unsure(_))) {
+            true => Failure::Unusable(told),
+            false => Failure::Lost(told),
+        }
     }
+}
+
+/// Whether a Sentinel wants to know who we are, or takes us for somebody who may not ask.
+fn wants_name(told: &str) -> bool {
+    ["NOAUTH", "NOPERM"].iter().any(|code| told.contains(code))
+}
+
+fn is_nameless(RedisServer { broker, .. }: &RedisServer) -> bool {
+    broker.user.is_none() && broker.password.is_none()
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Connection {
         let Reply::Error(error) = &reply else { return Ok(()) };
         if NO_PASSWORD.iter().any(|text| error.starts_with(text)) {
             let failure =
-                Failure("the server has no password set: leave it out of the URL, or set one".to_owned());
+                Failure("the server has no password set: leave it out here, or set one there".to_owned());
             return Err(NoEntry::Refused(failure));
         }
         let word = error.split(|byte| *byte == b' ').next().unwrap_or_default();

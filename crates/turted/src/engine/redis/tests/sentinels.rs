@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::server::{Redis, free_port, local, settings};
 use super::{EPOCH, begun, eventually, plain};
-use crate::engine::redis::{RedisEngine, RedisServers};
+use crate::engine::redis::{RedisEngine, RedisServers, check};
 use crate::engine::{Appended, Engine, Failure, Writer};
 use crate::io::redis::{Connection, RedisServer};
 use bytes::Bytes;
+use turted_core::secret::Secret;
 use turted_core::wire::resp::Reply;
 
 /// A Sentinel, until the end of the test.
@@ -120,4 +121,49 @@ async fn sentinels_that_say_nothing_cost_nothing_where_most_answer() {
         })
         .await;
     }
+}
+
+fn known_as(sentinel: &Sentinel, user: Option<&str>, password: Option<&str>) -> RedisServer {
+    let mut server = local(sentinel.port);
+    server.broker.user = user.map(str::to_owned);
+    server.broker.password = password.map(Secret::from);
+    server
+}
+
+#[tokio::test]
+async fn a_node_that_all_sentinels_refuse_for_good_is_told_why() {
+    let master = Redis::start().await;
+    let closed =
+        Sentinel::with(master.port, "requirepass right\nuser turted on >right -@all +client|setname");
+    let right = [known_as(&closed, None, Some("right"))];
+    eventually("the Sentinel comes up", async || of("main", &right).reader().await.ok()).await;
+    let away = local(free_port());
+    let place = format!("127.0.0.1:{}: ", closed.port);
+    for (user, password, why) in [
+        (None, None, "NOAUTH"),
+        (None, Some("canary"), "WRONGPASS"),
+        (Some("turted"), Some("right"), "NOPERM"),
+    ] {
+        let sentinels = [known_as(&closed, user, password), away.clone()];
+        let failed = of("main", &sentinels).writer().await.map(drop).unwrap_err();
+        let Failure::Unusable(told) = &failed else { panic!("{failed:?}") };
+        assert!(told.contains(&place) && told.contains(why) && !told.contains("canary"), "{told}");
+        assert_eq!(told.contains("turted sends Sentinels no password"), password.is_none(), "{told}");
+        assert_eq!(
+            check(&settings(servers("main", &sentinels), 7)).await.problems,
+            std::slice::from_ref(told)
+        );
+    }
+    let other = of("main", std::slice::from_ref(&master.server)).writer().await.map(drop).unwrap_err();
+    assert!(matches!(&other, Failure::Unusable(told) if told.contains("unknown command")), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_refuses_does_not_count_where_another_one_answers() {
+    let master = Redis::start().await;
+    let (closed, open) = (Sentinel::with(master.port, "requirepass right"), Sentinel::start(master.port));
+    let sentinels = [local(closed.port), local(open.port)];
+    eventually("one answers", async || of("main", &sentinels).reader().await.ok()).await;
+    let unknown = of("other", &sentinels).writer().await.map(drop).unwrap_err();
+    assert!(matches!(&unknown, Failure::Lost(told) if told.contains("no master \"other\"")), "{unknown:?}");
 }
