@@ -266,8 +266,15 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
 
 /// A configuration file that holds a secret is a secret file.
 fn warn_about_file(collected: &mut Collected) {
-    let keys =
-        ["admin_token", "admin_write_token", "auth.password", "auth.prefix", "auth.suffix", "push.password"];
+    let keys = [
+        "admin_token",
+        "admin_write_token",
+        "auth.password",
+        "auth.prefix",
+        "auth.suffix",
+        "push.password",
+        "cluster.sentinel_password",
+    ];
     let key = Some("auth.key").filter(|_| jwt::is_key_secret(collected));
     let mut origins = keys.into_iter().chain(key).map(|key| collected.origin(key));
     let origin = origins.find(|origin| matches!(origin, Origin::File { .. }));

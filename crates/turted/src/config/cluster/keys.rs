@@ -14,6 +14,8 @@ pub(in crate::config) struct ClusterSettings {
     pub(in crate::config) url: SecretSetting,
     pub(in crate::config) sentinels: Vec<String>,
     pub(in crate::config) master: Option<String>,
+    pub(in crate::config) sentinel_user: Option<String>,
+    pub(in crate::config) sentinel_password: SecretSetting,
     pub(in crate::config) ca: Option<PathBuf>,
     pub(in crate::config) prefix: String,
     pub(in crate::config) listen: SocketAddr,
@@ -29,6 +31,8 @@ impl Default for ClusterSettings {
             url: SecretSetting::default(),
             sentinels: Vec::new(),
             master: None,
+            sentinel_user: None,
+            sentinel_password: SecretSetting::default(),
             ca: None,
             prefix: PREFIX.to_owned(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -46,11 +50,14 @@ pub(super) const PLACE_KEYS: [&str; 3] = ["cluster.url", "cluster.url_file", "cl
 type IsSet = fn(&ClusterSettings) -> bool;
 
 /// Every key, and how to see that it has a value that means something.
-const KEYS: [(&str, IsSet); 12] = [
+const KEYS: [(&str, IsSet); 15] = [
     ("cluster.url", |cluster| cluster.url.text.is_some()),
     ("cluster.url_file", |cluster| cluster.url.file.is_some()),
     ("cluster.sentinels", |cluster| !cluster.sentinels.is_empty()),
     ("cluster.master", |cluster| cluster.master.is_some()),
+    ("cluster.sentinel_user", |cluster| cluster.sentinel_user.is_some()),
+    ("cluster.sentinel_password", |cluster| cluster.sentinel_password.text.is_some()),
+    ("cluster.sentinel_password_file", |cluster| cluster.sentinel_password.file.is_some()),
     ("cluster.ca", |cluster| cluster.ca.is_some()),
     ("cluster.prefix", |cluster| cluster.prefix != PREFIX),
     ("cluster.listen", |cluster| cluster.listen != ClusterSettings::default().listen),

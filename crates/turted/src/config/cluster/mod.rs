@@ -5,7 +5,7 @@
 //! | `model` | the cluster as the rest of the program reads it |
 //! | `keys` | the keys as they were written, and which of them mean something |
 //! | `check` | what the keys mean together |
-//! | `redis` | where Redis is: `url`, `sentinels` |
+//! | `redis` | where Redis is: `url`, `sentinels`, and who turted is there |
 
 pub(super) mod model;
 pub(super) mod keys;

@@ -44,7 +44,7 @@ impl ClusterConfig {
 /// Servers that know which server of Redis is the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
-    /// All are asked. None has a user or a password.
+    /// All are asked, by one user with one password.
     pub servers: Vec<RedisServer>,
     /// The name under which they know the master.
     pub master: String,

@@ -1,4 +1,4 @@
-//! Where the Redis of a cluster is: `url`, `url_file`, `sentinels`, `master`.
+//! Where the Redis of a cluster is: `url`, `url_file`, `sentinels`, `master`, `sentinel_user`, `sentinel_password`.
 
 use std::time::Duration;
 
@@ -70,9 +70,23 @@ fn url_is_text(collected: &Collected, settings: &ClusterSettings) -> bool {
     settings.url.text.is_some() && rank("cluster.url") >= rank("cluster.url_file")
 }
 
+/// Notes who turted is at sentinels, where none are named.
+fn refuse_user_of_nobody(collected: &mut Collected) {
+    for key in ["cluster.sentinel_user", "cluster.sentinel_password", "cluster.sentinel_password_file"] {
+        if collected.is_given(key) && !collected.is_broken(&["cluster.sentinels"]) {
+            collected
+                .blame(&[key], format!("`{key}` needs `cluster.sentinels`, which are asked as this user"));
+        }
+    }
+}
+
 /// The sentinels; `None` if something is wrong with them.
 fn sentinels(collected: &mut Collected, settings: &ClusterSettings) -> Option<Option<Sentinels>> {
     let (list, name) = ("cluster.sentinels", "cluster.master");
+    let password = secret(collected, "cluster.sentinel_password", &settings.sentinel_password);
+    if settings.sentinels.is_empty() {
+        refuse_user_of_nobody(collected);
+    }
     let master = match (&settings.master, settings.sentinels.is_empty()) {
         (None, true) => return Some(None),
         (Some(master), false) => master.clone(),
@@ -89,7 +103,12 @@ fn sentinels(collected: &mut Collected, settings: &ClusterSettings) -> Option<Op
         }
     };
     let sentinel = |text: &String| match address_of(text, SENTINEL_PORT) {
-        Ok(address) => Ok(nameless(address)),
+        Ok(address) => {
+            let mut sentinel = nameless(address);
+            sentinel.broker.user.clone_from(&settings.sentinel_user);
+            sentinel.broker.password.clone_from(&password);
+            Ok(sentinel)
+        }
         Err(fault) => Err(format!("`{list}`: expected HOST or HOST:PORT, found {text:?}: {fault}")),
     };
     match settings.sentinels.iter().map(sentinel).collect() {

@@ -75,6 +75,36 @@ fn sentinels_are_asked_for_the_master_by_its_name() {
 }
 
 #[test]
+fn sentinels_have_a_user_and_a_password_of_their_own() {
+    let sentinels = "sentinels = [\"h1\", \"h2\"]\nmaster = \"main\"";
+    let toml =
+        format!("{sentinels}\nsentinel_user = \"turted\"\nsentinel_password_file = \"sentinel.password\"");
+    let place = Place::new(&format!("[cluster]\nurl = \"redis://me:own@h\"\n{toml}"));
+    place.write("sentinel.password", "theirs\n");
+    let loaded = place.load(&[], &[]).unwrap();
+    let set = loaded.config.cluster.as_ref().unwrap();
+    let own = |broker: &Broker| {
+        (broker.user.clone().unwrap(), broker.password.as_ref().unwrap().reveal().to_owned())
+    };
+    let of = |user: &str, password: &str| (user.to_owned(), password.to_owned());
+    for sentinel in &set.sentinels.as_ref().unwrap().servers {
+        assert_eq!(own(&sentinel.broker), of("turted", "theirs"));
+    }
+    assert_eq!(own(&set.server.broker), of("me", "own"));
+    set_mode(&place.0.path().join("sentinel.password"), 0o644);
+    let warnings = place.load(&[], &[]).unwrap().warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.contains("sentinel.password holds a secret")),
+        "{warnings:?}"
+    );
+    let written = Place::new(&format!("[cluster]\n{sentinels}\nsentinel_password = \"canary\""));
+    let written = written.load(&[], &[]).unwrap();
+    assert!(!written.effective().contains("canary"));
+    let sentinel = &written.config.cluster.as_ref().unwrap().sentinels.as_ref().unwrap().servers[0];
+    assert_eq!(sentinel.broker.password, Some(Secret::from("canary")));
+}
+
+#[test]
 fn other_machines_need_an_address_and_a_secret() {
     let set = cluster(
         "url = \"redis://h\"\nlisten = \"[::]:7119\"\nadvertise = \"10.0.0.5:7119\"\nsecret_file = \"cluster.secret\"",
@@ -133,6 +163,10 @@ fn keys_that_do_not_fit_together_are_told() {
         (
             "sentinels = [\"h:0\"]\nmaster = \"m\"",
             "`cluster.sentinels`: expected HOST or HOST:PORT, found \"h:0\": the port is no number from 1 to 65535",
+        ),
+        (
+            "url = \"redis://h\"\nsentinel_password = \"secret\"",
+            "`cluster.sentinel_password` needs `cluster.sentinels`, which are asked as this user",
         ),
         (
             "url = \"http://secret\"",

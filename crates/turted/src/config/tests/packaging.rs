@@ -42,7 +42,7 @@ fn a_node_of_a_cluster_lets_other_machines_in_with_secrets_alone() {
     let sample = include_str!("../../../../../packaging/cluster.toml").replace("/etc/turted/", "");
     for toml in [sample.clone(), sample.replace("\n#", "\n").replace("\n ", "\n# ")] {
         let place = Place::new(&toml);
-        for name in ["admin.token", "cluster.secret", "token.prefix", "push.password"] {
+        for name in ["admin.token", "cluster.secret", "token.prefix", "push.password", "sentinel.password"] {
             place.write(name, "a secret that is long enough");
         }
         place.write("redis.url", "redis://turted:PASSWORD@10.0.0.3:6379/0");

@@ -134,7 +134,7 @@ impl Votes {
         let all: Vec<_> = sentinels.iter().zip(&self.0).map(why).collect();
         let mut told = format!("no Sentinel tells where {master:?} is: {}", all.join("; "));
         if wants_name(&told) && sentinels.iter().all(is_nameless) {
-            told += " (turted sends Sentinels no password)";
+            told += " (turted sends Sentinels no password, as `cluster.sentinel_password` is not set)";
         }
         let has = |is: fn(&Said) -> bool| self.0.iter().flatten().any(is);
         match has(|said| matches!(said, Said::Refuses(_))) && !has(|said| matches!(said, Said::Unsure(_))) {
