@@ -8,8 +8,6 @@ use turted_core::cursor::Cursor;
 use crate::clients::backends::{Manner, Outcome, Push};
 use crate::clients::journal::{Journal, Step};
 use crate::clients::{Backends, Crowd, Findings, Member, Target, check};
-use crate::harness::replica::replica_of;
-use crate::harness::sentinel::Sentinels;
 use crate::harness::{Directory, Node, Proxy, Way};
 use crate::support::redis::{Redis, RedisServer};
 use crate::support::{Random, eventually, pause};
@@ -139,18 +137,4 @@ fn the_proxy_stalls_one_direction_and_cuts_both() {
     assert_eq!(Redis::connect(proxy.port()).try_ask(&["PING"]), None);
     proxy.mend();
     Redis::connect(proxy.port()).ask(&["PING"]);
-}
-
-#[test]
-fn sentinels_promote_the_replica_of_a_master_that_is_killed() {
-    let mut master = RedisServer::start();
-    let replica = replica_of(master.port(), &[]);
-    let sentinels = Sentinels::watch(master.port());
-    sentinels.await_replica();
-    master.kill();
-    eventually("the replica is the master", || {
-        // A failover ends connections.
-        let role = replica.client().try_ask(&["ROLE"]);
-        format!("{role:?}").contains("master")
-    });
 }

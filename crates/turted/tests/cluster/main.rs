@@ -22,6 +22,7 @@ mod polling;
 mod presence;
 mod quickstart;
 mod replicas;
+mod sentinels;
 mod sessions;
 mod slow;
 mod soak;

@@ -8,11 +8,9 @@ use turted_core::wire::resp::Reply;
 use crate::clients::backends::Manner;
 use crate::clients::{Backends, Crowd, check};
 use crate::harness::replica::{promote, replica_of};
-use crate::harness::sentinel::Sentinels;
 use crate::harness::server::Server;
-use crate::harness::{BACK, Cluster, Group, KEPT, Node, Way, until};
+use crate::harness::{BACK, Cluster, KEPT, Node, Way, until};
 use crate::support::pause;
-use crate::support::redis::RedisServer;
 
 /// Asserts that a last push reaches every client, that none missed anything or was told of a gap, and that none was cut.
 fn assert_unnoticed(mut backends: Backends, crowd: Crowd) {
@@ -149,25 +147,4 @@ fn a_failover_that_lost_nothing_is_noticed_by_no_client() {
     cluster.await_ready();
     pause(Duration::from_secs(1));
     assert_unnoticed(backends, crowd);
-}
-
-#[test]
-fn nodes_find_the_master_that_sentinels_have_chosen() {
-    let mut master = RedisServer::with(KEPT);
-    let replica = replica_of(master.port(), &[]);
-    let sentinels = Sentinels::watch(master.port());
-    sentinels.await_replica();
-    let cluster = Group::of_sentinels(&sentinels, 2);
-    let crowd = Crowd::start(&cluster.directory, 20);
-    let mut backends = Backends::start(&cluster.directory, crowd.len(), 60, Manner::Plain);
-    pause(Duration::from_secs(1));
-    master.kill();
-    pause(Duration::from_secs(2));
-    cluster.await_ready();
-    let accepted = backends.accepted();
-    backends.await_pushes(accepted + 60, BACK);
-    backends.stop();
-    backends.reach(&crowd, BACK);
-    check(&backends.finish(), &crowd.finish()).assert_sound();
-    assert!(replica.client().number(&["XLEN", &cluster.key("log")]) > 0);
 }

@@ -6,7 +6,7 @@
 //! | `proxy` | a node's way to Redis, which can be cut, stalled and delayed |
 //! | `replica` | a second Redis, which follows the first |
 //! | `request` | one request to a server that may be away |
-//! | `sentinel` | three sentinels |
+//! | `sentinel` | three sentinels, in the form of the server |
 //! | `server` | Redis, also over TLS, with the user of the documentation, as a Cluster |
 
 pub(crate) mod node;
@@ -171,14 +171,14 @@ impl Group {
         group
     }
 
-    /// So many nodes, which are ready and ask sentinels where Redis is.
-    pub(crate) fn of_sentinels(sentinels: &Sentinels, nodes: usize) -> Self {
+    /// So many nodes, which are ready and ask sentinels where this master is.
+    pub(crate) fn of_sentinels(sentinels: &Sentinels, master: &Server, nodes: usize) -> Self {
         let mut group = Self { nodes: Vec::new(), directory: Arc::default(), prefix: "turted".to_owned() };
         for _ in 0..nodes {
-            let addresses = sentinels.addresses();
-            let own =
-                [("TURTED_CLUSTER_SENTINELS", &*addresses), ("TURTED_CLUSTER_MASTER", sentinel::MASTER)];
-            group.add(Proxy::to(sentinels.ports()[0]), &own);
+            let own = sentinels.variables(master);
+            let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+            // Nodes go where the sentinels say, past all proxies.
+            group.add(Proxy::to(master.node_port()), &own);
         }
         group.await_ready();
         group

@@ -14,6 +14,13 @@ pub(crate) fn replica_of(master: u16, options: &[&str]) -> Server {
     replica
 }
 
+/// The same, of a server that sentinels watch.
+pub(crate) fn watched_replica_of(master: &Server) -> Server {
+    let replica = Server::watched(&["--replicaof", "127.0.0.1", &master.node_port().to_string()]);
+    await_synced(&replica);
+    replica
+}
+
 /// Makes a server a replica of another one, which has all of it.
 pub(crate) fn demote(server: &RedisServer, master: u16) {
     server.client().ask(&["REPLICAOF", "127.0.0.1", &master.to_string()]);

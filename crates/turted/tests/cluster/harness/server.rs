@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
@@ -22,20 +23,19 @@ const HOST: &str = "127.0.0.1";
 /// The name of the file of a clock.
 const CLOCK: &str = "clock";
 
-/// Who vouches for the servers of a test.
-static AUTHORITY: Mutex<Weak<Authority>> = Mutex::new(Weak::new());
+static TRUST: Mutex<Weak<Trust>> = Mutex::new(Weak::new());
 
 /// A server, until the end of the test.
 pub(crate) struct Server {
     redis: RedisServer,
-    /// Where it speaks TLS, and who vouches for it.
-    tls: Option<(u16, Arc<Authority>)>,
+    /// Where it speaks TLS, and with what.
+    tls: Option<(u16, Arc<Trust>)>,
     /// Where the file is that says how its clock differs from ours.
     clock: Option<TempDir>,
 }
 
 /// Whether the environment asks for this.
-fn is_asked(form: &str) -> bool {
+pub(super) fn is_asked(form: &str) -> bool {
     const FORMS: [&str; 3] = ["tls", "acl", "cluster"];
     let asked = std::env::var("TURTED_TEST_REDIS").unwrap_or_default();
     let mut asked = asked.split(',').filter(|asked| !asked.is_empty());
@@ -43,13 +43,40 @@ fn is_asked(form: &str) -> bool {
     asked.any(|asked| asked == form)
 }
 
-fn authority() -> Arc<Authority> {
-    let mut known = AUTHORITY.lock().unwrap();
+/// What servers of a test speak TLS with. All of them show one certificate: tests run side by side, and the files of another
+/// one would take the place of those that a server reads at the moment.
+pub(super) struct Trust {
+    authority: Authority,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+pub(super) fn trust() -> Arc<Trust> {
+    let mut known = TRUST.lock().unwrap();
     known.upgrade().unwrap_or_else(|| {
-        let authority = Arc::new(Authority::new());
-        *known = Arc::downgrade(&authority);
-        authority
+        let authority = Authority::new();
+        let (cert, key) = authority.issue(HOST);
+        let trust = Arc::new(Trust { authority, cert, key });
+        *known = Arc::downgrade(&trust);
+        trust
     })
+}
+
+impl Trust {
+    /// Who vouches for the servers.
+    fn ca(&self) -> PathBuf {
+        self.authority.path("ca.pem")
+    }
+
+    /// What a server is told that speaks TLS on this port: names and values.
+    pub(super) fn options(&self, port: u16) -> Vec<(&'static str, String)> {
+        let ca = self.ca();
+        let files = [("tls-cert-file", &self.cert), ("tls-key-file", &self.key), ("tls-ca-cert-file", &ca)];
+        let files = files.map(|(name, path)| (name, path.to_str().unwrap().to_owned()));
+        let mut options = vec![("tls-port", port.to_string()), ("tls-auth-clients", "no".to_owned())];
+        options.extend(files);
+        options
+    }
 }
 
 /// What has libfaketime (Debian package `faketime`) set the clock of a program by a file in this directory. It needs memory before
@@ -90,18 +117,19 @@ impl Server {
         Self::start(options, false, None)
     }
 
+    /// A server that sentinels watch, or a replica of one. Over TLS, they and its replicas come by TLS as well.
+    pub(crate) fn watched(options: &[&str]) -> Self {
+        let replication: &[&str] = if is_asked("tls") { &["--tls-replication", "yes"] } else { &[] };
+        Self::start(&[replication, options].concat(), false, None)
+    }
+
     fn start(options: &[&str], is_cluster: bool, clock: Option<TempDir>) -> Self {
         let mut all: Vec<String> = Vec::new();
         let [tls_port, bus_port] = ports::free();
-        let tls = is_asked("tls").then(|| (tls_port, authority()));
-        if let Some((port, authority)) = &tls {
-            let (cert, key) = authority.issue(HOST);
-            let files = [("cert", cert), ("key", key), ("ca-cert", authority.path("ca.pem"))];
-            all.extend(["--tls-port".to_owned(), port.to_string()]);
-            all.extend(["--tls-auth-clients", "no"].map(str::to_owned));
-            for (name, path) in files {
-                all.extend([format!("--tls-{name}-file"), path.to_str().unwrap().to_owned()]);
-            }
+        let tls = is_asked("tls").then(|| (tls_port, trust()));
+        if let Some((port, trust)) = &tls {
+            let options = trust.options(*port);
+            all.extend(options.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]));
         }
         if is_asked("acl") {
             for prefix in PREFIXES {
@@ -144,8 +172,8 @@ impl Server {
         let user = if is_asked("acl") { format!("{prefix}:PASSWORD@") } else { String::new() };
         let mut variables =
             vec![("TURTED_CLUSTER_URL".to_owned(), format!("{scheme}://{user}{HOST}:{port}/{database}"))];
-        if let Some((_, authority)) = &self.tls {
-            let file = authority.path("ca.pem").to_str().unwrap().to_owned();
+        if let Some((_, trust)) = &self.tls {
+            let file = trust.ca().to_str().unwrap().to_owned();
             variables.push(("TURTED_CLUSTER_CA".to_owned(), file));
         }
         variables
