@@ -1,11 +1,15 @@
 //! A client comes back to another node with its session, whatever has become of the node that had it.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use turted_core::cluster::head::{MARK, VERSION};
+use turted_core::wire::resp::Reply;
 
 use crate::harness::{BACK, Cluster, KEPT, Node, Way, until};
+use crate::support::redis::Redis;
 use crate::support::resuming::Resuming;
 use crate::support::{Client, EventSource, Kind, WebSocket, pause};
 
@@ -173,6 +177,91 @@ fn a_session_that_cannot_be_looked_up_is_not_unknown() {
     say(first, 1);
     let mut back = page.resumed(second.address());
     hear(&mut back, 1);
+}
+
+/// The record of the only session that there is.
+struct Record {
+    redis: Redis,
+    key: String,
+}
+
+impl Record {
+    fn of(cluster: &Cluster) -> Self {
+        let mut redis = cluster.redis.client();
+        let Reply::Array(keys) = redis.ask(&["KEYS", &cluster.key("session:*")]) else { panic!("no list") };
+        let [Reply::Text(key)] = &keys[..] else { panic!("{keys:?}") };
+        let key = String::from_utf8_lossy(key).into_owned();
+        Self { redis, key }
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let Reply::Text(bytes) = self.redis.ask(&["GET", &self.key]) else { panic!("no record") };
+        bytes.to_vec()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.redis.ask(&[b"SET", self.key.as_bytes(), bytes, b"PX", b"60000"]);
+    }
+}
+
+/// The place of the version in a record: behind the process that owns it, and the mark.
+const VERSION_AT: usize = 8 + MARK.len();
+
+/// A record as a node of the next version writes it.
+fn of_next_version(record: &[u8]) -> Vec<u8> {
+    let mut later = record.to_vec();
+    assert_eq!(std::mem::replace(&mut later[VERSION_AT], VERSION + 1), VERSION);
+    later
+}
+
+/// Asks for the session of a client, and is told to try again.
+fn assert_tries_again(page: &Page, address: SocketAddr) {
+    let mut waiting = Page::open(address);
+    let asked = json!({"id": 9, "do": "resume", "session": page.session, "cursor": page.cursor});
+    waiting.socket.send_text(asked.to_string());
+    assert_eq!(waiting.socket.close_code(), Some(4102));
+}
+
+#[test]
+fn a_session_that_a_later_version_has_written_stays_whose_it_is_and_its_client_tries_again() {
+    let cluster = Cluster::with(KEPT, 2, &[]);
+    let [first, second] = [0, 1].map(|place| &cluster.nodes[place]);
+    let mut page = Page::member(first.address(), "ann");
+    let mut record = Record::of(&cluster);
+    let before = record.bytes();
+    let later = of_next_version(&before);
+    record.write(&later);
+    assert_tries_again(&page, second.address());
+    assert_eq!(record.bytes(), later);
+    say(second, 1);
+    hear(&mut page, 1);
+    record.write(&before);
+    let mut back = page.resumed(second.address());
+    say(first, 2);
+    hear(&mut back, 2);
+}
+
+#[test]
+fn a_session_that_a_later_version_writes_while_it_is_asked_for_is_not_unknown() {
+    let cluster = Cluster::with(KEPT, 2, &[]);
+    let [first, second] = [0, 1].map(|place| &cluster.nodes[place]);
+    let page = Page::member(first.address(), "ann");
+    let mut record = Record::of(&cluster);
+    let before = record.bytes();
+    // It is waited for until it lets go, which it does not.
+    first.freeze();
+    thread::scope(|threads| {
+        threads.spawn(|| assert_tries_again(&page, second.address()));
+        pause(Duration::from_secs(1));
+        record.write(&of_next_version(&before));
+    });
+    let owned = record.bytes();
+    assert_ne!(owned[..8], before[..8], "it was taken meanwhile");
+    assert_eq!(owned[8..], of_next_version(&before)[8..], "and is what it was");
+    record.write(&before);
+    say(second, 1);
+    hear(&mut page.resumed(second.address()), 1);
+    first.thaw();
 }
 
 #[test]

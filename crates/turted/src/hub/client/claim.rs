@@ -85,25 +85,36 @@ pub(super) async fn claim(
     Err(Unavailable)
 }
 
+/// Takes a session from whoever has it. One that a later version of this program has written stays where it is: its client
+/// tries again, and comes to a node that reads it.
 async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Claimed, Unavailable> {
     let (name, process) = (name_of(key), cluster.process());
     match ask(cluster, Wanted::Get { name: name.clone() }, until).await? {
         Changed::Missing => return Ok(Claimed::Missing),
-        Changed::Value(owner, _) | Changed::Owned(owner, _) if owner != process => {
-            ask_to_let_go(cluster, key, owner).await;
+        Changed::Value(owner, value) | Changed::Owned(owner, value) => {
+            read(&value)?;
+            if owner != process {
+                ask_to_let_go(cluster, key, owner).await;
+            }
         }
         _ => {}
     }
     let age = cluster.sessions().age();
     match ask(cluster, Wanted::Take { name, age }, until).await? {
-        Changed::Value(_, value) | Changed::Owned(_, value) => Ok(match decode(&value) {
-            Read::Ours(KeptSession { kept: Kept::Whole(state), .. }) => Claimed::Whole(state),
-            Read::Ours(KeptSession { kept: Kept::Succeeded(key), .. }) => Claimed::Succeeded(key),
-            // A later version of this program may have written it: its client begins anew here.
-            Read::Foreign | Read::Later(_) => Claimed::Missing,
-        }),
+        // It may be another one by now.
+        Changed::Value(_, value) | Changed::Owned(_, value) => read(&value),
         Changed::Missing => Ok(Claimed::Missing),
         Changed::Done | Changed::Refused(_) => Err(Unavailable),
+    }
+}
+
+/// What the engine has of a session.
+fn read(value: &[u8]) -> Result<Claimed, Unavailable> {
+    match decode(value) {
+        Read::Ours(KeptSession { kept: Kept::Whole(state), .. }) => Ok(Claimed::Whole(state)),
+        Read::Ours(KeptSession { kept: Kept::Succeeded(key), .. }) => Ok(Claimed::Succeeded(key)),
+        Read::Foreign => Ok(Claimed::Missing),
+        Read::Later(_) => Err(Unavailable),
     }
 }
 
