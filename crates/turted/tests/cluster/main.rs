@@ -16,6 +16,7 @@ mod keys;
 mod losses;
 mod model;
 mod nodes;
+mod numbers;
 mod order;
 mod outages;
 mod polling;

@@ -128,7 +128,7 @@ fn soak(time: Duration, clients: usize, rate: u64, faults: &[Fault]) {
 }
 
 /// How often clients that connect so have come back and were told that nothing is missing.
-fn returns_by_way(journals: &[Journal]) -> [(Way, usize); Way::ALL.len()] {
+pub(crate) fn returns_by_way(journals: &[Journal]) -> [(Way, usize); Way::ALL.len()] {
     let mut returns = Way::ALL.map(|way| (way, 0));
     for (number, journal) in journals.iter().enumerate() {
         let recovered = journal.steps.iter().filter(|step| matches!(step, Step::Recovered { .. }));

@@ -245,6 +245,8 @@ async fn renew_number<E: Engine>(node: Rc<Node<E>>) {
         if is_taken && let Ok(number) = in_time(try_number(&node.engine)).await {
             node.settings.number.set(number);
             node.has_number();
+            // The others call it by the new one before its clients are back.
+            node.heartbeat.notify_one();
             node.status.number_is_taken();
             node.ears_stuck.notify_one();
         }
