@@ -60,6 +60,8 @@ pub struct Known {
     pub number: u16,
     /// When it was heard for the last time.
     pub heard: Duration,
+    /// Since when it has the number, without having been silent.
+    since: Duration,
     /// Its silence of before does not count: this node heard nothing then, itself neither.
     excused: Duration,
     /// What it is doing.
@@ -176,10 +178,18 @@ impl Table {
         self.all().filter(move |(_, known)| is_silent(known)).map(|(process, _)| process)
     }
 
-    /// The process that has this number: of several, the one that was heard last.
+    /// The nodes that take part, draining or not, by their numbers. Of several processes with one number it is the one that has
+    /// it for the longest time: no other one is given it meanwhile, so the others have lost it, or never had it.
     #[must_use]
-    pub fn by_number(&self, number: u16, now: Duration) -> Option<(u64, &Known)> {
-        self.alive(now).filter(|(_, known)| known.number == number).max_by_key(|(_, known)| known.heard)
+    pub fn by_number(&self, now: Duration) -> BTreeMap<u16, (u64, &Known)> {
+        let mut nodes = BTreeMap::<u16, (u64, &Known)>::new();
+        for (process, known) in self.alive(now) {
+            let node = nodes.entry(known.number).or_insert((process, known));
+            if known.since < node.1.since {
+                *node = (process, known);
+            }
+        }
+        nodes
     }
 
     /// The latest version of entries that all nodes read; `None` without nodes.
@@ -217,7 +227,10 @@ impl Table {
         record: Option<NodeRecord>,
         heard: Duration,
     ) {
-        let former = self.nodes.get(&author.process).map(|known| known.excused);
+        let former = self.nodes.get(&author.process);
+        let excused = former.map(|known| known.excused).unwrap_or_default();
+        let same = former.filter(|known| known.number == author.node && known.is_alive(heard));
+        let since = same.map_or(heard, |known| known.since);
         if former.is_none() && self.nodes.len() >= PROCESSES_MAX {
             let oldest = self.nodes.iter().min_by_key(|(_, known)| known.heard);
             match oldest.map(|(process, oldest)| (*process, oldest.is_alive(heard))) {
@@ -225,8 +238,7 @@ impl Table {
                 _ => return,
             }
         }
-        let excused = former.unwrap_or_default();
-        let known = Known { number: author.node, heard, excused, state, progress, record };
+        let known = Known { number: author.node, heard, since, excused, state, progress, record };
         self.nodes.insert(author.process, known);
     }
 }

@@ -1,16 +1,23 @@
-//! The number of a node, which another process has taken.
+//! The number of a node, which another process has taken, or says that it has.
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use turted_core::cluster::head::Author;
 use turted_core::wire::resp::Reply;
 
 use crate::clients::backends::Manner;
 use crate::clients::sse::HEARTBEAT;
 use crate::clients::{Backends, Crowd, Way, check};
+use crate::harness::request::post;
 use crate::harness::{BACK, Cluster, KEPT, Node, until};
 use crate::soak::returns_by_way;
-use crate::support::{WebSocket, pause};
+use crate::strangers::heartbeat;
+use crate::support::{Client, Kind, WebSocket, pause};
 
 const LINE: &str = "another node has the number of this one, which takes a new one: its clients come back";
 /// Who has taken a number: no process of these tests.
@@ -94,4 +101,81 @@ fn a_node_whose_number_another_one_has_takes_a_new_one_and_its_clients_come_back
 fn a_node_that_takes_a_new_number_tells_the_others_at_once() {
     // No client asks for a heartbeat.
     take_number(&Cluster::with(KEPT, 2, &[]), Duration::from_secs(2));
+}
+
+/// A process that says again and again that it has a number.
+struct Claimant {
+    process: u64,
+    number: u16,
+    address: SocketAddr,
+}
+
+/// Lets processes say twice a second what they say, until this is dropped.
+struct Claiming {
+    is_over: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Claiming {
+    fn start(cluster: &Cluster, claimants: Vec<Claimant>) -> Self {
+        let (mut redis, log) = (cluster.redis.client(), cluster.key("log").into_bytes());
+        let id = format!("{}-*", cluster.epoch()).into_bytes();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let claim = move || {
+            while !over.load(Ordering::Relaxed) {
+                for claimant in &claimants {
+                    let author = Author { node: claimant.number, process: claimant.process };
+                    let said = heartbeat(author, claimant.address, &[]);
+                    redis.ask(&[b"XADD", &log[..], &id, b"d", &said]);
+                }
+                pause(Duration::from_millis(500));
+            }
+        };
+        Self { is_over, thread: Some(thread::spawn(claim)) }
+    }
+}
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(thread::JoinHandle::join);
+        assert!(thread::panicking() || ended.is_none_or(|ended| ended.is_ok()), "Redis is there");
+    }
+}
+
+#[test]
+fn a_process_that_says_it_has_the_number_of_a_live_node_is_sent_nothing_that_is_for_that_node() {
+    let cluster = Cluster::with(KEPT, 2, &[HEARTBEAT]);
+    let [first, second] = [0, 1].map(|place| &cluster.nodes[place]);
+    let (number, _) = own(first);
+    let crowd = Crowd::by(&cluster.directory, 16, &Way::ALL);
+    let mut backends = Backends::start(&cluster.directory, crowd.len(), 40, Manner::Mixed);
+    let before = crowd.losses();
+    let strangers = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let claimants = [1, OTHER].into_iter().zip(&strangers).map(|(process, stranger)| {
+        stranger.set_nonblocking(true).unwrap();
+        Claimant { process, number, address: stranger.local_addr().unwrap() }
+    });
+    let claiming = Claiming::start(&cluster, claimants.collect());
+    until(|| format!("{:?}", listed(second)), BACK, || listed(second).len() == 4);
+    // Its session is known by the number of the first node.
+    let polling = Client::connect(first.address(), Kind::V4_POLLING);
+    let target = polling.kind.target("polling", &polling.sid);
+    for _ in 0..5 {
+        let passed = post(second.address(), &target, "", r#"42["PING",{}]"#, BACK).expect("an answer");
+        assert_eq!((passed.status, &*passed.body), (200, "ok"));
+        let asked = second.admin(&format!("/api/v1/connections?node={number}")).expect("an answer").json();
+        let ids = asked["connections"].as_array().expect("a list").iter().map(|one| one["id"].to_string());
+        let of_first = ids.filter(|id| id.starts_with(&format!("\"{number}-"))).count();
+        assert!(of_first > 0, "{asked}");
+        pause(Duration::from_millis(500));
+    }
+    drop(claiming);
+    assert!(strangers.iter().all(|stranger| stranger.accept().is_err()), "a stranger was called");
+    let losses = crowd.losses();
+    backends.stop();
+    backends.reach(&crowd, BACK);
+    check(&backends.finish(), &crowd.finish()).assert_nothing_told();
+    assert_eq!(losses, before);
 }

@@ -1,6 +1,7 @@
 //! What others write into Redis, and clusters beside each other.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -107,22 +108,27 @@ fn an_entry_with_foreign_fields_is_skipped_and_counted() {
     }
 }
 
-/// The heartbeat of a node that there is not.
-fn made_up_heartbeat(number: u16) -> Vec<u8> {
+/// A heartbeat that no node has written.
+pub(crate) fn heartbeat(author: Author, address: SocketAddr, rules: &[&str]) -> Vec<u8> {
     let record = NodeRecord {
         version: Name::new("9.9.9").unwrap(),
         reads: VERSION,
-        advertise: Some(([127, 0, 0, 1], number).into()),
+        advertise: Some(address),
         progress: Progress::default(),
         keeps: None,
         draining: false,
         connections: 7,
-        rules: ["auth", "limits"].map(|name| (Name::new(name).unwrap(), number.into())).into(),
+        rules: rules.iter().map(|name| (Name::new(name).unwrap(), author.node.into())).collect(),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Entry::<Dispatch> { author, tag: author.process, time, body: Body::Heartbeat(record) }.encode()
+}
+
+/// The heartbeat of a node that there is not.
+fn made_up_heartbeat(number: u16) -> Vec<u8> {
     // Few numbers: a real node may have drawn one of them.
     let author = Author { node: 60_000 + number % 8, process: 1_000_000 + u64::from(number) };
-    Entry::<Dispatch> { author, tag: number.into(), time: now, body: Body::Heartbeat(record) }.encode()
+    heartbeat(author, ([127, 0, 0, 1], number).into(), &["auth", "limits"])
 }
 
 #[test]

@@ -90,19 +90,36 @@ fn a_node_that_has_left_is_neither_alive_nor_silent() {
 fn a_draining_node_still_takes_part() {
     let mut table = two();
     table.heard(author(1), NodeRecord { draining: true, ..record(None) }, seconds(12));
-    let (process, known) = table.by_number(1, seconds(12)).unwrap();
+    let (process, known) = table.by_number(seconds(12))[&1];
     assert_eq!((process, known.state), (1, NodeState::Draining));
 }
 
+/// The process that has number 1.
+fn first(table: &Table, now: u64) -> Option<u64> {
+    table.by_number(seconds(now)).get(&1).map(|(process, _)| *process)
+}
+
+/// Process 99 says that it has number 1.
+fn claim(table: &mut Table, now: u64) {
+    table.heard(Author { node: 1, process: 99 }, record(None), seconds(now));
+}
+
 #[test]
-fn of_two_processes_with_a_number_the_one_counts_that_was_heard_last() {
+fn of_two_processes_with_a_number_the_one_counts_that_has_it_for_longer() {
     let mut table = two();
-    table.heard(Author { node: 1, process: 99 }, record(None), seconds(12));
-    let process = |table: &Table, now| table.by_number(1, seconds(now)).map(|(process, _)| process);
-    assert_eq!(process(&table, 13), Some(99));
+    claim(&mut table, 12);
+    assert_eq!(first(&table, 13), Some(1));
     hear(&mut table, 1, None, 14);
-    assert_eq!(process(&table, 14), Some(1));
-    assert_eq!(process(&table, 40), None);
+    claim(&mut table, 20);
+    assert_eq!(first(&table, 29), Some(1));
+    assert_eq!(first(&table, 30), Some(99), "the other one is silent");
+    hear(&mut table, 1, None, 31);
+    assert_eq!(first(&table, 31), Some(99), "it was silent too long to have it still");
+    table.heard(Author { node: 3, process: 99 }, record(None), seconds(32));
+    assert_eq!(first(&table, 32), Some(1));
+    claim(&mut table, 33);
+    assert_eq!(first(&table, 33), Some(1), "it had another one meanwhile");
+    assert_eq!(first(&table, 60), None);
 }
 
 #[test]

@@ -315,7 +315,8 @@ impl<E: Engine> Node<E> {
         let own = (self.settings.process, &self.settings.rules);
         self.status.tell_nodes(&view.table, (attentive, moment), own);
         if let Some(peers) = &self.settings.peers {
-            let others = view.table.alive(attentive).filter(|(process, _)| *process != self.settings.process);
+            let nodes = view.table.by_number(attentive).into_values();
+            let others = nodes.filter(|(process, _)| *process != self.settings.process);
             let address = |known: &Known| Some((known.number, known.record.as_ref()?.advertise?));
             peers.set_nodes(others.filter_map(|(_, known)| address(known)).collect());
         }
