@@ -8,6 +8,7 @@
 
 mod alone;
 mod clients;
+mod corpus;
 mod cuts;
 mod harness;
 mod history;
