@@ -42,7 +42,11 @@ fn a_message_of_rabbitmq_with_an_id_is_dispatched_once_though_nodes_that_share_i
         format!("[[sources]]\nname = \"app\"\ntype = \"rabbitmq\"\nurl = \"{url}\"\nqueue = \"pushes\"\n");
     std::fs::write(&file, source).unwrap();
     // The client reads at the end alone.
-    let variables = [(FILE, file.to_str().unwrap()), ("TURTED_SOCKETIO_PING_INTERVAL", "1h")];
+    let variables = [
+        (FILE, file.to_str().unwrap()),
+        ("TURTED_SOCKETIO_PING_INTERVAL", "1h"),
+        ("TURTED_LIMITS_OUTBOX_STALL", "10m"),
+    ];
     let mut cluster = Cluster::with(KEPT, 3, &variables);
     until(|| "all read".to_owned(), BACK, || cluster.nodes.iter().all(is_up));
     let mut client = cluster.nodes[0].child().client(Kind::V4_WEBSOCKET);

@@ -113,13 +113,15 @@ async fn sentinels_that_say_nothing_cost_nothing_where_most_answer() {
         (&silent[..], &answering[1..], Duration::from_secs(2)),
     ] {
         let engine = of("main", &[silent, answering].concat());
-        let what = format!("{} silent Sentinels cost less than {within:?}", silent.len());
-        eventually(&what, async || {
+        eventually("the Sentinels come up", async || engine.reader().await.ok()).await;
+        // One of several, because other tests run beside.
+        let mut fastest = Duration::MAX;
+        for _ in 0..5 {
             let began = Instant::now();
-            engine.reader().await.ok()?;
-            (began.elapsed() < within).then_some(())
-        })
-        .await;
+            engine.reader().await.unwrap();
+            fastest = fastest.min(began.elapsed());
+        }
+        assert!(fastest < within, "{} silent Sentinels cost {fastest:?}", silent.len());
     }
 }
 

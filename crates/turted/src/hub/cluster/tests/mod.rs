@@ -33,7 +33,7 @@ use self::simulation::simulate;
 use super::mistake::Mistake;
 
 /// Seeds that are tried with every change.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 1_000;
 /// Seeds in which a mistake has to be found, from the one on that is known to find it.
 const MISTAKE_SEEDS: u64 = 60;
 /// All mistakes, each with a seed that finds it. A change of the code may let another seed near it find it.
