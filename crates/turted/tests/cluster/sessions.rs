@@ -242,6 +242,20 @@ fn a_session_that_a_later_version_has_written_stays_whose_it_is_and_its_client_t
 }
 
 #[test]
+fn a_session_that_a_later_version_has_written_is_unknown_once_no_node_has_it() {
+    let cluster = Cluster::with(KEPT, 2, &[]);
+    let page = Page::member(cluster.nodes[0].address(), "ann");
+    let mut record = Record::of(&cluster);
+    let mut later = of_next_version(&record.bytes());
+    // The process that owned it.
+    later[..8].fill(7);
+    record.write(&later);
+    let asked = json!({"id": 9, "do": "resume", "session": page.session, "cursor": page.cursor});
+    let reply = Page::open(cluster.nodes[1].address()).ask(&asked);
+    assert_eq!(reply["error"]["code"], "session-unknown", "{reply}");
+}
+
+#[test]
 fn a_session_that_a_later_version_writes_while_it_is_asked_for_is_not_unknown() {
     let cluster = Cluster::with(KEPT, 2, &[]);
     let [first, second] = [0, 1].map(|place| &cluster.nodes[place]);

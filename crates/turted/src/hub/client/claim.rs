@@ -85,14 +85,16 @@ pub(super) async fn claim(
     Err(Unavailable)
 }
 
-/// Takes a session from whoever has it. One that a later version of this program has written stays where it is: its client
-/// tries again, and comes to a node that reads it.
+/// Takes a session from whoever has it. One that a later version of this program has written stays where it is: while its node
+/// lives its client tries again, and comes to a node that reads it. Without that node it begins anew: perhaps nobody reads it.
 async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Claimed, Unavailable> {
     let (name, process) = (name_of(key), cluster.process());
     match ask(cluster, Wanted::Get { name: name.clone() }, until).await? {
         Changed::Missing => return Ok(Claimed::Missing),
         Changed::Value(owner, value) | Changed::Owned(owner, value) => {
-            read(&value)?;
+            if read(&value).is_err() {
+                return if is_alive(cluster, owner) { Err(Unavailable) } else { Ok(Claimed::Missing) };
+            }
             if owner != process {
                 ask_to_let_go(cluster, key, owner).await;
             }
@@ -106,6 +108,10 @@ async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Cla
         Changed::Missing => Ok(Claimed::Missing),
         Changed::Done | Changed::Refused(_) => Err(Unavailable),
     }
+}
+
+fn is_alive(cluster: &Cluster, process: u64) -> bool {
+    cluster.status().nodes().iter().any(|node| node.process == process)
 }
 
 /// What the engine has of a session.

@@ -329,8 +329,12 @@ fn lost<E: Engine>(node: &Rc<Node<E>>, (epoch, told): (u64, Duration)) {
     }
     {
         let mut view = node.view.borrow_mut();
-        if view.epoch != epoch || view.lost == Some(epoch) {
+        if view.epoch != epoch {
             return;
+        }
+        if view.lost == Some(epoch) {
+            // Other nodes have served clients up to here that did not know of it.
+            return node.feed.tell_loss_again();
         }
         (view.lost, view.hole) = (Some(epoch), Some(Instant::now()));
         view.table.told(epoch);

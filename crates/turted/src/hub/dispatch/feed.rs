@@ -208,8 +208,14 @@ impl Feed {
         // If no epoch is given up, something of the current one was trimmed.
         let is_trimmed = epochs.rows().len() == known;
         let lost = if is_trimmed { order.log.last() } else { current.after };
-        self.0.losses.note(lost, order.log.last());
+        self.0.losses.note(lost);
+        self.0.losses.tell(order.log.last());
         order.forget_all(Instant::now());
+    }
+
+    /// What was lost is told once more: clients may have been served elsewhere since, and not been told.
+    pub(crate) fn tell_loss_again(&self) {
+        self.0.losses.tell(self.0.order().log.last());
     }
 
     /// The deletions of history that are to stand in the log, from now on.

@@ -12,9 +12,13 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Something is lost that was accepted up to a number. The log goes so far now.
-    pub(super) fn note(&self, before: u64, last: u64) {
+    /// Something is lost that was accepted up to a number.
+    pub(super) fn note(&self, before: u64) {
         self.before.store(before, Ordering::Relaxed);
+    }
+
+    /// It is told, now that the log goes so far.
+    pub(super) fn tell(&self, last: u64) {
         self.told.store(last, Ordering::Relaxed);
     }
 
