@@ -182,11 +182,6 @@ impl World {
         self.with_master(|server, _| server.set_back += time);
     }
 
-    /// Whether the clock of the master was set back.
-    pub(crate) fn is_set_back(&self) -> bool {
-        self.with_master(|server, _| server.set_back > Duration::ZERO)
-    }
-
     /// Gives up all but the last entries.
     pub(crate) fn trim_to(&self, entries: usize) {
         self.with_master(|server, _| {

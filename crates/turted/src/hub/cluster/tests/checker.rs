@@ -14,7 +14,7 @@ pub(super) fn check(simulation: &Simulation, last: &[u64]) -> Result<(), String>
     for (name, client) in clients.iter().enumerate() {
         let named = |fault: String| format!("client {name}: {fault}");
         hears_the_last(client, &pushes, last).map_err(named)?;
-        positions_grow(simulation, client).map_err(named)?;
+        positions_grow(client).map_err(named)?;
         has_no_gap_without_loss(simulation, client).map_err(named)?;
         misses_nothing(client, &pushes).map_err(named)?;
         sees_nothing_twice(client, &pushes).map_err(named)?;
@@ -48,13 +48,13 @@ fn events(client: &Client) -> impl Iterator<Item = (Cursor, u64)> {
     })
 }
 
-/// All see one order: positions grow, and each has one event. Where the clock is set back, and nobody is left who knows the
-/// epochs of before, they go back behind a gap.
-fn positions_grow(simulation: &Simulation, client: &Client) -> Result<(), String> {
+/// All see one order: positions grow, and each has one event. Behind a gap a client begins anew: where the server has lost the
+/// end of the log and goes on, that may be before what it has seen.
+fn positions_grow(client: &Client) -> Result<(), String> {
     let mut before = None;
     for seen in &client.seen {
         let Seen::Event(at, event) = *seen else {
-            before = before.filter(|_| !simulation.world.is_set_back());
+            before = None;
             continue;
         };
         if before.is_some_and(|before| position(before) >= position(at)) {
