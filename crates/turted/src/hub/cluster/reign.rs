@@ -151,16 +151,46 @@ async fn begin<E: Engine>(
     Ok(has_won.then_some(epoch))
 }
 
-/// An epoch above all that are known: the engine's time, and random bits, so that two engines begin different ones.
+/// An epoch above all that are known: the engine's time, and random bits, so that two engines begin different ones. Where the
+/// clock was set back, it is a random number above.
 fn next_epoch(state: &State, highest: Option<Cursor>) -> u64 {
     let random = getrandom::u32().unwrap_or_default() as u16;
-    let by_time = millis(state.now) << 16 | u64::from(random);
+    let random = u64::from(random);
+    let by_time = millis(state.now) << 16 | random;
     let reigning = state.reign.as_ref().map(|reign| reign.epoch);
     let known = [state.last.map(|last| last.epoch), highest.map(|highest| highest.epoch), reigning];
     let above = known.into_iter().flatten().max().map_or(1, |known| known.saturating_add(1));
-    if makes(Mistake::CountsEpochs) { above } else { by_time.max(above) }
+    match by_time > above {
+        _ if makes(Mistake::CountsEpochs) => above,
+        true => by_time,
+        false => above.saturating_add(random),
+    }
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX) & ((1 << 47) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::engine::Keeping;
+
+    #[test]
+    fn nodes_at_two_masters_whose_clock_was_set_back_begin_different_epochs_above_the_last_one() {
+        let last = Cursor { epoch: millis(Duration::from_secs(1_700_000_000)) << 16, sequence: 1 };
+        let state = |seconds| State {
+            process: String::new(),
+            now: Duration::from_secs(seconds),
+            last: Some(last),
+            reign: None,
+            keeping: Keeping { replicas: 0, evicts: None },
+        };
+        for seconds in [1_600_000_000, 1_800_000_000] {
+            let epochs: BTreeSet<_> = (0..100).map(|_| next_epoch(&state(seconds), None)).collect();
+            assert!(epochs.len() > 90 && epochs.iter().all(|epoch| *epoch > last.epoch), "{epochs:?}");
+        }
+    }
 }
