@@ -75,11 +75,12 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         let count = read.len();
         match reader.is_coming() {
             true => node.view.borrow_mut().behind = Instant::now(),
-            false if count == 0 => node.status.marks.had_all(since),
-            false => {}
-        }
-        if !reader.is_coming() {
-            asked = None;
+            false => {
+                asked = None;
+                if count == 0 {
+                    node.status.marks.had_all(since);
+                }
+            }
         }
         if let Err(failure) = take(node, read).await {
             return failure;
