@@ -20,6 +20,7 @@ use crate::hub::cluster::Cluster;
 use crate::hub::cluster::job::{Unavailable, Wanted};
 use crate::hub::cluster::marks::Wait;
 use crate::hub::cluster::sessions::name_of;
+use crate::hub::cluster::status::NodeSeen;
 use crate::hub::worker::connection::Client;
 use crate::hub::worker::loss::{self, GAP};
 use crate::hub::worker::recovery::LostSession;
@@ -93,7 +94,7 @@ async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Cla
         Changed::Missing => return Ok(Claimed::Missing),
         Changed::Value(owner, value) | Changed::Owned(owner, value) => {
             if read(&value).is_err() {
-                return if is_alive(cluster, owner) { Err(Unavailable) } else { Ok(Claimed::Missing) };
+                return node_of(cluster, owner).map_or(Ok(Claimed::Missing), |_| Err(Unavailable));
             }
             if owner != process {
                 ask_to_let_go(cluster, key, owner).await;
@@ -110,8 +111,9 @@ async fn fetch(cluster: &Cluster, key: SessionKey, until: Instant) -> Result<Cla
     }
 }
 
-fn is_alive(cluster: &Cluster, process: u64) -> bool {
-    cluster.status().nodes().iter().any(|node| node.process == process)
+/// The node of a process, if it lives.
+fn node_of(cluster: &Cluster, process: u64) -> Option<NodeSeen> {
+    cluster.status().nodes().into_iter().find(|node| node.process == process)
 }
 
 /// What the engine has of a session.
@@ -131,7 +133,7 @@ async fn ask(cluster: &Cluster, wanted: Wanted, until: Instant) -> Result<Change
 
 /// Asks the node that has a session to let go of it, if it lives, and waits for that.
 async fn ask_to_let_go(cluster: &Cluster, session: SessionKey, owner: u64) {
-    let Some(node) = cluster.status().nodes().into_iter().find(|node| node.process == owner) else { return };
+    let Some(node) = node_of(cluster, owner) else { return };
     let (question, gone) = cluster.sessions().ask();
     let message = Message { from: cluster.author(), told: Told::LetGo { question, session } }.encode();
     let asked = async {
