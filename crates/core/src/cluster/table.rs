@@ -136,10 +136,10 @@ impl Table {
         self.inquiry = Some(inquiry);
     }
 
-    /// What became of the last question whether something is lost; `None` while there is none, and while a witness may
-    /// still say. It is told once.
-    pub fn judge(&mut self, now: Duration) -> Option<Judgement> {
-        let judgement = self.inquiry.as_ref()?.judge(now)?;
+    /// What became of the last question whether something is lost, where this node has read all that was written up to
+    /// `read`; `None` while there is none, and while a witness may still say. It is told once.
+    pub fn judge(&mut self, read: Duration) -> Option<Judgement> {
+        let judgement = self.inquiry.as_ref()?.judge(read)?;
         self.inquiry = None;
         Some(judgement)
     }
@@ -149,6 +149,13 @@ impl Table {
         if self.inquiry.as_ref().is_some_and(|inquiry| inquiry.epoch() <= epoch) {
             self.inquiry = None;
         }
+    }
+
+    /// Whether a witness should have said before this moment whether it knows of a loss: once this node has read up to it,
+    /// it can judge.
+    #[must_use]
+    pub fn is_judgement_due(&self, now: Duration) -> bool {
+        self.inquiry.as_ref().is_some_and(|inquiry| inquiry.is_overdue(now))
     }
 
     /// The processes that have not said yet whether they know of a loss.
@@ -199,8 +206,11 @@ impl Table {
     }
 
     /// This node heard nothing for a while, not even itself, and hears again now: nodes that took part when that began have
-    /// [`SILENCE`] from now on to be heard.
+    /// [`SILENCE`] from now on to be heard, and to bear witness.
     pub fn excuse(&mut self, since: Duration, now: Duration) {
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.excuse(since, now + SILENCE);
+        }
         for known in self.nodes.values_mut().filter(|known| known.is_alive(since)) {
             known.excused = now;
         }

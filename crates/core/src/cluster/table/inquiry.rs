@@ -77,12 +77,24 @@ impl Inquiry {
         self.missing.remove(&process);
     }
 
-    /// What is known now; `None` while a witness may still say.
-    pub(super) fn judge(&self, now: Duration) -> Option<Judgement> {
-        if self.is_lost || self.missing.values().any(|until| *until < now) {
+    /// What is known, where all that was written up to `read` is read; `None` while a witness may still say.
+    pub(super) fn judge(&self, read: Duration) -> Option<Judgement> {
+        if self.is_lost || self.is_overdue(read) {
             Some(Judgement::Lost(self.epoch()))
         } else {
             self.missing.is_empty().then_some(Judgement::Whole(self.epoch()))
+        }
+    }
+
+    /// Whether a witness should have answered before this moment.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.missing.values().any(|until| *until < now)
+    }
+
+    /// Witnesses that were not overdue at one moment have until another one.
+    pub(super) fn excuse(&mut self, since: Duration, until: Duration) {
+        for waited in self.missing.values_mut().filter(|waited| **waited >= since) {
+            *waited = until;
         }
     }
 

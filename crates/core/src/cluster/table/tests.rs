@@ -212,6 +212,20 @@ fn something_may_be_lost_if_a_witness_is_silent() {
 }
 
 #[test]
+fn a_witness_that_nobody_could_hear_has_15_seconds_more_to_say() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    assert!(!table.is_judgement_due(seconds(27)) && table.is_judgement_due(seconds(28)));
+    table.excuse(seconds(17), seconds(60));
+    assert!(!table.is_judgement_due(seconds(75)));
+    assert_eq!(table.judge(seconds(75)), None);
+    assert_eq!(table.judge(seconds(76)), Some(Judgement::Lost(9)));
+    table.begun(10, at(9, 1_001), seconds(80));
+    table.excuse(seconds(96), seconds(120));
+    assert_eq!(table.judge(seconds(96)), Some(Judgement::Lost(10)), "they were overdue before");
+}
+
+#[test]
 fn something_may_be_lost_if_no_node_is_known_from_before() {
     let mut table = Table::default();
     table.begun(9, at(7, 20), seconds(1));

@@ -54,12 +54,23 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
         node.reader_stuck.notify_one();
         node.writer_stuck.notify_one();
     }
-    let attentive = node.attentive();
-    let judgement = node.view.borrow_mut().table.judge(attentive);
+    judge(node);
+    node.view.borrow_mut().table.tidy(node.attentive());
+}
+
+/// Judges whether something is lost, by all that was written up to a heartbeat of this node. What a witness wrote later it may
+/// not have read.
+fn judge<E: Engine>(node: &Node<E>) {
+    let (now, mut view) = (node.moment(), node.view.borrow_mut());
+    let read = view.own.unwrap_or_default();
+    let judgement = view.table.judge(read);
+    if view.table.is_judgement_due(now) {
+        node.status.is_waited_for();
+    }
+    drop(view);
     if let Some(Judgement::Lost(epoch)) = judgement
         && !makes(Mistake::IgnoresWitnesses)
     {
         node.tells_loss(epoch);
     }
-    node.view.borrow_mut().table.tidy(attentive);
 }

@@ -68,6 +68,11 @@ impl Node {
         other.status.nodes().into_iter().find(|node| node.process == self.process)
     }
 
+    /// The epoch that it reads.
+    fn epoch(&self) -> u64 {
+        self.dispatcher.cursor(self.dispatcher.last()).epoch
+    }
+
     fn losses(&self) -> u64 {
         self.status.counters.losses.load(Ordering::Relaxed)
     }
@@ -137,6 +142,22 @@ fn a_node_says_its_last_word_to_a_redis_that_is_started_again_meanwhile() {
         sleep(LONG * 2).await;
         assert_eq!((first.losses(), second.losses()), (0, 0));
         assert!(second.status.silent().is_empty());
+    });
+}
+
+#[test]
+fn a_witness_is_not_taken_for_silent_because_redis_stands_still() {
+    with_two(async |world, first, second| {
+        world.cut_off(second.process, true);
+        world.restart(Loss::Nothing, SOON);
+        sleep(SOON * 6).await;
+        assert!(second.epoch() < first.epoch(), "it has not read that one has begun");
+        world.stop(LONG);
+        sleep(LONG + SOON * 6).await;
+        world.cut_off(second.process, false);
+        sleep(LONG * 2).await;
+        assert_eq!(second.epoch(), first.epoch());
+        assert_eq!((first.losses(), second.losses()), (0, 0));
     });
 }
 
