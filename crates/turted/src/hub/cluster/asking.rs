@@ -13,6 +13,7 @@ use super::handle::Cluster;
 use super::job::Wanted;
 use super::node::Node;
 use super::questions::{Gathered, TooMany, Underway, Whom};
+use super::random;
 use super::status::NodeSeen;
 use crate::engine::Engine;
 
@@ -53,7 +54,7 @@ impl Cluster {
         };
         let (answers, mut answered) = mpsc::channel(asked.len().max(1));
         let missing: Vec<_> = asked.iter().map(|node| node.process).collect();
-        let question = getrandom::u64().unwrap_or_default();
+        let question = random::number();
         let mut gathered = Gathered::default();
         if !missing.is_empty() {
             let begun = questions.begin(question, Underway { missing, answers })?;

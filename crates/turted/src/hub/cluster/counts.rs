@@ -1,7 +1,7 @@
 //! How many connections a dispatch reaches on all nodes: the node that accepted it asks with the entry, the others send what
 //! they count.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ pub(super) struct Asked {
 /// What waits for counts, and counts that wait to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) asked: HashMap<u64, Asked>,
+    pub(super) asked: BTreeMap<u64, Asked>,
     /// By the node that asked: tags and counts.
-    pub(super) counted: HashMap<u16, Vec<(u64, u32)>>,
+    pub(super) counted: BTreeMap<u16, Vec<(u64, u32)>>,
     /// Processes that did not answer in time: not waited for until they are heard again.
-    pub(super) silent: HashMap<u64, Instant>,
+    pub(super) silent: BTreeMap<u64, Instant>,
 }
 
 /// Sends what is counted for other nodes, and gives up those that do not count, for ever.
@@ -49,11 +49,12 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
         // A node that waits for nobody is not woken to look.
         let is_asking = !node.counts.borrow().asked.is_empty();
         tokio::select! {
+            biased;
+            _ = looks.tick(), if is_asking => node.counts.borrow_mut().give_up(Instant::now()),
             () = node.counted.notified() => {
                 sleep(GATHER).await;
                 send(&node).await;
             }
-            _ = looks.tick(), if is_asking => node.counts.borrow_mut().give_up(Instant::now()),
         }
     }
 }

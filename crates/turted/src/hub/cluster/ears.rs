@@ -26,6 +26,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
                 node.status.works(Way::Ears);
                 // What was told meanwhile is not heard: whoever asked waits for a while only.
                 tokio::select! {
+                    biased;
                     failure = listen(&node, &mut ears) => Some(failure),
                     () = node.ears_stuck.notified() => None,
                 }

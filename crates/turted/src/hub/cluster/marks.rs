@@ -13,6 +13,7 @@ use turted_core::time::UnixTime;
 
 use super::job::Unavailable;
 use super::mistake::{Mistake, makes};
+use super::random;
 use super::status::Status;
 use crate::io::seldom::Seldom;
 
@@ -45,7 +46,7 @@ impl Marks {
     /// Tags count from a random number on, so that two processes with one number do not mistake each other's entries for their
     /// own.
     pub(super) fn new() -> Self {
-        Self::from(getrandom::u64().unwrap_or_default())
+        Self::from(random::number())
     }
 
     fn from(first: u64) -> Self {

@@ -31,6 +31,7 @@
 //! | `settings`, `status` | what a node is told at its start; what is known outside the thread |
 //! | `marks` | whether this node has read all that stood in the log at a moment |
 //! | `ways` | which connections of a node to the engine cannot be used, and what that means |
+//! | `random` | random numbers |
 //! | `lease` | how long a node keeps what it has a lease on |
 //! | `thread` | the thread itself: from its start, when it reads all that is kept, to its end |
 //! | `mistake`, `tests` | several nodes in one process, under faults by a seed; mistakes that must be found there |
@@ -64,6 +65,7 @@ mod handle;
 pub(crate) mod peers;
 pub(crate) mod proof;
 pub(crate) mod claims;
+mod random;
 mod mistake;
 #[cfg(test)]
 mod tests;

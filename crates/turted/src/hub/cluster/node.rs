@@ -2,7 +2,7 @@
 //! it has not read back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(super) struct Node<E> {
     pub(super) started: Instant,
     pub(super) view: RefCell<View>,
     /// Entries that this node appends and has not read back, by their tags.
-    pub(super) own: RefCell<HashMap<u64, Underway>>,
+    pub(super) own: RefCell<BTreeMap<u64, Underway>>,
     /// What other nodes are asked to count, and what is counted for them.
     pub(super) counts: RefCell<Counts>,
     /// Tells that something was counted, or others are asked to count.

@@ -61,6 +61,7 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         let since = *asked.get_or_insert_with(Instant::now);
         // It is given up while it reads alone: what it has read counts as read, and is handed over whatever happens.
         let read = tokio::select! {
+            biased;
             read = timeout(READ_MAX, reader.read(after, PORTION)) => read,
             () = node.reader_stuck.notified() => {
                 return Failure::Lost("nothing of this node is read back".to_owned());

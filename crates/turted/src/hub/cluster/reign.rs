@@ -15,6 +15,7 @@ use turted_core::record::push::NUMBER_MAX;
 
 use super::mistake::{Mistake, makes};
 use super::node::{Node, position};
+use super::random;
 use crate::engine::{Engine, Failure, Reign, State, Writer};
 
 /// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
@@ -154,8 +155,7 @@ async fn begin<E: Engine>(
 /// An epoch above all that are known: the engine's time, and random bits, so that two engines begin different ones. Where the
 /// clock was set back, it is a random number above.
 fn next_epoch(state: &State, highest: Option<Cursor>) -> u64 {
-    let random = getrandom::u32().unwrap_or_default() as u16;
-    let random = u64::from(random);
+    let random = random::number() & u64::from(u16::MAX);
     let by_time = millis(state.now) << 16 | random;
     let reigning = state.reign.as_ref().map(|reign| reign.epoch);
     let known = [state.last.map(|last| last.epoch), highest.map(|highest| highest.epoch), reigning];

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use turted_core::session_key::SessionKey;
 
+use super::random;
 use crate::engine::{Change, Changed};
 use crate::io::link::Link;
 use crate::io::seldom::Seldom;
@@ -128,7 +129,7 @@ impl SessionWrites {
             taken: OnceLock::new(),
             questions: Mutex::default(),
             // Another process may have asked under the same number of a node before.
-            next_question: AtomicU64::new(getrandom::u64().unwrap_or_default()),
+            next_question: AtomicU64::new(random::number()),
             refused: Seldom::every(TELL_PAUSE),
             lost: AtomicU64::new(0),
         }

@@ -1,7 +1,6 @@
 //! The cluster thread: from its start, when it reads all that is kept, to its end.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,6 +18,7 @@ use super::handle::Cluster;
 use super::job::{Job, Wanted};
 use super::lease::{LEASE, PAUSE, in_time};
 use super::node::{Clock, Node, View};
+use super::random;
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
@@ -153,7 +153,7 @@ pub(super) async fn live<E: Engine>(
         replicas: Cell::new(0),
         started: Instant::now(),
         view: RefCell::new(View::new()),
-        own: RefCell::new(HashMap::new()),
+        own: RefCell::default(),
         counts: RefCell::default(),
         progress: Rc::new(Notify::new()),
         heartbeat,
@@ -219,7 +219,7 @@ async fn until_done<T>(status: &Status, attempt: impl AsyncFn() -> Result<T, Fai
 async fn try_number<E: Engine>(engine: &E) -> Result<u16, Failure> {
     let mut values = engine.values().await?;
     for _ in 0..NUMBERS {
-        let number = getrandom::u32().unwrap_or_default() as u16;
+        let number = random::number() as u16;
         let name = lease_of(number);
         let hold = Change::Hold { name: &name, value: &[], age: LEASE };
         match values.all(&[hold]).await?.first() {

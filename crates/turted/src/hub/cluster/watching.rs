@@ -6,11 +6,12 @@ use turted_core::cluster::message::Told;
 use turted_core::cluster::watch::{WatchTold, WatchedRecords};
 
 use super::handle::Cluster;
+use super::random;
 
 impl Cluster {
     /// Watches other nodes until what this returns is dropped. They know nothing of it before it is renewed.
     pub(crate) fn watch_others(&self, filter: String) -> WatchingOthers {
-        let watch = getrandom::u64().unwrap_or_default();
+        let watch = random::number();
         let told = self.status().watches.open(watch);
         WatchingOthers { cluster: self.clone(), watch, filter, told }
     }

@@ -46,6 +46,7 @@ pub(super) async fn run<E: Engine>(node: Rc<Node<E>>) {
         sleep(LEAVE_MAX).await;
     };
     tokio::select! {
+        biased;
         () = take_part(Rc::clone(&node)) => {}
         // It is told by its silence.
         () = overdue => {}
@@ -139,6 +140,7 @@ impl<E: Engine> State<E> {
         let connected = loop {
             // Pushes do not wait for a connection longer than for their answer.
             tokio::select! {
+                biased;
                 connected = &mut connecting => break connected,
                 () = sleep(PAUSE) => self.pushes.expire(since),
             }

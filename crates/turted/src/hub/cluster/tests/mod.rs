@@ -1,7 +1,6 @@
 //! Several nodes in one process, over the engine in memory, on one clock: random pushes, random faults, and a checker.
 //!
-//! A run is repeated by its seed: `SEED=17 cargo test -p turted --lib cluster::tests::a_seed`. What it cannot repeat are the
-//! random numbers of tags and epochs, which decide nothing.
+//! A run is repeated by its seed: `SEED=17 cargo test -p turted --lib cluster::tests::a_seed`.
 //!
 //! | file | what |
 //! |---|---|
@@ -29,7 +28,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use self::simulation::simulate;
+use self::simulation::{simulate, simulate_and_tell};
 use super::mistake::Mistake;
 
 /// Seeds that are tried with every change.
@@ -87,6 +86,14 @@ fn fault(seed: u64, mistake: Option<Mistake>) -> Option<String> {
 fn clients_of_several_nodes_miss_nothing_without_being_told() {
     let faults = find(0..SEEDS, None, 10);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_run_is_repeated_by_its_seed() {
+    for seed in 0..20 {
+        let [first, second] = [(); 2].map(|()| simulate_and_tell(seed));
+        assert!(first == second, "SEED={seed}:\n{first}\n\n{second}");
+    }
 }
 
 #[test]

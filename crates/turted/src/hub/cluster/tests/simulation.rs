@@ -14,6 +14,7 @@ use turted_core::cursor::Cursor;
 use turted_core::push::PushLimits;
 
 use super::super::mistake::Mistake;
+use super::super::random;
 use super::backend::{self, DISPATCHES_MAX, Pushed};
 use super::client::Client;
 use super::node::Node;
@@ -56,9 +57,22 @@ pub(super) struct Simulation {
 
 /// Runs a seed, with a mistake perhaps. Returns what is wrong.
 pub(super) fn simulate(seed: u64, mistake: Option<Mistake>) -> Result<(), String> {
+    let (simulation, result) = run(seed, mistake);
+    result.map_err(|fault| simulation.describe(&fault))
+}
+
+/// Runs a seed. Returns what has happened.
+pub(super) fn simulate_and_tell(seed: u64) -> String {
+    let (simulation, result) = run(seed, None);
+    simulation.describe(&format!("{result:?}"))
+}
+
+fn run(seed: u64, mistake: Option<Mistake>) -> (Rc<Simulation>, Result<(), String>) {
     Mistake::make(mistake);
+    random::seed(Some(seed.rotate_left(32)));
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let result = LocalSet::new().block_on(&runtime, run(seed, mistake));
+    let result = LocalSet::new().block_on(&runtime, begin_and_end(seed, mistake));
+    random::seed(None);
     Mistake::make(None);
     result
 }
@@ -72,7 +86,7 @@ fn flaws(mistake: Option<Mistake>) -> Flaws {
     }
 }
 
-async fn run(seed: u64, mistake: Option<Mistake>) -> Result<(), String> {
+async fn begin_and_end(seed: u64, mistake: Option<Mistake>) -> (Rc<Simulation>, Result<(), String>) {
     let world = World::new(seed);
     world.has_flaws(flaws(mistake));
     spawn_local(Rc::clone(&world).run());
@@ -90,7 +104,8 @@ async fn run(seed: u64, mistake: Option<Mistake>) -> Result<(), String> {
         began: Cell::new(Instant::now()),
         dice,
     });
-    simulation.all().await.map_err(|fault| simulation.describe(&fault))
+    let result = simulation.all().await;
+    (simulation, result)
 }
 
 impl Simulation {

@@ -1,5 +1,4 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::runtime::Builder;
@@ -32,7 +31,7 @@ fn node(world: &Rc<World>) -> (Rc<Node<MemoryEngine>>, mpsc::Receiver<Job>) {
         replicas: Cell::new(0),
         started: Instant::now(),
         view: RefCell::new(View::new()),
-        own: RefCell::new(HashMap::new()),
+        own: RefCell::default(),
         counts: RefCell::default(),
         counted: Notify::new(),
         progress: Rc::new(Notify::new()),
