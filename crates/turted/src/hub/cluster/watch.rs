@@ -55,7 +55,8 @@ fn look<E: Engine>(node: &Rc<Node<E>>, now: Instant) {
         node.writer_stuck.notify_one();
     }
     judge(node);
-    node.view.borrow_mut().table.tidy(node.attentive());
+    let attentive = node.attentive();
+    node.view.borrow_mut().table.tidy(attentive);
 }
 
 /// Judges whether something is lost, by all that was written up to a heartbeat of this node. What a witness wrote later it may
