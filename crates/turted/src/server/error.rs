@@ -53,8 +53,8 @@ pub enum ServerError {
     /// The sessions of before cannot be read, or those of this start cannot be recorded.
     #[error("the directory of the log (log.directory): {0}")]
     Sessions(#[source] io::Error),
-    /// A worker ended before it was told to.
-    #[error("a worker ended unexpectedly")]
+    /// A worker, or the thread of the cluster, ended before it was told to.
+    #[error("a worker, or the thread of the cluster, ended unexpectedly")]
     WorkerLost,
 }
 

@@ -271,7 +271,7 @@ impl Server {
         let hooks = hooks.map_err(ServerError::Start)?;
         let lost = tokio::select! {
             () = stop => false,
-            _ = self.ended.recv() => true,
+            () = self.one_ends() => true,
         };
         self.shared.life.leaving.cancel();
         if let Some(cluster) = &self.cluster {
@@ -323,6 +323,20 @@ impl Server {
         Ok(())
     }
 
+    /// Waits until a worker, or the thread of the cluster, ends by itself. Cancel safe.
+    async fn one_ends(&mut self) {
+        let cluster_ends = async {
+            match &self.cluster {
+                Some(cluster) => cluster.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.ended.recv() => {}
+            () = cluster_ends => {}
+        }
+    }
+
     /// Serves for `drain_delay`. Returns whether a worker was lost.
     async fn go_on(&mut self) -> bool {
         if self.drain_delay.is_zero() {
@@ -330,7 +344,7 @@ impl Server {
         }
         tokio::select! {
             () = tokio::time::sleep(self.drain_delay) => false,
-            _ = self.ended.recv() => true,
+            () = self.one_ends() => true,
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Status {
     end_all: OnceLock<Box<dyn Fn(Ending) + Send + Sync>>,
     /// The server has told all its clients; the node may leave.
     pub(crate) left: CancellationToken,
+    /// The node takes part no more, whatever the reason.
+    pub(super) ended: CancellationToken,
     pub(crate) counters: Counters,
     pub(crate) questions: Questions,
     pub(crate) watches: Watches,
@@ -133,6 +135,7 @@ impl Status {
             hears: OnceLock::new(),
             end_all: OnceLock::new(),
             left: CancellationToken::new(),
+            ended: CancellationToken::new(),
             counters: Counters::default(),
             questions: Questions::default(),
             watches: Watches::default(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc};
-use tokio::task::spawn_local;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::Question;
@@ -63,6 +63,11 @@ impl fmt::Debug for ClusterThread {
 impl ClusterThread {
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Waits until the thread takes part no more: by itself, if it was not told to. Cancel safe.
+    pub(crate) async fn ended(&self) {
+        self.cluster.status.ended.cancelled().await;
     }
 
     /// Lets the node leave, and waits for it. The dispatcher has stopped before.
@@ -132,6 +137,7 @@ pub(super) async fn live<E: Engine>(
     (feed, (status, sessions), (sender, jobs, questions)): (Feed, Shown, Wishes),
     begun: &SyncSender<Result<(), NotStarted>>,
 ) {
+    let _ended = status.ended.clone().drop_guard();
     if let Err(refused) = until_done(&status, || engine.rights()).await {
         return drop(begun.send(Err(NotStarted::Unusable(refused))));
     }
@@ -166,37 +172,66 @@ pub(super) async fn live<E: Engine>(
         sessions,
     });
     node.has_number();
-    let writer = spawn_local(writer::run(Rc::clone(&node)));
-    let others = [
-        spawn_local(reader::run(Rc::clone(&node))),
-        spawn_local(watch::run(Rc::clone(&node))),
-        spawn_local(values::run(Rc::clone(&node), jobs)),
-        spawn_local(ears::run(Rc::clone(&node))),
-        spawn_local(values::answer(Rc::clone(&node), questions)),
-        spawn_local(super::counts::run(Rc::clone(&node))),
-        spawn_local(renew_number(Rc::clone(&node))),
-        spawn_local(keep_proof(Rc::clone(&node))),
-        spawn_local(super::history::record(Rc::clone(&node))),
-    ];
+    let (left, has_left) = oneshot::channel();
+    let (mut tasks, writer) = (JoinSet::new(), Rc::clone(&node));
+    tasks.spawn_local(async move {
+        writer::run(writer).await;
+        // Whoever waits for it has gone if another task has panicked.
+        let _ = left.send(());
+    });
+    tasks.spawn_local(reader::run(Rc::clone(&node)));
+    tasks.spawn_local(watch::run(Rc::clone(&node)));
+    tasks.spawn_local(values::run(Rc::clone(&node), jobs));
+    tasks.spawn_local(ears::run(Rc::clone(&node)));
+    tasks.spawn_local(values::answer(Rc::clone(&node), questions));
+    tasks.spawn_local(super::counts::run(Rc::clone(&node)));
+    tasks.spawn_local(renew_number(Rc::clone(&node)));
+    tasks.spawn_local(keep_proof(Rc::clone(&node)));
+    tasks.spawn_local(super::history::record(Rc::clone(&node)));
+    let is_whole = tokio::select! {
+        biased;
+        () = one_panics(&mut tasks) => false,
+        () = take_part(&node, (begun, has_left)) => true,
+    };
+    // They end with this.
+    drop(tasks);
+    node.status.questions.end();
+    node.status.watches.end();
+    if is_whole {
+        drop(timeout(END_MAX, release_number(&node)).await);
+    } else {
+        tracing::error!("a task of the cluster ended in a panic");
+    }
+}
+
+/// Waits until a task ends in a panic. Cancel safe.
+async fn one_panics(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err_and(|error| error.is_panic()) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Says when this node has read all that the log keeps, and waits until it has left.
+async fn take_part<E: Engine>(
+    node: &Rc<Node<E>>,
+    (begun, has_left): (&SyncSender<Result<(), NotStarted>>, oneshot::Receiver<()>),
+) {
     while !(node.status.follows() && node.status.is_up()) {
         sleep(Duration::from_millis(20)).await;
     }
-    let mut filling = spawn_local(super::history::fill(Rc::clone(&node)));
+    let mut filling = JoinSet::new();
+    filling.spawn_local(super::history::fill(Rc::clone(node)));
     // It goes on behind the start, if another node takes longer.
-    drop(timeout(FILL_MAX, &mut filling).await);
+    drop(timeout(FILL_MAX, filling.join_next()).await);
     drop(begun.send(Ok(())));
-    // It ends when the dispatcher has stopped and the server has told its clients.
-    if writer.await.is_err() {
-        tracing::error!("the writer of the cluster ended in a panic");
-    }
+    // When the dispatcher has stopped and the server has told its clients.
+    drop(has_left.await);
     // What clients were when they were told to come back elsewhere.
     drop(timeout(END_MAX, node.sessions.all_written()).await);
     node.sessions.give_up();
-    others.iter().for_each(|task| task.abort());
-    filling.abort();
-    node.status.questions.end();
-    node.status.watches.end();
-    drop(timeout(END_MAX, release_number(&node)).await);
 }
 
 /// Takes a number that no other node has. Waits for the engine.

@@ -6,10 +6,14 @@ use turted_core::cursor::Cursor;
 
 use super::backend::{DISPATCHES_MAX, Pushed};
 use super::client::{Client, Seen};
+use super::node::Node;
 use super::simulation::Simulation;
 
 /// Looks whether everybody has seen what there was to see.
 pub(super) fn check(simulation: &Simulation, last: &[u64]) -> Result<(), String> {
+    if simulation.nodes.borrow().iter().flatten().any(Node::has_ended) {
+        return Err("a node has ended by itself".to_owned());
+    }
     let (clients, pushes) = (simulation.clients.borrow(), simulation.pushes.borrow());
     for (name, client) in clients.iter().enumerate() {
         let named = |fault: String| format!("client {name}: {fault}");

@@ -98,6 +98,11 @@ impl Node {
         self.freezer.is_frozen.get()
     }
 
+    /// Whether it takes part no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.status.ended.is_cancelled()
+    }
+
     /// Lets it do nothing from now on, or go on.
     pub(super) fn freeze(&self, is_frozen: bool) {
         self.freezer.is_frozen.set(is_frozen);

@@ -178,6 +178,17 @@ fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() 
 }
 
 #[test]
+fn a_node_ends_when_one_of_its_tasks_panics() {
+    with_two(async |world, first, second| {
+        second.status.end_all_by(|_| panic!("on purpose"));
+        world.restart(Loss::Everything, SOON);
+        sleep(LONG).await;
+        assert!(second.status.ended.is_cancelled(), "the server stops, and is started again");
+        assert!(!first.status.ended.is_cancelled() && first.status.follows());
+    });
+}
+
+#[test]
 fn the_log_keeps_what_the_node_keeps_that_keeps_most() {
     let length = |keep: [usize; 2]| {
         let mut length = 0;
