@@ -103,7 +103,7 @@ impl Table {
         let progress = record.progress;
         self.note(author, (state, progress), Some(record), now);
         if let Some(inquiry) = &mut self.inquiry {
-            inquiry.heard(author.process, progress);
+            inquiry.heard(author.process, progress, now);
         }
     }
 

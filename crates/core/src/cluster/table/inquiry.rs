@@ -2,7 +2,8 @@
 //!
 //! Every node reads how the epochs before ended. It has answered once it says that it has read so far, because a node that
 //! finds itself beyond that end tells the loss first. A witness that dies, or is silent for too long, might have been
-//! beyond it: then the loss is told, because clients must not miss anything without a word.
+//! beyond it: then the loss is told, because clients must not miss anything without a word. One that is heard and has not read
+//! so far is waited for longer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub enum Judgement {
     Lost(u64),
 }
 
+/// For so long a witness is waited for that is heard, and does not read on.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Epochs that one question may be about: more of them do not begin before witnesses are silent.
 const EPOCHS_MAX: usize = 64;
 
@@ -27,9 +30,17 @@ const EPOCHS_MAX: usize = 64;
 pub(super) struct Inquiry {
     /// Epochs that began, each with the end of those before. The last one is in question, and all before it.
     begun: Vec<(u64, Option<Cursor>)>,
-    /// The processes that have not answered, and until when they are waited for.
-    missing: BTreeMap<u64, Duration>,
+    /// The processes that have not answered.
+    missing: BTreeMap<u64, Waited>,
     is_lost: bool,
+}
+
+/// Until when a witness is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Waited {
+    until: Duration,
+    /// However often it is heard.
+    most: Duration,
 }
 
 impl Inquiry {
@@ -52,7 +63,7 @@ impl Inquiry {
 
     /// Waits for a witness.
     pub(super) fn ask(&mut self, process: u64, now: Duration) {
-        self.missing.insert(process, now + SILENCE);
+        self.missing.insert(process, Waited { until: now + SILENCE, most: now + PATIENCE });
     }
 
     /// Takes over a question about earlier epochs that is not answered yet. A witness that has not answered it is not
@@ -64,10 +75,12 @@ impl Inquiry {
     }
 
     /// A witness said how far it has come.
-    pub(super) fn heard(&mut self, process: u64, progress: Progress) {
+    pub(super) fn heard(&mut self, process: u64, progress: Progress, now: Duration) {
         self.compare(progress);
         if progress.has_read(self.epoch()) {
             self.missing.remove(&process);
+        } else if let Some(waited) = self.missing.get_mut(&process) {
+            waited.until = waited.until.max((now + SILENCE).min(waited.most));
         }
     }
 
@@ -88,13 +101,13 @@ impl Inquiry {
 
     /// Whether a witness should have answered before this moment.
     pub(super) fn is_overdue(&self, now: Duration) -> bool {
-        self.missing.values().any(|until| *until < now)
+        self.missing.values().any(|waited| waited.until < now)
     }
 
     /// Witnesses that were not overdue at one moment have until another one.
     pub(super) fn excuse(&mut self, since: Duration, until: Duration) {
-        for waited in self.missing.values_mut().filter(|waited| **waited >= since) {
-            *waited = until;
+        for waited in self.missing.values_mut().filter(|waited| waited.until >= since) {
+            (waited.until, waited.most) = (until, waited.most.max(until));
         }
     }
 

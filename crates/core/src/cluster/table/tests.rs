@@ -212,6 +212,23 @@ fn something_may_be_lost_if_a_witness_is_silent() {
 }
 
 #[test]
+fn a_witness_that_is_heard_and_has_not_read_on_is_waited_for_longer() {
+    let mut table = two();
+    table.begun(9, at(7, 20), seconds(12));
+    hear(&mut table, 1, at(9, 1_001), 13);
+    hear(&mut table, 2, at(7, 20), 20);
+    assert_eq!(table.judge(seconds(35)), None);
+    for heard in (35..=80).step_by(15) {
+        hear(&mut table, 2, at(7, 20), heard);
+    }
+    assert_eq!(table.judge(seconds(72)), None);
+    let mut behind = table.clone();
+    hear(&mut behind, 2, at(9, 1_002), 72);
+    assert_eq!(behind.judge(seconds(72)), Some(Judgement::Whole(9)));
+    assert_eq!(table.judge(seconds(73)), Some(Judgement::Lost(9)), "not for ever");
+}
+
+#[test]
 fn a_witness_that_nobody_could_hear_has_15_seconds_more_to_say() {
     let mut table = two();
     table.begun(9, at(7, 20), seconds(12));
