@@ -42,8 +42,6 @@ pub(crate) struct Flaws {
     pub(crate) stores_key_first: bool,
     /// It says that the process of the server is the one that it has always been.
     pub(crate) hides_process: bool,
-    /// It does not find the entry at a position.
-    pub(crate) hides_entries: bool,
 }
 
 /// What becomes of a command.

@@ -120,6 +120,11 @@ impl World {
         let _ = if is_cut_off { cut_off.insert(process) } else { cut_off.remove(&process) };
     }
 
+    /// Whether a process is sent to a former master.
+    pub(crate) fn is_at_former(&self, process: u64) -> bool {
+        self.elsewhere.borrow().contains_key(&process)
+    }
+
     /// What stands in the log of the master.
     pub(crate) fn log(&self) -> Vec<(Cursor, Bytes)> {
         self.with_master(|server, _| server.data.entries.iter().cloned().collect())

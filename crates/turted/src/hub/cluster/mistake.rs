@@ -19,6 +19,8 @@ pub(super) enum Mistake {
     IgnoresHoles,
     /// What this node has read of its own says that it has read everything, whenever that was made.
     CountsOldEntries,
+    /// The last entry that was read is not compared.
+    IgnoresEntry,
     /// The log is trimmed to what this node has read.
     TrimsTooMuch,
     /// The engine connects anew without ending the former connection.
@@ -30,9 +32,6 @@ pub(super) enum Mistake {
     /// The process of the engine is not compared.
     #[cfg(test)]
     IgnoresProcess,
-    /// The last entry that was read is not compared.
-    #[cfg(test)]
-    IgnoresEntry,
 }
 
 #[cfg(test)]

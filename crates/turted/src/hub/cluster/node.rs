@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
-use turted_core::cluster::entry::{Body, Entry};
-use turted_core::cluster::head::VERSION;
+use turted_core::cluster::entry::{self, Body, Entry};
+use turted_core::cluster::head::{Read, VERSION};
 use turted_core::cluster::message::{Message, Told};
 use turted_core::cluster::node::{NodeRecord, Progress};
 use turted_core::cluster::table::{Known, SILENCE, Table};
@@ -21,6 +21,7 @@ use super::counts::{ANSWER_MAX, Counts};
 use super::handle::Cluster;
 use super::job::{Job, Unavailable, Wanted};
 use super::marks::is_absurd;
+use super::mistake::{Mistake, makes};
 use super::sessions::SessionWrites;
 use super::settings::{HEARTBEAT, Settings};
 use super::status::Status;
@@ -268,6 +269,18 @@ impl<E: Engine> Node<E> {
             own.remove(&tag);
         }
         brought
+    }
+
+    /// Whether this is another entry of ours than the one with this tag.
+    pub(super) fn is_other(&self, bytes: &[u8], tag: u64) -> bool {
+        let decoded = entry::decode(bytes, self.settings.limits);
+        !makes(Mistake::IgnoresEntry) && matches!(decoded, Read::Ours(entry) if entry.tag != tag)
+    }
+
+    /// What this node has read is lost: it begins another epoch.
+    pub(super) fn wants_epoch(&self) {
+        self.view.borrow_mut().must_begin = true;
+        self.heartbeat.notify_one();
     }
 
     /// Tells all nodes that something of before an epoch is lost, or may be.

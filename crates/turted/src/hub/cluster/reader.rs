@@ -26,6 +26,9 @@ use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 const PORTION: usize = 128;
 /// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
+/// What is read after so long comes to a node that was frozen: something else may stand where it has read. A read waits for an
+/// entry about half as long.
+const FROZEN: Duration = Duration::from_secs(2);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time between two looks whether the inboxes have room.
@@ -74,6 +77,14 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         };
         node.status.waits(false);
         let count = read.len();
+        if count > 0 && since.elapsed() > FROZEN {
+            match timeout(READ_MAX, has_other_entry(node, &mut reader)).await {
+                Ok(Ok(true)) => node.wants_epoch(),
+                Ok(Ok(false)) => {}
+                Ok(Err(failure)) => return failure,
+                Err(_) => return Failure::Lost("it does not answer".to_owned()),
+            }
+        }
         match reader.is_coming() {
             true => node.view.borrow_mut().behind = Instant::now(),
             false => {
@@ -96,6 +107,20 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
             sleep(pace::PAUSE).await;
         }
     }
+}
+
+/// Whether the log has another entry where this node has read its last one.
+async fn has_other_entry<E: Engine>(node: &Node<E>, reader: &mut E::Reader) -> Result<bool, Failure> {
+    let Some((last, tag)) = node.view.borrow().last_read else { return Ok(false) };
+    let before = Cursor { sequence: last.sequence.saturating_sub(1), ..last };
+    let read = loop {
+        let read = reader.read(Some(before), 1).await?;
+        if !(read.is_empty() && reader.is_coming()) {
+            break read;
+        }
+    };
+    let found = read.first().filter(|(at, _)| *at == last).and_then(|(_, bytes)| bytes.as_deref());
+    Ok(found.is_some_and(|bytes| node.is_other(bytes, tag)))
 }
 
 /// Takes entries that were read, up to one that no node can have appended.
@@ -127,6 +152,10 @@ pub(super) async fn take<E: Engine>(
                 hand_over(node, &mut waiting).await;
                 return Err(absurd(at));
             }
+            Read::Ours(_) if is_elsewhere(node, at) => {
+                node.wants_epoch();
+                node.view.borrow_mut().after = Some(at);
+            }
             Read::Ours(_) | Read::Foreign => {
                 node.status.foreign();
                 if is_next(node, at) {
@@ -157,6 +186,13 @@ pub(super) async fn take<E: Engine>(
 fn goes_back<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
     let last = node.view.borrow().last_read;
     at.sequence > NUMBER_MAX || last.is_some_and(|(last, _)| at.sequence <= last.sequence)
+}
+
+/// Whether an entry is of an epoch that another node has begun with numbers that this one has read in an earlier epoch: at
+/// another server, which takes entries no more. What this node has read there is in no log that goes on.
+fn is_elsewhere<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
+    let last = node.view.borrow().last_read;
+    at.sequence <= NUMBER_MAX && last.is_some_and(|(last, _)| at.epoch > last.epoch)
 }
 
 /// Whether an entry has the number behind the last one that was read, in the same epoch.
@@ -341,8 +377,8 @@ fn lost<E: Engine>(node: &Rc<Node<E>>, (epoch, told): (u64, Duration)) {
         (view.lost, view.hole) = (Some(epoch), Some(Instant::now()));
         view.table.told(epoch);
         if view.beyond.is_some_and(|written| written > told) {
-            view.must_begin = true;
-            node.heartbeat.notify_one();
+            drop(view);
+            node.wants_epoch();
         }
     }
     node.feed.lose();

@@ -8,8 +8,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use turted_core::cluster::entry::{self, Body};
-use turted_core::cluster::head::Read;
+use turted_core::cluster::entry::Body;
 use turted_core::cursor::Cursor;
 use turted_core::record::push::NUMBER_MAX;
 
@@ -105,8 +104,7 @@ async fn lasting<E: Engine>(
     }
     if let Some((at, tag)) = known.last_read
         && let Some(bytes) = writer.entry(at).await?
-        && let Read::Ours(entry) = entry::decode(&bytes, node.settings.limits)
-        && entry.tag != tag
+        && node.is_other(&bytes, tag)
     {
         // The same position was given twice: what this node has read there is lost.
         node.view.borrow_mut().must_begin = true;

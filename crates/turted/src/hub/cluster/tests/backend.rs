@@ -32,6 +32,8 @@ pub(super) struct Pushed {
     pub(super) has_key: bool,
     /// The position of its first dispatch, if it was accepted.
     pub(super) accepted: Option<Cursor>,
+    /// The node that has accepted it, if that was at a former master.
+    pub(super) at_former: Option<u64>,
     /// Whether its backend knows what became of it.
     pub(super) is_done: bool,
 }
@@ -53,7 +55,10 @@ pub(super) async fn push(simulation: Rc<Simulation>, number: u64) {
     while since.elapsed() < REPEATS {
         let accepted = attempt(&simulation, pushed).await;
         if accepted.is_some() || !pushed.has_key {
-            simulation.pushes.borrow_mut()[place].accepted = accepted;
+            let (accepted, process) = accepted.unzip();
+            let pushed = &mut simulation.pushes.borrow_mut()[place];
+            pushed.accepted = accepted;
+            pushed.at_former = process.filter(|process| simulation.world.is_at_former(*process));
             break;
         }
         sleep(simulation.dice.time(PAUSE)).await;
@@ -61,8 +66,8 @@ pub(super) async fn push(simulation: Rc<Simulation>, number: u64) {
     simulation.pushes.borrow_mut()[place].is_done = true;
 }
 
-/// Sends it to a node. Returns its position if it was accepted, now or before.
-async fn attempt(simulation: &Simulation, pushed: Pushed) -> Option<Cursor> {
+/// Sends it to a node. Returns its position if it was accepted, now or before, and the process of the node.
+async fn attempt(simulation: &Simulation, pushed: Pushed) -> Option<(Cursor, u64)> {
     let dispatch = |(event, _)| Dispatch {
         event: Name::new("e").unwrap(),
         payload: to_raw_value(&event).unwrap(),
@@ -75,17 +80,18 @@ async fn attempt(simulation: &Simulation, pushed: Pushed) -> Option<Cursor> {
         body: [pushed.number as u8; 32],
         answer: AnswerForm::Plain,
     };
-    let submitted = {
+    let (submitted, process) = {
         let nodes = simulation.nodes.borrow();
         let ready: Vec<_> = nodes.iter().flatten().filter(|node| node.is_ready()).collect();
         let node = ready.get(simulation.dice.below(ready.len().max(1)))?;
-        node.dispatcher.submit(&mut dispatches, Reach::Uncounted, Some(key).filter(|_| pushed.has_key))
+        let key = Some(key).filter(|_| pushed.has_key);
+        (node.dispatcher.submit(&mut dispatches, Reach::Uncounted, key), node.process)
     };
     match timeout(ANSWER_MAX, submitted.ok()?.settled()).await.ok()? {
-        Ok(positions) => Some(Positions::first(&positions)),
+        Ok(positions) => Some((Positions::first(&positions), process)),
         Err(DispatchRefusal::Repeated { first, is_same }) => {
             assert!(is_same, "the key of push {} has another body", pushed.number);
-            Some(first)
+            Some((first, process))
         }
         Err(_) => None,
     }

@@ -121,4 +121,6 @@ pub(super) async fn refill(simulation: &Rc<Simulation>, is_quiet: bool) {
     set_others(false);
     sleep(HEARTBEATS).await;
     set_frozen(simulation, reader, false);
+    // What it has read is compared with what is there now: that is not trimmed before.
+    sleep(SETTLED).await;
 }

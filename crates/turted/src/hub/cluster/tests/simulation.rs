@@ -1,6 +1,7 @@
 //! A run: nodes, clients, backends, troubles, and a quiet time behind them in which everything has to come to its end.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,10 @@ pub(super) struct Simulation {
     pub(super) nodes: RefCell<Vec<Option<Node>>>,
     pub(super) clients: RefCell<Vec<Client>>,
     pub(super) pushes: RefCell<Vec<Pushed>>,
+    /// Processes that were killed and had something of a former master which nobody else has.
+    pub(super) unheard: RefCell<HashSet<u64>>,
+    /// Pushes from before the last time that all nodes were gone.
+    pub(super) forgotten: Cell<u64>,
     /// What went wrong, for whoever looks at a fault.
     pub(super) troubles: RefCell<Vec<String>>,
     pub(super) began: Cell<Instant>,
@@ -82,7 +87,6 @@ fn flaws(mistake: Option<Mistake>) -> Flaws {
         leaves_former: mistake == Some(Mistake::LeavesFormer),
         stores_key_first: mistake == Some(Mistake::StoresKeyFirst),
         hides_process: mistake == Some(Mistake::IgnoresProcess),
-        hides_entries: mistake == Some(Mistake::IgnoresEntry),
     }
 }
 
@@ -100,6 +104,8 @@ async fn begin_and_end(seed: u64, mistake: Option<Mistake>) -> (Rc<Simulation>, 
         nodes: RefCell::default(),
         clients: RefCell::new((0..dice.below(4) + 2).map(Client::new).collect()),
         pushes: RefCell::default(),
+        unheard: RefCell::default(),
+        forgotten: Cell::new(0),
         troubles: RefCell::default(),
         began: Cell::new(Instant::now()),
         dice,
@@ -157,7 +163,14 @@ impl Simulation {
     pub(super) fn push(self: &Rc<Self>, has_key: bool) -> u64 {
         let count = 1 + self.dice.number() % DISPATCHES_MAX;
         let number = self.pushes.borrow().len() as u64;
-        self.pushes.borrow_mut().push(Pushed { number, count, has_key, accepted: None, is_done: false });
+        self.pushes.borrow_mut().push(Pushed {
+            number,
+            count,
+            has_key,
+            accepted: None,
+            at_former: None,
+            is_done: false,
+        });
         spawn_local(backend::push(Rc::clone(self), number));
         number
     }
@@ -206,6 +219,29 @@ impl Simulation {
                 client.take(accepted);
             }
         }
+    }
+
+    /// A node is killed. What it alone has read is gone with it.
+    pub(super) fn has_killed(&self, killed: &Node) {
+        let epoch = killed.dispatcher.cursor(killed.dispatcher.last()).epoch;
+        if self.world.log().iter().all(|(at, _)| at.epoch != epoch) {
+            self.unheard.borrow_mut().insert(killed.process);
+        }
+        if self.nodes.borrow().iter().all(Option::is_none) {
+            self.forgotten.set(self.pushes.borrow().len() as u64);
+            self.clients.borrow_mut().iter_mut().for_each(Client::is_forgotten);
+        }
+    }
+
+    /// Whether all nodes are there and have read the whole log.
+    pub(super) fn all_have_read(&self) -> bool {
+        let last = self.world.log().last().map(|(at, _)| *at);
+        let has_read = |node: &Option<Node>| {
+            node.as_ref().is_some_and(|node| {
+                node.takes_clients() && Some(node.dispatcher.cursor(node.dispatcher.last())) == last
+            })
+        };
+        self.nodes.borrow().iter().all(has_read)
     }
 
     /// Notes something that goes wrong on purpose.
