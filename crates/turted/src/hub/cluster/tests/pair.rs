@@ -178,6 +178,39 @@ fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() 
 }
 
 #[test]
+fn what_a_node_has_read_at_a_former_master_under_numbers_that_are_given_again_is_told_to_all() {
+    with_two(async |world, first, second| {
+        let read = |node: &Node| node.dispatcher.cursor(node.dispatcher.last());
+        world.pause_replica(true);
+        first.dispatcher.broadcast("e", &1).unwrap().await.unwrap();
+        sleep(SOON).await;
+        // The second node begins an epoch at the former master, and the first one later at the new one: both count from there.
+        world.cut_off(first.process, true);
+        world.promote(&[second.process]);
+        world.restart_former();
+        sleep(SOON * 2).await;
+        second.dispatcher.broadcast("e", &2).unwrap().await.unwrap();
+        world.cut_off(first.process, false);
+        sleep(SOON * 2).await;
+        for event in 3..23 {
+            first.dispatcher.broadcast("e", &event).unwrap().await.unwrap();
+        }
+        sleep(SOON).await;
+        assert_eq!(first.losses(), 1, "it had read what the replica had not");
+        assert!(read(&first).sequence > read(&second).sequence && first.epoch() > second.epoch());
+        // The epoch that reigns when the second node comes has other numbers.
+        world.restart(Loss::Nothing, Duration::ZERO);
+        sleep(SOON * 4).await;
+        assert_eq!(first.losses(), 1);
+        world.demote(true);
+        sleep(SOON * 4).await;
+        assert_eq!(read(&first), read(&second));
+        assert_eq!(first.losses(), 2, "nobody but the second node has its events");
+        assert!(second.losses() > 0);
+    });
+}
+
+#[test]
 fn a_node_ends_when_one_of_its_tasks_panics() {
     with_two(async |world, first, second| {
         second.status.end_all_by(|_| panic!("on purpose"));
