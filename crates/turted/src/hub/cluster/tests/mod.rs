@@ -43,7 +43,7 @@ const MISTAKES: [(Mistake, u64); 12] = [
     (Mistake::DeliversAtOnce, 2),
     (Mistake::RepeatsWithoutReading, 55),
     (Mistake::IgnoresHoles, 52),
-    (Mistake::TrimsTooMuch, 44),
+    (Mistake::TrimsTooMuch, 0),
     (Mistake::CountsOldEntries, 0),
     (Mistake::LeavesFormer, 0),
     (Mistake::StoresKeyFirst, 78),
