@@ -21,7 +21,7 @@ pub(super) fn check(simulation: &Simulation, last: &[u64]) -> Result<(), String>
         positions_grow(client).map_err(named)?;
         has_no_gap_without_loss(simulation, client).map_err(named)?;
         misses_nothing(simulation, client).map_err(named)?;
-        sees_nothing_twice(client, &pushes).map_err(named)?;
+        sees_nothing_twice(simulation, client).map_err(named)?;
     }
     positions_are_given_once(&clients)
 }
@@ -79,7 +79,8 @@ fn has_no_gap_without_loss(simulation: &Simulation, client: &Client) -> Result<(
 }
 
 /// What was accepted is seen, or a gap is told that reaches so far. Nobody can tell others what a node has accepted at a former
-/// master that is killed there. Where all nodes were gone, and the log and the clock went back, a gap counts that is told later.
+/// master that is killed there. Where the log was lost, the clock was set back, and no node was left that had read of it, an
+/// epoch reigns that is below those of before: then a gap of a lower epoch counts.
 fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String> {
     let (pushes, unheard) = (simulation.pushes.borrow(), simulation.unheard.borrow());
     let seen: HashMap<_, _> = events(client).map(|(at, event)| (event, at)).collect();
@@ -88,10 +89,12 @@ fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String
         Seen::Event(..) => None,
     });
     let told = gaps.max();
-    let is_told_since = client.seen[client.forgotten..].iter().any(|seen| matches!(seen, Seen::Gap(_)));
+    let last = simulation.world.log().last().map_or(0, |(at, _)| at.epoch);
+    let is_told_below =
+        |epoch| client.seen.iter().any(|seen| matches!(seen, Seen::Gap(at) if at.epoch < epoch));
     let is_excused = |pushed: &&Pushed| {
         pushed.at_former.is_some_and(|process| unheard.contains(&process))
-            || (pushed.number < simulation.forgotten.get() && is_told_since)
+            || pushed.accepted.is_some_and(|at| at.epoch > last && is_told_below(at.epoch))
     };
     for (event, at) in pushes.iter().filter(|pushed| !is_excused(pushed)).flat_map(Pushed::dispatches) {
         let Some(at) = at else { continue };
@@ -110,16 +113,18 @@ fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String
     Ok(())
 }
 
-/// Nothing comes twice; with a key, nothing unless a loss is told.
-fn sees_nothing_twice(client: &Client, pushes: &[Pushed]) -> Result<(), String> {
+/// Nothing comes twice. Behind a gap something may: a push that is repeated with its key, and where there were two masters what a
+/// client has seen that went from a node at one of them to a node at the other, and back.
+fn sees_nothing_twice(simulation: &Simulation, client: &Client) -> Result<(), String> {
+    let (pushes, was_split) = (simulation.pushes.borrow(), simulation.was_split.get());
     let mut first: HashMap<u64, usize> = HashMap::new();
     for (place, seen) in client.seen.iter().enumerate() {
         let Seen::Event(at, event) = seen else { continue };
         let Some(before) = first.insert(*event, place) else { continue };
         let has_key = pushes[(event / DISPATCHES_MAX) as usize].has_key;
         let is_told = client.seen[before..].iter().any(|seen| matches!(seen, Seen::Gap(_)));
-        if !(has_key && is_told) {
-            let former = client.seen[before];
+        let former = client.seen[before];
+        if !(is_told && (has_key || was_split && former == *seen)) {
             return Err(format!("event {event} comes twice, at {at} behind {former:?} (key: {has_key})"));
         }
     }

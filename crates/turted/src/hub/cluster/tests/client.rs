@@ -24,8 +24,6 @@ pub(super) struct Client {
     pub(super) is_stream: bool,
     /// What it has seen.
     pub(super) seen: Vec<Seen>,
-    /// How much of that is from before the last time that all nodes were gone.
-    pub(super) forgotten: usize,
     /// The place of its node, and the process there; `None` while it has none.
     pub(super) at: Option<(usize, u64)>,
     /// How often the clients of its node had been ended when it came, and how often because of a loss.
@@ -53,11 +51,6 @@ impl Client {
     /// Some have a session, others have none.
     pub(super) fn new(number: usize) -> Self {
         Self { is_stream: number % 2 == 1, ..Self::default() }
-    }
-
-    /// Nobody knows any more what it has seen.
-    pub(super) fn is_forgotten(&mut self) {
-        self.forgotten = self.seen.len();
     }
 
     /// Whether its node has told it to come back.

@@ -137,6 +137,11 @@ impl Node {
         )
     }
 
+    /// Whether it reads and appends.
+    pub(super) fn is_well(&self) -> bool {
+        self.takes_clients() && self.status.failure().is_none()
+    }
+
     /// Whether a balancer would send clients to it.
     pub(super) fn takes_clients(&self) -> bool {
         self.is_ready() && self.status.follows()

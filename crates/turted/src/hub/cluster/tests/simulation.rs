@@ -51,10 +51,10 @@ pub(super) struct Simulation {
     pub(super) nodes: RefCell<Vec<Option<Node>>>,
     pub(super) clients: RefCell<Vec<Client>>,
     pub(super) pushes: RefCell<Vec<Pushed>>,
+    /// Whether two masters took entries at once.
+    pub(super) was_split: Cell<bool>,
     /// Processes that were killed and had something of a former master which nobody else has.
     pub(super) unheard: RefCell<HashSet<u64>>,
-    /// Pushes from before the last time that all nodes were gone.
-    pub(super) forgotten: Cell<u64>,
     /// What went wrong, for whoever looks at a fault.
     pub(super) troubles: RefCell<Vec<String>>,
     pub(super) began: Cell<Instant>,
@@ -104,8 +104,8 @@ async fn begin_and_end(seed: u64, mistake: Option<Mistake>) -> (Rc<Simulation>, 
         nodes: RefCell::default(),
         clients: RefCell::new((0..dice.below(4) + 2).map(Client::new).collect()),
         pushes: RefCell::default(),
+        was_split: Cell::new(false),
         unheard: RefCell::default(),
-        forgotten: Cell::new(0),
         troubles: RefCell::default(),
         began: Cell::new(Instant::now()),
         dice,
@@ -226,10 +226,6 @@ impl Simulation {
         let epoch = killed.dispatcher.cursor(killed.dispatcher.last()).epoch;
         if self.world.log().iter().all(|(at, _)| at.epoch != epoch) {
             self.unheard.borrow_mut().insert(killed.process);
-        }
-        if self.nodes.borrow().iter().all(Option::is_none) {
-            self.forgotten.set(self.pushes.borrow().len() as u64);
-            self.clients.borrow_mut().iter_mut().for_each(Client::is_forgotten);
         }
     }
 
