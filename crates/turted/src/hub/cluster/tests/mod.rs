@@ -46,7 +46,7 @@ const MISTAKES: [(Mistake, u64); 12] = [
     (Mistake::TrimsTooMuch, 0),
     (Mistake::CountsOldEntries, 0),
     (Mistake::LeavesFormer, 0),
-    (Mistake::StoresKeyFirst, 78),
+    (Mistake::StoresKeyFirst, 150),
     (Mistake::IgnoresProcess, 26),
     (Mistake::IgnoresEntry, 2),
 ];
