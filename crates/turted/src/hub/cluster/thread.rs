@@ -201,6 +201,8 @@ pub(super) async fn live<E: Engine>(
         drop(timeout(END_MAX, release_number(&node)).await);
     } else {
         tracing::error!("a task of the cluster ended in a panic");
+        // It may have been the writer, which does so as a rule.
+        node.feed.close();
     }
 }
 
