@@ -209,7 +209,7 @@ impl Table {
     /// [`SILENCE`] from now on to be heard, and to bear witness.
     pub fn excuse(&mut self, since: Duration, now: Duration) {
         if let Some(inquiry) = &mut self.inquiry {
-            inquiry.excuse(since, now + SILENCE);
+            inquiry.excuse(since, now);
         }
         for known in self.nodes.values_mut().filter(|known| known.is_alive(since)) {
             known.excused = now;

@@ -310,7 +310,10 @@ impl Server {
         let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         // Last of all: connections that end say what becomes of their sessions.
         let is_recorded = self.shared.sessions.end();
+        let mut panicked = panicked;
         if let Some(cluster) = self.cluster.take() {
+            // It ends by itself when one of its tasks has panicked.
+            panicked |= cluster.has_ended();
             cluster.leave();
         }
         if lost || panicked {

@@ -21,7 +21,8 @@ pub enum Judgement {
     Lost(u64),
 }
 
-/// For so long a witness is waited for that is heard, and does not read on.
+/// For so long a witness is waited for that is heard, and does not read on: longer than a reader needs that loses its connection
+/// several times in a row, and not for ever, for one that is stuck would keep a loss from being told.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Epochs that one question may be about: more of them do not begin before witnesses are silent.
 const EPOCHS_MAX: usize = 64;
@@ -104,10 +105,11 @@ impl Inquiry {
         self.missing.values().any(|waited| waited.until < now)
     }
 
-    /// Witnesses that were not overdue at one moment have until another one.
-    pub(super) fn excuse(&mut self, since: Duration, until: Duration) {
+    /// Nobody could be heard between two moments. Witnesses that were not overdue have their time from the second one on.
+    pub(super) fn excuse(&mut self, since: Duration, now: Duration) {
         for waited in self.missing.values_mut().filter(|waited| waited.until >= since) {
-            (waited.until, waited.most) = (until, waited.most.max(until));
+            waited.most += now.saturating_sub(since);
+            waited.until = (now + SILENCE).min(waited.most);
         }
     }
 

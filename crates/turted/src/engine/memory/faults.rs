@@ -175,6 +175,11 @@ impl World {
         });
     }
 
+    /// The master ends all connections.
+    pub(crate) fn end_connections(&self) {
+        self.with_master(|server, connections| server.end_all(connections));
+    }
+
     /// The clock of the master is set back.
     pub(crate) fn set_back(&self, time: Duration) {
         self.with_master(|server, _| server.set_back += time);

@@ -120,9 +120,13 @@ impl World {
         let _ = if is_cut_off { cut_off.insert(process) } else { cut_off.remove(&process) };
     }
 
-    /// Whether a process is sent to a former master.
-    pub(crate) fn is_at_former(&self, process: u64) -> bool {
-        self.elsewhere.borrow().contains_key(&process)
+    /// Whether a process alone is sent to a former master, and another epoch reigns at the master.
+    pub(crate) fn is_left_alone(&self, process: u64) -> bool {
+        let elsewhere = self.elsewhere.borrow();
+        let Some(former) = elsewhere.get(&process).filter(|_| elsewhere.len() == 1) else { return false };
+        let epoch =
+            |server: usize| self.with(server, |server| server.data.reign.as_ref().map(|reign| reign.epoch));
+        epoch(*former) != epoch(self.master.get())
     }
 
     /// What stands in the log of the master.

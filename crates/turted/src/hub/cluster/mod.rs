@@ -1,11 +1,12 @@
 //! Several machines as one server: this node among the others.
 //!
 //! One thread follows the log of all nodes and appends to it; it gives the dispatcher what it reads. Everything else in the
-//! program has the handle [`Cluster`].
+//! program has the handle [`Cluster`]. Every `select!` of it is biased, so that a seed repeats a run of the simulation.
 //!
 //! | file | what |
 //! |---|---|
 //! | `node` | what the tasks of the thread share |
+//! | `view` | how far a node has read, and what it knows from that |
 //! | `writer` | the connection that appends pushes and heartbeats |
 //! | `pushes` | the pushes that are on their way into the log |
 //! | `reader` | reads what all nodes append, and hands it over |
@@ -37,6 +38,7 @@
 //! | `mistake`, `tests` | several nodes in one process, under faults by a seed; mistakes that must be found there |
 
 mod node;
+mod view;
 mod writer;
 mod pushes;
 mod reader;

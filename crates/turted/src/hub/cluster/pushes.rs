@@ -13,8 +13,9 @@ use turted_core::cluster::key::{self, KnownPush};
 use turted_core::cursor::Cursor;
 
 use super::mistake::{Mistake, makes};
-use super::node::{Node, Underway, position};
+use super::node::{Node, Underway};
 use super::reader;
+use super::view::position;
 use crate::engine::{Append, Appended, Engine};
 use crate::hub::dispatch::dispatcher::DispatchRefusal;
 use crate::hub::dispatch::feed::{Feed, Taken};
@@ -317,7 +318,8 @@ impl<E: Engine> Pushes<E> {
             }
         }
         if !is_read && view.has_read(at) {
-            view.must_begin = true;
+            let now = view.written;
+            view.wants_epoch(now);
         }
         view.acknowledge(at, written);
     }

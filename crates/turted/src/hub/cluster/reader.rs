@@ -11,13 +11,13 @@ use turted_core::cluster::entry::{self, Body, Entry};
 use turted_core::cluster::head::Read;
 use turted_core::cursor::Cursor;
 use turted_core::epochs::Epoch;
-use turted_core::record::push::NUMBER_MAX;
 
 use super::counts;
 use super::mistake::{Mistake, makes};
-use super::node::{Clocks, Node, position};
+use super::node::{Clocks, Node};
 use super::pace::{self, Pace};
-use super::reign::absurd;
+use super::reign::{NUMBERS_END, absurd};
+use super::view::position;
 use super::watch::SILENCE_MAX;
 use crate::engine::{Engine, Failure, Reader};
 use crate::hub::dispatch::feed::{By, Own, ReadEntry};
@@ -26,9 +26,6 @@ use crate::hub::dispatch::feed::{By, Own, ReadEntry};
 const PORTION: usize = 128;
 /// How long a read may take. It waits itself for an entry, and returns when part of one has come.
 const READ_MAX: Duration = Duration::from_secs(5);
-/// What is read after so long comes to a node that was frozen: something else may stand where it has read. A read waits for an
-/// entry about half as long.
-const FROZEN: Duration = Duration::from_secs(2);
 /// Time between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time between two looks whether the inboxes have room.
@@ -77,14 +74,6 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         };
         node.status.waits(false);
         let count = read.len();
-        if count > 0 && since.elapsed() > FROZEN {
-            match timeout(READ_MAX, has_other_entry(node, &mut reader)).await {
-                Ok(Ok(true)) => node.wants_epoch(),
-                Ok(Ok(false)) => {}
-                Ok(Err(failure)) => return failure,
-                Err(_) => return Failure::Lost("it does not answer".to_owned()),
-            }
-        }
         match reader.is_coming() {
             true => node.view.borrow_mut().behind = Instant::now(),
             false => {
@@ -100,6 +89,7 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
         if reader.was_full(count, PORTION) {
             continue;
         }
+        end_branch(node);
         if node.view.borrow().heard_own > connected {
             node.status.is_following();
         }
@@ -107,20 +97,6 @@ async fn follow<E: Engine>(node: &Rc<Node<E>>, mut reader: E::Reader) -> Failure
             sleep(pace::PAUSE).await;
         }
     }
-}
-
-/// Whether the log has another entry where this node has read its last one.
-async fn has_other_entry<E: Engine>(node: &Node<E>, reader: &mut E::Reader) -> Result<bool, Failure> {
-    let Some((last, tag)) = node.view.borrow().last_read else { return Ok(false) };
-    let before = Cursor { sequence: last.sequence.saturating_sub(1), ..last };
-    let read = loop {
-        let read = reader.read(Some(before), 1).await?;
-        if !(read.is_empty() && reader.is_coming()) {
-            break read;
-        }
-    };
-    let found = read.first().filter(|(at, _)| *at == last).and_then(|(_, bytes)| bytes.as_deref());
-    Ok(found.is_some_and(|bytes| node.is_other(bytes, tag)))
 }
 
 /// Takes entries that were read, up to one that no node can have appended.
@@ -152,9 +128,10 @@ pub(super) async fn take<E: Engine>(
                 hand_over(node, &mut waiting).await;
                 return Err(absurd(at));
             }
-            Read::Ours(_) if is_elsewhere(node, at) => {
-                node.wants_epoch();
-                node.view.borrow_mut().after = Some(at);
+            Read::Ours(_) if is_of_other_branch(node, at) => {
+                let mut view = node.view.borrow_mut();
+                view.branch = view.branch.or(Some(view.written));
+                view.after = Some(at);
             }
             Read::Ours(_) | Read::Foreign => {
                 node.status.foreign();
@@ -182,17 +159,26 @@ pub(super) async fn take<E: Engine>(
     Ok(())
 }
 
-/// Whether an entry has a number that this node has read already: none of ours, numbers only grow.
+/// Whether an entry has a number that this node has read already, or one that no node gives: none of ours, numbers only grow.
 fn goes_back<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
     let last = node.view.borrow().last_read;
-    at.sequence > NUMBER_MAX || last.is_some_and(|(last, _)| at.sequence <= last.sequence)
+    at.sequence > NUMBERS_END || last.is_some_and(|(last, _)| at.sequence <= last.sequence)
 }
 
-/// Whether an entry is of an epoch that another node has begun with numbers that this one has read in an earlier epoch: at
-/// another server, which takes entries no more. What this node has read there is in no log that goes on.
-fn is_elsewhere<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
+/// Whether an entry is of a later epoch, under a number that this node has read in an earlier one. There were two logs: another
+/// node has begun that epoch where this one was not, and the log of this node has ended.
+fn is_of_other_branch<E: Engine>(node: &Node<E>, at: Cursor) -> bool {
     let last = node.view.borrow().last_read;
-    at.sequence <= NUMBER_MAX && last.is_some_and(|(last, _)| at.epoch > last.epoch)
+    at.sequence <= NUMBERS_END && last.is_some_and(|(last, _)| at.epoch > last.epoch)
+}
+
+/// What this node has read of a log that has ended is told as a loss, unless one was told since: it has read all that was
+/// appended meanwhile.
+fn end_branch<E: Engine>(node: &Node<E>) {
+    let ended = node.view.borrow_mut().branch.take();
+    if let Some(written) = ended {
+        node.wants_epoch(written);
+    }
 }
 
 /// Whether an entry has the number behind the last one that was read, in the same epoch.
@@ -270,8 +256,6 @@ async fn take_entry<E: Engine>(
             // Its own clients are told before they get anything of the new epoch.
             if is_lost || knows_of_loss {
                 hand_over(node, waiting).await;
-                // What this node wanted another epoch for is told by this one.
-                node.view.borrow_mut().must_begin &= !is_lost;
                 lost(node, (at.epoch, time));
             }
         }
@@ -376,9 +360,11 @@ fn lost<E: Engine>(node: &Rc<Node<E>>, (epoch, told): (u64, Duration)) {
         }
         (view.lost, view.hole) = (Some(epoch), Some(Instant::now()));
         view.table.told(epoch);
-        if view.beyond.is_some_and(|written| written > told) {
+        // What this node wanted another epoch for is told by this one.
+        view.told_until(told);
+        if let Some(written) = view.beyond.filter(|written| *written > told) {
             drop(view);
-            node.wants_epoch();
+            node.wants_epoch(written);
         }
     }
     node.feed.lose();

@@ -13,12 +13,15 @@ use turted_core::cursor::Cursor;
 use turted_core::record::push::NUMBER_MAX;
 
 use super::mistake::{Mistake, makes};
-use super::node::{Node, position};
+use super::node::Node;
 use super::random;
+use super::view::position;
 use crate::engine::{Engine, Failure, Reign, State, Writer};
 
 /// Numbers between the end of an epoch and the first one of the next: no node can have read so many that are lost.
 const EPOCH_DISTANCE: u64 = 1 << 20;
+/// The last number that a node takes. Anybody can write an entry with a higher one: epochs need room behind it.
+pub(super) const NUMBERS_END: u64 = NUMBER_MAX - (1 << 40);
 /// Time between two attempts to begin one.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -83,11 +86,11 @@ async fn lasting<E: Engine>(
     (known, state): (Known, &State),
 ) -> Result<Option<u64>, Failure> {
     let (Some(reign), Some(last)) = (&state.reign, state.last) else { return Ok(None) };
-    let is_used_up = last.sequence > NUMBER_MAX;
+    let is_used_up = last.sequence > NUMBERS_END;
     if reign.process != state.process
         || is_used_up
         || reign.epoch != last.epoch
-        || node.view.borrow().must_begin
+        || node.view.borrow().must_begin.is_some()
     {
         return Ok(None);
     }
@@ -95,11 +98,12 @@ async fn lasting<E: Engine>(
         return Ok(None);
     }
     if let Some((at, _)) = known.last_read
-        && (at.epoch < reign.epoch && reign.first <= at.sequence && at.sequence < NUMBER_MAX)
+        && (at.epoch < reign.epoch && reign.first <= at.sequence)
     {
         // A node that knew nothing of the epochs before has begun it with numbers that this one has read: it would read
         // nothing of it. What it has read is lost.
-        node.view.borrow_mut().must_begin = true;
+        let written = node.view.borrow().written;
+        node.wants_epoch(written);
         return Ok(None);
     }
     if let Some((at, tag)) = known.last_read
@@ -107,7 +111,8 @@ async fn lasting<E: Engine>(
         && node.is_other(&bytes, tag)
     {
         // The same position was given twice: what this node has read there is lost.
-        node.view.borrow_mut().must_begin = true;
+        let written = node.view.borrow().written;
+        node.wants_epoch(written);
         return Ok(None);
     }
     Ok(Some(reign.epoch))
@@ -118,29 +123,26 @@ async fn lasting<E: Engine>(
 async fn begin<E: Engine>(
     node: &Node<E>,
     writer: &mut E::Writer,
-    (Known { highest, .. }, state): (Known, &State),
+    (Known { highest, last_read }, state): (Known, &State),
 ) -> Result<Option<u64>, Failure> {
     let epoch = next_epoch(state, highest);
-    let numbers =
-        [state.last, highest, state.reign.as_ref().map(|reign| Cursor { epoch: 0, sequence: reign.first })];
-    let number = numbers
-        .into_iter()
-        .flatten()
-        .map(|cursor| cursor.sequence)
-        .filter(|number| *number < NUMBER_MAX)
-        .max();
+    let known = [state.last, highest, last_read.map(|(at, _)| at)].map(|at| at.map(|at| at.sequence));
+    let numbers = known.into_iter().flatten().chain(state.reign.as_ref().map(|reign| reign.first));
+    let number = numbers.filter(|number| *number <= NUMBERS_END).max();
     let distance = if makes(Mistake::GoesOnCounting) { 1 } else { EPOCH_DISTANCE };
     let first = number.map_or(1, |number| number + distance);
     let is_known_lost = match (state.last, highest) {
         (None, known) => known.is_some() || state.reign.is_some(),
-        (Some(last), Some(highest)) => position(highest) > position(last) || node.view.borrow().must_begin,
+        (Some(last), Some(highest)) => {
+            position(highest) > position(last) || node.view.borrow().must_begin.is_some()
+        }
         (Some(_), None) => false,
     };
     let (entry, _) = node.encode(Body::Begin { former: state.last, lost: is_known_lost });
     let begun = Reign { epoch, first, process: state.process.clone() };
     let has_won = writer.begin(state, &begun, &entry).await?;
     if has_won {
-        node.view.borrow_mut().must_begin = false;
+        node.view.borrow_mut().must_begin = None;
         tracing::warn!(
             epoch = format!("{epoch:x}"),
             former = state.last.map(|last| last.to_string()),

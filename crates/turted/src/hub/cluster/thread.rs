@@ -17,12 +17,13 @@ use super::claims::Question;
 use super::handle::Cluster;
 use super::job::{Job, Wanted};
 use super::lease::{LEASE, PAUSE, in_time};
-use super::node::{Clock, Node, View};
+use super::node::{Clock, Node};
 use super::random;
 use super::sessions::SessionWrites;
 use super::settings::Settings;
 use super::status::Status;
 use super::values::JOBS_MAX;
+use super::view::View;
 use super::ways::Way;
 use super::{ears, reader, values, watch, writer};
 use crate::engine::{Change, Changed, Engine, Failure, Values};
@@ -34,6 +35,8 @@ const RENEWAL: Duration = Duration::from_secs(5);
 const NUMBERS: usize = 64;
 /// How long a start waits for the history of another node.
 const FILL_MAX: Duration = Duration::from_secs(5);
+/// Time between two looks whether it is ready.
+const READY_PAUSE: Duration = Duration::from_millis(20);
 /// How long the end may take.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -63,6 +66,11 @@ impl fmt::Debug for ClusterThread {
 impl ClusterThread {
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Whether the thread takes part no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.cluster.status.ended.is_cancelled()
     }
 
     /// Waits until the thread takes part no more: by itself, if it was not told to. Cancel safe.
@@ -172,26 +180,11 @@ pub(super) async fn live<E: Engine>(
         sessions,
     });
     node.has_number();
-    let (left, has_left) = oneshot::channel();
-    let (mut tasks, writer) = (JoinSet::new(), Rc::clone(&node));
-    tasks.spawn_local(async move {
-        writer::run(writer).await;
-        // Whoever waits for it has gone if another task has panicked.
-        let _ = left.send(());
-    });
-    tasks.spawn_local(reader::run(Rc::clone(&node)));
-    tasks.spawn_local(watch::run(Rc::clone(&node)));
-    tasks.spawn_local(values::run(Rc::clone(&node), jobs));
-    tasks.spawn_local(ears::run(Rc::clone(&node)));
-    tasks.spawn_local(values::answer(Rc::clone(&node), questions));
-    tasks.spawn_local(super::counts::run(Rc::clone(&node)));
-    tasks.spawn_local(renew_number(Rc::clone(&node)));
-    tasks.spawn_local(keep_proof(Rc::clone(&node)));
-    tasks.spawn_local(super::history::record(Rc::clone(&node)));
+    let (mut tasks, ends) = tasks(&node, (jobs, questions));
     let is_whole = tokio::select! {
         biased;
         () = one_panics(&mut tasks) => false,
-        () = take_part(&node, (begun, has_left)) => true,
+        () = take_part(&node, begun, ends) => true,
     };
     // They end with this.
     drop(tasks);
@@ -206,6 +199,42 @@ pub(super) async fn live<E: Engine>(
     }
 }
 
+/// Tells when a node has the history of another one, and when its writer has said its last word.
+struct Ends {
+    has_filled: oneshot::Receiver<()>,
+    has_left: oneshot::Receiver<()>,
+}
+
+/// The tasks of a node.
+fn tasks<E: Engine>(
+    node: &Rc<Node<E>>,
+    (jobs, questions): (mpsc::Receiver<Job>, mpsc::Receiver<Question>),
+) -> (JoinSet<()>, Ends) {
+    let ((left, has_left), (filled, has_filled)) = (oneshot::channel(), oneshot::channel());
+    let (mut tasks, writer, filling) = (JoinSet::new(), Rc::clone(node), Rc::clone(node));
+    tasks.spawn_local(async move {
+        writer::run(writer).await;
+        // Whoever waits for it has gone if another task has panicked.
+        let _ = left.send(());
+    });
+    tasks.spawn_local(async move {
+        until_ready(&filling).await;
+        super::history::fill(filling).await;
+        // Whoever waits for it may have gone on.
+        let _ = filled.send(());
+    });
+    tasks.spawn_local(reader::run(Rc::clone(node)));
+    tasks.spawn_local(watch::run(Rc::clone(node)));
+    tasks.spawn_local(values::run(Rc::clone(node), jobs));
+    tasks.spawn_local(ears::run(Rc::clone(node)));
+    tasks.spawn_local(values::answer(Rc::clone(node), questions));
+    tasks.spawn_local(super::counts::run(Rc::clone(node)));
+    tasks.spawn_local(renew_number(Rc::clone(node)));
+    tasks.spawn_local(keep_proof(Rc::clone(node)));
+    tasks.spawn_local(super::history::record(Rc::clone(node)));
+    (tasks, Ends { has_filled, has_left })
+}
+
 /// Waits until a task ends in a panic. Cancel safe.
 async fn one_panics(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
@@ -216,18 +245,22 @@ async fn one_panics(tasks: &mut JoinSet<()>) {
     std::future::pending().await
 }
 
+/// Waits until a node reads and appends.
+async fn until_ready<E: Engine>(node: &Node<E>) {
+    while !(node.status.follows() && node.status.is_up()) {
+        sleep(READY_PAUSE).await;
+    }
+}
+
 /// Says when this node has read all that the log keeps, and waits until it has left.
 async fn take_part<E: Engine>(
     node: &Rc<Node<E>>,
-    (begun, has_left): (&SyncSender<Result<(), NotStarted>>, oneshot::Receiver<()>),
+    begun: &SyncSender<Result<(), NotStarted>>,
+    Ends { has_filled, has_left }: Ends,
 ) {
-    while !(node.status.follows() && node.status.is_up()) {
-        sleep(Duration::from_millis(20)).await;
-    }
-    let mut filling = JoinSet::new();
-    filling.spawn_local(super::history::fill(Rc::clone(node)));
+    until_ready(node).await;
     // It goes on behind the start, if another node takes longer.
-    drop(timeout(FILL_MAX, filling.join_next()).await);
+    drop(timeout(FILL_MAX, has_filled).await);
     drop(begun.send(Ok(())));
     // When the dispatcher has stopped and the server has told its clients.
     drop(has_left.await);

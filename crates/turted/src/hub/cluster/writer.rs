@@ -275,7 +275,7 @@ impl<E: Engine> State<E> {
             untold.push(told);
         }
         self.announce_again(untold);
-        if is_stale || self.node.view.borrow().must_begin {
+        if is_stale || self.node.view.borrow().must_begin.is_some() {
             self.check().await;
         }
     }

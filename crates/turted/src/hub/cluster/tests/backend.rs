@@ -32,7 +32,7 @@ pub(super) struct Pushed {
     pub(super) has_key: bool,
     /// The position of its first dispatch, if it was accepted.
     pub(super) accepted: Option<Cursor>,
-    /// The node that has accepted it, if that was at a former master.
+    /// The node that has accepted it, if that was at a former master alone, and another epoch had begun at the new one.
     pub(super) at_former: Option<u64>,
     /// Whether its backend knows what became of it.
     pub(super) is_done: bool,
@@ -58,7 +58,7 @@ pub(super) async fn push(simulation: Rc<Simulation>, number: u64) {
             let (accepted, process) = accepted.unzip();
             let pushed = &mut simulation.pushes.borrow_mut()[place];
             pushed.accepted = accepted;
-            pushed.at_former = process.filter(|process| simulation.world.is_at_former(*process));
+            pushed.at_former = process.filter(|process| simulation.world.is_left_alone(*process));
             break;
         }
         sleep(simulation.dice.time(PAUSE)).await;

@@ -11,7 +11,7 @@ use super::simulation::Simulation;
 
 /// Looks whether everybody has seen what there was to see.
 pub(super) fn check(simulation: &Simulation, last: &[u64]) -> Result<(), String> {
-    if simulation.nodes.borrow().iter().flatten().any(Node::has_ended) {
+    if simulation.has_ended.get() || simulation.nodes.borrow().iter().flatten().any(Node::has_ended) {
         return Err("a node has ended by itself".to_owned());
     }
     let (clients, pushes) = (simulation.clients.borrow(), simulation.pushes.borrow());
@@ -78,9 +78,9 @@ fn has_no_gap_without_loss(simulation: &Simulation, client: &Client) -> Result<(
     }
 }
 
-/// What was accepted is seen, or a gap is told that reaches so far. Nobody can tell others what a node has accepted at a former
-/// master that is killed there. Where the log was lost, the clock was set back, and no node was left that had read of it, an
-/// epoch reigns that is below those of before: then a gap of a lower epoch counts.
+/// What was accepted is seen, or a gap is told that reaches so far. What a node alone has accepted at a former master, and is
+/// killed there, nobody can tell others. Where the clock was set back and everything was lost, the epoch that reigns at the end
+/// may be lower than one of before: then a later gap counts, though its position is lower.
 fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String> {
     let (pushes, unheard) = (simulation.pushes.borrow(), simulation.unheard.borrow());
     let seen: HashMap<_, _> = events(client).map(|(at, event)| (event, at)).collect();
@@ -90,11 +90,15 @@ fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String
     });
     let told = gaps.max();
     let last = simulation.world.log().last().map_or(0, |(at, _)| at.epoch);
-    let is_told_below =
-        |epoch| client.seen.iter().any(|seen| matches!(seen, Seen::Gap(at) if at.epoch < epoch));
+    // A gap of a lower epoch, behind everything of this epoch.
+    let is_told_below = |epoch| {
+        let behind = client.seen.iter().rev().take_while(|seen| seen.at().epoch < epoch);
+        behind.into_iter().any(|seen| matches!(seen, Seen::Gap(_)))
+    };
+    let is_below = |at: Cursor| simulation.was_set_back.get() && at.epoch > last && is_told_below(at.epoch);
     let is_excused = |pushed: &&Pushed| {
         pushed.at_former.is_some_and(|process| unheard.contains(&process))
-            || pushed.accepted.is_some_and(|at| at.epoch > last && is_told_below(at.epoch))
+            || pushed.accepted.is_some_and(is_below)
     };
     for (event, at) in pushes.iter().filter(|pushed| !is_excused(pushed)).flat_map(Pushed::dispatches) {
         let Some(at) = at else { continue };
@@ -116,7 +120,7 @@ fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String
 /// Nothing comes twice. Behind a gap something may: a push that is repeated with its key, and where there were two masters what a
 /// client has seen that went from a node at one of them to a node at the other, and back.
 fn sees_nothing_twice(simulation: &Simulation, client: &Client) -> Result<(), String> {
-    let (pushes, was_split) = (simulation.pushes.borrow(), simulation.was_split.get());
+    let (pushes, split) = (simulation.pushes.borrow(), simulation.split.borrow());
     let mut first: HashMap<u64, usize> = HashMap::new();
     for (place, seen) in client.seen.iter().enumerate() {
         let Seen::Event(at, event) = seen else { continue };
@@ -124,7 +128,7 @@ fn sees_nothing_twice(simulation: &Simulation, client: &Client) -> Result<(), St
         let has_key = pushes[(event / DISPATCHES_MAX) as usize].has_key;
         let is_told = client.seen[before..].iter().any(|seen| matches!(seen, Seen::Gap(_)));
         let former = client.seen[before];
-        if !(is_told && (has_key || was_split && former == *seen)) {
+        if !(is_told && (has_key || former == *seen && split.contains(&at.epoch))) {
             return Err(format!("event {event} comes twice, at {at} behind {former:?} (key: {has_key})"));
         }
     }

@@ -47,6 +47,14 @@ pub(super) enum Seen {
     Gap(Cursor),
 }
 
+impl Seen {
+    /// Where it was, or behind what it goes on.
+    pub(super) fn at(&self) -> Cursor {
+        let (Self::Event(at, _) | Self::Gap(at)) = self;
+        *at
+    }
+}
+
 impl Client {
     /// Some have a session, others have none.
     pub(super) fn new(number: usize) -> Self {

@@ -93,8 +93,8 @@ fn fall(simulation: &Rc<Simulation>, place: usize) -> Fate {
 }
 
 /// A server that stays the same process loses what one node alone has read, and the others append something else there. Only the
-/// entry itself tells this node what has happened. A node whose reader goes on before its heartbeat would not notice, so
-/// nothing else may go wrong meanwhile.
+/// entry itself tells this node what has happened, when its writer connects anew. A node whose reader goes on before would not
+/// notice, so nothing else may go wrong meanwhile.
 pub(super) async fn refill(simulation: &Rc<Simulation>, is_quiet: bool) {
     let (dice, world) = (&simulation.dice, &simulation.world);
     let places = simulation.nodes.borrow().len();
@@ -120,6 +120,7 @@ pub(super) async fn refill(simulation: &Rc<Simulation>, is_quiet: bool) {
     world.go_back_to_replica();
     set_others(false);
     sleep(HEARTBEATS).await;
+    world.end_connections();
     set_frozen(simulation, reader, false);
     // What it has read is compared with what is there now: that is not trimmed before.
     sleep(SETTLED).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
@@ -40,6 +40,7 @@ pub(super) struct Node {
     pub(super) ended: Arc<AtomicUsize>,
     has_begun: Receiver<Result<(), NotStarted>>,
     is_ready: Cell<bool>,
+    was_well: Cell<Instant>,
     freezer: Rc<Freezer>,
     task: JoinHandle<()>,
 }
@@ -89,8 +90,8 @@ impl Node {
         });
         let freezer = Rc::<Freezer>::default();
         let task = spawn_local(freezable(local, Rc::clone(&freezer)));
-        let is_ready = Cell::new(false);
-        Self { process, dispatcher, status, ended, has_begun, is_ready, freezer, task }
+        let (is_ready, was_well) = (Cell::new(false), Cell::new(Instant::now()));
+        Self { process, dispatcher, status, ended, has_begun, is_ready, was_well, freezer, task }
     }
 
     /// Whether it does nothing.
@@ -137,9 +138,16 @@ impl Node {
         )
     }
 
-    /// Whether it reads and appends.
-    pub(super) fn is_well(&self) -> bool {
-        self.takes_clients() && self.status.failure().is_none()
+    /// Looks whether it reads and appends.
+    pub(super) fn look(&self) {
+        if self.takes_clients() && self.status.failure().is_none() {
+            self.was_well.set(Instant::now());
+        }
+    }
+
+    /// For how long it has not been seen to read and append.
+    pub(super) fn unwell(&self) -> Duration {
+        self.was_well.get().elapsed()
     }
 
     /// Whether a balancer would send clients to it.

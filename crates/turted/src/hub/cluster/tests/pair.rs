@@ -1,5 +1,6 @@
 //! Two nodes without clients: what one sees of the other, and what the log keeps.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -177,37 +178,57 @@ fn nodes_know_each_other_while_redis_stands_still_and_miss_one_that_is_killed() 
     });
 }
 
-#[test]
-fn what_a_node_has_read_at_a_former_master_under_numbers_that_are_given_again_is_told_to_all() {
+/// A node comes from a former master, where it was alone and has accepted something, under numbers that were given again at the
+/// new one. Another epoch reigns there by then, and another loss may have been told. Returns how often both nodes have told one.
+fn comes_from_former_master(another_loss: bool) -> [u64; 2] {
+    let mut losses = [0; 2];
     with_two(async |world, first, second| {
+        let push = async |node: &Node, count| {
+            for _ in 0..count {
+                node.dispatcher.broadcast("e", &1).unwrap().await.unwrap();
+            }
+        };
         let read = |node: &Node| node.dispatcher.cursor(node.dispatcher.last());
         world.pause_replica(true);
-        first.dispatcher.broadcast("e", &1).unwrap().await.unwrap();
+        push(&first, 1).await;
         sleep(SOON).await;
         // The second node begins an epoch at the former master, and the first one later at the new one: both count from there.
         world.cut_off(first.process, true);
         world.promote(&[second.process]);
         world.restart_former();
         sleep(SOON * 2).await;
-        second.dispatcher.broadcast("e", &2).unwrap().await.unwrap();
+        push(&second, 1).await;
         world.cut_off(first.process, false);
         sleep(SOON * 2).await;
-        for event in 3..23 {
-            first.dispatcher.broadcast("e", &event).unwrap().await.unwrap();
-        }
+        push(&first, 300).await;
         sleep(SOON).await;
         assert_eq!(first.losses(), 1, "it had read what the replica had not");
         assert!(read(&first).sequence > read(&second).sequence && first.epoch() > second.epoch());
-        // The epoch that reigns when the second node comes has other numbers.
-        world.restart(Loss::Nothing, Duration::ZERO);
+        world.restart(if another_loss { Loss::Tail(1) } else { Loss::Nothing }, Duration::ZERO);
         sleep(SOON * 4).await;
-        assert_eq!(first.losses(), 1);
+        push(&second, 1).await;
         world.demote(true);
         sleep(SOON * 4).await;
         assert_eq!(read(&first), read(&second));
-        assert_eq!(first.losses(), 2, "nobody but the second node has its events");
-        assert!(second.losses() > 0);
+        let epochs: BTreeSet<_> = world.log().iter().map(|(at, _)| at.epoch).collect();
+        assert_eq!(epochs.len(), 4, "one more epoch begins, however much there is to read");
+        losses = [first.losses(), second.losses()];
     });
+    losses
+}
+
+#[test]
+fn what_a_node_has_read_at_a_former_master_under_numbers_that_are_given_again_is_told_to_all() {
+    assert_eq!(comes_from_former_master(false)[0], 2, "nobody but the second node has its events");
+}
+
+#[test]
+fn what_a_node_has_read_at_a_former_master_behind_the_last_loss_is_told_to_all() {
+    assert_eq!(
+        comes_from_former_master(true)[0],
+        3,
+        "the loss before was told before it had accepted its last push"
+    );
 }
 
 #[test]

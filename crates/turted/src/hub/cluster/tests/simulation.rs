@@ -51,8 +51,11 @@ pub(super) struct Simulation {
     pub(super) nodes: RefCell<Vec<Option<Node>>>,
     pub(super) clients: RefCell<Vec<Client>>,
     pub(super) pushes: RefCell<Vec<Pushed>>,
-    /// Whether two masters took entries at once.
-    pub(super) was_split: Cell<bool>,
+    /// The epochs that reigned when two masters took entries at once.
+    pub(super) split: RefCell<Vec<u64>>,
+    pub(super) was_set_back: Cell<bool>,
+    /// Whether a node has ended by itself.
+    pub(super) has_ended: Cell<bool>,
     /// Processes that were killed and had something of a former master which nobody else has.
     pub(super) unheard: RefCell<HashSet<u64>>,
     /// What went wrong, for whoever looks at a fault.
@@ -104,7 +107,9 @@ async fn begin_and_end(seed: u64, mistake: Option<Mistake>) -> (Rc<Simulation>, 
         nodes: RefCell::default(),
         clients: RefCell::new((0..dice.below(4) + 2).map(Client::new).collect()),
         pushes: RefCell::default(),
-        was_split: Cell::new(false),
+        split: RefCell::default(),
+        was_set_back: Cell::new(false),
+        has_ended: Cell::new(false),
         unheard: RefCell::default(),
         troubles: RefCell::default(),
         began: Cell::new(Instant::now()),
@@ -180,6 +185,7 @@ impl Simulation {
         loop {
             sleep(LOOK).await;
             self.look_after_clients();
+            self.nodes.borrow().iter().flatten().for_each(Node::look);
         }
     }
 
@@ -223,6 +229,7 @@ impl Simulation {
 
     /// A node is killed. What it alone has read is gone with it.
     pub(super) fn has_killed(&self, killed: &Node) {
+        self.has_ended.set(self.has_ended.get() || killed.has_ended());
         let epoch = killed.dispatcher.cursor(killed.dispatcher.last()).epoch;
         if self.world.log().iter().all(|(at, _)| at.epoch != epoch) {
             self.unheard.borrow_mut().insert(killed.process);

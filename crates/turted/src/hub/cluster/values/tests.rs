@@ -6,10 +6,11 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use turted_core::cluster::message::{Message, Told};
 
-use super::super::node::{Clock, View};
+use super::super::node::Clock;
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
 use super::super::status::Status;
+use super::super::view::View;
 use super::*;
 use crate::engine::memory::{Loss, MemoryEngine, World};
 use crate::engine::{Changed, Ears};
