@@ -307,10 +307,9 @@ impl Server {
     /// Ends what the workers leave: the log, and they themselves.
     fn end(&mut self, lost: bool) -> Result<(), ServerError> {
         let ending = self.dispatcher.wait_for_writer();
-        let panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
+        let mut panicked = self.workers.drain(..).any(|worker| worker.join().is_err());
         // Last of all: connections that end say what becomes of their sessions.
         let is_recorded = self.shared.sessions.end();
-        let mut panicked = panicked;
         if let Some(cluster) = self.cluster.take() {
             // It ends by itself when one of its tasks has panicked.
             panicked |= cluster.has_ended();

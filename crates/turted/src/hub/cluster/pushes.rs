@@ -318,8 +318,8 @@ impl<E: Engine> Pushes<E> {
             }
         }
         if !is_read && view.has_read(at) {
-            let now = view.written;
-            view.wants_epoch(now);
+            let written = view.written;
+            view.wants_epoch(written);
         }
         view.acknowledge(at, written);
     }

@@ -92,8 +92,8 @@ fn misses_nothing(simulation: &Simulation, client: &Client) -> Result<(), String
     let last = simulation.world.log().last().map_or(0, |(at, _)| at.epoch);
     // A gap of a lower epoch, behind everything of this epoch.
     let is_told_below = |epoch| {
-        let behind = client.seen.iter().rev().take_while(|seen| seen.at().epoch < epoch);
-        behind.into_iter().any(|seen| matches!(seen, Seen::Gap(_)))
+        let mut behind = client.seen.iter().rev().take_while(|seen| seen.at().epoch < epoch);
+        behind.any(|seen| matches!(seen, Seen::Gap(_)))
     };
     let is_below = |at: Cursor| simulation.was_set_back.get() && at.epoch > last && is_told_below(at.epoch);
     let is_excused = |pushed: &&Pushed| {

@@ -95,7 +95,7 @@ impl Client {
     /// Comes to a node. It may have to wait there.
     pub(super) fn come(&mut self, place: usize, node: &Node) {
         let Some(cursor) = self.cursor else { return self.begin(place, node) };
-        let read = node.dispatcher.cursor(node.dispatcher.last());
+        let read = node.read();
         let is_ahead = (cursor.epoch, cursor.sequence) > (read.epoch, read.sequence);
         // What a session of before a loss has missed is not known, whatever its client has seen since.
         if self.has_gap(node) && !is_ahead {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
+use turted_core::cursor::Cursor;
 
 use super::super::sessions::SessionWrites;
 use super::super::settings::Settings;
@@ -121,6 +122,11 @@ impl Node {
         self.is_ready.get() && !self.is_frozen()
     }
 
+    /// How far it has read.
+    pub(super) fn read(&self) -> Cursor {
+        self.dispatcher.cursor(self.dispatcher.last())
+    }
+
     /// How often it has told its clients of a loss.
     pub(super) fn losses(&self) -> u64 {
         self.status.counters.losses.load(Ordering::Relaxed)
@@ -128,10 +134,10 @@ impl Node {
 
     /// How it is, for whoever looks at a fault.
     pub(super) fn describe(&self) -> String {
-        let (last, waiting) = (self.dispatcher.last(), self.dispatcher.waiting());
+        let waiting = self.dispatcher.waiting();
         let (follows, failure) = (self.status.follows(), self.status.failure());
         let ended = self.ended.load(Ordering::Relaxed);
-        let at = self.dispatcher.cursor(last);
+        let at = self.read();
         format!(
             "node {:x}: read {at}, {waiting} wait, follows: {follows} {failure:?}, ended {ended} times",
             self.process

@@ -230,7 +230,7 @@ impl Simulation {
     /// A node is killed. What it alone has read is gone with it.
     pub(super) fn has_killed(&self, killed: &Node) {
         self.has_ended.set(self.has_ended.get() || killed.has_ended());
-        let epoch = killed.dispatcher.cursor(killed.dispatcher.last()).epoch;
+        let epoch = killed.read().epoch;
         if self.world.log().iter().all(|(at, _)| at.epoch != epoch) {
             self.unheard.borrow_mut().insert(killed.process);
         }
@@ -240,9 +240,7 @@ impl Simulation {
     pub(super) fn all_have_read(&self) -> bool {
         let last = self.world.log().last().map(|(at, _)| *at);
         let has_read = |node: &Option<Node>| {
-            node.as_ref().is_some_and(|node| {
-                node.takes_clients() && Some(node.dispatcher.cursor(node.dispatcher.last())) == last
-            })
+            node.as_ref().is_some_and(|node| node.takes_clients() && Some(node.read()) == last)
         };
         self.nodes.borrow().iter().all(has_read)
     }
